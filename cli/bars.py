@@ -1,0 +1,47 @@
+"""Progress on a terminal; silence where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+
+
+def on_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def file_bar(words: str, file_count: int, size_bytes: int) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function that takes (files, bytes) done since its last call."""
+    if not on_terminal():
+        yield lambda files, done_bytes: None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[files]}/{task.fields[file_count]} files"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task(words, total=size_bytes, files=0, file_count=file_count)
+        done = 0
+
+        def advance(files: int, done_bytes: int) -> None:
+            nonlocal done
+            done += files
+            progress.update(task, advance=done_bytes, files=done)
+
+        yield advance

@@ -1,0 +1,95 @@
+"""A YAML file as plain values, with the line of each, and its references to secrets resolved."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Position = tuple[str | int, ...]
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
+
+
+class UnreadableFile(Exception):
+    """The file is not there, no YAML, or names a secret that is not there."""
+
+
+@dataclass(slots=True)
+class ConfigFile:
+    path: Path
+    document: Any = None
+    lines: dict[Position, int] = field(default_factory=dict)
+
+    def line_of(self, position: Position) -> int:
+        """The line of a value, or of the nearest thing around it."""
+        while position and position not in self.lines:
+            position = position[:-1]
+        return self.lines.get(position, 1)
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> ConfigFile:
+    """Raises UnreadableFile, with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UnreadableFile(f"{path}: {exc}") from None
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UnreadableFile(f"{where}: {getattr(exc, 'problem', None) or exc}") from None
+    file = ConfigFile(path)
+    if node is not None:
+        file.document = _Reader(file, environment).read(node, ())
+    return file
+
+
+class _Reader:
+    def __init__(self, file: ConfigFile, environment: Mapping[str, str]) -> None:
+        self._file = file
+        self._environment = environment
+        self._constructor = yaml.SafeLoader("")
+
+    def read(self, node: yaml.Node, position: Position) -> Any:
+        self._file.lines[position] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, position)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*position, index)) for index, item in enumerate(node.value)]
+        value = self._constructor.construct_object(node)
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda match: self._resolve(match, position), value)
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, position: Position) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(self._constructor.construct_object(key_node))
+            if key in values:
+                raise self._error(key_node.start_mark.line + 1, f"{key} stands here twice")
+            values[key] = self.read(value_node, (*position, key))
+            self._file.lines[(*position, key)] = key_node.start_mark.line + 1
+        return values
+
+    def _resolve(self, match: re.Match[str], position: Position) -> str:
+        kind, name = match.groups()
+        line = self._file.line_of(position)
+        if kind == "env":
+            if name not in self._environment:
+                raise self._error(line, f"the environment has no {name}")
+            return self._environment[name]
+        target = self._file.path.parent / Path(name).expanduser()
+        try:
+            return target.read_text(encoding="utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+            raise self._error(line, f"cannot read {target}: {reason}") from None
+
+    def _error(self, line: int, message: str) -> UnreadableFile:
+        return UnreadableFile(f"{self._file.path}:{line}: {message}")

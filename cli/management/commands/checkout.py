@@ -1,0 +1,67 @@
+"""`checkout DATASET [--version N] DIRECTORY`: a version as a tree of plain files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from cli.bars import file_bar
+from cli.command import WorkspaceCommand
+from connectors import names
+from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
+from datasets.errors import StoreError
+from datasets.models import Dataset, Version
+from datasets.reading import NoSuchVersion, get_version, iter_entries
+from datasets.store import open_store
+
+
+class Command(WorkspaceCommand):
+    help = (
+        "Write a dataset's version (the current one, or --version N) as plain files into a folder."
+    )
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        # Django's own --version would take the word.
+        parser = super().create_parser(*args, **kwargs, conflict_handler="resolve")
+        parser.add_argument("--version", type=int, default=None, metavar="N", dest="number")
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("dataset", metavar="DATASET")
+        parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+
+    def run(self, *args: Any, **options: Any) -> None:
+        workspace = self.get_workspace(options["workspace"])
+        dataset = Dataset.objects.filter(workspace=workspace, name=options["dataset"]).first()
+        if dataset is None:
+            known = ", ".join(workspace.datasets.values_list("name", flat=True)) or "none"
+            raise CommandError(f"no dataset {options['dataset']!r}; there are: {known}")
+        try:
+            version = get_version(dataset, options["number"])
+            with file_bar("checking out", version.file_count, version.size_bytes) as bar:
+                tree = check_out(
+                    _files(version),
+                    open_store(workspace.pk),
+                    options["directory"],
+                    advance=lambda file: bar(1, file.size_bytes),
+                )
+        except (NoSuchVersion, DestinationNotEmpty, StoreError, OSError) as exc:
+            raise CommandError(str(exc)) from None
+        self.stdout.write(
+            f"{dataset.name} v{version.number}: {tree.files} files, {tree.size_bytes} bytes"
+            f" in {options['directory']}"
+        )
+        for path, reason in tree.refused:
+            self.stderr.write(f"not written: {names.to_text(path)}: {reason}")
+        if tree.refused:
+            raise CommandError(f"{len(tree.refused)} files could not be written here")
+
+
+def _files(version: Version) -> Iterator[TreeFile]:
+    for entry in iter_entries(version.dataset, version.number):
+        path = names.from_text(entry.path)
+        yield TreeFile(path, bytes(entry.sha256), entry.size_bytes, entry.modified_ns)

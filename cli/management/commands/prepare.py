@@ -1,0 +1,77 @@
+"""`prepare`: what a stack needs before its processes start. Safe to run at every start."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandParser
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from cli.command import Command as DatabaseCommand
+from datasets.store import ensure_store
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncJob
+from workspaces.models import Role, Workspace
+from workspaces.tokens import create_token, revoke_tokens
+
+DEMO = "demo"
+TOKEN_NAME = "one-machine stack"  # noqa: S105 — a label
+CONSOLE_USER = "admin"
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Migrate the database, collect static files, make the store, the platform's chores, a"
+        " workspace and its token, and, where CONSOLE_PASSWORD is given, the console's first user."
+        " Prints one line of JSON with the token."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--workspace", default="default", help="workspace to make")
+
+    def run(self, *args: Any, workspace: str, **options: Any) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        ensure_store()
+        _plan_chores()
+        _ensure_console_user(os.environ.get("CONSOLE_PASSWORD", ""))
+        row, _ = Workspace.objects.get_or_create(name=workspace)
+        if workspace != DEMO:
+            _rest_samples()
+        revoke_tokens(row, name=TOKEN_NAME)
+        _, token = create_token(row, name=TOKEN_NAME, role=Role.ADMIN)
+        self.stdout.write(json.dumps({"token": token, "username": CONSOLE_USER}))
+
+
+def _plan_chores() -> None:
+    """Rows that an operator may edit in the console; what is there already is left as it is."""
+    interval, _ = IntervalSchedule.objects.get_or_create(
+        every=max(1, round(settings.SYNC.cleanup_interval_s)), period=IntervalSchedule.SECONDS
+    )
+    PeriodicTask.objects.get_or_create(
+        name="take back records of dead workers",
+        defaults={
+            "task": "control.reap",
+            "interval": interval,
+            "queue": "control",
+            "expire_seconds": 30,
+        },
+    )
+
+
+def _ensure_console_user(password: str) -> None:
+    users = get_user_model()
+    if password and not users.objects.filter(is_superuser=True).exists():
+        users.objects.create_superuser(CONSOLE_USER, password=password)
+
+
+def _rest_samples() -> None:
+    """The sample hosts run with the demo only: without them its jobs rest."""
+    for job in SyncJob.objects.filter(workspace__name=DEMO, enabled=True):
+        job.enabled = False
+        save_job(job)

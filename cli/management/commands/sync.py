@@ -1,0 +1,155 @@
+"""`sync JOB`: one run now, watched to its end where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.bars import on_terminal
+from cli.command import WorkspaceCommand
+from syncjobs.core.states import FINAL, State
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+
+EXIT_STATUS = {
+    State.SUCCEEDED: 0,
+    State.FAILED: 1,
+    State.TIMED_OUT: 1,
+    State.CANCELLED: 3,
+    State.PARTIAL: 4,
+    State.HELD: 5,
+}
+LOOK_S = 0.25
+QUIET_S = 15.0
+
+
+class Command(WorkspaceCommand):
+    help = (
+        "Run a sync job now. With --wait, show its progress and end with its state: 0 succeeded,"
+        " 1 failed or timed out, 3 cancelled, 4 partial, 5 held for a person."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("job", metavar="JOB")
+        parser.add_argument("--wait", action="store_true", help="wait for the end")
+        parser.add_argument(
+            "--full", action="store_true", help="trust no metadata: compare every file's content"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would change, fetch nothing"
+        )
+        parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+    def run(self, *args: Any, **options: Any) -> None:
+        workspace = self.get_workspace(options["workspace"])
+        job = SyncJob.objects.filter(workspace=workspace, name=options["job"]).first()
+        if job is None:
+            known = ", ".join(workspace.sync_jobs.values_list("name", flat=True)) or "none"
+            raise CommandError(f"no sync job {options['job']!r}; there are: {known}")
+        try:
+            record = enqueue(
+                job,
+                trigger=Trigger.MANUAL,
+                mode=SyncMode.FULL if options["full"] else None,
+                by="command line",
+                dry_run=options["dry_run"],
+            )
+        except AlreadyQueued as exc:
+            record = exc.record
+            if options["full"] or options["dry_run"]:
+                raise CommandError(
+                    f"record {record.pk} is queued already; wait for it or cancel it first"
+                ) from None
+            self.stderr.write(f"queued already as record {record.pk}")
+        if options["wait"]:
+            self._wait(record)
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(record), indent=2))
+        else:
+            self.stdout.write(describe(record))
+        if options["wait"]:
+            sys.exit(EXIT_STATUS[State(record.state)])
+
+    def _wait(self, record: SyncRecord) -> None:
+        if on_terminal():
+            _wait_with_bar(record)
+            return
+        said = None
+        quiet_since = time.monotonic()
+        while not _is_over(record):
+            now_says = _line(record)
+            if now_says != said and time.monotonic() - quiet_since >= QUIET_S:
+                self.stderr.write(now_says)
+                said, quiet_since = now_says, time.monotonic()
+            time.sleep(LOOK_S)
+            record.refresh_from_db()
+
+
+def _wait_with_bar(record: SyncRecord) -> None:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task(_line(record), total=100)
+        while not _is_over(record):
+            time.sleep(LOOK_S)
+            record.refresh_from_db()
+            progress.update(task, completed=record.percentage, description=_line(record))
+
+
+def _is_over(record: SyncRecord) -> bool:
+    return record.state in FINAL or record.state == State.HELD
+
+
+def _line(record: SyncRecord) -> str:
+    if record.state == State.QUEUED:
+        return f"queued: waits for {record.waiting_for or 'a worker'}"
+    if record.total_files is None:
+        return record.stage.replace("_", " ") or record.state
+    return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
+
+
+def describe(record: SyncRecord) -> str:
+    """One record in a few lines, for a terminal."""
+    lines = [f"{record.job.name}: {record.state} ({record.pk})"]
+    if record.state in (State.SUCCEEDED, State.PARTIAL):
+        changed = (
+            f"{record.files_added} added, {record.files_changed} changed,"
+            f" {record.files_removed} removed, {record.files_unchanged} unchanged"
+        )
+        if record.files_failed:
+            changed += f", {record.files_failed} failed"
+        if record.files_skipped:
+            changed += f", {record.files_skipped} skipped"
+        lines.append(f"  {changed}")
+        took = ""
+        if record.started_at and record.finished_at:
+            took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
+        version = f", dataset version {record.dataset_version}" if record.dataset_version else ""
+        lines.append(f"  {record.bytes_transferred:,} bytes{took}{version}")
+    if record.waiting_for:
+        lines.append(f"  waits for {record.waiting_for}")
+    if record.error:
+        lines.append(f"  {record.error_code}: {record.error}")
+    return "\n".join(lines)
+
+
+def _as_json(record: SyncRecord) -> dict[str, Any]:
+    fields = (
+        "state verdict stage percentage files_added files_changed files_removed files_unchanged"
+        " files_failed files_skipped bytes_transferred attempt dataset_version error_code error"
+        " waiting_for"
+    )
+    return {"id": str(record.pk), "job": record.job.name} | {
+        name: getattr(record, name) for name in fields.split()
+    }

@@ -1,0 +1,50 @@
+"""`test_connector NAME`: every stage of reaching a far end, with what to do where one fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from cli.command import WorkspaceCommand
+from connectors.errors import TransportError
+from connectors.models import Connector
+from connectors.opening import test_connector
+
+MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
+
+
+class Command(WorkspaceCommand):
+    help = (
+        "Test a connector stage by stage: resolve, connect, identity, log in, list, read. Exit status"
+        " 0 where none failed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--json", action="store_true", help="print the stages as JSON")
+
+    def run(self, *args: Any, **options: Any) -> None:
+        workspace = self.get_workspace(options["workspace"])
+        connector = Connector.objects.filter(workspace=workspace, name=options["name"]).first()
+        if connector is None:
+            known = ", ".join(workspace.connectors.values_list("name", flat=True)) or "none"
+            raise CommandError(f"no connector {options['name']!r}; there are: {known}")
+        try:
+            results = test_connector(connector)
+        except TransportError as exc:
+            raise CommandError(str(exc)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(result) for result in results], indent=2))
+        else:
+            for result in results:
+                mark = MARKS.get(str(result.outcome), str(result.outcome))
+                self.stdout.write(f"{mark:<7} {result.stage:<9} {result.detail}".rstrip())
+                if result.advice:
+                    self.stdout.write(f"        {result.advice}")
+        if any(str(result.outcome) == "failed" for result in results):
+            sys.exit(1)

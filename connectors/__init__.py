@@ -1,0 +1,1 @@
+"""The far end: connectors, their secrets, transports, guarded connections."""

@@ -1,0 +1,147 @@
+"""What a transport is: four verbs over a far end, read-only, without Django and without Celery.
+
+The engine hands a transport a `Context` (how to connect, when to stop) and a `Sink` (where bytes
+go); the transport hands back entries, and for each wanted entry what became of it. A transport
+raises only `TransportError`'s children, and lets whatever `Context.check` or the sink raises pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol
+
+from connectors.dialing import Dialer
+from connectors.errors import TransportError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEntry:
+    """One regular file as listed.
+
+    `path` is relative to the root, `/`-separated, decoded with surrogateescape, and already safe
+    (`connectors.names.join`). None in a field means that the listing does not tell.
+    """
+
+    path: str
+    size_bytes: int | None
+    modified_ns: int | None  # since the epoch, UTC, as precise as the capabilities say
+    etag: str | None = None  # strong validators only
+
+
+class Reason(StrEnum):
+    """Why something that was seen will not be synced."""
+
+    UNSAFE_NAME = "unsafe_name"
+    LINK = "link"
+    SPECIAL = "special"  # device, FIFO, socket
+    UNREADABLE = "unreadable"  # a folder whose content could not be listed
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was seen and will not be synced, with the reason that a person reads.
+
+    UNREADABLE speaks for the whole subtree: what is held below `path` keeps its state.
+    """
+
+    path: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of one wanted entry: a receipt from the sink, or an error of its own.
+
+    `observed` is the entry as the far end described it during or after the transfer; where it
+    differs from the listing the file is not stable.
+    """
+
+    entry: RemoteEntry
+    receipt: object | None = None
+    observed: RemoteEntry | None = None
+    error: TransportError | None = None
+
+
+class Receiver(Protocol):
+    """Takes the bytes of one file, in order. Methods may raise to stop the transport."""
+
+    def write(self, data: bytes | memoryview) -> None: ...
+
+    def finish(self) -> object:
+        """All bytes came: returns the receipt to put into `Fetched`."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget the bytes; safe to call twice and after `finish`."""
+        ...
+
+
+class Sink(Protocol):
+    """Opens a receiver for each wanted entry. May be called from several threads."""
+
+    def receive(self, entry: RemoteEntry) -> Receiver: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this far end can do, as measured after the log-in."""
+
+    modified_precision_ns: int = 1_000_000_000
+    sizes_exact: bool = True
+    ranges: bool = True
+    server_software: str = ""
+    clock_skew_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each silence may last, in seconds."""
+
+    connect_s: float = 10.0
+    log_in_s: float = 20.0
+    idle_s: float = 60.0
+
+
+def _never() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How a transport reaches its far end and learns that it must stop.
+
+    `check` raises when the work is over (cancelled, lease lost, drain, deadline). A transport calls
+    it at least once a second while it waits.
+    """
+
+    dialer: Dialer
+    patience: Patience = field(default_factory=Patience)
+    check: Callable[[], None] = _never
+
+
+class Transport(Protocol):
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """Every regular file below `root`, streamed, in any order.
+
+        Raises RootMissing where there is no such folder. A folder below that fails is a `Skipped`.
+        """
+        ...
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        """Fetches in the transport's own best order, several at once, and answers for each entry
+        exactly once. An entry's own failure is in its answer; the far end's failure is raised."""
+        ...
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        """One file as a stream from byte `offset`; the path is relative to the walked root."""
+        ...
+
+    def close(self) -> None: ...

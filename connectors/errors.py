@@ -1,0 +1,204 @@
+"""What can go wrong at a far end.
+
+The leaf says what happened, the branch says whether waiting helps; `stage` names the step of the
+connection test that it belongs to. A class's docstring is its default message.
+
+    TransportError
+    ├── TransientError            waiting may help
+    │   ├── Unreachable           unreachable       no route, refused, no answer in time
+    │   ├── NameNotResolved       name_not_resolved
+    │   ├── ConnectionLost        connection_lost
+    │   ├── Stalled               stalled           too slow or silent for too long
+    │   ├── Truncated             truncated         fewer bytes than declared
+    │   ├── Unstable              unstable          the file changed while it was read
+    │   ├── Vanished              vanished          listed, then gone
+    │   └── Throttled             throttled         carries `retry_after_s`
+    └── PermanentError            a person must act
+        ├── NetworkForbidden      network_forbidden
+        ├── HostKeyUnknown        host_key_unknown  carries `offered`
+        ├── HostKeyChanged        host_key_changed  carries `offered`
+        ├── TlsRefused            tls
+        ├── AuthRefused           auth_refused
+        ├── AuthConfig            auth_config       the stored secret cannot be used as it is
+        ├── RootMissing           root_missing
+        ├── PermissionRefused     permission_refused
+        ├── TooLarge              too_large         more bytes than the limit allows
+        ├── UnsafeName            unsafe_name
+        └── ProtocolViolation     protocol
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Steps of the connection test, in the order in which they are taken."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    IDENTITY = "identity"  # host key or certificate
+    LOG_IN = "log_in"
+    LIST = "list"
+    READ = "read"
+    CLOCK = "clock"
+    FEATURES = "features"
+
+
+class TransportError(Exception):
+    """The far end failed."""
+
+    code = "transport"
+    stage = Stage.READ
+    retryable = False
+
+    def __init__(self, message: str | None = None, *, stage: Stage | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        if stage is not None:
+            self.stage = stage
+
+
+class TransientError(TransportError):
+    """The far end failed; waiting may help."""
+
+    retryable = True
+
+
+class PermanentError(TransportError):
+    """The far end refused; a person must act."""
+
+
+class Unreachable(TransientError):
+    """The host did not answer."""
+
+    code = "unreachable"
+    stage = Stage.CONNECT
+
+
+class NameNotResolved(TransientError):
+    """The host name has no address."""
+
+    code = "name_not_resolved"
+    stage = Stage.RESOLVE
+
+
+class ConnectionLost(TransientError):
+    """The connection ended before the work did."""
+
+    code = "connection_lost"
+
+
+class Stalled(TransientError):
+    """The far end went silent."""
+
+    code = "stalled"
+
+
+class Truncated(TransientError):
+    """Fewer bytes arrived than were declared."""
+
+    code = "truncated"
+
+
+class Unstable(TransientError):
+    """The file changed while it was read."""
+
+    code = "unstable"
+
+
+class Vanished(TransientError):
+    """The file was listed and is gone."""
+
+    code = "vanished"
+
+
+class Throttled(TransientError):
+    """The far end asks for fewer requests."""
+
+    code = "throttled"
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NetworkForbidden(PermanentError):
+    """The address is outside the networks that this installation may connect to."""
+
+    code = "network_forbidden"
+    stage = Stage.RESOLVE
+
+
+class HostKeyError(PermanentError):
+    """The host's key is not the pinned one."""
+
+    stage = Stage.IDENTITY
+
+    def __init__(self, message: str | None = None, *, offered: str = "") -> None:
+        super().__init__(message)
+        self.offered = offered
+
+
+class HostKeyUnknown(HostKeyError):
+    """No host key is pinned for this connector."""
+
+    code = "host_key_unknown"
+
+
+class HostKeyChanged(HostKeyError):
+    """The host showed another key than the pinned one."""
+
+    code = "host_key_changed"
+
+
+class TlsRefused(PermanentError):
+    """The host's certificate or TLS version is not acceptable."""
+
+    code = "tls"
+    stage = Stage.IDENTITY
+
+
+class AuthRefused(PermanentError):
+    """The host refused the log-in."""
+
+    code = "auth_refused"
+    stage = Stage.LOG_IN
+
+
+class AuthConfig(PermanentError):
+    """The stored secret cannot be used as it is."""
+
+    code = "auth_config"
+    stage = Stage.LOG_IN
+
+
+class RootMissing(PermanentError):
+    """The root folder does not exist on the host."""
+
+    code = "root_missing"
+    stage = Stage.LIST
+
+
+class PermissionRefused(PermanentError):
+    """The host refuses to read this."""
+
+    code = "permission_refused"
+
+
+class TooLarge(PermanentError):
+    """More bytes arrived than the limit allows."""
+
+    code = "too_large"
+
+
+class UnsafeName(PermanentError):
+    """The name could leave its folder."""
+
+    code = "unsafe_name"
+    stage = Stage.LIST
+
+
+class ProtocolViolation(PermanentError):
+    """The far end broke its own protocol."""
+
+    code = "protocol"

@@ -1,0 +1,65 @@
+"""Connectors: the stored descriptions of far ends."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from workspaces.models import Workspace, valid_name
+
+
+class ConnectorStatus(models.TextChoices):
+    ACTIVE = "active"
+    PAUSED = "paused"  # its jobs are not dispatched
+
+
+class Connector(models.Model):
+    """One far end: kind, host, options, secret, owner.
+
+    The secret is write-only: `sealed_secret` is encrypted and bound to kind, host and port; see
+    `connectors.secrets`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="connectors")
+    name = models.CharField(max_length=100, validators=[valid_name])
+    kind = models.CharField(max_length=20)
+    host = models.CharField(max_length=255)
+    port = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(65535)],
+    )
+    options = models.JSONField(default=dict, blank=True)
+    sealed_secret = models.TextField(blank=True, default="", editable=False)
+    status = models.CharField(
+        max_length=10, choices=ConnectorStatus.choices, default=ConnectorStatus.ACTIVE
+    )
+    auto_sync = models.BooleanField(default=False)
+    sync_interval_s = models.PositiveIntegerField(default=3600)
+    last_sync_at = models.DateTimeField(null=True, editable=False)
+    last_sync_status = models.CharField(max_length=10, blank=True, default="", editable=False)
+    last_sync_error = models.TextField(blank=True, default="", editable=False)
+    last_test_at = models.DateTimeField(null=True, editable=False)
+    last_test = models.JSONField(null=True, editable=False)  # the stages, as a list
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "name"], name="connector_name_in_workspace"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(port__gte=1, port__lte=65535), name="connector_port_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def endpoint(self) -> str:
+        """What a secret is bound to."""
+        return f"{self.kind}://{self.host.lower()}:{self.port}"

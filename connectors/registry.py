@@ -1,0 +1,20 @@
+"""The kinds of connector that this installation speaks. The only importer of concrete transports."""
+
+from __future__ import annotations
+
+from connectors.spec import Spec
+from connectors.transports import http, sftp
+
+SPECS: dict[str, Spec] = {spec.kind: spec for spec in (sftp.SPEC, http.HTTP_SPEC, http.HTTPS_SPEC)}
+
+
+class UnknownKind(LookupError):
+    """There is no such kind of connector."""
+
+
+def get_spec(kind: str) -> Spec:
+    """Raises UnknownKind, whose message lists the kinds there are."""
+    try:
+        return SPECS[kind]
+    except KeyError:
+        raise UnknownKind(f"no kind {kind!r}; there are {', '.join(sorted(SPECS))}") from None

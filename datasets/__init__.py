@@ -1,0 +1,1 @@
+"""What we hold: blobs, versions, entries."""

@@ -1,0 +1,216 @@
+"""Content-addressed blobs on local disk: bytes first, name last.
+
+Layout, below the store's root:
+
+    SENTINEL                          this is a store; without it nothing is read or written
+    <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
+    <workspace>/partial/<attempt>-<n> bytes on their way, named by the attempt that writes them
+
+Invariants, at every instant: a file below `blobs/` is complete and its content has the digest that
+it is named by (temp, write, sync to disk, rename, sync the folder); nothing in a remote name becomes a
+path. Each workspace has its own blobs, so that nobody learns from timing or size what another holds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreMissing
+
+SENTINEL = "SYNCPROJECT-STORE"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise DiskFull(f"the store cannot write: {exc.strerror}") from exc
+        raise StoreBroken(f"the store cannot write: {exc.strerror or exc}") from exc
+
+
+def create_store(root: Path) -> None:
+    """Makes `root` a store. Safe to call again."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o755)
+    sentinel = root / SENTINEL
+    if not sentinel.exists():
+        sentinel.write_text("blobs of SyncProject; do not edit\n", encoding="ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file whose bytes are all here, still under its partial name."""
+
+    partial: Path
+    sha256: bytes
+    size_bytes: int
+
+
+class BlobWriter:
+    """Takes the bytes of one file, in order, hashing as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hash = hashlib.sha256()
+        self._size = 0
+        with _disk_errors():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd: int | None = os.open(path, flags, 0o644)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises DiskFull or StoreBroken."""
+        if self._fd is None:
+            raise StoreBroken("this file's writer is closed")
+        self._hash.update(data)
+        self._size += len(data)
+        view = memoryview(data)
+        with _disk_errors():
+            while view:
+                view = view[os.write(self._fd, view) :]
+
+    def finish(self) -> Received:
+        """Closes the partial file; `BlobStore.commit` makes it a blob."""
+        fd, self._fd = self._fd, None
+        if fd is None:
+            raise StoreBroken("this file's writer is closed")
+        with _disk_errors():
+            os.close(fd)
+        return Received(self._path, self._hash.digest(), self._size)
+
+    def abandon(self) -> None:
+        """Forgets the bytes; safe to call twice, and after `finish`."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+        self._path.unlink(missing_ok=True)
+
+
+class BlobStore:
+    """The blobs of one workspace."""
+
+    def __init__(self, root: Path, workspace: uuid.UUID) -> None:
+        self._root = root
+        self._blobs = root / str(workspace) / "blobs"
+        self._partial = root / str(workspace) / "partial"
+
+    def prepare(self) -> None:
+        """Raises StoreMissing where the root is not a store (D04), DiskFull, StoreBroken."""
+        if not (self._root / SENTINEL).is_file():
+            raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
+        with _disk_errors():
+            self._partial.mkdir(parents=True, exist_ok=True)
+            if not (self._blobs / "ff").is_dir():
+                for number in range(256):
+                    (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+                _sync(self._blobs)
+
+    def create(self, attempt: str) -> BlobWriter:
+        """A writer with a partial file of its own; `attempt` is a name without `-` or `/`."""
+        return BlobWriter(self._partial / f"{attempt}-{uuid.uuid4().hex}")
+
+    def commit(self, received: Iterable[Received]) -> None:
+        """Makes files blobs: one sync to disk for all of them, then the renames, then their folders.
+
+        On return each is durable. A blob that exists already is kept and its age refreshed, so that
+        a sweep does not take it from under the version that is about to name it.
+        """
+        batch = list(received)
+        if not batch:
+            return
+        with _disk_errors():
+            _sync_data([item.partial for item in batch])
+            folders = set()
+            for item in batch:
+                path = self.path(item.sha256)
+                if path.exists():
+                    os.utime(path)
+                    item.partial.unlink()
+                else:
+                    item.partial.rename(path)
+                    folders.add(path.parent)
+            _sync_data(folders)
+
+    def path(self, sha256: bytes) -> Path:
+        digest = sha256.hex()
+        return self._blobs / digest[:2] / digest
+
+    def holds(self, sha256: bytes) -> bool:
+        return self.path(sha256).is_file()
+
+    def open(self, sha256: bytes) -> BinaryIO:
+        """The blob's bytes. Raises BlobMissing."""
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError:
+            raise BlobMissing(f"blob {sha256.hex()} is missing") from None
+
+    def copy_to(self, sha256: bytes, destination: Path) -> None:
+        """A plain file of its own: a checkout that is edited must not change the blob."""
+        with self.open(sha256) as source, destination.open("xb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+    def verify(self, sha256: bytes) -> bool:
+        """Reads the whole blob again. Raises BlobMissing."""
+        with self.open(sha256) as source:
+            digest = hashlib.sha256()
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+            return digest.digest() == sha256
+
+    def sweep_partial(self, *, live_attempts: frozenset[str]) -> int:
+        """Removes partial files of attempts that are over; returns their count."""
+        removed = 0
+        for path in self._partial.glob("*-*") if self._partial.is_dir() else ():
+            if path.name.partition("-")[0] not in live_attempts:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def drop_partial(self, attempt: str) -> None:
+        """Removes what one attempt left under way."""
+        for path in self._partial.glob(f"{attempt}-*"):
+            path.unlink(missing_ok=True)
+
+
+def _sync_data(paths: Iterable[Path]) -> None:
+    """Flushes files or folders to disk: one syncfs for many, fsync for few.
+
+    Linux reports write-back errors of syncfs since 5.8.
+    """
+    several = list(paths)
+    if len(several) > 8 and hasattr(_libc, "syncfs"):
+        fd = os.open(several[0], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(fd) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        finally:
+            os.close(fd)
+        return
+    for path in several:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

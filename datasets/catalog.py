@@ -1,0 +1,273 @@
+"""One attempt's view of a dataset: what it holds, beside what the far end lists.
+
+The listing goes into a temporary table by COPY, is joined with the current entries by PostgreSQL, and
+only what differs comes back, so that memory stays flat at a million files and a sync without changes
+costs its listing. Nothing here holds a transaction open while the far end is asked.
+
+    listing  (temporary)  the far end's files, as staged
+    change   (temporary)  every path that is not plainly the same, with the action decided for it
+    receipt  (durable)    files fetched but not yet published; written under the fencing token
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+PAGE = 2_000
+
+Connection = psycopg.Connection[Any]
+
+
+class Fenced(Exception):
+    """Another claim has a higher token: this attempt may write no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file as listed; `path` in the text form of `connectors.names`."""
+
+    path: str
+    size_bytes: int | None
+    modified_ns: int | None
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A listed file and the held one of the same path, which differ in what is recorded of them."""
+
+    listed: Listed
+    held: Listed
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A wanted file whose bytes are a durable blob now."""
+
+    listed: Listed
+    size_bytes: int
+    modified_ns: int | None
+    etag: str | None
+    sha256: bytes
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    listed: int
+    held: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    wanted: int
+    wanted_bytes: int
+
+
+_LISTING = """
+CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
+                           etag text)
+"""
+
+# Everything recorded is equal and proves something: no need to look at the pair one by one. An
+# unsettled file, a file without size or time, and mode `full` take the long way.
+_CHANGE = """
+CREATE TEMP TABLE change AS
+SELECT coalesce(l.path, e.path) AS path,
+       CASE WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed' ELSE 'compare' END
+         AS action,
+       l.size_bytes, l.modified_ns, l.etag,
+       e.id AS entry_id, e.size_bytes AS held_size_bytes, e.modified_ns AS held_modified_ns,
+       e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled
+  FROM (SELECT DISTINCT ON (path) * FROM listing ORDER BY path) l
+  FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
+    ON l.path = e.path
+ WHERE %(full)s OR l.path IS NULL OR e.id IS NULL OR NOT (
+       e.settled AND l.size_bytes IS NOT DISTINCT FROM e.size_bytes
+       AND l.modified_ns IS NOT DISTINCT FROM e.modified_ns
+       AND l.etag IS NOT DISTINCT FROM e.etag
+       AND (e.etag IS NOT NULL OR e.modified_ns IS NOT NULL))
+"""
+
+_NOT_FETCHED_YET = """
+    c.action IN ('added', 'changed') AND NOT EXISTS (SELECT FROM datasets_receipt r WHERE
+    r.dataset_id = %(dataset)s AND r.path = c.path
+    AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
+    AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
+    AND r.listed_etag IS NOT DISTINCT FROM c.etag
+    AND (r.record_id = %(record)s
+         OR (NOT %(full)s AND r.settled AND (c.modified_ns IS NOT NULL OR c.etag IS NOT NULL))))
+"""
+_WANTED = f"""
+SELECT c.path, c.size_bytes, c.modified_ns, c.etag FROM change c
+ WHERE c.path > %(last)s AND {_NOT_FETCHED_YET} ORDER BY c.path LIMIT %(page)s
+"""  # noqa: S608 — made of constants
+_COUNT_WANTED = f"""
+SELECT count(*), coalesce(sum(c.size_bytes), 0)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
+"""  # noqa: S608 — made of constants
+
+
+class Catalog:
+    """What the engine asks of a dataset during one attempt. Not for several threads at once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        dataset_id: uuid.UUID,
+        record_id: uuid.UUID,
+        token: int,
+        full: bool,
+    ) -> None:
+        self._connection = connection
+        self._full = full
+        self.parameters: dict[str, Any] = {
+            "dataset": dataset_id,
+            "record": record_id,
+            "token": token,
+            "full": full,
+        }
+        self._execute("DROP TABLE IF EXISTS listing, change")
+        self._execute(_LISTING)
+
+    def stage(self, files: Iterable[Listed]) -> None:
+        """Adds listed files."""
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy("COPY listing (path, size_bytes, modified_ns, etag) FROM STDIN") as copy,
+        ):
+            for file in files:
+                copy.write_row((file.path, file.size_bytes, file.modified_ns, file.etag))
+
+    def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts:
+        """Decides for every path; call once, after the last `stage`."""
+        self._execute("ANALYZE listing")
+        self._execute(_CHANGE, self.parameters)
+        self._execute("CREATE UNIQUE INDEX change_path ON change (path)")
+        self._execute("ANALYZE change")
+        if self._full:
+            self._execute("UPDATE change SET action = 'changed' WHERE action = 'compare'")
+        else:
+            self._compare_pairs(proves_equal)
+        return self._count()
+
+    def iter_wanted(self) -> Iterator[Listed]:
+        """Files to fetch, by path: added or changed, and not fetched already by an earlier attempt."""
+        last = ""
+        while True:
+            rows = self._rows(
+                _WANTED,
+                last=last,
+                page=PAGE,
+            )
+            for row in rows:
+                yield Listed(*row)
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    def settle(self, arrived: Sequence[Arrived]) -> None:
+        """Keeps receipts of fetched files. Raises Fenced."""
+        if not arrived:
+            return
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMP TABLE arrived (LIKE datasets_receipt) ON COMMIT DROP;"
+                " ALTER TABLE arrived DROP COLUMN id"
+            )
+            with cursor.copy(
+                "COPY arrived (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,"
+                " listed_etag, size_bytes, modified_ns, etag, sha256, settled) FROM STDIN"
+            ) as copy:
+                for item in arrived:
+                    copy.write_row(
+                        (
+                            self.parameters["dataset"],
+                            self.parameters["record"],
+                            item.listed.path,
+                            item.listed.size_bytes,
+                            item.listed.modified_ns,
+                            item.listed.etag,
+                            item.size_bytes,
+                            item.modified_ns,
+                            item.etag,
+                            item.sha256,
+                            item.settled,
+                        )
+                    )
+            self.check_fence(cursor)
+            cursor.execute(_KEEP_RECEIPTS)
+
+    def check_fence(self, cursor: psycopg.Cursor[Any]) -> None:
+        """Within a transaction: holds the dataset's row, and raises Fenced for an outdated token."""
+        cursor.execute(
+            "SELECT 1 FROM datasets_dataset"
+            " WHERE id = %(dataset)s AND fencing_token = %(token)s FOR NO KEY UPDATE",
+            self.parameters,
+        )
+        if cursor.fetchone() is None:
+            raise Fenced("another worker has claimed this record")
+
+    def _compare_pairs(self, proves_equal: Callable[[Pair], bool]) -> None:
+        last = ""
+        while True:
+            rows = self._rows(
+                "SELECT path, size_bytes, modified_ns, etag, held_size_bytes, held_modified_ns,"
+                " held_etag, held_settled FROM change"
+                " WHERE action = 'compare' AND path > %(last)s ORDER BY path LIMIT %(page)s",
+                last=last,
+                page=PAGE,
+            )
+            if not rows:
+                return
+            same: list[str] = []
+            changed: list[str] = []
+            for row in rows:
+                pair = Pair(Listed(*row[:4]), Listed(row[0], *row[4:7]), row[7])
+                (same if pair.settled and proves_equal(pair) else changed).append(row[0])
+            self._execute(
+                "UPDATE change SET action = CASE WHEN path = ANY(%(same)s) THEN 'same'"
+                " ELSE 'changed' END WHERE path = ANY(%(same)s) OR path = ANY(%(changed)s)",
+                {"same": same, "changed": changed},
+            )
+            last = rows[-1][0]
+
+    def _count(self) -> Counts:
+        ((added, changed, removed),) = self._rows(
+            "SELECT count(*) FILTER (WHERE action = 'added'),"
+            " count(*) FILTER (WHERE action = 'changed'),"
+            " count(*) FILTER (WHERE action = 'removed') FROM change"
+        )
+        ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
+        ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing")
+        held = listed - added + removed
+        return Counts(
+            listed, held, added, changed, removed, held - changed - removed, wanted, wanted_bytes
+        )
+
+    def _rows(self, query: str, **extra: object) -> list[tuple[Any, ...]]:
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(query, self.parameters | extra).fetchall()
+
+    def _execute(self, query: str, parameters: dict[str, Any] | None = None) -> None:
+        self._connection.execute(query, parameters)
+
+
+_KEEP_RECEIPTS = """
+INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
+    listed_etag, size_bytes, modified_ns, etag, sha256, settled)
+SELECT dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
+    listed_etag, size_bytes, modified_ns, etag, sha256, settled FROM arrived
+ON CONFLICT (dataset_id, path) DO UPDATE SET
+    record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
+    listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
+    size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
+    sha256 = excluded.sha256, settled = excluded.settled
+"""

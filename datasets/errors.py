@@ -1,0 +1,46 @@
+"""What can go wrong in the store.
+
+StoreError
+├── StoreMissing    store_missing   the folder is not our store: never sync into an unmounted one
+├── DiskFull        disk_full       no space or no inodes; waiting or a person helps
+├── BlobMissing     blob_missing    a held file's bytes are gone
+└── StoreBroken     store_io        the disk reported an error
+"""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store failed."""
+
+    code = "store"
+    retryable = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class StoreMissing(StoreError):
+    """The store's folder has no sentinel file: it is not mounted, or not ours."""
+
+    code = "store_missing"
+
+
+class DiskFull(StoreError):
+    """The disk of the store is full."""
+
+    code = "disk_full"
+    retryable = True
+
+
+class BlobMissing(StoreError):
+    """The bytes of a held file are gone from the store."""
+
+    code = "blob_missing"
+
+
+class StoreBroken(StoreError):
+    """The disk of the store reported an error."""
+
+    code = "store_io"
+    retryable = True

@@ -1,0 +1,130 @@
+"""Datasets, their immutable versions, and entries with validity intervals.
+
+An entry holds from version `since` until before version `until` (NULL: still current), so version n
+is every entry with `since <= n AND (until IS NULL OR until > n)`: a sync without changes writes
+nothing, and a change of 1 % costs 1 %.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from workspaces.models import Workspace
+
+
+class Dataset(models.Model):
+    """A named collection, owned by one sync job.
+
+    `fencing_token` is the highest token given to any record of that job; a transaction that changes
+    the dataset locks this row and compares its own token first.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="datasets")
+    name = models.CharField(max_length=100)
+    fencing_token = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="dataset_name_in_workspace")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Version(models.Model):
+    """An immutable, numbered state of a dataset; exactly one is current."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    is_current = models.BooleanField(default=True)
+    record_id = models.UUIDField(null=True, db_index=True)  # the sync record that published it
+    created_at = models.DateTimeField(auto_now_add=True)
+    file_count = models.PositiveBigIntegerField()
+    size_bytes = models.PositiveBigIntegerField()
+    files_added = models.PositiveBigIntegerField(default=0)
+    files_changed = models.PositiveBigIntegerField(default=0)
+    files_removed = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+            models.UniqueConstraint(
+                fields=["dataset"], condition=Q(is_current=True), name="version_one_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} v{self.number}"
+
+
+class Entry(models.Model):
+    """One file as held, over the versions in which it stayed as it is.
+
+    `path` is the text form of `connectors.names`; bytewise collation keeps prefixes contiguous.
+    `settled` is false where the file was so young when it was fetched that equal times would prove
+    nothing; such a file is compared by content once more.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="entries")
+    path = models.TextField(db_collation="C")
+    size_bytes = models.PositiveBigIntegerField()
+    modified_ns = models.BigIntegerField(null=True)
+    etag = models.TextField(null=True)
+    sha256 = models.BinaryField(max_length=32)
+    settled = models.BooleanField(default=True)
+    since = models.PositiveIntegerField()
+    until = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        verbose_name_plural = "entries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "path"], condition=Q(until=None), name="entry_one_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(until=None) | Q(until__gt=F("since")), name="entry_interval_forward"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["dataset", "path", "since"], name="entry_history"),
+            models.Index(fields=["dataset", "until"], condition=~Q(until=None), name="entry_ended"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Receipt(models.Model):
+    """A file that was fetched and is durable, but not yet published.
+
+    It spares the next attempt the transfer where the listing still tells the same; publishing takes
+    the dataset's receipts away.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="receipts")
+    record_id = models.UUIDField()
+    path = models.TextField(db_collation="C")
+    listed_size_bytes = models.PositiveBigIntegerField(null=True)
+    listed_modified_ns = models.BigIntegerField(null=True)
+    listed_etag = models.TextField(null=True)
+    size_bytes = models.PositiveBigIntegerField()
+    modified_ns = models.BigIntegerField(null=True)
+    etag = models.TextField(null=True)
+    sha256 = models.BinaryField(max_length=32)
+    settled = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "path"], name="receipt_once_per_path")
+        ]
+
+    def __str__(self) -> str:
+        return self.path

@@ -1,0 +1,117 @@
+"""Writing and reading versions. Writers run inside a transaction that their caller owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from datasets.catalog import Catalog
+
+# What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
+# a removal counts only where the caller says that removals apply.
+_OUTCOME = """
+CREATE TEMP TABLE outcome AS
+SELECT c.path, c.entry_id, c.held_size_bytes,
+       CASE WHEN c.action <> 'changed' THEN c.action
+            WHEN r.sha256 = c.held_sha256
+                 AND r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns THEN 'same'
+            ELSE 'changed' END AS action,
+       r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled
+  FROM change c LEFT JOIN datasets_receipt r
+    ON r.dataset_id = %(dataset)s AND r.path = c.path
+       AND (r.record_id = %(record)s OR NOT %(full)s)
+       AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
+       AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
+       AND r.listed_etag IS NOT DISTINCT FROM c.etag
+ WHERE (c.action = 'removed' AND %(removals)s)
+    OR (c.action IN ('added', 'changed') AND r.path IS NOT NULL)
+"""
+
+_END_ENTRIES = """
+UPDATE datasets_entry e SET until = %(number)s FROM outcome o
+ WHERE e.id = o.entry_id AND o.action IN ('changed', 'removed')
+"""
+
+_ADD_ENTRIES = """
+INSERT INTO datasets_entry (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled, since)
+SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, %(number)s
+  FROM outcome WHERE action IN ('added', 'changed') ORDER BY path
+"""
+
+# The file is what it was; only what later comparisons lean on is newer.
+_REFRESH_ENTRIES = """
+UPDATE datasets_entry e SET etag = o.etag, settled = o.settled FROM outcome o
+ WHERE e.id = o.entry_id AND o.action = 'same'
+   AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled)
+"""
+
+_ADD_VERSION = """
+INSERT INTO datasets_version (dataset_id, number, is_current, record_id, created_at, file_count,
+    size_bytes, files_added, files_changed, files_removed)
+VALUES (%(dataset)s, %(number)s, true, %(record)s, now(), %(file_count)s, %(size_bytes)s,
+    %(added)s, %(changed)s, %(removed)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`number` is None where nothing differed and no version was written."""
+
+    number: int | None
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    same: int = 0  # fetched, and found to be what is held
+
+
+def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bool) -> Published:
+    """Turns the attempt's receipts into the next version, and leaves table `outcome` for the ledger.
+
+    The first version is written even where it is empty, so that a dataset says that it was synced.
+    Raises Fenced.
+    """
+    parameters = catalog.parameters | {"removals": removals}
+    catalog.check_fence(cursor)
+    cursor.execute("DROP TABLE IF EXISTS outcome")
+    cursor.execute(_OUTCOME, parameters)
+    cursor.execute(
+        "SELECT count(*) FILTER (WHERE action = 'added'),"
+        " count(*) FILTER (WHERE action = 'changed'), count(*) FILTER (WHERE action = 'removed'),"
+        " count(*) FILTER (WHERE action = 'same'),"
+        " coalesce(sum(size_bytes) FILTER (WHERE action IN ('added', 'changed')), 0)::bigint"
+        " - coalesce(sum(held_size_bytes) FILTER (WHERE action IN ('changed', 'removed')), 0)::bigint"
+        " FROM outcome"
+    )
+    row: Any = cursor.fetchone()
+    added, changed, removed, same, growth = row
+    cursor.execute(
+        "SELECT number, file_count, size_bytes FROM datasets_version"
+        " WHERE dataset_id = %(dataset)s AND is_current",
+        parameters,
+    )
+    current: Any = cursor.fetchone()
+    cursor.execute(_REFRESH_ENTRIES)
+    published = Published(None, same=same)
+    if added or changed or removed or current is None:
+        number, file_count, size_bytes = current or (0, 0, 0)
+        published = Published(number + 1, added, changed, removed, same)
+        parameters |= {
+            "number": number + 1,
+            "file_count": file_count + added - removed,
+            "size_bytes": size_bytes + growth,
+            "added": added,
+            "changed": changed,
+            "removed": removed,
+        }
+        cursor.execute(_END_ENTRIES, parameters)
+        cursor.execute(_ADD_ENTRIES, parameters)
+        cursor.execute(
+            "UPDATE datasets_version SET is_current = false"
+            " WHERE dataset_id = %(dataset)s AND is_current",
+            parameters,
+        )
+        cursor.execute(_ADD_VERSION, parameters)
+    cursor.execute("DELETE FROM datasets_receipt WHERE dataset_id = %(dataset)s", parameters)
+    return published

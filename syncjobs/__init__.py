@@ -1,0 +1,1 @@
+"""The work: jobs, schedules, records."""

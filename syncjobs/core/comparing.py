@@ -1,0 +1,54 @@
+"""Whether a file as listed is the file as held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a listing tells of a file; None: it does not tell. `etag` is a strong validator."""
+
+    size_bytes: int | None
+    modified_ns: int | None
+    etag: str | None
+
+
+def is_settled(modified_ns: int | None, fetched_at_ns: int, precision_ns: int) -> bool:
+    """Whether equal times will prove that the file did not change after this fetch.
+
+    A file modified within the remote clock's own precision of the fetch may change again under the
+    same time (git calls such an entry racy).
+    """
+    return modified_ns is not None and fetched_at_ns - modified_ns > 2 * precision_ns
+
+
+def same_times(one_ns: int | None, other_ns: int | None, precision_ns: int) -> bool:
+    """Equal within what the remote can tell; an unknown time proves nothing."""
+    if one_ns is None or other_ns is None:
+        return False
+    return one_ns == other_ns or one_ns // precision_ns == other_ns // precision_ns
+
+
+def proves_equal(listed: Fingerprint, held: Fingerprint, precision_ns: int) -> bool:
+    """Equal strong ETags prove it; else equal, known size and time do."""
+    if listed.size_bytes is not None and listed.size_bytes != held.size_bytes:
+        return False
+    if listed.etag and held.etag:
+        return listed.etag == held.etag
+    return listed.size_bytes is not None and same_times(
+        listed.modified_ns, held.modified_ns, precision_ns
+    )
+
+
+def is_stable(listed: Fingerprint, observed: Fingerprint, precision_ns: int) -> bool:
+    """Whether what was seen at the transfer is what was listed; unknown fields do not contradict."""
+    if None not in (listed.size_bytes, observed.size_bytes) and (
+        listed.size_bytes != observed.size_bytes
+    ):
+        return False
+    if listed.etag and observed.etag:
+        return listed.etag == observed.etag
+    if listed.modified_ns is None or observed.modified_ns is None:
+        return True
+    return same_times(listed.modified_ns, observed.modified_ns, precision_ns)

@@ -1,0 +1,58 @@
+"""What a sync would do, counted, and the guards that may stop it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REMOVED_SHARE_MAX = 0.10
+REMOVED_COUNT_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Counts of entries by what would become of them; `wanted` are to be fetched."""
+
+    listed: int
+    held: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    wanted: int
+    wanted_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A guard's verdict: the rule and what a person should know before releasing the record."""
+
+    rule: str
+    reason: str
+
+
+def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held | None:
+    """The guard that stops this plan, or None.
+
+    After any listing error nothing is removed, so there is nothing to guard; likewise where the job
+    ignores removals.
+    """
+    if not listing_complete or not removals_apply or plan.removed == 0:
+        return None
+    if plan.listed == 0:
+        return Held(
+            "empty_listing",
+            f"the source lists no files, the dataset holds {plan.held}: an emptied or unmounted"
+            " folder looks like this",
+        )
+    if plan.removed > REMOVED_COUNT_MAX:
+        return Held(
+            "mass_removal",
+            f"{plan.removed} of {plan.held} files would be removed, more than {REMOVED_COUNT_MAX}",
+        )
+    if plan.removed > plan.held * REMOVED_SHARE_MAX:
+        return Held(
+            "mass_removal",
+            f"{plan.removed} of {plan.held} files would be removed, more than"
+            f" {REMOVED_SHARE_MAX:.0%}",
+        )
+    return None

@@ -1,0 +1,92 @@
+"""Which listed files a job wants: globs, extensions, size.
+
+Globs are matched against the whole path below the root: `*` and `?` stay within a component, `**`
+spans components, `[...]` is a class. A pattern without a slash matches the name at any depth.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+
+class Exclusion(NamedTuple):
+    """Why a file is left out: the rule and its own words."""
+
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Empty lists and None select everything; `exclude` wins over `include`."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    max_file_size_bytes: int | None = None
+
+    @cached_property
+    def selects_all(self) -> bool:
+        return self == Selection()
+
+    @cached_property
+    def _extensions(self) -> tuple[str, ...]:
+        return tuple(f".{extension.lstrip('.').lower()}" for extension in self.extensions)
+
+    def find_exclusion(self, path: str, size_bytes: int | None) -> Exclusion | None:
+        """Why this file is not wanted, or None where it is."""
+        if self.selects_all:
+            return None
+        for pattern in self.exclude:
+            if compile_glob(pattern).match(path):
+                return Exclusion("exclude", pattern)
+        if self.include and not any(compile_glob(glob).match(path) for glob in self.include):
+            return Exclusion("include", "no include pattern matches")
+        if self._extensions and not path.lower().endswith(self._extensions):
+            return Exclusion("extension", "the extension is not among those selected")
+        limit = self.max_file_size_bytes
+        if limit is not None and size_bytes is not None and size_bytes > limit:
+            return Exclusion("max_file_size_bytes", f"{size_bytes} bytes, over {limit}")
+        return None
+
+
+@lru_cache(maxsize=1024)
+def compile_glob(pattern: str) -> re.Pattern[str]:
+    """Raises ValueError for a class that is not closed."""
+    pattern = pattern.removeprefix("./").removeprefix("/")
+    prefix = "" if "/" in pattern else "(?:.*/)?"
+    try:
+        return re.compile(rf"(?s:{prefix}{''.join(_pieces(pattern))})\Z")
+    except re.error as exc:
+        raise ValueError(f"{pattern!r}: {exc}") from None
+
+
+_TOKEN = re.compile(r"\*\*/|/\*\*\Z|\*\*|\*|\?|\[[!^]?\]?[^\]]*\]|\[|.", re.DOTALL)
+
+
+def _pieces(pattern: str) -> list[str]:
+    pieces = []
+    for token in _TOKEN.findall(pattern):
+        if token == "**/":  # noqa: S105 — a glob, no password
+            pieces.append("(?:.*/)?")
+        elif token == "/**":  # noqa: S105
+            pieces.append("/.*")
+        elif token == "**":  # noqa: S105
+            pieces.append(".*")
+        elif token == "*":  # noqa: S105
+            pieces.append("[^/]*")
+        elif token == "?":  # noqa: S105
+            pieces.append("[^/]")
+        elif token == "[":  # noqa: S105
+            raise ValueError(f"{pattern!r}: '[' is never closed")
+        elif token.startswith("[") and len(token) > 1:
+            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            if inner.startswith("!"):
+                inner = f"^{inner[1:]}"
+            pieces.append(f"(?!/)[{inner}]")
+        else:
+            pieces.append(re.escape(token))
+    return pieces

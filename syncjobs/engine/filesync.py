@@ -1,0 +1,283 @@
+"""One attempt at one file sync: list, compare, guard, fetch. Publishing is the caller's.
+
+The far end is asked through a transport, what is held through a catalog, and bytes go to a store;
+this module only decides what is asked of whom, in which order, and what becomes of a failing entry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Protocol, TypeVar
+
+from connectors import names
+from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.errors import TransportError, Truncated, Unstable
+from datasets.blobs import BlobStore, Received
+from datasets.catalog import Arrived, Counts, Listed, Pair
+from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
+from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
+from syncjobs.core.plans import Held, Plan, judge
+from syncjobs.core.selection import Selection
+from syncjobs.core.states import Stage
+from syncjobs.engine.progress import Progress, Trouble
+from syncjobs.engine.receiving import StoreSink
+
+STAGED_AT_ONCE = 1_000
+COMMIT_FILES = 1_000
+COMMIT_BYTES = 256 << 20
+COMMIT_INTERVAL_S = 3.0
+SECOND_TRIES_MAX = 10_000
+
+T = TypeVar("T")
+
+
+class Catalog(Protocol):
+    """What the engine needs to know of a dataset; `datasets.catalog.Catalog` is the real one."""
+
+    def stage(self, files: Iterable[Listed]) -> None: ...
+    def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts: ...
+    def iter_wanted(self) -> Iterator[Listed]: ...
+    def settle(self, arrived: list[Arrived]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be synced, and under which rules."""
+
+    root: PurePosixPath
+    selection: Selection
+    removals_apply: bool
+    guards_waived: bool
+    deadline: DeadlineRule
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the attempt came to. With `held` nothing was fetched and nothing may be published."""
+
+    plan: Plan
+    held: Held | None
+    removals: bool  # whether removals may be published
+    listing_complete: bool
+
+
+class FileSync:
+    """One attempt. `check` raises a Stop when the work must end."""
+
+    def __init__(
+        self,
+        order: Order,
+        transport: Transport,
+        catalog: Catalog,
+        store: BlobStore,
+        *,
+        attempt: str,
+        progress: Progress,
+        check: Callable[[], None],
+    ) -> None:
+        self._order = order
+        self._transport = transport
+        self._catalog = catalog
+        self._store = store
+        self._attempt = attempt
+        self._progress = progress
+        self._check = check
+        self._precision_ns = transport.capabilities.modified_precision_ns
+        self._listing_complete = True
+
+    def plan(self) -> Outcome:
+        """Lists, compares and judges; fetches nothing."""
+        self._progress.enter(Stage.DETECTING_CHANGES)
+        files = self._select(self._transport.walk(self._order.root))
+        for number, batch in enumerate(_batched(files, STAGED_AT_ONCE), start=1):
+            self._check()
+            self._catalog.stage(batch)
+            self._progress.listed(number * STAGED_AT_ONCE)
+        counts = self._catalog.compare(self._proves_equal)
+        plan = Plan(
+            counts.listed,
+            counts.held,
+            counts.added,
+            counts.changed,
+            counts.removed,
+            counts.unchanged,
+            counts.wanted,
+            counts.wanted_bytes,
+        )
+        removals = self._listing_complete and self._order.removals_apply
+        held = judge(
+            plan,
+            listing_complete=self._listing_complete,
+            removals_apply=self._order.removals_apply,
+        )
+        if self._order.guards_waived:
+            held = None
+        rule = self._order.deadline
+        self._progress.planned(
+            files=plan.wanted,
+            size_bytes=plan.wanted_bytes,
+            deadline_s=decide_deadline_s(rule, plan.wanted, cap_s=self._order.timeout_s),
+        )
+        return Outcome(plan, held, removals, self._listing_complete)
+
+    def run(self) -> Outcome:
+        """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble."""
+        self._progress.enter(Stage.INITIALIZING)
+        self._store.prepare()
+        outcome = self.plan()
+        if outcome.held is None:
+            self._progress.enter(Stage.PROCESSING_FILES)
+            again = self._fetch(map(_remote, self._catalog.iter_wanted()), {})
+            if again:
+                originals = {path: listed for path, (listed, _) in again.items()}
+                self._fetch((seen for _, seen in again.values()), originals)
+            self._progress.enter(Stage.FINALIZING)
+        return outcome
+
+    def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
+        selection = self._order.selection
+        for item in seen:
+            path = names.to_text(item.path)
+            if isinstance(item, Skipped):
+                self._note_skipped(path, item)
+            elif not (excluded := selection.find_exclusion(path, item.size_bytes)):
+                yield Listed(path, item.size_bytes, item.modified_ns, item.etag)
+            elif excluded.rule == "max_file_size_bytes":
+                # A pattern leaves out what a person named; a limit may surprise, so it is told.
+                self._progress.trouble(Trouble(path, "skipped", "too_large", excluded.detail))
+
+    def _note_skipped(self, path: str, item: Skipped) -> None:
+        action = "skipped"
+        if item.reason is Reason.UNREADABLE:
+            self._listing_complete = False
+            action = "failed"
+        self._progress.trouble(Trouble(path, action, item.reason.value, item.message))
+
+    def _proves_equal(self, pair: Pair) -> bool:
+        return proves_equal(_fingerprint(pair.listed), _fingerprint(pair.held), self._precision_ns)
+
+    def _fetch(
+        self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry]
+    ) -> dict[str, tuple[RemoteEntry, RemoteEntry]]:
+        """Fetches and keeps. Returns, by path, (as listed, as to be fetched again) of files that
+        deserve a second try; on the second try, `originals` tells how each was listed."""
+        again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
+        batch = _Batch(self._store, self._catalog, self._progress)
+        for fetched in self._transport.fetch(wanted, self._sink()):
+            self._check()
+            entry = fetched.entry
+            error = fetched.error or self._find_fault(fetched)
+            if error is None:
+                batch.add(self._arrived(fetched, originals.get(entry.path, entry)), fetched)
+            else:
+                if isinstance(fetched.receipt, Received):
+                    fetched.receipt.partial.unlink(missing_ok=True)
+                if error.retryable and not originals and len(again) < SECOND_TRIES_MAX:
+                    again[entry.path] = (entry, fetched.observed or entry)
+                    continue
+                path = names.to_text(entry.path)
+                self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
+            self._progress.finished_file()
+        batch.flush()
+        return again
+
+    def _sink(self) -> StoreSink:
+        return StoreSink(
+            self._store,
+            self._attempt,
+            limit_bytes=self._order.selection.max_file_size_bytes,
+            progress=self._progress,
+            check=self._check,
+        )
+
+    def _find_fault(self, fetched: Fetched) -> TransportError | None:
+        """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
+        receipt = _receipt(fetched)
+        seen = fetched.observed or fetched.entry
+        for declared in (fetched.entry.size_bytes, seen.size_bytes):
+            if declared is not None and receipt.size_bytes < declared:
+                return Truncated(f"{receipt.size_bytes} of {declared} bytes arrived")
+            if declared is not None and receipt.size_bytes > declared:
+                return Unstable(f"{receipt.size_bytes} bytes arrived, {declared} were declared")
+        if not is_stable(_fingerprint(fetched.entry), _fingerprint(seen), self._precision_ns):
+            return Unstable("the file changed between its listing and the end of its transfer")
+        return None
+
+    def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
+        receipt = _receipt(fetched)
+        seen = fetched.observed or fetched.entry
+        modified_ns = (
+            seen.modified_ns if fetched.entry.modified_ns is None else (fetched.entry.modified_ns)
+        )
+        etag = seen.etag or fetched.entry.etag
+        return Arrived(
+            listed=_listed(listed),
+            size_bytes=receipt.size_bytes,
+            modified_ns=modified_ns,
+            etag=etag,
+            sha256=receipt.sha256,
+            settled=etag is not None or is_settled(modified_ns, time.time_ns(), self._precision_ns),
+        )
+
+
+class _Batch:
+    """Files that have arrived: made durable and receipted together, bounded in number, bytes, time."""
+
+    def __init__(self, store: BlobStore, catalog: Catalog, progress: Progress) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._progress = progress
+        self._arrived: list[Arrived] = []
+        self._received: list[Received] = []
+        self._bytes = 0
+        self._flushed_at = time.monotonic()
+
+    def add(self, arrived: Arrived, fetched: Fetched) -> None:
+        self._arrived.append(arrived)
+        self._received.append(_receipt(fetched))
+        self._bytes += arrived.size_bytes
+        if (
+            len(self._arrived) >= COMMIT_FILES
+            or self._bytes >= COMMIT_BYTES
+            or time.monotonic() - self._flushed_at >= COMMIT_INTERVAL_S
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Bytes first, receipts last: a receipt never names what is not on disk."""
+        self._store.commit(self._received)
+        self._catalog.settle(self._arrived)
+        self._progress.kept(len(self._arrived))
+        self._arrived.clear()
+        self._received.clear()
+        self._bytes = 0
+        self._flushed_at = time.monotonic()
+
+
+def _receipt(fetched: Fetched) -> Received:
+    if not isinstance(fetched.receipt, Received):
+        raise TypeError("a transport answered for a file without its receipt")
+    return fetched.receipt
+
+
+def _listed(entry: RemoteEntry) -> Listed:
+    return Listed(names.to_text(entry.path), entry.size_bytes, entry.modified_ns, entry.etag)
+
+
+def _remote(listed: Listed) -> RemoteEntry:
+    path = names.from_text(listed.path)
+    return RemoteEntry(path, listed.size_bytes, listed.modified_ns, listed.etag)
+
+
+def _fingerprint(file: Listed | RemoteEntry) -> Fingerprint:
+    return Fingerprint(file.size_bytes, file.modified_ns, file.etag)
+
+
+def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,100 @@
+"""What a running attempt tells of itself. Written by the work, read by the heartbeat."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+from syncjobs.core.states import Stage
+
+TROUBLES_MAX = 10_000  # a hostile listing must not fill memory or the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`percentage` covers the whole record: 10 % for looking, 85 % for files, the rest to publish."""
+
+    stage: Stage = Stage.INITIALIZING
+    listed: int = 0
+    total_files: int | None = None
+    current_file_index: int = 0
+    total_bytes: int = 0
+    bytes_transferred: int = 0
+    files_failed: int = 0
+    files_skipped: int = 0
+    deadline_s: float | None = None
+    kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
+
+    @property
+    def percentage(self) -> float:
+        if self.stage in (Stage.INITIALIZING, Stage.DETECTING_CHANGES):
+            return 0.0 if self.listed == 0 else 5.0
+        if self.stage is Stage.FINALIZING:
+            return 95.0
+        files = self.current_file_index / self.total_files if self.total_files else 1.0
+        share = files
+        if self.total_bytes:
+            share = (files + min(1.0, self.bytes_transferred / self.total_bytes)) / 2
+        return round(10.0 + 85.0 * min(1.0, share), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One file that was not synced, and why. `path` is in text form."""
+
+    path: str
+    action: str  # failed | skipped
+    code: str
+    message: str
+
+
+class Progress:
+    """The latest snapshot, and the troubles met so far."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot()
+        self.troubles: list[Trouble] = []
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def enter(self, stage: Stage) -> None:
+        with self._lock:
+            self._snapshot = replace(self._snapshot, stage=stage)
+
+    def listed(self, count: int) -> None:
+        with self._lock:
+            self._snapshot = replace(self._snapshot, listed=count)
+
+    def planned(self, *, files: int, size_bytes: int, deadline_s: float) -> None:
+        with self._lock:
+            self._snapshot = replace(
+                self._snapshot, total_files=files, total_bytes=size_bytes, deadline_s=deadline_s
+            )
+
+    def received(self, size_bytes: int) -> None:
+        with self._lock:
+            self._snapshot = replace(
+                self._snapshot, bytes_transferred=self._snapshot.bytes_transferred + size_bytes
+            )
+
+    def finished_file(self) -> None:
+        with self._lock:
+            index = self._snapshot.current_file_index + 1
+            self._snapshot = replace(self._snapshot, current_file_index=index)
+
+    def kept(self, count: int) -> None:
+        with self._lock:
+            self._snapshot = replace(self._snapshot, kept_files=self._snapshot.kept_files + count)
+
+    def trouble(self, trouble: Trouble) -> None:
+        with self._lock:
+            old = self._snapshot
+            if trouble.action == "failed":
+                self._snapshot = replace(old, files_failed=old.files_failed + 1)
+            else:
+                self._snapshot = replace(old, files_skipped=old.files_skipped + 1)
+            if len(self.troubles) < TROUBLES_MAX:
+                self.troubles.append(trouble)

@@ -1,0 +1,273 @@
+"""Configuration as text becomes rows, in one transaction: all of it, or none.
+
+The document is the YAML of `docs/configuration.md`, parsed to plain values. Every problem is found
+before anything is written, each with the path to where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from connectors.errors import AuthConfig
+from connectors.models import Connector
+from connectors.registry import UnknownKind, get_spec
+from connectors.secrets import seal, unseal
+from connectors.spec import InvalidOptions, parse_options
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncJob
+from workspaces.models import Workspace
+
+Path = tuple[str | int, ...]
+
+WORKSPACE_FIELDS = ("name", "connectors", "sync_jobs")
+CONNECTOR_FIELDS = (
+    "name",
+    "kind",
+    "host",
+    "port",
+    "options",
+    "secret",
+    "status",
+    "auto_sync",
+    "sync_interval_s",
+)
+JOB_FIELDS = (
+    "name",
+    "connector",
+    "include",
+    "exclude",
+    "sync_mode",
+    "schedule",
+    "misfire",
+    "on_delete",
+    "limits",
+    "max_attempts",
+    "enabled",
+)
+LIMIT_FIELDS = ("max_file_size_bytes", "timeout_s")
+MISFIRES = ("run_once",)
+_EMPTY: dict[str, Any] = {"schedule": {}, "include": [], "exclude": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`path` leads to the value: ("workspaces", 0, "connectors", 2, "port")."""
+
+    path: Path
+    message: str
+
+
+class InvalidConfiguration(Exception):
+    """Nothing was written; `problems` says why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What applying did to one object. `action` is created, changed or unchanged."""
+
+    action: str
+    noun: str
+    name: str
+    fields: tuple[str, ...] = ()
+
+
+def apply_configuration(document: Any) -> list[Change]:
+    """Raises InvalidConfiguration. Objects that the document does not name are left alone."""
+    application = _Application()
+    with transaction.atomic():
+        application.run(document)
+        if application.problems:
+            raise InvalidConfiguration(application.problems)
+    return application.changes
+
+
+class _Application:
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.changes: list[Change] = []
+
+    def run(self, document: Any) -> None:
+        top = self._mapping(document, (), ("workspaces",))
+        for path, given in self._items(top, "workspaces", ()):
+            fields = self._mapping(given, path, WORKSPACE_FIELDS)
+            workspace = self._save_workspace(fields, path)
+            if workspace is None:
+                continue
+            for inner, item in self._items(fields, "connectors", path):
+                self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
+            for inner, item in self._items(fields, "sync_jobs", path):
+                self._save_job(workspace, self._mapping(item, inner, JOB_FIELDS), inner)
+
+    def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
+        name = self._name(fields, path)
+        if name is None:
+            return None
+        found = Workspace.objects.filter(name=name).first()
+        workspace = found or Workspace(name=name)
+        if not self._clean(workspace, path):
+            return None
+        if found is None:
+            workspace.save()
+        self._note("workspace", name, created=found is None, fields=())
+        return workspace
+
+    def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
+        name = self._name(fields, path)
+        if name is None:
+            return
+        found = Connector.objects.filter(workspace=workspace, name=name).first()
+        connector = found or Connector(workspace=workspace, name=name)
+        before = _state_of(connector, CONNECTOR_FIELDS)
+        secret_before = _secret_of(connector)
+        if not self._fill_connector(connector, fields, path):
+            return
+        if "secret" in fields:
+            given = {key: value for key, value in (fields["secret"] or {}).items() if value}
+            if given != secret_before:
+                seal(connector, given)
+        changed = _changed(before, _state_of(connector, CONNECTOR_FIELDS))
+        if _secret_of(connector) != secret_before:
+            changed.append("secret")
+        if found is None or changed:
+            connector.save()
+        self._note("connector", name, created=found is None, fields=changed)
+
+    def _fill_connector(self, connector: Connector, fields: Mapping[str, Any], path: Path) -> bool:
+        try:
+            spec = get_spec(str(fields.get("kind", connector.kind)))
+        except UnknownKind as exc:
+            self._problem((*path, "kind"), str(exc))
+            return False
+        connector.port = connector.port or spec.default_port
+        for field in set(fields) - {"name", "options", "secret"}:
+            setattr(connector, field, fields[field])
+        if "options" in fields:
+            connector.options = fields["options"] or {}
+        self._check_options(spec.options, connector.options, (*path, "options"))
+        self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
+        return self._clean(connector, path)
+
+    def _save_job(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
+        name = self._name(fields, path)
+        if name is None:
+            return
+        found = SyncJob.objects.filter(workspace=workspace, name=name).first()
+        job = found or SyncJob(workspace=workspace, name=name)
+        before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
+        connector = self._find_connector(workspace, fields, job, path)
+        if connector is None:
+            return
+        job.connector = connector
+        limits = self._mapping(fields.get("limits") or {}, (*path, "limits"), LIMIT_FIELDS)
+        plain = {
+            key: value
+            for key, value in fields.items()
+            if key not in ("name", "connector", "limits", "misfire")
+        }
+        for field, value in {**plain, **limits}.items():
+            setattr(job, field, _EMPTY.get(field) if value is None else value)
+        misfire = fields.get("misfire", "run_once")
+        if misfire not in MISFIRES:
+            self._problem((*path, "misfire"), f"misfire must be one of {', '.join(MISFIRES)}")
+        if not self._clean(job, path, exclude=("dataset",)):
+            return
+        changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
+        if found is None or changed:
+            save_job(job)
+        self._note("sync job", name, created=found is None, fields=changed)
+
+    def _find_connector(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
+    ) -> Connector | None:
+        if "connector" not in fields and job.connector_id is not None:
+            return job.connector
+        wanted = str(fields.get("connector", ""))
+        names = list(workspace.connectors.values_list("name", flat=True))
+        if wanted in names:
+            return workspace.connectors.get(name=wanted)
+        near = difflib.get_close_matches(wanted, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
+        return None
+
+    def _check_options(self, cls: type, given: Any, path: Path) -> None:
+        if not isinstance(given, Mapping):
+            self._problem(path, "must be a mapping")
+            return
+        try:
+            parse_options(cls, given)
+        except InvalidOptions as exc:
+            for name, text in exc.problems.items():
+                at = (*path, name) if name in given else path
+                self._problem(at, f"{name} {text}" if text.startswith("is ") else f"{name}: {text}")
+
+    def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:
+        try:
+            row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
+        except ValidationError as exc:
+            for field, messages in exc.message_dict.items():
+                self._problem((*path, field), f"{field}: {' '.join(messages)}")
+            return False
+        return True
+
+    def _mapping(self, given: Any, path: Path, known: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(given, Mapping):
+            self._problem(path, f"must be a mapping with {', '.join(known)}")
+            return {}
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                self._problem((*path, name), f"unknown word {name!r}; {hint}")
+        return {name: value for name, value in given.items() if name in known}
+
+    def _items(self, fields: Mapping[str, Any], name: str, path: Path) -> list[tuple[Path, Any]]:
+        given = fields.get(name) or []
+        if not isinstance(given, list):
+            self._problem((*path, name), f"{name} must be a list")
+            return []
+        return [((*path, name, index), item) for index, item in enumerate(given)]
+
+    def _name(self, fields: Mapping[str, Any], path: Path) -> str | None:
+        if not fields.get("name"):
+            self._problem(path, "name is required")
+            return None
+        return str(fields["name"])
+
+    def _note(self, noun: str, name: str, *, created: bool, fields: Iterable[str]) -> None:
+        changed = tuple(sorted(fields))
+        action = "created" if created else "changed" if changed else "unchanged"
+        self.changes.append(Change(action, noun, name, () if created else changed))
+
+    def _problem(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+
+def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in fields if field in row.__dict__}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    names = {"connector_id": "connector"}
+    return [
+        names.get(name, name)
+        for name in after
+        if after[name] != before.get(name) and name != "name"
+    ]
+
+
+def _secret_of(connector: Connector) -> dict[str, Any] | None:
+    try:
+        return unseal(connector)
+    except AuthConfig:
+        return None

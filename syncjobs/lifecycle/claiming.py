@@ -1,0 +1,78 @@
+"""A queued record becomes this worker's: lease and fencing token, in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Greatest, Now
+
+from datasets.models import Dataset
+from syncjobs.core.states import Event, State
+from syncjobs.lifecycle.transition import move
+from syncjobs.models import SyncRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a record, until the lease ends or a higher token exists."""
+
+    record_id: uuid.UUID
+    dataset_id: uuid.UUID
+    token: int
+    owner: str
+
+    @property
+    def attempt_name(self) -> str:
+        """Names this attempt's partial files, apart from every other attempt's."""
+        return f"{self.record_id.hex}.{self.token}"
+
+
+def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+    """The claim, or None where there is nothing to do: taken, finished, not due, or its job runs."""
+    try:
+        with transaction.atomic():
+            return _claim(record_id, owner)
+    except IntegrityError:  # record_one_running: another record of the job was claimed meanwhile
+        return None
+
+
+def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+    record = (
+        SyncRecord.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("job")
+        .filter(Q(not_before=None) | Q(not_before__lte=Now()), pk=record_id, state=State.QUEUED)
+        .first()
+    )
+    if record is None:
+        return None
+    if SyncRecord.objects.filter(job_id=record.job_id, state=State.RUNNING).exists():
+        SyncRecord.objects.filter(pk=record_id).update(
+            waiting_for="the running record of the same job"
+        )
+        return None
+    dataset_id = record.job.dataset_id
+    Dataset.objects.filter(pk=dataset_id).update(fencing_token=F("fencing_token") + 1)
+    token = Dataset.objects.values_list("fencing_token", flat=True).get(pk=dataset_id)
+    move(
+        record_id,
+        Event.CLAIMED,
+        reason=f"claimed by {owner}",
+        changes={
+            "token": token,
+            "lease_owner": owner,
+            "lease_expires_at": Now() + timedelta(seconds=settings.SYNC.lease_s),
+            "heartbeat_at": Now(),
+            "started_at": record.started_at or Now(),
+            "attempt": Greatest(F("attempt"), 1),
+            "not_before": None,
+            "stage": "initializing",
+            "error": "",
+            "error_code": "",
+        },
+    )
+    return Claim(record_id, dataset_id, token, owner)

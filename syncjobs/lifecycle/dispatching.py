@@ -1,0 +1,89 @@
+"""Due fires become queued records, and `next_run_at` moves on, in one transaction.
+
+Any number of dispatchers may run at once: jobs are taken with SKIP LOCKED, and `record_once_per_fire`
+stands behind that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from connectors.models import ConnectorStatus
+from syncjobs.core.schedules import fire_after
+from syncjobs.core.states import Event, State
+from syncjobs.lifecycle.transition import note
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    queued: int
+    coalesced: int  # fires served by a record that was waiting already
+
+
+def dispatch_due(limit: int = 500) -> Dispatched:
+    """Serves up to `limit` due jobs, the longest due first."""
+    with transaction.atomic():
+        jobs = list(
+            SyncJob.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(enabled=True, next_run_at__lte=Now())
+            .filter(connector__status=ConnectorStatus.ACTIVE)
+            .order_by("next_run_at")[:limit]
+        )
+        if not jobs:
+            return Dispatched(0, 0)
+        records = [
+            SyncRecord(
+                workspace_id=job.workspace_id,
+                job=job,
+                connector_id=job.connector_id,
+                trigger=Trigger.SCHEDULE,
+                scheduled_for=job.next_run_at,
+                mode=job.sync_mode,
+                waiting_for="a worker",
+            )
+            for job in jobs
+        ]
+        SyncRecord.objects.bulk_create(records, ignore_conflicts=True)
+        inserted = set(
+            SyncRecord.objects.filter(pk__in=[record.pk for record in records]).values_list(
+                "pk", flat=True
+            )
+        )
+        coalesced = [record for record in records if record.pk not in inserted]
+        _note_coalesced(coalesced)
+        now = _database_now()
+        for job in jobs:
+            if job.next_run_at is not None:
+                job.next_run_at = fire_after(job.parsed_schedule, job.next_run_at, now)
+        SyncJob.objects.bulk_update(jobs, ["next_run_at"])
+    return Dispatched(len(inserted), len(coalesced))
+
+
+def _note_coalesced(records: list[SyncRecord]) -> None:
+    waiting = {
+        record.job_id: record
+        for record in SyncRecord.objects.filter(
+            job_id__in=[record.job_id for record in records], state=State.QUEUED
+        )
+    }
+    for record in records:
+        if (queued := waiting.get(record.job_id)) is not None:
+            fire = record.scheduled_for.isoformat() if record.scheduled_for else ""
+            note(
+                queued,
+                Event.COALESCED,
+                reason=f"also serves the fire of {fire}",
+                data={"fire": fire},
+            )
+
+
+def _database_now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        row: tuple[datetime] = cursor.fetchone()
+    return row[0]

@@ -1,0 +1,281 @@
+"""A queued record from claim to what follows: the only place that turns an error into an event.
+
+It owns no transaction; it calls those that do, and asks the lease before each.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
+
+from connectors.errors import Throttled, TransportError
+from connectors.opening import open_transport, root_of
+from datasets.catalog import Catalog, Fenced
+from datasets.errors import StoreError
+from datasets.store import open_store
+from datasets.versions import Published
+from syncjobs.core.deadlines import DeadlineRule
+from syncjobs.core.plans import Held
+from syncjobs.core.retries import decide_retry
+from syncjobs.core.selection import Selection
+from syncjobs.core.states import Event, State
+from syncjobs.engine.filesync import FileSync, Order, Outcome
+from syncjobs.engine.progress import Progress
+from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
+from syncjobs.lifecycle.claiming import Claim, claim
+from syncjobs.lifecycle.heartbeat import Heart, Lease
+from syncjobs.lifecycle.publishing import publish
+from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.transition import move
+from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
+
+log = structlog.get_logger(__name__)
+
+_DATABASE_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OperationalError,
+    InterfaceError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The event that an attempt ends with, and what it writes."""
+
+    event: Event
+    reason: str
+    changes: dict[str, Any]
+    data: dict[str, Any]
+
+
+def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
+    """Works on one record; the state it is left in, or None where there was nothing to do."""
+    held = claim(record_id, heart.owner)
+    if held is None:
+        return None
+    progress = Progress()
+    lease = heart.hold(held, progress)
+    with structlog.contextvars.bound_contextvars(record=str(record_id)):
+        try:
+            ending = _attempt(lease)
+            heart.release(lease)  # from here the lease's last renewal covers us
+            return _finish(held, progress, ending) if ending else None
+        finally:
+            heart.release(lease)
+
+
+def _attempt(lease: Lease) -> Ending | None:
+    """None where the lease is lost: whoever has it now decides."""
+    record = SyncRecord.objects.select_related("job", "connector").get(pk=lease.claim.record_id)
+    try:
+        return _sync_files(record, lease)
+    except (LeaseLost, Fenced):
+        log.warning("record.lease_lost")
+        return None
+    except CancelAsked:
+        record.refresh_from_db(fields=["cancel_asked_by"])
+        return _plain(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
+    except DrainAsked:
+        return _plain(Event.INTERRUPTED, "its worker is shutting down")
+    except DeadlinePassed as exc:
+        return _plain(
+            Event.DEADLINE_PASSED,
+            str(exc),
+            verdict="deadline",
+            error_code="deadline",
+            error=str(exc),
+        )
+    except (TransportError, StoreError) as exc:
+        return _failed(record, exc.code, str(exc), retryable=exc.retryable, cause=exc)
+    except psycopg.errors.QueryCanceled as exc:
+        return _failed(record, "database_slow", str(exc), retryable=True)
+    except _DATABASE_LOST as exc:
+        log.warning("record.database_lost", error=str(exc).splitlines()[0])
+        connection.close()
+        return _plain(
+            Event.INTERRUPTED,
+            "the database was away",
+            not_before=Now() + timedelta(seconds=5),
+        )
+    except Exception as exc:
+        log.exception("record.crashed")
+        return _failed(record, "internal", f"internal error: {type(exc).__name__}", retryable=False)
+
+
+def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
+    job, held = record.job, lease.claim
+    store = open_store(record.workspace_id)
+    session = open_session(statement_timeout_s=300, name="sync")
+    try:
+        with closing(open_transport(record.connector, check=lease.check)) as transport:
+            catalog = Catalog(
+                session,
+                dataset_id=held.dataset_id,
+                record_id=record.pk,
+                token=held.token,
+                full=record.mode == SyncMode.FULL,
+            )
+            sync = FileSync(
+                make_order(job, record),
+                transport,
+                catalog,
+                store,
+                attempt=held.attempt_name,
+                progress=lease.progress,
+                check=lease.check,
+            )
+            outcome = sync.plan() if record.dry_run else sync.run()
+        if outcome.held is not None:
+            return _held(outcome.held)
+        if record.dry_run:
+            return _planned(outcome)
+        lease.check()
+        published = publish(
+            session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
+        )
+        return _succeeded(outcome, published, lease.progress)
+    finally:
+        session.close()
+        store.drop_partial(held.attempt_name)
+
+
+def make_order(job: SyncJob, record: SyncRecord) -> Order:
+    return Order(
+        root=PurePosixPath(root_of(record.connector)),
+        selection=_selection(job),
+        removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
+        guards_waived=record.guards_waived,
+        deadline=DeadlineRule(
+            base_s=settings.SYNC.base_timeout_s,
+            per_file_s=settings.SYNC.per_file_timeout_s,
+            min_s=settings.SYNC.min_timeout_s,
+            max_s=settings.SYNC.max_timeout_s,
+        ),
+        timeout_s=job.timeout_s,
+    )
+
+
+def _selection(job: SyncJob) -> Selection:
+    """The job's own; where it states none, the installation's (docs/decisions/003)."""
+    if job.selection != Selection():
+        return job.selection
+    limit_mb = settings.SYNC.max_file_size_mb
+    return Selection(
+        extensions=settings.SYNC.supported_extensions,
+        max_file_size_bytes=limit_mb * 1024 * 1024 if limit_mb else None,
+    )
+
+
+def _held(held: Held) -> Ending:
+    return _plain(
+        Event.GUARD_STOPPED,
+        held.reason,
+        verdict=f"guard.{held.rule}",
+        error_code=held.rule,
+        error=held.reason,
+        waiting_for="a person, to release or cancel it",
+    )
+
+
+def _planned(outcome: Outcome) -> Ending:
+    plan = outcome.plan
+    return Ending(
+        Event.SUCCEEDED,
+        "dry run: nothing was fetched",
+        {
+            "verdict": "dry_run",
+            "files_added": plan.added,
+            "files_changed": plan.changed,
+            "files_removed": plan.removed if outcome.removals else 0,
+            "files_unchanged": plan.unchanged,
+        },
+        {},
+    )
+
+
+def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> Ending:
+    snapshot = progress.snapshot
+    changes: dict[str, Any] = {
+        "verdict": "ok",
+        "files_unchanged": outcome.plan.unchanged + published.same,
+    }
+    if snapshot.files_failed == 0:
+        return Ending(Event.SUCCEEDED, "every file is as the source has it", changes, {})
+    first = next(item for item in progress.troubles if item.action == "failed")
+    error = f"{snapshot.files_failed} could not be synced; the first: {first.path}: {first.message}"
+    if not outcome.listing_complete:
+        error += "; nothing was removed, because the listing is not complete"
+    return Ending(
+        Event.PARTLY_SUCCEEDED,
+        error,
+        changes | {"verdict": "partial", "error_code": first.code, "error": error},
+        {},
+    )
+
+
+def _failed(
+    record: SyncRecord, code: str, message: str, *, retryable: bool, cause: Exception | None = None
+) -> Ending:
+    decision = decide_retry(
+        retryable=retryable,
+        attempt=record.attempt,
+        max_attempts=record.job.max_attempts,
+        share=random.random(),  # noqa: S311 — jitter
+        retry_after_s=cause.retry_after_s if isinstance(cause, Throttled) else None,
+    )
+    changes: dict[str, Any] = {"error_code": code, "error": message}
+    if decision.delay_s is None:
+        return Ending(
+            Event.FAILED, f"{message} ({decision.reason})", changes | {"verdict": code}, {}
+        )
+    changes |= {
+        "attempt": record.attempt + 1,
+        "not_before": Now() + timedelta(seconds=decision.delay_s),
+        "waiting_for": f"its next attempt, after: {message}"[:200],
+    }
+    reason = f"{message}; again in {decision.delay_s:.0f} s ({decision.reason})"
+    return Ending(Event.RETRY_SCHEDULED, reason, changes, {"code": code})
+
+
+def _plain(event: Event, reason: str, **changes: Any) -> Ending:
+    return Ending(event, reason, changes, {})
+
+
+def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:
+    snapshot = progress.snapshot
+    last_known = {
+        "stage": snapshot.stage,
+        "percentage": snapshot.percentage,
+        "current_file_index": snapshot.current_file_index,
+        "total_files": snapshot.total_files,
+        "bytes_transferred": snapshot.bytes_transferred,
+        "files_failed": snapshot.files_failed,
+        "files_skipped": snapshot.files_skipped,
+    }
+    for last_try in (False, True):
+        try:
+            return move(
+                held.record_id,
+                ending.event,
+                token=held.token,
+                reason=ending.reason,
+                data=ending.data,
+                changes=last_known | ending.changes,
+            )
+        except _DATABASE_LOST:
+            connection.close()
+            if last_try:
+                raise  # the lease runs out and the reaper decides
+    return None

@@ -1,0 +1,74 @@
+"""What an attempt fetched becomes the dataset's current version, in one transaction, token checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+
+from datasets.catalog import Catalog, Fenced
+from datasets.versions import Published, write_version
+from syncjobs.engine.progress import Trouble
+from syncjobs.lifecycle.claiming import Claim
+
+_LEDGER = """
+INSERT INTO syncjobs_syncitem (record_id, path, action, size_bytes, sha256, error_code, message)
+SELECT %s, path, action, size_bytes, sha256, '', '' FROM outcome
+ WHERE action IN ('added', 'changed', 'removed') ORDER BY path
+"""
+
+_TROUBLES = "COPY syncjobs_syncitem (record_id, path, action, error_code, message) FROM STDIN"
+
+# Counts add up, because a record that published and then lost its worker runs once more.
+_COUNTS = """
+UPDATE syncjobs_syncrecord SET
+    files_added = files_added + %(added)s, files_changed = files_changed + %(changed)s,
+    files_removed = files_removed + %(removed)s,
+    dataset_version = coalesce(%(number)s, dataset_version, (
+        SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND is_current))
+ WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
+"""
+
+
+def publish(
+    session: psycopg.Connection[Any],
+    claim: Claim,
+    catalog: Catalog,
+    *,
+    removals: bool,
+    troubles: Iterable[Trouble],
+) -> Published:
+    """Raises Fenced, and then nothing was written."""
+    with session.transaction(), session.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '15min'")
+        published = write_version(cursor, catalog, removals=removals)
+        cursor.execute(_LEDGER, [claim.record_id])
+        _write_troubles(cursor, claim, troubles)
+        # Last, because the heartbeat waits for this row until the commit.
+        cursor.execute(
+            _COUNTS,
+            {
+                "added": published.added,
+                "changed": published.changed,
+                "removed": published.removed,
+                "number": published.number,
+                "dataset": claim.dataset_id,
+                "record": claim.record_id,
+                "token": claim.token,
+                "owner": claim.owner,
+            },
+        )
+        if cursor.rowcount != 1:
+            raise Fenced("the record was taken back")
+    return published
+
+
+def _write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
+    cursor.execute(
+        "DELETE FROM syncjobs_syncitem WHERE record_id = %s AND action IN ('failed', 'skipped')",
+        [claim.record_id],
+    )
+    with cursor.copy(_TROUBLES) as copy:
+        for item in troubles:
+            copy.write_row((claim.record_id, item.path, item.action, item.code, item.message))

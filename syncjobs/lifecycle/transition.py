@@ -1,0 +1,128 @@
+"""The one place that writes a record's state: a conditional update and an event, or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+
+from connectors.models import Connector
+from syncjobs.core.states import FINAL, Event, Refusal, State, decide
+from syncjobs.models import SyncEvent, SyncJob, SyncRecord
+
+log = structlog.get_logger(__name__)
+
+
+class IllegalMove(Exception):
+    """The event has no meaning in the record's state; the message says both."""
+
+
+def move(
+    record_id: uuid.UUID,
+    event: Event,
+    *,
+    token: int | None = None,
+    reason: str = "",
+    data: dict[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> State | None:
+    """Applies an event; the new state, or None where the record has moved on without us.
+
+    With `token`, only the holder of that claim may move the record. `changes` are further fields of
+    the same update. Raises IllegalMove.
+    """
+    with transaction.atomic():
+        record = SyncRecord.objects.select_for_update().filter(pk=record_id).first()
+        if record is None or (token is not None and record.token != token):
+            return None
+        state = State(record.state)
+        target = decide(state, event)
+        if target is Refusal.ILLEGAL:
+            raise IllegalMove(f"a {state} record cannot be {event}")
+        if not isinstance(target, State):
+            return None
+        if target is State.QUEUED:
+            _yield_queue_place(record)
+        fields = (changes or {}) | _implied(state, target, changes or {})
+        SyncRecord.objects.filter(pk=record_id, state=state, token=record.token).update(**fields)
+        _note(
+            record, event, target, token=fields.get("token", record.token), reason=reason, data=data
+        )
+        if target in FINAL:
+            _tell_owners(record, target, fields)
+    log.info(
+        "record.moved", record=str(record_id), event_name=event, state=target, reason=reason or None
+    )
+    return target
+
+
+def note(
+    record: SyncRecord, event: Event, *, reason: str, data: dict[str, Any] | None = None
+) -> None:
+    """An event that leaves the state as it is."""
+    _note(record, event, State(record.state), token=record.token, reason=reason, data=data)
+
+
+def _note(
+    record: SyncRecord,
+    event: Event,
+    target: State,
+    *,
+    token: int,
+    reason: str,
+    data: dict[str, Any] | None,
+) -> None:
+    SyncEvent.objects.create(
+        record=record,
+        event=event,
+        from_state=record.state,
+        to_state=target,
+        token=token,
+        reason=reason,
+        data=data or {},
+    )
+
+
+def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str, Any]:
+    """What a move means for the other columns, whatever else its caller changes."""
+    waits = target in (State.QUEUED, State.HELD)
+    waiting_for = changes.get("waiting_for", "a worker") if waits else ""
+    fields: dict[str, Any] = {"state": target, "waiting_for": waiting_for}
+    if source is State.RUNNING and target is not State.RUNNING:
+        fields |= {"lease_owner": None, "lease_expires_at": None, "heartbeat_at": None}
+    if target is State.QUEUED:
+        fields |= {"rung_at": None, "stage": "", "percentage": 0}
+    if target in FINAL:
+        fields |= {"finished_at": Now()}
+    if target in (State.SUCCEEDED, State.PARTIAL):
+        fields |= {"percentage": 100}
+    return fields
+
+
+def _yield_queue_place(record: SyncRecord) -> None:
+    """A record that goes back to the queue serves the fire of the one that waits behind it."""
+    waiting = (
+        SyncRecord.objects.select_for_update()
+        .filter(job_id=record.job_id, state=State.QUEUED)
+        .exclude(pk=record.pk)
+        .first()
+    )
+    if waiting is not None:
+        move(
+            waiting.pk, Event.COALESCED, reason=f"record {record.pk} is queued again and serves it"
+        )
+
+
+def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> None:
+    """The job and the connector show how their latest record ended; a cancel says nothing of them."""
+    if state is State.CANCELLED:
+        return
+    error = str(fields.get("error", ""))
+    SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)
+    succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
+    Connector.objects.filter(pk=record.connector_id).update(
+        last_sync_status=state, last_sync_error=error, **succeeded
+    )

@@ -1,0 +1,264 @@
+"""Sync jobs, the records of their runs, and what happened to each."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from connectors.models import Connector
+from datasets.models import Dataset
+from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
+from syncjobs.core.selection import Selection, compile_glob
+from syncjobs.core.states import FINAL, Event, Stage, State
+from workspaces.models import Workspace, valid_name
+
+
+def _choices(*values: str) -> list[tuple[str, str]]:
+    return [(value, value.replace("_", " ")) for value in values]
+
+
+class SyncMode(models.TextChoices):
+    INCREMENTAL = "incremental"  # compare what the listing tells
+    FULL = "full"  # trust none of it: fetch and compare content
+
+
+class OnDelete(models.TextChoices):
+    KEEP_VERSION = "keep_version"  # gone from the new version, kept in the older ones
+    IGNORE = "ignore"  # what the source removes stays
+
+
+def validate_schedule(value: object) -> None:
+    try:
+        parse_schedule(value if isinstance(value, dict) else {"": value})
+    except InvalidSchedule as exc:
+        raise ValidationError(str(exc)) from None
+
+
+def validate_globs(patterns: list[str]) -> None:
+    for pattern in patterns:
+        try:
+            compile_glob(pattern)
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from None
+
+
+class SyncJob(models.Model):
+    """A standing order: which connector, what, when, under which limits."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_jobs")
+    connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_jobs")
+    dataset = models.OneToOneField(Dataset, models.PROTECT, related_name="job", editable=False)
+    name = models.CharField(max_length=100, validators=[valid_name])
+    include = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
+    exclude = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
+    sync_mode = models.CharField(
+        max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
+    )
+    on_delete = models.CharField(
+        max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
+    )
+    schedule = models.JSONField(default=dict, blank=True, validators=[validate_schedule])
+    max_file_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    timeout_s = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
+    enabled = models.BooleanField(default=True)
+    next_run_at = models.DateTimeField(null=True, editable=False)
+    last_run_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.TextField(blank=True, default="", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="job_name_in_workspace"),
+        ]
+        indexes = [
+            # The dispatcher's queue: due jobs, oldest first.
+            models.Index(
+                fields=["next_run_at"],
+                condition=Q(enabled=True) & ~Q(next_run_at=None),
+                name="job_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def parsed_schedule(self) -> Schedule:
+        return parse_schedule(self.schedule)
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(
+            include=tuple(self.include),
+            exclude=tuple(self.exclude),
+            max_file_size_bytes=self.max_file_size_bytes,
+        )
+
+
+class Trigger(models.TextChoices):
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+class SyncRecord(models.Model):
+    """One execution of a sync job, from queued to a final state.
+
+    `state` is written by `syncjobs.lifecycle.transition` alone. `token` is the fencing token of the
+    latest claim; the lease belongs to `lease_owner` until `lease_expires_at` by the database's clock.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_records")
+    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="records")
+    connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_records")
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    scheduled_for = models.DateTimeField(null=True)
+    mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
+    dry_run = models.BooleanField(default=False)
+
+    state = models.CharField(max_length=10, choices=_choices(*State), default=State.QUEUED)
+    verdict = models.CharField(max_length=40, blank=True, default="")  # the rule that decided
+    stage = models.CharField(max_length=20, choices=_choices(*Stage), blank=True, default="")
+    percentage = models.FloatField(default=0)
+    current_file_index = models.PositiveBigIntegerField(default=0)
+    total_files = models.PositiveBigIntegerField(null=True)
+    files_added = models.PositiveBigIntegerField(default=0)
+    files_changed = models.PositiveBigIntegerField(default=0)
+    files_removed = models.PositiveBigIntegerField(default=0)
+    files_unchanged = models.PositiveBigIntegerField(default=0)
+    files_failed = models.PositiveBigIntegerField(default=0)
+    files_skipped = models.PositiveBigIntegerField(default=0)
+    bytes_transferred = models.PositiveBigIntegerField(default=0)
+    dataset_version = models.PositiveIntegerField(null=True)
+
+    attempt = models.PositiveSmallIntegerField(default=0)  # tries that the far end has seen
+    crash_count = models.PositiveSmallIntegerField(default=0)  # workers lost without progress
+    token = models.BigIntegerField(default=0)
+    lease_owner = models.CharField(max_length=100, null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    expected_duration_s = models.FloatField(null=True)
+
+    not_before = models.DateTimeField(null=True)  # retry time; NULL: at once
+    rung_at = models.DateTimeField(null=True)  # the bell was rung; not a state
+    requested_by = models.CharField(max_length=150, blank=True, default="")
+    cancel_asked_at = models.DateTimeField(null=True)
+    cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
+    guards_waived = models.BooleanField(default=False)  # a person released it
+    waiting_for = models.CharField(max_length=200, blank=True, default="")
+
+    queued_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-queued_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    state=State.RUNNING,
+                    lease_owner__isnull=False,
+                    lease_expires_at__isnull=False,
+                    heartbeat_at__isnull=False,
+                    started_at__isnull=False,
+                )
+                | (~Q(state=State.RUNNING) & Q(lease_owner=None, lease_expires_at=None)),
+                name="record_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(FINAL), finished_at__isnull=False)
+                | (~Q(state__in=sorted(FINAL)) & Q(finished_at=None)),
+                name="record_final_has_end",
+            ),
+            models.UniqueConstraint(
+                fields=["job", "scheduled_for"],
+                condition=~Q(scheduled_for=None),
+                name="record_once_per_fire",
+            ),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(state=State.QUEUED), name="record_one_queued"
+            ),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(state=State.RUNNING), name="record_one_running"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("not_before").asc(nulls_first=True),
+                "queued_at",
+                condition=Q(state=State.QUEUED),
+                name="record_waiting",
+            ),
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(state=State.RUNNING), name="record_leased"
+            ),
+            models.Index(fields=["job", "-queued_at"], name="record_of_job"),
+            models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.queued_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+class SyncEvent(models.Model):
+    """One thing that happened to a record, with its reason: timeline, audit and outbox in one row."""
+
+    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    event = models.CharField(max_length=30, choices=_choices(*Event))
+    from_state = models.CharField(max_length=10, blank=True, default="")
+    to_state = models.CharField(max_length=10, blank=True, default="")
+    token = models.BigIntegerField(default=0)
+    reason = models.TextField(blank=True, default="")
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["record", "id"], name="event_of_record")]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.reason}"
+
+
+class ItemAction(models.TextChoices):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class SyncItem(models.Model):
+    """What a record did with one file: the per-file ledger. Unchanged files have no row."""
+
+    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="items")
+    path = models.TextField()
+    action = models.CharField(max_length=10, choices=ItemAction.choices)
+    size_bytes = models.PositiveBigIntegerField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    message = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["record", "action"], name="item_of_record")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.path}"

@@ -1,0 +1,1 @@
+"""What surfaces ask: reading only, one question a module."""

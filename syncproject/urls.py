@@ -1,0 +1,15 @@
+"""Where each path leads."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+from django.views.generic import RedirectView
+
+from console.health import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("health", health, name="health"),
+    path("admin/", admin.site.urls),
+]

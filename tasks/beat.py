@@ -1,0 +1,58 @@
+"""Beat: due jobs are claimed in SQL and rung for; chores come from django-celery-beat's rows.
+
+Any number of beats may run at once. A tick that fails is logged and the next one comes: time does not
+stop because a database does.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import connection
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from syncjobs.lifecycle.dispatching import dispatch_due
+from tasks.bells import ring_waiting
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+
+
+class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
+    """django-celery-beat's scheduler for chores, and our own tick for jobs, once a second."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._next_dispatch = 0.0
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Seconds until the next tick."""
+        try:
+            wait_s = float(super().tick(*args, **kwargs))
+        except DatabaseError as exc:
+            log.warning("beat.chores_failed", error=str(exc).splitlines()[0])
+            connection.close()
+            wait_s = TICK_S
+        now = time.monotonic()
+        if now >= self._next_dispatch:
+            self._next_dispatch = now + TICK_S
+            dispatch()
+        return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
+
+
+def dispatch() -> None:
+    """Serves what is due and rings for what waits."""
+    try:
+        while True:
+            served = dispatch_due()
+            if served.queued + served.coalesced == 0:
+                break
+            log.info("fires.dispatched", queued=served.queued, coalesced=served.coalesced)
+        ring_waiting()
+    except DatabaseError as exc:
+        log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
+        connection.close()

@@ -1,0 +1,35 @@
+"""Ringing: a message that says "look at record N". It may be lost or doubled without harm."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from syncjobs.lifecycle.ringing import take_unrung
+
+log = structlog.get_logger(__name__)
+
+TASK = "sync.record"
+
+
+def ring(record_ids: Iterable[uuid.UUID]) -> int:
+    """Publishes on one connection; returns the count. A lost broker is the next tick's business."""
+    count = 0
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            for record_id in record_ids:
+                current_app.send_task(
+                    TASK, args=[str(record_id)], queue="sync", producer=producer, ignore_result=True
+                )
+                count += 1
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+    return count
+
+
+def ring_waiting(limit: int = 200) -> int:
+    return ring(take_unrung(limit))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
+from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
+from syncjobs.core.plans import Plan, judge
+from syncjobs.core.retries import CEILING_S, decide_crash, decide_retry
+
+S = 1_000_000_000
+
+
+def plan(*, listed: int = 100, held: int = 100, removed: int = 0) -> Plan:
+    return Plan(listed, held, 0, 0, removed, held - removed, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        (plan(), None),
+        (plan(listed=0, removed=100), "empty_listing"),
+        (plan(listed=90, removed=10), None),
+        (plan(listed=89, removed=11), "mass_removal"),
+        (plan(listed=99_000, held=100_000, removed=1_000), None),
+        (plan(listed=98_999, held=100_000, removed=1_001), "mass_removal"),
+        (plan(listed=0, held=0), None),
+    ],
+)
+def test_guards(given: Plan, rule: str | None) -> None:
+    held = judge(given, listing_complete=True, removals_apply=True)
+    assert (held and held.rule) == rule
+
+
+def test_nothing_is_guarded_where_nothing_would_be_removed() -> None:
+    emptied = plan(listed=0, removed=100)
+    assert judge(emptied, listing_complete=False, removals_apply=True) is None
+    assert judge(emptied, listing_complete=True, removals_apply=False) is None
+
+
+@pytest.mark.parametrize(("files", "expected"), [(0, 300), (10, 400), (690, 7200), (9_999, 7200)])
+def test_the_deadline_follows_the_seed_document(files: int, expected: float) -> None:
+    assert decide_deadline_s(DeadlineRule(), files) == expected
+    assert decide_deadline_s(DeadlineRule(), files, cap_s=60) == 60
+
+
+def test_retries_end_with_the_attempts_and_never_follow_a_permanent_error() -> None:
+    last = decide_retry(retryable=True, attempt=3, max_attempts=3, share=0.5)
+    permanent = decide_retry(retryable=False, attempt=1, max_attempts=3, share=0.5)
+    assert last.delay_s is None
+    assert permanent.delay_s is None
+
+
+def test_backoff_is_a_random_share_below_a_growing_ceiling() -> None:
+    def delay(attempt: int, share: float, after: float | None = None) -> float | None:
+        return decide_retry(
+            retryable=True, attempt=attempt, max_attempts=99, share=share, retry_after_s=after
+        ).delay_s
+
+    assert delay(1, 0.0) == 1.0
+    assert delay(2, 1.0) == 10.0
+    assert delay(50, 1.0) == CEILING_S
+    assert delay(1, 1.0, after=120) == 120
+    assert delay(1, 1.0, after=1e9) == 86_400
+
+
+def test_the_third_crash_quarantines() -> None:
+    assert decide_crash(crashes=1, share=0.5).delay_s == 0
+    assert decide_crash(crashes=2, share=0.5).delay_s == 5
+    assert decide_crash(crashes=3, share=0.5).delay_s is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "held", "equal"),
+    [
+        (Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), True),
+        (Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S + 7, None), True),
+        (Fingerprint(1, 5 * S, None), Fingerprint(2, 5 * S, None), False),
+        (Fingerprint(1, 6 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Fingerprint(1, None, None), Fingerprint(1, None, None), False),
+        (Fingerprint(None, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Fingerprint(1, 5 * S, "a"), Fingerprint(1, 5 * S, "b"), False),
+        (Fingerprint(1, 6 * S, "a"), Fingerprint(1, 5 * S, "a"), True),
+        (Fingerprint(2, 5 * S, "a"), Fingerprint(1, 5 * S, "a"), False),
+    ],
+)
+def test_what_proves_that_a_file_is_the_held_one(
+    listed: Fingerprint, held: Fingerprint, equal: bool
+) -> None:
+    assert proves_equal(listed, held, S) is equal
+
+
+def test_a_file_as_young_as_the_clocks_precision_is_not_settled() -> None:
+    assert is_settled(10 * S, 13 * S, S)
+    assert not is_settled(10 * S, 12 * S, S)
+    assert not is_settled(20 * S, 12 * S, S)  # from the future: its clock is ahead
+    assert not is_settled(None, 12 * S, S)
+
+
+def test_a_contradiction_makes_a_file_unstable_and_silence_does_not() -> None:
+    listed = Fingerprint(10, 5 * S, "a")
+    assert is_stable(listed, Fingerprint(10, 5 * S, "a"), S)
+    assert is_stable(listed, Fingerprint(None, None, None), S)
+    assert not is_stable(listed, Fingerprint(11, 5 * S, "a"), S)
+    assert not is_stable(listed, Fingerprint(10, 5 * S, "b"), S)
+    assert not is_stable(Fingerprint(10, 5 * S, None), Fingerprint(10, 6 * S, None), S)

@@ -1,0 +1,161 @@
+"""Due fires become records: once each, however many dispatchers there are."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from connectors.models import Connector, ConnectorStatus
+from syncjobs.core.states import Event, State
+from syncjobs.lifecycle.claiming import claim
+from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.ringing import take_unrung
+from syncjobs.lifecycle.transition import move
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+from tests.rows import make_job, make_workspace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = {"every_s": 3600}
+
+
+@pytest.fixture
+def connector() -> Connector:
+    return Connector.objects.create(
+        workspace=make_workspace(),
+        name="host",
+        kind="sftp",
+        host="127.0.0.1",
+        port=1,
+        options={"username": "x"},
+    )
+
+
+def make_due(job: SyncJob, *, ago_s: int = 5) -> None:
+    SyncJob.objects.filter(pk=job.pk).update(next_run_at=timezone.now() - timedelta(seconds=ago_s))
+
+
+def test_a_due_job_is_queued_once_and_its_schedule_moves_on(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    due = job.next_run_at
+    assert (dispatch_due().queued, dispatch_due().queued) == (1, 0)
+    record = SyncRecord.objects.get()
+    assert (record.state, record.trigger, record.scheduled_for) == (
+        State.QUEUED,
+        Trigger.SCHEDULE,
+        due,
+    )
+    job.refresh_from_db()
+    assert job.next_run_at is not None
+    assert due is not None
+    assert job.next_run_at - due == timedelta(hours=1)
+
+
+def test_two_dispatchers_at_once_queue_each_fire_once(connector: Connector) -> None:
+    jobs = [make_job(connector, schedule=HOUR) for _ in range(120)]
+    dispatchers = 4
+    gate = threading.Barrier(dispatchers)
+
+    def dispatch_all(_: int) -> int:
+        try:
+            gate.wait()
+            served = 0
+            while count := dispatch_due(limit=7).queued:
+                served += count
+            return served
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(dispatchers) as pool:
+        counts = list(pool.map(dispatch_all, range(dispatchers)))
+    dispatch_due()  # what one had locked while the others gave up
+    assert sum(counts) <= len(jobs)
+    fires = list(SyncRecord.objects.values_list("job_id", "scheduled_for"))
+    assert len(fires) == len(set(fires)) == len(jobs)
+
+
+def test_a_fire_that_finds_its_job_queued_is_coalesced_visibly(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    dispatch_due()
+    make_due(job)
+    served = dispatch_due()
+    assert (served.queued, served.coalesced) == (0, 1)
+    record = SyncRecord.objects.get()
+    assert "also serves the fire" in record.events.get(event=Event.COALESCED).reason
+
+
+def test_missed_intervals_are_one_fire(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    make_due(job, ago_s=10 * 3600 + 60)
+    assert dispatch_due().queued == 1
+    job.refresh_from_db()
+    assert job.next_run_at is not None
+    assert job.next_run_at > timezone.now()
+
+
+def test_a_disabled_job_or_a_paused_connector_is_not_dispatched(connector: Connector) -> None:
+    make_job(connector, schedule=HOUR, enabled=False)
+    paused = make_job(connector, schedule=HOUR)
+    connector.status = ConnectorStatus.PAUSED
+    connector.save()
+    assert dispatch_due().queued == 0
+    connector.status = ConnectorStatus.ACTIVE
+    connector.save()
+    assert dispatch_due().queued == 1
+    assert SyncRecord.objects.get().job == paused
+
+
+def test_a_job_that_is_switched_on_again_gets_a_new_fire(connector: Connector) -> None:
+    job = make_job(connector, schedule={"cron": "0 0 1 1 *"})
+    planned = job.next_run_at
+    job.enabled = False
+    save_job(job)
+    assert job.next_run_at is None
+    job.enabled = True
+    save_job(job)
+    assert job.next_run_at == planned
+
+
+def test_an_edit_that_leaves_the_schedule_leaves_the_next_fire(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    dispatch_due()
+    job.refresh_from_db()
+    planned = job.next_run_at
+    job.include = ["*.csv"]
+    save_job(job)
+    assert job.next_run_at == planned
+    job.schedule = {"every_s": 60}
+    save_job(job)
+    assert job.next_run_at != planned
+
+
+def test_a_bell_is_rung_once_and_again_after_it_was_lost(connector: Connector) -> None:
+    make_job(connector, schedule=HOUR)
+    dispatch_due()
+    record = SyncRecord.objects.get()
+    assert take_unrung() == [record.pk]
+    assert take_unrung() == []
+    SyncRecord.objects.update(rung_at=timezone.now() - timedelta(seconds=31))
+    assert take_unrung() == [record.pk]
+
+
+def test_no_bell_for_what_waits_or_runs(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    dispatch_due()
+    record = SyncRecord.objects.get()
+    SyncRecord.objects.update(not_before=timezone.now() + timedelta(seconds=60))
+    assert take_unrung() == []
+    SyncRecord.objects.update(not_before=None)
+    held = claim(record.pk, "worker")
+    assert held is not None
+    make_due(job)
+    assert dispatch_due().queued == 1
+    assert take_unrung() == []
+    move(record.pk, Event.SUCCEEDED, token=held.token)
+    assert len(take_unrung()) == 1

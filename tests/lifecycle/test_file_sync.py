@@ -1,0 +1,232 @@
+"""A job against a real OpenSSH server, from queued record to published version."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from datasets.models import Receipt, Version
+from datasets.reading import get_version
+from syncjobs.core.states import State
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.releasing import release
+from syncjobs.models import OnDelete, SyncMode
+from tests.hosts.sshd import Sshd
+from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TREE = {f"folder {n % 7}/file {n}.txt": b"content %d" % n * n for n in range(60)} | {
+    "größe.csv": b"a;b\n",
+    "empty": b"",
+    "$(touch x)": b"data only",
+    "-rf": b"data only",
+    "large.bin": bytes(range(256)) * 12_000,
+}
+
+
+def test_what_is_stored_is_what_the_source_held(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    record = run(job)
+    assert (record.state, record.error) == (State.SUCCEEDED, "")
+    assert (record.files_added, record.dataset_version) == (len(TREE), 1)
+    assert record.bytes_transferred == sum(map(len, TREE.values()))
+    assert record.percentage == 100
+    assert digests_of(job.dataset) == digests_below(source)
+    assert [event.event for event in record.events.all()] == ["claimed", "succeeded"]
+    assert record.items.filter(action="added").count() == len(TREE)
+    assert not Receipt.objects.exists()
+
+
+def test_an_unchanged_source_writes_no_version(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    record = run(job)
+    assert record.state == State.SUCCEEDED
+    assert (record.files_added, record.files_changed, record.files_removed) == (0, 0, 0)
+    assert (record.files_unchanged, record.bytes_transferred) == (len(TREE), 0)
+    assert record.dataset_version == 1
+    assert Version.objects.count() == 1
+
+
+def test_each_change_is_a_version_and_older_ones_stay(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    first = digests_of(job.dataset)
+    fill(source, {"new/file.txt": b"new", "größe.csv": b"a;b\n1;2\n"})
+    (source / "-rf").unlink()
+    record = run(job)
+    assert (record.files_added, record.files_changed, record.files_removed) == (1, 1, 1)
+    assert record.files_unchanged == len(TREE) - 2
+    assert digests_of(job.dataset) == digests_below(source)
+    assert digests_of(job.dataset, 1) == first
+    current = get_version(job.dataset)
+    assert (current.number, current.size_bytes) == (
+        2,
+        sum(path.stat().st_size for path in source.rglob("*") if path.is_file()),
+    )
+
+
+def test_a_young_file_is_looked_at_once_more(sshd: Sshd, source: Path) -> None:
+    """Equal times prove nothing while the file is younger than its clock's precision."""
+    fill(source, {"young.txt": b"one"}, age_s=0)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    stat = (source / "young.txt").stat()
+    (source / "young.txt").write_bytes(b"two")
+    os.utime(source / "young.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    record = run(job)
+    assert record.files_changed == 1
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+def test_a_young_file_that_stayed_is_unchanged(sshd: Sshd, source: Path) -> None:
+    fill(source, {"young.txt": b"one"}, age_s=0)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    record = run(job)
+    assert (record.files_changed, record.files_unchanged) == (0, 1)
+    assert Version.objects.count() == 1
+
+
+def test_full_mode_finds_what_metadata_hides(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    path = source / "large.bin"
+    stat = path.stat()
+    path.write_bytes(b"\xff" + path.read_bytes()[1:])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(job).files_changed == 0
+    record = run(job, mode=SyncMode.FULL)
+    assert (record.files_changed, record.files_unchanged) == (1, len(TREE) - 1)
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+def test_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    shutil.rmtree(source)
+    source.mkdir()
+    record = run(job)
+    assert (record.state, record.verdict) == (State.HELD, "guard.empty_listing")
+    assert len(digests_of(job.dataset)) == len(TREE)
+    assert release(record.pk, by="a person")
+    assert execute(record.pk, Heart("test")) == State.SUCCEEDED
+    assert digests_of(job.dataset) == {}
+    assert len(digests_of(job.dataset, 1)) == len(TREE)
+
+
+def test_a_source_that_lists_half_is_held(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    for path in sorted(source.rglob("*.txt"))[:30]:
+        path.unlink()
+    record = run(job)
+    assert (record.state, record.verdict) == (State.HELD, "guard.mass_removal")
+    assert (Version.objects.count(), len(digests_of(job.dataset))) == (1, len(TREE))
+
+
+def test_removals_that_the_job_ignores_stay(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)), on_delete=OnDelete.IGNORE)
+    run(job)
+    shutil.rmtree(source)
+    source.mkdir()
+    assert run(job).state == State.SUCCEEDED
+    assert len(digests_of(job.dataset)) == len(TREE)
+
+
+def test_a_missing_root_fails_and_deletes_nothing(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    shutil.rmtree(source)
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "root_missing")
+    assert len(digests_of(job.dataset)) == len(TREE)
+
+
+def test_a_changed_host_key_fails_the_record_and_leaves_the_dataset(
+    sshd: Sshd, source: Path
+) -> None:
+    fill(source, TREE)
+    target = sshd.target(source)
+    connector = make_connector(target)
+    job = make_job(connector)
+    run(job)
+    connector.options["host_key"] = "SHA256:" + "A" * 43
+    connector.save()
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "host_key_changed")
+    assert record.attempt == 1
+    assert len(digests_of(job.dataset)) == len(TREE)
+
+
+def test_an_unreachable_host_is_tried_again_later(sshd: Sshd, source: Path) -> None:
+    target = dataclasses.replace(sshd.target(source), port=1)
+    record = run(make_job(make_connector(target)))
+    assert (record.state, record.error_code) == (State.QUEUED, "unreachable")
+    assert record.not_before is not None
+    assert record.attempt == 2
+    assert "next attempt" in record.waiting_for
+
+
+def test_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
+    fill(source, {"real.txt": b"x"})
+    (source / "link").symlink_to("/etc/passwd")
+    (source / "loop").symlink_to(source)
+    os.mkfifo(source / "pipe")
+    job = make_job(make_connector(sshd.target(source)))
+    record = run(job)
+    assert (record.state, record.files_skipped) == (State.SUCCEEDED, 3)
+    assert set(digests_of(job.dataset)) == {"real.txt"}
+    skipped = dict(record.items.filter(action="skipped").values_list("path", "error_code"))
+    assert skipped == {"link": "link", "loop": "link", "pipe": "special"}
+
+
+def test_names_that_are_no_unicode_are_kept(sshd: Sshd, source: Path) -> None:
+    raw = os.fsdecode(b"caf\xe9.txt")
+    fill(source, {raw: b"x", "ok.txt": b"y"})
+    job = make_job(make_connector(sshd.target(source)))
+    assert run(job).state == State.SUCCEEDED
+    assert len(digests_of(job.dataset)) == 2
+    assert run(job).files_unchanged == 2
+
+
+def test_selection_and_limits(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE | {"drafts/a.txt": b"x"})
+    job = make_job(
+        make_connector(sshd.target(source)),
+        include=["**/*.txt", "*.bin"],
+        exclude=["drafts/**"],
+        max_file_size_bytes=100_000,
+    )
+    record = run(job)
+    assert set(digests_of(job.dataset)) == {name for name in TREE if name.endswith(".txt")}
+    assert record.items.get(action="skipped").path == "large.bin"
+
+
+def test_a_dry_run_tells_and_does_nothing(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = make_job(make_connector(sshd.target(source)))
+    record = run(job, dry_run=True)
+    assert (record.state, record.verdict) == (State.SUCCEEDED, "dry_run")
+    assert record.files_added == len(TREE)
+    assert record.bytes_transferred == 0
+    assert not Version.objects.exists()
+
+
+def test_the_dataset_of_an_empty_source_has_a_first_version(sshd: Sshd, source: Path) -> None:
+    record = run(make_job(make_connector(sshd.target(source))))
+    assert (record.state, record.dataset_version, record.files_added) == (State.SUCCEEDED, 1, 0)

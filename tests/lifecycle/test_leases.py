@@ -1,0 +1,295 @@
+"""Claims, fencing, the reaper: what keeps two workers from one record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from datasets.catalog import Arrived, Catalog, Fenced, Listed
+from datasets.models import Dataset, Receipt, Version
+from syncjobs.core.retries import CRASHES_MAX
+from syncjobs.core.states import Event, State
+from syncjobs.engine.progress import Progress
+from syncjobs.engine.stops import CancelAsked, DrainAsked, LeaseLost
+from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.claiming import Claim, claim
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.publishing import publish
+from syncjobs.lifecycle.reaping import reap
+from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.transition import IllegalMove, move
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+from tests.hosts.sshd import Sshd
+from tests.rows import fill, make_connector, make_job
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def job(sshd: Sshd, source: Path) -> SyncJob:
+    fill(source, {f"{n}.txt": b"x" * n for n in range(20)})
+    return make_job(make_connector(sshd.target(source)))
+
+
+@pytest.fixture
+def record(job: SyncJob) -> SyncRecord:
+    return enqueue(job, trigger=Trigger.MANUAL)
+
+
+@pytest.fixture
+def session() -> Iterator[Any]:
+    opened = open_session(statement_timeout_s=10, name="test")
+    yield opened
+    opened.close()
+
+
+def take(record: SyncRecord, owner: str = "worker") -> Claim:
+    held = claim(record.pk, owner)
+    assert held is not None
+    return held
+
+
+def expire(record: SyncRecord) -> None:
+    SyncRecord.objects.filter(pk=record.pk).update(lease_expires_at=Now() - timedelta(seconds=1))
+
+
+def make_catalog(session: Any, held: Claim) -> Catalog:
+    catalog = Catalog(
+        session,
+        dataset_id=held.dataset_id,
+        record_id=held.record_id,
+        token=held.token,
+        full=False,
+    )
+    catalog.stage([Listed("a.txt", 1, 10**18, None)])
+    catalog.compare(lambda _: False)
+    return catalog
+
+
+ARRIVED = Arrived(Listed("a.txt", 1, 10**18, None), 1, 10**18, None, b"\1" * 32, settled=True)
+
+
+def test_of_many_bells_one_claims(record: SyncRecord) -> None:
+    def answer(number: int) -> Claim | None:
+        try:
+            return claim(record.pk, f"worker {number}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        claims = [held for held in pool.map(answer, range(40)) if held is not None]
+    assert len(claims) == 1
+    record.refresh_from_db()
+    assert (record.state, record.lease_owner) == (State.RUNNING, claims[0].owner)
+    assert record.events.filter(event="claimed").count() == 1
+
+
+def test_the_token_grows_at_every_claim(record: SyncRecord) -> None:
+    tokens = []
+    for _ in range(3):
+        held = take(record)
+        tokens.append(held.token)
+        move(record.pk, Event.INTERRUPTED, token=held.token)
+    assert tokens == sorted(set(tokens))
+
+
+def test_running_without_a_lease_cannot_be_stored(record: SyncRecord) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SyncRecord.objects.filter(pk=record.pk).update(state=State.RUNNING)
+
+
+def test_one_running_record_per_job(job: SyncJob, record: SyncRecord) -> None:
+    take(record)
+    second = enqueue(job, trigger=Trigger.MANUAL)
+    assert claim(second.pk, "other") is None
+    second.refresh_from_db()
+    assert second.waiting_for == "the running record of the same job"
+
+
+def test_one_queued_record_per_job(job: SyncJob, record: SyncRecord) -> None:
+    with pytest.raises(AlreadyQueued) as caught:
+        enqueue(job, trigger=Trigger.MANUAL)
+    assert caught.value.record == record
+
+
+def test_the_reaper_takes_back_what_has_expired_and_only_that(
+    record: SyncRecord, sshd: Sshd, source: Path
+) -> None:
+    live = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
+    take(live)
+    held = take(record)
+    assert reap() == 0
+    expire(record)
+    assert reap() == 1
+    record.refresh_from_db()
+    live.refresh_from_db()
+    assert (record.state, live.state) == (State.QUEUED, State.RUNNING)
+    assert (record.crash_count, record.attempt) == (1, 1)
+    assert take(record).token > held.token
+
+
+def test_a_record_whose_workers_keep_dying_is_quarantined(record: SyncRecord) -> None:
+    for _ in range(CRASHES_MAX):
+        SyncRecord.objects.filter(pk=record.pk).update(not_before=None)
+        take(record)
+        expire(record)
+        reap()
+    record.refresh_from_db()
+    assert (record.state, record.error_code) == (State.FAILED, "quarantined")
+
+
+def test_the_reaper_leaves_alone_what_its_owner_is_publishing(
+    record: SyncRecord, session: Any
+) -> None:
+    held = take(record)
+    expire(record)
+    catalog = make_catalog(session, held)
+    with session.transaction(), session.cursor() as cursor:
+        catalog.check_fence(cursor)
+        assert reap() == 0
+    assert reap() == 1
+
+
+def test_a_fenced_worker_writes_nothing(record: SyncRecord, session: Any) -> None:
+    held = take(record, "zombie")
+    catalog = make_catalog(session, held)
+    expire(record)
+    reap()
+    take(record, "successor")
+    with pytest.raises(Fenced):
+        catalog.settle([ARRIVED])
+    with pytest.raises(Fenced):
+        publish(session, held, catalog, removals=True, troubles=[])
+    assert move(record.pk, Event.SUCCEEDED, token=held.token) is None
+    assert not Receipt.objects.exists()
+    assert not Version.objects.exists()
+    record.refresh_from_db()
+    assert (record.state, record.lease_owner) == (State.RUNNING, "successor")
+
+
+def test_the_holder_of_the_token_publishes(record: SyncRecord, session: Any) -> None:
+    """The control to the test above: with the right token the same calls do write."""
+    held = take(record)
+    catalog = make_catalog(session, held)
+    catalog.settle([ARRIVED])
+    assert publish(session, held, catalog, removals=True, troubles=[]).number == 1
+
+
+def test_what_is_fetched_is_kept_for_the_next_attempt(record: SyncRecord, session: Any) -> None:
+    held = take(record)
+    make_catalog(session, held).settle([ARRIVED])
+    move(record.pk, Event.INTERRUPTED, token=held.token)
+    again = make_catalog(session, take(record))
+    assert list(again.iter_wanted()) == []
+
+
+def test_a_receipt_of_another_fingerprint_is_not_used(record: SyncRecord, session: Any) -> None:
+    held = take(record)
+    make_catalog(session, held).settle([ARRIVED])
+    again = Catalog(
+        session,
+        dataset_id=held.dataset_id,
+        record_id=held.record_id,
+        token=held.token,
+        full=False,
+    )
+    again.stage([Listed("a.txt", 1, 10**18 + 1, None)])
+    again.compare(lambda _: False)
+    assert [file.path for file in again.iter_wanted()] == ["a.txt"]
+
+
+def test_a_queued_record_is_cancelled_at_once(record: SyncRecord) -> None:
+    assert cancel(record.pk, by="a person")
+    record.refresh_from_db()
+    assert record.state == State.CANCELLED
+    assert not cancel(record.pk, by="a person")
+    assert execute(record.pk, Heart("test")) is None
+
+
+def test_a_running_record_learns_of_its_cancel_by_heartbeat(record: SyncRecord) -> None:
+    heart = Heart("worker")
+    lease = heart.hold(take(record), Progress())
+    cancel(record.pk, by="a person")
+    try:
+        until(lambda: _raises(lease.check, CancelAsked), "the cancel did not arrive")
+    finally:
+        heart.release(lease)
+
+
+def test_a_cancelled_record_of_a_dead_worker_ends_cancelled(record: SyncRecord) -> None:
+    take(record)
+    cancel(record.pk, by="a person")
+    expire(record)
+    reap()
+    record.refresh_from_db()
+    assert record.state == State.CANCELLED
+
+
+def test_a_heartbeat_that_finds_no_row_loses_the_lease(record: SyncRecord) -> None:
+    heart = Heart("worker")
+    lease = heart.hold(take(record), Progress())
+    Dataset.objects.update(fencing_token=99)
+    SyncRecord.objects.filter(pk=record.pk).update(token=99)
+    try:
+        until(lambda: _raises(lease.check, LeaseLost), "the loss was not noticed")
+    finally:
+        heart.release(lease)
+
+
+def test_a_drained_worker_gives_its_record_back_without_an_attempt(record: SyncRecord) -> None:
+    heart = Heart("worker")
+    heart.drain()
+    assert execute(record.pk, heart) == State.QUEUED
+    record.refresh_from_db()
+    assert (record.attempt, record.crash_count) == (1, 0)
+    assert list(record.events.values_list("event", flat=True)) == ["claimed", "interrupted"]
+    lease = heart.hold(take(record), Progress())
+    with pytest.raises(DrainAsked):
+        lease.check()
+    heart.release(lease)
+
+
+def test_a_record_that_returns_takes_the_place_of_the_one_behind_it(
+    job: SyncJob, record: SyncRecord
+) -> None:
+    held = take(record)
+    behind = enqueue(job, trigger=Trigger.MANUAL)
+    move(record.pk, Event.INTERRUPTED, token=held.token)
+    behind.refresh_from_db()
+    record.refresh_from_db()
+    assert (record.state, behind.state) == (State.QUEUED, State.CANCELLED)
+    assert "serves it" in behind.events.get(event="coalesced").reason
+
+
+def test_only_a_held_record_is_released(record: SyncRecord) -> None:
+    with pytest.raises(IllegalMove, match="queued"):
+        move(record.pk, Event.RELEASED)
+
+
+def test_a_heartbeat_thread_ends_with_its_last_record(record: SyncRecord) -> None:
+    heart = Heart("only-here")
+    lease = heart.hold(take(record), Progress())
+    heart.release(lease)
+    until(
+        lambda: all(thread.name != "heartbeat only-here" for thread in threading.enumerate()),
+        "the thread stayed",
+    )
+
+
+def _raises(call: Any, error: type[Exception]) -> bool:
+    try:
+        call()
+    except error:
+        return True
+    return False

@@ -1,0 +1,88 @@
+"""Rows for tests: a workspace, connectors for real hosts, jobs; and what a version holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from connectors.models import Connector
+from connectors.secrets import seal
+from connectors.spec import Target
+from datasets.models import Dataset
+from datasets.reading import get_version, iter_entries
+from datasets.store import ensure_store, open_store
+from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from workspaces.models import Workspace
+
+
+def make_workspace(name: str = "acme") -> Workspace:
+    ensure_store()
+    return Workspace.objects.get_or_create(name=name)[0]
+
+
+def make_connector(target: Target, *, kind: str = "sftp", workspace: str = "acme") -> Connector:
+    connector = Connector(
+        workspace=make_workspace(workspace),
+        name=f"host-{Connector.objects.count()}",
+        kind=kind,
+        host=target.host,
+        port=target.port,
+        options={key: value for key, value in asdict(target.options).items() if value is not None},
+    )
+    seal(connector, asdict(target.secret))
+    connector.save()
+    return connector
+
+
+def make_job(connector: Connector, **fields: Any) -> SyncJob:
+    fields.setdefault("name", f"job-{SyncJob.objects.count()}")
+    job = SyncJob(workspace=connector.workspace, connector=connector, **fields)
+    save_job(job)
+    return job
+
+
+def run(job: SyncJob, *, mode: SyncMode | None = None, dry_run: bool = False) -> SyncRecord:
+    """One record of the job, queued and executed in this process."""
+    record = enqueue(job, trigger=Trigger.MANUAL, mode=mode, dry_run=dry_run)
+    execute(record.pk, Heart("test"))
+    record.refresh_from_db()
+    return record
+
+
+def fill(folder: Path, contents: dict[str, bytes], *, age_s: int = 3600) -> None:
+    """Writes files that are old enough to be settled."""
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        then = path.stat().st_mtime - age_s
+        os.utime(path, (then, then))
+
+
+def digests_below(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def digests_of(dataset: Dataset, number: int | None = None) -> dict[str, str]:
+    """What a version holds, by re-hashing its blobs: the manifest must agree with the disk."""
+    version = get_version(dataset, number)
+    store = open_store(dataset.workspace_id)
+    held = {}
+    for entry in iter_entries(dataset, version.number):
+        with store.open(bytes(entry.sha256)) as blob:
+            digest = hashlib.sha256(blob.read())
+        assert digest.digest() == bytes(entry.sha256)
+        held[entry.path] = digest.hexdigest()
+    assert version.file_count == len(held)
+    return held

@@ -1,0 +1,20 @@
+"""Waiting for a condition, with a deadline: never for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], complaint: str, *, within_s: float = 30.0) -> T:
+    """The first true answer of `look`; fails with the complaint at the deadline."""
+    deadline = time.monotonic() + within_s
+    while True:
+        if found := look():
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{complaint} within {within_s:.0f} s")
+        time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Who: workspaces, members, roles, API tokens."""

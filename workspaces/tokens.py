@@ -1,0 +1,61 @@
+"""API tokens: made once, shown once, kept as a digest.
+
+A token reads `sp_<prefix>_<secret>`; the prefix finds the row, the digest of the whole decides. The
+secret has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+
+from django.db.models import Q
+from django.utils import timezone
+
+from workspaces.models import ApiToken, Role, Workspace
+
+
+def create_token(
+    workspace: Workspace, *, name: str, role: Role, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """The stored row and the token itself, which is never to be had again."""
+    prefix = secrets.token_hex(4)
+    token = f"sp_{prefix}_{secrets.token_urlsafe(32)}"
+    row = ApiToken.objects.create(
+        workspace=workspace,
+        name=name,
+        role=role,
+        prefix=prefix,
+        digest=_digest(token),
+        expires_at=expires_at,
+    )
+    return row, token
+
+
+def find_token(token: str) -> ApiToken | None:
+    """The live row of a token, or None for one that is wrong, expired or revoked."""
+    parts = token.split("_", 2)
+    if len(parts) != 3 or parts[0] != "sp":
+        return None
+    row = (
+        ApiToken.objects.select_related("workspace")
+        .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+        .filter(prefix=parts[1])
+        .first()
+    )
+    if row is None or not hmac.compare_digest(row.digest, _digest(token)):
+        return None
+    return row
+
+
+def revoke_tokens(workspace: Workspace, *, name: str) -> int:
+    """Revokes the workspace's live tokens of that name; returns their count."""
+    return ApiToken.objects.filter(workspace=workspace, name=name, revoked_at=None).update(
+        revoked_at=timezone.now()
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
