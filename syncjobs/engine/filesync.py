@@ -93,11 +93,13 @@ class FileSync:
     def plan(self) -> Outcome:
         """Lists, compares and judges; fetches nothing."""
         self._progress.enter(Stage.DETECTING_CHANGES)
+        # Until the plan is known the listing itself must not last for ever.
+        self._progress.expect(self._order.timeout_s or self._order.deadline.max_s)
         files = self._select(self._transport.walk(self._order.root))
-        for number, batch in enumerate(_batched(files, STAGED_AT_ONCE), start=1):
+        for batch in _batched(files, STAGED_AT_ONCE):
             self._check()
             self._catalog.stage(batch)
-            self._progress.listed(number * STAGED_AT_ONCE)
+            self._progress.listed(len(batch))
         counts = self._catalog.compare(self._proves_equal)
         plan = Plan(
             counts.listed,

@@ -64,9 +64,13 @@ class Progress:
         with self._lock:
             self._snapshot = replace(self._snapshot, stage=stage)
 
+    def expect(self, deadline_s: float) -> None:
+        with self._lock:
+            self._snapshot = replace(self._snapshot, deadline_s=deadline_s)
+
     def listed(self, count: int) -> None:
         with self._lock:
-            self._snapshot = replace(self._snapshot, listed=count)
+            self._snapshot = replace(self._snapshot, listed=self._snapshot.listed + count)
 
     def planned(self, *, files: int, size_bytes: int, deadline_s: float) -> None:
         with self._lock:

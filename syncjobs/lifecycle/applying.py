@@ -133,7 +133,7 @@ class _Application:
             return
         if "secret" in fields:
             given = {key: value for key, value in (fields["secret"] or {}).items() if value}
-            if given != secret_before:
+            if given != _secret_of(connector):  # also where it is bound to the endpoint of before
                 seal(connector, given)
         changed = _changed(before, _state_of(connector, CONNECTOR_FIELDS))
         if _secret_of(connector) != secret_before:

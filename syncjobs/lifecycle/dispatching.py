@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from connectors.models import ConnectorStatus
-from syncjobs.core.schedules import fire_after
+from syncjobs.core.schedules import InvalidSchedule, fire_after
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.transition import note
 from syncjobs.models import SyncJob, SyncRecord, Trigger
@@ -58,10 +58,20 @@ def dispatch_due(limit: int = 500) -> Dispatched:
         _note_coalesced(coalesced)
         now = _database_now()
         for job in jobs:
-            if job.next_run_at is not None:
-                job.next_run_at = fire_after(job.parsed_schedule, job.next_run_at, now)
-        SyncJob.objects.bulk_update(jobs, ["next_run_at"])
+            _move_on(job, now)
+        SyncJob.objects.bulk_update(jobs, ["next_run_at", "last_error"])
     return Dispatched(len(inserted), len(coalesced))
+
+
+def _move_on(job: SyncJob, now: datetime) -> None:
+    """One unreadable schedule must not stop the others: its job rests and says why."""
+    if job.next_run_at is None:
+        return
+    try:
+        job.next_run_at = fire_after(job.parsed_schedule, job.next_run_at, now)
+    except InvalidSchedule as exc:
+        job.next_run_at = None
+        job.last_error = f"not scheduled any more: {exc}"
 
 
 def _note_coalesced(records: list[SyncRecord]) -> None:

@@ -17,9 +17,23 @@ def save_job(job: SyncJob) -> None:
     with transaction.atomic():
         stored = SyncJob.objects.select_for_update().filter(pk=job.pk).first()
         if stored is None:
-            job.dataset = Dataset.objects.create(workspace=job.workspace, name=job.name)
+            job.dataset = _take_dataset(job)
+        elif stored.name != job.name:
+            _rename_dataset(job)
         job.next_run_at = _next_run_at(job, stored)
         job.save()
+
+
+def _take_dataset(job: SyncJob) -> Dataset:
+    """A new one, or the one that a deleted job of this name left: data outlive their job."""
+    left = Dataset.objects.filter(workspace=job.workspace, name=job.name, job=None).first()
+    return left or Dataset.objects.create(workspace=job.workspace, name=job.name)
+
+
+def _rename_dataset(job: SyncJob) -> None:
+    """A dataset is called as its job, unless another has that name already."""
+    if not Dataset.objects.filter(workspace=job.workspace, name=job.name).exists():
+        Dataset.objects.filter(pk=job.dataset_id).update(name=job.name)
 
 
 def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:

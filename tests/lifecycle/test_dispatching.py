@@ -135,6 +135,28 @@ def test_an_edit_that_leaves_the_schedule_leaves_the_next_fire(connector: Connec
     assert job.next_run_at != planned
 
 
+def test_an_unreadable_schedule_stops_its_own_job_only(connector: Connector) -> None:
+    broken, fine = (make_job(connector, schedule=HOUR) for _ in range(2))
+    SyncJob.objects.filter(pk=broken.pk).update(schedule={"cron": "99 * * * *"})
+    assert dispatch_due().queued == 2
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert broken.next_run_at is None
+    assert "not scheduled any more" in broken.last_error
+    assert fine.next_run_at is not None
+
+
+def test_a_dataset_outlives_its_job_and_follows_its_name(connector: Connector) -> None:
+    job = make_job(connector, name="first")
+    dataset = job.dataset
+    job.name = "second"
+    save_job(job)
+    dataset.refresh_from_db()
+    assert dataset.name == "second"
+    job.delete()
+    assert make_job(connector, name="second").dataset == dataset
+
+
 def test_a_bell_is_rung_once_and_again_after_it_was_lost(connector: Connector) -> None:
     make_job(connector, schedule=HOUR)
     dispatch_due()

@@ -6,12 +6,11 @@ import json
 import os
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandParser
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from cli.chores import plan_chores
 from cli.command import Command as DatabaseCommand
 from datasets.store import ensure_store
 from syncjobs.lifecycle.planning import save_job
@@ -38,7 +37,7 @@ class Command(DatabaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         ensure_store()
-        _plan_chores()
+        plan_chores()
         _ensure_console_user(os.environ.get("CONSOLE_PASSWORD", ""))
         row, _ = Workspace.objects.get_or_create(name=workspace)
         if workspace != DEMO:
@@ -46,22 +45,6 @@ class Command(DatabaseCommand):
         revoke_tokens(row, name=TOKEN_NAME)
         _, token = create_token(row, name=TOKEN_NAME, role=Role.ADMIN)
         self.stdout.write(json.dumps({"token": token, "username": CONSOLE_USER}))
-
-
-def _plan_chores() -> None:
-    """Rows that an operator may edit in the console; what is there already is left as it is."""
-    interval, _ = IntervalSchedule.objects.get_or_create(
-        every=max(1, round(settings.SYNC.cleanup_interval_s)), period=IntervalSchedule.SECONDS
-    )
-    PeriodicTask.objects.get_or_create(
-        name="take back records of dead workers",
-        defaults={
-            "task": "control.reap",
-            "interval": interval,
-            "queue": "control",
-            "expire_seconds": 30,
-        },
-    )
 
 
 def _ensure_console_user(password: str) -> None:

@@ -1,0 +1,120 @@
+"""`demonstrate`: the sample hosts, synced by schedule, then once more: what `make demo` shows.
+
+The stack starts it once everything is up; the sample hosts' addresses come in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from cli.command import Command as DatabaseCommand
+from cli.management.commands.prepare import DEMO
+from cli.management.commands.sync import describe
+from syncjobs.core.states import FINAL, State
+from syncjobs.lifecycle.applying import apply_configuration
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+
+PATIENCE_S = 120.0
+LOOK_S = 0.1
+EVERY_S = 300
+
+
+class Command(DatabaseCommand):
+    help = "Sync the sample hosts of `make demo`, twice, and print what came of it."
+
+    def run(self, *args: Any, **options: Any) -> None:
+        apply_configuration(samples())
+        jobs = list(SyncJob.objects.filter(workspace__name=DEMO).order_by("name"))
+        self.stdout.write("\nDue by schedule, dispatched by beat, done by a worker:")
+        first = [self._await(self._scheduled(job)) for job in jobs]
+        self.stdout.write("\nThe same jobs again: nothing changed, so no new version:")
+        again = [self._await(_on_demand(job)) for job in jobs]
+        versions = [record.dataset_version for record in first]
+        if [record.dataset_version for record in again] != versions:
+            raise CommandError("the second run wrote a new version of an unchanged source")
+        if any(record.state != State.SUCCEEDED for record in first + again):
+            sys.exit(1)
+
+    def _scheduled(self, job: SyncJob) -> SyncRecord:
+        """The record of this job's next fire: a job that rested is due when it is switched on."""
+        since = SyncRecord.objects.filter(job=job, trigger=Trigger.SCHEDULE).count()
+        job.enabled = True
+        save_job(job)
+        return _until(
+            lambda: (
+                SyncRecord.objects.filter(job=job, trigger=Trigger.SCHEDULE)
+                .order_by("queued_at")
+                .select_related("job")[since:]
+                .first()
+            ),
+            f"beat dispatched no record of {job.name}",
+        )
+
+    def _await(self, record: SyncRecord) -> SyncRecord:
+        def ended() -> SyncRecord | None:
+            record.refresh_from_db()
+            return record if record.state in FINAL or record.state == State.HELD else None
+
+        _until(ended, f"record {record.pk} of {record.job.name} did not end")
+        self.stdout.write(describe(record))
+        return record
+
+
+def _on_demand(job: SyncJob) -> SyncRecord:
+    try:
+        return enqueue(job, trigger=Trigger.MANUAL, by="demo")
+    except AlreadyQueued as exc:
+        return exc.record
+
+
+def _until(look: Any, complaint: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+        time.sleep(LOOK_S)
+    raise CommandError(f"{complaint} within {PATIENCE_S:.0f} s; the logs are in var/log")
+
+
+def samples() -> dict[str, Any]:
+    """The configuration of the sample hosts, in the form of a YAML document."""
+    key = Path(os.environ["DEMO_SFTP_KEY_FILE"]).read_text(encoding="utf-8")
+    connectors = [
+        {
+            "name": "sample-sftp",
+            "kind": "sftp",
+            "host": "127.0.0.1",
+            "port": int(os.environ["DEMO_SFTP_PORT"]),
+            "options": {
+                "username": "sample",
+                "root": "/",
+                "host_key": os.environ["DEMO_SFTP_HOST_KEY"],
+            },
+            "secret": {"private_key": key},
+        },
+        {
+            "name": "sample-http",
+            "kind": "http",
+            "host": "127.0.0.1",
+            "port": int(os.environ["DEMO_HTTP_PORT"]),
+            "options": {"root": "/"},
+        },
+    ]
+    jobs = [
+        {
+            "name": f"{connector['name']}-files",
+            "connector": connector["name"],
+            "schedule": {"every_s": EVERY_S},
+            "enabled": False,  # until it is shown
+        }
+        for connector in connectors
+    ]
+    return {"workspaces": [{"name": DEMO, "connectors": connectors, "sync_jobs": jobs}]}

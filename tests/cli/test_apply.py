@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from connectors.models import Connector
+from connectors.secrets import unseal
+from syncjobs.models import SyncJob
+from workspaces.models import Workspace
+
+pytestmark = pytest.mark.django_db
+
+CONFIG = """\
+workspaces:
+  - name: acme
+    connectors:
+      - name: reports-host
+        kind: sftp
+        host: files.example.com
+        port: 22
+        options: {username: sync, root: /exports, host_key: "SHA256:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"}
+        secret: {password: "${env:REPORTS_PASSWORD}", private_key: "${file:reports_key}"}
+    sync_jobs:
+      - name: nightly-reports
+        connector: reports-host
+        include: ["**/*.csv"]
+        exclude: ["**/drafts/**"]
+        sync_mode: incremental
+        schedule: {cron: "0 2 * * *", timezone: "America/New_York"}
+        misfire: run_once
+        on_delete: keep_version
+        limits: {max_file_size_bytes: 52428800, timeout_s: 7200}
+        enabled: true
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPORTS_PASSWORD", "canary-password")
+    (tmp_path / "reports_key").write_text("canary-key\nsecond line\n")
+    path = tmp_path / "acme.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def apply(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    call_command("apply", str(path))
+    return capsys.readouterr().out
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(CommandError) as caught:
+        call_command("apply", str(path))
+    return str(caught.value)
+
+
+def test_what_the_file_says_is_there(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = apply(config, capsys)
+    assert out.splitlines() == [
+        "created    workspace acme",
+        "created    connector reports-host",
+        "created    sync job nightly-reports",
+    ]
+    connector = Connector.objects.get()
+    job = SyncJob.objects.get()
+    assert (connector.host, connector.port) == ("files.example.com", 22)
+    assert unseal(connector) == {
+        "password": "canary-password",
+        "private_key": "canary-key\nsecond line",
+    }
+    assert (job.include, job.max_file_size_bytes, job.timeout_s) == (["**/*.csv"], 52428800, 7200)
+    assert job.next_run_at is not None
+    assert job.dataset.name == "nightly-reports"
+
+
+def test_secrets_stay_out_of_output_and_rows(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        out = apply(config, capsys)
+    assert "canary" not in out
+    assert all("canary" not in query["sql"] for query in queries)
+
+
+def test_applying_again_changes_nothing(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    apply(config, capsys)
+    sealed = Connector.objects.get().sealed_secret
+    planned = SyncJob.objects.get().next_run_at
+    out = apply(config, capsys)
+    assert {line.split()[0] for line in out.splitlines()} == {"unchanged"}
+    assert Connector.objects.get().sealed_secret == sealed
+    assert SyncJob.objects.get().next_run_at == planned
+
+
+def test_a_change_names_its_fields(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(config, capsys)
+    monkeypatch.setenv("REPORTS_PASSWORD", "another")
+    config.write_text(CONFIG.replace("/exports", "/out").replace("7200", "60"))
+    out = apply(config, capsys)
+    assert "changed    connector reports-host (options, secret)" in out
+    assert "changed    sync job nightly-reports (timeout_s)" in out
+    assert unseal(Connector.objects.get())["password"] == "another"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "    sync_jobs:",
+            "    sync_job:",
+            ":10: unknown word 'sync_job'; did you mean sync_jobs?",
+        ),
+        ("kind: sftp", "kind: sftpx", ":5: no kind 'sftpx'; there are"),
+        ("username: sync", "usrname: sync", "did you mean username?"),
+        ("connector: reports-host", "connector: report-host", "did you mean reports-host?"),
+        ("0 2 * * *", "99 2 * * *", ":16: schedule: cron"),
+        ("New_York", "New_Yorck", ":16: schedule: no time zone"),
+        ("sync_mode: incremental", "sync_mode: some", ":15: sync_mode"),
+        ("port: 22", "port: 99999", ":7: port"),
+        ('include: ["**/*.csv"]', 'include: ["[a"]', ":13: include"),
+        ("name: nightly-reports", "name: nightly reports", ":11: name"),
+        ("${env:REPORTS_PASSWORD}", "${env:NOT_THERE}", ":9: the environment has no NOT_THERE"),
+        ("${file:reports_key}", "${file:gone}", ":9: cannot read"),
+        ("    connectors:", "    connectors: {", ":"),
+        ("        port: 22", "        port: 22\n        port: 23", "stands here twice"),
+        ("limits: {", "limits: {max_files: 3, ", "unknown word 'max_files'"),
+        ("misfire: run_once", "misfire: twice", ":17: misfire"),
+    ],
+)
+def test_a_mistake_names_file_and_line_and_changes_nothing(
+    config: Path, old: str, new: str, says: str
+) -> None:
+    assert old in CONFIG
+    config.write_text(CONFIG.replace(old, new))
+    message = refused(config)
+    assert str(config) in message
+    assert says in message
+    assert "canary" not in message
+    assert not Workspace.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just text", "workspaces: 3", "workspaces: [3]"])
+def test_what_is_no_configuration_is_refused(config: Path, text: str) -> None:
+    config.write_text(text)
+    assert "nothing was changed" in refused(config)
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "none.yaml")
+
+
+def test_a_host_that_changes_needs_its_secret_again(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file brings the secret along, so it is bound to the new host; nothing old is sent there."""
+    apply(config, capsys)
+    config.write_text(CONFIG.replace("files.example.com", "other.example.com"))
+    apply(config, capsys)
+    assert unseal(Connector.objects.get())["password"] == "canary-password"

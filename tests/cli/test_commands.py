@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from syncjobs.core.states import Event
+from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.lifecycle.transition import move
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+from tests.hosts.sshd import Sshd, running_sshd
+from tests.rows import digests_below, fill, make_connector, make_job, make_workspace, run
+from workspaces.models import ApiToken
+from workspaces.tokens import find_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    fill(folder, {"a.txt": b"one", "b/c d.txt": b"two", "b/größe": b"three"})
+    return folder
+
+
+@pytest.fixture
+def job(sshd: Sshd, source: Path) -> SyncJob:
+    return make_job(make_connector(sshd.target(source)), name="files")
+
+
+def test_a_checkout_is_the_source(
+    job: SyncJob, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(job)
+    first = digests_below(source)
+    fill(source, {"a.txt": b"changed"})
+    run(job)
+    call_command("checkout", "files", str(tmp_path / "now"))
+    assert "files v2: 3 files" in capsys.readouterr().out
+    call_command("checkout", "files", "--version", "1", str(tmp_path / "then"))
+    assert digests_below(tmp_path / "now") == digests_below(source)
+    assert digests_below(tmp_path / "then") == first
+    written = tmp_path / "now" / "b" / "c d.txt"
+    assert written.stat().st_mode & 0o7777 == 0o644
+    assert int(written.stat().st_mtime) == int((source / "b" / "c d.txt").stat().st_mtime)
+
+
+def test_a_checkout_never_writes_into_a_full_folder(job: SyncJob, tmp_path: Path) -> None:
+    run(job)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("precious")
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("checkout", "files", str(tmp_path / "full"))
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+
+
+def test_a_wrong_name_or_version_says_what_there_is(job: SyncJob, tmp_path: Path) -> None:
+    run(job)
+    with pytest.raises(CommandError, match="there are: files"):
+        call_command("checkout", "fils", str(tmp_path / "out"))
+    with pytest.raises(CommandError, match="version 9"):
+        call_command("checkout", "files", "--version", "9", str(tmp_path / "out"))
+    with pytest.raises(CommandError, match="there are: files"):
+        call_command("sync", "fils")
+    with pytest.raises(CommandError, match="there are: host-0"):
+        call_command("test_connector", "hots-0")
+
+
+def test_a_token_is_printed_once_and_works(capsys: pytest.CaptureFixture[str]) -> None:
+    make_workspace("acme")
+    call_command("create_token", "acme", "--role", "operator", "--days", "1")
+    token = capsys.readouterr().out.strip()
+    found = find_token(token)
+    assert found is not None
+    assert (found.workspace.name, found.role) == ("acme", "operator")
+    stored = json.dumps(list(ApiToken.objects.values()), default=str)
+    assert token not in stored
+    assert token.rpartition("_")[2] not in stored
+
+
+@pytest.mark.parametrize("change", ["revoked", "expired", "one character off", "cut"])
+def test_a_token_that_is_not_good_any_more_finds_nothing(
+    change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_workspace("acme")
+    call_command("create_token", "acme")
+    token = capsys.readouterr().out.strip()
+    assert find_token(token) is not None
+    if change == "revoked":
+        ApiToken.objects.update(revoked_at=timezone.now())
+    elif change == "expired":
+        ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    elif change == "cut":
+        token = token[:-1]
+    else:
+        token = token[:-1] + ("a" if token[-1] != "a" else "b")
+    assert find_token(token) is None
+
+
+def test_sync_joins_a_record_that_is_queued_already(
+    job: SyncJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    call_command("sync", "files")
+    assert str(record.pk) in capsys.readouterr().out
+    assert SyncRecord.objects.count() == 1
+    with pytest.raises(CommandError, match="queued already"):
+        call_command("sync", "files", "--full")
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (Event.SUCCEEDED, 0),
+        (Event.FAILED, 1),
+        (Event.DEADLINE_PASSED, 1),
+        (Event.STOPPED, 3),
+        (Event.PARTLY_SUCCEEDED, 4),
+        (Event.GUARD_STOPPED, 5),
+    ],
+)
+def test_the_exit_status_of_a_wait_is_the_final_state(
+    job: SyncJob, event: Event, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record ends while the command waits: its look at the row is where we end it."""
+    from syncjobs.lifecycle.claiming import claim
+
+    looks = SyncRecord.refresh_from_db
+
+    def end_then_look(self: SyncRecord, *args: object, **kwargs: object) -> None:
+        held = claim(self.pk, "worker")
+        if held is not None:
+            move(self.pk, event, token=held.token)
+        looks(self)
+
+    monkeypatch.setattr(SyncRecord, "refresh_from_db", end_then_look)
+    with pytest.raises(SystemExit) as caught:
+        call_command("sync", "files", "--wait", "--json")
+    assert caught.value.code == status
+
+
+def test_a_connector_is_tested_stage_by_stage(
+    job: SyncJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("test_connector", job.connector.name)
+    out = capsys.readouterr().out
+    assert "FAILED" not in out
+    for stage in ("resolve", "connect", "identity", "log_in", "list", "read"):
+        assert stage in out
+    job.connector.options["host_key"] = ""
+    job.connector.save()
+    with pytest.raises(SystemExit) as caught:
+        call_command("test_connector", job.connector.name)
+    assert caught.value.code == 1
+    assert "SHA256:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", ["apply", "sync", "test_connector", "checkout", "create_token", "prepare"]
+)
+def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)}
+    called = [sys.executable, "manage.py", command]
+    helped = subprocess.run(
+        [*called, "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert len(helped.stdout.split("options:")[0]) > 100
+    words = {"create_token": ["acme"], "checkout": ["a", "b"], "prepare": []}.get(command, ["x"])
+    missing = subprocess.run(
+        [*called, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert missing.returncode == 1
+    assert "make up" in missing.stderr
+    assert "Traceback" not in missing.stderr

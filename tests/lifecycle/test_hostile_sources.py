@@ -1,0 +1,114 @@
+"""Far ends that fail half-way or lie: real servers of another make, told by file names how to be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from datasets.models import Version
+from syncjobs.core.states import State
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.models import SyncJob, SyncRecord
+from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
+from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GOOD = {f"good/{n}.txt": b"good %d" % n for n in range(30)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AsyncsshHost, Path]]:
+    folder = tmp_path_factory.mktemp("served")
+    with running_asyncssh(tmp_path_factory.mktemp("asyncssh"), folder) as host:
+        yield host, folder
+
+
+@pytest.fixture
+def serve(server: tuple[AsyncsshHost, Path], tmp_path: Path) -> Callable[..., tuple[SyncJob, Path]]:
+    """A job on a folder of its own, filled with files."""
+
+    def make(files: dict[str, bytes], **fields: object) -> tuple[SyncJob, Path]:
+        host, served = server
+        folder = served / tmp_path.name
+        folder.mkdir(exist_ok=True)
+        fill(folder, files)
+        return make_job(make_connector(host.target(folder)), **fields), folder
+
+    return make
+
+
+Serve = Callable[..., tuple[SyncJob, Path]]
+
+
+def test_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: Serve) -> None:
+    """N15, P5: the folder opens at first and is denied later, while files elsewhere vanish."""
+    job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
+    run(job)
+    held = digests_of(job.dataset)
+    (folder / "inner").rename(folder / "denied")
+    (folder / "good" / "0.txt").unlink()
+    fill(folder, {"good/new.txt": b"new"})
+    record = run(job)
+    assert (record.state, record.error_code) == (State.PARTIAL, "unreadable")
+    assert "nothing was removed" in record.error
+    assert (record.files_added, record.files_removed) == (1, 0)
+    assert held.items() < digests_of(job.dataset).items()
+    assert digests_of(job.dataset, 1) == held
+
+
+def test_a_file_that_fails_does_not_stop_the_others(serve: Serve) -> None:
+    job, _ = serve(GOOD | {"denied.txt": b"x"})
+    record = run(job)
+    assert (record.state, record.files_added, record.files_failed) == (State.PARTIAL, 30, 1)
+    item = record.items.get(action="failed")
+    assert (item.path, item.error_code) == ("denied.txt", "permission_refused")
+    assert "denied.txt" not in digests_of(job.dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("overstated.bin", {"truncated"}),
+        ("understated.bin", {"unstable"}),
+        ("endless.bin", {"truncated", "unstable"}),
+    ],
+)
+def test_a_size_that_lies_is_no_file(serve: Serve, name: str, codes: set[str]) -> None:
+    """S05, S07: what arrives is not what was declared, so nothing of it is published."""
+    job, _ = serve(GOOD | {name: os.urandom(5_000)})
+    record = run(job)
+    assert (record.state, record.files_added) == (State.PARTIAL, 30)
+    assert record.items.get(action="failed").error_code in codes
+    assert name not in digests_of(job.dataset)
+
+
+def test_a_cut_connection_keeps_what_came_and_tries_again(serve: Serve) -> None:
+    job, _ = serve(GOOD | {"zz-cut.bin": os.urandom(2 << 20)})
+    record = run(job)
+    assert (record.state, record.error_code) == (State.QUEUED, "connection_lost")
+    states = []
+    for _ in range(2):
+        SyncRecord.objects.update(not_before=None)
+        states.append(execute(record.pk, Heart("test")))
+    record.refresh_from_db()
+    assert states == [State.QUEUED, State.FAILED]
+    assert record.attempt == job.max_attempts
+    assert not Version.objects.exists()
+    assert list(settings.STORE_ROOT.rglob("partial/*")) == []
+
+
+def test_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
+    """N01, N03, N04."""
+    job, folder = serve({"hostile-names/good": b"x"})
+    before = set(folder.parent.rglob("*"))
+    record = run(job)
+    assert digests_of(job.dataset) == digests_below(folder)
+    refused = record.items.filter(error_code="unsafe_name").count()
+    assert (record.state, refused) == (State.SUCCEEDED, 6)
+    assert set(folder.parent.rglob("*")) == before

@@ -1,0 +1,106 @@
+"""Real worker and beat processes on the test database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+
+from cli.chores import plan_chores
+from tests.hosts.sshd import Sshd, running_sshd
+from tests.waiting import until
+
+
+class Process:
+    """One of our processes, in a session of its own, ended by its pid."""
+
+    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        host, port = connection.settings_dict["HOST"], connection.settings_dict["PORT"]
+        user, password = connection.settings_dict["USER"], connection.settings_dict["PASSWORD"]
+        database = connection.settings_dict["NAME"]
+        environment = os.environ | {
+            "DATABASE_URL": f"postgresql://{user}:{password}@{host}:{port}/{database}",
+            "PYTHONUNBUFFERED": "1",
+            # Shorter than in production, so that a takeover fits a test.
+            "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
+            "SYNC_LEASE_SECONDS": "4",
+        }
+        with log.open("wb") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "syncproject", *arguments],
+                env=environment,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_for_line(self, text: str) -> None:
+        until(lambda: text in self.log.read_text(), f"{self.name} did not say {text!r}")
+
+    def send(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def end(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.kill()
+        self.popen.wait(10)
+
+
+@pytest.fixture
+def broker() -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start(
+    transactional_db: None, broker: redis.Redis, tmp_path: Path
+) -> Iterator[Callable[[str], Process]]:
+    """Starts a `worker` or a `beat`; all end with the test."""
+    plan_chores()
+    started: list[Process] = []
+    arguments = {
+        "worker": "worker -P threads -c 6 -Q control,sync --without-gossip --without-mingle"
+        " --loglevel INFO -n {name}@%h",
+        "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
+    }
+
+    def start_one(kind: str) -> Process:
+        name = f"{kind}{len(started)}"
+        words = arguments[kind].format(name=name).split()
+        process = Process(name, words, tmp_path / f"{name}.log")
+        started.append(process)
+        process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
+        return process
+
+    yield start_one
+    for process in started:
+        process.end()
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
