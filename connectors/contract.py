@@ -68,7 +68,16 @@ class Fetched:
 
 
 class Receiver(Protocol):
-    """Takes the bytes of one file, in order. Methods may raise to stop the transport."""
+    """Takes the bytes of one file, in order. `write` and `finish` may raise: a TransportError fails
+    this entry alone, anything else stops the transport."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes of this very content that are here already. A transport goes on from there, or calls
+        `rewind` before its first write."""
+        ...
+
+    def rewind(self) -> None: ...
 
     def write(self, data: bytes | memoryview) -> None: ...
 
@@ -77,7 +86,7 @@ class Receiver(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Forget the bytes; safe to call twice and after `finish`."""
+        """The rest will not come; safe to call twice and after `finish`."""
         ...
 
 

@@ -4,7 +4,9 @@ Layout, below the store's root:
 
     SENTINEL                          this is a store; without it nothing is read or written
     <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
-    <workspace>/partial/<attempt>-<n> bytes on their way, named by the attempt that writes them
+    <workspace>/partial/<attempt>-<key>-<n>
+                                      bytes on their way, named by the attempt that writes them and by
+                                      what they are of, so that a later attempt can go on from them
 
 Invariants, at every instant: a file below `blobs/` is complete and its content has the digest that
 it is named by (temp, write, sync to disk, rename, sync the folder); nothing in a remote name becomes a
@@ -18,6 +20,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +31,9 @@ from typing import BinaryIO
 from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreMissing
 
 SENTINEL = "SYNCPROJECT-STORE"
+UNKNOWN = "x"  # the key of a file that cannot be gone on with
+WORTH_KEEPING_BYTES = 1 << 20
+COPY_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,32 +73,61 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         self._size = 0
         with _disk_errors():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd: int | None = os.open(path, flags, 0o644)
 
     @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
     def size_bytes(self) -> int:
+        """What is here already; more than 0 at the start where an earlier attempt left bytes."""
         return self._size
 
     def write(self, data: bytes | memoryview) -> None:
         """Raises DiskFull or StoreBroken."""
-        if self._fd is None:
-            raise StoreBroken("this file's writer is closed")
+        fd = self._open_fd()
         self._hash.update(data)
         self._size += len(data)
         view = memoryview(data)
         with _disk_errors():
             while view:
-                view = view[os.write(self._fd, view) :]
+                view = view[os.write(fd, view) :]
+
+    def take_over(self, left: Path) -> None:
+        """Begins with what another attempt left. A copy, because its writer may still be at it."""
+        try:
+            with left.open("rb") as source:
+                while piece := source.read(COPY_BYTES):
+                    self.write(piece)
+        except FileNotFoundError:
+            return
+        left.unlink(missing_ok=True)
+
+    def rewind(self) -> None:
+        """Forgets the bytes and begins anew."""
+        fd = self._open_fd()
+        with _disk_errors():
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+        self._size = 0
 
     def finish(self) -> Received:
         """Closes the partial file; `BlobStore.commit` makes it a blob."""
-        fd, self._fd = self._fd, None
-        if fd is None:
-            raise StoreBroken("this file's writer is closed")
+        fd, self._fd = self._open_fd(), None
         with _disk_errors():
             os.close(fd)
         return Received(self._path, self._hash.digest(), self._size)
+
+    def leave(self) -> None:
+        """Closes the file and leaves its bytes for a later attempt, where they are worth it."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+            if self._size < WORTH_KEEPING_BYTES:
+                self._path.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Forgets the bytes; safe to call twice, and after `finish`."""
@@ -100,6 +135,11 @@ class BlobWriter:
         if fd is not None:
             os.close(fd)
         self._path.unlink(missing_ok=True)
+
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise StoreBroken("this file's writer is closed")
+        return self._fd
 
 
 class BlobStore:
@@ -121,9 +161,23 @@ class BlobStore:
                     (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
                 _sync(self._blobs)
 
-    def create(self, attempt: str) -> BlobWriter:
-        """A writer with a partial file of its own; `attempt` is a name without `-` or `/`."""
-        return BlobWriter(self._partial / f"{attempt}-{uuid.uuid4().hex}")
+    def create(
+        self, attempt: str, key: str = UNKNOWN, *, before_ns: int | None = None
+    ) -> BlobWriter:
+        """A writer with a partial file of its own.
+
+        `attempt` and `key` are names without `-` or `/`. With a key that tells file and fingerprint,
+        the writer begins with what an earlier attempt left of the same, if it was last written at
+        `before_ns` or later: the caller knows from when on equal fingerprints prove equal content.
+        """
+        writer = BlobWriter(self._partial / f"{attempt}-{key}-{uuid.uuid4().hex}")
+        if key != UNKNOWN and before_ns is not None:
+            left = [path for path in self._partial.glob(f"*-{key}-*") if path != writer.path]
+            for path in left:
+                if writer.size_bytes == 0 and path.stat().st_mtime_ns >= before_ns:
+                    writer.take_over(path)
+                path.unlink(missing_ok=True)
+        return writer
 
     def commit(self, received: Iterable[Received]) -> None:
         """Makes files blobs: one sync to disk for all of them, then the renames, then their folders.
@@ -174,19 +228,23 @@ class BlobStore:
                 digest.update(piece)
             return digest.digest() == sha256
 
-    def sweep_partial(self, *, live_attempts: frozenset[str]) -> int:
-        """Removes partial files of attempts that are over; returns their count."""
+    def sweep_partial(self, *, live_attempts: frozenset[str], older_than_s: float) -> int:
+        """Removes partial files that no live attempt writes and none has come back for; their count."""
         removed = 0
-        for path in self._partial.glob("*-*") if self._partial.is_dir() else ():
-            if path.name.partition("-")[0] not in live_attempts:
+        latest = time.time() - older_than_s
+        for path in self._partial.glob("*-*-*"):
+            stale = path.stat().st_mtime <= latest
+            if stale and path.name.partition("-")[0] not in live_attempts:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
 
-    def drop_partial(self, attempt: str) -> None:
-        """Removes what one attempt left under way."""
+    def close_attempt(self, attempt: str, *, keep: bool) -> None:
+        """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
         for path in self._partial.glob(f"{attempt}-*"):
-            path.unlink(missing_ok=True)
+            worth = path.stat().st_size >= WORTH_KEEPING_BYTES
+            if not (keep and worth and f"-{UNKNOWN}-" not in path.name):
+                path.unlink(missing_ok=True)
 
 
 def _sync_data(paths: Iterable[Path]) -> None:

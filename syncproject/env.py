@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,16 @@ class Environment:
     cleanup_interval_s: float
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
+    console_password: str  # of the first console user, where `prepare` makes one
 
     @property
     def has_database(self) -> bool:
         return self.database_url != PLACEHOLDER_DATABASE
+
+
+def is_launcher() -> bool:
+    """`manage.py stack` makes the keys and the stack.env that everything else reads."""
+    return sys.argv[1:2] == ["stack"]
 
 
 def load_stack_env(data_dir: Path) -> None:
@@ -66,7 +73,8 @@ def load_stack_env(data_dir: Path) -> None:
 def read() -> Environment:
     env = environ.FileAwareEnv()
     data_dir = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
-    load_stack_env(data_dir)
+    if not is_launcher():
+        load_stack_env(data_dir)
 
     def words(name: str, default: str = "") -> tuple[str, ...]:
         return tuple(part.strip() for part in env.str(name, default).split(",") if part.strip())
@@ -96,4 +104,5 @@ def read() -> Environment:
         cleanup_interval_s=env.float("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
         workspace=env.str("SYNC_WORKSPACE", "") or None,
         flower_url=env.str("FLOWER_URL", ""),
+        console_password=env.str("CONSOLE_PASSWORD", "").strip(),
     )

@@ -15,7 +15,7 @@ ENV = environment.read()
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key
 if not SECRET_KEY:
-    if ENV.has_database:
+    if ENV.has_database and not environment.is_launcher():
         raise ImproperlyConfigured("SECRET_KEY is not set: give it, or SECRET_KEY_FILE")
     # Commands that touch no data (checks, types, the launcher) run without one.
     SECRET_KEY = "no-stack-is-running"  # noqa: S105 — signs nothing: there is no database to serve

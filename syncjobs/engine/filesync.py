@@ -46,8 +46,10 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be synced, and under which rules."""
+    """What is to be synced, and under which rules. `source` names far end and dataset, so that bytes
+    left by an attempt are gone on with for the same source only."""
 
+    source: str
     root: PurePosixPath
     selection: Selection
     removals_apply: bool
@@ -191,7 +193,9 @@ class FileSync:
     def _sink(self) -> StoreSink:
         return StoreSink(
             self._store,
-            self._attempt,
+            attempt=self._attempt,
+            source=self._order.source,
+            precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,
             check=self._check,

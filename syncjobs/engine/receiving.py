@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from connectors.contract import RemoteEntry
 from connectors.errors import TooLarge, Unstable
-from datasets.blobs import BlobStore, BlobWriter, Received
+from datasets.blobs import (
+    UNKNOWN,
+    WORTH_KEEPING_BYTES,
+    BlobStore,
+    BlobWriter,
+    Received,
+)
 from syncjobs.engine.progress import Progress
 
 
@@ -27,6 +34,14 @@ class StoreReceiver:
         self._progress = progress
         self._check = check
 
+    @property
+    def offset(self) -> int:
+        """Bytes that an earlier attempt left: the transport may go on from here, or rewind."""
+        return self._writer.size_bytes
+
+    def rewind(self) -> None:
+        self._writer.rewind()
+
     def write(self, data: bytes | memoryview) -> None:
         self._check()
         size = self._writer.size_bytes + len(data)
@@ -41,28 +56,49 @@ class StoreReceiver:
         return self._writer.finish()
 
     def abandon(self) -> None:
-        self._writer.abandon()
+        """The bytes so far stay for the next attempt where a fingerprint proves whose they are."""
+        self._writer.leave()
 
 
 class StoreSink:
-    """Opens a partial file for each entry, named by the attempt."""
+    """Opens a partial file for each entry, named by the attempt and, where its fingerprint proves the
+    content, by file and fingerprint."""
 
     def __init__(
         self,
         store: BlobStore,
-        attempt: str,
         *,
+        attempt: str,
+        source: str,
+        precision_ns: int,
         limit_bytes: int | None,
         progress: Progress,
         check: Callable[[], None],
     ) -> None:
         self._store = store
         self._attempt = attempt
+        self._source = source
+        self._precision_ns = precision_ns
         self._limit_bytes = limit_bytes
         self._progress = progress
         self._check = check
 
     def receive(self, entry: RemoteEntry) -> StoreReceiver:
         self._check()
-        writer = self._store.create(self._attempt)
+        key, before_ns = UNKNOWN, None
+        if entry.size_bytes and entry.size_bytes >= WORTH_KEEPING_BYTES:
+            key, before_ns = self._identify(entry)
+        writer = self._store.create(self._attempt, key, before_ns=before_ns)
+        if entry.size_bytes is not None and writer.size_bytes > entry.size_bytes:
+            writer.rewind()
         return StoreReceiver(writer, entry, self._limit_bytes, self._progress, self._check)
+
+    def _identify(self, entry: RemoteEntry) -> tuple[str, int | None]:
+        """The key of a file at this fingerprint, and from when on bytes under it are of this content."""
+        if entry.etag is None and entry.modified_ns is None:
+            return UNKNOWN, None
+        told = (self._source, entry.path, entry.size_bytes, entry.modified_ns, entry.etag)
+        key = hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        if entry.etag is not None or entry.modified_ns is None:
+            return key, 0
+        return key, entry.modified_ns + 2 * self._precision_ns

@@ -118,6 +118,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
     store = open_store(record.workspace_id)
     session = open_session(statement_timeout_s=300, name="sync")
+    published: Published | None = None
     try:
         with closing(open_transport(record.connector, check=lease.check)) as transport:
             catalog = Catalog(
@@ -148,11 +149,12 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         return _succeeded(outcome, published, lease.progress)
     finally:
         session.close()
-        store.drop_partial(held.attempt_name)
+        store.close_attempt(held.attempt_name, keep=not published)
 
 
 def make_order(job: SyncJob, record: SyncRecord) -> Order:
     return Order(
+        source=f"{job.dataset_id} {record.connector.endpoint}",
         root=PurePosixPath(root_of(record.connector)),
         selection=_selection(job),
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,

@@ -88,7 +88,8 @@ def test_a_sweep_leaves_live_attempts_alone(store: BlobStore, tmp_path: Path) ->
     live, dead = store.create("live"), store.create("dead")
     live.write(b"x")
     dead.write(b"x")
-    assert store.sweep_partial(live_attempts=frozenset({"live"})) == 1
+    assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=3600) == 0
+    assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=0) == 1
     assert [path.name.partition("-")[0] for path in files_below(tmp_path, "partial")] == ["live"]
     live.abandon()
     dead.abandon()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,8 +75,12 @@ def processes_of(data_dir: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stack") / "var"
+def data_dir() -> Iterator[Path]:
+    # pytest's folders are closed to others, and under root PostgreSQL runs as nobody.
+    folder = Path(tempfile.mkdtemp(prefix="syncproject-e2e-"))
+    folder.chmod(0o711)
+    yield folder / "var"
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +104,7 @@ def stack(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=90)
 
 
-def test_a_demo_shows_two_syncs_and_ends(tmp_path: Path) -> None:
-    data_dir = tmp_path / "var"
+def test_a_demo_shows_two_syncs_and_ends(data_dir: Path) -> None:
     for attempt in ("fresh", "again"):
         shown = manage(data_dir, "stack", "--demo", "--exit")
         assert shown.returncode == 0, shown.stdout + shown.stderr

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandParser
@@ -38,7 +38,7 @@ class Command(DatabaseCommand):
         call_command("collectstatic", verbosity=0, interactive=False)
         ensure_store()
         plan_chores()
-        _ensure_console_user(os.environ.get("CONSOLE_PASSWORD", ""))
+        _ensure_console_user(settings.SYNC.console_password)
         row, _ = Workspace.objects.get_or_create(name=workspace)
         if workspace != DEMO:
             _rest_samples()

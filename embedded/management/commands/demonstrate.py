@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def _on_demand(job: SyncJob) -> SyncRecord:
         return exc.record
 
 
-def _until(look: Any, complaint: str) -> Any:
+def _until(look: Callable[[], SyncRecord | None], complaint: str) -> SyncRecord:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if (found := look()) is not None:

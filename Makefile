@@ -1,0 +1,84 @@
+# Everything from nothing: `make demo` needs Python >= 3.11 and make, nothing else.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+UV_VERSION := 0.13.9
+VENV := .venv/bin
+
+.PHONY: help up demo test check clean test-tools
+
+help:
+	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
+	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
+	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
+	@echo "make check     format, lint, types, import contracts, migrations"
+	@echo "make clean     removes the environment and the caches, never var/"
+	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
+
+# `exec`, so that a signal to make's child is a signal to the stack; `--tied`, so that the stack also
+# ends when make is killed.
+up: .venv/.runtime
+	@exec $(VENV)/python manage.py stack --tied
+
+demo: .venv/.runtime
+	@exec $(VENV)/python manage.py stack --tied --demo $(if $(filter-out 0,$(EXIT)),--exit)
+
+test: .venv/.development test-tools
+	@exec $(VENV)/python -m pytest $(ARGS)
+
+check: .venv/.development
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy .
+	$(VENV)/lint-imports
+	$(VENV)/python manage.py makemigrations --check --dry-run
+	$(VENV)/python manage.py check
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+	@if [ -d var ]; then echo "kept: var/ (the data; remove it yourself, and what var/postgres links to)"; fi
+
+# One line of shell that leaves a fitting interpreter in $$python, or says what is missing.
+define find_python
+python=; \
+for each in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14 python); do \
+	if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "Python 3.11 or newer was not found: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; \
+fi; \
+if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	echo "$$python cannot make environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; \
+fi
+endef
+
+# uv takes seconds where pip takes half a minute; pip is the way out where uv finds no index.
+define install
+@echo "installing $(1) into .venv (once)"
+@if ! { $(VENV)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+		&& $(VENV)/uv pip install --quiet --system-certs --python $(VENV)/python -r $(1) -c constraints.txt; \
+	} 2>.venv/uv.log; then \
+	echo "uv could not (.venv/uv.log says why), so pip does it: this takes longer"; \
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -r $(1) -c constraints.txt; \
+fi
+@touch $@
+endef
+
+.venv/.made:
+	@if ! $(VENV)/python -m pip --version >/dev/null 2>&1; then \
+		$(find_python); echo "making .venv with $$python"; "$$python" -m venv --clear .venv || exit 1; \
+	fi
+	@touch $@
+
+.venv/.runtime: .venv/.made requirements.txt constraints.txt
+	$(call install,requirements.txt)
+
+.venv/.development: .venv/.made requirements.txt requirements-dev.txt constraints.txt
+	$(call install,requirements-dev.txt)
+	@touch .venv/.runtime
+
+test-tools:
+	@deploy/install-test-tools

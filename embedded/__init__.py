@@ -1,0 +1,1 @@
+"""The one-machine default: PostgreSQL, Valkey, processes, sample hosts."""

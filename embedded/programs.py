@@ -1,0 +1,82 @@
+"""The product's own processes as programs: web, workers, beat, Flower."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from embedded import readiness
+from embedded.child import Program, Stage
+
+_CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
+
+
+def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
+    shown = f"[{host}]" if ":" in host else host
+    memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
+    return Program(
+        name="web",
+        argv=(
+            *(sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
+            *("--bind", f"{shown}:{port}", "--worker-class", "gthread"),
+            *("--workers", "1", "--threads", "16", "--graceful-timeout", "8"),
+            *("--worker-tmp-dir", str(memory if memory.is_dir() else tempfile.gettempdir())),
+            "--no-control-socket",  # would be shared by all stacks of this user
+        ),
+        env=env,
+        stage=Stage.SURFACES,
+        is_ready=readiness.answers(loopback_of(host), port, "/health"),
+        log=logs / "web.log",
+        stop=((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0)),
+        death_signal=signal.SIGQUIT,  # the master takes its worker along, at once
+    )
+
+
+def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) -> Program:
+    return Program(
+        name=f"worker{number}",
+        argv=(
+            *(*_CELERY, "worker", "-P", "threads", "-c", str(concurrency + 2)),
+            *("-Q", "control,sync", "-n", f"worker{number}@%h"),
+            *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
+        ),
+        env=env,
+        stage=Stage.WORKERS,
+        is_ready=readiness.has_logged(" ready."),
+        log=logs / f"worker{number}.log",
+        stop=((signal.SIGTERM, 30.0),),  # a warm shutdown: records are drained
+    )
+
+
+def beat(env: Mapping[str, str], logs: Path) -> Program:
+    return Program(
+        name="beat",
+        argv=(
+            *(*_CELERY, "beat", "--scheduler", "tasks.beat:SyncScheduler"),
+            *("--pidfile=", "--loglevel", "INFO"),
+        ),
+        env=env,
+        stage=Stage.SURFACES,
+        is_ready=readiness.has_logged("beat: Starting"),
+        log=logs / "beat.log",
+    )
+
+
+def flower(env: Mapping[str, str], logs: Path, port: int, password: str) -> Program:
+    return Program(
+        name="flower",
+        argv=(*_CELERY, "flower", "--address=127.0.0.1", f"--port={port}"),
+        env={**env, "FLOWER_BASIC_AUTH": f"admin:{password}"},
+        stage=Stage.SURFACES,
+        is_ready=readiness.answers("127.0.0.1", port, "/healthcheck"),
+        log=logs / "flower.log",
+        stop=((signal.SIGTERM, 5.0),),
+    )
+
+
+def loopback_of(host: str) -> str:
+    """Where a server that is bound to `host` answers this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound

@@ -1,0 +1,238 @@
+"""`manage.py stack` as an operator meets it: real processes, from nothing to a stop."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+import requests
+
+from embedded import home
+from embedded.child import PROJECT
+from tests.embedded.processes import left
+from tests.embedded.waiting import until
+from tests.servers import servers
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+UP_S = 120.0
+
+
+def environment(data_dir: Path, **more: str) -> dict[str, str]:
+    """What an operator's shell holds: nothing of the test run's own servers."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(data_dir),
+        "DATA_DIR": str(data_dir),
+        "WEB_PORT": "0",
+        "FLOWER_PORT": "0",
+        "WORKERS": "1",
+        **more,
+    }
+
+
+class Stack:
+    def __init__(self, data_dir: Path, *words: str, **more: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir.with_name(f"{data_dir.name}.out")
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "stack", *words],
+                cwd=PROJECT,
+                env=environment(data_dir, **more),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_until_up(self, times: int = 1) -> None:
+        def up() -> bool:
+            assert self.process.poll() is None, self.said
+            return self.said.count("SyncProject is up.") == times
+
+        until(up, "the stack up", UP_S)
+
+    def env(self) -> Mapping[str, str]:
+        """What stack.env says, as a shell reads it."""
+        lines = (self.data_dir / "stack.env").read_text().splitlines()
+        pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+        return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=90)
+
+    def clear(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        home.wait_for_leftovers(self.data_dir, print)
+        until(lambda: not left(self.data_dir), "the end of every process", 60)
+        self.log.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stack(data_dir: Path) -> Iterator[Stack]:
+    stack = Stack(data_dir)
+    yield stack
+    stack.clear()
+
+
+def run(data_dir: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "stack"],
+        cwd=PROJECT,
+        env=environment(data_dir, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def command_lines(pids: set[int]) -> str:
+    found = []
+    for pid in pids:
+        try:
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode())
+        except FileNotFoundError:
+            continue
+    return "\n".join(found)
+
+
+def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
+    stack.wait_until_up()
+    env = stack.env()
+
+    # It answers where it says.
+    assert requests.get(f"{env['SYNC_URL']}/health", timeout=5).status_code == 200
+    with psycopg.connect(env["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT count(*) > 0 FROM django_migrations").fetchone() == (
+            True,
+        )
+    with redis.Redis.from_url(env["REDIS_URL"]) as client:
+        assert client.ping()
+
+    # Flower shows nothing without the log-in that the summary prints.
+    password = (data_dir / "keys" / "flower_password").read_text()
+    page = f"{env['FLOWER_URL']}/workers"
+    assert requests.get(page, timeout=5).status_code == 401
+    assert requests.get(page, auth=("admin", password), timeout=5).status_code == 200
+    assert password in stack.said
+
+    # Secrets are in closed files and in no command line.
+    assert stat.S_IMODE((data_dir / "stack.env").stat().st_mode) == 0o600
+    assert env["SYNC_WORKSPACE"] == "default"
+    secrets = [path.read_text() for path in (data_dir / "keys").iterdir()]
+    secrets += [(data_dir / name / "password").read_text() for name in ("postgres", "valkey")]
+    shown = command_lines(left(data_dir) | {stack.process.pid})
+    assert "gunicorn" in shown
+    assert [secret for secret in [*secrets, env["SYNC_TOKEN"]] if secret in shown] == []
+    assert "loopback and private networks only" in stack.said
+
+    # A second one is refused in one line, and the first one's stack.env stays.
+    second = run(data_dir)
+    assert second.returncode == 1
+    assert second.stderr.strip().splitlines() == [
+        f"the stack already runs here (pid {stack.process.pid}, DATA_DIR {data_dir}): stop it first"
+    ]
+    assert stack.env() == env
+
+    assert stack.end(signal.SIGINT) == 0
+    assert not left(data_dir)
+    assert not (data_dir / "stack.env").exists()
+
+
+def test_killed_with_9_it_leaves_nothing_and_starts_again_at_once(
+    stack: Stack, data_dir: Path
+) -> None:
+    stack.wait_until_up()
+    before = stack.env()
+    with psycopg.connect(before["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    stack.process.kill()
+    stack.process.wait()
+
+    # The stale stack.env must not be taken for servers of the operator's own.
+    assert (data_dir / "stack.env").exists()
+    again = Stack(data_dir)
+    try:
+        again.wait_until_up(times=2)
+        with psycopg.connect(again.env()["DATABASE_URL"]) as connection:
+            assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+        assert again.end() == 0
+        assert not left(data_dir)
+    finally:
+        again.clear()
+
+
+@pytest.fixture
+def external_database() -> Iterator[str]:
+    own, name = servers().database_url, "external_stack"
+    with psycopg.connect(own, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"{own.rpartition('/')[0]}/{name}"
+    with psycopg.connect(own, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_external_servers_are_used_when_given(data_dir: Path, external_database: str) -> None:
+    (data_dir / "redis_url").write_text(servers().redis_url)
+    stack = Stack(
+        data_dir, DATABASE_URL=external_database, REDIS_URL_FILE=str(data_dir / "redis_url")
+    )
+    try:
+        stack.wait_until_up()
+        assert stack.env()["DATABASE_URL"] == external_database
+        assert stack.env()["REDIS_URL"] == servers().redis_url
+        assert not (data_dir / "postgres").exists()
+        assert not (data_dir / "valkey").exists()
+        assert stack.end() == 0
+    finally:
+        stack.clear()
+        with redis.Redis.from_url(servers().redis_url) as client:
+            client.flushall()
+
+
+@pytest.mark.parametrize("name", ["WEB_PORT", "FLOWER_PORT"])
+def test_a_taken_port_is_one_clear_line(data_dir: Path, name: str) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        done = run(data_dir, **{name: port})
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"port {port} on 127.0.0.1 is taken: set {name} to another (0 takes a free one)"
+    )
+    assert not (data_dir / "postgres").exists()
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_clear_line(data_dir: Path) -> None:
+    (data_dir / "var").write_text("a file in its place")
+    done = run(data_dir / "var")
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"cannot write to {data_dir}/var (File exists): set DATA_DIR to a folder of yours"
+    )
+
+
+def test_the_recipes_process_is_the_stack_itself_tied_to_make() -> None:
+    make = subprocess.run(
+        ["make", "--dry-run", "up"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert make.stdout.splitlines()[-1] == "exec .venv/bin/python manage.py stack --tied"
