@@ -185,21 +185,18 @@ class BlobStore:
         On return each is durable. A blob that exists already is kept and its age refreshed, so that
         a sweep does not take it from under the version that is about to name it.
         """
-        batch = list(received)
-        if not batch:
-            return
+        new: dict[Path, Received] = {}
         with _disk_errors():
-            _sync_data([item.partial for item in batch])
-            folders = set()
-            for item in batch:
+            for item in received:
                 path = self.path(item.sha256)
-                if path.exists():
-                    os.utime(path)
+                if path in new or _refresh(path):
                     item.partial.unlink()
                 else:
-                    item.partial.rename(path)
-                    folders.add(path.parent)
-            _sync_data(folders)
+                    new[path] = item
+            _sync_data([item.partial for item in new.values()])
+            for path, item in new.items():
+                item.partial.rename(path)
+            _sync_data({path.parent for path in new})
 
     def path(self, sha256: bytes) -> Path:
         digest = sha256.hex()
@@ -245,6 +242,15 @@ class BlobStore:
             worth = path.stat().st_size >= WORTH_KEEPING_BYTES
             if not (keep and worth and f"-{UNKNOWN}-" not in path.name):
                 path.unlink(missing_ok=True)
+
+
+def _refresh(path: Path) -> bool:
+    """Whether there is such a blob; its age begins anew."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _sync_data(paths: Iterable[Path]) -> None:

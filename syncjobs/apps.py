@@ -5,3 +5,4 @@ from django.apps import AppConfig
 
 class SyncjobsConfig(AppConfig):
     name = "syncjobs"
+    verbose_name = "sync jobs"

@@ -207,6 +207,14 @@ class SyncRecord(models.Model):
             ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),
             models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
+            # What people look at first: the latest, what failed, what waits for them.
+            models.Index(fields=["-queued_at"], name="record_latest"),
+            models.Index(
+                fields=["-queued_at"],
+                condition=Q(state__in=[State.FAILED, State.TIMED_OUT, State.PARTIAL]),
+                name="record_troubled",
+            ),
+            models.Index(fields=["-queued_at"], condition=Q(state=State.HELD), name="record_held"),
         ]
 
     def __str__(self) -> str:
@@ -258,7 +266,10 @@ class SyncItem(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["record", "action"], name="item_of_record")]
+        indexes = [
+            models.Index(fields=["record", "id"], name="item_page"),
+            models.Index(fields=["record", "action", "id"], name="item_of_record"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.path}"

@@ -89,8 +89,12 @@ class FileSync:
         self._attempt = attempt
         self._progress = progress
         self._check = check
-        self._precision_ns = transport.capabilities.modified_precision_ns
         self._listing_complete = True
+
+    @property
+    def _precision_ns(self) -> int:
+        """Known for sure only after the listing."""
+        return self._transport.capabilities.modified_precision_ns
 
     def plan(self) -> Outcome:
         """Lists, compares and judges; fetches nothing."""
@@ -220,7 +224,7 @@ class FileSync:
         modified_ns = (
             seen.modified_ns if fetched.entry.modified_ns is None else (fetched.entry.modified_ns)
         )
-        etag = seen.etag or fetched.entry.etag
+        etag = fetched.entry.etag  # what only the transfer tells, no later listing would
         return Arrived(
             listed=_listed(listed),
             size_bytes=receipt.size_bytes,

@@ -1,0 +1,175 @@
+"""Whole records against whole peers, in turn, on the same tree of the same server."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import peers, stand
+from benchmarks.corpora import Corpus, change, fingerprint, plant
+from benchmarks.peers import Peer, Site
+
+if TYPE_CHECKING:
+    from connectors.spec import Target
+
+GOALS = {
+    "sftp": {"S": 0.5, "L": 0.8, "M": 0.65, "N": 1.0, "D": 0.7},
+    "ssh": {"S": 1.2, "L": 0.9, "M": 0.9, "N": 1.2, "D": 1.2},
+    "rsync": {"S": 1.6, "L": 1.3, "M": 1.3, "N": 1.3, "D": 1.6},
+    "http": {"S": 0.5, "L": 1.3, "M": 1.0, "N": 0.5, "D": 0.9},
+    "https": {"S": 0.5, "L": 1.2, "M": 1.0, "N": 0.5, "D": 0.9},
+    "ftp": {"S": 0.85, "L": 1.2, "M": 1.0, "N": 1.1, "D": 1.0},
+    "ftps": {"S": 0.25, "L": 1.2, "M": 0.5, "N": 1.1, "D": 1.0},
+}
+
+
+@dataclass(slots=True)
+class Cell:
+    """One protocol on one corpus: walls in seconds by name, and what the product took in memory."""
+
+    kind: str
+    corpus: Corpus
+    walls: dict[str, list[float]] = field(default_factory=dict)
+    memory_bytes: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def median(self, name: str) -> float | None:
+        walls = self.walls.get(name)
+        return statistics.median(walls) if walls else None
+
+    @property
+    def best_peer(self) -> tuple[str, float] | None:
+        medians = {name: self.median(name) for name in self.walls if name != OURS}
+        return min(
+            ((name, wall) for name, wall in medians.items() if wall is not None),
+            key=lambda pair: pair[1],
+            default=None,
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        best, own = self.best_peer, self.median(OURS)
+        return own / best[1] if best and own else None
+
+
+OURS = "SyncProject"
+
+
+def measure(kind: str, corpus: Corpus, rounds: int, home: Path) -> Cell:
+    """Product and peers in turn, `rounds` times; every result checked by count and digest."""
+    cell = Cell(kind, corpus)
+    with ExitStack() as stack:
+        work = Path(tempfile.mkdtemp(prefix=f"{kind}-{corpus.letter}-", dir=home))
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        source = work / "source"
+        source.mkdir()
+        plant(corpus, source)
+        site, target = stack.enter_context(serving(kind, source, work))
+        runners = peers.available(kind)
+        if corpus.resync:
+            _resync(cell, site, target, runners, rounds, work)
+        else:
+            _fresh(cell, site, target, runners, rounds, work)
+    return cell
+
+
+def _fresh(
+    cell: Cell, site: Site, target: Target, runners: list[Peer], rounds: int, work: Path
+) -> None:
+    expected = fingerprint(site.folder)
+    for round_number in range(rounds):
+        job = stand.make_job(cell.kind, target, f"{work.name}-{round_number}")
+        run = stand.sync(job)
+        cell.walls.setdefault(OURS, []).append(run.wall_s)
+        cell.memory_bytes = max(cell.memory_bytes, run.memory_bytes)
+        _expect(cell, OURS, stand.fingerprint(job), expected)
+        for peer in runners:
+            into = work / f"{peer.name.split()[0]}-{round_number}"
+            into.mkdir()
+            _time_peer(cell, peer, site, into)
+            _expect(cell, peer.name, fingerprint(into), expected)
+            shutil.rmtree(into)
+
+
+def _resync(
+    cell: Cell, site: Site, target: Target, runners: list[Peer], rounds: int, work: Path
+) -> None:
+    job = stand.make_job(cell.kind, target, work.name)
+    stand.sync(job)
+    copies = {peer.name: work / f"copy-{number}" for number, peer in enumerate(runners)}
+    for peer in runners:
+        copies[peer.name].mkdir()
+        _time_peer(Cell(cell.kind, cell.corpus), peer, site, copies[peer.name])
+    for round_number in range(1, rounds + 1):
+        if cell.corpus.changed:
+            change(cell.corpus, site.folder, round_number)
+        expected = fingerprint(site.folder)
+        run = stand.sync(job)
+        cell.walls.setdefault(OURS, []).append(run.wall_s)
+        cell.memory_bytes = max(cell.memory_bytes, run.memory_bytes)
+        _expect(cell, OURS, stand.fingerprint(job), expected)
+        for peer in runners:
+            _time_peer(cell, peer, site, copies[peer.name])
+            _expect(cell, peer.name, fingerprint(copies[peer.name]), expected)
+
+
+def _time_peer(cell: Cell, peer: Peer, site: Site, into: Path) -> None:
+    began = time.perf_counter()
+    try:
+        peers.run(peer, site, into)
+    except peers.Failed as exc:
+        cell.faults.append(f"{peer.name}: {exc}")
+        return
+    cell.walls.setdefault(peer.name, []).append(time.perf_counter() - began)
+
+
+def _expect(cell: Cell, name: str, found: tuple[int, str], expected: tuple[int, str]) -> None:
+    if found != expected:
+        cell.walls.pop(name, None)
+        cell.faults.append(f"{name}: {found[0]} files of {expected[0]}, or other content")
+
+
+@contextmanager
+def serving(kind: str, source: Path, work: Path) -> Iterator[tuple[Site, Target]]:
+    """The real server of a protocol on that folder, as a peer and as we need it."""
+    home = work / "server"
+    home.mkdir()
+    with ExitStack() as stack:
+        if kind in ("sftp", "ssh"):
+            from tests.hosts.sshd import running_sshd
+
+            sshd = stack.enter_context(running_sshd(home))
+            key = home / "key"
+            key.write_text(sshd.private_key)
+            key.chmod(0o600)
+            known = home / "known_hosts"
+            lines = (f"[127.0.0.1]:{sshd.port} {line}\n" for line in sshd.host_keys.values())
+            known.write_text("".join(lines))
+            yield Site(kind, sshd.port, source, key, known), sshd.target(source)
+        elif kind in ("http", "https"):
+            yield stack.enter_context(_http(kind, source, home))
+        else:
+            raise LookupError(f"no server for {kind} on this stand yet")
+
+
+@contextmanager
+def _http(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
+    from connectors.spec import Target
+    from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
+    from tests.hosts.certificates import make_certificates
+    from tests.hosts.nginx import running_nginx
+
+    certificates = make_certificates(home) if kind == "https" else None
+    certificate = certificates.server if certificates else None
+    with running_nginx(home, source, certificate=certificate) as port:
+        options = (
+            HttpsOptions(ca_certificate=certificates.authority) if certificates else HttpOptions()
+        )
+        yield Site(kind, port, source), Target("127.0.0.1", port, options, HttpSecret())

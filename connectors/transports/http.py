@@ -1,0 +1,155 @@
+"""HTTP and HTTPS: files behind index pages or an explicit list, a few pipelined connections."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal, cast
+
+from connectors.contract import (
+    Capabilities,
+    Context,
+    Fetched,
+    RemoteEntry,
+    Sink,
+    Skipped,
+    Transport,
+)
+from connectors.errors import TlsRefused
+from connectors.spec import Spec, Target, option
+from connectors.wire.http_auth import Credentials
+from connectors.wire.http_client import HttpClient
+from connectors.wire.http_fetch import HttpFetch
+from connectors.wire.http_stream import HttpFile
+from connectors.wire.http_tree import HttpWalk
+from connectors.wire.http_url import Origin, Url, quote_path
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
+    urls: tuple[str, ...] = option(
+        "Files", "Paths or URLs on this host; with them no index page is read.", default=()
+    )
+    username: str = option("User name", "For basic and digest log-in.", default="")
+    auth: Literal["none", "basic", "digest", "bearer", "header"] = option(
+        "Log-in", "How the secret is shown to the host.", default="none"
+    )
+    header_name: str = option("Header", "For log-in by header, such as X-API-Key.", default="")
+    sessions: int = option("Connections", "How many at once, 1 to 32.", default=8)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsOptions(HttpOptions):
+    ca_certificate: str = option(
+        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpSecret:
+    password: str = option("Password", "For basic and digest log-in.", default="")
+    token: str = option("Token", "For bearer and header log-in.", default="")
+
+
+class HttpTransport:
+    """Used by one thread at a time; its connections wait together in `HttpClient.pump`."""
+
+    def __init__(self, client: HttpClient, options: HttpOptions) -> None:
+        self._client = client
+        self._urls = options.urls
+        self._option_root = "/" if options.urls else options.root
+        self._root = self._option_root
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the answers so far have told."""
+        return self._client.capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """`.` is the folder of the options. With `urls` the root is the host's own."""
+        if root != PurePosixPath() and not self._urls:
+            self._root = str(root)
+        else:
+            self._root = self._option_root
+        return iter(HttpWalk(self._client, self._root, self._urls))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(HttpFetch(self._client, self._url_of, entries, sink))
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = HttpFile(self._client, self._url_of(str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _url_of(self, path: str) -> Url:
+        parts = (self._root.strip("/"), path)
+        return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
+
+
+def _tls_context(ca_certificate: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=ca_certificate or None)
+    except (ssl.SSLError, ValueError) as exc:
+        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def open_http(target: Target, context: Context) -> Transport:
+    return _open("http", target, context, _tls_context(""))
+
+
+def open_https(target: Target, context: Context) -> Transport:
+    return _open("https", target, context, _tls_context(target.options.ca_certificate))
+
+
+def _open(scheme: str, target: Target, context: Context, tls: ssl.SSLContext) -> Transport:
+    options: HttpOptions = target.options
+    secret: HttpSecret = target.secret
+    credentials = Credentials(
+        options.auth,
+        username=options.username,
+        password=secret.password,
+        token=secret.token,
+        header_name=options.header_name,
+    )
+    client = HttpClient(
+        Origin(scheme, target.host.lower(), target.port),
+        credentials,
+        tls,
+        min(max(options.sessions, 1), 32),
+        context,
+    )
+    try:
+        client.start()
+    except BaseException:
+        client.close()
+        raise
+    return HttpTransport(client, options)
+
+
+HTTP_SPEC = Spec(
+    kind="http",
+    title="HTTP",
+    default_port=80,
+    options=HttpOptions,
+    secret=HttpSecret,
+    open=open_http,
+)
+HTTPS_SPEC = Spec(
+    kind="https",
+    title="HTTPS",
+    default_port=443,
+    options=HttpsOptions,
+    secret=HttpSecret,
+    open=open_https,
+)

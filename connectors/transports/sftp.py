@@ -1,0 +1,106 @@
+"""SFTP: files over SSH, many requests in flight on one channel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from connectors.contract import (
+    Capabilities,
+    Context,
+    Fetched,
+    RemoteEntry,
+    Sink,
+    Skipped,
+    Transport,
+)
+from connectors.names import encode
+from connectors.spec import Spec, Target, option
+from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_stream import RemoteFile
+from connectors.wire.sftp_tree import TreeWalk, remote_path
+from connectors.wire.shown import shown
+from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_channel import ChannelDuplex
+from connectors.wire.ssh_session import open_session
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SftpOptions:
+    username: str = option("User name", "Who logs in on the host.")
+    root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
+    host_key: str = option(
+        "Host key",
+        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
+        " the connection test shows the key that the host offers.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SftpSecret:
+    password: str = option("Password", "For log-in by password or prompt.", default="")
+    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
+    passphrase: str = option("Passphrase", "Of the private key, where it has one.", default="")
+
+
+class SftpTransport:
+    """One SSH connection with one SFTP channel; used by one thread at a time."""
+
+    def __init__(self, client: SftpClient, root: str, server_software: str) -> None:
+        self._client = client
+        self._option_root = PurePosixPath(root)
+        self._root = encode(str(self._option_root))
+        self._capabilities = Capabilities(server_software=server_software)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        chosen = self._option_root if root == PurePosixPath() else root
+        self._root = encode(str(chosen))
+        return iter(TreeWalk(self._client, self._root))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(Fetch(self._client, self._root, entries, sink))
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def open_sftp(target: Target, context: Context) -> Transport:
+    options: SftpOptions = target.options
+    secret: SftpSecret = target.secret
+    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
+    session = open_session(target.host, target.port, options.host_key, login, context)
+    duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
+    try:
+        client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
+        client.start()
+    except BaseException:
+        duplex.close()
+        raise
+    return SftpTransport(client, options.root, shown(session.remote_version))
+
+
+SPEC = Spec(
+    kind="sftp",
+    title="SFTP",
+    default_port=22,
+    options=SftpOptions,
+    secret=SftpSecret,
+    open=open_sftp,
+)

@@ -1,0 +1,63 @@
+"""Dates in HTTP header fields (RFC 9110 §5.6.7). Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+RETRY_AFTER_MAX_S = 24 * 3600.0
+
+
+def epoch_s(text: str | None) -> float | None:
+    """Seconds since the epoch; None for no date, or none that can be read."""
+    if not text:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
+
+
+def modified_ns(text: str | None) -> int | None:
+    seconds = epoch_s(text)
+    return None if seconds is None else int(seconds) * 1_000_000_000
+
+
+def iso_ns(text: str) -> int | None:
+    """Nanoseconds since the epoch of an ISO 8601 time with its zone; whole seconds only."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def minute_ns(text: str) -> int | None:
+    """Nanoseconds since the epoch of `07-Nov-2026 12:00`, taken as UTC: what nginx writes in a row."""
+    try:
+        day, month, year = text[:11].split("-")
+        hour, minute = text[12:17].split(":")
+        moment = datetime(
+            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=UTC
+        )
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def seconds_until(retry_after: str | None, date: str | None) -> float | None:
+    """Retry-After in seconds, 0 to a day; a date in it is measured from the host's own clock."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isascii() and retry_after.strip().isdigit():
+        return min(float(retry_after.strip()[:9]), RETRY_AFTER_MAX_S)
+    until, now = epoch_s(retry_after), epoch_s(date)
+    if until is None or now is None:
+        return None
+    return min(max(until - now, 0.0), RETRY_AFTER_MAX_S)

@@ -1,0 +1,1 @@
+"""The surface for people: admin site, dashboard, live pages."""

@@ -1,0 +1,29 @@
+"""The admin's pages, one module for each noun; Django finds this package by its name."""
+
+from __future__ import annotations
+
+from console.admin import (
+    api_token,
+    connector,
+    dataset,
+    member,
+    people,
+    periodic_task,
+    sync_job,
+    sync_record,
+    version,
+    workspace,
+)
+
+__all__ = [
+    "api_token",
+    "connector",
+    "dataset",
+    "member",
+    "people",
+    "periodic_task",
+    "sync_job",
+    "sync_record",
+    "version",
+    "workspace",
+]

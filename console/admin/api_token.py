@@ -1,0 +1,116 @@
+"""API tokens: made here, shown once, then only named and revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from console.admin.buttons import Button, ButtonsAdmin
+from console.admin.filters import WorkspaceFilter
+from console.labels import label, moment
+from workspaces.models import ApiToken, Role
+from workspaces.tokens import create_token
+
+
+def _is_live(row: ApiToken) -> bool:
+    return row.revoked_at is None
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ButtonsAdmin):
+    list_display = ["name", "workspace", "role", "prefix_shown", "standing", "used", "created_at"]
+    list_filter = [WorkspaceFilter, "role"]
+    list_select_related = ["workspace"]
+    search_fields = ["name", "prefix"]
+    actions = ["revoke_selected"]
+    buttons = (
+        Button(
+            "revoke",
+            "Revoke",
+            "block",
+            needs=Role.ADMIN,
+            tone="danger",
+            confirm="Revoke this token? Programs that use it stop working at once.",
+            shown=_is_live,
+        ),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        if obj is None:
+            return ["workspace", "name", "role", "expires_at"]
+        return [
+            "name",
+            "workspace",
+            "role",
+            "prefix_shown",
+            "standing",
+            "expires_at",
+            "used",
+            "created_at",
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fields = self.get_fields(request, obj)
+        return fields[1:] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        if change:
+            obj.save(update_fields=["name"])
+            return
+        row, token = create_token(
+            obj.workspace, name=obj.name, role=Role(obj.role), expires_at=obj.expires_at
+        )
+        obj.pk, obj.prefix, obj.created_at = row.pk, row.prefix, row.created_at
+        obj._state.adding = False
+        messages.success(
+            request,
+            format_html("Copy this token now, it is shown only once: <code>{}</code>", token),
+        )
+
+    def press_revoke(self, request: HttpRequest, row: ApiToken) -> None:
+        self._revoke(request, ApiToken.objects.filter(pk=row.pk))
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+        self._revoke(request, self.changeable(request, rows))
+
+    def _revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+        live = list(rows.filter(revoked_at=None))
+        count = rows.filter(revoked_at=None).update(revoked_at=timezone.now())
+        for row in live:
+            self.log_change(request, row, "Revoked.")
+        messages.success(request, f"{count} token{'' if count == 1 else 's'} revoked.")
+
+    @admin.display(description="begins with")
+    def prefix_shown(self, row: ApiToken) -> str:
+        return f"sp_{row.prefix}_…"
+
+    @admin.display(description="state")
+    def standing(self, row: ApiToken) -> str:
+        if row.revoked_at is not None:
+            return label("revoked", tone="danger")
+        if row.expires_at is not None and row.expires_at <= timezone.now():
+            return label("expired", tone="warning")
+        return label("live", tone="success")
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def used(self, row: ApiToken) -> str:
+        return moment(row.last_used_at)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        kwargs.setdefault(
+            "help_texts",
+            {
+                "role": "viewer reads; operator also starts, cancels, releases; admin also configures",
+                "expires_at": "empty: never",
+            },
+        )
+        return super().get_form(request, obj, change, **kwargs)

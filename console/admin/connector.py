@@ -1,0 +1,209 @@
+"""Connectors: added in two steps, tested from the page, secrets written and never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.views.decorators.debug import sensitive_post_parameters
+
+from connectors.errors import TransportError
+from connectors.models import Connector
+from connectors.opening import test_connector
+from connectors.registry import SPECS, UnknownKind, get_spec
+from connectors.secrets import secret_fields
+from connectors.spec import option_fields
+from console.admin import host_key
+from console.admin.buttons import Button, ButtonsAdmin
+from console.admin.connector_form import NewConnectorForm, form_for, option_names, secret_names
+from console.admin.deleting import Dependant, describe_deletion
+from console.admin.filters import KindFilter, WorkspaceFilter
+from console.connection_test import describe_test, summarize_test
+from console.labels import cut, label, moment
+from console.words import NOTHING
+from syncjobs.models import SyncJob, SyncRecord
+
+TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
+
+
+@admin.register(Connector)
+class ConnectorAdmin(ButtonsAdmin):
+    list_display = [
+        "name",
+        "workspace",
+        "kind_shown",
+        "address",
+        "status_shown",
+        "synced",
+        "tested",
+        "sync_error",
+    ]
+    list_filter = [WorkspaceFilter, KindFilter, "status"]
+    list_select_related = ["workspace"]
+    search_fields = ["name", "host"]
+    actions = ["test_selected"]
+    change_form_template = "console/connector_form.html"
+    buttons = (Button("test", "Test connection", "network_check", tone="primary"),)
+
+    def get_urls(self) -> list[URLPattern]:
+        approve = path(
+            "<path:object_id>/host-key/",
+            self.admin_site.admin_view(self.approve_host_key),
+            name="connectors_connector_host_key",
+        )
+        return [approve, *super().get_urls()]
+
+    @method_decorator(sensitive_post_parameters())
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        if obj is None:
+            kwargs["form"] = NewConnectorForm
+        elif obj.kind in SPECS and self.has_change_permission(request, obj):
+            kwargs["form"] = form_for(obj)
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": ["workspace", "name", "kind", "host", "port"]})]
+        end = ["name", "workspace", "kind_shown", "host", "port", "status"]
+        shown: list[Any] = [(None, {"fields": end})]
+        if obj.kind in SPECS and self.has_change_permission(request, obj):
+            shown.append(("Options", {"fields": option_names(obj)}))
+            shown.append(("Secret", {"fields": secret_names(obj)}))
+        else:
+            shown.append(("Options", {"fields": ["options_shown", "secret_shown"]}))
+        shown.append(("Automatic sync", {"fields": ["auto_sync", "sync_interval_s"]}))
+        return shown
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        if obj is None:
+            return []
+        return ["workspace", "kind_shown", "options_shown", "secret_shown"]
+
+    def save_model(self, request: HttpRequest, obj: Connector, form: Any, change: bool) -> None:
+        if change and {"host", "port"} & set(form.changed_data):
+            # The test, and the host key that it was offered, speak of another endpoint.
+            obj.last_test, obj.last_test_at = None, None
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: Connector, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """On to step two, like Django's own page for users."""
+        messages.success(request, f"“{obj}” was added. Now its options and secret.")
+        return HttpResponseRedirect(self.page(obj))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        connector = context.get("original")
+        if isinstance(connector, Connector):
+            offered = host_key.find_offer(connector)
+            context["test"] = describe_test(connector)
+            context["host_key_offered"] = offered
+            context["may_change"] = self.has_change_permission(request, connector)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        chosen = [obj.pk for obj in objs]
+        return describe_deletion(
+            "connectors",
+            objs,
+            self.refuse_deletion(request, objs),
+            Dependant("sync job", SyncJob.objects.filter(connector__in=chosen)),
+            Dependant("sync record", SyncRecord.objects.filter(connector__in=chosen)),
+        )
+
+    def press_test(self, request: HttpRequest, connector: Connector) -> None:
+        self._test(request, connector)
+
+    @admin.action(description="Test connection", permissions=["operate"])
+    def test_selected(self, request: HttpRequest, rows: QuerySet[Connector]) -> None:
+        chosen = list(
+            self.operable(request, rows).select_related("workspace")[: TESTED_AT_ONCE + 1]
+        )
+        for connector in chosen[:TESTED_AT_ONCE]:
+            self._test(request, connector)
+        if len(chosen) > TESTED_AT_ONCE:
+            messages.info(request, f"The first {TESTED_AT_ONCE} were tested.")
+
+    def _test(self, request: HttpRequest, connector: Connector) -> None:
+        try:
+            test_connector(connector)
+        except (TransportError, UnknownKind) as exc:
+            messages.error(request, f"{connector}: {exc}")
+            return
+        self.log_change(request, connector, "Tested the connection.")
+        passed, words = summarize_test(connector)
+        level = messages.SUCCESS if passed else messages.ERROR
+        messages.add_message(request, level, f"{connector}: {words}")
+
+    def approve_host_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return host_key.approve(self, request, object_id)
+
+    @admin.display(description="kind", ordering="kind")
+    def kind_shown(self, connector: Connector) -> str:
+        spec = SPECS.get(connector.kind)
+        return spec.title if spec else f"{connector.kind} (not spoken here)"
+
+    @admin.display(description="host", ordering="host")
+    def address(self, connector: Connector) -> str:
+        return f"{connector.host}:{connector.port}"
+
+    @admin.display(description="status", ordering="status")
+    def status_shown(self, connector: Connector) -> str:
+        return label(connector.status)
+
+    @admin.display(description="last sync", ordering="last_sync_at")
+    def synced(self, connector: Connector) -> str:
+        if connector.last_sync_at is None:
+            return NOTHING
+        state = connector.last_sync_status
+        return format_html("{} {}", label(state) if state else "", moment(connector.last_sync_at))
+
+    @admin.display(description="test", ordering="last_test_at")
+    def tested(self, connector: Connector) -> str:
+        if connector.last_test_at is None:
+            return NOTHING
+        passed, words = summarize_test(connector)
+        word = "passed" if passed else "failed"
+        return format_html(
+            "{} {}",
+            label(word, tone=None if passed else "danger", title=words),
+            moment(connector.last_test_at),
+        )
+
+    @admin.display(description="error")
+    def sync_error(self, connector: Connector) -> str:
+        return cut(connector.last_sync_error, tone="sp-late")
+
+    @admin.display(description="options")
+    def options_shown(self, connector: Connector) -> str:
+        known = option_fields(get_spec(connector.kind).options) if connector.kind in SPECS else []
+        labels = {field.name: field.label for field in known}
+        return (
+            format_html_join(
+                "",
+                "<div>{}: <b>{}</b></div>",
+                ((labels.get(name, name), value) for name, value in connector.options.items()),
+            )
+            or NOTHING
+        )
+
+    @admin.display(description="secret")
+    def secret_shown(self, connector: Connector) -> str:
+        if not connector.sealed_secret:
+            return "not stored"
+        return f"stored: {', '.join(secret_fields(connector)) or 'does not open any more'}"

@@ -1,0 +1,67 @@
+"""Members: who may do what in a workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
+from unfold import widgets
+
+from console.admin.filters import WorkspaceFilter
+from console.admin.forms import WorkspaceForm
+from console.admin.scoped import ScopedAdmin
+from workspaces.models import Member
+
+
+class MemberForm(WorkspaceForm):
+    """The person is named by their exact user name: a list would show other tenants' people."""
+
+    username = forms.CharField(
+        label="User name",
+        widget=widgets.UnfoldAdminTextInputWidget({"autocomplete": "off"}),
+        help_text="exactly as the person logs in",
+    )
+
+    class Meta:
+        model = Member
+        fields = ["workspace", "role"]
+
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        user = get_user_model()._default_manager.filter(username=username, is_active=True).first()
+        if user is None:
+            raise forms.ValidationError("There is no active user of this name.")
+        self.instance.user = user
+        return username
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        workspace, user = self.cleaned_data.get("workspace"), self.instance.user_id
+        if workspace and user and Member.objects.filter(workspace=workspace, user=user).exists():
+            self.add_error("username", "This person is a member already.")
+        return cleaned
+
+
+@admin.register(Member)
+class MemberAdmin(ScopedAdmin):
+    list_display = ["user", "workspace", "role"]
+    list_filter = [WorkspaceFilter, "role"]
+    list_select_related = ["user", "workspace"]
+    search_fields = ["user__username", "workspace__name"]
+    ordering = ["workspace__name", "user__username"]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        if obj is None:
+            kwargs["form"] = MemberForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return ["workspace", "user" if obj else "username", "role"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["workspace", "user"] if obj else []

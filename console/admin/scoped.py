@@ -1,0 +1,145 @@
+"""The class that every page of the console is made from: rows by workspace, rights by role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import ForeignKey, Model, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest, HttpResponse
+
+from console import tenancy
+from workspaces.models import Role, Workspace
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    UnfoldAdmin = ModelAdmin[Any]
+else:
+    from unfold.admin import ModelAdmin as UnfoldAdmin
+
+
+class ScopedAdmin(UnfoldAdmin):
+    """`workspace_path` is the lookup from the model to its workspace.
+
+    Django's own model permissions play no part: a member's role decides, in each workspace apart.
+    """
+
+    workspace_path = "workspace"
+    change_form_template = "console/change_form.html"
+    list_per_page = 50
+    list_fullwidth = True
+    warn_unsaved_form = True
+
+    class Media:
+        css = {"all": ["console/console.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return tenancy.scope(request, super().get_queryset(request), path=self.workspace_path)
+
+    def workspace_of(self, obj: Any) -> UUID:
+        return UUID(str(obj.workspace_id))
+
+    def answer_missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The same for what is not there and for what is another workspace's."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+            request, self.opts, object_id
+        )
+        return answer
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return tenancy.may(request, Role.VIEWER)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Role.VIEWER, obj)
+
+    def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Role.OPERATOR, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Role.ADMIN, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Role.ADMIN, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Role.ADMIN, obj)
+
+    def operable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of the selected rows on which the person may act."""
+        return tenancy.scope(request, rows, path=self.workspace_path, needed=Role.OPERATOR)
+
+    def changeable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of the selected rows that the person may change."""
+        return tenancy.scope(request, rows, path=self.workspace_path, needed=Role.ADMIN)
+
+    def refuse_deletion(self, request: HttpRequest, objs: Iterable[Any]) -> set[str]:
+        """For `get_deleted_objects`: not empty where any of the rows is not theirs to delete."""
+        refused = any(not self.has_delete_permission(request, obj) for obj in objs)
+        return {str(self.opts.verbose_name)} if refused else set()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, self.changeable(request, queryset))
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        model: type[Model] = db_field.remote_field.model
+        if "queryset" not in kwargs and not tenancy.sees_all(request):
+            if model is Workspace:
+                path = "pk"
+            elif any(field.name == "workspace" for field in model._meta.fields):
+                path = "workspace"
+            else:  # a model outside all workspaces: nothing of it is theirs to choose
+                kwargs["queryset"] = model._default_manager.none()
+                return super().formfield_for_foreignkey(db_field, request, **kwargs)
+            rows: QuerySet[Model] = model._default_manager.all()
+            kwargs["queryset"] = tenancy.scope(request, rows, path=path, needed=Role.ADMIN)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def _may(self, request: HttpRequest, needed: Role, obj: Any) -> bool:
+        workspace = self.workspace_of(obj) if isinstance(obj, self.model) else None
+        return tenancy.may(request, needed, workspace)
+
+
+class ReadOnlyAdmin(ScopedAdmin):
+    """Rows that the work itself writes: to be looked at."""
+
+    actions: Any = None
+    warn_unsaved_form = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PlatformAdmin(UnfoldAdmin):
+    """What belongs to no workspace: for superusers alone."""
+
+    list_fullwidth = True
+    warn_unsaved_form = True
+
+    class Media:
+        css = {"all": ["console/console.css"]}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return tenancy.sees_all(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return tenancy.sees_all(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return tenancy.sees_all(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return tenancy.sees_all(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return tenancy.sees_all(request)

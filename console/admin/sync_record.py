@@ -1,0 +1,224 @@
+"""Sync records: a list that stays fast at a million rows, and a page that moves by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.paginator import InfinitePaginator
+
+from console import dashboard, record_page
+from console.admin.buttons import Button, ButtonsAdmin
+from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
+from console.admin.scoped import ReadOnlyAdmin
+from console.labels import bar, changes, cut, label, moment, taken
+from console.live import EVERY_S, fragment
+from console.words import NOTHING, size_words
+from syncjobs.core.states import State
+from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.releasing import release
+from syncjobs.lifecycle.transition import IllegalMove
+from syncjobs.models import ItemAction, SyncRecord
+
+CANCELLABLE = frozenset({State.QUEUED, State.RUNNING})
+
+
+def _is_cancellable(record: SyncRecord) -> bool:
+    return record.state in CANCELLABLE and record.cancel_asked_at is None
+
+
+def _is_held(record: SyncRecord) -> bool:
+    return record.state == State.HELD
+
+
+@admin.register(SyncRecord)
+class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
+    list_display = [
+        "began",
+        "job_shown",
+        "workspace",
+        "state_shown",
+        "progress",
+        "files",
+        "error_shown",
+        "bytes_shown",
+        "duration",
+        "version",
+        "trigger",
+    ]
+    list_display_links = ["began", "job_shown"]
+    list_filter = ["state", QueuedSince, WorkspaceFilter, JobFilter, ConnectorFilter, "trigger"]
+    ordering = ["-queued_at"]
+    sortable_by = ()  # any other order would sort the whole table
+    actions = ["cancel_selected"]
+    paginator = InfinitePaginator  # counts nothing
+    show_full_result_count = False
+    list_disable_select_all = True  # unfold's: “select all” would need a count
+    list_per_page = 50
+    buttons = (
+        Button(
+            "cancel",
+            "Cancel",
+            "cancel",
+            tone="danger",
+            confirm="Cancel this sync? What it has fetched is kept for the next one.",
+            shown=_is_cancellable,
+        ),
+        Button(
+            "release",
+            "Release",
+            "check",
+            tone="primary",
+            confirm="Apply what the guard stopped, deletions included?",
+            shown=_is_held,
+        ),
+        Button("discard", "Discard", "delete", tone="danger", shown=_is_held),
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        live = fragment(self.live_view)
+        own = [
+            path("dashboard/", fragment(dashboard.live_view), name="console_dashboard_live"),
+            path("<uuid:pk>/live/", live, name="syncjobs_syncrecord_live"),
+            path(
+                "<uuid:pk>/files/",
+                self.admin_site.admin_view(self.files_view),
+                name="syncjobs_syncrecord_files",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.select_related("job__dataset", "connector", "workspace")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        record = self.get_object(request, object_id)
+        if record is None:
+            return self.answer_missing(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(record.job),
+            "subtitle": None,
+            "opts": self.opts,
+            "original": record,
+            **self._live_context(request, record),
+        }
+        return TemplateResponse(request, "console/record.html", context)
+
+    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        record = self._find(request, pk)
+        context = self._live_context(request, record)
+        return TemplateResponse(request, "console/record_live.html", context)
+
+    def files_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """The whole ledger, a page at a time."""
+        record = self._find(request, pk)
+        action = request.GET.get("action", "")
+        after = request.GET.get("after", "0")[:18]
+        files, more = record_page.page_of_files(
+            record, action, int(after) if after.isascii() and after.isdigit() else 0
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Files of {record}",
+            "opts": self.opts,
+            "record": record,
+            "files": files,
+            "more": more,
+            "action": action,
+            "actions": ItemAction.values,
+        }
+        return TemplateResponse(request, "console/record_files.html", context)
+
+    def press_cancel(self, request: HttpRequest, record: SyncRecord) -> None:
+        if not cancel(record.pk, by=str(request.user)):
+            messages.info(request, "It had ended already.")
+        elif record.state == State.RUNNING:
+            messages.success(request, "Its worker stops within a few seconds.")
+        else:
+            messages.success(request, "Cancelled.")
+
+    def press_discard(self, request: HttpRequest, record: SyncRecord) -> None:
+        done = cancel(record.pk, by=str(request.user))
+        messages.info(
+            request, "Discarded: nothing was changed." if done else "It had ended already."
+        )
+
+    def press_release(self, request: HttpRequest, record: SyncRecord) -> None:
+        try:
+            done = release(record.pk, by=str(request.user))
+        except IllegalMove:
+            done = False
+        if done:
+            messages.success(request, "Released: it is queued and will be applied.")
+        else:
+            messages.info(request, "It is not held any more.")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:
+        chosen = list(self.operable(request, rows).values_list("pk", flat=True))
+        count = sum(cancel(pk, by=str(request.user)) for pk in chosen)
+        messages.success(request, f"Asked {count} of {len(chosen)} to end.")
+
+    def _find(self, request: HttpRequest, pk: Any) -> SyncRecord:
+        record = self.get_object(request, str(pk))
+        if not isinstance(record, SyncRecord):
+            raise Http404
+        return record
+
+    def _live_context(self, request: HttpRequest, record: SyncRecord) -> dict[str, Any]:
+        return {
+            **record_page.describe(record),
+            "buttons": self.buttons_for(request, record),
+            "every_s": EVERY_S,
+        }
+
+    @admin.display(description="queued")
+    def began(self, record: SyncRecord) -> str:
+        return moment(record.queued_at)
+
+    @admin.display(description="sync job")
+    def job_shown(self, record: SyncRecord) -> str:
+        return record.job.name
+
+    @admin.display(description="state")
+    def state_shown(self, record: SyncRecord) -> str:
+        return label(record.state, title=record.waiting_for or record.verdict)
+
+    @admin.display
+    def progress(self, record: SyncRecord) -> str:
+        if record.state == State.RUNNING:
+            return bar(record.percentage, title=record.get_stage_display())
+        if record.state == State.QUEUED:
+            return cut(record.waiting_for)
+        return NOTHING
+
+    @admin.display
+    def files(self, record: SyncRecord) -> str:
+        return changes(record)
+
+    @admin.display(description="bytes")
+    def bytes_shown(self, record: SyncRecord) -> str:
+        return size_words(record.bytes_transferred) if record.bytes_transferred else NOTHING
+
+    @admin.display(description="took")
+    def duration(self, record: SyncRecord) -> str:
+        return taken(record)
+
+    @admin.display
+    def version(self, record: SyncRecord) -> str:
+        return f"v{record.dataset_version}" if record.dataset_version else NOTHING
+
+    @admin.display(description="error")
+    def error_shown(self, record: SyncRecord) -> str:
+        return cut(record.error, tone="sp-late")

@@ -1,0 +1,65 @@
+"""Versions of all datasets, newest first; a version's page is its dataset's, at that number."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.paginator import InfinitePaginator
+
+from console.admin.scoped import ReadOnlyAdmin
+from console.labels import changes, label, link, moment, page_of
+from console.words import size_words
+from datasets.models import Version
+
+
+@admin.register(Version)
+class VersionAdmin(ReadOnlyAdmin):
+    workspace_path = "dataset__workspace"
+    list_display = ["named", "dataset_shown", "current", "file_count", "size", "files", "created"]
+    ordering = ["-pk"]
+    sortable_by = ()
+    paginator = InfinitePaginator  # counts nothing
+    show_full_result_count = False
+    list_filter = ["is_current"]
+
+    def workspace_of(self, obj: Version) -> UUID:
+        return obj.dataset.workspace_id
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("dataset")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        version = self.get_object(request, object_id)
+        if version is None:
+            return self.answer_missing(request, object_id)
+        return HttpResponseRedirect(f"{page_of(version.dataset)}?version={version.number}")
+
+    @admin.display(description="version")
+    def named(self, version: Version) -> str:
+        return f"v{version.number}"
+
+    @admin.display(description="dataset")
+    def dataset_shown(self, version: Version) -> str:
+        return link(version.dataset, version.dataset.name)
+
+    @admin.display(description="")
+    def current(self, version: Version) -> str:
+        return label("current", tone="success") if version.is_current else ""
+
+    @admin.display
+    def size(self, version: Version) -> str:
+        return size_words(version.size_bytes)
+
+    @admin.display(description="changes")
+    def files(self, version: Version) -> str:
+        return changes(version)
+
+    @admin.display(description="published")
+    def created(self, version: Version) -> str:
+        return moment(version.created_at)

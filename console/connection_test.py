@@ -1,0 +1,43 @@
+"""The connection test as it is kept with a connector, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectors.errors import Stage
+from connectors.models import Connector
+
+TITLES: dict[str, str] = {
+    Stage.RESOLVE: "Find the host's address",
+    Stage.CONNECT: "Connect",
+    Stage.IDENTITY: "Check the host key or certificate",
+    Stage.LOG_IN: "Log in",
+    Stage.LIST: "List the folder",
+    Stage.READ: "Read a file",
+    Stage.CLOCK: "Compare clocks",
+    Stage.FEATURES: "Ask for features",
+}
+ICONS = {"passed": "check_circle", "failed": "cancel", "skipped": "remove_circle_outline"}
+
+
+def describe_test(connector: Connector) -> list[dict[str, Any]]:
+    """One row for each stage: title, outcome, icon, detail, advice."""
+    return [
+        {
+            "title": TITLES.get(stage.get("stage", ""), stage.get("stage", "")),
+            "outcome": stage.get("outcome", ""),
+            "icon": ICONS.get(stage.get("outcome", ""), "help"),
+            "detail": stage.get("detail") or "",
+            "advice": stage.get("advice") or "",
+        }
+        for stage in connector.last_test or []
+    ]
+
+
+def summarize_test(connector: Connector) -> tuple[bool, str]:
+    """Whether nothing failed, and one sentence."""
+    stages = describe_test(connector)
+    failed = next((stage for stage in stages if stage["outcome"] == "failed"), None)
+    if failed is None:
+        return True, "the connection test passed."
+    return False, f"“{failed['title']}” failed. {failed['detail']} {failed['advice']}".strip()

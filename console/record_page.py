@@ -1,0 +1,98 @@
+"""What the page of one sync record shows; cheap enough to be asked every two seconds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from datasets.models import Version
+from syncjobs.core.states import Stage, State
+from syncjobs.models import ItemAction, SyncItem, SyncRecord
+
+EVENTS_SHOWN = 60
+FILES_SHOWN = 12  # of each action
+FILES_PAGE = 100
+_ORDER = (
+    ItemAction.FAILED,
+    ItemAction.ADDED,
+    ItemAction.CHANGED,
+    ItemAction.REMOVED,
+    ItemAction.SKIPPED,
+)
+
+
+def describe(record: SyncRecord) -> dict[str, Any]:
+    version = None
+    if record.dataset_version is not None:
+        version = Version.objects.filter(
+            dataset=record.job.dataset_id, number=record.dataset_version
+        ).first()
+    events = list(record.events.order_by("-id")[:EVENTS_SHOWN])
+    return {
+        "record": record,
+        "running": record.state == State.RUNNING,
+        "final": record.is_final,
+        "stages": _stages(record),
+        "totals": _totals(record),
+        "events": events[::-1],
+        "older_events": len(events) == EVENTS_SHOWN,
+        "files": _first_files(record),
+        "version": version,
+        "due_end": _due_end(record),
+        "now": timezone.now(),
+    }
+
+
+def page_of_files(record: SyncRecord, action: str, after: int) -> tuple[list[SyncItem], int | None]:
+    """One page of the ledger by keyset, and where the next one begins."""
+    rows: QuerySet[SyncItem] = SyncItem.objects.filter(record=record, pk__gt=after)
+    if action in ItemAction.values:
+        rows = rows.filter(action=action)
+    page = list(rows.order_by("pk")[: FILES_PAGE + 1])
+    more = page[FILES_PAGE - 1].pk if len(page) > FILES_PAGE else None
+    return page[:FILES_PAGE], more
+
+
+def _first_files(record: SyncRecord) -> list[SyncItem]:
+    """A few of each action, in no promised order: sorting a million rows is not for every poll."""
+    files: list[SyncItem] = []
+    for action in _ORDER:
+        rows = SyncItem.objects.filter(record=record, action=action).order_by()
+        files += rows[:FILES_SHOWN]
+    return files
+
+
+def _stages(record: SyncRecord) -> list[dict[str, str]]:
+    """The five stages, each `done`, `now` or `todo`."""
+    order = list(Stage)
+    reached = order.index(Stage(record.stage)) if record.stage else -1
+    if record.state in (State.SUCCEEDED, State.PARTIAL):
+        reached = len(order)
+    return [
+        {
+            "name": stage.replace("_", " "),
+            "standing": "done" if index < reached else "now" if index == reached else "todo",
+        }
+        for index, stage in enumerate(order)
+    ]
+
+
+def _totals(record: SyncRecord) -> list[dict[str, Any]]:
+    return [
+        {"name": "added", "count": record.files_added, "tone": "plus", "action": "added"},
+        {"name": "changed", "count": record.files_changed, "tone": "tilde", "action": "changed"},
+        {"name": "removed", "count": record.files_removed, "tone": "minus", "action": "removed"},
+        {"name": "unchanged", "count": record.files_unchanged, "tone": "", "action": ""},
+        {"name": "failed", "count": record.files_failed, "tone": "cross", "action": "failed"},
+        {"name": "skipped", "count": record.files_skipped, "tone": "", "action": "skipped"},
+    ]
+
+
+def _due_end(record: SyncRecord) -> Any:
+    """When a running record's time is up."""
+    if record.state != State.RUNNING or not record.started_at or not record.expected_duration_s:
+        return None
+    return record.started_at + timedelta(seconds=record.expected_duration_s)

@@ -1,0 +1,60 @@
+"""Whose rows a person sees: superusers all, other staff those of their workspaces, by role."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from workspaces.models import Member, Role
+
+M = TypeVar("M", bound=Model)
+_RANKS = {role: rank for rank, role in enumerate(Role)}
+
+
+def sees_all(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and request.user.is_superuser)
+
+
+def find_roles(request: HttpRequest) -> dict[UUID, Role]:
+    """The person's role in each of their workspaces; read once for each request."""
+    found: dict[UUID, Role] | None = getattr(request, "console_roles", None)
+    if found is None:
+        found = {}
+        if request.user.is_authenticated and request.user.is_active and request.user.is_staff:
+            rows = Member.objects.filter(user=request.user.pk).values_list("workspace_id", "role")
+            found = {workspace: Role(role) for workspace, role in rows}
+        request.console_roles = found  # type: ignore[attr-defined]
+    return found
+
+
+def workspaces_where(request: HttpRequest, needed: Role) -> list[UUID]:
+    """Workspaces in which the person has at least this role; meaningless for superusers."""
+    return [
+        workspace
+        for workspace, role in find_roles(request).items()
+        if _RANKS[role] >= _RANKS[needed]
+    ]
+
+
+def may(request: HttpRequest, needed: Role, workspace: UUID | None = None) -> bool:
+    """In this workspace; without one: in any."""
+    if sees_all(request):
+        return True
+    allowed = workspaces_where(request, needed)
+    return bool(allowed) if workspace is None else workspace in allowed
+
+
+def scope(
+    request: HttpRequest,
+    rows: QuerySet[M],
+    *,
+    path: str = "workspace",
+    needed: Role = Role.VIEWER,
+) -> QuerySet[M]:
+    """The rows of the person's workspaces; `path` is the lookup that leads to the workspace."""
+    if sees_all(request):
+        return rows
+    return rows.filter(**{f"{path}__in": workspaces_where(request, needed)})

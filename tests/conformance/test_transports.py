@@ -1,0 +1,417 @@
+"""What every transport promises, on real servers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+
+import pytest
+
+from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.errors import RootMissing, TooLarge, TransportError, Truncated, Unstable, Vanished
+from connectors.names import decode
+from tests.conformance.hosts import Tree
+from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
+
+Opened = Callable[..., Transport]
+MODIFIED_S = 1_700_000_001
+
+
+class Stopped(Exception):
+    """What a test's check or sink raises."""
+
+
+def listed(transport: Transport, tree: Tree) -> dict[str, RemoteEntry]:
+    found: dict[str, RemoteEntry] = {}
+    for item in transport.walk(tree.root):
+        assert isinstance(item, RemoteEntry), item
+        assert item.path not in found
+        found[item.path] = item
+    return found
+
+
+def fetched(transport: Transport, entries: list[RemoteEntry]) -> dict[str, Fetched]:
+    sink = DigestSink()
+    answers = {answer.entry.path: answer for answer in transport.fetch(entries, sink)}
+    assert not sink.left_open
+    assert len(answers) == len(entries)
+    return answers
+
+
+AWKWARD_NAMES = [
+    "with space.txt",
+    " leading and trailing ",
+    "Grüße-日本語-😀.txt",
+    "per%20cent%zz",
+    "question?mark#hash&amp;;semi=colon,comma",
+    "quote\"quote'`",
+    "<img src=x onerror=alert(1)>",
+    "back\\slash",
+    "colon:name",
+    "-rf",
+    "$(touch x)",
+    "dots...",
+    "~tilde",
+    "plus+plus",
+    "x" * 255,
+    "é" * 127,
+]
+
+
+def test_a_tree_is_listed_with_size_and_time(tree: Tree, opened: Opened) -> None:
+    tree.put("a.txt", b"12345", modified_s=MODIFIED_S)
+    tree.put("b/c/d.bin", b"x" * 70_000, modified_s=MODIFIED_S + 1)
+    transport = opened()
+    found = listed(transport, tree)
+    precision_ns = transport.capabilities.modified_precision_ns
+    assert {path: e.size_bytes for path, e in found.items()} == {"a.txt": 5, "b/c/d.bin": 70_000}
+    for path, modified_s in (("a.txt", MODIFIED_S), ("b/c/d.bin", MODIFIED_S + 1)):
+        told_ns = found[path].modified_ns
+        assert told_ns is not None
+        assert told_ns // precision_ns == modified_s * 10**9 // precision_ns
+
+
+def test_awkward_names_are_listed_and_fetched(tree: Tree, opened: Opened) -> None:
+    for name in AWKWARD_NAMES:
+        tree.put(name, name.encode())
+        tree.put(f"in {name[:100]}/file", b"")
+    transport = opened()
+    found = listed(transport, tree)
+    assert set(AWKWARD_NAMES) <= found.keys()
+    answers = fetched(transport, list(found.values()))
+    for name in AWKWARD_NAMES:
+        assert answers[name].receipt == digest_of(name.encode()), answers[name].error
+
+
+def test_n08_a_name_in_invalid_utf8_is_kept_and_fetched(tree: Tree, opened: Opened) -> None:
+    raw = b"caf\xe9-\xff\xfe.txt"
+    tree.put(raw, b"latin")
+    tree.put("plain", b"")
+    transport = opened()
+    found = listed(transport, tree)
+    assert len(found) == 2
+    assert fetched(transport, [found["plain"]])["plain"].error is None
+    if not tree.host.raw_names:
+        return  # its links to such names are broken
+    assert set(found) == {decode(raw), "plain"}
+    answers = fetched(transport, list(found.values()))
+    assert answers[decode(raw)].receipt == digest_of(b"latin")
+
+
+def test_an_empty_root_is_empty_and_empty_folders_leave_nothing(tree: Tree, opened: Opened) -> None:
+    transport = opened()
+    assert listed(transport, tree) == {}
+    (tree.folder / "empty" / "emptier").mkdir(parents=True)
+    assert listed(transport, tree) == {}
+
+
+def test_a_missing_root_is_told(tree: Tree, opened: Opened) -> None:
+    transport = opened()
+    with pytest.raises(RootMissing):
+        list(transport.walk(tree.root / "nowhere"))
+    tree.put("file", b"x")
+    assert set(listed(transport, tree)) == {"file"}
+
+
+def test_two_thousand_files_in_one_folder_and_many_folders(tree: Tree, opened: Opened) -> None:
+    for number in range(2000):
+        tree.put(f"flat/{number:04}", b"")
+    for number in range(120):
+        tree.put(f"deep/{number % 10}/{number}/file", b"x")
+    assert len(listed(opened(), tree)) == 2120
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 32767, 32768, 32769, 261_119, 261_120, 261_121, 1_000_000, 20 * 1024 * 1024]
+)
+def test_content_arrives_whole(tree: Tree, opened: Opened, size: int) -> None:
+    content = os.urandom(size)
+    tree.put("file", content, modified_s=MODIFIED_S)
+    transport = opened()
+    found = listed(transport, tree)
+    answer = fetched(transport, [found["file"]])["file"]
+    assert answer.error is None
+    assert answer.receipt == digest_of(content)
+    assert answer.observed is not None
+    assert (answer.observed.size_bytes, answer.observed.modified_ns) == (size, MODIFIED_S * 10**9)
+
+
+def test_many_files_of_mixed_sizes_arrive_whole(tree: Tree, opened: Opened) -> None:
+    contents = {f"{n % 7}/{n}": os.urandom(n * 997 % 300_000) for n in range(300)}
+    for name, content in contents.items():
+        tree.put(name, content)
+    transport = opened()
+    answers = fetched(transport, list(listed(transport, tree).values()))
+    assert {p: a.receipt for p, a in answers.items()} == {
+        p: digest_of(content) for p, content in contents.items()
+    }
+
+
+def test_a_file_that_changed_after_the_listing_is_told(tree: Tree, opened: Opened) -> None:
+    path = tree.put("grown", b"a" * 1000, modified_s=MODIFIED_S)
+    short = tree.put("shrunk", b"b" * 100_000, modified_s=MODIFIED_S)
+    same = tree.put("rewritten", b"c" * 1000, modified_s=MODIFIED_S)
+    transport = opened()
+    found = listed(transport, tree)
+    path.write_bytes(b"a" * 5000)
+    short.write_bytes(b"b" * 10)
+    same.write_bytes(b"d" * 1000)
+    answers = fetched(transport, list(found.values()))
+    grown = answers["grown"]
+    assert grown.observed is not None
+    assert grown.observed.size_bytes == 5000
+    assert isinstance(answers["shrunk"].error, Truncated | Unstable)
+    rewritten = answers["rewritten"]
+    assert rewritten.observed is not None
+    assert rewritten.observed.modified_ns != found["rewritten"].modified_ns
+
+
+def test_a_vanished_file_is_its_own_failure(tree: Tree, opened: Opened) -> None:
+    for number in range(20):
+        tree.put(str(number), b"x" * number)
+    transport = opened()
+    found = listed(transport, tree)
+    (tree.folder / "7").unlink()
+    answers = fetched(transport, list(found.values()))
+    assert isinstance(answers.pop("7").error, Vanished)
+    assert all(a.receipt == digest_of(b"x" * int(p)) for p, a in answers.items())
+
+
+def test_n15_a_folder_that_refuses_is_skipped_and_the_rest_listed(
+    tree: Tree, opened: Opened
+) -> None:
+    if not tree.host.denies:
+        pytest.skip("this host cannot refuse a folder to the user that runs the tests")
+    tree.put("denied/secret", b"x")
+    tree.put("open/file", b"x")
+    (tree.folder / "denied").chmod(0)
+    items = list(opened().walk(tree.root))
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["open/file"]
+    (skipped,) = [item for item in items if isinstance(item, Skipped)]
+    assert (skipped.path, skipped.reason) == ("denied", Reason.UNREADABLE)
+
+
+def test_a_stream_starts_at_any_byte(tree: Tree, opened: Opened) -> None:
+    content = os.urandom(3_000_000)
+    tree.put("file", content)
+    transport = opened()
+    listed(transport, tree)
+    for offset in (0, 1, 1_999_999, len(content) - 1, len(content)):
+        with transport.open(PurePosixPath("file"), offset=offset) as stream:
+            assert stream.read() == content[offset:]
+    with transport.open(PurePosixPath("file")) as stream:
+        assert stream.read(10) == content[:10]  # and the rest is left unread
+    with pytest.raises(Vanished), transport.open(PurePosixPath("nothing")) as stream:
+        stream.read()
+    assert fetched(transport, list(listed(transport, tree).values()))["file"].error is None
+
+
+@pytest.mark.parametrize("have", [1, 700_000, 999_999, 1_000_000, 1_000_001])
+def test_a_partial_file_is_gone_on_with(tree: Tree, opened: Opened, have: int) -> None:
+    content = os.urandom(1_000_000)
+    tree.put("file", content)
+    transport = opened()
+    found = listed(transport, tree)
+    sink = DigestSink(held={"file": (content + b"x")[:have]})
+    (answer,) = transport.fetch(found.values(), sink)
+    assert answer.receipt == digest_of(content), answer.error
+    if tree.host.ranges and have < len(content):
+        assert sink.receivers[0].written_bytes == len(content) - have
+
+
+def test_a_sink_that_refuses_one_file_gets_the_others(tree: Tree, opened: Opened) -> None:
+    for number in range(30):
+        tree.put(str(number), b"x" * 100_000)
+
+    def refuse(receiver: DigestReceiver) -> None:
+        if receiver.entry.path == "7":
+            raise TooLarge
+
+    transport = opened()
+    sink = DigestSink(on_write=refuse)
+    answers = {a.entry.path: a for a in transport.fetch(listed(transport, tree).values(), sink)}
+    assert isinstance(answers.pop("7").error, TooLarge)
+    assert len(answers) == 29
+    assert all(answer.error is None for answer in answers.values())
+    assert not sink.left_open
+
+
+def test_a_check_that_raises_stops_the_work_in_mid_file(tree: Tree, opened: Opened) -> None:
+    tree.put("file", os.urandom(20 * 1024 * 1024))
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    def wait_for_check(receiver: DigestReceiver) -> None:
+        stop.set()
+        while time.monotonic() < began + 0.6:
+            os.sched_yield()
+
+    transport = opened(loopback_context(check=check))
+    found = listed(transport, tree)
+    sink = DigestSink(on_write=wait_for_check)
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        list(transport.fetch(found.values(), sink))
+    assert time.monotonic() - began < 5
+    assert [receiver.abandoned for receiver in sink.receivers] == [True]
+
+
+def test_what_a_sink_raises_passes_and_every_receiver_is_abandoned(
+    tree: Tree, opened: Opened
+) -> None:
+    for number in range(30):
+        tree.put(str(number), b"x" * 100_000)
+
+    def refuse(receiver: DigestReceiver) -> None:
+        raise Stopped
+
+    transport = opened()
+    found = listed(transport, tree)
+    sink = DigestSink(on_write=refuse)
+    with pytest.raises(Stopped):
+        list(transport.fetch(found.values(), sink))
+    assert sink.receivers
+    assert not sink.left_open
+    answers = fetched(transport, list(found.values()))  # the transport is still good
+    assert all(answer.error is None for answer in answers.values())
+
+
+def test_entries_are_taken_as_needed_and_a_fetch_left_early_leaves_nothing_open(
+    tree: Tree, opened: Opened
+) -> None:
+    for number in range(400):
+        tree.put(str(number), b"x" * 10)
+    transport = opened()
+    found = listed(transport, tree)
+    taken = 0
+
+    def entries() -> Iterator[RemoteEntry]:
+        nonlocal taken
+        for entry in found.values():
+            taken += 1
+            yield entry
+
+    sink = DigestSink()
+    answers = iter(transport.fetch(entries(), sink))
+    next(answers)
+    assert taken <= 200
+    answers.close()  # type: ignore[attr-defined]
+    assert not sink.left_open
+    assert all(a.error is None for a in fetched(transport, list(found.values())).values())
+
+
+def test_a_listing_and_a_fetch_may_take_turns_on_one_transport(tree: Tree, opened: Opened) -> None:
+    for number in range(50):
+        for inner in range(20):
+            tree.put(f"{number}/{inner}", b"%d" % inner)
+    transport = opened()
+
+    def entries() -> Iterator[RemoteEntry]:
+        for item in transport.walk(tree.root):
+            assert isinstance(item, RemoteEntry)
+            yield item
+
+    answers = list(transport.fetch(entries(), DigestSink()))
+    assert len(answers) == 1000
+    assert all(a.receipt == digest_of(a.entry.path.split("/")[1].encode()) for a in answers)
+
+
+def test_l01_l03_links_are_told_and_never_followed(tree: Tree, opened: Opened) -> None:
+    if not tree.host.links:
+        pytest.skip("a web server follows its own links and does not tell them apart")
+    tree.put("real", b"x")
+    (tree.folder / "absolute").symlink_to("/etc/passwd")
+    (tree.folder / "root").symlink_to("/")
+    (tree.folder / "loop").symlink_to(".")
+    (tree.folder / "dangling").symlink_to("nothing")
+    began = time.monotonic()
+    items = list(opened().walk(tree.root))
+    assert time.monotonic() - began < 5
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["real"]
+    skipped = {item.path: item.reason for item in items if isinstance(item, Skipped)}
+    assert skipped == dict.fromkeys(("absolute", "root", "loop", "dangling"), Reason.LINK)
+
+
+def test_l03_a_loop_that_the_host_follows_comes_to_an_end(tree: Tree, opened: Opened) -> None:
+    if tree.host.links:
+        pytest.skip("links are told apart on this host")
+    tree.put("folder/file", b"x")
+    (tree.folder / "folder" / "loop").symlink_to("..")
+    began = time.monotonic()
+    items = list(opened().walk(tree.root))
+    assert time.monotonic() - began < 5
+    assert sum(isinstance(item, RemoteEntry) for item in items) < 100
+    assert any(isinstance(item, Skipped) and item.reason is Reason.LINK for item in items)
+
+
+def test_l06_a_fifo_is_never_opened(tree: Tree, opened: Opened) -> None:
+    if not tree.host.links:
+        pytest.skip("a web server does not tell what is no file")
+    os.mkfifo(tree.folder / "fifo")
+    (item,) = opened().walk(tree.root)
+    assert isinstance(item, Skipped)
+    assert item.reason is Reason.SPECIAL
+
+
+def test_n07_a_tree_too_deep_fails_there_and_goes_on(tree: Tree, opened: Opened) -> None:
+    tree.put("shallow", b"x")
+    here = os.open(tree.folder, os.O_RDONLY)
+    try:
+        for _ in range(300):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+    finally:
+        os.close(here)
+    items = list(opened().walk(tree.root))
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["shallow"]
+    assert any(isinstance(item, Skipped) for item in items)
+
+
+def test_a_closed_transport_leaves_no_thread_and_no_descriptor(tree: Tree, opened: Opened) -> None:
+    tree.put("file", b"x")
+    listed(opened(), tree)
+
+    def held() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    before = held()
+    for _ in range(5):
+        transport = tree.open(loopback_context())
+        assert set(listed(transport, tree)) == {"file"}
+        transport.close()
+        transport.close()
+    assert held() == before
+
+
+def test_a_check_that_raises_stops_opening(tree: Tree) -> None:
+    def check() -> None:
+        raise Stopped
+
+    before = threading.active_count()
+    context: Context = loopback_context(check=check)
+    try:
+        transport = tree.open(context)
+    except Stopped:
+        pass
+    else:
+        transport.close()
+    assert threading.active_count() == before
+
+
+def test_every_answer_is_a_transport_error_or_a_receipt(tree: Tree, opened: Opened) -> None:
+    tree.put("real", b"x")
+    tree.put("folder/x", b"")
+    transport = opened()
+    listed(transport, tree)
+    wanted = [RemoteEntry("folder", 10, None), RemoteEntry("real", None, None)]
+    answers = fetched(transport, wanted)
+    assert isinstance(answers["folder"].error, TransportError)
+    assert answers["real"].receipt == digest_of(b"x")

@@ -1,0 +1,66 @@
+"""Where connections may go (RELIABILITY P13, X01)."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from connectors.dialing import Dialer, Policy
+from connectors.errors import NameNotResolved, NetworkForbidden, Unreachable
+from tests.hosts.child import free_port
+from tests.hosts.sinks import LOOPBACK
+
+FORBIDDEN = [
+    "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.1", "::1", "::",
+    "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+    "::7f00:1", "100.64.0.1", "224.0.0.1", "255.255.255.255", "fd00:ec2::254",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+def test_x01_inner_addresses_are_forbidden_by_default(address: str) -> None:
+    assert not Policy().permits(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111"])
+def test_public_addresses_are_permitted(address: str) -> None:
+    assert Policy().permits(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fe80::1"]
+)
+def test_metadata_addresses_stay_forbidden_whatever_is_allowed(address: str) -> None:
+    assert not Policy.parse(["0.0.0.0/0", "::/0"]).permits(ip_address(address))
+
+
+def test_an_operator_may_allow_a_network() -> None:
+    policy = Policy.parse(["10.0.0.0/8"])
+    assert policy.permits(ip_address("10.1.2.3"))
+    assert policy.permits(ip_address("::ffff:10.1.2.3"))
+    assert not policy.permits(ip_address("192.168.1.1"))
+    with pytest.raises(ValueError, match="network"):
+        Policy.parse(["ten"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "localhost"])
+def test_x01_every_spelling_of_loopback_is_judged_by_its_address(host: str) -> None:
+    with pytest.raises(NetworkForbidden):
+        Dialer(Policy()).dial(host, 1, timeout_s=1)
+
+
+def test_a_name_without_an_address_is_told() -> None:
+    for host in ("nothing.invalid", "", "a" * 70 + ".example", "under score\0"):
+        with pytest.raises((NameNotResolved, NetworkForbidden)):
+            Dialer(Policy()).dial(host, 1, timeout_s=1)
+
+
+def test_a_dialled_socket_is_connected_and_a_closed_port_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with LOOPBACK.dial("127.0.0.1", port, timeout_s=1) as connected:
+            assert connected.getpeername() == ("127.0.0.1", port)
+    with pytest.raises(Unreachable):
+        LOOPBACK.dial("127.0.0.1", free_port(), timeout_s=1)

@@ -1,0 +1,578 @@
+"""HTTP hosts that lie, drip, redirect or break the protocol (RELIABILITY, H and P13)."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from connectors.contract import Context, Fetched, Patience, RemoteEntry, Skipped, Transport
+from connectors.dialing import Dialer, Policy
+from connectors.errors import (
+    AuthConfig,
+    AuthRefused,
+    ConnectionLost,
+    PermissionRefused,
+    ProtocolViolation,
+    Stalled,
+    Throttled,
+    TlsRefused,
+    TransportError,
+    Truncated,
+    Unreachable,
+    Unstable,
+)
+from connectors.spec import Target
+from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
+from tests.hosts.certificates import make_certificates
+from tests.hosts.child import free_port
+from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
+from tests.hosts.sinks import DigestSink, digest_of, loopback_context
+
+ROOT = PurePosixPath("/")
+
+
+def opened(target: Target, context: Context | None = None) -> Transport:
+    return HTTP_SPEC.open(target, context or loopback_context())
+
+
+def fetch_one(
+    script: Script, size: int | None, context: Context | None = None
+) -> tuple[Fetched, DigestSink]:
+    sink = DigestSink()
+    with scripted_http(script) as host:
+        transport = opened(host.target(), context)
+        try:
+            (answer,) = transport.fetch([RemoteEntry("file", size, None)], sink)
+        finally:
+            transport.close()
+    assert not sink.left_open
+    return answer, sink
+
+
+def saying(*parts: bytes) -> Script:
+    """Says these bytes to every request and hangs up."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        for part in parts:
+            conversation.say(part)
+        conversation.hang_up()
+
+    return script
+
+
+def answering(*fields: str, body: bytes = b"hello", status: str = "200 OK") -> Script:
+    return lambda request, conversation: conversation.answer(body, *fields, status=status)
+
+
+def test_h01_a_body_shorter_than_its_length_is_truncated() -> None:
+    answer, _ = fetch_one(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhello"), 20)
+    assert isinstance(answer.error, Truncated)
+    assert answer.receipt is None
+
+
+@pytest.mark.parametrize("body", [b"5\r\nhello\r\n", b"5\r\nhel", b"5\r\nhello\r\n0\r\n"])
+@pytest.mark.parametrize("size", [5, None])
+def test_h03_chunks_without_an_end_are_truncated(body: bytes, size: int | None) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer, _ = fetch_one(saying(head, body), size)
+    assert isinstance(answer.error, Truncated)
+
+
+def test_chunks_are_put_together() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nLast-Modified: x\r\n\r\n"
+    answer, _ = fetch_one(
+        saying(head, b"5;x=y\r\nhello\r\n", b"1\r\n!\r\n0\r\nTrailer: z\r\n\r\n"), 6
+    )
+    assert answer.receipt == digest_of(b"hello!")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Content-Length: -5",
+        "Content-Length: +5",
+        "Content-Length: 0x5",
+        "Content-Length: 5\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+        "Content-Length : 5",
+        " folded: 1\r\nContent-Length: 5",
+    ],
+)
+def test_h04_a_length_that_is_no_length_is_a_violation(fields: str) -> None:
+    answer, _ = fetch_one(saying(f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello".encode()), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"\0" * 70_000]
+)
+def test_what_is_no_http_is_a_violation(said: bytes) -> None:
+    answer, _ = fetch_one(saying(said), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+
+
+def test_a_body_without_length_counts_only_against_the_listing() -> None:
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    assert fetch_one(saying(head + b"hello"), 5)[0].receipt == digest_of(b"hello")
+    assert isinstance(fetch_one(saying(head + b"hell"), 5)[0].error, Truncated)
+    assert isinstance(fetch_one(saying(head + b"hello!"), 5)[0].error, Unstable)
+    assert isinstance(fetch_one(saying(head + b"hello"), None)[0].error, ProtocolViolation)
+
+
+def dripping(*, head: bytes, drop: bytes) -> Script:
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.say(head)
+        while conversation.wait(0.05):
+            conversation.say(drop)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        dripping(head=b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n", drop=b"x"),
+        dripping(head=b"HTTP/1.1 200 OK\r\nX: ", drop=b"x"),
+        dripping(head=b"", drop=b"HTTP/1.1 100 Continue\r\n\r\n"),
+        dripping(head=b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n", drop=b""),
+    ],
+    ids=["body", "head", "continue", "silence"],
+)
+def test_h06_a_drip_is_stalled_by_the_clock(script: Script) -> None:
+    began = time.monotonic()
+    answer, _ = fetch_one(script, 5_000_000, loopback_context(idle_s=1.0))
+    assert isinstance(answer.error, Stalled)
+    assert time.monotonic() - began < 5
+
+
+def test_a_host_that_never_answers_stalls_the_whole_work() -> None:
+    with pytest.raises(Stalled):
+        fetch_one(dripping(head=b"", drop=b""), 5, loopback_context(idle_s=1.0))
+
+
+def test_a_host_that_only_hangs_up_is_a_lost_connection() -> None:
+    with pytest.raises(ConnectionLost):
+        fetch_one(saying(b""), 5)
+
+
+def test_one_dripping_file_does_not_hold_up_the_others() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.target == "/7":
+            conversation.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh")
+            conversation.wait(30)
+        else:
+            conversation.answer(b"hello")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target(), loopback_context(idle_s=1.0))
+        entries = [RemoteEntry(str(n), 5, None) for n in range(200)]
+        answers = {a.entry.path: a for a in transport.fetch(entries, DigestSink())}
+        transport.close()
+    assert isinstance(answers.pop("7").error, Stalled)
+    assert all(a.receipt == digest_of(b"hello") for a in answers.values())
+    assert len(answers) == 199
+
+
+def test_h08_only_the_files_own_bytes_are_taken() -> None:
+    answer, sink = fetch_one(answering("Content-Encoding: gzip"), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+    assert [receiver.written_bytes for receiver in sink.receivers] == [0]
+    with scripted_http(answering()) as host:
+        transport = opened(host.target())
+        list(transport.fetch([RemoteEntry("file", 5, None)], DigestSink()))
+        transport.close()
+    assert host.requests[0].fields["accept-encoding"] == "identity"
+
+
+def test_h10_a_range_answered_by_the_whole_is_cut_not_appended() -> None:
+    body = bytes(range(256)) * 4000
+    with scripted_http(answering(body=body)) as host:
+        transport = opened(host.target())
+        with transport.open(PurePosixPath("file"), offset=500_000) as stream:
+            assert stream.read() == body[500_000:]
+        transport.close()
+    assert host.requests[0].fields["range"] == "bytes=500000-"
+
+
+def test_h10_another_range_than_asked_for_is_a_violation() -> None:
+    script = answering("Content-Range: bytes 0-4/10", status="206 Partial Content")
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        with pytest.raises(ProtocolViolation), transport.open(PurePosixPath("f"), offset=5):
+            pass
+        transport.close()
+
+
+RANGES = {
+    "the rest": ("206 Partial", "Content-Range: bytes 3-7/8", b"defgh", None),
+    "the whole": ("200 OK", "X: y", b"abcdefgh", None),
+    "another part": ("206 Partial", "Content-Range: bytes 2-7/8", b"cdefgh", ProtocolViolation),
+    "no range": ("206 Partial", "X: y", b"defgh", ProtocolViolation),
+    "less than the rest": ("206 Partial", "Content-Range: bytes 3-5/8", b"def", ProtocolViolation),
+    "of a longer file": ("206 Partial", "Content-Range: bytes 3-8/9", b"defghi", Unstable),
+    "of a shorter file": ("416 No", "Content-Range: bytes */2", b"", Unstable),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_h10_a_partial_file_goes_on_only_where_the_rest_fits(name: str) -> None:
+    status, field, body, error = RANGES[name]
+    sink = DigestSink(held={"file": b"abc"})
+    with scripted_http(answering(field, body=body, status=status)) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([RemoteEntry("file", 8, None, '"1"')], sink)
+        transport.close()
+    assert host.requests[0].fields["range"] == "bytes=3-"
+    assert host.requests[0].fields["if-range"] == '"1"'
+    if error is None:
+        assert answer.receipt == digest_of(b"abcdefgh")
+    else:
+        assert isinstance(answer.error, error)
+    assert not sink.left_open
+
+
+def test_h12_only_strong_etags_are_kept() -> None:
+    assert fetch_one(answering('ETag: W/"1"'), 5)[0].observed == RemoteEntry("file", 5, None)
+    strong, _ = fetch_one(answering('ETag: "1"'), 5)
+    assert strong.observed == RemoteEntry("file", 5, None, '"1"')
+
+
+CREDENTIALS = [
+    (HttpOptions(auth="basic", username="u"), HttpSecret(password="canary"), "authorization"),
+    (HttpOptions(auth="bearer"), HttpSecret(token="canary"), "authorization"),
+    (HttpOptions(auth="header", header_name="X-API-Key"), HttpSecret(token="canary"), "x-api-key"),
+]
+
+
+@pytest.mark.parametrize(("options", "secret", "field"), CREDENTIALS)
+def test_h14_credentials_stay_with_their_origin(
+    options: HttpOptions, secret: HttpSecret, field: str
+) -> None:
+    with scripted_http(answering()) as other:
+        move = answering(f"Location: http://127.0.0.1:{other.port}/x", status="302 Found")
+        with scripted_http(move) as host:
+            transport = opened(Target("127.0.0.1", host.port, options, secret))
+            (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+            transport.close()
+    assert answer.receipt == digest_of(b"hello")
+    assert field in host.requests[0].fields
+    assert field not in other.requests[0].fields
+    assert "canary" not in str(other.requests)
+
+
+def test_h14_a_redirect_on_the_same_origin_keeps_them() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.target == "/file":
+            conversation.answer(b"", "Location: moved", status="301 Moved")
+        else:
+            conversation.answer(b"hello")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target(auth="bearer", secret=HttpSecret(token="t")))
+        (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+        transport.close()
+    assert answer.receipt == digest_of(b"hello")
+    assert [r.fields["authorization"] for r in host.requests] == ["Bearer t"] * 2
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/file", "ftp://127.0.0.1/x", "http://user@127.0.0.1/x", "file:///etc/passwd", "http://[::1"],
+)
+def test_h14_loops_and_strange_schemes_end(location: str) -> None:
+    answer, _ = fetch_one(answering(f"Location: {location}", status="302 Found"), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "[::ffff:169.254.169.254]", "10.1.2.3"])
+def test_p13_a_redirect_is_dialled_under_the_same_policy(address: str) -> None:
+    script = answering(f"Location: http://{address}/latest", status="302 Found")
+    answer, _ = fetch_one(script, 5)
+    assert answer.error is not None
+    assert answer.error.code == "network_forbidden"
+
+
+def test_h15_netrc_and_proxies_of_the_environment_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login canary password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with scripted_http(answering()) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+        transport.close()
+    assert answer.receipt == digest_of(b"hello")
+    assert "authorization" not in host.requests[0].fields
+
+
+@pytest.fixture
+def server_tls(tmp_path: Path) -> Callable[..., tuple[ssl.SSLContext, str]]:
+    def make(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
+        made = make_certificates(tmp_path, name=name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(made.server)
+        return context, made.authority
+
+    return make
+
+
+def test_h16_a_private_authority_is_trusted_when_it_is_named(
+    server_tls: Callable[..., tuple[ssl.SSLContext, str]],
+) -> None:
+    tls, authority = server_tls()
+    with scripted_http(answering(), tls) as host:
+        transport = HTTPS_SPEC.open(host.tls_target(authority), loopback_context())
+        (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+        transport.close()
+    assert answer.receipt == digest_of(b"hello")
+
+
+def test_h16_bad_certificates_are_refused(
+    server_tls: Callable[..., tuple[ssl.SSLContext, str]],
+) -> None:
+    tls, authority = server_tls()
+    with scripted_http(answering(), tls) as host:
+        for target in (host.tls_target(""), host.tls_target(authority, "localhost")):
+            with pytest.raises(TlsRefused) as caught:
+                HTTPS_SPEC.open(target, loopback_context())
+            assert not caught.value.retryable
+    with scripted_http(saying(b"no tls")) as plain, pytest.raises(TransportError):
+        HTTPS_SPEC.open(plain.tls_target(authority), loopback_context(log_in_s=1.0))
+    with pytest.raises(TlsRefused):
+        HTTPS_SPEC.open(plain.tls_target("no PEM"), loopback_context())
+
+
+def test_h16_an_old_tls_version_is_refused(
+    server_tls: Callable[..., tuple[ssl.SSLContext, str]],
+) -> None:
+    tls, authority = server_tls()
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        tls.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    with scripted_http(answering(), tls) as host, pytest.raises(TlsRefused):
+        HTTPS_SPEC.open(host.tls_target(authority), loopback_context())
+
+
+def test_h14_https_never_goes_down_to_http(
+    server_tls: Callable[..., tuple[ssl.SSLContext, str]],
+) -> None:
+    tls, authority = server_tls()
+    with scripted_http(answering()) as plain:
+        move = answering(f"Location: http://127.0.0.1:{plain.port}/", status="302 Found")
+        with scripted_http(move, tls) as host:
+            transport = HTTPS_SPEC.open(host.tls_target(authority), loopback_context())
+            (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+            transport.close()
+    assert isinstance(answer.error, TlsRefused)
+    assert not plain.requests
+
+
+@pytest.mark.parametrize("status", ["429 Too Many", "503 Unavailable"])
+def test_h18_a_throttling_host_is_obeyed(status: str) -> None:
+    with scripted_http(answering("Retry-After: 7", status=status)) as host:
+        transport = opened(host.target())
+        for work in (
+            lambda: list(transport.walk(ROOT)),
+            lambda: list(transport.fetch([RemoteEntry("file", 5, None)], DigestSink())),
+        ):
+            with pytest.raises(Throttled) as caught:
+                work()
+            assert caught.value.retry_after_s == 7
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("401 No", AuthRefused), ("403 No", PermissionRefused)]
+)
+def test_a_root_that_refuses_says_why(status: str, error: type[TransportError]) -> None:
+    with scripted_http(answering(status=status)) as host:
+        transport = opened(host.target())
+        with pytest.raises(error):
+            list(transport.walk(ROOT))
+        transport.close()
+
+
+def test_digest_log_in_answers_the_challenge() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        if "authorization" in request.fields:
+            conversation.answer(b"hello")
+        else:
+            challenge = (
+                'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256'
+            )
+            conversation.answer(b"", challenge, status="401 Unauthorized")
+
+    with scripted_http(script) as host:
+        secret = HttpSecret(password="canary")
+        transport = opened(host.target(auth="digest", username="u", secret=secret))
+        entries = [RemoteEntry(str(n), 5, None) for n in range(40)]
+        answers = list(transport.fetch(entries, DigestSink()))
+        transport.close()
+    assert all(a.receipt == digest_of(b"hello") for a in answers)
+    assert "canary" not in str(host.requests)
+
+
+@pytest.mark.parametrize("token", ["", "two\r\nX-Injected: yes", "ü"])
+def test_a_token_that_no_header_carries_is_refused_unsaid(token: str) -> None:
+    target = Target("127.0.0.1", 9, HttpOptions(auth="bearer"), HttpSecret(token=token))
+    with pytest.raises(AuthConfig) as caught:
+        opened(target)
+    assert "Injected" not in str(caught.value)
+
+
+def page(*hrefs: str) -> bytes:
+    return b"<html>" + "".join(f'<a href="{h}">x</a>\n' for h in hrefs).encode() + b"</html>"
+
+
+def test_n01_only_direct_children_are_taken() -> None:
+    hrefs = [
+        "../", "/", "?C=N", "#top", "mailto:a@b", "http://other.example/x", "deep/er", "/folder2/x",
+        "%2e%2e%2fx", "../../x", "a/../../x", "%2e%2e", "nul%00name", "", "good", "./also", "/root/abs",
+        "%2e",
+    ]  # fmt: skip
+
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.answer(page(*hrefs) if request.target == "/root/" else b"12345")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target("/root"))
+        items = list(transport.walk(PurePosixPath("/root")))
+        transport.close()
+    assert sorted(i.path for i in items if isinstance(i, RemoteEntry)) == ["abs", "also", "good"]
+    refused = [i for i in items if isinstance(i, Skipped)]
+    assert {i.reason.value for i in refused} == {"unsafe_name"}
+    assert len(refused) == 6
+    assert all("\0" not in i.path and "/" not in i.path for i in refused)
+
+
+def test_n14_a_page_that_is_cut_off_never_counts_as_whole() -> None:
+    half = page("a", "b")[:-12]
+    with scripted_http(saying(b"HTTP/1.1 200 OK\r\n\r\n" + half)) as host:
+        transport = opened(host.target())
+        with pytest.raises(Truncated):
+            list(transport.walk(ROOT))
+        transport.close()
+
+
+def test_n19_a_huge_page_is_read_as_it_comes() -> None:
+    rows = b"".join(b'<a href="f%06d">f%06d</a>\n' % (n, n) for n in range(1000))
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            conversation.say(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")
+            return
+        conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for turn in range(10):
+            data = rows.replace(b'"f', b'"g%d' % turn)
+            conversation.say(b"%x\r\n" % len(data) + data + b"\r\n")
+        conversation.say(b"0\r\n\r\n")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        tracemalloc.start()
+        count = sum(1 for _ in transport.walk(ROOT))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        transport.close()
+    assert count == 10_000
+    assert peak < 40 * 1024 * 1024
+
+
+def test_an_explicit_list_reads_no_index_page() -> None:
+    with scripted_http(answering('ETag: "1"')) as host:
+        urls = (
+            "/a/b.txt",
+            f"http://127.0.0.1:{host.port}/c%20d",
+            "http://other.example/x",
+            "/q?x=1",
+        )
+        transport = opened(host.target(urls=urls))
+        items = list(transport.walk(ROOT))
+        answers = list(
+            transport.fetch([i for i in items if isinstance(i, RemoteEntry)], DigestSink())
+        )
+        transport.close()
+    assert {i.path for i in items if isinstance(i, RemoteEntry)} == {"a/b.txt", "c d"}
+    assert sum(isinstance(i, Skipped) for i in items) == 2
+    assert [a.error for a in answers] == [None, None]
+    assert {r.target for r in host.requests} == {"/a/b.txt", "/c%20d"}
+
+
+def test_a_host_that_closes_after_each_answer_is_asked_again() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.answer(b"hello")
+        conversation.hang_up()
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        entries = [RemoteEntry(str(n), 5, None) for n in range(100)]
+        answers = list(transport.fetch(entries, DigestSink()))
+        transport.close()
+    assert len(answers) == 100
+    assert all(a.receipt == digest_of(b"hello") for a in answers)
+
+
+def test_nobody_at_the_port_is_unreachable() -> None:
+    with pytest.raises(Unreachable):
+        opened(Target("127.0.0.1", free_port(), HttpOptions(), HttpSecret()))
+
+
+def test_a_host_outside_the_allowed_networks_is_never_dialled() -> None:
+    with scripted_http(answering()) as host:
+        context = Context(Dialer(Policy()), Patience())
+        for name in ("127.0.0.1", "localhost", "127.1", "0x7f000001", "::ffff:127.0.0.1"):
+            with pytest.raises(TransportError) as caught:
+                opened(Target(name, host.port, HttpOptions(), HttpSecret()), context)
+            assert caught.value.code == "network_forbidden"
+    assert not host.requests
+
+
+def index_of(rows: int, *, hour: int) -> bytes:
+    lines = "".join(
+        f'<a href="f{n}">f{n}</a>   07-Nov-2025 {hour:02}:30      5\n' for n in range(rows)
+    )
+    return f"<html><pre><a href='../'>../</a>\n{lines}</pre></html>".encode()
+
+
+@pytest.mark.parametrize(
+    ("hour", "heads"), [(12, 1), (13, 20)], ids=["rows in UTC", "rows in another zone"]
+)
+def test_times_of_rows_are_believed_once_a_file_confirms_them(hour: int, heads: int) -> None:
+    """A row does not tell its zone: one file's own answer does, else every file is asked."""
+    asked: list[str] = []
+
+    def script(request: Request, conversation: Conversation) -> None:
+        asked.append(request.method)
+        if request.method == "GET":
+            conversation.answer(index_of(20, hour=hour), "Content-Type: text/html")
+        else:
+            conversation.say(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+                b"Last-Modified: Fri, 07 Nov 2025 12:30:40 GMT\r\n\r\n"
+            )
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        try:
+            found = list(transport.walk(ROOT))
+            precision_ns = transport.capabilities.modified_precision_ns
+        finally:
+            transport.close()
+    assert asked.count("HEAD") == heads
+    confirmed = 1_762_518_600 * 10**9  # 12:30:00
+    times = {item.modified_ns for item in found if isinstance(item, RemoteEntry)}
+    assert len(found) == 20
+    assert times == ({confirmed} if heads == 1 else {confirmed + 40 * 10**9})
+    assert precision_ns == (60 * 10**9 if heads == 1 else 10**9)

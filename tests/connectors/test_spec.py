@@ -1,0 +1,40 @@
+"""Options and secrets as the surfaces see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.registry import SPECS, UnknownKind, get_spec
+from connectors.spec import InvalidOptions, option_fields, parse_options
+from connectors.transports.http import HttpOptions
+from connectors.transports.sftp import SftpOptions
+
+
+def test_every_kind_describes_its_options_in_plain_types() -> None:
+    for kind, spec in SPECS.items():
+        assert spec.kind == kind
+        for field in (*option_fields(spec.options), *option_fields(spec.secret)):
+            assert field.label
+            assert field.type in (str, int, float, bool, list)
+        assert spec.root_option in {field.name for field in option_fields(spec.options)}
+        assert not any(field.required for field in option_fields(spec.secret))
+
+
+def test_options_are_converted_and_defaults_filled() -> None:
+    made = parse_options(HttpOptions, {"root": "/x", "urls": ["/a"], "sessions": "3"})
+    assert made == HttpOptions(root="/x", urls=("/a",), sessions=3)
+    assert parse_options(SftpOptions, {"username": "u", "root": None}).root == "."
+
+
+def test_every_wrong_option_is_named_at_once() -> None:
+    with pytest.raises(InvalidOptions) as caught:
+        parse_options(SftpOptions, {"usernam": "u", "root": ["x"]})
+    assert "did you mean username" in caught.value.problems["usernam"]
+    assert set(caught.value.problems) == {"usernam", "root", "username"}
+    with pytest.raises(InvalidOptions, match="must be one of"):
+        parse_options(HttpOptions, {"auth": "ntlm"})
+
+
+def test_an_unknown_kind_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownKind, match="sftp"):
+        get_spec("gopher")

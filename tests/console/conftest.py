@@ -1,0 +1,207 @@
+"""Two workspaces with everything in them, and people of each role."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from connectors.models import Connector
+from connectors.secrets import seal
+from datasets.models import Dataset, Entry, Version
+from datasets.store import ensure_store, open_store
+from syncjobs.core.states import State
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncEvent, SyncItem, SyncJob, SyncRecord, Trigger
+from workspaces.models import ApiToken, Member, Role, Workspace
+from workspaces.tokens import create_token
+
+CANARY = "canary-sEcReT/ä+41"
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+@dataclass
+class Tenant:
+    """One workspace's rows."""
+
+    workspace: Workspace
+    connector: Connector
+    job: SyncJob
+    record: SyncRecord
+    dataset: Dataset
+    version: Version
+    entry: Entry
+    token: ApiToken
+    member: Member
+    raw_token: str
+    people: dict[Role, User] = field(default_factory=dict)
+
+    def rows(self) -> list[Any]:
+        return [
+            self.workspace,
+            self.connector,
+            self.job,
+            self.record,
+            self.dataset,
+            self.version,
+            self.token,
+            self.member,
+        ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_root() -> None:
+    """Whitenoise warns where the folder is missing; the live server asks for it once."""
+    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _static(settings: Settings) -> None:
+    """Static files by their plain names: nothing was collected for a test run."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def make_person(name: str, *, superuser: bool = False) -> User:
+    user = get_user_model().objects.create_user(
+        name, password="pass-" + name, is_staff=True, is_superuser=superuser
+    )
+    assert isinstance(user, User)
+    return user
+
+
+def make_record(job: SyncJob, state: State = State.SUCCEEDED, **fields: Any) -> SyncRecord:
+    """A record as the lifecycle would have left it."""
+    now = timezone.now()
+    given: dict[str, Any] = {"trigger": Trigger.MANUAL, "started_at": now, "attempt": 1}
+    if state == State.RUNNING:
+        given |= {
+            "lease_owner": "worker:1",
+            "lease_expires_at": now + timedelta(seconds=20),
+            "heartbeat_at": now,
+            "stage": "processing_files",
+        }
+    elif state == State.QUEUED:
+        given |= {"started_at": None, "waiting_for": "a worker"}
+    elif state != State.HELD:
+        given["finished_at"] = now + timedelta(seconds=7)
+    return SyncRecord.objects.create(
+        workspace=job.workspace, job=job, connector=job.connector, state=state, **given | fields
+    )
+
+
+def make_blob(workspace: Workspace, content: bytes) -> bytes:
+    store = open_store(workspace.pk)
+    store.prepare()
+    writer = store.create(uuid.uuid4().hex)
+    writer.write(content)
+    received = writer.finish()
+    store.commit([received])
+    return received.sha256
+
+
+def make_tenant(name: str) -> Tenant:
+    workspace = Workspace.objects.create(name=name)
+    connector = Connector(
+        workspace=workspace,
+        name=f"{name}-host",
+        kind="sftp",
+        host=f"{name}.example.com",
+        port=22,
+        options={"username": "sync", "root": "/exports"},
+    )
+    seal(connector, {"password": CANARY})
+    connector.save()
+    job = SyncJob(
+        workspace=workspace,
+        connector=connector,
+        name=f"{name}-job",
+        schedule={"cron": "0 2 * * *", "timezone": "Europe/Berlin"},
+        include=["**/*.csv"],
+    )
+    save_job(job)
+    record = make_record(job, files_added=1, bytes_transferred=11, dataset_version=1, error=NASTY)
+    content = f"content of {name}".encode()
+    digest = make_blob(workspace, content)
+    version = Version.objects.create(
+        dataset=job.dataset,
+        number=1,
+        record_id=record.pk,
+        file_count=1,
+        size_bytes=len(content),
+        files_added=1,
+    )
+    entry = Entry.objects.create(
+        dataset=job.dataset,
+        path=f"{NASTY}/{name}.csv",
+        size_bytes=len(content),
+        modified_ns=1_760_000_000_000_000_000,
+        sha256=digest,
+        since=1,
+    )
+    SyncItem.objects.create(
+        record=record, path=f"{name}-{NASTY}.csv", action="added", size_bytes=11, sha256=digest
+    )
+    SyncEvent.objects.create(record=record, event="succeeded", reason=NASTY)
+    token, raw = create_token(workspace, name=f"{name}-token", role=Role.ADMIN)
+    people = {role: make_person(f"{name}-{role}") for role in Role}
+    members = [
+        Member.objects.create(workspace=workspace, user=user, role=role)
+        for role, user in people.items()
+    ]
+    return Tenant(
+        workspace,
+        connector,
+        job,
+        record,
+        job.dataset,
+        version,
+        entry,
+        token,
+        members[0],
+        raw,
+        people,
+    )
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    ensure_store()
+    return make_tenant("acme")
+
+
+@pytest.fixture
+def lab(acme: Tenant) -> Tenant:
+    return make_tenant("lab")
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    """A superuser's browser."""
+    client = Client()
+    client.force_login(make_person("root", superuser=True))
+    return client
+
+
+@pytest.fixture
+def browser_of() -> Callable[[User], Client]:
+    def open_browser(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return open_browser

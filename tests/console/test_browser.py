@@ -1,0 +1,142 @@
+"""A person's way through the console in a real browser: log in, look at jobs, watch a record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from playwright.sync_api import Dialog, Error, Page, Request, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
+from tests.console.conftest import Tenant, make_person, make_record, make_tenant
+from tests.console.urls import list_of, page_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+CHROMIUM = "/usr/bin/chromium"
+WITHIN_MS = 20_000
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    # Playwright runs an event loop in this thread, which Django would take for ours.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        opened = browser.new_context().new_page()
+        opened.set_default_timeout(WITHIN_MS)
+        yield opened
+        browser.close()
+        connections.close_all()  # beside a running loop Django keeps other ones than without
+
+
+class Watch:
+    """What a page asks for, and what goes wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.urls: list[str] = []
+        self.problems: list[str] = []
+        page.on("request", self._request)
+        page.on("pageerror", self._error)
+        page.on("dialog", self._dialog)
+
+    def polls(self) -> int:
+        return sum("/live/" in url for url in self.urls)
+
+    def _request(self, request: Request) -> None:
+        self.urls.append(request.url)
+
+    def _error(self, error: Error) -> None:
+        self.problems.append(str(error))
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.problems.append(dialog.message)
+        dialog.dismiss()
+
+
+def _log_in(page: Page, server: LiveServer) -> None:
+    person = make_person("ada", superuser=True)
+    page.goto(f"{server.url}/admin/")
+    page.fill("input[name=username]", person.username)
+    page.fill("input[name=password]", "pass-ada")
+    page.click("button[type=submit]")
+    page.get_by_role("heading", name="Dashboard").wait_for()
+
+
+@pytest.fixture
+def tenant(transactional_db: None) -> Tenant:
+    return make_tenant("acme")
+
+
+def test_a_record_page_moves_by_itself_until_the_end(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    record = make_record(
+        tenant.job, State.RUNNING, percentage=25, current_file_index=5, total_files=20
+    )
+    seen = Watch(page)
+
+    _log_in(page, live_server)
+    page.goto(live_server.url + list_of(type(tenant.job)))
+    assert "acme-job" in page.inner_text("#result_list")
+
+    page.goto(live_server.url + page_of(record))
+    assert "file 5 of 20" in page.inner_text("#record-live")
+    rows = SyncRecord.objects.filter(pk=record.pk)
+    rows.update(percentage=75, current_file_index=15)
+    page.get_by_text("file 15 of 20").wait_for()
+    rows.update(
+        state=State.SUCCEEDED,
+        lease_owner=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+        files_added=20,
+    )
+    page.locator("#record-live[data-state=succeeded]").wait_for()
+    assert page.get_attribute("#record-live", "hx-get") is None
+    polls = seen.polls()
+    assert polls >= 2
+
+    # The final page asks no more: the dashboard is seen to, which asks less often.
+    other = page.context.new_page()
+    with other.expect_request(lambda request: request.url.endswith("/dashboard/")):
+        other.goto(f"{live_server.url}/admin/")
+    assert seen.polls() == polls
+    assert [url for url in seen.urls if not url.startswith(live_server.url)] == []
+    assert seen.problems == []
+
+
+def test_sync_now_from_the_list_leads_to_the_record(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    _log_in(page, live_server)
+    page.goto(live_server.url + list_of(type(tenant.job)))
+    page.click("button[title='Sync now']")
+    page.locator("#record-live[data-state=queued]").wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#record-live[data-state=cancelled]").wait_for()
+
+
+def test_the_schedules_fields_follow_its_form(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    _log_in(page, live_server)
+    page.goto(live_server.url + page_of(tenant.job))
+    assert page.is_visible("input[name=cron]")
+    page.select_option("select[name=schedule_form]", "weekly")
+    page.wait_for_selector("select[name=weekday]", state="visible")
+    assert not page.is_visible("input[name=cron]")
+    page.fill("input[name=at]", "03:15")
+    page.click("button[name=_continue]")
+    page.get_by_text("03:15:00 Europe/Berlin").first.wait_for()
+    tenant.job.refresh_from_db()
+    assert tenant.job.schedule["frequency"] == "weekly"

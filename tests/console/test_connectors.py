@@ -1,0 +1,214 @@
+"""Connectors: two steps, fields from the Spec, secrets in and never out, tests, host keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from connectors.models import Connector
+from connectors.secrets import seal, unseal
+from embedded import ports
+from tests.console.conftest import CANARY, Tenant
+from tests.console.urls import add_to, list_of, page_of, press
+from workspaces.models import Role
+
+
+def _fields(connector: Connector, **changed: Any) -> dict[str, Any]:
+    """What the page's form sends, as it is shown."""
+    return {
+        "name": connector.name,
+        "host": connector.host,
+        "port": connector.port,
+        "status": "active",
+        "sync_interval_s": "3600",
+        "option_username": "sync",
+        "option_root": "/exports",
+    } | changed
+
+
+def _save(browser: Client, connector: Connector, **changed: Any) -> str:
+    """The page that follows; the connector is read again."""
+    response = browser.post(page_of(connector), _fields(connector, **changed), follow=True)
+    connector.refresh_from_db()
+    assert response.status_code == 200
+    text: str = response.content.decode()
+    assert CANARY not in text
+    return text
+
+
+def test_adding_takes_two_steps_and_the_kinds_own_port(acme: Tenant, root: Client) -> None:
+    answer = root.post(
+        add_to(Connector),
+        {"workspace": acme.workspace.pk, "name": "web", "kind": "https", "host": "w.example.com"},
+    )
+    connector = Connector.objects.get(name="web")
+    assert connector.port == 443
+    assert answer["Location"] == page_of(connector)
+    assert "option_" in root.get(page_of(connector)).content.decode()
+
+
+def test_fields_come_from_the_spec_and_secrets_show_empty(acme: Tenant, root: Client) -> None:
+    text = root.get(page_of(acme.connector)).content.decode()
+    assert 'name="option_username"' in text
+    assert 'value="/exports"' in text
+    assert 'type="password" name="secret_password"' in text
+    assert '<textarea name="secret_private_key"' in text
+    assert "Stored. Leave empty to keep it." in text
+    assert CANARY not in text
+
+
+def test_saving_without_a_secret_keeps_it(acme: Tenant, root: Client) -> None:
+    _save(root, acme.connector, option_root="/other")
+    assert acme.connector.options["root"] == "/other"
+    assert unseal(acme.connector) == {"password": CANARY}
+
+
+def test_a_new_secret_joins_the_stored_one(acme: Tenant, root: Client) -> None:
+    key = "-----BEGIN X-----\r\nabc\r\n-----END X-----\r\n"
+    _save(root, acme.connector, secret_private_key=key)
+    assert unseal(acme.connector) == {
+        "password": CANARY,
+        "private_key": key.replace("\r\n", "\n"),
+    }
+
+
+def test_a_secret_can_be_forgotten(acme: Tenant, root: Client) -> None:
+    _save(root, acme.connector, forget_secret="on")
+    assert acme.connector.sealed_secret == ""
+    assert "Not stored." in root.get(page_of(acme.connector)).content.decode()
+
+
+def test_another_endpoint_asks_for_the_secret_again(acme: Tenant, root: Client) -> None:
+    text = _save(root, acme.connector, host="elsewhere.example.com")
+    assert "enter it again" in text
+    assert acme.connector.host == "acme.example.com"
+    _save(root, acme.connector, host="elsewhere.example.com", secret_password="fresh")
+    assert acme.connector.host == "elsewhere.example.com"
+    assert unseal(acme.connector) == {"password": "fresh"}
+
+
+def test_a_rejected_form_does_not_give_the_secret_back(acme: Tenant, root: Client) -> None:
+    text = _save(
+        root,
+        acme.connector,
+        name="not a name!",
+        secret_password=CANARY,
+        secret_private_key=CANARY,
+    )
+    assert "use letters, digits" in text
+
+
+def test_wrong_options_are_told_beside_their_field(acme: Tenant, root: Client) -> None:
+    response = root.post(page_of(acme.connector), _fields(acme.connector, option_username=""))
+    form = response.context["adminform"].form
+    assert form.errors == {"option_username": ["Is required."]}
+
+
+def test_names_are_unique_in_their_workspace(acme: Tenant, root: Client) -> None:
+    other = Connector.objects.create(
+        workspace=acme.workspace, name="taken", kind="sftp", host="h", port=22
+    )
+    assert "already exists" in _save(root, acme.connector, name=other.name)
+
+
+def test_a_viewer_sees_options_but_no_form(
+    acme: Tenant, browser_of: Callable[[User], Client]
+) -> None:
+    browser = browser_of(acme.people[Role.VIEWER])
+    text = browser.get(page_of(acme.connector)).content.decode()
+    assert "/exports" in text
+    assert "stored: password" in text
+    assert 'name="option_username"' not in text
+    assert press(acme.connector, "test") not in text
+
+
+def _point_at_nobody(connector: Connector) -> None:
+    connector.host, connector.port = "127.0.0.1", ports.find_free()
+    seal(connector, {"password": CANARY})
+    connector.save()
+
+
+def test_the_test_button_keeps_what_each_stage_said(acme: Tenant, root: Client) -> None:
+    _point_at_nobody(acme.connector)
+    text = root.post(press(acme.connector, "test"), follow=True).content.decode()
+    acme.connector.refresh_from_db()
+    assert acme.connector.last_test is not None
+    outcomes = {stage["stage"]: stage["outcome"] for stage in acme.connector.last_test}
+    assert outcomes["resolve"] == "passed"
+    assert outcomes["connect"] == "failed"
+    assert "sp-stage sp-failed" in text
+
+
+def test_the_test_action_of_the_list_tests_the_selected(acme: Tenant, root: Client) -> None:
+    _point_at_nobody(acme.connector)
+    selected = {"action": "test_selected", "_selected_action": [str(acme.connector.pk)]}
+    root.post(list_of(Connector), selected)
+    acme.connector.refresh_from_db()
+    assert acme.connector.last_test_at is not None
+
+
+def test_a_connector_that_cannot_be_tested_says_why(acme: Tenant, root: Client) -> None:
+    Connector.objects.filter(pk=acme.connector.pk).update(host="moved.example.com")
+    text = root.post(press(acme.connector, "test"), follow=True).content.decode()
+    assert "the secret was stored for" in text
+
+
+@pytest.fixture
+def offered(acme: Tenant) -> Connector:
+    acme.connector.last_test = [
+        {
+            "stage": "identity",
+            "outcome": "failed",
+            "detail": "",
+            "advice": "",
+            "offered": "SHA256:new",
+        }
+    ]
+    acme.connector.options["host_key"] = "SHA256:old"
+    acme.connector.save()
+    return acme.connector
+
+
+def _approval(connector: Connector) -> str:
+    return reverse("admin:connectors_connector_host_key", args=[connector.pk])
+
+
+def test_a_host_key_is_pinned_after_a_look_at_old_and_new(offered: Connector, root: Client) -> None:
+    assert _approval(offered) in root.get(page_of(offered)).content.decode()
+    text = root.get(_approval(offered)).content.decode()
+    assert "SHA256:old" in text
+    assert "SHA256:new" in text
+    root.post(_approval(offered), {"offered": "SHA256:new"})
+    offered.refresh_from_db()
+    assert offered.options["host_key"] == "SHA256:new"
+    assert _approval(offered) not in root.get(page_of(offered)).content.decode()
+
+
+def test_only_the_key_that_was_shown_is_pinned(offered: Connector, root: Client) -> None:
+    for other in ("SHA256:third", ""):
+        text = root.post(_approval(offered), {"offered": other}, follow=True).content.decode()
+        assert "another key" in text
+    offered.refresh_from_db()
+    assert offered.options["host_key"] == "SHA256:old"
+
+
+def test_approving_a_host_key_takes_an_admin(
+    offered: Connector, acme: Tenant, browser_of: Callable[[User], Client]
+) -> None:
+    for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 302)):
+        browser = browser_of(acme.people[role])
+        answer = browser.post(_approval(offered), {"offered": "SHA256:new"})
+        assert answer.status_code == status
+
+
+def test_a_connector_in_use_is_not_deleted(acme: Tenant, root: Client) -> None:
+    page = page_of(acme.connector).replace("change", "delete")
+    text = root.get(page).content.decode()
+    assert "1 sync job" in text
+    root.post(page, {"post": "yes"})
+    assert Connector.objects.filter(pk=acme.connector.pk).exists()

@@ -1,0 +1,177 @@
+"""Sync jobs: the form writes schedules and patterns, the buttons queue and switch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from console.admin.schedule_fields import read_schedule
+from console.words import plan_fires, schedule_words
+from datasets.models import Dataset
+from syncjobs.core.schedules import parse_schedule
+from syncjobs.core.states import State
+from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from tests.console.conftest import Tenant, make_record
+from tests.console.urls import add_to, list_of, page_of, press
+
+SCHEDULES: list[dict[str, Any]] = [
+    {},
+    {"every_s": 45},
+    {"every_s": 900},
+    {"every_s": 7_200},
+    {"every_s": 172_800},
+    {"cron": "*/7 1-5 * * 1", "timezone": "Europe/Berlin"},
+    {"frequency": "hourly", "time": "00:10", "timezone": "UTC"},
+    {"frequency": "daily", "time": "04:30", "timezone": "Asia/Kathmandu"},
+    {"frequency": "weekly", "time": "23:59", "weekday": "friday", "timezone": "UTC"},
+]
+
+
+def _fields(**changed: Any) -> dict[str, Any]:
+    return {
+        "name": "new-job",
+        "schedule_form": "manual",
+        "sync_mode": "incremental",
+        "on_delete": "keep_version",
+        "max_attempts": "3",
+        "enabled": "on",
+    } | changed
+
+
+@pytest.mark.parametrize("written", SCHEDULES)
+def test_a_schedule_survives_its_form(written: dict[str, Any], acme: Tenant, root: Client) -> None:
+    fields = _fields(connector=acme.connector.pk, name=acme.job.name, **read_schedule(written))
+    answer = root.post(page_of(acme.job), fields)
+    assert answer.status_code == 302
+    acme.job.refresh_from_db()
+    assert acme.job.schedule == written
+    parse_schedule(acme.job.schedule)
+
+
+def test_a_new_job_gets_its_dataset_patterns_and_next_run(acme: Tenant, root: Client) -> None:
+    root.post(
+        add_to(SyncJob),
+        _fields(
+            workspace=acme.workspace.pk,
+            connector=acme.connector.pk,
+            include=" **/*.csv \r\n\r\ndocs/**",
+            exclude="**/drafts/**",
+            max_file_size_mib="1.5",
+            schedule_form="daily",
+            at="02:00",
+            timezone="Europe/Berlin",
+        ),
+    )
+    job = SyncJob.objects.get(name="new-job")
+    assert job.include == ["**/*.csv", "docs/**"]
+    assert job.exclude == ["**/drafts/**"]
+    assert job.max_file_size_bytes == 1_572_864
+    assert job.dataset.name == "new-job"
+    assert job.next_run_at is not None
+    page = root.get(page_of(job)).content.decode()
+    assert page.count("02:00:00 Europe/Berlin") == 5
+
+
+def test_an_edited_schedule_moves_the_next_run(acme: Tenant, root: Client) -> None:
+    before = acme.job.next_run_at
+    fields = _fields(connector=acme.connector.pk, name=acme.job.name)
+    root.post(page_of(acme.job), fields | {"schedule_form": "cron", "cron": "30 3 * * *"})
+    acme.job.refresh_from_db()
+    assert acme.job.next_run_at != before
+    root.post(page_of(acme.job), fields)
+    acme.job.refresh_from_db()
+    assert acme.job.next_run_at is None
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("cron", {"schedule_form": "cron", "cron": "61 * * * *"}),
+        ("cron", {"schedule_form": "cron"}),
+        ("timezone", {"schedule_form": "daily", "timezone": "Mars/Olympus"}),
+        ("every_count", {"schedule_form": "every"}),
+        ("include", {"include": "[ab"}),
+        ("name", {"name": "-x"}),
+        ("name", {"name": "acme-job"}),
+    ],
+)
+def test_what_is_wrong_stands_beside_its_field(
+    field: str, given: dict[str, str], acme: Tenant, root: Client
+) -> None:
+    answer = root.post(
+        add_to(SyncJob),
+        _fields(workspace=acme.workspace.pk, connector=acme.connector.pk) | given,
+    )
+    assert field in answer.context["adminform"].form.errors
+    assert SyncJob.objects.count() == 1
+
+
+def test_a_name_whose_dataset_is_held_still_is_refused(acme: Tenant, root: Client) -> None:
+    Dataset.objects.create(workspace=acme.workspace, name="kept")
+    answer = root.post(
+        add_to(SyncJob),
+        _fields(workspace=acme.workspace.pk, connector=acme.connector.pk, name="kept"),
+    )
+    assert "name" in answer.context["adminform"].form.errors
+
+
+def test_sync_now_queues_a_record_and_leads_to_it(acme: Tenant, root: Client) -> None:
+    answer = root.post(press(acme.job, "sync"))
+    record = SyncRecord.objects.get(state=State.QUEUED)
+    assert answer["Location"] == page_of(record)
+    assert (record.trigger, record.requested_by) == ("manual", "root")
+    again = root.post(press(acme.job, "sync"))
+    assert again["Location"] == page_of(record)
+    assert SyncRecord.objects.filter(state=State.QUEUED).count() == 1
+
+
+def test_full_sync_now_asks_for_the_full_mode(acme: Tenant, root: Client) -> None:
+    root.post(press(acme.job, "full"))
+    assert SyncRecord.objects.get(state=State.QUEUED).mode == SyncMode.FULL
+
+
+def test_actions_of_the_list(acme: Tenant, lab: Tenant, root: Client) -> None:
+    both = [str(acme.job.pk), str(lab.job.pk)]
+    for action in ("sync_selected", "full_sync_selected", "disable_selected"):
+        root.post(list_of(SyncJob), {"action": action, "_selected_action": both})
+    assert SyncRecord.objects.filter(state=State.QUEUED).count() == 2
+    assert not SyncJob.objects.filter(enabled=True).exists()
+    assert not SyncJob.objects.exclude(next_run_at=None).exists()
+    root.post(list_of(SyncJob), {"action": "enable_selected", "_selected_action": both})
+    assert SyncJob.objects.exclude(next_run_at=None).count() == 2
+
+
+def test_a_job_goes_with_its_records_and_its_dataset_stays(acme: Tenant, root: Client) -> None:
+    page = page_of(acme.job).replace("change", "delete")
+    assert "1 sync record of its runs" in root.get(page).content.decode()
+    root.post(page, {"post": "yes"})
+    assert not SyncJob.objects.exists()
+    assert Dataset.objects.filter(pk=acme.dataset.pk).exists()
+    assert "its job was deleted" in root.get(page_of(acme.dataset)).content.decode()
+
+
+def test_a_running_job_is_not_deleted(acme: Tenant, root: Client) -> None:
+    make_record(acme.job, State.RUNNING)
+    root.post(page_of(acme.job).replace("change", "delete"), {"post": "yes"})
+    assert SyncJob.objects.filter(pk=acme.job.pk).exists()
+
+
+def test_the_list_tells_the_last_run_and_how_long_runs_take(acme: Tenant, root: Client) -> None:
+    make_record(acme.job, State.HELD)
+    text = root.get(list_of(SyncJob)).content.decode()
+    assert "held" in text
+    assert "7 s" in text
+    assert "v1" in text
+    assert "0 2 * * * (Europe/Berlin)" in text
+
+
+def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    fires = plan_fires(parse_schedule({"every_s": 60}), now, now, 3)
+    assert [fire.minute for fire in fires] == [0, 1, 2]
+    assert plan_fires(parse_schedule({}), None, now, 5) == []
+    assert schedule_words(SyncJob(schedule={"every_s": 900})) == "every 15 min"
+    assert schedule_words(SyncJob(schedule={"cron": "bad"})).startswith("invalid")

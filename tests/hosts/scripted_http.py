@@ -1,0 +1,121 @@
+"""An HTTP host on loopback that says exactly the bytes a test wants, and remembers what it was asked.
+
+It runs in threads of the test's own process, so that a test sees the requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from connectors.spec import Target
+from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    target: str
+    fields: dict[str, str]
+
+
+class Conversation:
+    """One connection, as the script sees it."""
+
+    def __init__(self, connected: socket.socket, stopped: threading.Event) -> None:
+        self._socket = connected
+        self._stopped = stopped
+
+    def say(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def answer(self, body: bytes = b"", *fields: str, status: str = "200 OK") -> None:
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]
+        self.say("\r\n".join(lines).encode() + body)
+
+    def hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def wait(self, seconds: float) -> bool:
+        """Until the test is over, or that long. Returns whether to go on."""
+        return not self._stopped.wait(seconds)
+
+
+Script = Callable[[Request, Conversation], None]
+
+
+@dataclass
+class ScriptedHttp:
+    port: int
+    requests: list[Request] = field(default_factory=list)
+
+    def target(
+        self, root: str = "/", *, secret: HttpSecret | None = None, **options: object
+    ) -> Target:
+        made = HttpOptions(root=root, **options)  # type: ignore[arg-type]
+        return Target("127.0.0.1", self.port, made, secret or HttpSecret())
+
+    def tls_target(self, authority: str, host: str = "127.0.0.1") -> Target:
+        options = HttpsOptions(ca_certificate=authority)
+        return Target(host, self.port, options, HttpSecret())
+
+
+@contextlib.contextmanager
+def scripted_http(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedHttp]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    stopped = threading.Event()
+    host = ScriptedHttp(listener.getsockname()[1])
+    open_sockets: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def converse(connected: socket.socket) -> None:
+        with connected, contextlib.suppress(OSError):
+            if tls is not None:
+                connected = tls.wrap_socket(connected, server_side=True)
+            with connected:
+                for request in _requests(connected):
+                    host.requests.append(request)
+                    script(request, Conversation(connected, stopped))
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connected, _ = listener.accept()
+                open_sockets.append(connected)
+                threads.append(threading.Thread(target=converse, args=(connected,)))
+                threads[-1].start()
+
+    acceptor = threading.Thread(target=accept)
+    acceptor.start()
+    try:
+        yield host
+    finally:
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        acceptor.join()
+        for connected in open_sockets:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+
+
+def _requests(connected: socket.socket) -> Iterator[Request]:
+    buffered = b""
+    while True:
+        while b"\r\n\r\n" not in buffered:
+            data = connected.recv(65536)
+            if not data:
+                return
+            buffered += data
+        head, _, buffered = buffered.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ")
+        fields = dict(line.split(": ", 1) for line in lines)
+        yield Request(method, target, {name.lower(): value for name, value in fields.items()})

@@ -1,0 +1,98 @@
+"""OpenSSH's own server, with three host keys and one user key, serving the current user."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.spec import Target
+from connectors.transports.sftp import SftpOptions, SftpSecret
+from connectors.wire.host_keys import Pin
+from tests.hosts.child import find_binary, free_port, serving
+
+HOST_KEYS = ("ed25519", "ecdsa", "rsa")
+
+
+def make_key(path: Path, kind: str, *, passphrase: str = "", form: str = "RFC4716") -> str:
+    """Writes a key pair and returns the private key's text. RFC4716 is OpenSSH's own form."""
+    subprocess.run(
+        [
+            find_binary("ssh-keygen"),
+            "-q",
+            "-t",
+            kind,
+            "-m",
+            form,
+            "-N",
+            passphrase,
+            "-f",
+            str(path),
+        ],
+        check=True,
+    )
+    return path.read_text()
+
+
+def fingerprint_of(public_key: str) -> str:
+    pin = Pin.parse(public_key)
+    assert pin is not None
+    return pin.fingerprint
+
+
+@dataclass(frozen=True)
+class Sshd:
+    port: int
+    private_key: str
+    host_keys: dict[str, str]  # kind to public key line
+    authorized_keys: Path
+
+    def target(self, folder: Path | str, *, host_key: str | None = None) -> Target:
+        options = SftpOptions(
+            username=getpass.getuser(),
+            root=str(folder),
+            host_key=self.host_keys["ed25519"] if host_key is None else host_key,
+        )
+        return Target("127.0.0.1", self.port, options, SftpSecret(private_key=self.private_key))
+
+
+@contextlib.contextmanager
+def running_sshd(home: Path) -> Iterator[Sshd]:
+    binary = find_binary("sshd")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    port = free_port()
+    for kind in HOST_KEYS:
+        make_key(home / f"host_{kind}", kind)
+    private_key = make_key(home / "user", "ed25519")
+    authorized = home / "authorized_keys"
+    authorized.write_text((home / "user.pub").read_text())
+    config = home / "sshd_config"
+    config.write_text(
+        "\n".join(
+            [
+                f"Port {port}",
+                "ListenAddress 127.0.0.1",
+                *(f"HostKey {home}/host_{kind}" for kind in HOST_KEYS),
+                f"AuthorizedKeysFile {authorized}",
+                "PidFile none",
+                "StrictModes no",
+                "UsePAM no",
+                "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no",
+                "PermitRootLogin yes",
+                "MaxStartups 500",
+                "MaxSessions 100",
+                "LogLevel ERROR",
+                "Subsystem sftp internal-sftp",
+                "",
+            ]
+        )
+    )
+    with serving([binary, "-D", "-e", "-f", str(config)], port, home / "sshd.log"):
+        lines = {kind: (home / f"host_{kind}.pub").read_text().strip() for kind in HOST_KEYS}
+        yield Sshd(port, private_key, lines, authorized)
