@@ -7,11 +7,11 @@ from embedded.options import PRIVATE_NETWORKS, Options
 
 
 def text(chosen: Options, keys: Keys, url: str, flower_url: str) -> str:
-    networks = chosen.allowed_networks
-    if networks is None:
+    networks = f"the Internet, and {chosen.allowed_networks or 'no private network'}"
+    if chosen.allowed_networks is None:
         networks = (
-            "loopback and private networks only, as ALLOWED_NETWORKS is not set\n"
-            f"               ({PRIVATE_NETWORKS})"
+            "the Internet, and as ALLOWED_NETWORKS is not set also loopback and private\n"
+            f"               networks ({PRIVATE_NETWORKS})"
         )
     rows = [
         ("console", f"{url}/admin/   log in: admin / {keys.console_password.value}"),

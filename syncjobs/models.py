@@ -70,6 +70,8 @@ class SyncJob(models.Model):
     )
     max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
     enabled = models.BooleanField(default=True)
+    # Kept by the connector's `auto_sync`: its schedule follows `sync_interval_s`.
+    is_default = models.BooleanField(default=False, editable=False)
     next_run_at = models.DateTimeField(null=True, editable=False)
     last_run_at = models.DateTimeField(null=True, editable=False)
     last_error = models.TextField(blank=True, default="", editable=False)
@@ -80,6 +82,9 @@ class SyncJob(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["workspace", "name"], name="job_name_in_workspace"),
+            models.UniqueConstraint(
+                fields=["connector"], condition=Q(is_default=True), name="job_one_default"
+            ),
         ]
         indexes = [
             # The dispatcher's queue: due jobs, oldest first.

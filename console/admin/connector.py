@@ -27,6 +27,7 @@ from console.admin.filters import KindFilter, WorkspaceFilter
 from console.connection_test import describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
+from syncjobs.lifecycle.planning import follow_auto_sync
 from syncjobs.models import SyncJob, SyncRecord
 
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
@@ -95,6 +96,7 @@ class ConnectorAdmin(ButtonsAdmin):
             # The test, and the host key that it was offered, speak of another endpoint.
             obj.last_test, obj.last_test_at = None, None
         super().save_model(request, obj, form, change)
+        follow_auto_sync(obj)
 
     def response_add(
         self, request: HttpRequest, obj: Connector, post_url_continue: str | None = None

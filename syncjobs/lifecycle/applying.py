@@ -19,7 +19,7 @@ from connectors.models import Connector
 from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
-from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.planning import follow_auto_sync, save_job
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 
@@ -140,6 +140,7 @@ class _Application:
             changed.append("secret")
         if found is None or changed:
             connector.save()
+            follow_auto_sync(connector)
         self._note("connector", name, created=found is None, fields=changed)
 
     def _fill_connector(self, connector: Connector, fields: Mapping[str, Any], path: Path) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from connectors.models import Connector
 from datasets.models import Dataset
 from syncjobs.core.schedules import first_fire
 from syncjobs.models import SyncJob
@@ -22,6 +23,31 @@ def save_job(job: SyncJob) -> None:
             _rename_dataset(job)
         job.next_run_at = _next_run_at(job, stored)
         job.save()
+
+
+def follow_auto_sync(connector: Connector) -> None:
+    """A connector with `auto_sync` has a default job, due every `sync_interval_s`; without, it rests.
+
+    Call it in the transaction that saves the connector.
+    """
+    job = SyncJob.objects.filter(connector=connector, is_default=True).first()
+    if job is None and connector.auto_sync:
+        job = SyncJob(
+            workspace=connector.workspace,
+            connector=connector,
+            name=_free_name(connector),
+            is_default=True,
+        )
+    if job is not None:
+        job.schedule = {"every_s": connector.sync_interval_s}
+        job.enabled = connector.auto_sync
+        save_job(job)
+
+
+def _free_name(connector: Connector) -> str:
+    taken = set(connector.workspace.sync_jobs.values_list("name", flat=True))
+    names = (f"{connector.name[:90]}-auto{suffix}" for suffix in ("", *map(str, range(2, 1000))))
+    return next(name for name in names if name not in taken)
 
 
 def _take_dataset(job: SyncJob) -> Dataset:

@@ -142,7 +142,7 @@ def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
     shown = command_lines(left(data_dir) | {stack.process.pid})
     assert "gunicorn" in shown
     assert [secret for secret in [*secrets, env["SYNC_TOKEN"]] if secret in shown] == []
-    assert "loopback and private networks only" in stack.said
+    assert "also loopback and private" in stack.said
 
     # A second one is refused in one line, and the first one's stack.env stays.
     second = run(data_dir)

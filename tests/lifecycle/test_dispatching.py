@@ -14,7 +14,7 @@ from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.planning import follow_auto_sync, save_job
 from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
@@ -155,6 +155,20 @@ def test_a_dataset_outlives_its_job_and_follows_its_name(connector: Connector) -
     assert dataset.name == "second"
     job.delete()
     assert make_job(connector, name="second").dataset == dataset
+
+
+def test_auto_sync_keeps_a_default_job(connector: Connector) -> None:
+    connector.auto_sync, connector.sync_interval_s = True, 900
+    follow_auto_sync(connector)
+    job = SyncJob.objects.get()
+    assert (job.schedule, job.enabled, job.is_default) == ({"every_s": 900}, True, True)
+    assert dispatch_due().queued == 1
+    connector.sync_interval_s = 60
+    follow_auto_sync(connector)
+    connector.auto_sync = False
+    follow_auto_sync(connector)
+    job = SyncJob.objects.get()
+    assert (job.schedule, job.enabled, job.next_run_at) == ({"every_s": 60}, False, None)
 
 
 def test_a_bell_is_rung_once_and_again_after_it_was_lost(connector: Connector) -> None:
