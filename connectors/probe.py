@@ -79,6 +79,10 @@ def probe(spec: Spec, target: Target, context: Context) -> list[StageResult]:
     """A result for every stage, in order. Raises only what `context.check` raises."""
     passed: dict[Stage, str] = {}
     try:
+        # First, because a secret that cannot be used would hide whether the host is there at all.
+        passed[Stage.RESOLVE] = str(context.dialer.resolve(target.host, target.port)[0])
+        patience_s = context.patience.connect_s
+        context.dialer.dial(target.host, target.port, timeout_s=patience_s).close()
         transport = spec.open(target, context)
     except TransportError as exc:
         return _results(passed, _at_log_in(exc))
