@@ -8,15 +8,14 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 def plan_chores() -> None:
     """Adds what is missing; what is there already is left as it is."""
+    cleanup_s = max(1, round(settings.SYNC.cleanup_interval_s))
+    _plan("take back records of dead workers", "control.reap", cleanup_s)
+    _plan("sweep partial files", "control.sweep", 24 * 3600)
+
+
+def _plan(name: str, task: str, every_s: int) -> None:
     interval, _ = IntervalSchedule.objects.get_or_create(
-        every=max(1, round(settings.SYNC.cleanup_interval_s)), period=IntervalSchedule.SECONDS
+        every=every_s, period=IntervalSchedule.SECONDS
     )
-    PeriodicTask.objects.get_or_create(
-        name="take back records of dead workers",
-        defaults={
-            "task": "control.reap",
-            "interval": interval,
-            "queue": "control",
-            "expire_seconds": 30,
-        },
-    )
+    defaults = {"task": task, "interval": interval, "queue": "control", "expire_seconds": 30}
+    PeriodicTask.objects.get_or_create(name=name, defaults=defaults)

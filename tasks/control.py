@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from syncjobs.lifecycle.reaping import reap as reap_expired
+from syncjobs.lifecycle.sweeping import sweep_partials
 
 log = structlog.get_logger(__name__)
 
@@ -15,3 +16,10 @@ def reap() -> None:
     """Takes back records whose worker is gone."""
     if count := reap_expired():
         log.warning("records.reaped", count=count)
+
+
+@shared_task(name="control.sweep", queue="control")  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Removes partial files that nobody came back for."""
+    if count := sweep_partials():
+        log.info("partials.swept", count=count)

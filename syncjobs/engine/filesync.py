@@ -16,8 +16,9 @@ from typing import Protocol, TypeVar
 from connectors import names
 from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
 from connectors.errors import TransportError, Truncated, Unstable
-from datasets.blobs import BlobStore, Received
+from datasets.blobs import BlobStore
 from datasets.catalog import Arrived, Counts, Listed, Pair
+from datasets.partials import Received
 from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, judge
@@ -90,6 +91,9 @@ class FileSync:
         self._progress = progress
         self._check = check
         self._listing_complete = True
+        # Before the first look: a file that changes after it, within its clock's precision, may keep
+        # its fingerprint.
+        self._began_ns = time.time_ns()
 
     @property
     def _precision_ns(self) -> int:
@@ -184,7 +188,7 @@ class FileSync:
                 batch.add(self._arrived(fetched, originals.get(entry.path, entry)), fetched)
             else:
                 if isinstance(fetched.receipt, Received):
-                    fetched.receipt.partial.unlink(missing_ok=True)
+                    fetched.receipt.discard()
                 if error.retryable and not originals and len(again) < SECOND_TRIES_MAX:
                     again[entry.path] = (entry, fetched.observed or entry)
                     continue
@@ -199,6 +203,7 @@ class FileSync:
             self._store,
             attempt=self._attempt,
             source=self._order.source,
+            began_ns=self._began_ns,
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,
@@ -231,7 +236,7 @@ class FileSync:
             modified_ns=modified_ns,
             etag=etag,
             sha256=receipt.sha256,
-            settled=etag is not None or is_settled(modified_ns, time.time_ns(), self._precision_ns),
+            settled=etag is not None or is_settled(modified_ns, self._began_ns, self._precision_ns),
         )
 
 

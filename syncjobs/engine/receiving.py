@@ -7,13 +7,9 @@ from collections.abc import Callable
 
 from connectors.contract import RemoteEntry
 from connectors.errors import TooLarge, Unstable
-from datasets.blobs import (
-    UNKNOWN,
-    WORTH_KEEPING_BYTES,
-    BlobStore,
-    BlobWriter,
-    Received,
-)
+from datasets.blobs import BlobStore
+from datasets.partials import UNKNOWN, WORTH_KEEPING_BYTES, BlobWriter, Received
+from syncjobs.core.comparing import is_settled
 from syncjobs.engine.progress import Progress
 
 
@@ -70,6 +66,7 @@ class StoreSink:
         *,
         attempt: str,
         source: str,
+        began_ns: int,
         precision_ns: int,
         limit_bytes: int | None,
         progress: Progress,
@@ -78,6 +75,7 @@ class StoreSink:
         self._store = store
         self._attempt = attempt
         self._source = source
+        self._began_ns = began_ns
         self._precision_ns = precision_ns
         self._limit_bytes = limit_bytes
         self._progress = progress
@@ -85,20 +83,18 @@ class StoreSink:
 
     def receive(self, entry: RemoteEntry) -> StoreReceiver:
         self._check()
-        key, before_ns = UNKNOWN, None
-        if entry.size_bytes and entry.size_bytes >= WORTH_KEEPING_BYTES:
-            key, before_ns = self._identify(entry)
-        writer = self._store.create(self._attempt, key, before_ns=before_ns)
+        writer = self._store.create(self._attempt, self._identify(entry))
         if entry.size_bytes is not None and writer.size_bytes > entry.size_bytes:
             writer.rewind()
         return StoreReceiver(writer, entry, self._limit_bytes, self._progress, self._check)
 
-    def _identify(self, entry: RemoteEntry) -> tuple[str, int | None]:
-        """The key of a file at this fingerprint, and from when on bytes under it are of this content."""
-        if entry.etag is None and entry.modified_ns is None:
-            return UNKNOWN, None
+    def _identify(self, entry: RemoteEntry) -> str:
+        """A key for a large file whose fingerprint had settled before the attempt began: only then are
+        all bytes that are ever stored under it of one content."""
+        if entry.size_bytes is None or entry.size_bytes < WORTH_KEEPING_BYTES:
+            return UNKNOWN
+        settled = is_settled(entry.modified_ns, self._began_ns, self._precision_ns)
+        if entry.etag is None and not settled:
+            return UNKNOWN
         told = (self._source, entry.path, entry.size_bytes, entry.modified_ns, entry.etag)
-        key = hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        if entry.etag is not None or entry.modified_ns is None:
-            return key, 0
-        return key, entry.modified_ns + 2 * self._precision_ns
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -10,8 +10,10 @@ import pytest
 
 from datasets.blobs import BlobStore, create_store
 from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreMissing
+from datasets.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
 
 WORKSPACE = uuid.UUID(int=1)
+LARGE = b"x" * (SMALL_BYTES + 1)
 
 
 @pytest.fixture
@@ -60,7 +62,8 @@ def test_the_same_content_is_kept_once_and_its_age_refreshed(
 
 def test_until_commit_nothing_is_visible(store: BlobStore, tmp_path: Path) -> None:
     writer = store.create("attempt")
-    writer.write(b"half")
+    writer.write(LARGE)
+    assert len(files_below(tmp_path, "partial")) == 1
     assert files_below(tmp_path, "blobs") == []
     writer.abandon()
     writer.abandon()
@@ -86,8 +89,8 @@ def test_a_changed_blob_is_found(store: BlobStore) -> None:
 
 def test_a_sweep_leaves_live_attempts_alone(store: BlobStore, tmp_path: Path) -> None:
     live, dead = store.create("live"), store.create("dead")
-    live.write(b"x")
-    dead.write(b"x")
+    live.write(LARGE)
+    dead.write(LARGE)
     assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=3600) == 0
     assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=0) == 1
     assert [path.name.partition("-")[0] for path in files_below(tmp_path, "partial")] == ["live"]
@@ -100,18 +103,28 @@ def test_a_sweep_leaves_live_attempts_alone(store: BlobStore, tmp_path: Path) ->
     [(errno.ENOSPC, DiskFull), (errno.EMFILE, DiskFull), (errno.EIO, StoreBroken)],
 )
 def test_a_failing_disk_is_told_apart_from_a_full_one(
-    store: BlobStore, monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+    store: BlobStore,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    code: int,
+    error: type[Exception],
 ) -> None:
-    writer = store.create("attempt")
-
     def fail(*_: object) -> int:
         raise OSError(code, os.strerror(code))
 
+    large, small = store.create("attempt"), store.create("attempt")
     monkeypatch.setattr(os, "write", fail)
     with pytest.raises(error):
-        writer.write(b"x")
+        large.write(LARGE)
+    small.write(b"x")
+    received = small.finish()
+    with pytest.raises(error):
+        store.commit([received])
     monkeypatch.undo()
-    writer.abandon()
+    large.abandon()
+    store.close_attempt("attempt", keep=False)
+    assert files_below(tmp_path, "partial") == []
+    assert put(store, b"the next one works")
 
 
 def test_an_error_that_only_the_sync_tells_stops_the_commit(
@@ -129,3 +142,48 @@ def test_an_error_that_only_the_sync_tells_stops_the_commit(
         store.commit([received])
     monkeypatch.undo()
     assert files_below(tmp_path, "blobs") == []
+
+
+def test_a_later_attempt_goes_on_from_what_an_earlier_one_left(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    half = b"a" * (WORTH_KEEPING_BYTES + 7)
+    first = store.create("first", "key")
+    first.write(half)
+    store.close_attempt("first", keep=True)
+    store.prepare()
+    second = store.create("second", "key")
+    assert second.size_bytes == len(half)
+    first.write(b"a late write of the first")  # its file is no longer the second's
+    second.write(b"rest")
+    received = second.finish()
+    store.commit([received])
+    assert received.sha256 == hashlib.sha256(half + b"rest").digest()
+    assert store.verify(received.sha256)
+    assert files_below(tmp_path, "partial") == []
+
+
+def test_another_key_or_too_few_bytes_begin_anew(store: BlobStore, tmp_path: Path) -> None:
+    for key, size in (("other", WORTH_KEEPING_BYTES), ("key", WORTH_KEEPING_BYTES - 1)):
+        writer = store.create("first", key)
+        writer.write(b"a" * size)
+        writer.leave()
+    store.close_attempt("first", keep=True)
+    store.prepare()
+    assert store.create("second", "key").size_bytes == 0
+    assert len(files_below(tmp_path, "partial")) == 1
+    store.close_attempt("first", keep=False)
+    assert files_below(tmp_path, "partial") == []
+
+
+def test_what_was_taken_over_can_be_given_up(store: BlobStore) -> None:
+    writer = store.create("first", "key")
+    writer.write(b"a" * WORTH_KEEPING_BYTES)
+    writer.leave()
+    store.prepare()
+    again = store.create("second", "key")
+    again.rewind()
+    again.write(b"anew")
+    received = again.finish()
+    store.commit([received])
+    assert received.sha256 == hashlib.sha256(b"anew").digest()

@@ -100,7 +100,24 @@ def test_a_cut_connection_keeps_what_came_and_tries_again(serve: Serve) -> None:
     assert states == [State.QUEUED, State.FAILED]
     assert record.attempt == job.max_attempts
     assert not Version.objects.exists()
-    assert list(settings.STORE_ROOT.rglob("partial/*")) == []
+
+
+def test_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
+    """S08: the connection ends every half megabyte; each attempt goes on where the last one ended."""
+    content = os.urandom(4 << 20)
+    job, folder = serve({"cut.bin": content}, max_attempts=30)
+    record = run(job)
+    attempts = 1
+    while record.state == State.QUEUED and attempts < 30:
+        SyncRecord.objects.update(not_before=None)
+        execute(record.pk, Heart("test"))
+        record.refresh_from_db()
+        attempts += 1
+    assert (record.state, record.error) == (State.SUCCEEDED, "")
+    assert attempts > 3
+    assert digests_of(job.dataset) == digests_below(folder)
+    partial = settings.STORE_ROOT / str(job.workspace_id) / "partial"
+    assert list(partial.iterdir()) == []
 
 
 def test_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from datasets.catalog import Arrived, Catalog, Fenced, Listed
 from datasets.models import Dataset, Receipt, Version
+from datasets.store import open_store
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
@@ -27,6 +28,7 @@ from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.publishing import publish
 from syncjobs.lifecycle.reaping import reap
 from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.sweeping import sweep_partials
 from syncjobs.lifecycle.transition import IllegalMove, move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd
@@ -293,3 +295,15 @@ def _raises(call: Any, error: type[Exception]) -> bool:
     except error:
         return True
     return False
+
+
+def test_a_sweep_takes_what_nobody_came_back_for(record: SyncRecord) -> None:
+    store = open_store(record.workspace_id)
+    store.prepare()
+    held = take(record)
+    for attempt in (held.attempt_name, "gone"):
+        store.create(attempt).write(b"x" * 100_000)
+    assert sweep_partials() == 0
+    assert sweep_partials(older_than_s=0) == 1
+    move(record.pk, Event.INTERRUPTED, token=held.token)
+    assert sweep_partials(older_than_s=0) == 1

@@ -1,0 +1,172 @@
+"""Bytes on their way into the store.
+
+Small files are written by a thread of their own while the next ones arrive: creating a file costs the
+kernel 0.1 ms, which is as long as fetching it. Large ones go to disk as they come.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.errors import DiskFull, StoreBroken
+
+UNKNOWN = "x"  # the key of a file that cannot be gone on with
+SMALL_BYTES = 64 << 10
+WORTH_KEEPING_BYTES = SMALL_BYTES + 1
+COPY_BYTES = 1 << 20
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """What the disk says, in the store's words."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise DiskFull(f"the store cannot write: {exc.strerror}") from exc
+        raise StoreBroken(f"the store cannot write: {exc.strerror or exc}") from exc
+
+
+class DiskThread:
+    """Writes small files beside whoever receives them. Starts with the first one."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def write(self, path: str, content: list[bytes]) -> Future[None]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="store")
+        return self._pool.submit(_write_whole, path, content)
+
+    def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file whose bytes are all here, under its partial name once `written` is done."""
+
+    partial: str
+    sha256: bytes
+    size_bytes: int
+    written: Future[None] | None = None
+
+    def wait(self) -> None:
+        """Raises OSError."""
+        if self.written is not None:
+            self.written.result()
+
+    def discard(self) -> None:
+        """The bytes are not wanted."""
+        if self.written is None or not self.written.cancel():
+            self.wait()
+            Path(self.partial).unlink(missing_ok=True)
+
+
+class BlobWriter:
+    """Takes the bytes of one file, in order, hashing as they come."""
+
+    def __init__(self, path: str, disk: DiskThread) -> None:
+        self._path = path
+        self._disk = disk
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._small: list[bytes] | None = []  # None once the file is on disk, or closed
+        self._fd: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What is here already; more than 0 at the start where an earlier attempt left bytes."""
+        return self._size
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises DiskFull or StoreBroken."""
+        self._hash.update(data)
+        self._size += len(data)
+        if self._small is not None and self._size <= SMALL_BYTES:
+            self._small.append(bytes(data))
+            return
+        with disk_errors():
+            _write_all(self._open(), data)
+
+    def take_over(self, left: Path) -> None:
+        """Begins with what another attempt left. A copy, because its writer may still be at it."""
+        try:
+            with left.open("rb") as source:
+                while piece := source.read(COPY_BYTES):
+                    self.write(piece)
+        except FileNotFoundError:
+            return
+
+    def rewind(self) -> None:
+        """Forgets the bytes and begins anew."""
+        self.abandon()
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._small = []
+
+    def finish(self) -> Received:
+        """`BlobStore.commit` makes it a blob."""
+        small, self._small = self._small, None
+        if small is not None:
+            written = self._disk.write(self._path, small)
+            return Received(self._path, self._hash.digest(), self._size, written)
+        fd, self._fd = self._fd, None
+        if fd is None:
+            raise StoreBroken("this file's writer is closed")
+        with disk_errors():
+            os.close(fd)
+        return Received(self._path, self._hash.digest(), self._size)
+
+    def leave(self) -> None:
+        """Closes the file and leaves its bytes for a later attempt, where they are worth it."""
+        if self._size < WORTH_KEEPING_BYTES:
+            self.abandon()
+            return
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def abandon(self) -> None:
+        """Forgets the bytes; safe to call twice, and after `finish`, whose bytes stay."""
+        self._small = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+            Path(self._path).unlink(missing_ok=True)
+
+    def _open(self) -> int:
+        if self._fd is None:
+            if self._small is None:
+                raise StoreBroken("this file's writer is closed")
+            self._fd = os.open(self._path, FLAGS, 0o644)
+            small, self._small = self._small, None
+            for piece in small:
+                _write_all(self._fd, piece)
+        return self._fd
+
+
+def _write_whole(path: str, content: list[bytes]) -> None:
+    fd = os.open(path, FLAGS, 0o644)
+    try:
+        for piece in content:
+            _write_all(fd, piece)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

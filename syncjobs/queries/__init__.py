@@ -1,1 +1,0 @@
-"""What surfaces ask: reading only, one question a module."""
