@@ -36,6 +36,7 @@ class Listed:
     size_bytes: int | None
     modified_ns: int | None
     etag: str | None
+    deferred: bool = False  # seen, but for a later record: neither fetched nor removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Counts:
 
 _LISTING = """
 CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
-                           etag text)
+                           etag text, deferred boolean NOT NULL)
 """
 
 # Everything recorded is equal and proves something: no need to look at the pair one by one. An
@@ -81,7 +82,7 @@ CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, mo
 _CHANGE = """
 CREATE TEMP TABLE change AS
 SELECT coalesce(l.path, e.path) AS path,
-       CASE WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed' ELSE 'compare' END
+       CASE WHEN l.deferred THEN 'deferred' WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed' ELSE 'compare' END
          AS action,
        l.size_bytes, l.modified_ns, l.etag,
        e.id AS entry_id, e.size_bytes AS held_size_bytes, e.modified_ns AS held_modified_ns,
@@ -89,7 +90,7 @@ SELECT coalesce(l.path, e.path) AS path,
   FROM (SELECT DISTINCT ON (path) * FROM listing ORDER BY path) l
   FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
     ON l.path = e.path
- WHERE %(full)s OR l.path IS NULL OR e.id IS NULL OR NOT (
+ WHERE %(full)s OR l.path IS NULL OR e.id IS NULL OR l.deferred OR NOT (
        e.settled AND l.size_bytes IS NOT DISTINCT FROM e.size_bytes
        AND l.modified_ns IS NOT DISTINCT FROM e.modified_ns
        AND l.etag IS NOT DISTINCT FROM e.etag
@@ -141,10 +142,13 @@ class Catalog:
         """Adds listed files."""
         with (
             self._connection.cursor() as cursor,
-            cursor.copy("COPY listing (path, size_bytes, modified_ns, etag) FROM STDIN") as copy,
+            cursor.copy(
+                "COPY listing (path, size_bytes, modified_ns, etag, deferred) FROM STDIN"
+            ) as copy,
         ):
             for file in files:
-                copy.write_row((file.path, file.size_bytes, file.modified_ns, file.etag))
+                row = (file.path, file.size_bytes, file.modified_ns, file.etag, file.deferred)
+                copy.write_row(row)
 
     def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts:
         """Decides for every path; call once, after the last `stage`."""
@@ -240,17 +244,18 @@ class Catalog:
             last = rows[-1][0]
 
     def _count(self) -> Counts:
-        ((added, changed, removed),) = self._rows(
+        ((added, changed, removed, deferred, deferred_new),) = self._rows(
             "SELECT count(*) FILTER (WHERE action = 'added'),"
             " count(*) FILTER (WHERE action = 'changed'),"
-            " count(*) FILTER (WHERE action = 'removed') FROM change"
+            " count(*) FILTER (WHERE action = 'removed'),"
+            " count(*) FILTER (WHERE action = 'deferred'),"
+            " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) FROM change"
         )
         ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
         ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing")
-        held = listed - added + removed
-        return Counts(
-            listed, held, added, changed, removed, held - changed - removed, wanted, wanted_bytes
-        )
+        held = listed - added - deferred_new + removed
+        unchanged = held - changed - removed - (deferred - deferred_new)
+        return Counts(listed, held, added, changed, removed, unchanged, wanted, wanted_bytes)
 
     def _rows(self, query: str, **extra: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor(row_factory=tuple_row) as cursor:

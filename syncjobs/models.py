@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from connectors.models import Connector
 from datasets.models import Dataset
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
-from syncjobs.core.selection import Selection, compile_glob
+from syncjobs.core.selection import Selection, check_filter, compile_glob
 from syncjobs.core.states import FINAL, Event, Stage, State
 from workspaces.models import Workspace, valid_name
 
@@ -47,6 +47,14 @@ def validate_globs(patterns: list[str]) -> None:
             raise ValidationError(str(exc)) from None
 
 
+def validate_filters(rules: list[str]) -> None:
+    for rule in rules:
+        try:
+            check_filter(rule)
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from None
+
+
 class SyncJob(models.Model):
     """A standing order: which connector, what, when, under which limits."""
 
@@ -64,7 +72,19 @@ class SyncJob(models.Model):
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
     )
     schedule = models.JSONField(default=dict, blank=True, validators=[validate_schedule])
+    filters = ArrayField(
+        models.TextField(), default=list, blank=True, validators=[validate_filters]
+    )
+    extensions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    settle_s = models.PositiveIntegerField(default=0)  # younger files wait for a later record
     max_file_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    max_age_s = models.PositiveBigIntegerField(null=True, blank=True)
+    max_files = models.PositiveBigIntegerField(  # that one record fetches; the rest waits
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    max_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     timeout_s = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
@@ -105,9 +125,12 @@ class SyncJob(models.Model):
     @property
     def selection(self) -> Selection:
         return Selection(
+            filters=tuple(self.filters),
             include=tuple(self.include),
             exclude=tuple(self.exclude),
+            extensions=tuple(self.extensions),
             max_file_size_bytes=self.max_file_size_bytes,
+            max_age_s=self.max_age_s,
         )
 
 
@@ -144,6 +167,7 @@ class SyncRecord(models.Model):
     files_unchanged = models.PositiveBigIntegerField(default=0)
     files_failed = models.PositiveBigIntegerField(default=0)
     files_skipped = models.PositiveBigIntegerField(default=0)
+    files_deferred = models.PositiveBigIntegerField(default=0)
     bytes_transferred = models.PositiveBigIntegerField(default=0)
     dataset_version = models.PositiveIntegerField(null=True)
 
@@ -256,6 +280,7 @@ class ItemAction(models.TextChoices):
     REMOVED = "removed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    DEFERRED = "deferred"  # for a later record: too young, or past this record's caps
 
 
 class SyncItem(models.Model):

@@ -23,6 +23,11 @@ def is_settled(modified_ns: int | None, fetched_at_ns: int, precision_ns: int) -
     return modified_ns is not None and fetched_at_ns - modified_ns > 2 * precision_ns
 
 
+def is_settling(modified_ns: int | None, now_ns: int, settle_s: float) -> bool:
+    """Whether a file is so young that it may still be being written; one from the future is too."""
+    return settle_s > 0 and modified_ns is not None and now_ns - modified_ns < settle_s * 1e9
+
+
 def same_times(one_ns: int | None, other_ns: int | None, precision_ns: int) -> bool:
     """Equal within what the remote can tell; an unknown time proves nothing."""
     if one_ns is None or other_ns is None:

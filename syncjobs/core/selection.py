@@ -1,7 +1,11 @@
-"""Which listed files a job wants: globs, extensions, size.
+"""Which listed files a job wants: patterns, extensions, size, age.
 
 Globs are matched against the whole path below the root: `*` and `?` stay within a component, `**`
-spans components, `[...]` is a class. A pattern without a slash matches the name at any depth.
+spans components, `[...]` is a class. A pattern without a slash matches the name at any depth. A pattern
+that begins with `re:` is a regular expression, matched against the whole path.
+
+`filters` is the ordered form: each rule is `+ pattern` or `- pattern`, and the first that matches
+decides. Where none does, `exclude` and then `include` decide.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ class Exclusion(NamedTuple):
 class Selection:
     """Empty lists and None select everything; `exclude` wins over `include`."""
 
+    filters: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     max_file_size_bytes: int | None = None
+    max_age_s: int | None = None
 
     @cached_property
     def selects_all(self) -> bool:
@@ -36,26 +42,50 @@ class Selection:
     def _extensions(self) -> tuple[str, ...]:
         return tuple(f".{extension.lstrip('.').lower()}" for extension in self.extensions)
 
-    def find_exclusion(self, path: str, size_bytes: int | None) -> Exclusion | None:
-        """Why this file is not wanted, or None where it is."""
+    def find_exclusion(
+        self, path: str, size_bytes: int | None, age_s: float | None = None
+    ) -> Exclusion | None:
+        """Why this file is not wanted, or None where it is. An unknown size or age excludes nothing."""
         if self.selects_all:
             return None
-        for pattern in self.exclude:
-            if compile_glob(pattern).match(path):
-                return Exclusion("exclude", pattern)
-        if self.include and not any(compile_glob(glob).match(path) for glob in self.include):
-            return Exclusion("include", "no include pattern matches")
+        if excluded := self._find_pattern(path):
+            return excluded
         if self._extensions and not path.lower().endswith(self._extensions):
             return Exclusion("extension", "the extension is not among those selected")
         limit = self.max_file_size_bytes
         if limit is not None and size_bytes is not None and size_bytes > limit:
             return Exclusion("max_file_size_bytes", f"{size_bytes} bytes, over {limit}")
+        if self.max_age_s is not None and age_s is not None and age_s > self.max_age_s:
+            return Exclusion("max_age_s", f"{age_s:.0f} s old, over {self.max_age_s}")
         return None
+
+    def _find_pattern(self, path: str) -> Exclusion | None:
+        for rule in self.filters:
+            if compile_glob(rule[2:]).match(path):
+                return None if rule.startswith("+ ") else Exclusion("filters", rule)
+        for pattern in self.exclude:
+            if compile_glob(pattern).match(path):
+                return Exclusion("exclude", pattern)
+        if self.include and not any(compile_glob(glob).match(path) for glob in self.include):
+            return Exclusion("include", "no include pattern matches")
+        return None
+
+
+def check_filter(rule: str) -> None:
+    """Raises ValueError for what is no rule of `filters`."""
+    if not rule.startswith(("+ ", "- ")) or not rule[2:].strip():
+        raise ValueError(f"{rule!r}: a filter is '+ pattern' or '- pattern'")
+    compile_glob(rule[2:])
 
 
 @lru_cache(maxsize=1024)
 def compile_glob(pattern: str) -> re.Pattern[str]:
-    """Raises ValueError for a class that is not closed."""
+    """Raises ValueError for what is no pattern."""
+    if pattern.startswith("re:"):
+        try:
+            return re.compile(rf"(?s:{pattern[3:]})\Z")
+        except re.error as exc:
+            raise ValueError(f"{pattern!r}: {exc}") from None
     pattern = pattern.removeprefix("./").removeprefix("/")
     prefix = "" if "/" in pattern else "(?:.*/)?"
     try:

@@ -19,7 +19,13 @@ from connectors.errors import TransportError, Truncated, Unstable
 from datasets.blobs import BlobStore
 from datasets.catalog import Arrived, Counts, Listed, Pair
 from datasets.partials import Received
-from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
+from syncjobs.core.comparing import (
+    Fingerprint,
+    is_settled,
+    is_settling,
+    is_stable,
+    proves_equal,
+)
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, judge
 from syncjobs.core.selection import Selection
@@ -57,6 +63,9 @@ class Order:
     guards_waived: bool
     deadline: DeadlineRule
     timeout_s: float | None
+    settle_s: int = 0
+    max_files: int | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +153,7 @@ class FileSync:
         outcome = self.plan()
         if outcome.held is None:
             self._progress.enter(Stage.PROCESSING_FILES)
-            again = self._fetch(map(_remote, self._catalog.iter_wanted()), {})
+            again = self._fetch(self._iter_wanted(), {})
             if again:
                 originals = {path: listed for path, (listed, _) in again.items()}
                 self._fetch((seen for _, seen in again.values()), originals)
@@ -157,11 +166,35 @@ class FileSync:
             path = names.to_text(item.path)
             if isinstance(item, Skipped):
                 self._note_skipped(path, item)
-            elif not (excluded := selection.find_exclusion(path, item.size_bytes)):
-                yield Listed(path, item.size_bytes, item.modified_ns, item.etag)
+                continue
+            age_s = None if item.modified_ns is None else (self._began_ns - item.modified_ns) / 1e9
+            excluded = selection.find_exclusion(path, item.size_bytes, age_s)
+            if excluded is None:
+                yield self._listed(path, item)
             elif excluded.rule == "max_file_size_bytes":
                 # A pattern leaves out what a person named; a limit may surprise, so it is told.
                 self._progress.trouble(Trouble(path, "skipped", "too_large", excluded.detail))
+
+    def _listed(self, path: str, item: RemoteEntry) -> Listed:
+        """A file that may still be being written is seen, and left for a later record."""
+        settling = is_settling(item.modified_ns, self._began_ns, self._order.settle_s)
+        if settling:
+            words = f"changed less than {self._order.settle_s} s before the listing"
+            self._progress.trouble(Trouble(path, "deferred", "settling", words))
+        return Listed(path, item.size_bytes, item.modified_ns, item.etag, deferred=settling)
+
+    def _iter_wanted(self) -> Iterator[RemoteEntry]:
+        """What the plan wants, up to this record's caps; the rest waits for the next."""
+        files = size_bytes = 0
+        for listed in self._catalog.iter_wanted():
+            files += 1
+            size_bytes += listed.size_bytes or 0
+            caps = ((files, self._order.max_files), (size_bytes, self._order.max_bytes))
+            if any(cap is not None and reached > cap for reached, cap in caps) and files > 1:
+                words = "past the files or bytes that one record may fetch"
+                self._progress.trouble(Trouble(listed.path, "deferred", "capped", words))
+                continue
+            yield _remote(listed)
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
         action = "skipped"

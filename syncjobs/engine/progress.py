@@ -22,6 +22,7 @@ class Snapshot:
     bytes_transferred: int = 0
     files_failed: int = 0
     files_skipped: int = 0
+    files_deferred: int = 0
     deadline_s: float | None = None
     kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
 
@@ -43,7 +44,7 @@ class Trouble:
     """One file that was not synced, and why. `path` is in text form."""
 
     path: str
-    action: str  # failed | skipped
+    action: str  # failed | skipped | deferred
     code: str
     message: str
 
@@ -95,10 +96,8 @@ class Progress:
 
     def trouble(self, trouble: Trouble) -> None:
         with self._lock:
-            old = self._snapshot
-            if trouble.action == "failed":
-                self._snapshot = replace(old, files_failed=old.files_failed + 1)
-            else:
-                self._snapshot = replace(old, files_skipped=old.files_skipped + 1)
+            counter = f"files_{trouble.action}"
+            count = getattr(self._snapshot, counter) + 1
+            self._snapshot = replace(self._snapshot, **{counter: count})
             if len(self.troubles) < TROUBLES_MAX:
                 self.troubles.append(trouble)

@@ -42,6 +42,9 @@ JOB_FIELDS = (
     "connector",
     "include",
     "exclude",
+    "filters",
+    "extensions",
+    "settle_s",
     "sync_mode",
     "schedule",
     "misfire",
@@ -50,9 +53,16 @@ JOB_FIELDS = (
     "max_attempts",
     "enabled",
 )
-LIMIT_FIELDS = ("max_file_size_bytes", "timeout_s")
+LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
 MISFIRES = ("run_once",)
-_EMPTY: dict[str, Any] = {"schedule": {}, "include": [], "exclude": []}
+_EMPTY: dict[str, Any] = {
+    "schedule": {},
+    "include": [],
+    "exclude": [],
+    "filters": [],
+    "extensions": [],
+    "settle_s": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,9 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
             max_s=settings.SYNC.max_timeout_s,
         ),
         timeout_s=job.timeout_s,
+        settle_s=job.settle_s,
+        max_files=job.max_files,
+        max_bytes=job.max_bytes,
     )
 
 
@@ -265,6 +268,7 @@ def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:
         "bytes_transferred": snapshot.bytes_transferred,
         "files_failed": snapshot.files_failed,
         "files_skipped": snapshot.files_skipped,
+        "files_deferred": snapshot.files_deferred,
     }
     for last_try in (False, True):
         try:

@@ -66,7 +66,7 @@ def publish(
 
 def _write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
     cursor.execute(
-        "DELETE FROM syncjobs_syncitem WHERE record_id = %s AND action IN ('failed', 'skipped')",
+        "DELETE FROM syncjobs_syncitem WHERE record_id = %s AND action IN ('failed', 'skipped', 'deferred')",
         [claim.record_id],
     )
     with cursor.copy(_TROUBLES) as copy:

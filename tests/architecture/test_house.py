@@ -10,6 +10,7 @@ from django.conf import settings
 
 import connectors.transports
 import tasks
+from connectors.describing import describe_all
 from connectors.registry import SPECS
 from connectors.spec import option_fields
 from syncjobs.core.states import MOVES, Event
@@ -56,3 +57,8 @@ def test_every_setting_of_the_environment_is_documented() -> None:
     names = set(re.findall(r'(?:env\.\w+|words)\("([A-Z_]+)"', code))
     assert len(names) > 15
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_the_page_of_protocols_is_made_from_the_specs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    assert page == describe_all(), "python -m connectors.describing > docs/protocols.md"

@@ -129,7 +129,7 @@ def test_a_change_names_its_fields(
         ("${file:reports_key}", "${file:gone}", ":9: cannot read"),
         ("    connectors:", "    connectors: {", ":"),
         ("        port: 22", "        port: 22\n        port: 23", "stands here twice"),
-        ("limits: {", "limits: {max_files: 3, ", "unknown word 'max_files'"),
+        ("limits: {", "limits: {max_fils: 3, ", "unknown word 'max_fils'; did you mean max_files?"),
         ("misfire: run_once", "misfire: twice", ":17: misfire"),
     ],
 )

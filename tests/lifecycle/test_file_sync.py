@@ -230,3 +230,48 @@ def test_a_dry_run_tells_and_does_nothing(sshd: Sshd, source: Path) -> None:
 def test_the_dataset_of_an_empty_source_has_a_first_version(sshd: Sshd, source: Path) -> None:
     record = run(make_job(make_connector(sshd.target(source))))
     assert (record.state, record.dataset_version, record.files_added) == (State.SUCCEEDED, 1, 0)
+
+
+def test_a_file_that_is_still_being_written_waits_and_keeps_its_state(
+    sshd: Sshd, source: Path
+) -> None:
+    fill(source, {"old.txt": b"old", "both.txt": b"first"})
+    job = make_job(make_connector(sshd.target(source)), settle_s=600)
+    run(job)
+    fill(source, {"young.txt": b"half", "both.txt": b"second"}, age_s=0)
+    record = run(job)
+    assert (record.state, record.files_deferred) == (State.SUCCEEDED, 2)
+    assert (record.files_added, record.files_changed, record.files_removed) == (0, 0, 0)
+    assert record.files_unchanged == 1
+    assert set(record.items.filter(action="deferred").values_list("path", flat=True)) == {
+        "young.txt",
+        "both.txt",
+    }
+    assert set(digests_of(job.dataset)) == {"old.txt", "both.txt"}
+    fill(source, {"young.txt": b"whole", "both.txt": b"second"}, age_s=3600)
+    assert (run(job).files_added, run(job).files_changed) == (1, 0)
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+@pytest.mark.parametrize("caps", [{"max_files": 25}, {"max_bytes": 25_000}])
+def test_one_record_fetches_up_to_its_caps_and_the_next_goes_on(
+    sshd: Sshd, source: Path, caps: dict[str, int]
+) -> None:
+    fill(source, {f"{n:03}.txt": b"x" * 1000 for n in range(60)})
+    job = make_job(make_connector(sshd.target(source)), **caps)
+    added = [run(job).files_added for _ in range(4)]
+    assert added == [25, 25, 10, 0]
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+def test_ordered_filters_expressions_extensions_and_age(sshd: Sshd, source: Path) -> None:
+    fill(source, {"2026/a.csv": b"1", "2026/drafts/b.csv": b"2", "2025/c.csv": b"3", "d.txt": b"4"})
+    fill(source, {"2026/old.csv": b"5"}, age_s=100 * 24 * 3600)
+    job = make_job(
+        make_connector(sshd.target(source)),
+        filters=["- **/drafts/**", "+ 2026/**", r"+ re:\d{4}/[a-c]\.csv", "- **"],
+        extensions=["csv"],
+        max_age_s=24 * 3600,
+    )
+    run(job)
+    assert set(digests_of(job.dataset)) == {"2026/a.csv", "2025/c.csv"}

@@ -131,6 +131,8 @@ def describe(record: SyncRecord) -> str:
             changed += f", {record.files_failed} failed"
         if record.files_skipped:
             changed += f", {record.files_skipped} skipped"
+        if record.files_deferred:
+            changed += f", {record.files_deferred} deferred"
         lines.append(f"  {changed}")
         took = ""
         if record.started_at and record.finished_at:
