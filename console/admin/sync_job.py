@@ -46,6 +46,9 @@ def _is_disabled(job: SyncJob) -> bool:
     return not job.enabled
 
 
+SELECTION = ["filters", "extensions", "max_age_s", "settle_s", "max_files", "max_bytes"]
+
+
 @admin.register(SyncJob)
 class SyncJobAdmin(ButtonsAdmin):
     form = SyncJobForm
@@ -86,7 +89,7 @@ class SyncJobAdmin(ButtonsAdmin):
         return [
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
             ("Schedule", {"fields": schedule}),
-            ("Files", {"fields": ["include", "exclude", size]}),
+            ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
             ("How", {"fields": ["sync_mode", "on_delete", "timeout_s", "max_attempts"]}),
         ]
 

@@ -24,6 +24,19 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         label="Exclude",
         help_text="One pattern on each line, such as **/drafts/**. Wins over include.",
     )
+    filters = LinesField(
+        label="Filters, in order",
+        help_text="'+ pattern' takes, '- pattern' leaves out; the first that matches decides, before"
+        " include and exclude.",
+    )
+    extensions = LinesField(label="Extensions", help_text="One on each line. Empty: every one.")
+    settle_s = forms.IntegerField(
+        label="Settling time (s)",
+        required=False,
+        min_value=0,
+        widget=widgets.UnfoldAdminIntegerFieldWidget(),
+        help_text="Files that changed less long ago wait for a later record.",
+    )
     max_file_size_mib = forms.FloatField(
         label="Largest file (MiB)",
         required=False,
@@ -40,14 +53,29 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "connector",
             "include",
             "exclude",
+            "filters",
+            "extensions",
+            "settle_s",
+            "max_age_s",
+            "max_files",
+            "max_bytes",
             "sync_mode",
             "on_delete",
             "timeout_s",
             "max_attempts",
             "enabled",
         ]
-        labels = {"timeout_s": "Time limit (s)", "max_attempts": "Tries"}
+        labels = {
+            "timeout_s": "Time limit (s)",
+            "max_attempts": "Tries",
+            "max_age_s": "Oldest file (s)",
+            "max_files": "Files a record",
+            "max_bytes": "Bytes a record",
+        }
         help_texts = {
+            "max_age_s": "Older files are left out. Empty: no limit.",
+            "max_files": "What one record fetches at most; the rest waits for the next.",
+            "max_bytes": "What one record fetches at most; the rest waits for the next.",
             "timeout_s": "Seconds for one attempt. Empty: by the number of files.",
             "max_attempts": "Tries before a record fails for good.",
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
@@ -62,6 +90,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             self.initial.setdefault(name, value)
         if size := self.instance.max_file_size_bytes:
             self.initial.setdefault("max_file_size_mib", round(size / MIB, 6))
+
+    def clean_settle_s(self) -> int:
+        return self.cleaned_data["settle_s"] or 0
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
@@ -82,9 +113,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         return self.cleaned_data
 
     def _clean_dataset_name(self, workspace: Any) -> None:
-        """A new job makes a dataset of its own name; a deleted job has left its dataset behind."""
+        """A new job makes a dataset of its own name, or goes on with the one a deleted job left."""
         name = self.cleaned_data.get("name")
         if not (self.instance._state.adding and name and workspace):
             return
-        if Dataset.objects.filter(workspace=workspace, name=name).exists():
+        if Dataset.objects.filter(workspace=workspace, name=name, job__isnull=False).exists():
             self.add_error("name", "There is a dataset of this name already: choose another one.")

@@ -109,13 +109,13 @@ def test_what_is_wrong_stands_beside_its_field(
     assert SyncJob.objects.count() == 1
 
 
-def test_a_name_whose_dataset_is_held_still_is_refused(acme: Tenant, root: Client) -> None:
-    Dataset.objects.create(workspace=acme.workspace, name="kept")
-    answer = root.post(
-        add_to(SyncJob),
-        _fields(workspace=acme.workspace.pk, connector=acme.connector.pk, name="kept"),
-    )
-    assert "name" in answer.context["adminform"].form.errors
+def test_a_job_goes_on_with_the_dataset_that_a_deleted_one_left(acme: Tenant, root: Client) -> None:
+    kept = Dataset.objects.create(workspace=acme.workspace, name="kept")
+    fields = _fields(workspace=acme.workspace.pk, connector=acme.connector.pk, name="kept")
+    assert root.post(add_to(SyncJob), fields).status_code == 302
+    assert SyncJob.objects.get(name="kept").dataset == kept
+    again = root.post(add_to(SyncJob), fields)
+    assert "name" in again.context["adminform"].form.errors
 
 
 def test_sync_now_queues_a_record_and_leads_to_it(acme: Tenant, root: Client) -> None:
