@@ -36,7 +36,9 @@ class Connector(models.Model):
         max_length=10, choices=ConnectorStatus.choices, default=ConnectorStatus.ACTIVE
     )
     auto_sync = models.BooleanField(default=False)
-    sync_interval_s = models.PositiveIntegerField(default=3600)
+    sync_interval_s = models.PositiveIntegerField(
+        default=3600, validators=[MinValueValidator(1), MaxValueValidator(31_536_000)]
+    )
     last_sync_at = models.DateTimeField(null=True, editable=False)
     last_sync_status = models.CharField(max_length=10, blank=True, default="", editable=False)
     last_sync_error = models.TextField(blank=True, default="", editable=False)

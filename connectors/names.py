@@ -50,6 +50,18 @@ def from_text(text: str) -> str:
     return decode(encode(text.translate(_FROM_TEXT)))
 
 
+def printable(text: str, limit: int = 4_000) -> str:
+    """Words from outside, fit for a database, a log line and a terminal: control characters and what is
+    no Unicode are escaped, and the whole is cut."""
+    if text.isprintable() and len(text) <= limit:
+        return text
+    shown = (
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text[:limit]
+    )
+    return "".join(shown) + ("…" if len(text) > limit else "")
+
+
 def join(folder: str, name: str) -> str:
     """`folder/name`, where name is one component as a far end listed it.
 

@@ -26,10 +26,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from datasets.errors import BlobMissing, StoreMissing
+from datasets.errors import BlobMissing, StoreError, StoreMissing
 from datasets.partials import (
     UNKNOWN,
-    WORTH_KEEPING_BYTES,
     BlobWriter,
     DiskThread,
     Received,
@@ -87,8 +86,13 @@ class BlobStore:
             f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}", self._disk
         )
         for left in self._left.pop(key, ()):
-            if writer.size_bytes == 0:
-                writer.take_over(left)
+            try:
+                if writer.size_bytes == 0:
+                    writer.take_over(left)
+            except (
+                StoreError
+            ):  # no room for both: better to begin anew than to fill the disk for good
+                writer.rewind()
             left.unlink(missing_ok=True)
         return writer
 
@@ -99,9 +103,11 @@ class BlobStore:
         a sweep does not take it from under the version that is about to name it.
         """
         new: dict[str, Received] = {}
+        folders = set()
         with disk_errors():
             for item in received:
                 path = self._path(item.sha256)
+                folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
                 if path in new or _refresh(path):
                     item.discard()
                 else:
@@ -111,7 +117,7 @@ class BlobStore:
             _sync_data([item.partial for item in new.values()])
             for path, item in new.items():
                 os.rename(item.partial, path)  # noqa: PTH104 — 10,000 times, as text
-            _sync_data({path.rpartition("/")[0] for path in new})
+            _sync_data(folders)
 
     def path(self, sha256: bytes) -> Path:
         return Path(self._path(sha256))
@@ -148,8 +154,8 @@ class BlobStore:
         removed = 0
         latest = time.time() - older_than_s
         for path in self._partial.glob("*-*-*"):
-            stale = path.stat().st_mtime <= latest
-            if stale and path.name.partition("-")[0] not in live_attempts:
+            live = path.name.partition("-")[0] in live_attempts
+            if not live and _modified_s(path) <= latest:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
@@ -158,9 +164,16 @@ class BlobStore:
         """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
         self._disk.close()
         for path in self._partial.glob(f"{attempt}-*"):
-            worth = path.stat().st_size >= WORTH_KEEPING_BYTES
-            if not (keep and worth and f"-{UNKNOWN}-" not in path.name):
+            if not keep or f"-{UNKNOWN}-" in path.name:
                 path.unlink(missing_ok=True)
+
+
+def _modified_s(path: Path) -> float:
+    """0 for a file that somebody else has removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _refresh(path: str) -> bool:

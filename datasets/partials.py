@@ -103,11 +103,12 @@ class BlobWriter:
     def take_over(self, left: Path) -> None:
         """Begins with what another attempt left. A copy, because its writer may still be at it."""
         try:
-            with left.open("rb") as source:
+            with disk_errors(), left.open("rb") as source:
                 while piece := source.read(COPY_BYTES):
                     self.write(piece)
-        except FileNotFoundError:
-            return
+        except StoreBroken as exc:
+            if not isinstance(exc.__cause__, FileNotFoundError):
+                raise
 
     def rewind(self) -> None:
         """Forgets the bytes and begins anew."""

@@ -184,7 +184,8 @@ class SyncRecord(models.Model):
     requested_by = models.CharField(max_length=150, blank=True, default="")
     cancel_asked_at = models.DateTimeField(null=True)
     cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
-    guards_waived = models.BooleanField(default=False)  # a person released it
+    hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
+    guards_waived = models.BooleanField(default=False)  # a person released that hold
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
     queued_at = models.DateTimeField(auto_now_add=True)
@@ -218,7 +219,9 @@ class SyncRecord(models.Model):
                 name="record_once_per_fire",
             ),
             models.UniqueConstraint(
-                fields=["job"], condition=Q(state=State.QUEUED), name="record_one_queued"
+                fields=["job"],
+                condition=Q(state=State.QUEUED, dry_run=False),
+                name="record_one_queued",
             ),
             models.UniqueConstraint(
                 fields=["job"], condition=Q(state=State.RUNNING), name="record_one_running"

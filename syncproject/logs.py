@@ -21,7 +21,11 @@ _RENDERER = structlog.processors.LogfmtRenderer(
 
 
 def _one_line(value: object) -> object:
-    return value.replace("\n", "\\n").replace("\r", "\\r") if isinstance(value, str) else value
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in value
+    )
 
 
 def _printable_keys(event: EventDict) -> dict[str, Any]:

@@ -75,6 +75,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         "CONN_HEALTH_CHECKS": True,
         # A stopped worker must not block the others, a dead network must not hang a worker.
         "OPTIONS": {
+            **environ.Env.db_url_config(ENV.database_url).get(
+                "OPTIONS", {}
+            ),  # sslmode and its like
             "connect_timeout": 5,
             "tcp_user_timeout": 10_000,
             "options": "-c statement_timeout=30s -c lock_timeout=5s"

@@ -28,6 +28,19 @@ class Held:
 
     rule: str
     reason: str
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What a person released: this rule, up to so many removals. A source that has lost more since
+    is held again."""
+
+    rule: str
+    removed: int
+
+    def covers(self, held: Held) -> bool:
+        return held.rule == self.rule and held.removed <= self.removed
 
 
 def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held | None:
@@ -43,16 +56,19 @@ def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held |
             "empty_listing",
             f"the source lists no files, the dataset holds {plan.held}: an emptied or unmounted"
             " folder looks like this",
+            plan.removed,
         )
     if plan.removed > REMOVED_COUNT_MAX:
         return Held(
             "mass_removal",
             f"{plan.removed} of {plan.held} files would be removed, more than {REMOVED_COUNT_MAX}",
+            plan.removed,
         )
     if plan.removed > plan.held * REMOVED_SHARE_MAX:
         return Held(
             "mass_removal",
             f"{plan.removed} of {plan.held} files would be removed, more than"
             f" {REMOVED_SHARE_MAX:.0%}",
+            plan.removed,
         )
     return None

@@ -7,6 +7,7 @@ at the next valid instant, one that an overlap repeats fires once (Vixie cron's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -122,10 +123,10 @@ def _frequency(given: Mapping[str, Any]) -> Cron:
     frequency = str(given["frequency"])
     if frequency not in FREQUENCIES:
         raise InvalidSchedule(f"frequency must be one of {', '.join(FREQUENCIES)}")
-    try:
-        at = time.fromisoformat(str(given.get("time", "02:00")))
-    except ValueError:
-        raise InvalidSchedule("time must be HH:MM") from None
+    written = given.get("time", "02:00")
+    if not isinstance(written, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", written):
+        raise InvalidSchedule("time must be HH:MM, from 00:00 to 23:59")
+    at = time.fromisoformat(written)
     weekday = str(given.get("weekday", "sunday")).lower()
     if weekday not in WEEKDAYS:
         raise InvalidSchedule(f"weekday must be one of {', '.join(WEEKDAYS)}")

@@ -27,13 +27,15 @@ from syncjobs.core.comparing import (
     proves_equal,
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
-from syncjobs.core.plans import Held, Plan, judge
+from syncjobs.core.plans import Held, Plan, Waiver, judge
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import Stage
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
+PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
+LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
 COMMIT_FILES = 1_000
 COMMIT_BYTES = 256 << 20
 COMMIT_INTERVAL_S = 3.0
@@ -60,7 +62,8 @@ class Order:
     root: PurePosixPath
     selection: Selection
     removals_apply: bool
-    guards_waived: bool
+    full: bool
+    waiver: Waiver | None
     deadline: DeadlineRule
     timeout_s: float | None
     settle_s: int = 0
@@ -103,6 +106,7 @@ class FileSync:
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
         self._began_ns = time.time_ns()
+        self._began_s = time.monotonic()
 
     @property
     def _precision_ns(self) -> int:
@@ -136,13 +140,15 @@ class FileSync:
             listing_complete=self._listing_complete,
             removals_apply=self._order.removals_apply,
         )
-        if self._order.guards_waived:
+        if held is not None and self._order.waiver is not None and self._order.waiver.covers(held):
             held = None
         rule = self._order.deadline
         self._progress.planned(
             files=plan.wanted,
             size_bytes=plan.wanted_bytes,
-            deadline_s=decide_deadline_s(rule, plan.wanted, cap_s=self._order.timeout_s),
+            # The rule speaks of the files; what the listing took comes on top.
+            deadline_s=self._order.timeout_s
+            or time.monotonic() - self._began_s + decide_deadline_s(rule, plan.wanted),
         )
         return Outcome(plan, held, removals, self._listing_complete)
 
@@ -167,13 +173,19 @@ class FileSync:
             if isinstance(item, Skipped):
                 self._note_skipped(path, item)
                 continue
+            if len(path.encode()) > PATH_BYTES_MAX:
+                self._progress.trouble(_too_long(path))
+                continue
             age_s = None if item.modified_ns is None else (self._began_ns - item.modified_ns) / 1e9
             excluded = selection.find_exclusion(path, item.size_bytes, age_s)
             if excluded is None:
                 yield self._listed(path, item)
-            elif excluded.rule == "max_file_size_bytes":
-                # A pattern leaves out what a person named; a limit may surprise, so it is told.
-                self._progress.trouble(Trouble(path, "skipped", "too_large", excluded.detail))
+            elif excluded.rule in LIMITS:
+                # A pattern leaves out what a person named; a limit may surprise, so it is told, and
+                # what is held of a file that came to pass it stays.
+                code = LIMITS[excluded.rule]
+                self._progress.trouble(Trouble(path, "skipped", code, excluded.detail))
+                yield Listed(path, item.size_bytes, item.modified_ns, item.etag, deferred=True)
 
     def _listed(self, path: str, item: RemoteEntry) -> Listed:
         """A file that may still be being written is seen, and left for a later record."""
@@ -213,7 +225,7 @@ class FileSync:
         deserve a second try; on the second try, `originals` tells how each was listed."""
         again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
         batch = _Batch(self._store, self._catalog, self._progress)
-        for fetched in self._transport.fetch(wanted, self._sink()):
+        for fetched in batch.flushing_on_error(self._transport.fetch(wanted, self._sink())):
             self._check()
             entry = fetched.entry
             error = fetched.error or self._find_fault(fetched)
@@ -235,7 +247,7 @@ class FileSync:
         return StoreSink(
             self._store,
             attempt=self._attempt,
-            source=self._order.source,
+            source=None if self._order.full else self._order.source,
             began_ns=self._began_ns,
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
@@ -296,6 +308,14 @@ class _Batch:
         ):
             self.flush()
 
+    def flushing_on_error(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
+        """What came before a far end failed is kept, so that the next attempt gets further."""
+        try:
+            yield from fetched
+        except TransportError:
+            self.flush()
+            raise
+
     def flush(self) -> None:
         """Bytes first, receipts last: a receipt never names what is not on disk."""
         self._store.commit(self._received)
@@ -305,6 +325,11 @@ class _Batch:
         self._received.clear()
         self._bytes = 0
         self._flushed_at = time.monotonic()
+
+
+def _too_long(path: str) -> Trouble:
+    words = f"the path takes over {PATH_BYTES_MAX} bytes"
+    return Trouble(f"{path[:200]}…", "failed", "path_too_long", words)
 
 
 def _receipt(fetched: Fetched) -> Received:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from syncjobs.core.states import Stage
 
-TROUBLES_MAX = 10_000  # a hostile listing must not fill memory or the ledger
+TROUBLES_MAX = 10_000  # of each kind: a hostile listing must not fill memory or the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Progress:
         self._lock = threading.Lock()
         self._snapshot = Snapshot()
         self.troubles: list[Trouble] = []
+        self.first_failed: Trouble | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -99,5 +100,7 @@ class Progress:
             counter = f"files_{trouble.action}"
             count = getattr(self._snapshot, counter) + 1
             self._snapshot = replace(self._snapshot, **{counter: count})
-            if len(self.troubles) < TROUBLES_MAX:
+            if trouble.action == "failed" and self.first_failed is None:
+                self.first_failed = trouble
+            if count <= TROUBLES_MAX:
                 self.troubles.append(trouble)

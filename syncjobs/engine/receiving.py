@@ -65,7 +65,7 @@ class StoreSink:
         store: BlobStore,
         *,
         attempt: str,
-        source: str,
+        source: str | None,
         began_ns: int,
         precision_ns: int,
         limit_bytes: int | None,
@@ -91,6 +91,8 @@ class StoreSink:
     def _identify(self, entry: RemoteEntry) -> str:
         """A key for a large file whose fingerprint had settled before the attempt began: only then are
         all bytes that are ever stored under it of one content."""
+        if self._source is None:  # nothing that metadata tell is to be trusted
+            return UNKNOWN
         if entry.size_bytes is None or entry.size_bytes < WORTH_KEEPING_BYTES:
             return UNKNOWN
         settled = is_settled(entry.modified_ns, self._began_ns, self._precision_ns)

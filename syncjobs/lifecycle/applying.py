@@ -54,6 +54,7 @@ JOB_FIELDS = (
     "enabled",
 )
 LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
+LIST_FIELDS = ("include", "exclude", "filters", "extensions")
 MISFIRES = ("run_once",)
 _EMPTY: dict[str, Any] = {
     "schedule": {},
@@ -164,9 +165,9 @@ class _Application:
             setattr(connector, field, fields[field])
         if "options" in fields:
             connector.options = fields["options"] or {}
-        self._check_options(spec.options, connector.options, (*path, "options"))
-        self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
-        return self._clean(connector, path)
+        options = self._check_options(spec.options, connector.options, (*path, "options"))
+        secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
+        return self._clean(connector, path) and options and secret
 
     def _save_job(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
         name = self._name(fields, path)
@@ -185,6 +186,8 @@ class _Application:
             for key, value in fields.items()
             if key not in ("name", "connector", "limits", "misfire")
         }
+        if not self._check_lists(plain, path):
+            return
         for field, value in {**plain, **limits}.items():
             setattr(job, field, _EMPTY.get(field) if value is None else value)
         misfire = fields.get("misfire", "run_once")
@@ -211,16 +214,33 @@ class _Application:
         self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
         return None
 
-    def _check_options(self, cls: type, given: Any, path: Path) -> None:
+    def _check_lists(self, fields: Mapping[str, Any], path: Path) -> bool:
+        """Lists of text, where the database would take other things for one."""
+        wrong = [
+            name
+            for name in LIST_FIELDS
+            if fields.get(name) is not None
+            and not (
+                isinstance(fields[name], list)
+                and all(isinstance(item, str) for item in fields[name])
+            )
+        ]
+        for name in wrong:
+            self._problem((*path, name), f"{name} must be a list of text")
+        return not wrong
+
+    def _check_options(self, cls: type, given: Any, path: Path) -> bool:
         if not isinstance(given, Mapping):
             self._problem(path, "must be a mapping")
-            return
+            return False
         try:
             parse_options(cls, given)
         except InvalidOptions as exc:
             for name, text in exc.problems.items():
                 at = (*path, name) if name in given else path
                 self._problem(at, f"{name} {text}" if text.startswith("is ") else f"{name}: {text}")
+            return False
+        return True
 
     def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:
         try:

@@ -15,7 +15,7 @@ from syncjobs.models import SyncRecord
 def cancel(record_id: uuid.UUID, *, by: str) -> bool:
     """Asks for the end of a record; False where it has ended already."""
     with transaction.atomic():
-        record = SyncRecord.objects.select_for_update().filter(pk=record_id).first()
+        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
         if record is None or record.state in FINAL:
             return False
         if record.state == State.RUNNING:

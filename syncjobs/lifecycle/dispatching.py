@@ -29,7 +29,7 @@ def dispatch_due(limit: int = 500) -> Dispatched:
     """Serves up to `limit` due jobs, the longest due first."""
     with transaction.atomic():
         jobs = list(
-            SyncJob.objects.select_for_update(skip_locked=True, of=("self",))
+            SyncJob.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
             .filter(enabled=True, next_run_at__lte=Now())
             .filter(connector__status=ConnectorStatus.ACTIVE)
             .order_by("next_run_at")[:limit]
@@ -78,7 +78,7 @@ def _note_coalesced(records: list[SyncRecord]) -> None:
     waiting = {
         record.job_id: record
         for record in SyncRecord.objects.filter(
-            job_id__in=[record.job_id for record in records], state=State.QUEUED
+            job_id__in=[record.job_id for record in records], state=State.QUEUED, dry_run=False
         )
     }
     for record in records:

@@ -39,8 +39,10 @@ def enqueue(
             )
     except IntegrityError:
         queued = (
-            SyncRecord.objects.filter(job=job, state=State.QUEUED).select_related("job").first()
+            SyncRecord.objects.filter(job=job, state=State.QUEUED, dry_run=False)
+            .select_related("job")
+            .first()
         )
-        if queued is None:
-            return enqueue(job, trigger=trigger, mode=mode, by=by, dry_run=dry_run)
+        if queued is None:  # it was claimed meanwhile, or the job is gone
+            raise
         raise AlreadyQueued(queued) from None

@@ -26,7 +26,7 @@ from datasets.errors import StoreError
 from datasets.store import open_store
 from datasets.versions import Published
 from syncjobs.core.deadlines import DeadlineRule
-from syncjobs.core.plans import Held
+from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import Event, State
@@ -99,10 +99,10 @@ def _attempt(lease: Lease) -> Ending | None:
         )
     except (TransportError, StoreError) as exc:
         return _failed(record, exc.code, str(exc), retryable=exc.retryable, cause=exc)
-    except psycopg.errors.QueryCanceled as exc:
-        return _failed(record, "database_slow", str(exc), retryable=True)
     except _DATABASE_LOST as exc:
-        log.warning("record.database_lost", error=str(exc).splitlines()[0])
+        if not _is_away(exc):
+            return _failed(record, "database", str(exc), retryable=True)
+        log.warning("record.database_lost", error=str(exc).partition("\n")[0])
         connection.close()
         return _plain(
             Event.INTERRUPTED,
@@ -112,6 +112,13 @@ def _attempt(lease: Lease) -> Ending | None:
     except Exception as exc:
         log.exception("record.crashed")
         return _failed(record, "internal", f"internal error: {type(exc).__name__}", retryable=False)
+
+
+def _is_away(exc: BaseException) -> bool:
+    """Whether the database could not be reached, or asks to come again; else it has refused."""
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
+    state = getattr(cause, "sqlstate", None)
+    return state is None or state.startswith(("08", "57P", "40")) or state == "55P03"
 
 
 def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
@@ -158,7 +165,8 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         root=PurePosixPath(root_of(record.connector)),
         selection=_selection(job),
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
-        guards_waived=record.guards_waived,
+        full=record.mode == SyncMode.FULL,
+        waiver=Waiver(**record.hold) if record.guards_waived and record.hold else None,
         deadline=DeadlineRule(
             base_s=settings.SYNC.base_timeout_s,
             per_file_s=settings.SYNC.per_file_timeout_s,
@@ -190,6 +198,8 @@ def _held(held: Held) -> Ending:
         verdict=f"guard.{held.rule}",
         error_code=held.rule,
         error=held.reason,
+        hold={"rule": held.rule, "removed": held.removed},
+        guards_waived=False,
         waiting_for="a person, to release or cancel it",
     )
 
@@ -218,7 +228,9 @@ def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> En
     }
     if snapshot.files_failed == 0:
         return Ending(Event.SUCCEEDED, "every file is as the source has it", changes, {})
-    first = next(item for item in progress.troubles if item.action == "failed")
+    first = progress.first_failed
+    if first is None:
+        raise LookupError("a failed file was counted and not told")
     error = f"{snapshot.files_failed} could not be synced; the first: {first.path}: {first.message}"
     if not outcome.listing_complete:
         error += "; nothing was removed, because the listing is not complete"

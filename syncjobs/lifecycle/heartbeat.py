@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 MARGIN = 0.25  # share of the lease that is left alone at its end
+DOUBT_LEASES = 10  # so long without an answer, the record is somebody else's by now
 
 _BEAT = """
 UPDATE syncjobs_syncrecord r SET
@@ -39,7 +41,14 @@ UPDATE syncjobs_syncrecord r SET
               %(kepts)s::bigint[])
     AS b(id, token, stage, percentage, current, total, bytes, failed, skipped, deadline, kept)
  WHERE r.id = b.id AND r.token = b.token AND r.lease_owner = %(owner)s
-RETURNING r.id, r.cancel_asked_at IS NOT NULL
+   -- A row that is locked, as at the end of a publish, is passed over: it must not hold up the others.
+   AND r.id IN (SELECT id FROM syncjobs_syncrecord WHERE id = ANY(%(ids)s)
+                   FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING r.id, r.token, r.cancel_asked_at IS NOT NULL
+"""
+
+_STILL_OURS = """
+SELECT id, token FROM syncjobs_syncrecord WHERE id = ANY(%(ids)s) AND lease_owner = %(owner)s
 """
 
 
@@ -80,9 +89,12 @@ class Lease:
     def _wait_for_trust(self) -> None:
         log.warning("lease.doubtful", record=str(self.claim.record_id))
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._lost or self._draining or boot_clock_s() < self._trusted_until
+            answered = self._changed.wait_for(
+                lambda: self._lost or self._draining or boot_clock_s() < self._trusted_until,
+                timeout=DOUBT_LEASES * settings.SYNC.lease_s,
             )
+        if not answered:
+            raise LeaseLost
         self.check()
 
     def renewed(self, sent_at: float, snapshot: Snapshot, *, cancelled: bool) -> None:
@@ -103,13 +115,21 @@ class Lease:
             self._changed.notify_all()
 
 
+Key = tuple[uuid.UUID, int]
+
+
+def _key(claim: Claim) -> Key:
+    return claim.record_id, claim.token
+
+
 class Heart:
     """The process's heartbeat. `hold` starts its thread when the first lease comes."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self._lock = threading.Lock()
-        self._leases: dict[object, Lease] = {}
+        # By record and token: a reaped record may come back to this very process.
+        self._leases: dict[Key, Lease] = {}
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._session: psycopg.Connection[Any] | None = None
@@ -118,7 +138,7 @@ class Heart:
     def hold(self, claim: Claim, progress: Progress) -> Lease:
         lease = Lease(claim, progress)
         with self._lock:
-            self._leases[claim.record_id] = lease
+            self._leases[_key(claim)] = lease
             if self._draining:
                 lease.drain()
             if self._thread is None or not self._thread.is_alive():
@@ -130,7 +150,7 @@ class Heart:
 
     def release(self, lease: Lease) -> None:
         with self._lock:
-            self._leases.pop(lease.claim.record_id, None)
+            self._leases.pop(_key(lease.claim), None)
 
     def drain(self) -> None:
         """Every record of this process is to go back to the queue."""
@@ -153,8 +173,14 @@ class Heart:
                     self._close()
                     return
             due = [lease for lease in leases if self._is_due(lease)]
-            if due:
-                self._beat(due)
+            try:
+                if due:
+                    self._beat(due)
+            except Exception:
+                # Whatever it is (no file descriptors, no memory): the next tick tries again, because
+                # without this thread every record of the process would be taken for dead.
+                log.exception("heartbeat.crashed")
+                self._close()
 
     def _is_due(self, lease: Lease) -> bool:
         """Progress goes out every second, an unchanged record every heartbeat interval."""
@@ -170,18 +196,22 @@ class Heart:
         try:
             if self._session is None:
                 self._session = open_session(statement_timeout_s=5, name="heartbeat")
-            rows = self._session.execute(_BEAT, self._parameters(leases, snapshots)).fetchall()
+            parameters = self._parameters(leases, snapshots)
+            rows = self._session.execute(_BEAT, parameters).fetchall()
+            ours = set[Key]()
+            if len(rows) < len(leases):
+                ours = set(self._session.execute(_STILL_OURS, parameters).fetchall())
         except psycopg.Error as exc:
-            log.warning("heartbeat.failed", error=str(exc).splitlines()[0])
+            log.warning("heartbeat.failed", error=str(exc).partition("\n")[0])
             self._close()
             return
-        answers = dict(rows)
+        answers = {(record_id, token): cancelled for record_id, token, cancelled in rows}
         for lease, snapshot in zip(leases, snapshots, strict=True):
-            cancelled = answers.get(lease.claim.record_id)
-            if cancelled is None:
+            key = _key(lease.claim)
+            if key in answers:
+                lease.renewed(sent_at, snapshot, cancelled=answers[key])
+            elif key not in ours:
                 lease.lose()
-            else:
-                lease.renewed(sent_at, snapshot, cancelled=cancelled)
 
     def _parameters(self, leases: list[Lease], snapshots: list[Snapshot]) -> dict[str, Any]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 
 from django.db import transaction
@@ -16,7 +17,7 @@ from syncjobs.models import SyncJob
 def save_job(job: SyncJob) -> None:
     """Saves a new or edited job. A job that is off has no next fire; an unchanged schedule keeps its own."""
     with transaction.atomic():
-        stored = SyncJob.objects.select_for_update().filter(pk=job.pk).first()
+        stored = SyncJob.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
         if stored is None:
             job.dataset = _take_dataset(job)
         elif stored.name != job.name:
@@ -46,14 +47,22 @@ def follow_auto_sync(connector: Connector) -> None:
 
 def _free_name(connector: Connector) -> str:
     taken = set(connector.workspace.sync_jobs.values_list("name", flat=True))
-    names = (f"{connector.name[:90]}-auto{suffix}" for suffix in ("", *map(str, range(2, 1000))))
-    return next(name for name in names if name not in taken)
+    return _find_free(f"{connector.name[:85]}-auto", taken)
+
+
+def _find_free(name: str, taken: set[str]) -> str:
+    """The name itself, or with the first number that nobody has."""
+    numbered = (f"{name[:90]}-{number}" for number in itertools.count(2))
+    return next(found for found in itertools.chain([name], numbered) if found not in taken)
 
 
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
-    left = Dataset.objects.filter(workspace=job.workspace, name=job.name, job=None).first()
-    return left or Dataset.objects.create(workspace=job.workspace, name=job.name)
+    named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
+    if named is not None and not SyncJob.objects.filter(dataset=named).exists():
+        return named
+    taken = set(job.workspace.datasets.values_list("name", flat=True))
+    return Dataset.objects.create(workspace=job.workspace, name=_find_free(job.name, taken))
 
 
 def _rename_dataset(job: SyncJob) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from connectors.names import printable
 from datasets.catalog import Catalog, Fenced
 from datasets.versions import Published, write_version
 from syncjobs.engine.progress import Trouble
@@ -45,7 +46,9 @@ def publish(
         published = write_version(cursor, catalog, removals=removals)
         cursor.execute(_LEDGER, [claim.record_id])
         _write_troubles(cursor, claim, troubles)
-        # Last, because the heartbeat waits for this row until the commit.
+        # The commit would check a reference for each row, with the record's row locked meanwhile.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        # Last, because the heartbeat passes this row over until the commit.
         cursor.execute(
             _COUNTS,
             {
@@ -71,4 +74,5 @@ def _write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterabl
     )
     with cursor.copy(_TROUBLES) as copy:
         for item in troubles:
-            copy.write_row((claim.record_id, item.path, item.action, item.code, item.message))
+            message = printable(item.message)
+            copy.write_row((claim.record_id, item.path, item.action, item.code, message))

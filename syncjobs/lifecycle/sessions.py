@@ -15,9 +15,9 @@ from django.db import connection
 def open_session(*, statement_timeout_s: float, name: str) -> psycopg.Connection[Any]:
     """An autocommit session with the timeouts that keep a stopped worker from blocking others."""
     parameters = connection.get_connection_params()
-    keep = ("host", "port", "user", "password", "dbname", "connect_timeout", "tcp_user_timeout")
+    ours = ("options", "client_encoding", "context", "cursor_factory", "prepare_threshold", "pool")
     return psycopg.connect(
-        **{key: parameters[key] for key in keep if key in parameters},
+        **{key: value for key, value in parameters.items() if key not in ours},
         application_name=name,
         autocommit=True,
         options=f"-c statement_timeout={int(statement_timeout_s * 1000)} -c lock_timeout=5s"

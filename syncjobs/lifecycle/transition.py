@@ -6,12 +6,13 @@ import uuid
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from connectors.models import Connector
-from syncjobs.core.states import FINAL, Event, Refusal, State, decide
-from syncjobs.models import SyncEvent, SyncJob, SyncRecord
+from connectors.names import printable
+from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
+from syncjobs.models import SyncEvent, SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
 
@@ -35,19 +36,21 @@ def move(
     the same update. Raises IllegalMove.
     """
     with transaction.atomic():
-        record = SyncRecord.objects.select_for_update().filter(pk=record_id).first()
+        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
         if record is None or (token is not None and record.token != token):
             return None
         state = State(record.state)
+        event = _heed_cancel(record, event)
         target = decide(state, event)
         if target is Refusal.ILLEGAL:
             raise IllegalMove(f"a {state} record cannot be {event}")
         if not isinstance(target, State):
             return None
-        if target is State.QUEUED:
-            _yield_queue_place(record)
-        fields = (changes or {}) | _implied(state, target, changes or {})
-        SyncRecord.objects.filter(pk=record_id, state=state, token=record.token).update(**fields)
+        texts = {
+            name: printable(text) for name, text in (changes or {}).items() if isinstance(text, str)
+        }
+        fields = (changes or {}) | texts | _implied(state, target, changes or {})
+        _write(record, fields)
         _note(
             record, event, target, token=fields.get("token", record.token), reason=reason, data=data
         )
@@ -66,6 +69,30 @@ def note(
     _note(record, event, State(record.state), token=record.token, reason=reason, data=data)
 
 
+def _heed_cancel(record: SyncRecord, event: Event) -> Event:
+    """A cancel that was asked for meanwhile wins over whatever would keep the record alive."""
+    goes_on = MOVES[event].target in (State.QUEUED, State.HELD)
+    if record.state == State.RUNNING and record.cancel_asked_at is not None and goes_on:
+        return Event.STOPPED
+    return event
+
+
+def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
+    """The conditional update. Another record may take the queue's place between look and write."""
+    row = SyncRecord.objects.filter(pk=record.pk, state=record.state, token=record.token)
+    for last_try in (False, True):
+        if fields["state"] is State.QUEUED and not record.dry_run:
+            _yield_queue_place(record, fields)
+        try:
+            with transaction.atomic():
+                row.update(**fields)
+        except IntegrityError:
+            if last_try:
+                raise
+        else:
+            return
+
+
 def _note(
     record: SyncRecord,
     event: Event,
@@ -81,7 +108,7 @@ def _note(
         from_state=record.state,
         to_state=target,
         token=token,
-        reason=reason,
+        reason=printable(reason),
         data=data or {},
     )
 
@@ -102,15 +129,18 @@ def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str,
     return fields
 
 
-def _yield_queue_place(record: SyncRecord) -> None:
-    """A record that goes back to the queue serves the fire of the one that waits behind it."""
+def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
+    """A record that goes back to the queue serves the fire of the one that waits behind it, in full
+    where that one was to be."""
     waiting = (
-        SyncRecord.objects.select_for_update()
-        .filter(job_id=record.job_id, state=State.QUEUED)
+        SyncRecord.objects.select_for_update(no_key=True)
+        .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False)
         .exclude(pk=record.pk)
         .first()
     )
     if waiting is not None:
+        if waiting.mode == SyncMode.FULL:
+            fields["mode"] = SyncMode.FULL
         move(
             waiting.pk, Event.COALESCED, reason=f"record {record.pk} is queued again and serves it"
         )
@@ -121,8 +151,9 @@ def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> No
     if state is State.CANCELLED:
         return
     error = str(fields.get("error", ""))
-    SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)
     succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
     Connector.objects.filter(pk=record.connector_id).update(
         last_sync_status=state, last_sync_error=error, **succeeded
     )
+    # The connector first: whoever changes both does it in that order.
+    SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)

@@ -151,6 +151,48 @@ def test_what_is_no_configuration_is_refused(config: Path, text: str) -> None:
     assert "nothing was changed" in refused(config)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('include: ["**/*.csv"]', "include: '**/*.csv'"),
+        ('include: ["**/*.csv"]', "include: [[a]]"),
+        ('include: ["**/*.csv"]', "include: {a: b}"),
+        ("timeout_s: 7200", "timeout_s: .inf"),
+        ("timeout_s: 7200", "timeout_s: 2026-13-45"),
+        ("enabled: true", "enabled: !!python/name:os.system x"),
+        ("port: 22", "port: 22\n        auto_sync: true\n        sync_interval_s: 0"),
+        ("    sync_jobs:", "    <<: {a: b}\n    sync_jobs:"),
+        ("options: {", "options: [] #{"),
+    ],
+)
+def test_odd_input_is_refused_like_any_other(config: Path, old: str, new: str) -> None:
+    assert old in CONFIG
+    config.write_text(CONFIG.replace(old, new))
+    assert str(config) in refused(config)
+    assert not Workspace.objects.exists()
+
+
+@pytest.mark.parametrize("secret", ["text", "[a]", "5"])
+def test_a_secret_is_a_mapping(config: Path, secret: str) -> None:
+    line = next(line for line in CONFIG.splitlines() if "secret:" in line)
+    config.write_text(CONFIG.replace(line, f"        secret: {secret}"))
+    assert "must be a mapping" in refused(config)
+
+
+def test_what_yaml_would_make_of_times_and_digits(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML 1.1 reads 20:30 as 1230 and 012345 as 5349."""
+    text = CONFIG.replace('"${env:REPORTS_PASSWORD}"', "012345")
+    text = text.replace(
+        '{cron: "0 2 * * *", timezone: "America/New_York"}', "{frequency: daily, time: 20:30}"
+    )
+    config.write_text(text)
+    apply(config, capsys)
+    assert unseal(Connector.objects.get())["password"] == "012345"
+    assert SyncJob.objects.get().schedule == {"frequency": "daily", "time": "20:30"}
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.yaml")
 

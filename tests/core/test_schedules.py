@@ -56,6 +56,7 @@ def test_frequencies_are_cron_in_words(given_form: dict[str, str], expected: str
         ({"frequency": "yearly"}, "frequency"),
         ({"frequency": "daily", "time": "25:00"}, "time"),
         ({"every": 5}, "one of"),
+        ({"frequency": "daily", "time": 1230}, "time"),
         ({"every_s": 5, "timezone": "UTC"}, "timezone"),
     ],
 )

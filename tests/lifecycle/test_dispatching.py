@@ -14,6 +14,7 @@ from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.planning import follow_auto_sync, save_job
 from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.lifecycle.transition import move
@@ -88,6 +89,13 @@ def test_a_fire_that_finds_its_job_queued_is_coalesced_visibly(connector: Connec
     assert (served.queued, served.coalesced) == (0, 1)
     record = SyncRecord.objects.get()
     assert "also serves the fire" in record.events.get(event=Event.COALESCED).reason
+
+
+def test_a_fire_is_not_served_by_a_dry_run(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    enqueue(job, trigger=Trigger.MANUAL, dry_run=True)
+    served = dispatch_due()
+    assert (served.queued, served.coalesced) == (1, 0)
 
 
 def test_missed_intervals_are_one_fire(connector: Connector) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from datasets.models import Receipt, Version
 from datasets.reading import get_version
 from syncjobs.core.states import State
+from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.releasing import release
@@ -275,3 +277,72 @@ def test_ordered_filters_expressions_extensions_and_age(sshd: Sshd, source: Path
     )
     run(job)
     assert set(digests_of(job.dataset)) == {"2026/a.csv", "2025/c.csv"}
+
+
+def test_a_path_too_long_to_index_fails_alone(sshd: Sshd, source: Path) -> None:
+    """N07."""
+    fill(source, {"a.txt": b"a"})
+    here = Path.cwd()
+    try:
+        os.chdir(source)
+        for _ in range(14):
+            name = uuid.uuid4().hex * 7
+            os.mkdir(name)  # noqa: PTH102 — the whole path is longer than a call takes
+            os.chdir(name)
+        Path("x").write_bytes(b"x")
+    finally:
+        os.chdir(here)
+    job = make_job(make_connector(sshd.target(source)))
+    record = run(job)
+    assert (record.state, record.error_code) == (State.PARTIAL, "path_too_long")
+    assert set(digests_of(job.dataset)) == {"a.txt"}
+
+
+def test_a_release_covers_what_the_person_saw_and_no_more(sshd: Sshd, source: Path) -> None:
+    """P5: the source is emptied between the hold and its release."""
+    fill(source, {f"{n}.txt": b"x" for n in range(20)})
+    job = make_job(make_connector(sshd.target(source)))
+    run(job)
+    for n in range(4):
+        (source / f"{n}.txt").unlink()
+    record = run(job)
+    assert (record.state, record.hold) == (State.HELD, {"rule": "mass_removal", "removed": 4})
+    shutil.rmtree(source)
+    source.mkdir()
+    release(record.pk, by="a person")
+    assert execute(record.pk, Heart("test")) is State.HELD
+    record.refresh_from_db()
+    assert (record.verdict, len(digests_of(job.dataset))) == ("guard.empty_listing", 20)
+
+
+def test_what_limits_leave_out_stays_as_it_is_held(sshd: Sshd, source: Path) -> None:
+    fill(source, {"a.txt": b"small", "b.txt": b"b"})
+    job = make_job(make_connector(sshd.target(source)), max_file_size_bytes=100)
+    run(job)
+    fill(source, {"a.txt": b"x" * 200}, age_s=1800)
+    record = run(job)
+    assert (record.files_removed, record.files_skipped) == (0, 1)
+    assert set(digests_of(job.dataset)) == {"a.txt", "b.txt"}
+
+
+def test_full_mode_goes_on_from_no_bytes_that_metadata_vouch_for(
+    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt is cut; the source is replaced under equal size and time; then a full sync."""
+    fill(source, {"large.bin": b"a" * (4 << 20)})
+    job = make_job(make_connector(sshd.target(source)))
+    write = StoreReceiver.write
+
+    def cut_at_half(self: StoreReceiver, data: bytes) -> None:
+        if self.offset >= 2 << 20:
+            raise ConnectionResetError("cut")
+        write(self, data)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(StoreReceiver, "write", cut_at_half)
+        assert run(job).state == State.FAILED
+    stat = (source / "large.bin").stat()
+    (source / "large.bin").write_bytes(b"b" * (4 << 20))
+    os.utime(source / "large.bin", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(job, mode=SyncMode.FULL).state == State.SUCCEEDED
+    assert digests_of(job.dataset) == digests_below(source)

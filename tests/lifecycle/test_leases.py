@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DrainAsked, LeaseLost
+from syncjobs.lifecycle import heartbeat
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
@@ -30,7 +32,7 @@ from syncjobs.lifecycle.reaping import reap
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.lifecycle.sweeping import sweep_partials
 from syncjobs.lifecycle.transition import IllegalMove, move
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job
 from tests.waiting import until
@@ -131,9 +133,9 @@ def test_the_reaper_takes_back_what_has_expired_and_only_that(
     live = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
     take(live)
     held = take(record)
-    assert reap() == 0
+    assert reap(young_s=0) == 0
     expire(record)
-    assert reap() == 1
+    assert reap(young_s=0) == 1
     record.refresh_from_db()
     live.refresh_from_db()
     assert (record.state, live.state) == (State.QUEUED, State.RUNNING)
@@ -146,7 +148,7 @@ def test_a_record_whose_workers_keep_dying_is_quarantined(record: SyncRecord) ->
         SyncRecord.objects.filter(pk=record.pk).update(not_before=None)
         take(record)
         expire(record)
-        reap()
+        reap(young_s=0)
     record.refresh_from_db()
     assert (record.state, record.error_code) == (State.FAILED, "quarantined")
 
@@ -159,15 +161,15 @@ def test_the_reaper_leaves_alone_what_its_owner_is_publishing(
     catalog = make_catalog(session, held)
     with session.transaction(), session.cursor() as cursor:
         catalog.check_fence(cursor)
-        assert reap() == 0
-    assert reap() == 1
+        assert reap(young_s=0) == 0
+    assert reap(young_s=0) == 1
 
 
 def test_a_fenced_worker_writes_nothing(record: SyncRecord, session: Any) -> None:
     held = take(record, "zombie")
     catalog = make_catalog(session, held)
     expire(record)
-    reap()
+    reap(young_s=0)
     take(record, "successor")
     with pytest.raises(Fenced):
         catalog.settle([ARRIVED])
@@ -233,7 +235,7 @@ def test_a_cancelled_record_of_a_dead_worker_ends_cancelled(record: SyncRecord) 
     take(record)
     cancel(record.pk, by="a person")
     expire(record)
-    reap()
+    reap(young_s=0)
     record.refresh_from_db()
     assert record.state == State.CANCELLED
 
@@ -307,3 +309,122 @@ def test_a_sweep_takes_what_nobody_came_back_for(record: SyncRecord) -> None:
     assert sweep_partials(older_than_s=0) == 1
     move(record.pk, Event.INTERRUPTED, token=held.token)
     assert sweep_partials(older_than_s=0) == 1
+
+
+def test_a_restarted_database_gives_live_owners_one_lease(record: SyncRecord) -> None:
+    take(record)
+    expire(record)
+    assert reap(young_s=10**9) == 0
+    assert reap(young_s=0) == 1
+
+
+def test_most_leases_running_out_at_once_is_no_matter_of_dead_workers(
+    sshd: Sshd, source: Path
+) -> None:
+    connector = make_connector(sshd.target(source))
+    records = [enqueue(make_job(connector), trigger=Trigger.MANUAL) for _ in range(5)]
+    for one in records:
+        take(one)
+        expire(one)
+    assert reap(young_s=0) == 0
+    SyncRecord.objects.update(lease_expires_at=Now() - timedelta(seconds=60))
+    assert reap(young_s=0) == 5
+
+
+def test_a_record_may_come_back_to_the_process_that_lost_it(record: SyncRecord) -> None:
+    """Its two claims are two leases: the old one is lost, the new one is renewed."""
+    heart = Heart("worker")
+    old = heart.hold(take(record), Progress())
+    expire(record)
+    assert reap(young_s=0) == 1
+    new = heart.hold(take(record), Progress())
+    try:
+        until(lambda: _raises(old.check, LeaseLost), "the old claim did not learn of its loss")
+        heart.release(old)
+        SyncRecord.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
+        new.progress.listed(1)
+        until(
+            lambda: SyncRecord.objects.filter(
+                heartbeat_at__gt=Now() - timedelta(seconds=30)
+            ).exists(),
+            "the new claim was not renewed",
+        )
+    finally:
+        heart.release(new)
+
+
+def test_the_heart_survives_what_is_no_database_error(
+    record: SyncRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D06: no file descriptor for its session, once."""
+    tries: list[int] = []
+
+    def open_at_second(**words: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_session(**words)
+
+    monkeypatch.setattr(heartbeat, "open_session", open_at_second)
+    heart = Heart("worker")
+    lease = heart.hold(take(record), Progress())
+    try:
+        until(lambda: lease.beaten is not None, "the heart stopped")
+    finally:
+        heart.release(lease)
+
+
+def test_a_locked_row_does_not_hold_up_the_heartbeat_of_others(
+    record: SyncRecord, sshd: Sshd, source: Path, session: Any
+) -> None:
+    other = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
+    heart = Heart("worker")
+    locked, free = (heart.hold(take(one), Progress()) for one in (record, other))
+    try:
+        with session.transaction():
+            session.execute(
+                "SELECT 1 FROM syncjobs_syncrecord WHERE id = %s FOR UPDATE", [record.pk]
+            )
+            until(lambda: free.beaten is not None, "the other was held up", within_s=4)
+            assert locked.beaten is None
+            locked.check()
+        until(lambda: locked.beaten is not None, "the locked one was forgotten")
+    finally:
+        heart.release(locked)
+        heart.release(free)
+
+
+@pytest.mark.parametrize("event", [Event.RETRY_SCHEDULED, Event.GUARD_STOPPED, Event.INTERRUPTED])
+def test_a_cancel_wins_over_what_would_keep_the_record_alive(
+    record: SyncRecord, event: Event
+) -> None:
+    held = take(record)
+    cancel(record.pk, by="a person")
+    assert move(record.pk, event, token=held.token) is State.CANCELLED
+
+
+def test_a_dry_run_takes_no_place_in_the_queue(job: SyncJob) -> None:
+    dry = enqueue(job, trigger=Trigger.MANUAL, dry_run=True)
+    held = take(dry)
+    real = enqueue(job, trigger=Trigger.MANUAL)
+    move(dry.pk, Event.INTERRUPTED, token=held.token)
+    real.refresh_from_db()
+    assert real.state == State.QUEUED
+
+
+def test_who_takes_a_place_in_the_queue_takes_over_its_mode(
+    job: SyncJob, record: SyncRecord
+) -> None:
+    held = take(record)
+    enqueue(job, trigger=Trigger.MANUAL, mode=SyncMode.FULL)
+    move(record.pk, Event.INTERRUPTED, token=held.token)
+    record.refresh_from_db()
+    assert record.mode == SyncMode.FULL
+
+
+def test_words_that_no_database_takes_are_escaped(record: SyncRecord) -> None:
+    held = take(record)
+    words = "the host said \0 \x1b[31m \udcff"
+    move(record.pk, Event.FAILED, token=held.token, reason=words, changes={"error": words})
+    record.refresh_from_db()
+    assert record.error == "the host said \\x00 \\x1b[31m \\udcff"
