@@ -7,13 +7,14 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test check clean test-tools
+.PHONY: help up demo test check bench clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
 	@echo "make check     format, lint, types, import contracts, migrations"
+	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
 
@@ -35,6 +36,9 @@ check: .venv/.development
 	$(VENV)/lint-imports
 	$(VENV)/python manage.py makemigrations --check --dry-run
 	$(VENV)/python manage.py check
+
+bench: .venv/.development test-tools bench-tools
+	@exec $(VENV)/python -m benchmarks $(ARGS)
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -82,3 +86,7 @@ endef
 
 test-tools:
 	@deploy/install-test-tools
+
+bench-tools: .venv/.development
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@deploy/install-bench-tools

@@ -22,6 +22,8 @@ class Site:
     key: Path | None = None
     known_hosts: Path | None = None
     module: str = ""
+    user: str = ""
+    password: str = ""
 
     @property
     def path(self) -> str:
@@ -84,7 +86,11 @@ def _lftp(site: Site, into: Path) -> list[str]:
         settings += " set ftp:ssl-force yes; set ftp:ssl-protect-data yes;"
     scheme = "ftp" if site.kind == "ftps" else site.kind
     user = f"{getpass.getuser()}:x@" if site.kind == "sftp" else ""
-    path = site.path if site.kind == "sftp" else ""
+    if site.user:
+        user = f"'{site.user}:{site.password.replace(' ', '%20').replace(',', '%2C')}'@"
+    path = "" if site.kind in ("http", "https") else site.path
+    if site.kind in ("ftp", "ftps"):
+        path = f"/{path}"  # an absolute path, by lftp's rule
     address = f"{scheme}://{user}127.0.0.1:{site.port}{path}"
     return ["lftp", "-c", f"{settings} open {address}; mirror -P8 --no-perms . {into}"]
 

@@ -141,22 +141,29 @@ def serving(kind: str, source: Path, work: Path) -> Iterator[tuple[Site, Target]
     """The real server of a protocol on that folder, as a peer and as we need it."""
     home = work / "server"
     home.mkdir()
-    with ExitStack() as stack:
-        if kind in ("sftp", "ssh"):
-            from tests.hosts.sshd import running_sshd
+    with _SERVERS[kind](kind, source, home) as served:
+        yield served
 
-            sshd = stack.enter_context(running_sshd(home))
-            key = home / "key"
-            key.write_text(sshd.private_key)
-            key.chmod(0o600)
-            known = home / "known_hosts"
-            lines = (f"[127.0.0.1]:{sshd.port} {line}\n" for line in sshd.host_keys.values())
-            known.write_text("".join(lines))
-            yield Site(kind, sshd.port, source, key, known), sshd.target(source)
-        elif kind in ("http", "https"):
-            yield stack.enter_context(_http(kind, source, home))
-        else:
-            raise LookupError(f"no server for {kind} on this stand yet")
+
+@contextmanager
+def _ssh(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
+    from connectors.spec import Target
+    from connectors.transports.ssh import SshOptions, SshSecret
+    from tests.hosts.sshd import running_sshd
+
+    with running_sshd(home) as sshd:
+        key = home / "key"
+        key.write_text(sshd.private_key)
+        key.chmod(0o600)
+        known = home / "known_hosts"
+        lines = (f"[127.0.0.1]:{sshd.port} {line}\n" for line in sshd.host_keys.values())
+        known.write_text("".join(lines))
+        target = sshd.target(source)
+        if kind == "ssh":
+            options = SshOptions(target.options.username, str(source), target.options.host_key)
+            secret = SshSecret(private_key=sshd.private_key)
+            target = Target(target.host, target.port, options, secret)
+        yield Site(kind, sshd.port, source, key, known), target
 
 
 @contextmanager
@@ -173,3 +180,44 @@ def _http(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
             HttpsOptions(ca_certificate=certificates.authority) if certificates else HttpOptions()
         )
         yield Site(kind, port, source), Target("127.0.0.1", port, options, HttpSecret())
+
+
+@contextmanager
+def _ftp(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
+    from connectors.spec import Target
+    from connectors.transports.ftp import FtpOptions, FtpSecret, FtpsOptions
+    from tests.hosts.certificates import make_certificates
+    from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
+
+    certificates = make_certificates(home) if kind == "ftps" else None
+    certificate = certificates.server if certificates else None
+    with running_proftpd(home, certificate=certificate) as port:
+        options = (
+            FtpsOptions(username=USERNAME, root=str(source), ca_certificate=certificates.authority)
+            if certificates
+            else FtpOptions(username=USERNAME, root=str(source), allow_plaintext_password=True)
+        )
+        site = Site(kind, port, source, user=USERNAME, password=PASSWORD)
+        yield site, Target("127.0.0.1", port, options, FtpSecret(password=PASSWORD))
+
+
+@contextmanager
+def _rsync(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
+    from tests.hosts.rsyncd import running_rsyncd
+
+    for folder in (source, source.parent):  # its daemon serves as nobody
+        folder.chmod(0o755)
+    with running_rsyncd(home, source.parent) as rsyncd:
+        module = f"open/{source.name}"
+        yield Site(kind, rsyncd.port, source, module=module), rsyncd.target(source)
+
+
+_SERVERS = {
+    "sftp": _ssh,
+    "ssh": _ssh,
+    "rsync": _rsync,
+    "http": _http,
+    "https": _http,
+    "ftp": _ftp,
+    "ftps": _ftp,
+}

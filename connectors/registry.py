@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from connectors.spec import Spec
-from connectors.transports import http, sftp
+from connectors.transports import ftp, http, rsync, sftp, ssh
 
-SPECS: dict[str, Spec] = {spec.kind: spec for spec in (sftp.SPEC, http.HTTP_SPEC, http.HTTPS_SPEC)}
+SPECS: dict[str, Spec] = {
+    spec.kind: spec
+    for spec in (
+        sftp.SPEC,
+        ssh.SPEC,
+        ftp.FTP_SPEC,
+        ftp.FTPS_SPEC,
+        http.HTTP_SPEC,
+        http.HTTPS_SPEC,
+        rsync.SPEC,
+    )
+}
 
 
 class UnknownKind(LookupError):

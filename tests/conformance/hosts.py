@@ -8,18 +8,24 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from connectors.contract import Context, Transport
 from connectors.registry import get_spec
 from connectors.spec import Spec, Target
+from connectors.transports import rsync, ssh
+from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
 from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
 from tests.hosts.nginx import running_nginx
+from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
+from tests.hosts.pyftpd import running_pyftpd
 from tests.hosts.python_http import running_python_http
+from tests.hosts.rsyncd import running_rsyncd
 from tests.hosts.sshd import running_sshd
+from tests.hosts.vsftpd import running_vsftpd
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Host:
     denies: bool
     raw_names: bool = True
     ranges: bool = True
+    bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,41 @@ class Tree:
 def _sshd(home: Path, served: Path) -> Iterator[Host]:
     with running_sshd(home) as sshd:
         yield Host(get_spec("sftp"), served, sshd.target, links=True, denies=os.geteuid() != 0)
+
+
+@contextlib.contextmanager
+def _ssh(home: Path, served: Path) -> Iterator[Host]:
+    with running_sshd(home) as sshd:
+
+        def target(folder: Path) -> Target:
+            sftp = sshd.target(folder)
+            options = ssh.SshOptions(
+                sftp.options.username, sftp.options.root, sftp.options.host_key
+            )
+            return Target(
+                sftp.host, sftp.port, options, ssh.SshSecret(private_key=sshd.private_key)
+            )
+
+        yield Host(ssh.SPEC, served, target, links=True, denies=os.geteuid() != 0)
+
+
+@contextlib.contextmanager
+def _rsync_ssh(home: Path, served: Path) -> Iterator[Host]:
+    with running_sshd(home) as sshd:
+
+        def target(folder: Path) -> Target:
+            sftp = sshd.target(folder).options
+            options = rsync.RsyncOptions(sftp.username, sftp.root, True, sftp.host_key)
+            secret = rsync.RsyncSecret(private_key=sshd.private_key)
+            return Target("127.0.0.1", sshd.port, options, secret)
+
+        yield Host(rsync.SPEC, served, target, links=True, denies=os.geteuid() != 0, ranges=False)
+
+
+@contextlib.contextmanager
+def _rsyncd(home: Path, served: Path) -> Iterator[Host]:
+    with running_rsyncd(home, served) as daemon:
+        yield Host(rsync.SPEC, served, daemon.target, links=True, denies=True, ranges=False)
 
 
 @contextlib.contextmanager
@@ -116,11 +158,78 @@ def _python_http(home: Path, served: Path) -> Iterator[Host]:
         )
 
 
+def _ftp_host(
+    served: Path,
+    port: int,
+    root_of: Callable[[Path], str],
+    authority: str | None,
+    *,
+    links: bool = True,
+    log_in: bool = False,
+) -> Host:
+    """Over TLS with an authority, else plain; anonymous, unless it is to `log_in`."""
+    username = USERNAME if log_in else "anonymous"
+    secret = FtpSecret(password=PASSWORD if log_in else "")
+
+    def target(folder: Path) -> Target:
+        root = root_of(folder)
+        options = (
+            FtpOptions(username=username, root=root, allow_plaintext_password=log_in)
+            if authority is None
+            else FtpsOptions(username=username, root=root, ca_certificate=authority)
+        )
+        return Target("127.0.0.1", port, options, secret)
+
+    spec = FTP_SPEC if authority is None else FTPS_SPEC
+    return Host(spec, served, target, links=links, denies=True)
+
+
+@contextlib.contextmanager
+def _pyftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
+    made = make_certificates(home) if tls else None
+    with running_pyftpd(home, served, certificate=made.server if made else None) as port:
+
+        def root_of(folder: Path) -> str:
+            return f"/{folder.relative_to(served)}"
+
+        authority = made.authority if made else None
+        yield _ftp_host(served, port, root_of, authority, links=False)
+
+
+@contextlib.contextmanager
+def _vsftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
+    made = make_certificates(home) if tls else None
+    with running_vsftpd(home, served, certificate=made.server if made else None) as running:
+        authority = made.authority if made else None
+        yield _ftp_host(served, running.port, running.root, authority)
+
+
+@contextlib.contextmanager
+def _proftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
+    made = make_certificates(home) if tls else None
+    with running_proftpd(home, certificate=made.server if made else None) as port:
+        authority = made.authority if made else None
+        yield replace(
+            _ftp_host(served, port, str, authority, log_in=True),
+            denies=os.geteuid() != 0,
+            bare_facts=True,
+        )
+
+
 HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]] = {
     "openssh": _sshd,
+    "openssh-shell": _ssh,
+    "rsync-daemon": _rsyncd,
+    "rsync-ssh": _rsync_ssh,
     "asyncssh": _asyncssh,
     "nginx-html": lambda home, served: _nginx(home, served, "html"),
     "nginx-json": lambda home, served: _nginx(home, served, "json"),
     "nginx-tls": _nginx_tls,
     "python-http": _python_http,
+    "pyftpdlib": _pyftpd,
+    "pyftpdlib-tls": lambda home, served: _pyftpd(home, served, tls=True),
+    "vsftpd": _vsftpd,
+    "vsftpd-tls": lambda home, served: _vsftpd(home, served, tls=True),
+    "proftpd": _proftpd,
+    "proftpd-tls": lambda home, served: _proftpd(home, served, tls=True),
 }

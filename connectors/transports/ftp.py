@@ -1,0 +1,198 @@
+"""FTP and FTPS: several control connections in one loop, passive data connections only."""
+
+from __future__ import annotations
+
+import io
+import ssl
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal, cast
+
+from connectors.contract import (
+    Capabilities,
+    Context,
+    Fetched,
+    RemoteEntry,
+    Sink,
+    Skipped,
+    Transport,
+)
+from connectors.errors import AuthConfig, TlsRefused
+from connectors.spec import Spec, Target, option
+from connectors.wire.ftp_client import FtpClient
+from connectors.wire.ftp_command import Root, line
+from connectors.wire.ftp_fetch import FtpFetch
+from connectors.wire.ftp_login import Login
+from connectors.wire.ftp_socket import Tls
+from connectors.wire.ftp_stream import FtpFile
+from connectors.wire.ftp_tree import FtpWalk
+
+SESSIONS_MAX = 16
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    username: str = option("User name", "Without one the log-in is anonymous.", default="anonymous")
+    root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
+    sessions: int = option(
+        "Connections",
+        "Control connections at once, 1 to 16. Data connections are always passive. Where the host"
+        " grants fewer, the work goes on with those.",
+        default=4,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FtpOptions(_Common):
+    allow_plaintext_password: bool = option(
+        "Allow a plain-text password",
+        "Plain FTP shows the password to everybody on the way. Without this only anonymous log-in"
+        " is used; FTPS needs no such permission.",
+        default=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FtpsOptions(_Common):
+    implicit_tls: bool = option(
+        "Implicit TLS",
+        "TLS from the first byte, usually on port 990, instead of AUTH TLS on port 21.",
+        default=False,
+    )
+    ca_certificate: str = option(
+        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
+    )
+    min_tls: Literal["1.0", "1.1", "1.2", "1.3"] = option(
+        "Oldest TLS version",
+        "Below 1.2 only for old hosts that know nothing better: such TLS can be broken.",
+        default="1.2",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FtpSecret:
+    password: str = option("Password", "Of the user; not needed for anonymous.", default="")
+    account: str = option("Account", "Only for hosts that ask for one (ACCT).", default="")
+
+
+class FtpTransport:
+    """Used by one thread at a time; its sessions wait together in `FtpClient.pump`."""
+
+    def __init__(self, client: FtpClient, root: str) -> None:
+        self._client = client
+        self._option_root = root
+        self._root = self._resolve(root)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        features = self._client.features
+        return Capabilities(
+            ranges=features.rest_honoured is not False, server_software=features.software
+        )
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        self._root = self._resolve(self._option_root if root == PurePosixPath() else str(root))
+        return iter(FtpWalk(self._client, self._root))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(FtpFetch(self._client, self._root, entries, sink))
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = FtpFile(self._client, self._root.at(str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _resolve(self, root: str) -> Root:
+        """Raises UnsafeName for a root that no command can carry."""
+        resolved = Root.resolve(str(PurePosixPath(root)), self._client.features.log_in_folder)
+        line(b"CWD", resolved.path)
+        return resolved
+
+
+_VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+
+
+def _tls_context(ca_certificate: str, min_tls: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=ca_certificate or None)
+    except (ssl.SSLError, ValueError) as exc:
+        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
+    with warnings.catch_warnings():
+        # Python deprecates the names of old versions, not their use by who must.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = _VERSIONS[min_tls]
+    if min_tls in ("1.0", "1.1"):
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # their handshake signs with SHA-1
+    return context
+
+
+def _login(target: Target) -> Login:
+    return Login(target.options.username, target.secret.password, target.secret.account)
+
+
+def open_ftp(target: Target, context: Context) -> Transport:
+    """Raises AuthConfig before anything is sent where a password would go in plain text unasked."""
+    options: FtpOptions = target.options
+    login = _login(target)
+    if not options.allow_plaintext_password and not (login.anonymous and not login.account):
+        raise AuthConfig(
+            "plain FTP would send the password readable by everybody on the way. Use ftps or sftp;"
+            " if this host can do neither, set allow_plaintext_password"
+        )
+    return _open(target, context, login)
+
+
+def open_ftps(target: Target, context: Context) -> Transport:
+    options: FtpsOptions = target.options
+    tls = Tls(_tls_context(options.ca_certificate, options.min_tls), target.host)
+    return _open(target, context, _login(target), tls=tls, implicit=options.implicit_tls)
+
+
+def _open(
+    target: Target,
+    context: Context,
+    login: Login,
+    *,
+    tls: Tls | None = None,
+    implicit: bool = False,
+) -> Transport:
+    sessions = min(max(target.options.sessions, 1), SESSIONS_MAX)
+    client = FtpClient(
+        target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
+    )
+    try:
+        client.start()
+        return FtpTransport(client, target.options.root)
+    except BaseException:
+        client.close()
+        raise
+
+
+FTP_SPEC = Spec(
+    kind="ftp",
+    title="FTP",
+    default_port=21,
+    options=FtpOptions,
+    secret=FtpSecret,
+    open=open_ftp,
+)
+FTPS_SPEC = Spec(
+    kind="ftps",
+    title="FTPS",
+    default_port=21,
+    options=FtpsOptions,
+    secret=FtpSecret,
+    open=open_ftps,
+)

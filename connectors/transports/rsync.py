@@ -1,0 +1,154 @@
+"""rsync: the program itself as a child, against a daemon or over SSH.
+
+What arrives is staged in a private folder of TMPDIR (up to 512 MiB, or one larger file) and read
+while it arrives. rsync 3.5.0 or later is advised on this machine, for its security fixes.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+from connectors.contract import (
+    Capabilities,
+    Context,
+    Fetched,
+    RemoteEntry,
+    Sink,
+    Skipped,
+    Transport,
+)
+from connectors.names import encode
+from connectors.spec import Spec, Target, option
+from connectors.wire.rsync_daemon import daemon_far, greet
+from connectors.wire.rsync_far import Far, Place, make_home
+from connectors.wire.rsync_fetch import RsyncFetch
+from connectors.wire.rsync_ssh import meet, ssh_far
+from connectors.wire.rsync_stream import RsyncFile
+from connectors.wire.rsync_tree import RsyncTree
+from connectors.wire.rsync_version import check_log_in, version_note
+from connectors.wire.ssh_auth import Login
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RsyncOptions:
+    username: str = option(
+        "User name", "For a module that asks for one, or for the SSH log-in.", default=""
+    )
+    root: str = option(
+        "Module and folder",
+        "Of a daemon: module/folder. Over SSH: a folder, relative to the log-in folder.",
+        default=".",
+    )
+    over_ssh: bool = option(
+        "Over SSH", "Runs rsync on the host by SSH instead of asking a daemon.", default=False
+    )
+    host_key: str = option(
+        "Host key",
+        "Over SSH only: SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent"
+        " to the host; the connection test shows the key that the host offers.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RsyncSecret:
+    password: str = option("Password", "Of the daemon's module.", default="")
+    private_key: str = option(
+        "Private key", "Over SSH: Ed25519, ECDSA or RSA; OpenSSH or PEM.", default=""
+    )
+    passphrase: str = option(
+        "Passphrase of the private key", "Empty where the key has none.", default=""
+    )
+
+
+class Host(Protocol):
+    """Says how rsync calls a folder there."""
+
+    def place(self, root: PurePosixPath) -> Place: ...
+
+
+class RsyncTransport:
+    """A private folder and the host's address: each call is a child of its own."""
+
+    def __init__(self, far: Far, host: Host, root: str, server_software: str) -> None:
+        self._far = far
+        self._host = host
+        self._option_root = PurePosixPath(root)
+        self._root = self._option_root
+        self._capabilities = Capabilities(ranges=False, server_software=server_software)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        self._root = self._option_root if root == PurePosixPath() else root
+        return iter(RsyncTree(self._far, self._host.place(self._root)))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(RsyncFetch(self._far, self._host.place(self._root), entries, sink))
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        place = self._host.place(self._root)
+        raw = RsyncFile(self._far, place, encode(str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._far.close()
+
+
+def open_rsync(target: Target, context: Context) -> Transport:
+    options: RsyncOptions = target.options
+    note = version_note()
+    if options.over_ssh:
+        far, host, software = _over_ssh(target, context)
+    else:
+        far, host, software = _to_daemon(target, context)
+    return RsyncTransport(far, host, options.root, f"{software}{note}")
+
+
+def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
+    options: RsyncOptions = target.options
+    daemon = greet(target.host, target.port, options.username, context)
+    place = daemon.place(PurePosixPath(options.root))
+    home = make_home()
+    try:
+        far = daemon_far(daemon, target.secret.password, home, context)
+        check_log_in(far, place)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    return far, daemon, daemon.greeting
+
+
+def _over_ssh(target: Target, context: Context) -> tuple[Far, Host, str]:
+    options: RsyncOptions = target.options
+    secret: RsyncSecret = target.secret
+    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
+    met = meet(target.host, target.port, options.host_key, login, context)
+    home = make_home()
+    try:
+        far = ssh_far(met, login, home, context)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    return far, met, met.server_software
+
+
+SPEC = Spec(
+    kind="rsync",
+    title="rsync",
+    default_port=873,
+    options=RsyncOptions,
+    secret=RsyncSecret,
+    open=open_rsync,
+)

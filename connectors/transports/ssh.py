@@ -1,0 +1,139 @@
+"""SSH: files out of a shell on the host, one `find` for the tree and one `tar` for the bytes.
+
+A host that runs no commands, or lacks the GNU tools, is read by SFTP instead; the capabilities say so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+from connectors.contract import (
+    Capabilities,
+    Context,
+    Fetched,
+    RemoteEntry,
+    Sink,
+    Skipped,
+    Transport,
+)
+from connectors.errors import TransportError
+from connectors.names import encode
+from connectors.spec import Spec, Target, option
+from connectors.wire.shell_channel import NoShell, ShellSession
+from connectors.wire.shell_files import SftpFiles, ShellFiles
+from connectors.wire.shell_probe import probe_shell
+from connectors.wire.shown import shown
+from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_session import open_session
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    username: str = option("User name", "Who logs in on the host; needs a shell there.")
+    root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
+    host_key: str = option(
+        "Host key",
+        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
+        " the connection test shows the key that the host offers.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SshSecret:
+    password: str = option("Password", "Used where there is no private key.", default="")
+    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
+    passphrase: str = option(
+        "Passphrase of the private key", "Empty where the key has none.", default=""
+    )
+
+
+class Files(Protocol):
+    """How the files of a host are read."""
+
+    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]: ...
+
+    def fetch(
+        self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
+    ) -> Iterator[Fetched]: ...
+
+    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
+
+    def close(self) -> None: ...
+
+
+class SshTransport:
+    """One SSH connection; used by one thread at a time."""
+
+    def __init__(self, files: Files, root: str, capabilities: Capabilities) -> None:
+        self._files = files
+        self._option_root = PurePosixPath(root)
+        self._root = encode(str(self._option_root))
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        chosen = self._option_root if root == PurePosixPath() else root
+        self._root = encode(str(chosen))
+        return self._files.walk(self._root)
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return self._files.fetch(self._root, entries, sink)
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = self._files.open(self._root, str(path), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._files.close()
+
+
+def open_ssh(target: Target, context: Context) -> Transport:
+    options: SshOptions = target.options
+    secret: SshSecret = target.secret
+    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
+    connected = open_session(target.host, target.port, options.host_key, login, context)
+    session = ShellSession(connected, context)
+    server = shown(connected.remote_version)
+    try:
+        shell = probe_shell(session, encode(options.root))
+    except NoShell as no_shell:
+        files, software = _without_shell(session, context, no_shell), f"{server}; read by SFTP"
+        return SshTransport(files, options.root, Capabilities(server_software=software))
+    except BaseException:
+        session.close()
+        raise
+    capabilities = Capabilities(
+        modified_precision_ns=shell.modified_precision_ns,
+        server_software=f"{server}; GNU tar {shell.tar_version}",
+        clock_skew_s=shell.clock_skew_s,
+    )
+    return SshTransport(ShellFiles(session), options.root, capabilities)
+
+
+def _without_shell(session: ShellSession, context: Context, no_shell: NoShell) -> SftpFiles:
+    try:
+        return SftpFiles.start(session.transport, context)
+    except TransportError as exc:
+        raise NoShell(f"{no_shell}; and it speaks no SFTP: {exc}") from exc
+
+
+SPEC = Spec(
+    kind="ssh",
+    title="SSH",
+    default_port=22,
+    options=SshOptions,
+    secret=SshSecret,
+    open=open_ssh,
+)

@@ -1,0 +1,228 @@
+"""FTP over a few control connections, in one thread: whoever pumps serves every transfer in flight.
+
+Data connections are passive only: this end never listens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from ipaddress import ip_address
+
+from connectors.contract import Context
+from connectors.errors import (
+    ConnectionLost,
+    NetworkForbidden,
+    Stage,
+    Stalled,
+    TransportError,
+)
+from connectors.wire.ftp_command import line
+from connectors.wire.ftp_download import Download, Inbox, Taker
+from connectors.wire.ftp_login import Features, Login, whole
+from connectors.wire.ftp_session import Session
+from connectors.wire.ftp_socket import FtpSocket, Tls
+
+LOSSES_MAX = 3  # sessions lost in a row with nothing done between: that is the host, not a file
+CONFIRM_S = 20.0  # how long a host may take to confirm a transfer whose data is through
+_SLICE_S = 0.5
+_CHECK_EVERY_S = 0.5
+
+
+class FtpClient:
+    """Sessions are taken, and released or dropped. Every owner gets one at least: whoever waits for
+    another's session to come free could wait for itself."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        login: Login,
+        context: Context,
+        *,
+        sessions: int,
+        tls: Tls | None = None,
+        implicit: bool = False,
+    ) -> None:
+        self.features = Features()
+        self._host = host
+        self._port = port
+        self._login = login
+        self._context = context
+        self._limit = sessions
+        self._tls = tls
+        self._implicit = implicit
+        self._address = ""
+        self._sessions: list[Session] = []
+        self._full: TransportError | None = None
+        self._losses = 0
+        self._checked_at = time.monotonic()
+
+    def start(self) -> None:
+        """Logs the first session in, so that what is wrong shows early."""
+        patience = self._context.patience
+        dialled = self._context.dialer.dial(self._host, self._port, timeout_s=patience.connect_s)
+        try:
+            self._address = dialled.getpeername()[0].partition("%")[0]
+        except OSError as exc:
+            dialled.close()
+            raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
+        self._log_in(FtpSocket(dialled), owner=self, first=True)
+        while not self._sessions[0].logged_in:
+            self.pump()
+
+    def take(self, owner: object) -> Session | None:
+        """A session for `owner`, or None while there is none; asked again after each pump, it comes.
+
+        Raises Throttled where the host grants `owner` none at all.
+        """
+        for session in self._sessions:
+            if session.owner is None and not session.over:
+                session.owner = owner
+                return session
+        mine = sum(session.owner is owner for session in self._sessions)
+        if len(self._sessions) < self._limit or not mine:
+            if self._full is not None and len(self._sessions) >= self._limit:
+                raise self._full
+            if not any(s.owner is owner and not s.logged_in for s in self._sessions):
+                self._open(owner)
+        return None
+
+    def release(self, session: Session, *, well: bool = True) -> None:
+        """`well`: it did what was asked of it."""
+        if well:
+            self._losses = 0
+        session.owner = None
+
+    def drop(self, session: Session) -> None:
+        """Ends a session in whose middle nobody can tell what comes next."""
+        if session.data is not None:
+            session.data.cancel()
+        session.lose(ConnectionLost("the transfer was given up"))
+        with contextlib.suppress(ValueError):
+            self._sessions.remove(session)
+
+    def download(
+        self,
+        session: Session,
+        verb: bytes,
+        path: bytes,
+        taker: Taker,
+        inbox: Inbox,
+        *,
+        offset: int = 0,
+    ) -> Download:
+        """Raises UnsafeName. An empty path asks for the folder that the session is in."""
+        command = self.line(verb, path) if path else verb
+        return Download(session, self.features, self._address, command, taker, inbox, offset=offset)
+
+    def line(self, verb: bytes, path: bytes) -> bytes:
+        return line(verb, path, telnet=self.features.telnet)
+
+    def pump(self) -> None:
+        """Sends what is queued and waits up to half a second for the host.
+
+        Raises what concerns the host and no single transfer, and whatever `check` raises.
+        """
+        for session in self._sessions:
+            session.flush()
+        self._serve()
+        for session in [s for s in self._sessions if s.over]:
+            self._retire(session)
+        now = time.monotonic()
+        if now - self._checked_at >= _CHECK_EVERY_S:
+            self._checked_at = now
+            self._context.check()
+
+    def close(self) -> None:
+        while self._sessions:
+            self._sessions.pop().lose(ConnectionLost("the connection was closed"))
+
+    def _open(self, owner: object) -> None:
+        """Another session, to the address that was judged when the first was dialled."""
+        if not self._context.dialer.policy.permits(ip_address(self._address)):
+            raise NetworkForbidden(f"{self._address} may not be connected to")
+        self._log_in(FtpSocket.towards(self._address, self._port), owner=owner, first=False)
+
+    def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> None:
+        session = Session(control, self._tls)
+        session.owner = owner
+        self._sessions.append(session)
+
+        def done(error: TransportError | None) -> None:
+            if error is not None:
+                session.lose(error)
+            else:
+                session.logged_in = True
+                session.silent_s = 0.0
+                session.owner = None
+
+        dialog = whole(
+            self._login, self.features, tls=bool(self._tls), implicit=self._implicit, first=first
+        )
+        session.converse(dialog, done)
+
+    def _serve(self) -> None:
+        waiting = select.poll()
+        controls: dict[int, Session] = {}
+        datas: dict[int, Session] = {}
+        timeout_s = _SLICE_S
+        for session in self._sessions:
+            if session.over:
+                timeout_s = 0.0
+                continue
+            descriptor = session.control.socket.fileno()
+            controls[descriptor] = session
+            waiting.register(descriptor, session.wants)
+            data = session.data
+            if data is not None and data.wants:
+                datas[data.descriptor] = session
+                waiting.register(data.descriptor, data.wants)
+                if data.pending:
+                    timeout_s = 0.0
+        began = time.monotonic()
+        events = waiting.poll(timeout_s * 1000)
+        waited_s = time.monotonic() - began
+        for session in self._sessions:
+            self._note_silence(session, waited_s)
+        ready = {descriptor for descriptor, _ in events}
+        # Control first: a data connection that is refused has its reason there.
+        for descriptor in ready & controls.keys():
+            controls[descriptor].flush()
+            controls[descriptor].receive()
+        for descriptor, session in datas.items():
+            data = session.data
+            if data is not None and data.wants and (descriptor in ready or data.pending):
+                data.ready()
+
+    def _note_silence(self, session: Session, waited_s: float) -> None:
+        data = session.data
+        if not session.waiting or (data is not None and data.paused):
+            return
+        session.silent_s += waited_s
+        patience = self._context.patience
+        if not session.logged_in:
+            limit_s, stage = patience.log_in_s, Stage.LOG_IN
+        elif data is not None and data.ended:
+            limit_s, stage = min(patience.idle_s, CONFIRM_S), Stage.READ
+        else:
+            limit_s, stage = patience.idle_s, Stage.READ
+        if session.silent_s > limit_s:
+            session.lose(Stalled(f"too little came from the host in {limit_s:g} s", stage=stage))
+
+    def _retire(self, session: Session) -> None:
+        """Forgets a session that ended; raises why, where no other is left or too many end so."""
+        self._sessions.remove(session)
+        error = session.failure
+        if error is None or (session.logged_in and session.owner is None):
+            return  # idle for too long, as the host saw it
+        if not session.logged_in:
+            if not any(other.logged_in for other in self._sessions):
+                raise error
+            # The host grants no more than these; the work goes on with them.
+            self._limit, self._full = max(1, len(self._sessions)), error
+            return
+        self._losses += 1
+        if self._losses >= LOSSES_MAX:
+            raise error

@@ -1,0 +1,170 @@
+"""The listing of one folder over FTP."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connectors.errors import (
+    PermanentError,
+    PermissionRefused,
+    ProtocolViolation,
+    TransportError,
+    Truncated,
+)
+from connectors.wire.ftp_reply import Reply, refusal
+from connectors.wire.ftp_rows import Kind, Row, facts_row, list_row
+from connectors.wire.ftp_session import Session
+from connectors.wire.shown import skipped_name
+
+if TYPE_CHECKING:
+    from connectors.wire.ftp_tree import FtpWalk
+
+ROW_BYTES_MAX = 16 * 1024
+ENTRIES_MAX = 10_000_000  # in one folder
+REPEATS_MAX = 8  # equal listings above one: a linked folder that contains itself, served for ever
+DOING = "listing the folder"
+
+
+@dataclass(eq=False, slots=True)
+class Folder:
+    path: str
+    above: Folder | None = None
+    unique: bytes = b""  # the host's own identity for it
+    digest: bytes = b""
+    tries: int = 0
+    folders: list[Folder] = field(default_factory=list)
+
+    @property
+    def leads_back(self) -> bool:
+        """Whether it is a folder above it: the host follows a link there."""
+        above = self.above
+        while self.unique and above is not None:
+            if above.unique == self.unique:
+                return True
+            above = above.above
+        return False
+
+    @property
+    def repeats(self) -> bool:
+        count, above = 0, self.above
+        while above is not None:
+            count += above.digest == self.digest
+            above = above.above
+        return count >= REPEATS_MAX
+
+
+class FolderTaker:
+    """Takes the events of the transfer that lists a folder."""
+
+    def __init__(self, walk: FtpWalk, session: Session, folder: Folder) -> None:
+        self.session = session
+        self.folder = folder
+        self.heard = False
+        self._walk = walk
+        self._rest = b""
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._count = 0
+        self._parse: Callable[[bytes], Row | None] = facts_row
+        self._hidden = False  # LIST was given -a
+        folder.tries += 1
+        folder.folders.clear()
+        self._begin()
+
+    def on_data(self, data: bytes) -> None:
+        self.heard = True
+        self._digest.update(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > ROW_BYTES_MAX:
+            self._break_off(f"a row of the listing over {ROW_BYTES_MAX} bytes")
+            return
+        self._count += len(lines)
+        if self._count > ENTRIES_MAX:
+            self._break_off(f"more than {ENTRIES_MAX} rows in one folder")
+            return
+        for line in lines:
+            self._take(line.removesuffix(b"\r"))
+
+    def on_end(self, reply: Reply, *, ragged: bool) -> None:
+        if ragged:
+            self._walk.folder_failed(self, Truncated("the listing's end was cut off under TLS"))
+            return
+        if self._rest:
+            self._take(self._rest.removesuffix(b"\r"))
+            self._rest = b""
+        self.folder.digest = self._digest.digest()
+        if self._hidden and not self._count:
+            self._list_plainly()  # the host may have taken -a for a name
+        elif b"failed to open" in reply.lines[-1].lower():  # vsftpd confirms even so
+            self._walk.folder_failed(self, PermissionRefused(f"{DOING}: {reply.text}"))
+        else:
+            self._walk.folder_done(self)
+
+    def on_refused(self, reply: Reply) -> None:
+        features = self._walk.client.features
+        if self._hidden and reply.code >= 500:
+            features.list_hidden = False
+            self._list_plainly()
+        elif self._parse is facts_row and reply.code in (500, 502, 504):
+            features.mlst = False
+            self._begin()
+        else:
+            self._walk.folder_failed(self, refusal(reply, DOING))
+
+    def on_error(self, error: TransportError) -> None:
+        self._walk.folder_failed(self, error)
+
+    def _begin(self) -> None:
+        walk = self._walk
+        if walk.client.features.mlst:
+            self._list(b"MLSD", walk.root.at(self.folder.path))
+            return
+        if not walk.root.path.startswith(b"/"):
+            message = (
+                "the host does not tell its log-in folder; give an absolute path in options.root"
+            )
+            walk.inbox.append(lambda: walk.folder_failed(self, PermanentError(message)))
+            return
+        # An argument of LIST is a pattern on some hosts and an option on others; CWD takes a name.
+        self._parse = list_row
+        command = walk.client.line(b"CWD", walk.root.at(self.folder.path))
+        self.session.send(
+            command, lambda outcome: walk.inbox.append(lambda: self._entered(outcome))
+        )
+
+    def _list_plainly(self) -> None:
+        self._hidden = False
+        self._list(b"LIST", b"")
+
+    def _entered(self, outcome: Reply | TransportError) -> None:
+        if isinstance(outcome, TransportError):
+            self._walk.folder_failed(self, outcome)
+        elif not outcome.completed:
+            self._walk.folder_failed(self, refusal(outcome, DOING))
+        else:
+            self._hidden = self._walk.client.features.list_hidden
+            self._list(b"LIST -a" if self._hidden else b"LIST", b"")
+
+    def _list(self, verb: bytes, path: bytes) -> None:
+        self._walk.client.download(self.session, verb, path, self, self._walk.inbox)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            row = self._parse(line)
+        except ProtocolViolation as exc:
+            self._walk.found.append(skipped_name(self.folder.path, line, str(exc)))
+            return
+        if row is None:
+            return
+        if row.kind is Kind.ITSELF:
+            if row.name in (b".", b"") and not self.folder.unique:
+                self.folder.unique = row.unique
+        else:
+            self._walk.take_row(self.folder, row)
+
+    def _break_off(self, message: str) -> None:
+        self._rest = b""
+        self._walk.client.drop(self.session)
+        self._walk.folder_failed(self, ProtocolViolation(message))

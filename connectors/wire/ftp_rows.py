@@ -1,0 +1,121 @@
+"""Rows of an FTP listing: MLSx facts (RFC 3659 §7), and the two forms that LIST has in practice. Pure."""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from connectors.errors import ProtocolViolation
+
+
+class Kind(Enum):
+    FILE = auto()
+    FOLDER = auto()
+    LINK = auto()
+    SPECIAL = auto()
+    ITSELF = auto()  # the folder listed, or the one above it
+
+
+@dataclass(slots=True)
+class Row:
+    """`kind` None: not told. `unique` is the host's own identity of the file (RFC 3659 §7.5.2)."""
+
+    name: bytes
+    kind: Kind | None
+    size_bytes: int | None = None
+    modified_ns: int | None = None
+    unique: bytes = b""
+
+
+_KINDS = {
+    b"file": Kind.FILE,
+    b"dir": Kind.FOLDER,
+    b"cdir": Kind.ITSELF,
+    b"pdir": Kind.ITSELF,
+}
+_UNIX_KINDS = {b"-": Kind.FILE, b"d": Kind.FOLDER, b"l": Kind.LINK}
+_TIME = re.compile(rb"(\d{8})(\d\d)(\d\d)(\d\d)(?:\.(\d{1,18}))?")
+_UNIX = re.compile(
+    rb"([-dlpscbDnC])[-rwxsStTlL]{9}[+.@]? +\d+ +.*? *?(\d+) "
+    rb"+[A-Z][a-z]{2} +\d{1,2} +(?:\d{1,2}:\d\d|\d{4}) (.+)",
+    re.DOTALL,
+)
+_IIS = re.compile(
+    rb"\d\d-\d\d-(?:\d\d){1,2} +\d\d:\d\d(?:[AP]M)? +(?:(<\w+>)|([\d,.]+)) +(.+)", re.DOTALL
+)
+_TOTAL = re.compile(rb"total \d+")
+
+
+def facts_row(line: bytes) -> Row:
+    """A row of MLSD, or of MLST without its leading blank. Raises ProtocolViolation."""
+    facts, blank, name = line.partition(b" ")
+    if not blank or b"=" not in facts:
+        raise ProtocolViolation("a row of the listing has no facts")
+    row = Row(name, None)
+    for fact in facts.split(b";"):
+        key, _, value = fact.partition(b"=")
+        key = key.lower()
+        if key == b"type":
+            row.kind = _kind(value.lower())
+        elif key == b"size":
+            row.size_bytes = size_of(value)
+        elif key == b"modify":
+            row.modified_ns = time_ns(value)
+        elif key == b"unique":
+            row.unique = value[:100]
+    return row
+
+
+def _kind(value: bytes) -> Kind:
+    known = _KINDS.get(value)
+    if known is not None:
+        return known
+    return Kind.LINK if value.startswith((b"os.unix=slink", b"os.unix=symlink")) else Kind.SPECIAL
+
+
+def size_of(value: bytes) -> int | None:
+    return int(value) if value.isdigit() and len(value) < 20 else None
+
+
+def time_ns(value: bytes) -> int | None:
+    """YYYYMMDDHHMMSS with fractions, in UTC; None for what is no time."""
+    found = _TIME.fullmatch(value)
+    if found is None:
+        return None
+    day_s = _day_s(found[1])
+    if day_s is None:
+        return None
+    seconds = day_s + int(found[2]) * 3600 + int(found[3]) * 60 + int(found[4])
+    fraction = int(found[5].ljust(9, b"0")[:9]) if found[5] else 0
+    return seconds * 10**9 + fraction
+
+
+@functools.lru_cache(maxsize=1024)
+def _day_s(day: bytes) -> int | None:
+    year, month, date = int(day[:4]), int(day[4:6]), int(day[6:])
+    if not (1 <= month <= 12 and 1 <= date <= 31 and year >= 1):
+        return None
+    return calendar.timegm((year, month, date, 0, 0, 0))
+
+
+def list_row(line: bytes) -> Row | None:
+    """A row of LIST as Unix hosts or IIS write it; None for one that names nothing. Its time is in
+    the host's own zone, to the minute or the day, so it is left out. Raises ProtocolViolation."""
+    found = _UNIX.fullmatch(line)
+    if found is not None:
+        kind = _UNIX_KINDS.get(found[1], Kind.SPECIAL)
+        name = found[3].partition(b" -> ")[0] if kind is Kind.LINK else found[3]
+        if name in (b".", b".."):
+            kind = Kind.ITSELF
+        return Row(name, kind, size_of(found[2]) if kind is Kind.FILE else None)
+    found = _IIS.fullmatch(line)
+    if found is not None:
+        if found[1] is not None:
+            return Row(found[3], Kind.FOLDER if found[1] == b"<DIR>" else Kind.LINK)
+        return Row(found[3], Kind.FILE, size_of(found[2].replace(b",", b"").replace(b".", b"")))
+    if not line or _TOTAL.fullmatch(line):
+        return None
+    raise ProtocolViolation("a row of the listing has a form that is not known")

@@ -1,0 +1,135 @@
+"""A TCP socket that never blocks, plain or under TLS: control and data connections are both made of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import ssl
+from dataclasses import dataclass
+
+from connectors.errors import ConnectionLost, Stage, TlsRefused
+from connectors.wire.shown import shown
+
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak TLS, and the name that the certificate must carry."""
+
+    context: ssl.SSLContext
+    host: str
+
+
+class FtpSocket:
+    """`wants` is what to poll for. `ragged` tells that TLS ended without its close_notify: what came
+    may be cut off, by anybody between."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self.socket: socket.socket | ssl.SSLSocket = connected
+        self.wants = select.POLLIN
+        self.ragged = False
+        self._tls: Tls | None = None
+        self._resumed: ssl.SSLSession | None = None
+        self._shaken = True
+
+    @classmethod
+    def towards(cls, address: str, port: int) -> FtpSocket:
+        """On its way to an address that has been judged. A failure shows at the first `receive`."""
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            made.setblocking(False)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            made.connect((address, port))
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            made.close()
+            raise ConnectionLost(f"no connection to port {port}: {shown(str(exc))}") from exc
+        return cls(made)
+
+    @property
+    def pending(self) -> bool:
+        """Whether decrypted bytes wait that no poll tells of."""
+        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+
+    @property
+    def shaken(self) -> bool:
+        """Whether bytes may flow: there is no TLS, or its handshake is done."""
+        return self._shaken
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        return self.socket.session if isinstance(self.socket, ssl.SSLSocket) else None
+
+    def secure(self, tls: Tls, resumed: ssl.SSLSession | None = None) -> None:
+        """From here on TLS; the handshake goes on in `shake` as bytes come."""
+        self._tls, self._resumed, self._shaken = tls, resumed, False
+        self.wants = select.POLLOUT  # connected, or as good as
+
+    def shake(self) -> bool:
+        """Goes on with the handshake. Returns `shaken`; raises TlsRefused, ConnectionLost."""
+        if self._shaken or self._tls is None:
+            return True
+        try:
+            if not isinstance(self.socket, ssl.SSLSocket):
+                self.socket = self._tls.context.wrap_socket(
+                    self.socket,
+                    server_hostname=self._tls.host,
+                    do_handshake_on_connect=False,
+                    suppress_ragged_eofs=False,
+                    session=self._resumed,
+                )
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self.wants = select.POLLIN
+        except ssl.SSLWantWriteError:
+            self.wants = select.POLLOUT
+        except ssl.SSLError as exc:
+            raise TlsRefused(f"TLS with {self._tls.host} failed: {shown(str(exc))}") from exc
+        except (OSError, ValueError) as exc:
+            raise ConnectionLost(
+                f"the connection ended during the TLS handshake: {shown(str(exc))}",
+                stage=Stage.IDENTITY,
+            ) from exc
+        else:
+            self._shaken = True
+            self.wants = select.POLLIN
+        return self._shaken
+
+    def receive(self, limit: int) -> bytes | None:
+        """What has come; None when nothing has, b"" at the end. Raises ConnectionLost, TlsRefused."""
+        if not self._shaken and not self.shake():
+            return None
+        try:
+            return self.socket.recv(limit)
+        except _NOT_NOW:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError) as exc:
+            self.ragged = isinstance(exc, ssl.SSLEOFError)
+            return b""
+        except OSError as exc:
+            if exc.errno in (errno.ENOTCONN, errno.EAGAIN):
+                return None
+            raise ConnectionLost(f"the connection failed: {shown(str(exc))}") from exc
+
+    def send(self, data: bytes | bytearray) -> int:
+        """How many bytes went, 0 when none could. Raises ConnectionLost."""
+        try:
+            return self.socket.send(data)
+        except _NOT_NOW:
+            return 0
+        except OSError as exc:
+            if exc.errno == errno.ENOTCONN:
+                return 0  # still connecting
+            raise ConnectionLost(f"the connection failed: {shown(str(exc))}") from exc
+
+    def close(self) -> None:
+        if isinstance(self.socket, ssl.SSLSocket) and self._shaken:
+            with contextlib.suppress(OSError, ValueError):
+                self.socket.unwrap()  # tells the host that this end is a proper one
+        self.socket.close()

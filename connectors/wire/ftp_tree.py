@@ -1,0 +1,188 @@
+"""Lists a tree over FTP: MLSD where there is MLSD, else LIST with SIZE and MDTM for each file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.errors import (
+    ConnectionLost,
+    PermissionRefused,
+    ProtocolViolation,
+    RootMissing,
+    Stage,
+    Throttled,
+    TransportError,
+    UnsafeName,
+    Vanished,
+)
+from connectors.names import decode, join
+from connectors.wire.ftp_client import FtpClient
+from connectors.wire.ftp_command import Root, line
+from connectors.wire.ftp_describe import Described, describe
+from connectors.wire.ftp_download import Inbox
+from connectors.wire.ftp_folder import Folder, FolderTaker
+from connectors.wire.ftp_rows import Kind, Row
+from connectors.wire.ftp_session import Session
+from connectors.wire.shown import shown, skipped_name
+
+FOLDERS_WAITING_MAX = 1_000_000
+ENTRIES_WAITING_MAX = 1_000_000
+DESCRIBED_AT_ONCE = 32
+TRIES_MAX = 3
+
+
+class FtpWalk:
+    """One listing. Iterate it once."""
+
+    def __init__(self, client: FtpClient, root: Root) -> None:
+        self.client = client
+        self.root = root
+        self.inbox: Inbox = deque()
+        self.found: deque[RemoteEntry | Skipped] = deque()
+        self.takers: set[FolderTaker] = set()
+        self._to_open: list[Folder] = [Folder("")]
+        self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
+        self._asked = 0
+        self._batches: dict[Session, int] = {}
+
+    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+        try:
+            while True:
+                self._ask()
+                while self.found:
+                    yield self.found.popleft()
+                if not (self.takers or self._asked or self._to_open or self._to_describe):
+                    return
+                self.client.pump()
+                while self.inbox:
+                    self.inbox.popleft()()
+        finally:
+            for taker in self.takers:
+                self.client.drop(taker.session)
+            for session in self._batches:
+                session.owner = None
+            self.inbox.clear()
+
+    def _ask(self) -> None:
+        while self._to_describe or self._to_open:
+            session = self.client.take(self)
+            if session is None:
+                return
+            if self._to_describe:
+                self._describe(session)
+            else:
+                self.takers.add(FolderTaker(self, session, self._to_open.pop()))
+
+    def open_later(self, folder: Folder) -> None:
+        if len(self._to_open) >= FOLDERS_WAITING_MAX:
+            raise ProtocolViolation(f"more than {FOLDERS_WAITING_MAX} folders wait to be listed")
+        self._to_open.append(folder)
+
+    def take_row(self, folder: Folder, row: Row) -> None:
+        """What a row says is settled, or asked for."""
+        if row.kind is Kind.ITSELF or row.name in (b".", b".."):
+            return
+        try:
+            path = join(folder.path, decode(row.name))
+            line(b"RETR", row.name)
+        except UnsafeName as exc:
+            self.found.append(skipped_name(folder.path, row.name, str(exc)))
+            return
+        if row.kind is Kind.FILE and row.size_bytes is not None and row.modified_ns is not None:
+            self.found.append(RemoteEntry(path, row.size_bytes, row.modified_ns))
+        elif row.kind in (Kind.FILE, None):
+            if len(self._to_describe) >= ENTRIES_WAITING_MAX:
+                raise ProtocolViolation(
+                    f"more than {ENTRIES_WAITING_MAX} rows without size or time"
+                )
+            self._to_describe.append((path, row, 0))
+        elif row.kind is Kind.FOLDER:
+            below = Folder(path, folder, row.unique)
+            if below.leads_back:
+                self.found.append(
+                    Skipped(path, Reason.LINK, "leads back to a folder above it, not followed")
+                )
+            else:
+                folder.folders.append(below)
+        elif row.kind is Kind.LINK:
+            self.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
+        else:
+            self.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
+
+    def folder_done(self, taker: FolderTaker) -> None:
+        self.takers.discard(taker)
+        self.client.release(taker.session)
+        folder = taker.folder
+        if folder.folders and folder.repeats:
+            message = "a folder that repeats those above it; its own folders are not followed"
+            self.found.append(Skipped(folder.path, Reason.LINK, message))
+            return
+        for below in folder.folders:
+            self.open_later(below)
+
+    def folder_failed(self, taker: FolderTaker, error: TransportError) -> None:
+        """The folder alone fails, unless it is the root or the trouble is the host's."""
+        self.takers.discard(taker)
+        folder = taker.folder
+        if taker.session.over:
+            self.client.drop(taker.session)
+        else:
+            self.client.release(taker.session, well=False)
+        if isinstance(error, Throttled):
+            raise error
+        if isinstance(error, ConnectionLost) and not taker.heard and folder.tries < TRIES_MAX:
+            self._to_open.append(folder)
+        elif folder.path:
+            self.found.append(Skipped(folder.path, Reason.UNREADABLE, str(error)))
+        elif isinstance(error, Vanished):
+            where = shown(self.root.path)
+            raise RootMissing(f"the folder {where} cannot be listed: {error}")
+        else:
+            if error.stage is Stage.READ:
+                error.stage = Stage.LIST
+            raise error
+
+    def _describe(self, session: Session) -> None:
+        """Many questions in one write; the session comes free with the last answer."""
+        count = min(len(self._to_describe), DESCRIBED_AT_ONCE)
+        self._batches[session] = count
+        for _ in range(count):
+            path, row, tries = self._to_describe.popleft()
+            self._asked += 1
+            self._ask_for(session, path, row, tries + 1)
+
+    def _ask_for(self, session: Session, path: str, row: Row, tries: int) -> None:
+        def done(described: Described) -> None:
+            self.inbox.append(lambda: self._described(session, path, row, tries, described))
+
+        describe(self.client, session, self.root.at(path), done)
+
+    def _described(
+        self, session: Session, path: str, row: Row, tries: int, described: Described
+    ) -> None:
+        self._asked -= 1
+        self._batches[session] -= 1
+        if not self._batches[session]:
+            del self._batches[session]
+            self.client.release(session)
+        if described.lost is not None:
+            if tries >= TRIES_MAX or isinstance(described.lost, Throttled):
+                raise described.lost
+            self._to_describe.append((path, row, tries))
+            return
+        size = row.size_bytes if described.size_bytes is None else described.size_bytes
+        modified = row.modified_ns if described.modified_ns is None else described.modified_ns
+        refused = described.refused
+        if row.kind is None and described.kind not in (None, Kind.FILE):
+            folder = path.rpartition("/")[0]
+            settled = Row(row.name, described.kind)
+            above = Folder(folder)
+            self.take_row(above, settled)
+            for below in above.folders:
+                self.open_later(below)
+        elif isinstance(refused, PermissionRefused) or row.kind is not None or refused is None:
+            self.found.append(RemoteEntry(path, size, modified))
+        else:
+            self.found.append(Skipped(path, Reason.UNREADABLE, str(refused)))

@@ -1,0 +1,36 @@
+"""Whole paths as `find` and rsync list them, checked part by part; a folder is checked once."""
+
+from __future__ import annotations
+
+from connectors.contract import Skipped
+from connectors.errors import UnsafeName
+from connectors.names import decode, join
+from connectors.wire.shown import skipped_name
+
+
+class ListedPaths:
+    def __init__(self) -> None:
+        self._folder = b""  # the last one that was found safe
+        self._folder_text = ""
+        self._unsafe_folders: set[bytes] = set()
+
+    def text(self, path: bytes) -> str:
+        """Raises UnsafeName where any part could leave its folder."""
+        folder, _, name = path.rpartition(b"/")
+        return join(self._text_of_folder(folder), decode(name))
+
+    def refused(self, path: bytes, error: UnsafeName, *, is_folder: bool) -> Skipped | None:
+        """How the refusal is told; None for a folder in a folder that was told already."""
+        if is_folder:
+            self._unsafe_folders.add(path)
+            if path.rpartition(b"/")[0] in self._unsafe_folders:
+                return None
+        return skipped_name("", path, str(error))
+
+    def _text_of_folder(self, folder: bytes) -> str:
+        if folder != self._folder:
+            text = ""
+            for part in folder.split(b"/") if folder else ():
+                text = join(text, decode(part))
+            self._folder, self._folder_text = folder, text
+        return self._folder_text

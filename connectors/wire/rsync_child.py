@@ -1,0 +1,164 @@
+"""The rsync program as a child: watched, bounded, and killed with all that it started."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from connectors.contract import Context
+from connectors.errors import PermanentError, ProtocolViolation, Stalled
+
+_SLICE_S = 0.5
+_PIPE_BYTES = 256 * 1024
+_LINE_BYTES_MAX = 64 * 1024
+_COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
+_LOCALE = {"LC_ALL": "C", "TZ": "UTC"}
+
+
+class RsyncMissing(PermanentError):
+    """The rsync program is not installed on this machine; install the package rsync."""
+
+
+class RsyncChild:
+    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables do not reach it."""
+
+    def __init__(
+        self, words: Sequence[str | bytes], home: Path, given: bytes, context: Context
+    ) -> None:
+        self._context = context
+        self._given = memoryview(given)
+        self._partial = b""
+        self._lines: list[bytes] = []
+        self._errors = bytearray()
+        self._checked_at = self._progress_at = self._left_at = time.monotonic()
+        self._select = selectors.DefaultSelector()
+        path = os.environ.get("PATH", os.defpath)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 — fixed words, no shell
+                list(words),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=home,
+                env={"PATH": path, "HOME": str(home), **_LOCALE},
+                start_new_session=True,  # its own group, and no terminal to ask for a password on
+            )
+        except FileNotFoundError:
+            self._select.close()
+            raise RsyncMissing from None
+        self._watch_pipes()
+
+    def poll(self, wait_s: float = _SLICE_S) -> list[bytes]:
+        """Lines of standard output that came, after waiting for a moment at most.
+
+        Raises Stalled, ProtocolViolation, and whatever `check` raises.
+        """
+        self._progress_at += time.monotonic() - self._left_at  # its silence until now was ours
+        try:
+            return self._poll(wait_s)
+        finally:
+            self._left_at = time.monotonic()
+
+    def _poll(self, wait_s: float) -> list[bytes]:
+        for key, _ in self._select.select(wait_s):
+            if key.data == "in":
+                self._write()
+            else:
+                self._read(key.fd, is_error=key.data == "error")
+        now = time.monotonic()
+        if now - self._checked_at >= _SLICE_S:
+            self._checked_at = now
+            self._context.check()
+        idle_s = self._context.patience.idle_s
+        if now - self._progress_at > idle_s:
+            raise Stalled(f"rsync brought nothing for {idle_s:g} s")
+        lines, self._lines = self._lines, []
+        return lines
+
+    @property
+    def running(self) -> bool:
+        """Whether output may still come; once False, `exit_code` and `complaints` are whole."""
+        return bool(self._select.get_map())
+
+    def progressed(self) -> None:
+        """The caller saw bytes arrive that the pipes do not tell of."""
+        self._progress_at = time.monotonic()
+
+    def wait(self) -> int:
+        """The exit code, once the output has ended. Negative for a signal."""
+        while True:
+            try:
+                return self._process.wait(_SLICE_S)
+            except subprocess.TimeoutExpired:
+                self.poll(0)
+
+    @property
+    def complaints(self) -> list[bytes]:
+        return bytes(self._errors).splitlines()
+
+    def close(self) -> None:
+        """Kills the whole group where it still runs, and leaves nothing behind. Safe to call twice."""
+        if self._process.returncode is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._process.wait()
+        self._select.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:  # closing flushes what a dead child no longer takes
+                    pass
+
+    def _watch_pipes(self) -> None:
+        process = self._process
+        for pipe, events, name in (
+            (process.stdin, selectors.EVENT_WRITE, "in"),
+            (process.stdout, selectors.EVENT_READ, "out"),
+            (process.stderr, selectors.EVENT_READ, "error"),
+        ):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                self._select.register(pipe.fileno(), events, name)
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        if pipe is None:
+            return
+        try:
+            sent = os.write(pipe.fileno(), self._given[:_PIPE_BYTES])
+            self._given = self._given[sent:]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._given = self._given[:0]
+        if not self._given:
+            self._select.unregister(pipe.fileno())
+            pipe.close()
+
+    def _read(self, descriptor: int, *, is_error: bool) -> None:
+        try:
+            data = os.read(descriptor, _PIPE_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._select.unregister(descriptor)
+            return
+        self.progressed()
+        if is_error:
+            self._errors += data
+            if len(self._errors) > _COMPLAINTS_BYTES_MAX:
+                raise ProtocolViolation("rsync complains without end")
+            return
+        lines = (self._partial + data).split(b"\n")
+        self._partial = lines.pop()
+        if len(self._partial) > _LINE_BYTES_MAX:
+            raise ProtocolViolation("rsync told a name without end")
+        self._lines.extend(lines)

@@ -1,0 +1,88 @@
+"""An rsync daemon: found, greeted, then named to the child by the address that was judged."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from connectors.contract import Context
+from connectors.dialing import Address
+from connectors.errors import (
+    AuthConfig,
+    ConnectionLost,
+    ProtocolViolation,
+    RootMissing,
+    Stage,
+    Stalled,
+)
+from connectors.names import encode
+from connectors.wire.rsync_far import Far, Place
+from connectors.wire.shown import shown
+
+_SLICE_S = 0.5
+_GREETING_BYTES_MAX = 4096
+_GREETING = b"@RSYNCD: "
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    address: Address
+    port: int
+    username: str
+    greeting: str
+
+    def place(self, root: PurePosixPath) -> Place:
+        """`root` is `module/folder`. Raises RootMissing where it names no module."""
+        module, _, folder = str(root).strip("/").partition("/")
+        if module in ("", ".", "..") or not module.isprintable():
+            raise RootMissing("the folder must begin with the name of a module of the daemon")
+        user = f"{self.username}@" if self.username else ""
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return Place(f"rsync://{user}{host}:{self.port}/{module}/", encode(folder))
+
+
+def greet(host: str, port: int, username: str, context: Context) -> Daemon:
+    """Connects under the policy and reads the daemon's first line."""
+    if not username.isprintable() or any(sign in username for sign in "@/:"):
+        raise AuthConfig("the user name holds a sign that rsync cannot carry")
+    connected = context.dialer.dial(host, port, timeout_s=context.patience.connect_s)
+    with connected:
+        address = context.dialer.resolve(connected.getpeername()[0], port)[0]
+        line = _read_line(connected, context)
+    if not line.startswith(_GREETING):
+        raise ProtocolViolation(f"no rsync daemon: it said {shown(line)}", stage=Stage.CONNECT)
+    version = shown(line.removeprefix(_GREETING).split(b" ")[0].strip())
+    return Daemon(address, port, username, f"rsync daemon, protocol {version}")
+
+
+def daemon_far(daemon: Daemon, password: str, home: Path, context: Context) -> Far:
+    """Takes ownership of `home`. The password stands in a file that only this user can read."""
+    words = [f"--contimeout={max(1, round(context.patience.connect_s))}"]
+    if password:
+        file = home / "password"
+        file.touch(mode=0o600)
+        file.write_text(password.partition("\n")[0] + "\n")
+        words.append(f"--password-file={file}")
+    return Far(home, words, context)
+
+
+def _read_line(connected: socket.socket, context: Context) -> bytes:
+    deadline = time.monotonic() + context.patience.log_in_s
+    connected.settimeout(_SLICE_S)
+    said = b""
+    while b"\n" not in said:
+        context.check()
+        if time.monotonic() > deadline or len(said) > _GREETING_BYTES_MAX:
+            raise Stalled("the host sent no greeting of an rsync daemon", stage=Stage.CONNECT)
+        try:
+            data = connected.recv(_GREETING_BYTES_MAX)
+        except TimeoutError:
+            continue
+        except OSError as exc:
+            raise ConnectionLost(f"the connection failed: {exc}", stage=Stage.CONNECT) from exc
+        if not data:
+            raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT)
+        said += data
+    return said.partition(b"\n")[0]

@@ -1,0 +1,101 @@
+"""How an rsync child is told where the far end is, and what every run of it has in common."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.contract import Context
+from connectors.wire.rsync_child import RsyncChild
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`source` is rsync's first word for the far end, `folder` what the root is called below it."""
+
+    source: str
+    folder: bytes
+
+    def name(self, path: bytes) -> bytes:
+        """As a line of `--files-from`: what follows the `/./` is how rsync will call it."""
+        return self.folder.rstrip(b"/") + b"/./" + path if self.folder else b"./" + path
+
+    def inside(self, path: bytes) -> bytes | None:
+        """A path of a complaint, made relative to the root; None for what is not below it."""
+        folder = b"/" + self.folder.strip(b"/")
+        path = b"/" + path.lstrip(b"/")
+        if path == folder:
+            return b""
+        prefix = folder.rstrip(b"/") + b"/"
+        return path[len(prefix) :] if path.startswith(prefix) else None
+
+
+class Far:
+    """Takes ownership of a private folder, which holds secrets and what is on its way."""
+
+    def __init__(self, home: Path, words: Iterable[str], context: Context) -> None:
+        self._home = home
+        self._words = list(words)
+        self._context = context
+        self._empty = home / "empty"
+        self._empty.mkdir(mode=0o700)
+        self._closed = False
+
+    def list_only(self, place: Place, words: Iterable[str], names: Iterable[bytes]) -> RsyncChild:
+        """No `--timeout`: whoever reads a listing may take a pause; the watch on the child does not."""
+        return self._start([*words, "--list-only", "--no-h"], place, names, self._empty)
+
+    def fetch(self, place: Place, names: Iterable[bytes], into: Path, out: str) -> RsyncChild:
+        """Only regular files and their folders come, with no mode, owner or time of the far end.
+
+        `out` is printed before each file; a file's line tells that all before it are complete.
+        """
+        words = [
+            "--whole-file",
+            "--inplace",
+            "--no-links",
+            "--no-devices",
+            "--no-specials",
+            "--no-perms",
+            "--no-owner",
+            "--no-group",
+            "--no-times",
+            "--chmod=D700,F600",
+            "--outbuf=L",
+            f"--timeout={max(1, round(self._context.patience.idle_s))}",
+            f"--out-format={out}%i %n",
+        ]
+        return self._start(words, place, names, into)
+
+    def make_staging(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="files-", dir=self._home))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _start(
+        self, words: Iterable[str], place: Place, names: Iterable[bytes], into: Path
+    ) -> RsyncChild:
+        command = [
+            "rsync",
+            "--no-motd",
+            "--from0",
+            "--files-from=-",
+            *self._words,
+            *words,
+            "--",
+            place.source,
+            f"{into}/",
+        ]
+        given = b"".join(name + b"\0" for name in names)
+        return RsyncChild(command, self._home, given, self._context)
+
+
+def make_home() -> Path:
+    """A folder of TMPDIR that only this user can enter."""
+    return Path(tempfile.mkdtemp(prefix="syncproject-rsync-"))

@@ -1,0 +1,105 @@
+"""Lists a tree with `rsync --list-only`: times of whole seconds, links not followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.errors import (
+    ConnectionLost,
+    PermissionRefused,
+    RootMissing,
+    Stage,
+    TransientError,
+    TransportError,
+    UnsafeName,
+)
+from connectors.wire.listed_paths import ListedPaths
+from connectors.wire.rsync_child import RsyncChild
+from connectors.wire.rsync_exits import exit_error
+from connectors.wire.rsync_far import Far, Place
+from connectors.wire.rsync_lines import Complaint, Listed, parse_complaint, parse_listed
+from connectors.wire.shown import shown, skipped_name
+
+_MISSING = (2, 20)  # ENOENT, ENOTDIR
+
+
+class RsyncTree:
+    """One listing. Iterate it once."""
+
+    def __init__(self, far: Far, place: Place) -> None:
+        self._far = far
+        self._place = place
+        self._paths = ListedPaths()
+        self._root_seen = False
+
+    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+        child = self._far.list_only(self._place, ["--recursive"], [self._place.name(b"")])
+        try:
+            while child.running:
+                for line in child.poll():
+                    item = self._item(parse_listed(line))
+                    if item is not None:
+                        yield item
+            yield from self._end(child)
+        finally:
+            child.close()
+
+    def _item(self, listed: Listed) -> RemoteEntry | Skipped | None:
+        if listed.path == b".":
+            self._root_seen = True
+            return None
+        try:
+            path = self._paths.text(listed.path)
+        except UnsafeName as exc:
+            return self._paths.refused(listed.path, exc, is_folder=listed.kind == b"d")
+        if listed.kind == b"-":
+            return RemoteEntry(path, listed.size_bytes, listed.modified_ns)
+        if listed.kind == b"d":
+            return None
+        if listed.kind == b"l":
+            return Skipped(path, Reason.LINK, "a symbolic link, not followed")
+        return Skipped(path, Reason.SPECIAL, "no regular file")
+
+    def _end(self, child: RsyncChild) -> Iterator[Skipped]:
+        code = child.wait()
+        complaints = [c for c in map(parse_complaint, child.complaints) if c is not None]
+        for complaint in complaints:
+            raise_for_root(complaint, self._place)
+        error = exit_error(code, child.complaints)
+        if error is not None:
+            error.stage = max(error.stage, Stage.LIST, key=list(Stage).index)
+            raise error
+        if not self._root_seen:
+            raise ConnectionLost("the listing did not begin with its folder", stage=Stage.LIST)
+        if code and not complaints:
+            told = b"; ".join(child.complaints)
+            raise TransientError(f"the listing is not whole: {shown(told)}", stage=Stage.LIST)
+        for complaint in complaints:
+            if complaint.errno not in _MISSING and "vanished" not in complaint.verb:
+                yield self._unreadable(complaint)
+
+    def _unreadable(self, complaint: Complaint) -> Skipped:
+        path = self._place.inside(complaint.path)
+        if path is None:
+            raise TransientError(str(complaint.error), stage=Stage.LIST)
+        try:
+            return Skipped(self._paths.text(path), Reason.UNREADABLE, complaint.text)
+        except UnsafeName as exc:
+            return skipped_name("", path, str(exc))
+
+
+def raise_for_root(complaint: Complaint, place: Place) -> None:
+    """Raises where the complaint is about the root itself."""
+    if "change_dir" not in complaint.verb and place.inside(complaint.path) != b"":
+        return
+    root = shown(place.folder) or "/"
+    error: TransportError
+    if complaint.errno in _MISSING:
+        error = RootMissing(f"{root}: {complaint.text}")
+    elif complaint.errno == 13:
+        error = PermissionRefused(f"{root}: {complaint.text}")
+    else:
+        error = complaint.error
+    error.stage = Stage.LIST
+    raise error

@@ -1,0 +1,227 @@
+"""Scripts on a host with a shell: one SSH session, one exec channel for each script."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+
+import paramiko
+
+from connectors.contract import Context
+from connectors.errors import (
+    ConnectionLost,
+    PermissionRefused,
+    ProtocolViolation,
+    RootMissing,
+    Stage,
+    Stalled,
+)
+from connectors.wire.chunk_pipe import ChunkPipe
+from connectors.wire.shell_scripts import Script
+from connectors.wire.shown import shown
+from connectors.wire.ssh_session import close_session, in_time, ssh_error
+
+_SLICE_S = 0.5
+_RECEIVE_BYTES = 1024 * 1024
+_SEND_BYTES = 32 * 1024
+_NOISE_BYTES_MAX = 256 * 1024
+_COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
+_PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
+
+
+class NoShell(ProtocolViolation):
+    """The host ran no command: it has no shell for this user."""
+
+    stage = Stage.LOG_IN
+
+
+class ShellSession:
+    """Takes ownership of the transport."""
+
+    def __init__(self, transport: paramiko.Transport, context: Context) -> None:
+        self.transport = transport
+        self._context = context
+
+    def run(self, script: Script, *, stage: Stage = Stage.READ) -> ShellChannel:
+        """Starts a script. The session is closed when the host does not answer in time."""
+        marker = secrets.token_hex(16)
+
+        def start() -> paramiko.Channel:
+            try:
+                channel = self.transport.open_session(timeout=self._context.patience.log_in_s)
+                channel.in_buffer = ChunkPipe()  # before a byte of the script can come
+                channel.exec_command(script.command(marker))
+            except (paramiko.SSHException, EOFError, OSError) as exc:
+                raise ssh_error(exc, stage) from exc
+            return channel
+
+        channel = in_time(start, self.transport, self._context, stage, "starting a command")
+        return ShellChannel(channel, marker.encode("ascii"), self._context)
+
+    def close(self) -> None:
+        close_session(self.transport)
+
+
+class ShellChannel:
+    """One running script: bytes in, bytes out, and the lines it complains in."""
+
+    def __init__(self, channel: paramiko.Channel, marker: bytes, context: Context) -> None:
+        self._channel = channel
+        self._marker = marker
+        self._context = context
+        self._outgoing: deque[bytes] = deque()
+        self._ends_input = False
+        self._noise: bytearray | None = bytearray()
+        self._ready: deque[bytes] = deque()
+        self._complaints = bytearray()
+        self._complaints_bytes = 0
+        self._complaints_begun = False
+        self._checked_at = self._progress_at = self._left_at = time.monotonic()
+        self._progress_bytes = 0
+        channel.settimeout(_SLICE_S)
+
+    def send(self, data: bytes) -> None:
+        """Queues bytes for the script's standard input; they leave while something is received."""
+        self._outgoing.append(data)
+        self._push()
+
+    def end_input(self) -> None:
+        self._ends_input = True
+        self._push()
+
+    def enter(self, root: bytes) -> None:
+        """Waits for a script's word that it is in its folder. Raises RootMissing."""
+        words = {b"entered", b"missing", b"refused", b"not-a-folder"}
+        said = b""
+        while said not in words:
+            if len(said) >= 16 or not any(word.startswith(said) for word in words):
+                raise ProtocolViolation("the host's shell answered another command")
+            said += self._receive_byte()
+        if said == b"refused":
+            raise PermissionRefused(f"the host refuses to enter {shown(root)}", stage=Stage.LIST)
+        if said == b"missing":
+            raise RootMissing(f"the folder {shown(root)} does not exist on the host")
+        if said == b"not-a-folder":
+            raise RootMissing(f"{shown(root)} is not a folder")
+
+    def receive(self) -> bytes:
+        """The next bytes of standard output, b"" at its end.
+
+        Raises Stalled, ConnectionLost, and whatever `check` raises.
+        """
+        while (data := self.receive_some()) is None:
+            pass
+        return data
+
+    def receive_some(self) -> bytes | None:
+        """Like `receive`, but None when nothing came within a fraction of a second."""
+        if self._ready:
+            return self._ready.popleft()
+        self._progress_at += time.monotonic() - self._left_at  # its silence until now was ours
+        try:
+            return self._receive_some()
+        finally:
+            self._left_at = time.monotonic()
+
+    def _receive_some(self) -> bytes | None:
+        self._push()
+        try:
+            data = self._channel.recv(_RECEIVE_BYTES)
+        except TimeoutError:
+            data = None
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            raise ssh_error(exc, Stage.READ) from exc
+        self._take_complaints()
+        self._watch(len(data) if data else 0)
+        if data is None:
+            return None
+        if self._noise is not None:
+            return self._without_noise(data)
+        if not data:
+            self._check_connection()
+        return data
+
+    def complaints(self) -> list[bytes]:
+        """Whole lines of standard error that came since the last call."""
+        self._take_complaints()
+        if not self._complaints_begun:
+            return []
+        lines = self._complaints.split(b"\n")
+        self._complaints = lines.pop()
+        return [bytes(line) for line in lines]
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _receive_byte(self) -> bytes:
+        data = self.receive()
+        if not data:
+            raise ConnectionLost("the host's shell ended before its answer")
+        if len(data) > 1:
+            self._ready.appendleft(data[1:])
+        return data[:1]
+
+    def _push(self) -> None:
+        try:
+            while self._outgoing and self._channel.send_ready():
+                data = self._outgoing.popleft()
+                sent = self._channel.send(data[:_SEND_BYTES])
+                if sent < len(data):
+                    self._outgoing.appendleft(data[sent:])
+            if self._ends_input and not self._outgoing:
+                self._ends_input = False
+                self._channel.shutdown_write()
+        except TimeoutError:
+            return
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            if self._channel.closed and self._channel.get_transport().is_active():
+                self._outgoing.clear()  # the script is over; what it said is still to be read
+                return
+            raise ssh_error(exc, Stage.READ) from exc
+
+    def _without_noise(self, data: bytes) -> bytes | None:
+        noise = self._noise if self._noise is not None else bytearray()
+        noise += data
+        at = noise.find(self._marker)
+        if at >= 0:
+            self._noise = None
+            return bytes(noise[at + len(self._marker) :]) or None
+        if not data:
+            self._check_connection()
+            raise NoShell(f"the host ran no command; it said: {shown(bytes(noise[:200]))}")
+        if len(noise) > _NOISE_BYTES_MAX:
+            raise NoShell("the host's shell prints without end before it runs a command")
+        return None
+
+    def _check_connection(self) -> None:
+        if not self._channel.get_transport().is_active():
+            raise ConnectionLost("the SSH connection ended")
+
+    def _take_complaints(self) -> None:
+        while self._channel.recv_stderr_ready():
+            data = self._channel.recv_stderr(_RECEIVE_BYTES)
+            if not data:
+                return
+            self._complaints += data
+            self._complaints_bytes += len(data)
+            self._progress_bytes += len(data)
+            if self._complaints_bytes > _COMPLAINTS_BYTES_MAX:
+                raise ProtocolViolation("the host complains without end")
+        if not self._complaints_begun:
+            at = self._complaints.find(self._marker)
+            if at >= 0:
+                self._complaints_begun = True
+                del self._complaints[: at + len(self._marker)]
+
+    def _watch(self, came_bytes: int) -> None:
+        now = time.monotonic()
+        if now - self._checked_at >= _SLICE_S:
+            self._checked_at = now
+            self._context.check()
+        self._progress_bytes += came_bytes
+        if self._progress_bytes >= _PROGRESS_BYTES:
+            self._progress_at, self._progress_bytes = now, 0
+        idle_s = self._context.patience.idle_s
+        if now - self._progress_at > idle_s:
+            raise Stalled(f"the host's shell sent nothing for {idle_s:g} s")

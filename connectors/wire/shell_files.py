@@ -1,0 +1,66 @@
+"""Two ways to the files of a host that was logged in to by SSH: its shell, or else SFTP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+import paramiko
+
+from connectors.contract import Context, Fetched, RemoteEntry, Sink, Skipped
+from connectors.names import encode
+from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_stream import RemoteFile
+from connectors.wire.sftp_tree import TreeWalk, remote_path
+from connectors.wire.shell_channel import ShellSession
+from connectors.wire.shell_fetch import ShellFetch
+from connectors.wire.shell_stream import ShellFile
+from connectors.wire.shell_tree import ShellTree
+from connectors.wire.ssh_channel import ChannelDuplex
+
+
+class ShellFiles:
+    def __init__(self, session: ShellSession) -> None:
+        self._session = session
+
+    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
+        return iter(ShellTree(self._session, root))
+
+    def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(ShellFetch(self._session, root, entries, sink))
+
+    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
+        return ShellFile(self._session, root, encode(path), offset)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class SftpFiles:
+    def __init__(self, client: SftpClient) -> None:
+        self._client = client
+
+    @classmethod
+    def start(cls, transport: paramiko.Transport, context: Context) -> SftpFiles:
+        """The transport is closed when this raises."""
+        duplex = ChannelDuplex.for_subsystem(transport, "sftp", context)
+        try:
+            client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
+            client.start()
+        except BaseException:
+            duplex.close()
+            raise
+        return cls(client)
+
+    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
+        return iter(TreeWalk(self._client, root))
+
+    def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(Fetch(self._client, root, entries, sink))
+
+    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
+        return RemoteFile(self._client, remote_path(root, path), offset)
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,81 @@
+"""Lists a tree with one `find`: one round trip however deep it is, links not followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.errors import ConnectionLost, PermissionRefused, Stage, TransientError, UnsafeName
+from connectors.wire.listed_paths import ListedPaths
+from connectors.wire.shell_channel import ShellChannel, ShellSession
+from connectors.wire.shell_records import (
+    Complaint,
+    Record,
+    RecordSplitter,
+    parse_find_complaint,
+    parse_record,
+)
+from connectors.wire.shell_scripts import LIST, Script, folder_argument
+from connectors.wire.shown import shown, skipped_name
+
+
+class ShellTree:
+    """One listing. Iterate it once."""
+
+    def __init__(self, session: ShellSession, root: bytes) -> None:
+        self._session = session
+        self._root = root
+        self._paths = ListedPaths()
+
+    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+        script = Script(LIST, (folder_argument(self._root),))
+        channel = self._session.run(script, stage=Stage.LIST)
+        try:
+            channel.enter(self._root)
+            splitter = RecordSplitter()
+            while data := channel.receive():
+                for raw in splitter.feed(data):
+                    item = self._item(parse_record(raw))
+                    if item is not None:
+                        yield item
+                yield from self._complaints(channel)
+            if not splitter.rest.startswith(b"end "):
+                raise ConnectionLost("the listing ended before its end", stage=Stage.LIST)
+            yield from self._complaints(channel)
+        finally:
+            channel.close()
+
+    def _item(self, record: Record) -> RemoteEntry | Skipped | None:
+        if not record.path:
+            return None
+        try:
+            path = self._paths.text(record.path)
+        except UnsafeName as exc:
+            return self._paths.refused(record.path, exc, is_folder=record.kind == b"d")
+        if record.kind == b"f":
+            return RemoteEntry(path, record.size_bytes, record.modified_ns)
+        if record.kind == b"d":
+            return None
+        if record.kind == b"l":
+            return Skipped(path, Reason.LINK, "a symbolic link, not followed")
+        return Skipped(path, Reason.SPECIAL, "no regular file")
+
+    def _complaints(self, channel: ShellChannel) -> Iterator[Skipped]:
+        for line in channel.complaints():
+            complaint = parse_find_complaint(line)
+            if complaint is None:
+                raise TransientError(f"find said: {shown(line)}", stage=Stage.LIST)
+            if "No such file" in complaint.text and complaint.path:
+                continue  # went away between its folder's listing and the look at it
+            yield self._unreadable(complaint)
+
+    def _unreadable(self, complaint: Complaint) -> Skipped:
+        if not complaint.path:
+            message = f"{shown(self._root)}: {complaint.text}"
+            if "Permission denied" in complaint.text:
+                raise PermissionRefused(message, stage=Stage.LIST)
+            raise TransientError(message, stage=Stage.LIST)
+        try:
+            return Skipped(self._paths.text(complaint.path), Reason.UNREADABLE, complaint.text)
+        except UnsafeName as exc:
+            return skipped_name("", complaint.path, str(exc))

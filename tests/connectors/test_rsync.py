@@ -1,0 +1,426 @@
+"""rsync: its daemon, its exit codes, and hosts that stall or hold what is no file (RELIABILITY R)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from connectors.contract import Fetched, Reason, RemoteEntry, Skipped
+from connectors.errors import (
+    AuthConfig,
+    AuthRefused,
+    HostKeyChanged,
+    HostKeyUnknown,
+    PermissionRefused,
+    ProtocolViolation,
+    RootMissing,
+    Stalled,
+    Throttled,
+    TransportError,
+)
+from connectors.spec import Target
+from connectors.transports.rsync import SPEC, RsyncOptions, RsyncSecret
+from connectors.wire.rsync_child import RsyncMissing
+from connectors.wire.rsync_exits import EXITS, exit_error
+from connectors.wire.rsync_lines import parse_complaint, parse_listed, unescape
+from tests.hosts.rsyncd import PASSWORD, Rsyncd, running_rsyncd
+from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
+from tests.hosts.sshd import Sshd, make_key
+
+CANARY = "canary-7f3a9c51e2"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rsyncd]:
+    home = tmp_path_factory.mktemp("rsyncd")
+    served = home / "served"
+    served.mkdir()
+    with running_rsyncd(home, served) as running:
+        yield running
+
+
+@pytest.fixture
+def root(daemon: Rsyncd) -> Path:
+    folder = Path(tempfile.mkdtemp(dir=daemon.served))
+    folder.chmod(0o755)  # the daemon serves as another user
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where transports stage; nothing may be left of it."""
+    folder = tmp_path / "staging"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert children() == []
+
+
+def children() -> list[str]:
+    """Clients of rsync and ssh that this process started and that still run."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = status.read_text().partition("(")[2].rpartition(")")
+            command = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        ours = int(rest.split()[1]) == os.getpid() and name in ("rsync", "ssh")
+        if ours and b"--daemon" not in command:
+            found.append(name)
+    return found
+
+
+def over_ssh(sshd: Sshd, folder: Path | str, *, host_key: str | None = None) -> Target:
+    sftp = sshd.target(folder, host_key=host_key).options
+    options = RsyncOptions(sftp.username, sftp.root, True, sftp.host_key)
+    return Target("127.0.0.1", sshd.port, options, RsyncSecret(private_key=sshd.private_key))
+
+
+def fetch_all(
+    target: Target, sink: DigestSink | None = None
+) -> tuple[dict[str, Fetched], list[Skipped]]:
+    sink = sink or DigestSink()
+    transport = SPEC.open(target, loopback_context())
+    try:
+        items = list(transport.walk(PurePosixPath()))
+        entries = [item for item in items if isinstance(item, RemoteEntry)]
+        answers = {answer.entry.path: answer for answer in transport.fetch(entries, sink)}
+    finally:
+        transport.close()
+        assert not sink.left_open
+    return answers, [item for item in items if isinstance(item, Skipped)]
+
+
+def test_a_module_s_password_opens_it_and_a_wrong_one_does_not(daemon: Rsyncd, root: Path) -> None:
+    (root / "file").write_bytes(b"x")
+    target = daemon.target(root, module="locked", password=PASSWORD)
+    assert fetch_all(target)[0]["file"].receipt == digest_of(b"x")
+    for password in ("", "wrong"):
+        with pytest.raises(AuthRefused):
+            SPEC.open(daemon.target(root, module="locked", password=password), loopback_context())
+
+
+def test_an_unknown_module_and_no_module_are_told(daemon: Rsyncd, root: Path) -> None:
+    with pytest.raises(RootMissing, match="Unknown module"):
+        SPEC.open(daemon.target(root, module="nothing"), loopback_context())
+    target = Target("127.0.0.1", daemon.port, RsyncOptions(), RsyncSecret())
+    with pytest.raises(RootMissing, match="module"):
+        SPEC.open(target, loopback_context())
+
+
+def test_a_root_that_is_a_file_is_no_folder(daemon: Rsyncd, root: Path) -> None:
+    (root / "file").write_bytes(b"x")
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    with pytest.raises(RootMissing):
+        list(transport.walk(PurePosixPath(daemon.target(root).options.root) / "file"))
+    transport.close()
+
+
+def test_names_are_data_whatever_rsync_makes_of_them(daemon: Rsyncd, root: Path) -> None:
+    names = [
+        "new\nline",
+        "\\#012",
+        "a -> b",
+        "-rf",
+        "$(touch x)",
+        "[a]*?",
+        "é\udcff",
+        "# ; x",
+        "\r",
+    ]
+    folder = root / "fol der*[x]\n"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(os.fsencode(name))
+    (folder / "link -> x").symlink_to("y -> z")
+    answers, skipped = fetch_all(daemon.target(folder))
+    assert {p: a.receipt for p, a in answers.items()} == {
+        name: digest_of(os.fsencode(name)) for name in names
+    }
+    assert [(item.path, item.reason) for item in skipped] == [("link -> x", Reason.LINK)]
+
+
+def test_r05_only_regular_files_arrive(daemon: Rsyncd, root: Path) -> None:
+    for name, mode in (("setuid", 0o4755), ("plain", 0o644)):
+        (root / name).write_bytes(b"x")
+        (root / name).chmod(mode)
+    (root / "absolute").symlink_to("/etc/passwd")
+    (root / "folder").symlink_to("/")
+    os.mkfifo(root / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "socket"))
+    os.link(root / "plain", root / "hardlink")
+    if os.geteuid() == 0:
+        os.mknod(root / "device", 0o20644, os.makedev(1, 5))
+    answers, skipped = fetch_all(daemon.target(root))
+    assert {p: a.receipt for p, a in answers.items()} == dict.fromkeys(
+        ("setuid", "plain", "hardlink"), digest_of(b"x")
+    )
+    reasons = {item.path: item.reason for item in skipped}
+    assert reasons.pop("absolute") is reasons.pop("folder") is Reason.LINK
+    assert set(reasons.values()) == {Reason.SPECIAL}
+    wanted = [RemoteEntry(path, 1, None) for path in ("absolute", "fifo", "folder/etc/passwd")]
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    list(transport.walk(PurePosixPath()))
+    sink = DigestSink()
+    assert all(isinstance(a.error, TransportError) for a in transport.fetch(wanted, sink))
+    transport.close()
+    assert not sink.receivers
+
+
+def test_a_file_that_refuses_is_its_own_failure(daemon: Rsyncd, root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the daemon serves as the user that runs the tests")
+    (root / "denied").write_bytes(b"x")
+    (root / "denied").chmod(0o600)
+    (root / "open").write_bytes(b"x")
+    answers, _ = fetch_all(daemon.target(root))
+    assert isinstance(answers["denied"].error, PermissionRefused)
+    assert answers["open"].receipt == digest_of(b"x")
+
+
+def test_r07_no_secret_stands_in_a_process_list(
+    daemon: Rsyncd, root: Path, staging: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "second"
+    home.mkdir()
+    (root / "file").write_bytes(b"x")
+    seen: list[str] = []
+    modes: list[int] = []
+
+    def look(receiver: DigestReceiver) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            for name in ("cmdline", "environ"):
+                try:
+                    text = (process / name).read_bytes()
+                except OSError:
+                    continue
+                if CANARY.encode() in text:
+                    seen.append(f"{process}/{name}")
+        modes.extend(p.stat().st_mode & 0o777 for p in staging.glob("*/password"))
+
+    secrets_before = CANARY
+    with running_rsyncd(home, daemon.served) as second:
+        (home / "rsyncd.secrets").write_text(f"reader:{secrets_before}\n")
+        sink = DigestSink(on_write=look)
+        answers, _ = fetch_all(second.target(root, module="locked", password=CANARY), sink)
+    assert answers["file"].receipt == digest_of(b"x")
+    assert seen == []
+    assert modes == [0o600]
+
+
+def speaking(said: bytes) -> tuple[socket.socket, threading.Thread]:
+    """A server that says one thing on each connection and then nothing more."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connected, _ = listener.accept()
+            except OSError:
+                break
+            connected.sendall(said)
+            held.append(connected)
+        for connected in held:
+            connected.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return listener, thread
+
+
+def test_r04_a_daemon_silent_after_its_greeting_is_stalled_and_its_child_killed() -> None:
+    listener, thread = speaking(b"@RSYNCD: 31.0 sha512 md5\n")
+    options = RsyncOptions(root="module/x")
+    target = Target("127.0.0.1", listener.getsockname()[1], options, RsyncSecret())
+    began = time.monotonic()
+    with pytest.raises(Stalled):
+        SPEC.open(target, loopback_context(idle_s=1.0))
+    assert time.monotonic() - began < 6
+    assert children() == []
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"), [(b"SSH-2.0-OpenSSH_9.2\r\n", ProtocolViolation), (b"", Stalled)]
+)
+def test_what_is_no_daemon_is_told_before_a_child_starts(
+    said: bytes, error: type[TransportError]
+) -> None:
+    listener, thread = speaking(said)
+    target = Target("127.0.0.1", listener.getsockname()[1], RsyncOptions(root="m"), RsyncSecret())
+    with pytest.raises(error) as caught:
+        SPEC.open(target, loopback_context(log_in_s=1.0))
+    assert caught.value.stage.value == "connect"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+class Stopped(Exception):
+    """What a test's check raises."""
+
+
+def test_a_check_that_raises_kills_the_children(daemon: Rsyncd, root: Path) -> None:
+    for number in range(300):
+        (root / str(number)).write_bytes(b"x" * 10_000)
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    transport = SPEC.open(daemon.target(root), loopback_context(check=check))
+    entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+
+    def wait(receiver: DigestReceiver) -> None:
+        stop.set()
+        while time.monotonic() < began + 0.6:
+            os.sched_yield()
+
+    began = time.monotonic()
+    sink = DigestSink(on_write=wait)
+    with pytest.raises(Stopped):
+        list(transport.fetch(entries, sink))
+    assert children() == []
+    assert not sink.left_open
+    transport.close()
+
+
+def test_r06_every_exit_code_of_the_manual_is_mapped() -> None:
+    manual = {*range(1, 7), *range(10, 17), 20, 21, 22, 23, 24, 25, 30, 35, 124, 125, 126, 127, 255}
+    assert manual - set(EXITS) == {23, 24}
+    for code in EXITS:
+        error = exit_error(code, [b"rsync: something", b"rsync error: (code %d)" % code])
+        assert isinstance(error, EXITS[code][0])
+        assert str(code) in str(error)
+        assert "something" in str(error)
+    assert exit_error(0, []) is exit_error(23, []) is exit_error(24, []) is None
+    assert exit_error(-9, []) is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"@ERROR: auth failed on module m", AuthRefused),
+        (b"@ERROR: access denied to m from x", AuthRefused),
+        (b"@ERROR: Unknown module 'm'", RootMissing),
+        (b"@ERROR: max connections (4) reached -- try again later", Throttled),
+        (b"@ERROR: something else", ProtocolViolation),
+    ],
+)
+def test_a_daemon_s_refusal_is_told_by_its_words(said: bytes, error: type[TransportError]) -> None:
+    assert type(exit_error(5, [said])) is error
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "code"),
+    [
+        (b'rsync: [sender] opendir "/a/b" (in m) failed: Permission denied (13)', b"/a/b", "permission_refused"),
+        (b'rsync: [sender] send_files failed to open "/a" (in m): Permission denied (13)', b"/a", "permission_refused"),
+        (b'rsync: [sender] link_stat "/a" (in m) failed: No such file or directory (2)', b"/a", "vanished"),
+        (b'file has vanished: "/x\\#012y" (in m)', b"/x\ny", "vanished"),
+        (b"WARNING: a b failed verification -- update discarded (will try again).", b"a b", "unstable"),
+        (b'rsync: [sender] read errors mapping "/a" (in m): Input/output error (5)', b"/a", "transport"),
+        (b'rsync: readlink_stat("/a") failed: Input/output error (5)', b"/a", "transport"),
+        (b'rsync: opendir "/a"b" failed: Permission denied (13)', b'/a"b', "permission_refused"),
+    ],
+)  # fmt: skip
+def test_a_complaint_names_its_file(line: bytes, path: bytes, code: str) -> None:
+    complaint = parse_complaint(line)
+    assert complaint is not None
+    assert (complaint.path, complaint.error.code) == (path, code)
+
+
+def test_a_line_of_another_form_is_a_violation() -> None:
+    assert unescape(b"a\\#134#012b\\#377") == b"a\\#012b\xff"
+    for line in (
+        b"",
+        b"motd",
+        b"-rw-r--r-- 1 2020/13/01 00:00:00 x",
+        b"-rw 1 2020/01/01 00:00:00 x",
+    ):
+        with pytest.raises(ProtocolViolation):
+            parse_listed(line)
+
+
+def test_a_machine_without_rsync_says_so(
+    daemon: Rsyncd, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RsyncMissing):
+        SPEC.open(daemon.target(root), loopback_context())
+
+
+def test_over_ssh_the_pinned_key_and_no_other_is_met(
+    sshd: Sshd, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "file").write_bytes(b"x")
+    answers, _ = fetch_all(over_ssh(sshd, folder, host_key=sshd.host_keys["rsa"]))
+    assert answers["file"].receipt == digest_of(b"x")
+    with pytest.raises(HostKeyUnknown):
+        SPEC.open(over_ssh(sshd, folder, host_key=""), loopback_context())
+    make_key(tmp_path / "foreign", "ed25519")
+    foreign = (tmp_path / "foreign.pub").read_text()
+    with pytest.raises(HostKeyChanged):
+        SPEC.open(over_ssh(sshd, folder, host_key=foreign), loopback_context())
+
+
+def test_over_ssh_a_folder_is_data_only(sshd: Sshd, tmp_path: Path) -> None:
+    folder = tmp_path / "a 'b\" $(touch x) *[c]\n"
+    folder.mkdir()
+    (folder / "-rf").write_bytes(b"x")
+    answers, _ = fetch_all(over_ssh(sshd, folder))
+    assert answers["-rf"].receipt == digest_of(b"x")
+
+
+def test_over_ssh_without_a_private_key_is_told(sshd: Sshd) -> None:
+    options = RsyncOptions("reader", ".", True, sshd.host_keys["ed25519"])
+    target = Target("127.0.0.1", sshd.port, options, RsyncSecret(password="x"))
+    with pytest.raises(AuthConfig, match="private key"):
+        SPEC.open(target, loopback_context())
+
+
+@pytest.mark.parametrize("form", ["RFC4716", "PEM"])
+def test_over_ssh_a_key_with_a_passphrase_is_used(
+    sshd: Sshd, folder: Path, tmp_path: Path, form: str
+) -> None:
+    (folder / "file").write_bytes(b"x")
+    key = make_key(tmp_path / "own", "rsa", passphrase="open, sesame", form=form)
+    before = sshd.authorized_keys.read_text()
+    sshd.authorized_keys.write_text(before + (tmp_path / "own.pub").read_text())
+    try:
+        target = over_ssh(sshd, folder)
+        secret = RsyncSecret(private_key=key, passphrase="open, sesame")
+        target = Target(target.host, target.port, target.options, secret)
+        assert fetch_all(target)[0]["file"].receipt == digest_of(b"x")
+    finally:
+        sshd.authorized_keys.write_text(before)
+
+
+def test_r09_a_file_that_changes_during_the_run_fails_alone(daemon: Rsyncd, root: Path) -> None:
+    for name in ("a", "b", "c"):
+        (root / name).write_bytes(b"x" * 1000)
+    os.utime(root / "b", (1_600_000_000, 1_600_000_000))
+
+    def change(receiver: DigestReceiver) -> None:
+        (root / "b").write_bytes(b"y" * 1000)
+
+    answers, _ = fetch_all(daemon.target(root), DigestSink(on_write=change))
+    observed = answers["b"].observed
+    assert observed is not None
+    assert observed.modified_ns != answers["b"].entry.modified_ns
+    for name in ("a", "c"):
+        assert answers[name].observed == answers[name].entry

@@ -1,0 +1,404 @@
+"""SSH hosts whose shell is odd, poor or hostile (RELIABILITY N, L, S), behind a real sshd."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.errors import (
+    ConnectionLost,
+    ProtocolViolation,
+    RootMissing,
+    Stalled,
+    TransportError,
+    Truncated,
+    Unstable,
+    Vanished,
+)
+from connectors.spec import Target
+from connectors.transports.ssh import SPEC, SshOptions, SshSecret
+from connectors.wire.shell_channel import NoShell
+from connectors.wire.tar_header import Header
+from connectors.wire.tar_stream import TarStream
+from tests.hosts.sinks import DigestSink, digest_of, loopback_context
+from tests.hosts.sshd import Sshd, running_sshd
+
+# Stands between sshd and the command: answers `tar` with a prepared stream, passes on what else comes.
+_WRAPPER = """\
+import os, re, sys, time
+command = os.environ["SSH_ORIGINAL_COMMAND"]
+home = {home!r}
+if os.path.exists(home + "/noise"):
+    os.write(1, b"Welcome! " * 1000 + b"\\n"); os.write(2, b"tar: motd: Cannot stat: No such\\n")
+if "tar --create" in command and os.path.exists(home + "/stream"):
+    marker = re.search("sh '([0-9a-f]{{32}})'", command)[1].encode()
+    os.write(2, marker)
+    os.write(1, marker + b"entered")
+    with open(home + "/stream", "rb") as stream:
+        while data := stream.read(65536):
+            sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    if os.path.exists(home + "/silent"):
+        time.sleep(60)
+    while os.path.exists(home + "/endless"):
+        os.write(1, bytes(65536))
+    sys.exit()
+os.execvp("sh", ["sh", "-c", command])
+"""
+
+
+@dataclass(frozen=True)
+class ShellHost:
+    sshd: Sshd
+    home: Path
+
+    def target(self, root: Path | str) -> Target:
+        sftp = self.sshd.target(root).options
+        options = SshOptions(sftp.username, sftp.root, sftp.host_key)
+        return Target(
+            "127.0.0.1", self.sshd.port, options, SshSecret(private_key=self.sshd.private_key)
+        )
+
+    def force(self, command: str) -> None:
+        """What the host runs for every log-in, whatever was asked for."""
+        key = (self.home / "user.pub").read_text()
+        quoted = command.replace('"', '\\"')
+        self.sshd.authorized_keys.write_text(f'command="{quoted}" {key}')
+
+    def wrap(self) -> None:
+        wrapper = self.home / "wrapper.py"
+        wrapper.write_text(_WRAPPER.format(home=str(self.home)))
+        self.force(f"{sys.executable} {wrapper}")
+
+    def answer_tar_with(self, stream: bytes) -> None:
+        self.wrap()
+        (self.home / "stream").write_bytes(stream)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[ShellHost]:
+    home = tmp_path / "sshd"
+    home.mkdir()
+    with running_sshd(home) as sshd:
+        yield ShellHost(sshd, home)
+
+
+def listed(transport: Transport, root: Path) -> list[RemoteEntry]:
+    return [i for i in transport.walk(PurePosixPath(root)) if isinstance(i, RemoteEntry)]
+
+
+def fetch_all(
+    host: ShellHost, folder: Path, *, idle_s: float = 20.0
+) -> tuple[dict[str, Fetched], DigestSink]:
+    sink = DigestSink()
+    transport = SPEC.open(host.target(folder), loopback_context(idle_s=idle_s))
+    try:
+        entries = listed(transport, folder)
+        answers = {answer.entry.path: answer for answer in transport.fetch(entries, sink)}
+    finally:
+        transport.close()
+        assert not sink.left_open
+    return answers, sink
+
+
+def member(name: str, content: bytes = b"", **fields: object) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    padding = bytes(-len(content) % 512)
+    return info.tobuf(tarfile.GNU_FORMAT) + content + padding
+
+
+END = bytes(1024)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (tarfile.LNKTYPE, ProtocolViolation),
+        (tarfile.SYMTYPE, Vanished),
+        (tarfile.CHRTYPE, Vanished),
+        (tarfile.BLKTYPE, Vanished),
+        (tarfile.FIFOTYPE, Vanished),
+        (tarfile.DIRTYPE, Vanished),
+    ],
+)
+def test_l05_l06_a_member_that_is_no_file_fails_alone(
+    host: ShellHost, folder: Path, kind: bytes, error: type[TransportError]
+) -> None:
+    (folder / "link").write_bytes(b"")
+    (folder / "zfile").write_bytes(b"content")
+    odd = member("link", type=kind, linkname="/etc/passwd")
+    host.answer_tar_with(odd + member("zfile", b"content") + END)
+    answers, sink = fetch_all_in_order(host, folder, ["link", "zfile"])
+    assert isinstance(answers["link"].error, error)
+    assert answers["zfile"].receipt == digest_of(b"content")
+    assert len(sink.receivers) == 1
+
+
+def fetch_all_in_order(
+    host: ShellHost, folder: Path, names: list[str]
+) -> tuple[dict[str, Fetched], DigestSink]:
+    sink = DigestSink()
+    transport = SPEC.open(host.target(folder), loopback_context())
+    try:
+        found = {entry.path: entry for entry in listed(transport, folder)}
+        wanted = [found[name] for name in names]
+        answers = {answer.entry.path: answer for answer in transport.fetch(wanted, sink)}
+    finally:
+        transport.close()
+        assert not sink.left_open
+    return answers, sink
+
+
+HOSTILE = {
+    "a name that leaves the folder": member("../x", b"content"),
+    "an absolute name": member("/etc/passwd", b"content"),
+    "a name that was not asked for": member("other", b"content"),
+    "a name twice": member("file", b"content") + member("file", b"content"),
+    "a link with content": member("file", b"content", type=tarfile.SYMTYPE),
+    "a wrong checksum": b"x" * 512,
+    "a size that is none": member("file", b"content")[:124] + b"9" * 12 + bytes(376),
+    "a long name without end": member("././@LongLink", b"x" * 100_000, type=b"L"),
+    "a pax record that overruns": member("x", b"99 path=a\n", type=b"x"),
+    "bytes after the end": member("file", b"content") + END + b"more",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_tar_stream_is_a_violation(host: ShellHost, folder: Path, name: str) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with(HOSTILE[name] + END)
+    with pytest.raises(ProtocolViolation):
+        fetch_all(host, folder)
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("cut", [0, 100, 512, 515, 1024, 1536])
+def test_a_stream_that_is_cut_is_never_a_whole_fetch(
+    host: ShellHost, folder: Path, cut: int
+) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with((member("file", b"content") + END)[:cut])
+    if cut > 1024:  # the mark of the end has come
+        answers, _ = fetch_all(host, folder)
+        assert answers["file"].receipt == digest_of(b"content")
+        return
+    with pytest.raises(ConnectionLost):
+        fetch_all(host, folder)
+
+
+def test_another_size_than_the_listed_one_is_never_taken(host: ShellHost, folder: Path) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with(member("file", b"cont") + END)
+    assert isinstance(fetch_all(host, folder)[0]["file"].error, Truncated)
+    host.answer_tar_with(member("file", b"content and more") + END)
+    answers, sink = fetch_all(host, folder)
+    assert isinstance(answers["file"].error, Unstable)
+    assert not sink.receivers
+
+
+def test_s07_a_member_without_end_is_cut(host: ShellHost, folder: Path) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with(member("file", size=2**60)[:512])
+    (host.home / "endless").touch()
+    began = time.monotonic()
+    answers, sink = fetch_all(host, folder)
+    (host.home / "endless").unlink()
+    assert isinstance(answers["file"].error, Unstable)
+    assert not sink.receivers
+    assert time.monotonic() - began < 10
+
+
+def test_zeros_without_end_are_cut(host: ShellHost, folder: Path) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with(member("file", b"content") + END)
+    (host.home / "endless").touch()
+    with pytest.raises(ProtocolViolation):
+        fetch_all(host, folder)
+    (host.home / "endless").unlink()
+
+
+def test_a_silent_tar_is_stalled_by_the_clock(host: ShellHost, folder: Path) -> None:
+    (folder / "file").write_bytes(b"content")
+    host.answer_tar_with(member("file", b"content")[:600])
+    (host.home / "silent").touch()
+    began = time.monotonic()
+    with pytest.raises(Stalled):
+        fetch_all(host, folder, idle_s=1.0)
+    assert time.monotonic() - began < 8
+
+
+def test_a_shell_that_prints_at_its_start_corrupts_nothing(host: ShellHost, folder: Path) -> None:
+    host.wrap()
+    (host.home / "noise").touch()
+    for number in range(200):
+        (folder / str(number)).write_bytes(b"%d" % number)
+    answers, _ = fetch_all(host, folder)
+    assert {p: a.receipt for p, a in answers.items()} == {
+        str(n): digest_of(b"%d" % n) for n in range(200)
+    }
+    transport = SPEC.open(host.target(folder), loopback_context())
+    listed(transport, folder)
+    with transport.open(PurePosixPath("17"), offset=1) as stream:
+        assert stream.read() == b"7"
+    transport.close()
+
+
+def test_a_host_without_commands_is_read_by_sftp(host: ShellHost, folder: Path) -> None:
+    host.force("internal-sftp")
+    (folder / "file").write_bytes(b"content")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    assert "SFTP" in transport.capabilities.server_software
+    transport.close()
+    assert fetch_all(host, folder)[0]["file"].receipt == digest_of(b"content")
+
+
+def test_a_host_with_neither_says_so(host: ShellHost, folder: Path) -> None:
+    host.force("/bin/echo this account is closed")
+    with pytest.raises(NoShell) as caught:
+        SPEC.open(host.target(folder), loopback_context())
+    assert "account is closed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["$(touch x)", "-rf", "a'b\"c\\d", "new\nline", "*", "end. ", "~", "\\0101", "é\udcff"]
+)
+def test_n17_a_folder_s_name_is_data_only(host: ShellHost, tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    (root / "-rf").write_bytes(b"1")
+    (root / "new\nline: x").write_bytes(b"2")
+    (root / "(").write_bytes(b"3")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    transport = SPEC.open(host.target(root), loopback_context())
+    entries = listed(transport, root)
+    answers = {a.entry.path: a.receipt for a in transport.fetch(entries, DigestSink())}
+    assert answers == {
+        "-rf": digest_of(b"1"),
+        "new\nline: x": digest_of(b"2"),
+        "(": digest_of(b"3"),
+    }
+    for path in answers:
+        with transport.open(PurePosixPath(path)) as stream:
+            assert stream.read() in (b"1", b"2", b"3")
+    transport.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_root_that_is_a_file_is_no_folder(host: ShellHost, folder: Path) -> None:
+    (folder / "file").write_bytes(b"")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    with pytest.raises(RootMissing, match="not a folder"):
+        listed(transport, folder / "file")
+    transport.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed, whom a folder refuses")
+def test_n15_what_refuses_is_told_and_the_rest_arrives(host: ShellHost) -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        (folder / "denied").mkdir(mode=0o700)
+        (folder / "denied" / "x").write_bytes(b"x")
+        (folder / "secret: file").write_bytes(b"x")
+        (folder / "secret: file").chmod(0o600)
+        (folder / "open").write_bytes(b"x")
+        host.force(
+            'setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$SSH_ORIGINAL_COMMAND"'
+        )
+        transport = SPEC.open(host.target(folder), loopback_context())
+        items = list(transport.walk(PurePosixPath(folder)))
+        skipped = {i.path: i.reason for i in items if isinstance(i, Skipped)}
+        assert skipped == {"denied": Reason.UNREADABLE}
+        entries = [i for i in items if isinstance(i, RemoteEntry)]
+        answers = {a.entry.path: a for a in transport.fetch(entries, DigestSink())}
+        assert answers["open"].receipt == digest_of(b"x")
+        error = answers["secret: file"].error
+        assert error is not None
+        assert error.code == "permission_refused"
+        transport.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_s08_a_large_partial_file_is_gone_on_with_on_a_channel_of_its_own(
+    host: ShellHost, folder: Path
+) -> None:
+    content = os.urandom(24 * 1024 * 1024)
+    for name in ("a", "large", "z"):
+        (folder / name).write_bytes(content if name == "large" else b"x")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    sink = DigestSink(held={"large": content[: 16 * 1024 * 1024]})
+    entries = listed(transport, folder)
+    answers = {a.entry.path: a.receipt for a in transport.fetch(entries, sink)}
+    transport.close()
+    assert answers == {"a": digest_of(b"x"), "large": digest_of(content), "z": digest_of(b"x")}
+    (large,) = [r for r in sink.receivers if r.entry.path == "large"]
+    assert large.written_bytes == 8 * 1024 * 1024
+
+
+def test_a_file_that_grew_much_costs_the_others_nothing(host: ShellHost, folder: Path) -> None:
+    for name in ("a", "log", "z"):
+        (folder / name).write_bytes(b"x")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    entries = listed(transport, folder)
+    (folder / "log").write_bytes(bytes(64 * 1024 * 1024))
+    answers = {a.entry.path: a for a in transport.fetch(entries, DigestSink())}
+    transport.close()
+    assert isinstance(answers["log"].error, Unstable)
+    assert answers["log"].observed is not None
+    assert answers["a"].receipt == answers["z"].receipt == digest_of(b"x")
+
+
+class Told:
+    """Keeps what a TarStream tells."""
+
+    def __init__(self) -> None:
+        self.members: list[tuple[bytes, bytes, bytes]] = []
+        self._header = Header(b"", b"", 0)
+        self._content = b""
+
+    def begin(self, header: Header) -> None:
+        self._header, self._content = header, b""
+
+    def data(self, piece: memoryview) -> None:
+        self._content += piece
+
+    def end(self) -> None:
+        self.members.append((self._header.name, self._header.kind, self._content))
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("piece_bytes", [1, 511, 512, 513, 100_000])
+def test_every_form_of_tar_is_read_in_any_pieces(form: int, piece_bytes: int) -> None:
+    names = ["a", "x" * 99 + "/" + "y" * 50, "e/" + "é" * 20]
+    if form != tarfile.USTAR_FORMAT:
+        names += ["z" * 255, "d/" * 200 + "f", "b\udcff"]
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=form, errors="surrogateescape") as archive:
+        for number, name in enumerate(names):
+            info = tarfile.TarInfo(name)
+            info.size = number * 700
+            info.mtime = 1_700_000_000.5 if form == tarfile.PAX_FORMAT else 1_700_000_000
+            archive.addfile(info, io.BytesIO(b"c" * info.size))
+    told = Told()
+    stream = TarStream(told)
+    for at in range(0, len(made.getvalue()), piece_bytes):
+        stream.feed(made.getvalue()[at : at + piece_bytes])
+    assert stream.ended
+    assert told.members == [
+        (os.fsencode(name), b"0", b"c" * (number * 700)) for number, name in enumerate(names)
+    ]

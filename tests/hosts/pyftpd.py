@@ -1,0 +1,20 @@
+"""Starts `pyftpd_server` as a child process."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.hosts.child import free_port, serving
+
+
+@contextlib.contextmanager
+def running_pyftpd(home: Path, folder: Path, *, certificate: Path | None = None) -> Iterator[int]:
+    """Yields the port. Anonymous; links are followed, for it does not tell them apart."""
+    port = free_port()
+    words = [] if certificate is None else [str(certificate)]
+    command = [sys.executable, "-m", "tests.hosts.pyftpd_server", str(port), str(folder), *words]
+    with serving(command, port, home / "pyftpd.log"):
+        yield port

@@ -1,0 +1,62 @@
+"""rsync's own daemon, with an open module and one that asks for a password."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.spec import Target
+from connectors.transports.rsync import RsyncOptions, RsyncSecret
+from tests.hosts.child import find_binary, free_port, serving
+
+USERNAME = "reader"
+PASSWORD = "sesame, open"
+
+
+@dataclass(frozen=True)
+class Rsyncd:
+    port: int
+    served: Path
+
+    def target(self, folder: Path, *, module: str = "open", password: str = "") -> Target:
+        root = f"{module}/{folder.relative_to(self.served).as_posix()}"
+        options = RsyncOptions(username=USERNAME, root=root)
+        return Target("127.0.0.1", self.port, options, RsyncSecret(password=password))
+
+
+@contextlib.contextmanager
+def running_rsyncd(home: Path, served: Path) -> Iterator[Rsyncd]:
+    """Under root it serves as nobody in a chroot, so that a folder can refuse."""
+    port = free_port()
+    secrets = home / "rsyncd.secrets"
+    secrets.touch(mode=0o600)
+    secrets.write_text(f"{USERNAME}:{PASSWORD}\n")
+    root = os.geteuid() == 0
+    config = home / "rsyncd.conf"
+    config.write_text(
+        f"""\
+port = {port}
+address = 127.0.0.1
+log file = {home}/rsyncd.log
+use chroot = {"yes" if root else "no"}
+read only = yes
+max connections = 100
+lock file = {home}/rsyncd.lock
+motd file = {home}/motd
+{"uid = nobody" if root else ""}
+{"gid = nogroup" if root else ""}
+[open]
+path = {served}
+[locked]
+path = {served}
+auth users = {USERNAME}
+secrets file = {secrets}
+"""
+    )
+    (home / "motd").write_text("-rw-r--r--  1 2020/01/01 00:00:00 not-a-file\n")
+    command = [find_binary("rsync"), "--daemon", "--no-detach", f"--config={config}"]
+    with serving(command, port, home / "rsyncd.out"):
+        yield Rsyncd(port, served)
