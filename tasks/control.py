@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
+from connectors.staging import sweep_staging
 from syncjobs.lifecycle.reaping import reap as reap_expired
 from syncjobs.lifecycle.sweeping import sweep_partials
 
@@ -20,6 +21,6 @@ def reap() -> None:
 
 @shared_task(name="control.sweep", queue="control")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Removes partial files that nobody came back for."""
-    if count := sweep_partials():
-        log.info("partials.swept", count=count)
+    """Removes what attempts left under way and nobody came back for."""
+    if count := sweep_partials() + sweep_staging():
+        log.info("leftovers.swept", count=count)

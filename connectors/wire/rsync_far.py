@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.contract import Context
+from connectors.staging import STAGING_PREFIX
 from connectors.wire.rsync_child import RsyncChild
 
 
@@ -98,4 +99,4 @@ class Far:
 
 def make_home() -> Path:
     """A folder of TMPDIR that only this user can enter."""
-    return Path(tempfile.mkdtemp(prefix="syncproject-rsync-"))
+    return Path(tempfile.mkdtemp(prefix=STAGING_PREFIX))

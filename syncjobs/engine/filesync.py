@@ -7,17 +7,17 @@ this module only decides what is asked of whom, in which order, and what becomes
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from connectors import names
 from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
 from connectors.errors import TransportError, Truncated, Unstable
 from datasets.blobs import BlobStore
-from datasets.catalog import Arrived, Counts, Listed, Pair
+from datasets.catalog import Arrived, Listed, Pair
 from datasets.partials import Received
 from syncjobs.core.comparing import (
     Fingerprint,
@@ -30,27 +30,16 @@ from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import Stage
+from syncjobs.engine.arriving import Batch, Catalog, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
 LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
-COMMIT_FILES = 1_000
-COMMIT_BYTES = 256 << 20
-COMMIT_INTERVAL_S = 3.0
 SECOND_TRIES_MAX = 10_000
 
 T = TypeVar("T")
-
-
-class Catalog(Protocol):
-    """What the engine needs to know of a dataset; `datasets.catalog.Catalog` is the real one."""
-
-    def stage(self, files: Iterable[Listed]) -> None: ...
-    def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts: ...
-    def iter_wanted(self) -> Iterator[Listed]: ...
-    def settle(self, arrived: list[Arrived]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +213,7 @@ class FileSync:
         """Fetches and keeps. Returns, by path, (as listed, as to be fetched again) of files that
         deserve a second try; on the second try, `originals` tells how each was listed."""
         again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
-        batch = _Batch(self._store, self._catalog, self._progress)
+        batch = Batch(self._store, self._catalog, self._progress)
         for fetched in batch.flushing_on_error(self._transport.fetch(wanted, self._sink())):
             self._check()
             entry = fetched.entry
@@ -257,7 +246,7 @@ class FileSync:
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
-        receipt = _receipt(fetched)
+        receipt = receipt_of(fetched)
         seen = fetched.observed or fetched.entry
         for declared in (fetched.entry.size_bytes, seen.size_bytes):
             if declared is not None and receipt.size_bytes < declared:
@@ -269,7 +258,7 @@ class FileSync:
         return None
 
     def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
-        receipt = _receipt(fetched)
+        receipt = receipt_of(fetched)
         seen = fetched.observed or fetched.entry
         modified_ns = (
             seen.modified_ns if fetched.entry.modified_ns is None else (fetched.entry.modified_ns)
@@ -285,57 +274,9 @@ class FileSync:
         )
 
 
-class _Batch:
-    """Files that have arrived: made durable and receipted together, bounded in number, bytes, time."""
-
-    def __init__(self, store: BlobStore, catalog: Catalog, progress: Progress) -> None:
-        self._store = store
-        self._catalog = catalog
-        self._progress = progress
-        self._arrived: list[Arrived] = []
-        self._received: list[Received] = []
-        self._bytes = 0
-        self._flushed_at = time.monotonic()
-
-    def add(self, arrived: Arrived, fetched: Fetched) -> None:
-        self._arrived.append(arrived)
-        self._received.append(_receipt(fetched))
-        self._bytes += arrived.size_bytes
-        if (
-            len(self._arrived) >= COMMIT_FILES
-            or self._bytes >= COMMIT_BYTES
-            or time.monotonic() - self._flushed_at >= COMMIT_INTERVAL_S
-        ):
-            self.flush()
-
-    def flushing_on_error(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
-        """What came before a far end failed is kept, so that the next attempt gets further."""
-        try:
-            yield from fetched
-        except TransportError:
-            self.flush()
-            raise
-
-    def flush(self) -> None:
-        """Bytes first, receipts last: a receipt never names what is not on disk."""
-        self._store.commit(self._received)
-        self._catalog.settle(self._arrived)
-        self._progress.kept(len(self._arrived))
-        self._arrived.clear()
-        self._received.clear()
-        self._bytes = 0
-        self._flushed_at = time.monotonic()
-
-
 def _too_long(path: str) -> Trouble:
     words = f"the path takes over {PATH_BYTES_MAX} bytes"
     return Trouble(f"{path[:200]}…", "failed", "path_too_long", words)
-
-
-def _receipt(fetched: Fetched) -> Received:
-    if not isinstance(fetched.receipt, Received):
-        raise TypeError("a transport answered for a file without its receipt")
-    return fetched.receipt
 
 
 def _listed(entry: RemoteEntry) -> Listed:
