@@ -97,17 +97,22 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
 _TOKEN = re.compile(r"\*\*/|/\*\*\Z|\*\*|\*|\?|\[[!^]?\]?[^\]]*\]|\[|.", re.DOTALL)
 
 
+_SPANS = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*"}
+
+
 def _pieces(pattern: str) -> list[str]:
-    pieces = []
+    """Expressions of a glob's tokens. A `*` that another star follows takes the first place where what
+    stands between them fits and never looks back (as in the standard library's fnmatch), so that a
+    pattern with many stars cannot hold up a worker.
+    """
+    pieces: list[str] = []
+    star: int | None = None  # where the latest `*` stands, while only plain tokens have followed
     for token in _TOKEN.findall(pattern):
-        if token == "**/":  # noqa: S105 — a glob, no password
-            pieces.append("(?:.*/)?")
-        elif token == "/**":  # noqa: S105
-            pieces.append("/.*")
-        elif token == "**":  # noqa: S105
-            pieces.append(".*")
-        elif token == "*":  # noqa: S105
-            pieces.append("[^/]*")
+        if token in _SPANS or token == "*":  # noqa: S105 — a glob, no password
+            if star is not None:
+                pieces[star:] = [f"(?>[^/]*?{''.join(pieces[star + 1 :])})"]
+            star = len(pieces) if token == "*" else None  # noqa: S105
+            pieces.append("[^/]*" if token == "*" else _SPANS[token])  # noqa: S105
         elif token == "?":  # noqa: S105
             pieces.append("[^/]")
         elif token == "[":  # noqa: S105
