@@ -69,7 +69,8 @@ class ShellFile(io.RawIOBase):
         while b"\0" not in said:
             data = self._receive()
             said += data
-            if not data or len(said) > RECORD_BYTES_MAX:
+            # The file's own bytes may have come along with the record.
+            if not data or (b"\0" not in said and len(said) > RECORD_BYTES_MAX):
                 raise self._complaint() or ConnectionLost("the host did not tell the file's size")
         raw, _, rest = said.partition(b"\0")
         self._ready = memoryview(rest)
