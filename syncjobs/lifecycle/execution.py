@@ -109,7 +109,7 @@ def _attempt(lease: Lease) -> Ending | None:
             "the database was away",
             not_before=Now() + timedelta(seconds=5),
         )
-    except Exception as exc:
+    except Exception as exc:  # the one place where any error becomes an event
         log.exception("record.crashed")
         return _failed(record, "internal", f"internal error: {type(exc).__name__}", retryable=False)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -62,3 +65,24 @@ def test_every_setting_of_the_environment_is_documented() -> None:
 def test_the_page_of_protocols_is_made_from_the_specs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
     assert page == describe_all(), "python -m connectors.describing > docs/protocols.md"
+
+
+def test_what_database_url_says_of_tls_is_kept() -> None:
+    url = "postgresql://u:p@db.example/app?sslmode=verify-full&sslrootcert=/ca.pem"
+    asked = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'])"
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": url,
+            "SECRET_KEY": "x",
+            "DJANGO_SETTINGS_MODULE": "syncproject.settings",
+        },
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "'sslmode': 'verify-full'" in told
+    assert "'sslrootcert': '/ca.pem'" in told
+    assert "statement_timeout" in told

@@ -187,3 +187,26 @@ def test_what_was_taken_over_can_be_given_up(store: BlobStore) -> None:
     received = again.finish()
     store.commit([received])
     assert received.sha256 == hashlib.sha256(b"anew").digest()
+
+
+def test_no_room_for_what_was_left_begins_anew_and_frees_it(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """D01: to keep both the old bytes and a half copy would leave the disk full for good."""
+    writer = store.create("first", "key")
+    writer.write(LARGE)
+    writer.leave()
+    store.prepare()
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", fail)
+        again = store.create("second", "key")
+    assert again.size_bytes == 0
+    assert files_below(tmp_path, "partial") == []
+    again.write(LARGE)
+    received = again.finish()
+    store.commit([received])
+    assert store.verify(received.sha256)
