@@ -181,33 +181,28 @@ class Catalog:
         """Keeps receipts of fetched files. Raises Fenced."""
         if not arrived:
             return
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE TEMP TABLE arrived (LIKE datasets_receipt) ON COMMIT DROP;"
-                " ALTER TABLE arrived DROP COLUMN id"
+        rows = [
+            (
+                item.listed.path,
+                item.listed.size_bytes,
+                item.listed.modified_ns,
+                item.listed.etag,
+                item.size_bytes,
+                item.modified_ns,
+                item.etag,
+                item.sha256,
+                item.settled,
             )
-            with cursor.copy(
-                "COPY arrived (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,"
-                " listed_etag, size_bytes, modified_ns, etag, sha256, settled) FROM STDIN"
-            ) as copy:
-                for item in arrived:
-                    copy.write_row(
-                        (
-                            self.parameters["dataset"],
-                            self.parameters["record"],
-                            item.listed.path,
-                            item.listed.size_bytes,
-                            item.listed.modified_ns,
-                            item.listed.etag,
-                            item.size_bytes,
-                            item.modified_ns,
-                            item.etag,
-                            item.sha256,
-                            item.settled,
-                        )
-                    )
+            for item in arrived
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        with self._connection.transaction(), self._connection.cursor() as cursor:
             self.check_fence(cursor)
-            cursor.execute(_KEEP_RECEIPTS)
+            cursor.execute(
+                _KEEP_RECEIPTS,
+                [self.parameters["dataset"], self.parameters["record"], *columns],
+                binary=True,
+            )
 
     def check_fence(self, cursor: psycopg.Cursor[Any]) -> None:
         """Within a transaction: holds the dataset's row, and raises Fenced for an outdated token."""
@@ -268,8 +263,8 @@ class Catalog:
 _KEEP_RECEIPTS = """
 INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
     listed_etag, size_bytes, modified_ns, etag, sha256, settled)
-SELECT dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled FROM arrived
+SELECT %s, %s, t.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[],
+    %b::bigint[], %b::text[], %b::bytea[], %b::bool[]) t
 ON CONFLICT (dataset_id, path) DO UPDATE SET
     record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
     listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,

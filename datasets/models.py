@@ -128,3 +128,18 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class PackedBlob(models.Model):
+    """Where a small blob lies; a blob without a row is a file of its own."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "sha256")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)
+    sha256 = models.BinaryField(max_length=32)
+    pack = models.UUIDField(db_index=True)
+    offset = models.PositiveBigIntegerField()
+    size_bytes = models.PositiveIntegerField()
+    stored_at = models.DateTimeField()  # or proved to be here once more
+
+    def __str__(self) -> str:
+        return f"{bytes(self.sha256).hex()} in {self.pack}"

@@ -7,11 +7,12 @@ import uuid
 from django.conf import settings
 
 from datasets.blobs import BlobStore, create_store
+from datasets.places import Places
 
 
 def open_store(workspace_id: uuid.UUID) -> BlobStore:
     """The workspace's blobs."""
-    return BlobStore(settings.STORE_ROOT, workspace_id)
+    return BlobStore(settings.STORE_ROOT, workspace_id, Places(workspace_id))
 
 
 def ensure_store() -> None:

@@ -15,6 +15,7 @@ from syncjobs.engine.progress import Progress
 
 COMMIT_FILES = 1_000
 COMMIT_BYTES = 256 << 20
+COMMIT_BYTES_IN_MEMORY = 32 << 20
 COMMIT_INTERVAL_S = 3.0
 
 
@@ -30,22 +31,28 @@ class Catalog(Protocol):
 class Batch:
     """Flushed when it is large or old enough, at the end, and before an error of the far end goes on."""
 
-    def __init__(self, store: BlobStore, catalog: Catalog, progress: Progress) -> None:
+    def __init__(
+        self, store: BlobStore, catalog: Catalog, progress: Progress, *, attempt: str
+    ) -> None:
         self._store = store
+        self._attempt = attempt
         self._catalog = catalog
         self._progress = progress
         self._arrived: list[Arrived] = []
         self._received: list[Received] = []
-        self._bytes = 0
+        self._bytes = self._bytes_in_memory = 0
         self._flushed_at = time.monotonic()
 
     def add(self, arrived: Arrived, fetched: Fetched) -> None:
+        received = receipt_of(fetched)
         self._arrived.append(arrived)
-        self._received.append(receipt_of(fetched))
-        self._bytes += arrived.size_bytes
+        self._received.append(received)
+        self._bytes += received.size_bytes
+        self._bytes_in_memory += len(received.content)
         if (
             len(self._arrived) >= COMMIT_FILES
             or self._bytes >= COMMIT_BYTES
+            or self._bytes_in_memory >= COMMIT_BYTES_IN_MEMORY
             or time.monotonic() - self._flushed_at >= COMMIT_INTERVAL_S
         ):
             self.flush()
@@ -60,12 +67,12 @@ class Batch:
 
     def flush(self) -> None:
         """Bytes first, receipts last: a receipt never names what is not on disk."""
-        self._store.commit(self._received)
+        self._store.commit(self._attempt, self._received)
         self._catalog.settle(self._arrived)
         self._progress.kept(len(self._arrived))
         self._arrived.clear()
         self._received.clear()
-        self._bytes = 0
+        self._bytes = self._bytes_in_memory = 0
         self._flushed_at = time.monotonic()
 
 

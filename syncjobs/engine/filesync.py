@@ -213,7 +213,7 @@ class FileSync:
         """Fetches and keeps. Returns, by path, (as listed, as to be fetched again) of files that
         deserve a second try; on the second try, `originals` tells how each was listed."""
         again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
-        batch = Batch(self._store, self._catalog, self._progress)
+        batch = Batch(self._store, self._catalog, self._progress, attempt=self._attempt)
         for fetched in batch.flushing_on_error(self._transport.fetch(wanted, self._sink())):
             self._check()
             entry = fetched.entry
