@@ -6,13 +6,13 @@ costs its listing. Nothing here holds a transaction open while the far end is as
 
     listing  (temporary)  the far end's files, as staged
     change   (temporary)  every path that is not plainly the same, with the action decided for it
-    receipt  (durable)    files fetched but not yet published; written under the fencing token
+    receipt  (durable)    files fetched but not yet published; see `datasets.receipts`
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,6 @@ from psycopg.rows import tuple_row
 PAGE = 2_000
 
 Connection = psycopg.Connection[Any]
-
-
-class Fenced(Exception):
-    """Another claim has a higher token: this attempt may write no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +41,6 @@ class Pair:
 
     listed: Listed
     held: Listed
-    settled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A wanted file whose bytes are a durable blob now."""
-
-    listed: Listed
-    size_bytes: int
-    modified_ns: int | None
-    etag: str | None
-    sha256: bytes
     settled: bool
 
 
@@ -177,43 +161,6 @@ class Catalog:
                 return
             last = rows[-1][0]
 
-    def settle(self, arrived: Sequence[Arrived]) -> None:
-        """Keeps receipts of fetched files. Raises Fenced."""
-        if not arrived:
-            return
-        rows = [
-            (
-                item.listed.path,
-                item.listed.size_bytes,
-                item.listed.modified_ns,
-                item.listed.etag,
-                item.size_bytes,
-                item.modified_ns,
-                item.etag,
-                item.sha256,
-                item.settled,
-            )
-            for item in arrived
-        ]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            self.check_fence(cursor)
-            cursor.execute(
-                _KEEP_RECEIPTS,
-                [self.parameters["dataset"], self.parameters["record"], *columns],
-                binary=True,
-            )
-
-    def check_fence(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Within a transaction: holds the dataset's row, and raises Fenced for an outdated token."""
-        cursor.execute(
-            "SELECT 1 FROM datasets_dataset"
-            " WHERE id = %(dataset)s AND fencing_token = %(token)s FOR NO KEY UPDATE",
-            self.parameters,
-        )
-        if cursor.fetchone() is None:
-            raise Fenced("another worker has claimed this record")
-
     def _compare_pairs(self, proves_equal: Callable[[Pair], bool]) -> None:
         last = ""
         while True:
@@ -258,16 +205,3 @@ class Catalog:
 
     def _execute(self, query: str, parameters: dict[str, Any] | None = None) -> None:
         self._connection.execute(query, parameters)
-
-
-_KEEP_RECEIPTS = """
-INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled)
-SELECT %s, %s, t.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[],
-    %b::bigint[], %b::text[], %b::bytea[], %b::bool[]) t
-ON CONFLICT (dataset_id, path) DO UPDATE SET
-    record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
-    listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
-    size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
-    sha256 = excluded.sha256, settled = excluded.settled
-"""

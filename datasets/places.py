@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from django.db import connection
 
@@ -32,30 +34,42 @@ _KNOWN_PACKS = (
 )
 
 
-class Places:
-    """The index of one workspace, over Django's connection."""
+class Cursor(Protocol):
+    """What is used of Django's cursors and of psycopg's."""
 
-    def __init__(self, workspace_id: uuid.UUID) -> None:
+    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Places:
+    """The index of one workspace, over whatever session opens the cursors."""
+
+    def __init__(
+        self,
+        workspace_id: uuid.UUID,
+        cursor: Callable[[], AbstractContextManager[Cursor]] = connection.cursor,
+    ) -> None:
         self._workspace_id = workspace_id
+        self._cursor = cursor
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
-        with connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(_FIND, [self._workspace_id, list(digests)])
             return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
 
     def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
-        with connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(_REFRESH, [self._workspace_id, list(digests), self._workspace_id])
             return {bytes(sha256) for (sha256,) in cursor.fetchall()}
 
     def add(self, places: Mapping[bytes, Place]) -> None:
         rows = [(sha256, at.pack, at.offset, at.size_bytes) for sha256, at in places.items()]
-        with connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(
                 _ADD, [self._workspace_id, *(list(column) for column in zip(*rows, strict=True))]
             )
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-        with connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(_KNOWN_PACKS, [self._workspace_id, list(packs)])
             return set(packs) - {pack for (pack,) in cursor.fetchall()}
