@@ -22,6 +22,7 @@ from connectors.wire.host_keys import FAMILIES, Pin, fingerprint
 from connectors.wire.private_keys import load_private_key
 from connectors.wire.shown import shown
 from connectors.wire.ssh_auth import Login, log_in
+from connectors.wire.ssh_link import Link
 from connectors.wire.watched import watched
 
 _T = TypeVar("_T")
@@ -163,11 +164,7 @@ def _exchange_keys(
 def _connect(host: str, port: int, context: Context) -> paramiko.Transport:
     connected = context.dialer.dial(host, port, timeout_s=context.patience.connect_s)
     try:
-        transport = paramiko.Transport(
-            connected,
-            default_window_size=WINDOW_BYTES,
-            default_max_packet_size=CHANNEL_PACKET_BYTES,
-        )
+        transport = Link(connected, window_bytes=WINDOW_BYTES, packet_bytes=CHANNEL_PACKET_BYTES)
     except BaseException:
         connected.close()
         raise

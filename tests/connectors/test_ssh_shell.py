@@ -28,7 +28,10 @@ from connectors.errors import (
 )
 from connectors.spec import Target
 from connectors.transports.ssh import SPEC, SshOptions, SshSecret
-from connectors.wire.shell_channel import NoShell
+from connectors.wire.shell_channel import NoShell, ShellSession
+from connectors.wire.shell_files import ShellFiles
+from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_session import open_session
 from connectors.wire.tar_header import Header
 from connectors.wire.tar_stream import TarStream
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
@@ -296,6 +299,24 @@ def test_n17_a_folder_s_name_is_data_only(host: ShellHost, tmp_path: Path, name:
             assert stream.read() in (b"1", b"2", b"3")
     transport.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_new_keys_may_come_at_any_moment(host: ShellHost, folder: Path) -> None:
+    """paramiko asks for them every 512 MiB: here with nearly every packet, so also as channels end."""
+    for number in range(50):
+        (folder / str(number)).write_bytes(os.urandom(20_000))
+    target = host.target(folder)
+    login = Login(target.options.username, private_key=target.secret.private_key)
+    pin = target.options.host_key
+    connected = open_session(target.host, target.port, pin, login, loopback_context())
+    connected.packetizer.REKEY_BYTES = 10_000
+    files = ShellFiles(ShellSession(connected, loopback_context()))
+    root = os.fsencode(folder)
+    for _ in range(5):
+        entries = [i for i in files.walk(root) if isinstance(i, RemoteEntry)]
+        assert all(a.error is None for a in files.fetch(root, entries, DigestSink()))
+        assert len(files.open(root, "7", 0).read()) == 20_000
+    files.close()
 
 
 def test_a_root_that_is_a_file_is_no_folder(host: ShellHost, folder: Path) -> None:
