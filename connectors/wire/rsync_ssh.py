@@ -21,8 +21,7 @@ from connectors.wire.ssh_auth import Login
 from connectors.wire.ssh_session import close_session, open_session
 
 _ALIAS = "far"
-_PROBE = Script('printf "%s" "$1"; printf "%s" "$1" >&2; pwd; rsync --version')
-_ANSWER_BYTES_MAX = 64 * 1024
+_PROBE = Script('pwd; rsync --version; printf "\\0"')
 _CONFIG = """\
 Host {alias}
   HostName {address}
@@ -116,13 +115,9 @@ def ssh_far(met: SshHost, login: Login, home: Path, context: Context) -> Far:
 def _ask(session: ShellSession) -> list[bytes]:
     channel = session.run(_PROBE, stage=Stage.LOG_IN)
     try:
-        channel.end_input()
-        said = b""
-        while (data := channel.receive()) and len(said) < _ANSWER_BYTES_MAX:
-            said += data
+        return channel.answer().split(b"\n")
     finally:
         channel.close()
-    return said.split(b"\n")
 
 
 def _openssh_text(login: Login) -> bytes:

@@ -1,4 +1,4 @@
-"""Scripts on a host with a shell: one SSH session, one exec channel for each script."""
+"""Scripts on a host with a shell: one SSH session, and shells that run one script after another."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from connectors.errors import (
     Stalled,
 )
 from connectors.wire.chunk_pipe import ChunkPipe
-from connectors.wire.shell_scripts import Script
+from connectors.wire.shell_scripts import Script, serve_command
 from connectors.wire.shown import shown
 from connectors.wire.ssh_session import close_session, in_time, ssh_error
 
 _SLICE_S = 0.5
+_START_S = 10.0  # more than this a shell takes only on a host that is far too busy
 _RECEIVE_BYTES = 1024 * 1024
 _SEND_BYTES = 32 * 1024
+_ANSWER_BYTES_MAX = 64 * 1024
 _NOISE_BYTES_MAX = 256 * 1024
 _COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
 _PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
@@ -37,39 +39,68 @@ class NoShell(ProtocolViolation):
 
 
 class ShellSession:
-    """Takes ownership of the transport."""
+    """Takes ownership of the transport. A shell whose script has ended serves the next one."""
 
     def __init__(self, transport: paramiko.Transport, context: Context) -> None:
         self.transport = transport
         self._context = context
+        self._idle: list[ShellChannel] = []
 
     def run(self, script: Script, *, stage: Stage = Stage.READ) -> ShellChannel:
         """Starts a script. The session is closed when the host does not answer in time."""
-        marker = secrets.token_hex(16)
+        channel = self._find_idle() or self._start(stage)
+        channel.begin(script)
+        return channel
+
+    def close(self) -> None:
+        close_session(self.transport)
+
+    def _find_idle(self) -> ShellChannel | None:
+        while self._idle:
+            channel = self._idle.pop()
+            if channel.is_open:
+                return channel
+        return None
+
+    def _start(self, stage: Stage) -> ShellChannel:
+        halves = secrets.token_hex(8), secrets.token_hex(8)
 
         def start() -> paramiko.Channel:
             try:
                 channel = self.transport.open_session(timeout=self._context.patience.log_in_s)
                 channel.in_buffer = ChunkPipe()  # before a byte of the script can come
-                channel.exec_command(script.command(marker))
+                channel.exec_command(serve_command(*halves))
+            except paramiko.ChannelException as exc:
+                raise ssh_error(exc, stage) from exc
             except (paramiko.SSHException, EOFError, OSError) as exc:
+                if self.transport.is_active():
+                    raise NoShell("the host refuses to run a command") from exc
                 raise ssh_error(exc, stage) from exc
             return channel
 
         channel = in_time(start, self.transport, self._context, stage, "starting a command")
-        return ShellChannel(channel, marker.encode("ascii"), self._context)
-
-    def close(self) -> None:
-        close_session(self.transport)
+        return ShellChannel(channel, "".join(halves).encode("ascii"), self._context, self._idle)
 
 
 class ShellChannel:
-    """One running script: bytes in, bytes out, and the lines it complains in."""
+    """One shell and the scripts that it runs: bytes in, bytes out, and the lines they complain in.
 
-    def __init__(self, channel: paramiko.Channel, marker: bytes, context: Context) -> None:
+    Several scripts may be begun one after another; what they say comes in the same order.
+    """
+
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        marker: bytes,
+        context: Context,
+        idle: list[ShellChannel],
+    ) -> None:
         self._channel = channel
         self._marker = marker
         self._context = context
+        self._idle = idle
+        self._secret = secrets.token_hex(16)
+        self._running = 0  # scripts that have begun and whose end was not seen
         self._outgoing: deque[bytes] = deque()
         self._ends_input = False
         self._noise: bytearray | None = bytearray()
@@ -77,9 +108,24 @@ class ShellChannel:
         self._complaints = bytearray()
         self._complaints_bytes = 0
         self._complaints_begun = False
-        self._checked_at = self._progress_at = self._left_at = time.monotonic()
+        self._lines: deque[bytes] = deque()
+        self._began_at = time.monotonic()
+        self._checked_at = self._progress_at = self._left_at = self._began_at
         self._progress_bytes = 0
         channel.settimeout(_SLICE_S)
+        self.send(self._secret.encode("ascii") + b"\n")
+
+    @property
+    def is_open(self) -> bool:
+        """As far as is known."""
+        return not (self._channel.closed or self._channel.eof_received or self._channel.eof_sent)
+
+    def begin(self, script: Script) -> None:
+        """Sends a script; with what it reads to follow by `send`."""
+        if not self._running:
+            self._progress_at = self._left_at = time.monotonic()
+        self._running += 1
+        self.send(script.line(self._secret))
 
     def send(self, data: bytes) -> None:
         """Queues bytes for the script's standard input; they leave while something is received."""
@@ -87,8 +133,45 @@ class ShellChannel:
         self._push()
 
     def end_input(self) -> None:
-        self._ends_input = True
-        self._push()
+        if not self._channel.eof_sent:
+            self._ends_input = True
+            self._push()
+
+    def answer(self) -> bytes:
+        """All that a script says, which ends its words by NUL; or what came before the shell ended."""
+        said = b""
+        while b"\0" not in said and len(said) < _ANSWER_BYTES_MAX:
+            data = self.receive()
+            if not data:
+                return said
+            said += data
+        self.end()
+        return said.partition(b"\0")[0]
+
+    def end(self) -> list[bytes]:
+        """Waits for the end of the script whose answer has been read; what it complained of till then."""
+        lines = self.complaints()
+        while not self._lines:
+            self._push()
+            try:
+                data = self._channel.recv_stderr(_RECEIVE_BYTES)
+            except TimeoutError:
+                data = None
+            if data == b"":
+                self._check_connection()
+                raise ConnectionLost("the host's shell ended before its answer")
+            self._take_complaint(data or b"")
+            self._watch(0)
+            lines += self.complaints()
+        self._lines.popleft()
+        self._running -= 1
+        self._complaints_bytes = 0
+        return lines
+
+    def unread(self, data: bytes) -> None:
+        """Gives back what belongs to the next script."""
+        if data:
+            self._ready.appendleft(data)
 
     def enter(self, root: bytes) -> None:
         """Waits for a script's word that it is in its folder. Raises RootMissing."""
@@ -135,6 +218,7 @@ class ShellChannel:
         self._take_complaints()
         self._watch(len(data) if data else 0)
         if data is None:
+            self._hurry()
             return None
         if self._noise is not None:
             return self._without_noise(data)
@@ -143,23 +227,25 @@ class ShellChannel:
         return data
 
     def complaints(self) -> list[bytes]:
-        """Whole lines of standard error that came since the last call."""
+        """Whole lines of standard error that came since the last call, up to the script's end."""
         self._take_complaints()
-        if not self._complaints_begun:
-            return []
-        lines = self._complaints.split(b"\n")
-        self._complaints = lines.pop()
-        return [bytes(line) for line in lines]
+        lines = []
+        while self._lines and self._lines[0] != self._marker:
+            lines.append(self._lines.popleft())
+        return lines
 
     def close(self) -> None:
-        self._channel.close()
+        """Ends what runs. A shell that runs nothing serves the next script."""
+        if self._running or self._ready or not self.is_open:
+            self._channel.close()
+        elif self not in self._idle:
+            self._idle.append(self)
 
     def _receive_byte(self) -> bytes:
         data = self.receive()
         if not data:
             raise ConnectionLost("the host's shell ended before its answer")
-        if len(data) > 1:
-            self._ready.appendleft(data[1:])
+        self.unread(data[1:])
         return data[:1]
 
     def _push(self) -> None:
@@ -190,9 +276,16 @@ class ShellChannel:
         if not data:
             self._check_connection()
             raise NoShell(f"the host ran no command; it said: {shown(bytes(noise[:200]))}")
+        if self._secret.encode("ascii") in noise:
+            raise NoShell("the host repeats what it is told")
         if len(noise) > _NOISE_BYTES_MAX:
             raise NoShell("the host's shell prints without end before it runs a command")
         return None
+
+    def _hurry(self) -> None:
+        """What is no shell but waits for input is told that there is no more; a slow shell has it all."""
+        if self._noise is not None and time.monotonic() - self._began_at > _START_S:
+            self.end_input()
 
     def _check_connection(self) -> None:
         if not self._channel.get_transport().is_active():
@@ -200,19 +293,23 @@ class ShellChannel:
 
     def _take_complaints(self) -> None:
         while self._channel.recv_stderr_ready():
-            data = self._channel.recv_stderr(_RECEIVE_BYTES)
-            if not data:
-                return
-            self._complaints += data
-            self._complaints_bytes += len(data)
-            self._progress_bytes += len(data)
-            if self._complaints_bytes > _COMPLAINTS_BYTES_MAX:
-                raise ProtocolViolation("the host complains without end")
+            self._take_complaint(self._channel.recv_stderr(_RECEIVE_BYTES))
+
+    def _take_complaint(self, data: bytes) -> None:
+        self._complaints += data
+        self._complaints_bytes += len(data)
+        self._progress_bytes += len(data)
+        if self._complaints_bytes > _COMPLAINTS_BYTES_MAX:
+            raise ProtocolViolation("the host complains without end")
         if not self._complaints_begun:
             at = self._complaints.find(self._marker)
-            if at >= 0:
-                self._complaints_begun = True
-                del self._complaints[: at + len(self._marker)]
+            if at < 0:
+                return
+            self._complaints_begun = True
+            del self._complaints[: at + len(self._marker)]
+        if b"\n" in data or self._complaints:
+            *lines, self._complaints = self._complaints.split(b"\n")
+            self._lines += [bytes(line) for line in lines if line]
 
     def _watch(self, came_bytes: int) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Fetches many files as one tar stream: names go in while bytes come out, then a second look at each."""
+"""Fetches many files by one shell, batch after batch: the next ones are asked for while one comes in."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.wire.shell_channel import ShellChannel, ShellSession
-from connectors.wire.shell_describe import Describer
 from connectors.wire.shell_records import Record
-from connectors.wire.shell_scripts import PACK, Script, folder_argument
 from connectors.wire.shell_stream import ShellFile
-from connectors.wire.shell_transfer import Members
+from connectors.wire.shell_transfer import Batch
 from connectors.wire.shown import shown
-from connectors.wire.tar_stream import TarStream
 from connectors.wire.wanted import Wanted
 
-# tar holds back up to 32 KiB: this many headers always push something out.
-_AHEAD_MIN, _AHEAD_MAX = 96, 1024
-_LOOK_MIN, _LOOK_MAX = 64, 2048
+_BATCH_MIN, _BATCH_MAX = 64, 1024  # files
+_BATCH_BYTES = 64 * 1024 * 1024  # of one batch, unless a single file has more
+_AHEAD_MIN, _AHEAD_MAX = 128, 4096  # files asked for and not answered
 _SKIP_BYTES_MAX = 8 * 1024 * 1024  # more of a failed file than this costs more than a new stream
 
 _READ_BYTES = 256 * 1024
@@ -41,76 +38,102 @@ class ShellFetch:
         self._session = session
         self._root = root
         self._entries = iter(entries)
-        self._members = Members(sink)
-        self._describer = Describer(session, root)
+        self._sink = sink
         self._channel: ShellChannel | None = None
-        self._stream = TarStream(self._members)
-        self._names_ahead = _AHEAD_MIN
-        self._look = _LOOK_MIN  # files for one second look
-        self._again: deque[RemoteEntry] = deque()
+        self._batch_files = _BATCH_MIN
+        self._ahead = _AHEAD_MIN
+        self._asked: deque[Batch] = deque()
+        self._again: deque[Wanted] = deque()  # asked for on a channel that was given up
+        self._earlier: list[Wanted] = []  # came on such a channel, and not looked at again
         self._answering: deque[Wanted] = deque()
-        self._last_complaint = b""
 
     def __iter__(self) -> Iterator[Fetched]:
         try:
             while self._ask():
-                came = self._receive()
-                if self._members.over and (not came or len(self._members.over) >= self._look):
-                    yield from self._answers()
-                    self._look = min(self._look * 2, _LOOK_MAX)
-                    self._names_ahead = min(self._names_ahead * 2, _AHEAD_MAX)
-            yield from self._answers()
+                batch = self._asked[0]
+                if not self._receive(batch):
+                    continue
+                self._asked.popleft()
+                self._answering.extend(batch.wanted)
+                while self._answering:
+                    wanted = self._answering.popleft()
+                    yield _answer(wanted, batch.looks.get(wanted.path))
+                self._ahead = _AHEAD_MAX
         finally:
-            self._abandon()
+            self._close()
 
     def _ask(self) -> bool:
-        """Keeps names ahead of the bytes. False once there is nothing left to wait for."""
-        names = []
-        exhausted = False
-        while self._members.ahead < self._names_ahead and not exhausted:
-            entry = self._again.popleft() if self._again else next(self._entries, None)
-            if entry is None:
-                exhausted = True
+        """Keeps batches ahead of the bytes. False once there is nothing left to wait for."""
+        ahead = sum(len(batch.wanted) for batch in self._asked)
+        while ahead < self._ahead:
+            fetched = self._take()
+            if not fetched and not self._earlier:
+                break
+            batch = Batch(self._earlier, fetched, self._sink)
+            self._asked.append(batch)
+            self._earlier = []
+            self._send(batch)
+            ahead += len(batch.wanted)
+        return bool(self._asked)
+
+    def _take(self) -> list[Wanted]:
+        """The files of the next batch."""
+        taken: list[Wanted] = []
+        size_bytes = 0
+        while len(taken) < self._batch_files and size_bytes < _BATCH_BYTES:
+            if self._again:
+                wanted = self._again.popleft()
+            elif (entry := next(self._entries, None)) is not None:
+                wanted = Wanted.of(entry)
             else:
-                names.append(self._members.expect(entry).path)
-        if names and self._channel is None:
-            self._start()
+                break
+            taken.append(wanted)
+            size_bytes += wanted.entry.size_bytes or 0
+        self._batch_files = min(self._batch_files * 2, _BATCH_MAX)
+        return taken
+
+    def _send(self, batch: Batch) -> None:
+        script, names = batch.script(self._root)
         if self._channel is None:
-            return False
-        if names:
-            self._channel.send(b"\0".join(names) + b"\0")
-        if exhausted:
-            self._channel.end_input()
-        return True
+            self._channel = self._session.run(script)
+        else:
+            self._channel.begin(script)
+        self._channel.send(names)
 
-    def _start(self) -> None:
-        self._channel = self._session.run(Script(PACK, (folder_argument(self._root),)))
-        self._stream = TarStream(self._members)
-        self._channel.enter(self._root)
-
-    def _receive(self) -> bool:
-        """Takes what came. False when nothing did for a moment."""
+    def _receive(self, batch: Batch) -> bool:
+        """Whether the batch came; False where the channel was given up in a file not worth its bytes."""
         channel = self._channel
         if channel is None:
             return False
-        data = channel.receive_some()
-        if data:
-            self._stream.feed(data)
-        self._listen(channel)
-        if data == b"":
-            self._end(channel)
-        current = self._members.current
-        if current is not None and self._useless_bytes(current) > _SKIP_BYTES_MAX:
-            channel.close()
-            self._channel = None
-            self._again.extendleft(reversed(self._members.start_again()))
-            if current.error is None:
-                self._go_on(current)
-        return data is not None
+        channel.enter(self._root)
+        while not batch.is_over:
+            if (data := channel.receive_some()) == b"":
+                told = shown(b"; ".join(channel.complaints()[-1:]))
+                raise ConnectionLost(f"the host's tar ended before its end: {told}".rstrip(": "))
+            channel.unread(batch.feed(data or b""))
+            current = batch.members.current
+            if current is not None and _useless_bytes(batch, current) > _SKIP_BYTES_MAX:
+                self._start_again(batch, current)
+                return False
+        for line in channel.end():
+            batch.members.complain(line)
+        return True
 
-    def _useless_bytes(self, current: Wanted) -> int:
-        """What the stream still holds before the next byte that is wanted."""
-        return self._stream.left_bytes if current.error else current.here_bytes
+    def _start_again(self, batch: Batch, current: Wanted) -> None:
+        """Gives the channel up. What has come of its files stays; the others are asked for anew."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        expected = batch.members.expected
+        self._asked.popleft()
+        for other in self._asked:
+            expected += other.members.expected
+        self._asked.clear()
+        self._again.extendleft(reversed(expected))
+        left_out = set(map(id, expected))
+        self._earlier = [wanted for wanted in batch.wanted if id(wanted) not in left_out]
+        if current.error is None:
+            self._go_on(current)
 
     def _go_on(self, wanted: Wanted) -> None:
         """The rest of a file whose first bytes are here, on a channel of its own."""
@@ -127,39 +150,19 @@ class ShellFetch:
             wanted.fail(exc)
         wanted.finish()
 
-    def _listen(self, channel: ShellChannel) -> None:
-        for line in channel.complaints():
-            self._last_complaint = line
-            self._members.complain(line)
-
-    def _end(self, channel: ShellChannel) -> None:
-        if not self._stream.ended:
-            told = shown(self._last_complaint)
-            raise ConnectionLost(f"the host's tar ended before its end: {told}".rstrip(": "))
-        channel.close()
-        self._channel = None
-        self._members.give_up_expected()
-
-    def _answers(self) -> Iterator[Fetched]:
-        self._answering.extend(self._members.take_over())
-        if not self._answering:
-            return
-        records = self._describer.describe(wanted.path for wanted in self._answering)
-        if self._channel is not None:
-            self._listen(self._channel)
-        while self._answering:
-            wanted = self._answering.popleft()
-            self._members.forget(wanted)
-            yield _answer(wanted, records.get(wanted.path))
-
-    def _abandon(self) -> None:
+    def _close(self) -> None:
+        asked = (wanted for batch in self._asked for wanted in batch.wanted)
         with ExitStack() as work:  # all of it, even where one raises
-            for wanted in (*self._answering, *self._members.unanswered()):
+            for wanted in (*self._answering, *self._earlier, *asked):
                 if wanted.receiver is not None:
                     work.callback(wanted.receiver.abandon)
-            work.callback(self._describer.close)
             if self._channel is not None:
                 work.callback(self._channel.close)
+
+
+def _useless_bytes(batch: Batch, current: Wanted) -> int:
+    """What the stream still holds before the next byte that is wanted."""
+    return batch.stream.left_bytes if current.error else current.here_bytes
 
 
 def _answer(wanted: Wanted, record: Record | None) -> Fetched:

@@ -10,7 +10,6 @@ from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_scripts import PROBE, Script, folder_argument
 from connectors.wire.shown import shown
 
-_ANSWER_BYTES_MAX = 64 * 1024
 # A kernel stamps files at its timer's tick, which is up to 10 ms.
 TICK_NS = 10_000_000
 _SECOND_NS = 1_000_000_000
@@ -28,19 +27,18 @@ def probe_shell(session: ShellSession, root: bytes) -> Shell:
     asked_at = time.time()
     channel = session.run(Script(PROBE, (folder_argument(root),)), stage=Stage.LOG_IN)
     try:
-        channel.end_input()
-        said = b""
-        while (data := channel.receive()) and len(said) < _ANSWER_BYTES_MAX:
-            said += data
+        said = channel.answer()
     finally:
         channel.close()
     answered_at = time.time()
-    lines = [*said.split(b"\n"), b"", b"", b"", b"", b""]
-    kind, modified, missing, clock, tar = lines[:5]
+    lines = [*said.split(b"\n"), b"", b"", b"", b"", b"", b""]
+    kind, modified, missing, head, clock, tar = lines[:6]
     if kind != b"d":
         raise NoShell("the host has no GNU find")
     if missing.strip():
         raise NoShell(f"the host has no {shown(missing.strip())}")
+    if head != b"bc":
+        raise NoShell("the host's head takes more than it is asked for")
     if b"GNU tar" not in tar:
         raise NoShell("the host has no GNU tar")
     return Shell(

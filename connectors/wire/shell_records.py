@@ -39,8 +39,8 @@ def parse_record(raw: bytes) -> Record:
         record = Record(kind, int(size), int(seconds) * 10**_NS_DIGITS + nanoseconds, path)
     except ValueError:
         raise ProtocolViolation(f"find said {shown(raw[:100])}") from None
-    if record.size_bytes < 0:
-        raise ProtocolViolation("find told a negative size")
+    if record.size_bytes < 0 or len(kind) != 1:
+        raise ProtocolViolation(f"find said {shown(raw[:100])}")
     return record
 
 

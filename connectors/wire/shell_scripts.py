@@ -1,8 +1,7 @@
 """What is run on a host with a shell. Every script is fixed text; what varies is an argument or data.
 
-The log-in shell that sees a command first may be any (bash, csh, fish), so a script holds no quote, no
-`!` and no line end, and an argument has every byte that is not plain as `\\0ooo`, which the script
-itself decodes.
+One shell serves one script after another, so that a log-in shell's start-up files, which may take longer
+than all that we ask for, are paid for once.
 """
 
 from __future__ import annotations
@@ -11,62 +10,81 @@ from dataclasses import dataclass
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-")
 
-# $1 is the marker: what the start-up files of the shell print comes before it, on both streams.
-_BEGIN = (
-    "LC_ALL=C; export LC_ALL; unset TAR_OPTIONS CDPATH POSIXLY_CORRECT;"
-    ' printf "%s" "$1"; printf "%s" "$1" >&2;'
+# The log-in shell that sees this first may be any (bash, csh, fish), so it holds no quote, no `!` and no
+# line end. $1 and $2 make up the marker: what start-up files print comes before it, on both streams.
+# The first line that is read is a secret; a later one is run only where it begins with it, so that data
+# which a script left unread is never run.
+_SERVE = (
+    "LC_ALL=C; export LC_ALL; unset TAR_OPTIONS CDPATH POSIXLY_CORRECT TMOUT; m=$1$2;"
+    ' printf "%s" "$m"; printf "%s" "$m" >&2; IFS= read -r k || exit;'
+    " while IFS= read -r s; do"
+    ' case $s in "$k"*) eval "${s#"$k"}";; *) exit;; esac; done'
 )
-# $2 is a folder; the dot keeps a line end at its end.
+# $1 is a folder; the dot keeps a line end at its end.
 _ENTER = (
-    'r=$(printf "%b." "$2"); r=${r%.};'
+    'r=$(printf "%b." "$1"); r=${r%.};'
     ' if [ ! -d "$r/" ]; then'
-    ' if [ -e "$r" ]; then printf "not-a-folder"; else printf "missing"; fi; exit 0; fi;'
-    ' cd "$r/" 2>/dev/null || { printf "refused"; exit 0; }; printf "entered";'
+    ' if [ -e "$r" ]; then printf "not-a-folder"; else printf "missing"; fi; exit 1; fi;'
+    ' cd "$r/" 2>/dev/null || { printf "refused"; exit 1; }; printf "entered";'
 )
-# Kind, size, time and path, ended by NUL.
-_RECORD = r'-printf "%y %s %T@ %P\0"'
+# Kind, size, time, path, ended by NUL. The record that ends an answer looks like none of find's.
+_RECORD = '-printf "%y %s %T@ {}\\0"'
+END = b"end"
+_END = 'printf "end\\0"'
 
-# $2 is the folder to learn the precision of times from.
+# $1 is the folder to learn the precision of times from. A `head` that reads more than it is asked for
+# would take the names that are meant for others.
 PROBE = (
-    _BEGIN + ' find / -maxdepth 0 -printf "%y"; echo; r=$(printf "%b." "$2");'
+    'find / -maxdepth 0 -printf "%y"; echo; r=$(printf "%b." "$1");'
     ' find "${r%.}/" -maxdepth 0 -printf "%T@" 2>/dev/null; echo;'
     " for c in head tail tar xargs; do"
     ' command -v "$c" >/dev/null 2>&1 || printf "%s " "$c"; done; echo;'
-    " date +%s.%N; tar --version"
+    " printf abc | { head -c 1 >/dev/null; head -c 2; }; echo; date +%s.%N; tar --version;"
+    ' printf "\\0"'
 )
-LIST = _BEGIN + _ENTER + f' find . {_RECORD}; printf "end %s" $?'
-# Names come on standard input, each ended by NUL; nothing in them is an option or a pattern.
+LIST = f"{_ENTER} find . {_RECORD.format('%P')}; {_END}"
+# Names come on standard input, each ended by NUL, $2 bytes of them; nothing in them is an option or a
+# pattern. LOOK tells what the files are like.
+_LOOK = (
+    f' head -c "$2" | xargs -0 -r sh -c \'find "$@" -maxdepth 0 {_RECORD.format("%p")}\' sh; {_END}'
+)
+LOOK = _ENTER + _LOOK
+# The files as a tar archive, and then a look at $3 bytes of names. A tar that was killed leaves half an
+# archive: there is no going on after it.
 PACK = (
-    _BEGIN
-    + _ENTER
-    + " exec tar --create --file=- --blocking-factor=64 --format=gnu --hard-dereference --no-recursion"
+    f'{_ENTER} head -c "$2" |'
+    " tar --create --file=- --blocking-factor=64 --format=gnu --hard-dereference --no-recursion"
     " --quoting-style=escape --null --no-unquote --verbatim-files-from --no-wildcards"
-    " --files-from=-"
+    f" --files-from=-; [ $? -le 2 ] || exit 1; shift;{_LOOK}"
 )
-# A line holds how many bytes of names follow; each answer ends with the record `end`. The shell
-# starts once, however often it is asked. $3 is DESCRIBE_SOME.
-DESCRIBE = (
-    _BEGIN + _ENTER + ' f=$(printf "%b" "$3"); while IFS= read -r n; do'
-    ' head -c "$n" | xargs -0 -r sh -c "$f" sh; printf "end 0 0 "; head -c 1 /dev/zero; done'
-)
-DESCRIBE_SOME = rb'find "$@" -maxdepth 0 -printf "%y %s %T@ %p\0"'
-# $3 is a path below the folder, $4 the number of the first byte, counted from 1.
+# $2 is a path below the folder, $3 the number of the first byte, counted from 1.
 READ = (
-    _BEGIN + _ENTER + ' p=$(printf "%b." "$3"); p=./${p%.};'
-    r' find "$p" -maxdepth 0 -printf "%y %s %T@ \0";'
-    ' [ -f "$p" ] && [ ! -h "$p" ] && exec tail -c "+$4" "$p"'
+    f'{_ENTER} p=$(printf "%b." "$2"); p=./${{p%.}};'
+    f' find "$p" -maxdepth 0 {_RECORD.format("")};'
+    ' [ -f "$p" ] && [ ! -h "$p" ] && exec tail -c "+$3" "$p"'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
+    """With `lasts` the shell ends with the script; else it tells the end on standard error, and goes on
+    to the next. An answer that ends must tell its end by itself."""
+
     text: str
     arguments: tuple[bytes, ...] = ()
+    lasts: bool = False
 
-    def command(self, marker: str) -> bytes:
-        words = [marker, *(_plain(argument) for argument in self.arguments)]
-        quoted = " ".join(f"'{word}'" for word in words)
-        return f"exec sh -c '{self.text}' sh {quoted}".encode("ascii")
+    def line(self, secret: str) -> bytes:
+        arguments = " ".join(f"'{_plain(argument)}'" for argument in self.arguments)
+        body = f"set -- {arguments}; {self.text}"
+        if self.lasts:
+            return f"{secret}{body}; exit\n".encode("ascii")
+        return f'{secret}({body}) || exit; printf "\\n%s\\n" "$m" >&2\n'.encode("ascii")
+
+
+def serve_command(first: str, second: str) -> bytes:
+    """Starts a shell whose marker is both halves together: a host that only echoes never says it."""
+    return f"exec sh -c '{_SERVE}' sh {first} {second}".encode("ascii")
 
 
 def _plain(argument: bytes) -> str:

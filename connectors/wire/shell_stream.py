@@ -26,7 +26,7 @@ class ShellFile(io.RawIOBase):
     def __init__(self, session: ShellSession, root: bytes, path: bytes, offset: int) -> None:
         super().__init__()
         arguments = (folder_argument(root), path, b"%d" % (offset + 1))
-        self._channel: ShellChannel | None = session.run(Script(READ, arguments))
+        self._channel: ShellChannel | None = session.run(Script(READ, arguments, lasts=True))
         self._ready = memoryview(b"")
         try:
             self._channel.enter(root)

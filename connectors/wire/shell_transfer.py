@@ -1,44 +1,82 @@
-"""The members of one tar stream, matched in order to the files that were asked for."""
+"""A batch of files out of a shell: their bytes as one tar stream, then a second look at each."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
-from connectors.contract import RemoteEntry, Sink
-from connectors.errors import (
-    ProtocolViolation,
-    Vanished,
+from connectors.contract import Sink
+from connectors.errors import ProtocolViolation, Vanished
+from connectors.wire.shell_records import (
+    Record,
+    RecordSplitter,
+    parse_record,
+    parse_tar_complaints,
 )
-from connectors.wire.shell_records import parse_tar_complaints
+from connectors.wire.shell_scripts import END, LOOK, PACK, Script, folder_argument
 from connectors.wire.shown import shown
 from connectors.wire.tar_header import HARD_LINK, REGULAR, Header
+from connectors.wire.tar_stream import TarStream
 from connectors.wire.wanted import Wanted
 
 
+class Batch:
+    """`fetched` are asked for here; the bytes of `earlier` have come, and only the look is due."""
+
+    def __init__(self, earlier: Sequence[Wanted], fetched: Sequence[Wanted], sink: Sink) -> None:
+        self.wanted = [*earlier, *fetched]
+        self.members = Members(fetched, sink)
+        self.looks: dict[bytes, Record] = {}
+        self.is_over = False
+        self.stream = TarStream(self.members)
+        self._fetched = fetched
+        # Once the second look has begun.
+        self._splitter = None if fetched else RecordSplitter()
+
+    def script(self, root: bytes) -> tuple[Script, bytes]:
+        """What to run, and what it reads."""
+        names = b"".join(b"%b\0" % wanted.path for wanted in self._fetched)
+        looked = b"".join(b"./%b\0" % wanted.path for wanted in self.wanted)
+        folder = folder_argument(root)
+        if not names:
+            return Script(LOOK, (folder, b"%d" % len(looked))), looked
+        arguments = (folder, b"%d" % len(names), b"%d" % len(looked))
+        return Script(PACK, arguments), names + looked
+
+    def feed(self, data: bytes) -> bytes:
+        """Returns what is the next script's. Raises ProtocolViolation."""
+        if self._splitter is None:
+            data = self.stream.feed(data)
+            if not data:
+                return b""
+            self._splitter = RecordSplitter()
+        records = self._splitter.feed(data)
+        for number, raw in enumerate(records):
+            if raw == END:
+                self.is_over = True
+                return b"\0".join([*records[number + 1 :], self._splitter.rest])
+            record = parse_record(raw)
+            self.looks[record.path.removeprefix(b"./")] = record
+        return b""
+
+
 class Members:
-    """Told by a TarStream. `over` holds the files whose second look is due."""
+    """Matches the members of the tar stream, in order, to the files that were asked for."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, wanted: Sequence[Wanted], sink: Sink) -> None:
         self._sink = sink
-        self._expected: deque[Wanted] = deque()
-        self._by_path: dict[bytes, Wanted] = {}  # asked for and not yet answered
+        self._expected = deque(wanted)
+        self._by_path = {each.path: each for each in wanted}
         self._current: Wanted | None = None
-        self.over: list[Wanted] = []
-
-    @property
-    def ahead(self) -> int:
-        """Names sent whose bytes have not come."""
-        return len(self._expected)
 
     @property
     def current(self) -> Wanted | None:
         return self._current
 
-    def expect(self, entry: RemoteEntry) -> Wanted:
-        wanted = Wanted.of(entry)
-        self._expected.append(wanted)
-        self._by_path[wanted.path] = wanted
-        return wanted
+    @property
+    def expected(self) -> list[Wanted]:
+        """Those whose bytes have not begun."""
+        return list(self._expected)
 
     def begin(self, header: Header) -> None:
         name = header.name.removesuffix(b"/") if header.kind == b"5" else header.name
@@ -64,48 +102,14 @@ class Members:
         wanted, self._current = self._current, None
         if wanted is not None:
             wanted.finish()
-            self.over.append(wanted)
 
     def complain(self, line: bytes) -> None:
         """A line of tar's: it concerns the file whose name it holds."""
         for complaint in parse_tar_complaints(line):
             wanted = self._by_path.get(complaint.path)
-            if wanted is None:
-                continue
-            wanted.fail(complaint.error())
-            if complaint.text.startswith(("Cannot stat", "Cannot open")) and (
-                wanted in self._expected
-            ):
-                self._expected.remove(wanted)
-                self.over.append(wanted)
-            return
-
-    def start_again(self) -> list[RemoteEntry]:
-        """The stream is given up in its current file. Returns what is to be asked for anew."""
-        if self._current is not None:
-            self.over.append(self._current)
-            self._current = None
-        again = list(self._expected)
-        self._expected.clear()
-        for wanted in again:
-            self.forget(wanted)
-        return [wanted.entry for wanted in again]
-
-    def give_up_expected(self) -> None:
-        """The stream ended: what did not come is to be explained by the second look."""
-        self.over.extend(self._expected)
-        self._expected.clear()
-
-    def take_over(self) -> list[Wanted]:
-        taken, self.over = self.over, []
-        return taken
-
-    def forget(self, wanted: Wanted) -> None:
-        if self._by_path.get(wanted.path) is wanted:
-            del self._by_path[wanted.path]
-
-    def unanswered(self) -> list[Wanted]:
-        return [*self.over, *([self._current] if self._current is not None else [])]
+            if wanted is not None:
+                wanted.fail(complaint.error())
+                return
 
     def _next(self, name: bytes) -> Wanted:
         """The wanted file of this name; those before it in line were left out by the host."""
@@ -114,5 +118,5 @@ class Members:
         if self._by_path.get(name) not in self._expected:
             raise ProtocolViolation(f"the host sent {shown(name)}, which was not asked for")
         while (wanted := self._expected.popleft()).path != name:
-            self.over.append(wanted)
+            pass
         return wanted

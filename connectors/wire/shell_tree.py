@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from connectors.contract import Reason, RemoteEntry, Skipped
 from connectors.errors import ConnectionLost, PermissionRefused, Stage, TransientError, UnsafeName
 from connectors.wire.listed_paths import ListedPaths
-from connectors.wire.shell_channel import ShellChannel, ShellSession
+from connectors.wire.shell_channel import ShellSession
 from connectors.wire.shell_records import (
     Complaint,
     Record,
@@ -15,7 +15,7 @@ from connectors.wire.shell_records import (
     parse_find_complaint,
     parse_record,
 )
-from connectors.wire.shell_scripts import LIST, Script, folder_argument
+from connectors.wire.shell_scripts import END, LIST, Script, folder_argument
 from connectors.wire.shown import shown, skipped_name
 
 
@@ -33,15 +33,18 @@ class ShellTree:
         try:
             channel.enter(self._root)
             splitter = RecordSplitter()
-            while data := channel.receive():
-                for raw in splitter.feed(data):
+            ended = False
+            while not ended:
+                if not (data := channel.receive()):
+                    raise ConnectionLost("the listing ended before its end", stage=Stage.LIST)
+                records = splitter.feed(data)
+                ended = bool(records) and records[-1] == END
+                for raw in records[:-1] if ended else records:
                     item = self._item(parse_record(raw))
                     if item is not None:
                         yield item
-                yield from self._complaints(channel)
-            if not splitter.rest.startswith(b"end "):
-                raise ConnectionLost("the listing ended before its end", stage=Stage.LIST)
-            yield from self._complaints(channel)
+                yield from self._unreadable(channel.complaints())
+            yield from self._unreadable(channel.end())
         finally:
             channel.close()
 
@@ -60,16 +63,16 @@ class ShellTree:
             return Skipped(path, Reason.LINK, "a symbolic link, not followed")
         return Skipped(path, Reason.SPECIAL, "no regular file")
 
-    def _complaints(self, channel: ShellChannel) -> Iterator[Skipped]:
-        for line in channel.complaints():
+    def _unreadable(self, lines: list[bytes]) -> Iterator[Skipped]:
+        for line in lines:
             complaint = parse_find_complaint(line)
             if complaint is None:
                 raise TransientError(f"find said: {shown(line)}", stage=Stage.LIST)
             if "No such file" in complaint.text and complaint.path:
                 continue  # went away between its folder's listing and the look at it
-            yield self._unreadable(complaint)
+            yield self._skipped(complaint)
 
-    def _unreadable(self, complaint: Complaint) -> Skipped:
+    def _skipped(self, complaint: Complaint) -> Skipped:
         if not complaint.path:
             message = f"{shown(self._root)}: {complaint.text}"
             if "Permission denied" in complaint.text:

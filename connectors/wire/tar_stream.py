@@ -51,14 +51,13 @@ class TarStream:
         """Of the member whose content is arriving."""
         return self._left_bytes
 
-    def feed(self, data: bytes) -> None:
-        """Raises ProtocolViolation."""
+    def feed(self, data: bytes) -> bytes:
+        """Returns what comes after the archive. Raises ProtocolViolation."""
         view = memoryview(data)
         at = 0
         while at < len(data):
             if self.ended:
-                self._trail(view[at:])
-                return
+                return self._trail(data[at:])
             if self._left_bytes:
                 at += self._content(view[at : at + self._left_bytes])
             elif self._padding_bytes:
@@ -72,6 +71,7 @@ class TarStream:
                 if len(self._partial) == BLOCK_BYTES:
                     block, self._partial = self._partial, b""
                     self._header(block)
+        return b""
 
     def _content(self, piece: memoryview) -> int:
         self._left_bytes -= len(piece)
@@ -129,8 +129,10 @@ class TarStream:
         elif self._metadata_kind == PAX:
             self._pax = parse_pax(data)
 
-    def _trail(self, rest: memoryview) -> None:
-        """After the first block of zeros come only zeros, up to a whole record."""
-        self._trailer_bytes += len(rest)
-        if self._trailer_bytes > _TRAILER_BYTES_MAX or rest.tobytes().strip(b"\0"):
-            raise ProtocolViolation("bytes after the end of the tar archive")
+    def _trail(self, rest: bytes) -> bytes:
+        """After the first block of zeros come zeros, up to a whole record of the archive."""
+        after = rest.lstrip(b"\0")
+        self._trailer_bytes += len(rest) - len(after)
+        if self._trailer_bytes > _TRAILER_BYTES_MAX:
+            raise ProtocolViolation("zeros without end after the end of the tar archive")
+        return after

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import paramiko
 import pytest
 
 from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
@@ -30,6 +31,7 @@ from connectors.spec import Target
 from connectors.transports.ssh import SPEC, SshOptions, SshSecret
 from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_files import ShellFiles
+from connectors.wire.shell_scripts import Script
 from connectors.wire.ssh_auth import Login
 from connectors.wire.ssh_session import open_session
 from connectors.wire.tar_header import Header
@@ -37,28 +39,25 @@ from connectors.wire.tar_stream import TarStream
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, running_sshd
 
-# Stands between sshd and the command: answers `tar` with a prepared stream, passes on what else comes.
-_WRAPPER = """\
-import os, re, sys, time
-command = os.environ["SSH_ORIGINAL_COMMAND"]
+# Stands before the real tar: answers with a prepared stream.
+_TAR = """\
+#!{python}
+import os, sys, time
 home = {home!r}
-if os.path.exists(home + "/noise"):
-    os.write(1, b"Welcome! " * 1000 + b"\\n"); os.write(2, b"tar: motd: Cannot stat: No such\\n")
-if "tar --create" in command and os.path.exists(home + "/stream"):
-    marker = re.search("sh '([0-9a-f]{{32}})'", command)[1].encode()
-    os.write(2, marker)
-    os.write(1, marker + b"entered")
-    with open(home + "/stream", "rb") as stream:
-        while data := stream.read(65536):
-            sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-    if os.path.exists(home + "/silent"):
-        time.sleep(60)
-    while os.path.exists(home + "/endless"):
-        os.write(1, bytes(65536))
-    sys.exit()
-os.execvp("sh", ["sh", "-c", command])
+if "--create" not in sys.argv:
+    os.execv({tar!r}, sys.argv)
+with open(home + "/stream", "rb") as stream:
+    while data := stream.read(65536):
+        sys.stdout.buffer.write(data)
+sys.stdout.buffer.flush()
+if os.path.exists(home + "/silent"):
+    time.sleep(60)
+while os.path.exists(home + "/endless"):
+    os.write(1, bytes(65536))
+sys.exit({status})
 """
+_NOISE = 'printf "Welcome! %09000d\\n" 0; echo "tar: motd: Cannot stat: No such" >&2;'
+_RUN = 'exec sh -c "$SSH_ORIGINAL_COMMAND"'
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,16 @@ class ShellHost:
         quoted = command.replace('"', '\\"')
         self.sshd.authorized_keys.write_text(f'command="{quoted}" {key}')
 
-    def wrap(self) -> None:
-        wrapper = self.home / "wrapper.py"
-        wrapper.write_text(_WRAPPER.format(home=str(self.home)))
-        self.force(f"{sys.executable} {wrapper}")
-
-    def answer_tar_with(self, stream: bytes) -> None:
-        self.wrap()
+    def answer_tar_with(self, stream: bytes, *, status: int = 0) -> None:
         (self.home / "stream").write_bytes(stream)
+        tar = self.home / "tar"
+        tar.write_text(
+            _TAR.format(
+                python=sys.executable, home=str(self.home), tar=shutil.which("tar"), status=status
+            )
+        )
+        tar.chmod(0o755)
+        self.force(f"PATH={self.home}:$PATH {_RUN}")
 
 
 @pytest.fixture
@@ -95,6 +96,14 @@ def host(tmp_path: Path) -> Iterator[ShellHost]:
     home.mkdir()
     with running_sshd(home) as sshd:
         yield ShellHost(sshd, home)
+
+
+def log_in(host: ShellHost, folder: Path) -> paramiko.Transport:
+    target = host.target(folder)
+    login = Login(target.options.username, private_key=target.secret.private_key)
+    return open_session(
+        target.host, target.port, target.options.host_key, login, loopback_context()
+    )
 
 
 def listed(transport: Transport, root: Path) -> list[RemoteEntry]:
@@ -176,7 +185,8 @@ HOSTILE = {
     "a size that is none": member("file", b"content")[:124] + b"9" * 12 + bytes(376),
     "a long name without end": member("././@LongLink", b"x" * 100_000, type=b"L"),
     "a pax record that overruns": member("x", b"99 path=a\n", type=b"x"),
-    "bytes after the end": member("file", b"content") + END + b"more",
+    "bytes after the end": member("file", b"content") + END + b"more\0",
+    "a record after the end": member("file", b"content") + END + b"more 1 2 ./file\0",
 }
 
 
@@ -194,13 +204,17 @@ def test_a_stream_that_is_cut_is_never_a_whole_fetch(
     host: ShellHost, folder: Path, cut: int
 ) -> None:
     (folder / "file").write_bytes(b"content")
-    host.answer_tar_with((member("file", b"content") + END)[:cut])
+    killed = 128 + 9
+    host.answer_tar_with((member("file", b"content") + END)[:cut], status=killed)
+    with pytest.raises(ConnectionLost):
+        fetch_all(host, folder)
+    host.answer_tar_with((member("file", b"content") + END)[:cut])  # and it says that all was well
     if cut > 1024:  # the mark of the end has come
         answers, _ = fetch_all(host, folder)
         assert answers["file"].receipt == digest_of(b"content")
         return
-    with pytest.raises(ConnectionLost):
-        fetch_all(host, folder)
+    with pytest.raises((ProtocolViolation, Stalled)):
+        fetch_all(host, folder, idle_s=1.0)
 
 
 def test_another_size_than_the_listed_one_is_never_taken(host: ShellHost, folder: Path) -> None:
@@ -245,8 +259,7 @@ def test_a_silent_tar_is_stalled_by_the_clock(host: ShellHost, folder: Path) -> 
 
 
 def test_a_shell_that_prints_at_its_start_corrupts_nothing(host: ShellHost, folder: Path) -> None:
-    host.wrap()
-    (host.home / "noise").touch()
+    host.force(_NOISE + _RUN)
     for number in range(200):
         (folder / str(number)).write_bytes(b"%d" % number)
     answers, _ = fetch_all(host, folder)
@@ -274,6 +287,81 @@ def test_a_host_with_neither_says_so(host: ShellHost, folder: Path) -> None:
     with pytest.raises(NoShell) as caught:
         SPEC.open(host.target(folder), loopback_context())
     assert "account is closed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("cat", "repeats what it is told"),
+        ("tee -a log", "repeats what it is told"),
+        ("echo $SSH_ORIGINAL_COMMAND; cat >/dev/null", "ran no command"),
+        ("exec sed s/^...//", "ran no command"),
+        ("sh -c 'mkdir -p bin; for c in find printf date; do'", "ran no command"),
+    ],
+)
+def test_what_only_takes_input_is_no_shell(
+    host: ShellHost, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    monkeypatch.setattr("connectors.wire.shell_channel._START_S", 0.2)
+    host.force(command)
+    with pytest.raises(NoShell, match=said):
+        SPEC.open(host.target(folder), loopback_context(idle_s=5.0))
+
+
+@pytest.mark.parametrize("name", ["bash", "tcsh", "fish", "zsh", "mksh", "busybox sh"])
+def test_any_log_in_shell_will_do(host: ShellHost, folder: Path, name: str) -> None:
+    """And any `sh`: the same program is given that name."""
+    program, *arguments = name.split()
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not here")
+    shell = " ".join([path, *arguments])
+    host.force(f'{shell} -c "$SSH_ORIGINAL_COMMAND"')
+    for number in range(100):
+        (folder / f"'{number} $x").write_bytes(b"%d" % number)
+    answers, _ = fetch_all(host, folder)
+    assert {a.receipt for a in answers.values()} == {digest_of(b"%d" % n) for n in range(100)}
+    if program in ("tcsh", "fish"):
+        return
+    (host.home / "sh").write_text(f'#!/bin/sh\nexec {shell} "$@"\n')
+    (host.home / "sh").chmod(0o755)
+    host.force(f"PATH={host.home}:$PATH {_RUN}")
+    answers, _ = fetch_all(host, folder)
+    assert len(answers) == 100
+    assert all(answer.error is None for answer in answers.values())
+
+
+def test_a_head_that_reads_too_far_is_not_used(host: ShellHost, folder: Path) -> None:
+    (host.home / "head").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (host.home / "head").chmod(0o755)
+    host.force(f"PATH={host.home}:$PATH {_RUN}")
+    with pytest.raises(NoShell, match="head takes more"):
+        SPEC.open(host.target(folder), loopback_context())
+
+
+def test_what_a_script_left_unread_is_never_run(host: ShellHost, folder: Path) -> None:
+    """The shell reads names and scripts from one stream; a name may be a line of its own."""
+    (folder / "file").write_bytes(b"")
+    connected = log_in(host, folder)
+    session = ShellSession(connected, loopback_context())
+    channel = session.run(Script('printf "one\\0"'))
+    channel.send(b"x\ntouch %b\n" % os.fsencode(folder / "made"))
+    assert channel.answer() == b"one"
+    channel.begin(Script('printf "two\\0"'))
+    assert channel.answer() == b""
+    session.close()
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_one_shell_serves_a_whole_sync(host: ShellHost, folder: Path) -> None:
+    """Its start-up files may take longer than all the rest."""
+    for number in range(300):
+        (folder / str(number)).write_bytes(b"x")
+    started = host.home / "started"
+    host.force(f"echo >> {started}; {_RUN}")
+    answers, _ = fetch_all(host, folder)
+    assert len(answers) == 300
+    assert started.read_text() == "\n"
 
 
 @pytest.mark.parametrize(
@@ -305,10 +393,7 @@ def test_new_keys_may_come_at_any_moment(host: ShellHost, folder: Path) -> None:
     """paramiko asks for them every 512 MiB: here with nearly every packet, so also as channels end."""
     for number in range(50):
         (folder / str(number)).write_bytes(os.urandom(20_000))
-    target = host.target(folder)
-    login = Login(target.options.username, private_key=target.secret.private_key)
-    pin = target.options.host_key
-    connected = open_session(target.host, target.port, pin, login, loopback_context())
+    connected = log_in(host, folder)
     connected.packetizer.REKEY_BYTES = 10_000
     files = ShellFiles(ShellSession(connected, loopback_context()))
     root = os.fsencode(folder)
