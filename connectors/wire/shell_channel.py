@@ -20,6 +20,7 @@ from connectors.errors import (
 from connectors.wire.chunk_pipe import ChunkPipe
 from connectors.wire.shell_scripts import Script, serve_command
 from connectors.wire.shown import shown
+from connectors.wire.ssh_link import acknowledge_at_once
 from connectors.wire.ssh_session import close_session, in_time, ssh_error
 
 _SLICE_S = 0.5
@@ -125,6 +126,7 @@ class ShellChannel:
         if not self._running:
             self._progress_at = self._left_at = time.monotonic()
         self._running += 1
+        acknowledge_at_once(self._channel.get_transport())
         self.send(script.line(self._secret))
 
     def send(self, data: bytes) -> None:
@@ -151,6 +153,7 @@ class ShellChannel:
     def end(self) -> list[bytes]:
         """Waits for the end of the script whose answer has been read; what it complained of till then."""
         lines = self.complaints()
+        acknowledge_at_once(self._channel.get_transport())
         while not self._lines:
             self._push()
             try:

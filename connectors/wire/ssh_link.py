@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import deque
+from contextlib import suppress
 
 import paramiko
 
@@ -34,3 +36,11 @@ class Link(paramiko.Transport):
         super()._parse_newkeys(m)  # type: ignore[misc]
         while self._held:
             super()._send_user_message(self._held.popleft())  # type: ignore[misc]
+
+
+def acknowledge_at_once(transport: paramiko.Transport) -> None:
+    """For the next few packets. A server that holds its second small packet back until the first is
+    acknowledged (Nagle; OpenSSH's does) else waits for a kernel that acknowledges after 40 ms."""
+    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):  # a connection that has ended is told by its next use
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
