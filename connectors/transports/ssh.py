@@ -1,4 +1,4 @@
-"""SSH: files out of a shell on the host, one `find` for the tree and one `tar` for the bytes.
+"""SSH: files out of one shell on the host, a `find` for the tree and a `tar` for each batch of files.
 
 A host that runs no commands, or lacks the GNU tools, is read by SFTP instead; the capabilities say so.
 """
