@@ -1,7 +1,7 @@
 """rsync: the program itself as a child, against a daemon or over SSH.
 
-What arrives is staged in a private folder of TMPDIR (up to 512 MiB, or one larger file) and read
-while it arrives. rsync 3.5.0 or later is advised on this machine, for its security fixes.
+What arrives is read from a pipe that the program fills; it writes no file of the host to disk. rsync
+3.5.0 or later is advised on this machine, for its security fixes; the host needs 3.0.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from connectors.spec import Spec, Target, option
 from connectors.wire.rsync_daemon import daemon_far, greet
 from connectors.wire.rsync_far import Far, Place, make_home
 from connectors.wire.rsync_fetch import RsyncFetch
+from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_ssh import meet, ssh_far
 from connectors.wire.rsync_stream import RsyncFile
 from connectors.wire.rsync_tree import RsyncTree
@@ -83,6 +84,7 @@ class RsyncTransport:
         self._host = host
         self._option_root = PurePosixPath(root)
         self._root = self._option_root
+        self._folders = Folders()
         self._capabilities = Capabilities(ranges=False, server_software=server_software)
 
     @property
@@ -92,10 +94,12 @@ class RsyncTransport:
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
         self._root = self._option_root if root == PurePosixPath() else root
-        return iter(RsyncTree(self._far, self._host.place(self._root)))
+        self._folders = Folders()
+        return iter(RsyncTree(self._far, self._host.place(self._root), self._folders))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
-        return iter(RsyncFetch(self._far, self._host.place(self._root), entries, sink))
+        place = self._host.place(self._root)
+        return iter(RsyncFetch(self._far, place, self._folders, entries, sink))
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         place = self._host.place(self._root)

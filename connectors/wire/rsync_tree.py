@@ -18,6 +18,7 @@ from connectors.wire.listed_paths import ListedPaths
 from connectors.wire.rsync_child import RsyncChild
 from connectors.wire.rsync_exits import exit_error
 from connectors.wire.rsync_far import Far, Place
+from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_lines import Complaint, Listed, parse_complaint, parse_listed
 from connectors.wire.shown import shown, skipped_name
 
@@ -27,9 +28,10 @@ _MISSING = (2, 20)  # ENOENT, ENOTDIR
 class RsyncTree:
     """One listing. Iterate it once."""
 
-    def __init__(self, far: Far, place: Place) -> None:
+    def __init__(self, far: Far, place: Place, folders: Folders) -> None:
         self._far = far
         self._place = place
+        self._folders = folders
         self._paths = ListedPaths()
         self._root_seen = False
 
@@ -49,6 +51,8 @@ class RsyncTree:
         if listed.path == b".":
             self._root_seen = True
             return None
+        if listed.kind == b"-":
+            self._folders.saw(listed.path)
         try:
             path = self._paths.text(listed.path)
         except UnsafeName as exc:
