@@ -32,7 +32,7 @@ from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_ssh import meet, ssh_far
 from connectors.wire.rsync_stream import RsyncFile
 from connectors.wire.rsync_tree import RsyncTree
-from connectors.wire.rsync_version import check_log_in, version_note
+from connectors.wire.rsync_version import version_note
 from connectors.wire.ssh_auth import Login
 
 _BUFFER_BYTES = 256 * 1024
@@ -85,17 +85,27 @@ class RsyncTransport:
         self._option_root = PurePosixPath(root)
         self._root = self._option_root
         self._folders = Folders()
+        self._begun: RsyncTree | None = None
         self._capabilities = Capabilities(ranges=False, server_software=server_software)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
+    def log_in(self) -> None:
+        """Begins the listing that is nearly always wanted next: its first words tell what a log-in would."""
+        self._begun = self._begin()
+        self._begun.log_in()
+
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
+        begun, self._begun = self._begun, None
+        if begun is not None and root == PurePosixPath():
+            return iter(begun)
+        if begun is not None:
+            begun.close()
         self._root = self._option_root if root == PurePosixPath() else root
-        self._folders = Folders()
-        return iter(RsyncTree(self._far, self._host.place(self._root), self._folders))
+        return iter(self._begin())
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         place = self._host.place(self._root)
@@ -107,7 +117,13 @@ class RsyncTransport:
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
     def close(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
         self._far.close()
+
+    def _begin(self) -> RsyncTree:
+        self._folders = Folders()
+        return RsyncTree(self._far, self._host.place(self._root), self._folders)
 
 
 def open_rsync(target: Target, context: Context) -> Transport:
@@ -117,17 +133,23 @@ def open_rsync(target: Target, context: Context) -> Transport:
         far, host, software = _over_ssh(target, context)
     else:
         far, host, software = _to_daemon(target, context)
-    return RsyncTransport(far, host, options.root, f"{software}{note}")
+    transport = RsyncTransport(far, host, options.root, f"{software}{note}")
+    if not options.over_ssh:
+        try:
+            transport.log_in()
+        except BaseException:
+            transport.close()
+            raise
+    return transport
 
 
 def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
     options: RsyncOptions = target.options
     daemon = greet(target.host, target.port, options.username, context)
-    place = daemon.place(PurePosixPath(options.root))
+    daemon.place(PurePosixPath(options.root))
     home = make_home()
     try:
         far = daemon_far(daemon, target.secret.password, home, context)
-        check_log_in(far, place)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise

@@ -59,7 +59,10 @@ def greet(host: str, port: int, username: str, context: Context) -> Daemon:
 
 def daemon_far(daemon: Daemon, password: str, home: Path, context: Context) -> Far:
     """Takes ownership of `home`. The password stands in a file that only this user can read."""
-    words = [f"--contimeout={max(1, round(context.patience.connect_s))}"]
+    words = [
+        f"--contimeout={max(1, round(context.patience.connect_s))}",
+        "--sockopts=TCP_NODELAY",  # its small words otherwise wait for the host's late acknowledgements
+    ]
     if password:
         file = home / "password"
         file.touch(mode=0o600)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.contract import Context
 from connectors.staging import STAGING_PREFIX
-from connectors.wire.rsync_checksums import MD5, XXH128
+from connectors.wire.rsync_checksums import MD5, Checksum
 from connectors.wire.rsync_child import RsyncChild
 
 
@@ -44,7 +44,6 @@ class Far:
         self._words = list(words)
         self._context = context
         self._count = itertools.count()
-        self.checksum = XXH128
         self._empty = home / "empty"
         self._empty.mkdir(mode=0o700)
         self._closed = False
@@ -53,7 +52,9 @@ class Far:
         """No `--timeout`: whoever reads a listing may take a pause; the watch on the child does not."""
         return self._start([*words, "--list-only", "--no-h"], place, names)
 
-    def fetch(self, place: Place, names: Iterable[bytes], marker: str) -> RsyncChild:
+    def fetch(
+        self, place: Place, names: Iterable[bytes], marker: str, checksum: Checksum
+    ) -> RsyncChild:
         """Regular files come through the child's channel as `RsyncBatch` reads it; nothing is written
         to disk. `marker` begins the line that is printed for each file.
 
@@ -73,8 +74,8 @@ class Far:
             "--no-times",
             f"--out-format={marker}%i %n",
         ]
-        if self.checksum is not MD5:  # what a batch has where nothing is said
-            words.append(f"--checksum-choice={self.checksum.name}")
+        if checksum is not MD5:  # what a batch has where nothing is said
+            words.append(f"--checksum-choice={checksum.name}")
         return self._start([*words, "--dirs"], place, names, channel)
 
     def close(self) -> None:

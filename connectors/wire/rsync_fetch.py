@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from connectors.contract import Fetched, RemoteEntry, Sink
 from connectors.errors import ProtocolViolation, TransportError, Unstable
 from connectors.wire.rsync_batch import RsyncBatch, Sent
-from connectors.wire.rsync_checksums import MD5
+from connectors.wire.rsync_checksums import MD5, XXH128
 from connectors.wire.rsync_child import RsyncChild
 from connectors.wire.rsync_far import Far, Place
 from connectors.wire.rsync_folders import Folders
@@ -26,6 +26,8 @@ _GROUP_FILES = 2_048
 _GROUP_BYTES = 128 * 1024 * 1024
 _SMALL_BYTES = 64 * 1024
 _GROUP_SMALL_BYTES = 16 * 1024 * 1024
+# Asking for another checksum than a batch has anyway costs a round trip, and more over TCP.
+_MD5_BYTES_MAX = 64 * 1024 * 1024
 _EXCESS_BYTES_MAX = 8 * 1024 * 1024
 _UNASKED_BYTES_MAX = 16 * 1024 * 1024
 
@@ -45,6 +47,7 @@ class RsyncFetch:
         self._folders = folders
         self._entries = iter(entries)
         self._sink = sink
+        self._checksum = XXH128
         self._files_max = _FILES_MIN
         self._put_off: deque[RemoteEntry] = deque()
         self._due: dict[bytes, Wanted] = {}
@@ -84,17 +87,19 @@ class RsyncFetch:
 
     def _run(self, due: Mapping[bytes, Wanted]) -> Generator[Fetched, None, bool]:
         """One rsync over these files. False where it was cut short and the others are still due."""
-        names = self._folders.names_of(due)
-        child = self._far.fetch(self._place, map(self._place.name, names), self._marker)
+        names = map(self._place.name, self._folders.names_of(due))
+        due_bytes = sum(wanted.entry.size_bytes or 0 for wanted in due.values())
+        checksum = self._checksum if due_bytes > _MD5_BYTES_MAX else MD5
+        child = self._far.fetch(self._place, names, self._marker, checksum)
         try:
-            yield from self._receive(RsyncBatch(child, self._far.checksum, self._marker))
+            yield from self._receive(RsyncBatch(child, checksum, self._marker))
             self._listen(child)
         except CutShort:
             return False
         except TransportError:
-            if self._far.checksum is MD5 or not _is_about_checksum(child):
+            if checksum is MD5 or not _is_about_checksum(child):
                 raise
-            self._far.checksum = MD5
+            self._checksum = MD5
             return False
         finally:
             child.close()
@@ -116,6 +121,8 @@ class RsyncFetch:
         except CutShort:
             batch.is_confirmed()
             raise
+        if not self._due and batch.is_confirmed():
+            self._look_at_group()  # beside the far end's good-bye
         batch.finish()
 
     def _take(self, batch: RsyncBatch, sent: Sent) -> None:

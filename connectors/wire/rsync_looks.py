@@ -18,7 +18,7 @@ from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_lines import Listed, parse_listed
 from connectors.wire.wanted import Wanted
 
-_PENDING_MAX = 2
+_PENDING_MAX = 3
 _SLICE_S = 0.1
 
 
@@ -27,13 +27,13 @@ class _Left(Exception):
 
 
 class SecondLooks:
-    """Each look is a listing in a thread of its own. Leaving the context ends it."""
+    """Each look is a listing in a thread of its own: most of its time is spent in waiting. Leaving the context ends it."""
 
     def __init__(self, far: Far, place: Place, folders: Folders) -> None:
         self._far = far
         self._place = place
         self._folders = folders
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="rsync-look")
+        self._pool = ThreadPoolExecutor(_PENDING_MAX, thread_name_prefix="rsync-look")
         self._pending: deque[tuple[list[Wanted], Future[dict[bytes, Listed]]]] = deque()
         self._left = threading.Event()
 
@@ -59,7 +59,9 @@ class SecondLooks:
         group = list(wanted)
         paths = {item.path for item in group}
         names = list(map(self._place.name, self._folders.names_around(paths)))
-        self._pending.append((group, self._pool.submit(self._look, names, paths)))
+        known: Future[dict[bytes, Listed]] = Future()
+        self._pool.submit(self._look, names, paths, known)
+        self._pending.append((group, known))
 
     def answers(self, *, all_of_them: bool = False) -> Iterator[Fetched]:
         """Those that are known, and as many more as keep the others few."""
@@ -74,23 +76,35 @@ class SecondLooks:
                 yield _answer(wanted, found.get(wanted.path))
             self._pending.popleft()
 
-    def _look(self, names: list[bytes], paths: set[bytes]) -> dict[bytes, Listed]:
+    def _look(
+        self, names: list[bytes], paths: set[bytes], known: Future[dict[bytes, Listed]]
+    ) -> None:
+        try:
+            found: dict[bytes, Listed] = {}
+            for listed in self._listed(names):
+                if listed.path in paths:
+                    found[listed.path] = listed
+                    if len(found) == len(paths):
+                        known.set_result(found)  # and the far end's good-bye is waited for here
+                        paths = set()
+            if paths:
+                known.set_result(found)
+        except BaseException as exc:  # noqa: BLE001 — carried to the caller, who raises it
+            if not known.done():
+                known.set_exception(exc)
+
+    def _listed(self, names: list[bytes]) -> Iterator[Listed]:
         child = self._far.list_only(self._place, ["--dirs"], names)
-        found: dict[bytes, Listed] = {}
         try:
             while child.running:
                 if self._left.is_set():
                     raise _Left
-                for line in child.poll(_SLICE_S):
-                    listed = parse_listed(line)
-                    if listed.path in paths:
-                        found[listed.path] = listed
+                yield from map(parse_listed, child.poll(_SLICE_S))
             error = exit_error(child.wait(), child.complaints)
             if error is not None:
                 raise error
         finally:
             child.close()
-        return found
 
 
 def _answer(wanted: Wanted, listed: Listed | None) -> Fetched:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import TransientError, Unstable, Vanished
 from connectors.wire.rsync_batch import RsyncBatch
+from connectors.wire.rsync_checksums import MD5
 from connectors.wire.rsync_far import Far, Place
 from connectors.wire.rsync_lines import parse_complaint
 from connectors.wire.rsync_tree import raise_for_root
@@ -26,8 +27,8 @@ class RsyncFile(io.RawIOBase):
         self._place = place
         self._path = path
         self._skipped_bytes = offset
-        self._child = far.fetch(place, [place.name(path)], marker)
-        self._batch = RsyncBatch(self._child, far.checksum, marker)
+        self._child = far.fetch(place, [place.name(path)], marker, MD5)
+        self._batch = RsyncBatch(self._child, MD5, marker)
         self._pieces = self._iter_pieces()
         self._left = memoryview(b"")
 
