@@ -63,6 +63,9 @@ class RsyncFetch:
                     while self._due and not (yield from self._run(self._due)):
                         pass
                     self._look_at_rest()
+                    if self._files_max == _FILES_MIN:
+                        yield from self._looks.answers(all_of_them=True)
+                        self._files_max = _FILES_MAX
                 yield from self._looks.answers(all_of_them=True)
         finally:
             with ExitStack() as work:
@@ -82,7 +85,6 @@ class RsyncFetch:
             else:
                 self._due[wanted.path] = wanted
         self._put_off.extend(put_off)
-        self._files_max = _FILES_MAX
         return bool(self._due)
 
     def _run(self, due: Mapping[bytes, Wanted]) -> Generator[Fetched, None, bool]:
