@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from datasets.models import Version
 from syncjobs.core.states import Stage, State
+from syncjobs.lifecycle.approving import find_applied, find_approved
 from syncjobs.models import ItemAction, SyncItem, SyncRecord
 
 EVENTS_SHOWN = 60
@@ -42,6 +43,9 @@ def describe(record: SyncRecord) -> dict[str, Any]:
         "files": _first_files(record),
         "version": version,
         "due_end": _due_end(record),
+        "plan": record.plan if record.dry_run else None,
+        "applied": find_applied(record) if record.dry_run else None,
+        "approved": find_approved(record),
         "now": timezone.now(),
     }
 

@@ -11,6 +11,8 @@ costs its listing. Nothing here holds a transaction open while the far end is as
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,6 +117,17 @@ SELECT count(*), coalesce(sum(c.size_bytes), 0)::bigint FROM change c WHERE {_NO
 """  # noqa: S608 — made of constants
 
 
+# What would be done, as a person is shown it. A removal counts only where removals apply.
+PLAN = """
+SELECT path, action,
+       CASE WHEN action = 'removed' THEN held_size_bytes ELSE size_bytes END AS size_bytes,
+       CASE WHEN action = 'removed' THEN held_modified_ns ELSE modified_ns END AS modified_ns,
+       CASE WHEN action = 'removed' THEN held_etag ELSE etag END AS etag
+  FROM change
+ WHERE action IN ('added', 'changed') OR (action = 'removed' AND %(removals)s)
+"""
+
+
 class Catalog:
     """What the engine asks of a dataset during one attempt. Not for several threads at once."""
 
@@ -176,6 +189,30 @@ class Catalog:
             if len(rows) < PAGE:
                 return
             last = rows[-1][0]
+
+    def digest_plan(self, *, removals: bool) -> str:
+        """One value for every path, action, size, time and ETag of the plan, in order of path."""
+        digest = hashlib.sha256()
+        last = ""
+        while True:
+            rows = self._rows(
+                f"SELECT * FROM ({PLAN}) p WHERE path > %(last)s ORDER BY path LIMIT %(page)s",  # noqa: S608 — made of constants
+                removals=removals,
+                last=last,
+                page=PAGE,
+            )
+            for row in rows:
+                digest.update(json.dumps(row).encode() + b"\n")
+            if len(rows) < PAGE:
+                return digest.hexdigest()
+            last = rows[-1][0]
+
+    def find_version(self) -> int | None:
+        """The version that the listing is compared with."""
+        rows = self._rows(
+            "SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND is_current"
+        )
+        return rows[0][0] if rows else None
 
     def settle(self, arrived: Sequence[Arrived]) -> None:
         """Keeps receipts of fetched files. Raises Fenced."""

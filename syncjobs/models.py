@@ -186,6 +186,10 @@ class SyncRecord(models.Model):
     cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
     hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
     guards_waived = models.BooleanField(default=False)  # a person released that hold
+    # A dry run's plan; on a record that applies one, the plan as it was approved.
+    plan = models.JSONField(null=True)
+    applies_id = models.UUIDField(null=True)  # the dry run whose plan this record is bound to
+    drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
     queued_at = models.DateTimeField(auto_now_add=True)
@@ -220,8 +224,14 @@ class SyncRecord(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["job"],
-                condition=Q(state=State.QUEUED, dry_run=False),
+                condition=Q(state=State.QUEUED, dry_run=False, applies_id=None),
                 name="record_one_queued",
+            ),
+            models.UniqueConstraint(
+                fields=["applies_id"],
+                condition=~Q(applies_id=None)
+                & ~Q(state__in=[State.FAILED, State.TIMED_OUT, State.CANCELLED]),
+                name="record_plan_applied_once",
             ),
             models.UniqueConstraint(
                 fields=["job"], condition=Q(state=State.RUNNING), name="record_one_running"
@@ -293,6 +303,8 @@ class SyncItem(models.Model):
     path = models.TextField()
     action = models.CharField(max_length=10, choices=ItemAction.choices)
     size_bytes = models.PositiveBigIntegerField(null=True)
+    modified_ns = models.BigIntegerField(null=True)  # of a plan's file, as listed
+    etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32, null=True)
     error_code = models.CharField(max_length=40, blank=True, default="")
     message = models.TextField(blank=True, default="")

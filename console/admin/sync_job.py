@@ -72,6 +72,7 @@ class SyncJobAdmin(ButtonsAdmin):
     change_form_template = "console/sync_job_form.html"
     buttons = (
         Button("sync", "Sync now", "sync", tone="primary"),
+        Button("plan", "Plan", "fact_check"),
         Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
@@ -140,6 +141,13 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def press_sync(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, None)))
+
+    def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
+        """A dry run; its record shows what a sync would do, to be approved there."""
+        record = enqueue(job, trigger=Trigger.MANUAL, by=str(request.user), dry_run=True)
+        self.log_change(request, job, "Queued a dry run.")
+        messages.success(request, f"{job}: its plan is being made.")
+        return HttpResponseRedirect(page_of(record))
 
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))

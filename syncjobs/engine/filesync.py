@@ -58,6 +58,7 @@ class Order:
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None
+    as_listed: bool = False  # a file that is not the listed one any more is not asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,15 @@ class FileSync:
         )
         return Outcome(plan, held, removals, self._listing_complete)
 
-    def run(self) -> Outcome:
-        """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble."""
+    def run(self, confirm: Callable[[Outcome], None] = lambda outcome: None) -> Outcome:
+        """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble.
+
+        `confirm` is called with the plan, before anything is fetched; what it raises ends the work.
+        """
         self._progress.enter(Stage.INITIALIZING)
         self._store.prepare()
         outcome = self.plan()
+        confirm(outcome)
         if outcome.held is None:
             self._progress.enter(Stage.PROCESSING_FILES)
             again = self._fetch(self._iter_wanted(), {})
@@ -224,7 +229,8 @@ class FileSync:
                 if isinstance(fetched.receipt, Received):
                     fetched.receipt.discard()
                 if error.retryable and not originals and len(again) < SECOND_TRIES_MAX:
-                    again[entry.path] = (entry, fetched.observed or entry)
+                    changed = None if self._order.as_listed else fetched.observed
+                    again[entry.path] = (entry, changed or entry)
                     continue
                 path = names.to_text(entry.path)
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))

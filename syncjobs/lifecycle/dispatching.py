@@ -78,7 +78,10 @@ def _note_coalesced(records: list[SyncRecord]) -> None:
     waiting = {
         record.job_id: record
         for record in SyncRecord.objects.filter(
-            job_id__in=[record.job_id for record in records], state=State.QUEUED, dry_run=False
+            job_id__in=[record.job_id for record in records],
+            state=State.QUEUED,
+            dry_run=False,
+            applies_id=None,
         )
     }
     for record in records:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -35,6 +35,7 @@ from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.heartbeat import Heart, Lease
+from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
 from syncjobs.lifecycle.publishing import publish
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.lifecycle.transition import move
@@ -97,6 +98,15 @@ def _attempt(lease: Lease) -> Ending | None:
             error_code="deadline",
             error=str(exc),
         )
+    except PlanDrifted as exc:
+        return _plain(
+            Event.FAILED,
+            str(exc),
+            verdict=exc.code,
+            error_code=exc.code,
+            error=str(exc),
+            drift=asdict(exc.drift),
+        )
     except (TransportError, StoreError) as exc:
         return _failed(record, exc.code, str(exc), retryable=exc.retryable, cause=exc)
     except _DATABASE_LOST as exc:
@@ -123,6 +133,8 @@ def _is_away(exc: BaseException) -> bool:
 
 def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
+    if record.applies_id is not None and record.dataset_version is not None:
+        return _published_already(record)
     store = open_store(record.workspace_id)
     session = open_session(statement_timeout_s=300, name="sync")
     published: Published | None = None
@@ -144,11 +156,18 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 progress=lease.progress,
                 check=lease.check,
             )
-            outcome = sync.plan() if record.dry_run else sync.run()
+
+            def confirm(outcome: Outcome) -> None:
+                if record.applies_id is not None:
+                    confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
+
+            outcome = sync.plan() if record.dry_run else sync.run(confirm)
+        if record.dry_run:
+            terms = terms_of(job, catalog, outcome)
+            keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
+            return _planned(outcome)
         if outcome.held is not None:
             return _held(outcome.held)
-        if record.dry_run:
-            return _planned(outcome)
         lease.check()
         published = publish(
             session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
@@ -177,6 +196,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
+        as_listed=record.applies_id is not None,
     )
 
 
@@ -206,9 +226,10 @@ def _held(held: Held) -> Ending:
 
 def _planned(outcome: Outcome) -> Ending:
     plan = outcome.plan
+    guard = f"; would be held: {outcome.held.reason}" if outcome.held else ""
     return Ending(
         Event.SUCCEEDED,
-        "dry run: nothing was fetched",
+        f"dry run: nothing was fetched{guard}",
         {
             "verdict": "dry_run",
             "files_added": plan.added,
@@ -240,6 +261,16 @@ def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> En
         changes | {"verdict": "partial", "error_code": first.code, "error": error},
         {},
     )
+
+
+def _published_already(record: SyncRecord) -> Ending:
+    """Its plan was applied, and then its worker was lost: a further listing could find more than was
+    approved."""
+    counted = ("bytes_transferred", "files_failed", "files_skipped", "files_deferred")
+    known = {name: getattr(record, name) for name in counted}
+    event = Event.PARTLY_SUCCEEDED if record.files_failed else Event.SUCCEEDED
+    verdict = "partial" if record.files_failed else "ok"
+    return _plain(event, "published by an earlier attempt", verdict=verdict, **known)
 
 
 def _failed(

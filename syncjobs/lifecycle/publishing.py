@@ -45,7 +45,7 @@ def publish(
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         published = write_version(cursor, catalog, removals=removals)
         cursor.execute(_LEDGER, [claim.record_id])
-        _write_troubles(cursor, claim, troubles)
+        write_troubles(cursor, claim, troubles)
         # The commit would check a reference for each row, with the record's row locked meanwhile.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         # Last, because the heartbeat passes this row over until the commit.
@@ -67,7 +67,8 @@ def publish(
     return published
 
 
-def _write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
+def write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
+    """Replaces those of the record's earlier attempts."""
     cursor.execute(
         "DELETE FROM syncjobs_syncitem WHERE record_id = %s AND action IN ('failed', 'skipped', 'deferred')",
         [claim.record_id],
