@@ -121,6 +121,7 @@ class SyncJobAdmin(ButtonsAdmin):
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
             context["schedule_words"] = schedule_words(job)
+            context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(

@@ -10,12 +10,16 @@ from unfold import widgets
 from console.admin.forms import LinesField, WorkspaceForm
 from console.admin.schedule_fields import ScheduleFields, read_schedule
 from datasets.models import Dataset
+from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import SyncJob
 
 MIB = 1 << 20
+CONFIRMED = "_confirmed"
 
 
 class SyncJobForm(ScheduleFields, WorkspaceForm):
+    preview: Preview | None = None  # of a selection that is to be confirmed
+
     include = LinesField(
         label="Include",
         help_text="One pattern on each line, such as **/*.csv. Empty: every file.",
@@ -90,6 +94,16 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             self.initial.setdefault(name, value)
         if size := self.instance.max_file_size_bytes:
             self.initial.setdefault("max_file_size_mib", round(size / MIB, 6))
+
+    def _post_clean(self) -> None:
+        """Who changes what is selected sees first what that does to the dataset."""
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors or self.instance._state.adding:
+            return
+        preview = preview_selection(self.instance)
+        if preview is not None and self.data.get(CONFIRMED) != preview.token:
+            self.preview = preview
+            self.add_error(None, "Not saved yet: the dataset would change. See above.")
 
     def clean_settle_s(self) -> int:
         return self.cleaned_data["settle_s"] or 0

@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+# Rules that leave out a file by what it is like today, with the code that tells of it: what is held of
+# such a file stays.
+LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
+
 
 class Exclusion(NamedTuple):
     """Why a file is left out: the rule and its own words."""

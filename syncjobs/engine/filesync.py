@@ -28,7 +28,7 @@ from syncjobs.core.comparing import (
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
-from syncjobs.core.selection import Selection
+from syncjobs.core.selection import LIMITS, Selection
 from syncjobs.core.states import Stage
 from syncjobs.engine.arriving import Batch, Catalog, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
@@ -36,7 +36,6 @@ from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
-LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
 SECOND_TRIES_MAX = 10_000
 
 T = TypeVar("T")

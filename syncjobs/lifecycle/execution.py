@@ -28,7 +28,6 @@ from datasets.versions import Published
 from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
-from syncjobs.core.selection import Selection
 from syncjobs.core.states import Event, State
 from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
@@ -37,6 +36,7 @@ from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
 from syncjobs.lifecycle.publishing import publish
+from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
@@ -182,7 +182,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
         root=PurePosixPath(root_of(record.connector)),
-        selection=_selection(job),
+        selection=selection_of(job),
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=Waiver(**record.hold) if record.guards_waived and record.hold else None,
@@ -197,17 +197,6 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         max_files=job.max_files,
         max_bytes=job.max_bytes,
         as_listed=record.applies_id is not None,
-    )
-
-
-def _selection(job: SyncJob) -> Selection:
-    """The job's own; where it states none, the installation's (docs/decisions/003)."""
-    if job.selection != Selection():
-        return job.selection
-    limit_mb = settings.SYNC.max_file_size_mb
-    return Selection(
-        extensions=settings.SYNC.supported_extensions,
-        max_file_size_bytes=limit_mb * 1024 * 1024 if limit_mb else None,
     )
 
 

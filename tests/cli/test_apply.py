@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from connectors.models import Connector
 from connectors.secrets import unseal
+from datasets.models import Entry, Version
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 
@@ -205,3 +206,18 @@ def test_a_host_that_changes_needs_its_secret_again(
     config.write_text(CONFIG.replace("files.example.com", "other.example.com"))
     apply(config, capsys)
     assert unseal(Connector.objects.get())["password"] == "canary-password"
+
+
+def test_a_changed_selection_tells_what_leaves_the_dataset(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(config, capsys)
+    dataset = SyncJob.objects.get().dataset
+    Version.objects.create(dataset=dataset, number=1, file_count=2, size_bytes=2)
+    for path in ("a.csv", "old/b.csv"):
+        Entry.objects.create(dataset=dataset, path=path, size_bytes=1, sha256=b"", since=1)
+    config.write_text(CONFIG.replace("**/drafts/**", "old/**"))
+    out = apply(config, capsys)
+    assert "changed    sync job nightly-reports (exclude)" in out
+    assert "1 files of 2 leave the next version, e.g. old/b.csv" in out
+    assert "the next sync will be held" in out

@@ -175,3 +175,22 @@ def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
     assert plan_fires(parse_schedule({}), None, now, 5) == []
     assert schedule_words(SyncJob(schedule={"every_s": 900})) == "every 15 min"
     assert schedule_words(SyncJob(schedule={"cron": "bad"})).startswith("invalid")
+
+
+def test_a_changed_selection_is_confirmed_before_it_is_saved(acme: Tenant, root: Client) -> None:
+    fields = _fields(connector=acme.connector.pk, name=acme.job.name, include="**/*.txt")
+    answer = root.post(page_of(acme.job), fields)
+    assert answer.status_code == 200
+    preview = answer.context["preview"]
+    assert (preview.held, preview.leaving) == (1, 1)
+    text = answer.content.decode()
+    assert "1 of 1 files leave the next version" in text
+    assert "&lt;img src=x onerror=alert(1)&gt;/acme.csv" in text
+    assert f'name="_confirmed" value="{preview.token}"' in text
+    acme.job.refresh_from_db()
+    assert acme.job.include == ["**/*.csv"]
+    other = fields | {"include": "**/*.md", "_confirmed": preview.token}
+    assert root.post(page_of(acme.job), other).status_code == 200  # another selection was confirmed
+    assert root.post(page_of(acme.job), fields | {"_confirmed": preview.token}).status_code == 302
+    acme.job.refresh_from_db()
+    assert acme.job.include == ["**/*.txt"]
