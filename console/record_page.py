@@ -22,6 +22,7 @@ _ORDER = (
     ItemAction.CHANGED,
     ItemAction.REMOVED,
     ItemAction.SKIPPED,
+    ItemAction.DEFERRED,
 )
 
 
@@ -92,6 +93,12 @@ def _totals(record: SyncRecord) -> list[dict[str, Any]]:
         {"name": "unchanged", "count": record.files_unchanged, "tone": "", "action": ""},
         {"name": "failed", "count": record.files_failed, "tone": "cross", "action": "failed"},
         {"name": "skipped", "count": record.files_skipped, "tone": "", "action": "skipped"},
+        {
+            "name": "deferred",
+            "count": record.files_deferred,
+            "tone": "",
+            "action": "deferred",
+        },
     ]
 
 

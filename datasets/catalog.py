@@ -39,6 +39,8 @@ class Listed:
     modified_ns: int | None
     etag: str | None
     deferred: bool = False  # seen, but for a later record: neither fetched nor removed
+    marker: bool = False  # no data: says that files which need it are complete
+    needs: str | None = None  # the path of the marker without which it is deferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Counts:
 
 _LISTING = """
 CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
-                           etag text, deferred boolean NOT NULL)
+                           etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
 """
 
 # Everything recorded is equal and proves something: no need to look at the pair one by one. An
@@ -89,7 +91,7 @@ SELECT coalesce(l.path, e.path) AS path,
        l.size_bytes, l.modified_ns, l.etag,
        e.id AS entry_id, e.size_bytes AS held_size_bytes, e.modified_ns AS held_modified_ns,
        e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled
-  FROM (SELECT DISTINCT ON (path) * FROM listing ORDER BY path) l
+  FROM (SELECT DISTINCT ON (path) * FROM listing WHERE NOT marker ORDER BY path) l
   FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
     ON l.path = e.path
  WHERE %(full)s OR l.path IS NULL OR e.id IS NULL OR l.deferred OR NOT (
@@ -156,12 +158,33 @@ class Catalog:
         with (
             self._connection.cursor() as cursor,
             cursor.copy(
-                "COPY listing (path, size_bytes, modified_ns, etag, deferred) FROM STDIN"
+                "COPY listing (path, size_bytes, modified_ns, etag, deferred, marker, needs)"
+                " FROM STDIN"
             ) as copy,
         ):
             for file in files:
-                row = (file.path, file.size_bytes, file.modified_ns, file.etag, file.deferred)
-                copy.write_row(row)
+                copy.write_row(
+                    (
+                        file.path,
+                        file.size_bytes,
+                        file.modified_ns,
+                        file.etag,
+                        file.deferred,
+                        file.marker,
+                        file.needs,
+                    )
+                )
+
+    def defer_unmarked(self) -> Iterator[tuple[str, str]]:
+        """Defers files whose marker is not listed; (path, marker) of each. Call it after the last
+        `stage`, and take all."""
+        self._execute("ANALYZE listing")
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            yield from cursor.stream(
+                "UPDATE listing l SET deferred = true WHERE NOT l.deferred AND l.needs IS NOT NULL"
+                " AND NOT EXISTS (SELECT FROM listing m WHERE m.marker AND m.path = l.needs)"
+                " RETURNING l.path, l.needs"
+            )
 
     def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts:
         """Decides for every path; call once, after the last `stage`."""
@@ -289,7 +312,7 @@ class Catalog:
             " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) FROM change"
         )
         ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
-        ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing")
+        ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing WHERE NOT marker")
         held = listed - added - deferred_new + removed
         unchanged = held - changed - removed - (deferred - deferred_new)
         return Counts(listed, held, added, changed, removed, unchanged, wanted, wanted_bytes)

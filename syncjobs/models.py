@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
 from syncjobs.core.states import FINAL, Event, Stage, State
@@ -55,6 +56,13 @@ def validate_filters(rules: list[str]) -> None:
             raise ValidationError(str(exc)) from None
 
 
+def validate_done_pattern(text: str) -> None:
+    try:
+        parse_done_pattern(text)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from None
+
+
 class SyncJob(models.Model):
     """A standing order: which connector, what, when, under which limits."""
 
@@ -76,6 +84,11 @@ class SyncJob(models.Model):
         models.TextField(), default=list, blank=True, validators=[validate_filters]
     )
     extensions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    done_pattern = (
+        models.CharField(  # the name of what says that a file, or its folder, is complete
+            max_length=100, blank=True, default="", validators=[validate_done_pattern]
+        )
+    )
     settle_s = models.PositiveIntegerField(default=0)  # younger files wait for a later record
     max_file_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     max_age_s = models.PositiveBigIntegerField(null=True, blank=True)
@@ -131,6 +144,7 @@ class SyncJob(models.Model):
             extensions=tuple(self.extensions),
             max_file_size_bytes=self.max_file_size_bytes,
             max_age_s=self.max_age_s,
+            done_pattern=self.done_pattern,
         )
 
 

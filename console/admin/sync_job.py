@@ -46,7 +46,15 @@ def _is_disabled(job: SyncJob) -> bool:
     return not job.enabled
 
 
-SELECTION = ["filters", "extensions", "max_age_s", "settle_s", "max_files", "max_bytes"]
+SELECTION = [
+    "filters",
+    "extensions",
+    "max_age_s",
+    "settle_s",
+    "done_pattern",
+    "max_files",
+    "max_bytes",
+]
 
 
 @admin.register(SyncJob)

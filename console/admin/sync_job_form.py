@@ -60,6 +60,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "filters",
             "extensions",
             "settle_s",
+            "done_pattern",
             "max_age_s",
             "max_files",
             "max_bytes",
@@ -73,10 +74,13 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "timeout_s": "Time limit (s)",
             "max_attempts": "Tries",
             "max_age_s": "Oldest file (s)",
+            "done_pattern": "Done file",
             "max_files": "Files a record",
             "max_bytes": "Bytes a record",
         }
         help_texts = {
+            "done_pattern": "Such as {name}.done, {stem}.ok, or _SUCCESS for a whole folder: a file is"
+            " taken only when this one is there too. Done files themselves are not kept.",
             "max_age_s": "Older files are left out. Empty: no limit.",
             "max_files": "What one record fetches at most; the rest waits for the next.",
             "max_bytes": "What one record fetches at most; the rest waits for the next.",

@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from syncjobs.core.markers import DonePattern, parse_done_pattern
+
 # Rules that leave out a file by what it is like today, with the code that tells of it: what is held of
 # such a file stays.
 LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
+
+
+MARKER = "marker"
 
 
 class Exclusion(NamedTuple):
@@ -37,6 +42,7 @@ class Selection:
     extensions: tuple[str, ...] = ()
     max_file_size_bytes: int | None = None
     max_age_s: int | None = None
+    done_pattern: str = ""
 
     @cached_property
     def selects_all(self) -> bool:
@@ -46,12 +52,18 @@ class Selection:
     def _extensions(self) -> tuple[str, ...]:
         return tuple(f".{extension.lstrip('.').lower()}" for extension in self.extensions)
 
+    @cached_property
+    def done(self) -> DonePattern | None:
+        return parse_done_pattern(self.done_pattern) if self.done_pattern else None
+
     def find_exclusion(
         self, path: str, size_bytes: int | None, age_s: float | None = None
     ) -> Exclusion | None:
         """Why this file is not wanted, or None where it is. An unknown size or age excludes nothing."""
         if self.selects_all:
             return None
+        if self.done is not None and self.done.is_marker(path):
+            return Exclusion(MARKER, "says that others are complete")
         if excluded := self._find_pattern(path):
             return excluded
         if self._extensions and not path.lower().endswith(self._extensions):

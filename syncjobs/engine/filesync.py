@@ -28,7 +28,7 @@ from syncjobs.core.comparing import (
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
-from syncjobs.core.selection import LIMITS, Selection
+from syncjobs.core.selection import LIMITS, MARKER, Selection
 from syncjobs.core.states import Stage
 from syncjobs.engine.arriving import Batch, Catalog, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
@@ -112,6 +112,8 @@ class FileSync:
             self._check()
             self._catalog.stage(batch)
             self._progress.listed(len(batch))
+        if self._order.selection.done is not None:
+            self._defer_unmarked()
         counts = self._catalog.compare(self._proves_equal)
         plan = Plan(
             counts.listed,
@@ -173,6 +175,8 @@ class FileSync:
             excluded = selection.find_exclusion(path, item.size_bytes, age_s)
             if excluded is None:
                 yield self._listed(path, item)
+            elif excluded.rule == MARKER:
+                yield Listed(path, None, None, None, marker=True)
             elif excluded.rule in LIMITS:
                 # A pattern leaves out what a person named; a limit may surprise, so it is told, and
                 # what is held of a file that came to pass it stays.
@@ -186,7 +190,21 @@ class FileSync:
         if settling:
             words = f"changed less than {self._order.settle_s} s before the listing"
             self._progress.trouble(Trouble(path, "deferred", "settling", words))
-        return Listed(path, item.size_bytes, item.modified_ns, item.etag, deferred=settling)
+        done = self._order.selection.done
+        return Listed(
+            path,
+            item.size_bytes,
+            item.modified_ns,
+            item.etag,
+            deferred=settling,
+            needs=done.marker_of(path) if done else None,
+        )
+
+    def _defer_unmarked(self) -> None:
+        """A file whose marker is not in the same listing may be half of what it will be."""
+        for path, marker in self._catalog.defer_unmarked():
+            words = f"its marker {marker} is not there yet"
+            self._progress.trouble(Trouble(path, "deferred", "waiting_for_marker", words))
 
     def _iter_wanted(self) -> Iterator[RemoteEntry]:
         """What the plan wants, up to this record's caps; the rest waits for the next."""

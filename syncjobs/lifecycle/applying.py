@@ -46,6 +46,7 @@ JOB_FIELDS = (
     "filters",
     "extensions",
     "settle_s",
+    "done_pattern",
     "sync_mode",
     "schedule",
     "misfire",
@@ -64,6 +65,7 @@ _EMPTY: dict[str, Any] = {
     "filters": [],
     "extensions": [],
     "settle_s": 0,
+    "done_pattern": "",
 }
 
 
