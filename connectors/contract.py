@@ -1,5 +1,8 @@
 """What a transport is: four verbs over a far end, read-only, without Django and without Celery.
 
+Some kinds can also delete and move files: that is a `Remover`, opened apart, so that who lists and
+fetches holds nothing that changes the far end.
+
 The engine hands a transport a `Context` (how to connect, when to stop) and a `Sink` (where bytes
 go); the transport hands back entries, and for each wanted entry what became of it. A transport
 raises only `TransportError`'s children, and lets whatever `Context.check` or the sink raises pass.
@@ -151,6 +154,27 @@ class Transport(Protocol):
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         """One file as a stream from byte `offset`; the path is relative to the walked root."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Remover(Protocol):
+    """Deletes and moves single files. Paths are relative to the root of the connector's options, and are
+    data: no name is an option, a pattern or a command.
+
+    An answer about one file is a TransportError about that file; ConnectionLost, Stalled, Throttled and
+    ProtocolViolation speak for the connection, which is then over.
+    """
+
+    def find(self, path: str) -> RemoteEntry | None:
+        """The regular file as it is now, as a listing would tell it; None where there is none."""
+        ...
+
+    def remove(self, path: str) -> None: ...
+
+    def move(self, path: str, to: str) -> None:
+        """Makes the folders that are missing. Raises AlreadyThere rather than replace anything."""
         ...
 
     def close(self) -> None: ...

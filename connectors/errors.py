@@ -22,6 +22,7 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── AuthConfig            auth_config       the stored secret cannot be used as it is
         ├── RootMissing           root_missing
         ├── PermissionRefused     permission_refused
+        ├── AlreadyThere          already_there     a move would replace a file
         ├── TooLarge              too_large         more bytes than the limit allows
         ├── UnsafeName            unsafe_name
         └── ProtocolViolation     protocol
@@ -183,6 +184,12 @@ class PermissionRefused(PermanentError):
     """The host refuses to read this."""
 
     code = "permission_refused"
+
+
+class AlreadyThere(PermanentError):
+    """There is a file of this name in the folder to move to."""
+
+    code = "already_there"
 
 
 class TooLarge(PermanentError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.contract import Context, Transport
+from connectors.contract import Context, Remover, Transport
 
 
 def option(label: str, help: str = "", *, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 — the word people know
@@ -39,6 +39,7 @@ class Spec:
     secret: type
     open: Callable[[Target, Context], Transport]
     root_option: str = "root"
+    open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from connectors.contract import (
     Context,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
 from connectors.errors import AuthConfig, TlsRefused
 from connectors.spec import Spec, Target, option
@@ -26,6 +26,7 @@ from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_fetch import FtpFetch
 from connectors.wire.ftp_login import Login
+from connectors.wire.ftp_remove import FtpRemover
 from connectors.wire.ftp_socket import Tls
 from connectors.wire.ftp_stream import FtpFile
 from connectors.wire.ftp_tree import FtpWalk
@@ -106,6 +107,10 @@ class FtpTransport:
         raw = FtpFile(self._client, self._root.at(str(path)), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return FtpRemover(self._client, self._root)
+
     def close(self) -> None:
         self._client.close()
 
@@ -142,7 +147,7 @@ def _login(target: Target) -> Login:
     return Login(target.options.username, target.secret.password, target.secret.account)
 
 
-def open_ftp(target: Target, context: Context) -> Transport:
+def open_ftp(target: Target, context: Context) -> FtpTransport:
     """Raises AuthConfig before anything is sent where a password would go in plain text unasked."""
     options: FtpOptions = target.options
     login = _login(target)
@@ -154,7 +159,7 @@ def open_ftp(target: Target, context: Context) -> Transport:
     return _open(target, context, login)
 
 
-def open_ftps(target: Target, context: Context) -> Transport:
+def open_ftps(target: Target, context: Context) -> FtpTransport:
     options: FtpsOptions = target.options
     tls = Tls(_tls_context(options.ca_certificate, options.min_tls), target.host)
     return _open(target, context, _login(target), tls=tls, implicit=options.implicit_tls)
@@ -167,7 +172,7 @@ def _open(
     *,
     tls: Tls | None = None,
     implicit: bool = False,
-) -> Transport:
+) -> FtpTransport:
     sessions = min(max(target.options.sessions, 1), SESSIONS_MAX)
     client = FtpClient(
         target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
@@ -187,6 +192,7 @@ FTP_SPEC = Spec(
     options=FtpOptions,
     secret=FtpSecret,
     open=open_ftp,
+    open_remover=lambda target, context: open_ftp(target, context).remover(),
 )
 FTPS_SPEC = Spec(
     kind="ftps",
@@ -195,4 +201,5 @@ FTPS_SPEC = Spec(
     options=FtpsOptions,
     secret=FtpSecret,
     open=open_ftps,
+    open_remover=lambda target, context: open_ftps(target, context).remover(),
 )

@@ -14,14 +14,15 @@ from connectors.contract import (
     Context,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
 from connectors.names import encode
 from connectors.spec import Spec, Target, option
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
 from connectors.wire.shown import shown
@@ -77,11 +78,15 @@ class SftpTransport:
         raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return SftpRemover(self._client, self._root)
+
     def close(self) -> None:
         self._client.close()
 
 
-def open_sftp(target: Target, context: Context) -> Transport:
+def open_sftp(target: Target, context: Context) -> SftpTransport:
     options: SftpOptions = target.options
     secret: SftpSecret = target.secret
     login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
@@ -103,4 +108,5 @@ SPEC = Spec(
     options=SftpOptions,
     secret=SftpSecret,
     open=open_sftp,
+    open_remover=lambda target, context: open_sftp(target, context).remover(),
 )

@@ -17,9 +17,9 @@ from connectors.contract import (
     Context,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
 from connectors.errors import TransportError
 from connectors.names import encode
@@ -66,6 +66,8 @@ class Files(Protocol):
 
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
 
+    def remover(self, root: bytes) -> Remover: ...
+
     def close(self) -> None: ...
 
 
@@ -95,11 +97,15 @@ class SshTransport:
         raw = self._files.open(self._root, str(path), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return self._files.remover(self._root)
+
     def close(self) -> None:
         self._files.close()
 
 
-def open_ssh(target: Target, context: Context) -> Transport:
+def open_ssh(target: Target, context: Context) -> SshTransport:
     options: SshOptions = target.options
     secret: SshSecret = target.secret
     login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
@@ -136,4 +142,5 @@ SPEC = Spec(
     options=SshOptions,
     secret=SshSecret,
     open=open_ssh,
+    open_remover=lambda target, context: open_ssh(target, context).remover(),
 )

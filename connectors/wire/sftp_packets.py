@@ -25,8 +25,11 @@ class Kind(IntEnum):
     FSTAT = 8
     OPENDIR = 11
     READDIR = 12
+    REMOVE = 13
+    MKDIR = 14
     REALPATH = 16
     STAT = 17
+    RENAME = 18
     STATUS = 101
     HANDLE = 102
     DATA = 103

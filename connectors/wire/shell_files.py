@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 
 import paramiko
 
-from connectors.contract import Context, Fetched, RemoteEntry, Sink, Skipped
+from connectors.contract import Context, Fetched, RemoteEntry, Remover, Sink, Skipped
 from connectors.names import encode
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
 from connectors.wire.shell_channel import ShellSession
 from connectors.wire.shell_fetch import ShellFetch
+from connectors.wire.shell_remove import ShellRemover
 from connectors.wire.shell_stream import ShellFile
 from connectors.wire.shell_tree import ShellTree
 from connectors.wire.ssh_channel import ChannelDuplex
@@ -32,6 +34,9 @@ class ShellFiles:
 
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
         return ShellFile(self._session, root, encode(path), offset)
+
+    def remover(self, root: bytes) -> Remover:
+        return ShellRemover(self._session, root)
 
     def close(self) -> None:
         self._session.close()
@@ -61,6 +66,9 @@ class SftpFiles:
 
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
         return RemoteFile(self._client, remote_path(root, path), offset)
+
+    def remover(self, root: bytes) -> Remover:
+        return SftpRemover(self._client, root)
 
     def close(self) -> None:
         self._client.close()

@@ -50,6 +50,24 @@ DESCRIBE = (
     ' head -c "$n" | xargs -0 -r sh -c "$f" sh; printf "end 0 0 "; head -c 1 /dev/zero; done'
 )
 DESCRIBE_SOME = rb'find "$@" -maxdepth 0 -printf "%y %s %T@ %p\0"'
+# Like DESCRIBE, with one thing to do in each line's names: a verb and its paths.
+CLEAR = (
+    _BEGIN + _ENTER + ' f=$(printf "%b" "$3"); while IFS= read -r n; do'
+    ' head -c "$n" | xargs -0 -r sh -c "$f" sh; done'
+)
+# The answer is `end STATUS what was said`. `mv -n` keeps quiet where it did not move.
+CLEAR_ONE = rb"""
+case "$1" in
+remove) m=$(rm -- "$2" 2>&1); s=$? ;;
+move)
+  if [ -e "$3" ] || [ -h "$3" ]; then s=there
+  else
+    m=$(mkdir -p -- "$4" 2>&1 && mv -n -- "$2" "$3" 2>&1); s=$?
+    if [ "$s" = 0 ] && { [ -e "$2" ] || [ -h "$2" ]; }; then s=there; fi
+  fi ;;
+esac
+printf "end %s %s" "$s" "$m"; head -c 1 /dev/zero
+"""
 # $3 is a path below the folder, $4 the number of the first byte, counted from 1.
 READ = (
     _BEGIN + _ENTER + ' p=$(printf "%b." "$3"); p=./${p%.};'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 from pyftpdlib.authorizers import DummyAuthorizer
@@ -21,8 +22,9 @@ class Files(AbstractedFS):  # type: ignore[misc]
 
 def serve(port: int, folder: str, certificate: str | None) -> None:
     handler = FTPHandler if certificate is None else TLS_FTPHandler
+    warnings.simplefilter("ignore", RuntimeWarning)  # that anybody may write here: for a test
     handler.authorizer = DummyAuthorizer()
-    handler.authorizer.add_anonymous(folder)
+    handler.authorizer.add_anonymous(folder, perm="elrdfm")
     handler.abstracted_fs = Files
     handler.unicode_errors = "surrogateescape"
     if certificate is not None:

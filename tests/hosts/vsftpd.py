@@ -27,6 +27,9 @@ isolate_network=NO
 xferlog_enable=NO
 max_per_ip={sessions}
 run_as_launching_user={plain_user}
+write_enable=YES
+anon_other_write_enable=YES
+anon_mkdir_write_enable=YES
 """
 
 _TLS = """ssl_enable=YES
