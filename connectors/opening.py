@@ -8,7 +8,7 @@ from dataclasses import asdict
 from django.conf import settings
 from django.utils import timezone
 
-from connectors.contract import Context, Transport
+from connectors.contract import Context, Remover, Transport
 from connectors.dialing import Dialer, Policy
 from connectors.errors import AuthConfig
 from connectors.models import Connector
@@ -22,6 +22,14 @@ def open_transport(connector: Connector, *, check: Callable[[], None]) -> Transp
     """Connects and logs in. Raises TransportError's children."""
     spec = get_spec(connector.kind)
     return spec.open(make_target(connector), make_context(check))
+
+
+def open_remover(connector: Connector, *, check: Callable[[], None]) -> Remover:
+    """Connects and logs in, to delete and move files. Raises TransportError's children."""
+    opener = get_spec(connector.kind).open_remover
+    if opener is None:
+        raise AuthConfig(f"a connector of kind {connector.kind} only reads")
+    return opener(make_target(connector), make_context(check))
 
 
 def root_of(connector: Connector) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from datasets.models import Version
 from syncjobs.core.states import Stage, State
 from syncjobs.lifecycle.approving import find_applied, find_approved
-from syncjobs.models import ItemAction, SyncItem, SyncRecord
+from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
 
 EVENTS_SHOWN = 60
 FILES_SHOWN = 12  # of each action
@@ -23,6 +23,9 @@ _ORDER = (
     ItemAction.REMOVED,
     ItemAction.SKIPPED,
     ItemAction.DEFERRED,
+    ItemAction.LEFT,
+    ItemAction.DELETED,
+    ItemAction.MOVED,
 )
 
 
@@ -86,19 +89,24 @@ def _stages(record: SyncRecord) -> list[dict[str, str]]:
 
 
 def _totals(record: SyncRecord) -> list[dict[str, Any]]:
+    named = [
+        ("added", record.files_added, "plus", "added"),
+        ("changed", record.files_changed, "tilde", "changed"),
+        ("removed", record.files_removed, "minus", "removed"),
+        ("unchanged", record.files_unchanged, "", ""),
+        ("failed", record.files_failed, "cross", "failed"),
+        ("skipped", record.files_skipped, "", "skipped"),
+        ("deferred", record.files_deferred, "", "deferred"),
+    ]
+    if record.job.after_publish != AfterPublish.KEEP or record.files_cleared or record.files_left:
+        word = "moved" if record.job.after_publish == AfterPublish.MOVE else "deleted"
+        named += [
+            (f"{word} at the source", record.files_cleared, "", word),
+            ("left at the source", record.files_left, "cross", "left"),
+        ]
     return [
-        {"name": "added", "count": record.files_added, "tone": "plus", "action": "added"},
-        {"name": "changed", "count": record.files_changed, "tone": "tilde", "action": "changed"},
-        {"name": "removed", "count": record.files_removed, "tone": "minus", "action": "removed"},
-        {"name": "unchanged", "count": record.files_unchanged, "tone": "", "action": ""},
-        {"name": "failed", "count": record.files_failed, "tone": "cross", "action": "failed"},
-        {"name": "skipped", "count": record.files_skipped, "tone": "", "action": "skipped"},
-        {
-            "name": "deferred",
-            "count": record.files_deferred,
-            "tone": "",
-            "action": "deferred",
-        },
+        {"name": name, "count": count, "tone": tone, "action": action}
+        for name, count, tone, action in named
     ]
 
 

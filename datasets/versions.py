@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from datasets.catalog import Catalog
+from datasets.catalog import PAGE, Catalog, Listed
 
 # What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
 # a removal counts only where the caller says that removals apply.
@@ -52,6 +53,20 @@ INSERT INTO datasets_version (dataset_id, number, is_current, record_id, created
     size_bytes, files_added, files_changed, files_removed)
 VALUES (%(dataset)s, %(number)s, true, %(record)s, now(), %(file_count)s, %(size_bytes)s,
     %(added)s, %(changed)s, %(removed)s)
+"""
+
+
+# What is listed and is what the current version holds. A file so young that equal times prove nothing is
+# not known to be that.
+_AS_PUBLISHED = """
+CREATE TEMP TABLE as_published AS
+SELECT DISTINCT ON (e.path) e.path, e.size_bytes, e.modified_ns, e.etag, e.sha256
+  FROM listing l JOIN datasets_entry e
+    ON e.dataset_id = %(dataset)s AND e.until IS NULL AND e.path = l.path
+ WHERE e.settled AND NOT l.marker AND NOT l.deferred
+   AND NOT EXISTS (SELECT FROM change c WHERE c.path = l.path AND c.action IN ('added', 'changed')
+                      AND NOT EXISTS (SELECT FROM outcome o WHERE o.path = c.path))
+ ORDER BY e.path
 """
 
 
@@ -115,3 +130,27 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
         cursor.execute(_ADD_VERSION, parameters)
     cursor.execute("DELETE FROM datasets_receipt WHERE dataset_id = %(dataset)s", parameters)
     return published
+
+
+def mark_published(cursor: psycopg.Cursor[Any], catalog: Catalog) -> None:
+    """Within the transaction of `write_version`: keeps, for this session, which of the listed files the
+    current version holds as they are listed."""
+    cursor.execute("DROP TABLE IF EXISTS as_published")
+    cursor.execute(_AS_PUBLISHED, catalog.parameters)
+    cursor.execute("CREATE INDEX as_published_path ON as_published (path)")
+
+
+def iter_published(session: psycopg.Connection[Any]) -> Iterator[tuple[Listed, bytes]]:
+    """After the commit: the files that `mark_published` kept, by path, with their digests."""
+    last = ""
+    while True:
+        rows = session.execute(
+            "SELECT path, size_bytes, modified_ns, etag, sha256 FROM as_published"
+            " WHERE path > %s ORDER BY path LIMIT %s",
+            [last, PAGE],
+        ).fetchall()
+        for row in rows:
+            yield Listed(*row[:4]), bytes(row[4])
+        if len(rows) < PAGE:
+            return
+        last = rows[-1][0]

@@ -10,7 +10,10 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from connectors.errors import UnsafeName
 from connectors.models import Connector
+from connectors.names import join
+from connectors.registry import can_remove, removing_kinds
 from datasets.models import Dataset
 from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
@@ -31,6 +34,14 @@ class SyncMode(models.TextChoices):
 class OnDelete(models.TextChoices):
     KEEP_VERSION = "keep_version"  # gone from the new version, kept in the older ones
     IGNORE = "ignore"  # what the source removes stays
+
+
+class AfterPublish(models.TextChoices):
+    """What becomes of a file at the source when a published version holds it."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    MOVE = "move"  # to `move_to`, below the root
 
 
 def validate_schedule(value: object) -> None:
@@ -63,6 +74,20 @@ def validate_done_pattern(text: str) -> None:
         raise ValidationError(str(exc)) from None
 
 
+def validate_move_to(text: str) -> None:
+    folder = ""
+    try:
+        for name in text.split("/"):
+            folder = join(folder, name)
+    except UnsafeName:
+        raise ValidationError(
+            "move_to is a folder below the root, such as done or archive/2026: without '..', and"
+            " without a slash at its ends"
+        ) from None
+    if not text.isprintable():
+        raise ValidationError("move_to holds characters that cannot be shown")
+
+
 class SyncJob(models.Model):
     """A standing order: which connector, what, when, under which limits."""
 
@@ -78,6 +103,12 @@ class SyncJob(models.Model):
     )
     on_delete = models.CharField(
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
+    )
+    after_publish = models.CharField(
+        max_length=10, choices=AfterPublish.choices, default=AfterPublish.KEEP
+    )
+    move_to = models.CharField(
+        max_length=500, blank=True, default="", validators=[validate_move_to]
     )
     schedule = models.JSONField(default=dict, blank=True, validators=[validate_schedule])
     filters = ArrayField(
@@ -118,6 +149,10 @@ class SyncJob(models.Model):
             models.UniqueConstraint(
                 fields=["connector"], condition=Q(is_default=True), name="job_one_default"
             ),
+            models.CheckConstraint(
+                condition=Q(after_publish=AfterPublish.KEEP) | Q(on_delete=OnDelete.IGNORE),
+                name="job_cleared_source_removes_nothing",
+            ),
         ]
         indexes = [
             # The dispatcher's queue: due jobs, oldest first.
@@ -130,6 +165,31 @@ class SyncJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError where fields do not fit each other."""
+        if self.after_publish == AfterPublish.KEEP:
+            if self.move_to:
+                raise ValidationError({"move_to": "move_to belongs to after_publish: move."})
+            return
+        problems = {}
+        if self.on_delete != OnDelete.IGNORE:
+            problems["on_delete"] = (
+                f"after_publish: {self.after_publish} takes files away at the source, and the next sync"
+                " would remove them from the dataset: it goes with on_delete: ignore."
+            )
+        if self.after_publish == AfterPublish.MOVE and not self.move_to:
+            problems["move_to"] = "Say which folder below the root files are moved to."
+        if self.after_publish == AfterPublish.DELETE and self.move_to:
+            problems["move_to"] = "move_to belongs to after_publish: move."
+        connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
+        if connector is not None and not can_remove(connector.kind):
+            problems["after_publish"] = (
+                f"A connector of kind {connector.kind} only reads: it cannot"
+                f" {self.after_publish} files. {', '.join(removing_kinds())} can."
+            )
+        if problems:
+            raise ValidationError(problems)
 
     @property
     def parsed_schedule(self) -> Schedule:
@@ -145,6 +205,7 @@ class SyncJob(models.Model):
             max_file_size_bytes=self.max_file_size_bytes,
             max_age_s=self.max_age_s,
             done_pattern=self.done_pattern,
+            apart=self.move_to,
         )
 
 
@@ -199,6 +260,9 @@ class SyncRecord(models.Model):
     cancel_asked_at = models.DateTimeField(null=True)
     cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
     hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
+    files_cleared = models.PositiveBigIntegerField(default=0)  # deleted or moved at the source
+    files_left = models.PositiveBigIntegerField(default=0)  # that were to be, and were not
+    warning = models.TextField(blank=True, default="")  # what did not fail the record
     guards_waived = models.BooleanField(default=False)  # a person released that hold
     # A dry run's plan; on a record that applies one, the plan as it was approved.
     plan = models.JSONField(null=True)
@@ -307,6 +371,9 @@ class ItemAction(models.TextChoices):
     REMOVED = "removed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    DELETED = "deleted"  # at the source, after it was published
+    MOVED = "moved"
+    LEFT = "left"  # at the source, where it was to be deleted or moved
     DEFERRED = "deferred"  # for a later record: too young, or past this record's caps
 
 

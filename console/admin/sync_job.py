@@ -76,7 +76,9 @@ class SyncJobAdmin(ButtonsAdmin):
     list_select_related = ["workspace", "connector"]
     search_fields = ["name", "connector__name"]
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
-    conditional_fields = SHOWN  # unfold's: fields that appear with another's value
+    conditional_fields = SHOWN | {
+        "move_to": "after_publish == 'move'"
+    }  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
     buttons = (
         Button("sync", "Sync now", "sync", tone="primary"),
@@ -99,7 +101,19 @@ class SyncJobAdmin(ButtonsAdmin):
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
             ("Schedule", {"fields": schedule}),
             ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
-            ("How", {"fields": ["sync_mode", "on_delete", "timeout_s", "max_attempts"]}),
+            (
+                "How",
+                {
+                    "fields": [
+                        "sync_mode",
+                        "on_delete",
+                        "after_publish",
+                        "move_to",
+                        "timeout_s",
+                        "max_attempts",
+                    ]
+                },
+            ),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

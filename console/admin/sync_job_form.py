@@ -11,7 +11,7 @@ from console.admin.forms import LinesField, WorkspaceForm
 from console.admin.schedule_fields import ScheduleFields, read_schedule
 from datasets.models import Dataset
 from syncjobs.lifecycle.previewing import Preview, preview_selection
-from syncjobs.models import SyncJob
+from syncjobs.models import AfterPublish, SyncJob
 
 MIB = 1 << 20
 CONFIRMED = "_confirmed"
@@ -66,12 +66,16 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "max_bytes",
             "sync_mode",
             "on_delete",
+            "after_publish",
+            "move_to",
             "timeout_s",
             "max_attempts",
             "enabled",
         ]
         labels = {
             "timeout_s": "Time limit (s)",
+            "after_publish": "At the source, once published",
+            "move_to": "Move to",
             "max_attempts": "Tries",
             "max_age_s": "Oldest file (s)",
             "done_pattern": "Done file",
@@ -89,6 +93,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
             "on_delete": "Keep version: gone from the new version, held in the older ones."
             " Ignore: what the source removes stays.",
+            "after_publish": "Keep leaves the source alone. Delete and move take away every selected file"
+            " that a published version holds, those of earlier versions too; only with Ignore above.",
+            "move_to": "A folder below the connector's folder, such as done. It is not listed.",
             "enabled": "A disabled job runs by hand only.",
         }
 
@@ -119,6 +126,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             self.instance.schedule = written
         size = self.cleaned_data.get("max_file_size_mib")
         self.instance.max_file_size_bytes = round(size * MIB) if size else None
+        if self.cleaned_data.get("after_publish") != AfterPublish.MOVE:
+            self.cleaned_data["move_to"] = ""  # hidden, whatever it holds
         workspace = self.cleaned_data.get("workspace") or self.instance.workspace_id
         connector = self.cleaned_data.get("connector")
         if (

@@ -43,6 +43,7 @@ class Selection:
     max_file_size_bytes: int | None = None
     max_age_s: int | None = None
     done_pattern: str = ""
+    apart: str = ""  # a folder below the root that is never listed: where synced files are moved to
 
     @cached_property
     def selects_all(self) -> bool:
@@ -62,6 +63,8 @@ class Selection:
         """Why this file is not wanted, or None where it is. An unknown size or age excludes nothing."""
         if self.selects_all:
             return None
+        if self.apart and path.startswith(f"{self.apart}/"):
+            return Exclusion("apart", "lies where synced files are moved to")
         if self.done is not None and self.done.is_marker(path):
             return Exclusion(MARKER, "says that others are complete")
         if excluded := self._find_pattern(path):

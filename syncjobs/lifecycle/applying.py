@@ -51,6 +51,8 @@ JOB_FIELDS = (
     "schedule",
     "misfire",
     "on_delete",
+    "after_publish",
+    "move_to",
     "limits",
     "max_attempts",
     "enabled",
@@ -66,6 +68,8 @@ _EMPTY: dict[str, Any] = {
     "extensions": [],
     "settle_s": 0,
     "done_pattern": "",
+    "after_publish": "keep",
+    "move_to": "",
 }
 
 

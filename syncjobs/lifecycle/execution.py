@@ -33,13 +33,14 @@ from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
 from syncjobs.lifecycle.claiming import Claim, claim
+from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
 from syncjobs.lifecycle.publishing import publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.lifecycle.transition import move
-from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
+from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
 
@@ -169,10 +170,17 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         if outcome.held is not None:
             return _held(outcome.held)
         lease.check()
+        clears = job.after_publish != AfterPublish.KEEP
         published = publish(
-            session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
+            session,
+            held,
+            catalog,
+            removals=outcome.removals,
+            troubles=lease.progress.troubles,
+            mark=clears,
         )
-        return _succeeded(outcome, published, lease.progress)
+        warning = clear_source(session, lease, record, store) if clears else ""
+        return _succeeded(outcome, published, lease.progress, warning)
     finally:
         session.close()
         store.close_attempt(held.attempt_name, keep=not published)
@@ -230,11 +238,12 @@ def _planned(outcome: Outcome) -> Ending:
     )
 
 
-def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> Ending:
+def _succeeded(outcome: Outcome, published: Published, progress: Progress, warning: str) -> Ending:
     snapshot = progress.snapshot
     changes: dict[str, Any] = {
         "verdict": "ok",
         "files_unchanged": outcome.plan.unchanged + published.same,
+        "warning": warning,
     }
     if snapshot.files_failed == 0:
         return Ending(Event.SUCCEEDED, "every file is as the source has it", changes, {})

@@ -75,7 +75,7 @@ def terms_of(job: SyncJob, catalog: Catalog, outcome: Outcome) -> Terms:
     return Terms(
         digest=catalog.digest_plan(removals=outcome.removals),
         version=catalog.find_version(),
-        afterwards="keep",
+        afterwards=" to ".join(filter(None, (job.after_publish, job.move_to))),
     )
 
 

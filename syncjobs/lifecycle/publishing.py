@@ -9,7 +9,7 @@ import psycopg
 
 from connectors.names import printable
 from datasets.catalog import Catalog, Fenced
-from datasets.versions import Published, write_version
+from datasets.versions import Published, mark_published, write_version
 from syncjobs.engine.progress import Trouble
 from syncjobs.lifecycle.claiming import Claim
 
@@ -39,11 +39,15 @@ def publish(
     *,
     removals: bool,
     troubles: Iterable[Trouble],
+    mark: bool = False,
 ) -> Published:
-    """Raises Fenced, and then nothing was written."""
+    """Raises Fenced, and then nothing was written. `mark` keeps for the session what is published as it
+    is listed (`datasets.versions.iter_published`)."""
     with session.transaction(), session.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         published = write_version(cursor, catalog, removals=removals)
+        if mark:
+            mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])
         write_troubles(cursor, claim, troubles)
         # The commit would check a reference for each row, with the record's row locked meanwhile.

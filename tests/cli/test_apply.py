@@ -221,3 +221,36 @@ def test_a_changed_selection_tells_what_leaves_the_dataset(
     assert "changed    sync job nightly-reports (exclude)" in out
     assert "1 files of 2 leave the next version, e.g. old/b.csv" in out
     assert "the next sync will be held" in out
+
+
+def test_what_becomes_of_the_source_is_said_in_the_file(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wish = 'on_delete: ignore\n        after_publish: move\n        move_to: done\n        done_pattern: "{name}.ok"'
+    config.write_text(CONFIG.replace("on_delete: keep_version", wish))
+    apply(config, capsys)
+    job = SyncJob.objects.get()
+    assert (job.after_publish, job.move_to, job.done_pattern) == ("move", "done", "{name}.ok")
+    assert "unchanged  sync job" in apply(config, capsys)
+    plain = wish.replace("move\n", "keep\n").replace("move_to: done", "move_to: null")
+    config.write_text(CONFIG.replace("on_delete: keep_version", plain.replace('ok"', 'ok"')))
+    assert "changed    sync job nightly-reports (after_publish, move_to)" in apply(config, capsys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("enabled: true", "after_publish: delete", ":18: on_delete: after_publish: delete takes"),
+        (
+            "on_delete: keep_version",
+            "on_delete: ignore\n        after_publish: burn",
+            "after_publish",
+        ),
+        ("enabled: true", 'done_pattern: "{name}"', "every file would be a marker"),
+        ("enabled: true", "move_to: ../x", "below the root"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(config: Path, old: str, new: str, says: str) -> None:
+    config.write_text(CONFIG.replace(old, new))
+    assert says in refused(config)
+    assert not Workspace.objects.exists()

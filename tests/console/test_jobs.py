@@ -36,6 +36,7 @@ def _fields(**changed: Any) -> dict[str, Any]:
         "schedule_form": "manual",
         "sync_mode": "incremental",
         "on_delete": "keep_version",
+        "after_publish": "keep",
         "max_attempts": "3",
         "enabled": "on",
     } | changed
@@ -194,3 +195,24 @@ def test_a_changed_selection_is_confirmed_before_it_is_saved(acme: Tenant, root:
     assert root.post(page_of(acme.job), fields | {"_confirmed": preview.token}).status_code == 302
     acme.job.refresh_from_db()
     assert acme.job.include == ["**/*.txt"]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"after_publish": "delete"}, "on_delete"),
+        ({"after_publish": "move", "on_delete": "ignore"}, "move_to"),
+        ({"after_publish": "move", "on_delete": "ignore", "move_to": "../x"}, "move_to"),
+        ({"done_pattern": "{name}"}, "done_pattern"),
+    ],
+)
+def test_what_becomes_of_the_source_is_checked_in_the_form(
+    given: dict[str, str], field: str, acme: Tenant, root: Client
+) -> None:
+    fields = _fields(workspace=acme.workspace.pk, connector=acme.connector.pk) | given
+    answer = root.post(add_to(SyncJob), fields)
+    assert field in answer.context["adminform"].form.errors
+    fields |= {"after_publish": "keep", "move_to": "left over", "done_pattern": "{name}.ok"}
+    assert root.post(add_to(SyncJob), fields).status_code == 302
+    job = SyncJob.objects.get(name="new-job")
+    assert (job.after_publish, job.move_to, job.done_pattern) == ("keep", "", "{name}.ok")

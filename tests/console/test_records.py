@@ -195,3 +195,18 @@ def test_the_plan_button_queues_a_dry_run(acme: Tenant, root: Client) -> None:
     record = SyncRecord.objects.get(dry_run=True)
     assert answer["Location"] == page_of(record)
     assert record.requested_by == "root"
+
+
+def test_what_was_left_at_the_source_is_a_warning(acme: Tenant, root: Client) -> None:
+    record = make_record(
+        acme.job, files_cleared=7, files_left=1, warning=f"1 files could not be moved: {NASTY}"
+    )
+    SyncItem.objects.create(
+        record=record, path="a.txt", action="left", error_code="changed_since", message="changed"
+    )
+    text = _text(root, page_of(record))
+    assert "1 files could not be moved" in text
+    assert "changed_since" in text
+    assert "left at the source" in text
+    assert NASTY not in text
+    assert "at the source" not in _text(root, page_of(make_record(acme.job)))

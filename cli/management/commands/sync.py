@@ -164,6 +164,10 @@ def describe(record: SyncRecord) -> str:
             took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
         version = f", dataset version {record.dataset_version}" if record.dataset_version else ""
         lines.append(f"  {record.bytes_transferred:,} bytes{took}{version}")
+    if record.files_cleared or record.files_left:
+        lines.append(f"  at the source: {record.files_cleared} cleared, {record.files_left} left")
+    if record.warning:
+        lines.append(f"  warning: {record.warning}")
     lines += [f"  {line}" for line in _plan_lines(record)]
     if record.waiting_for:
         lines.append(f"  waits for {record.waiting_for}")
@@ -178,6 +182,8 @@ def _plan_lines(record: SyncRecord) -> list[str]:
         lines.append(f"{record.plan['files']} files, {record.plan['bytes']:,} bytes to fetch")
         if guard := record.plan["guard"]:
             lines.append(f"would be held: {guard['reason']}")
+        if (afterwards := record.plan["terms"]["afterwards"]) != "keep":
+            lines.append(f"published files would then go from the source ({afterwards})")
         if not record.plan["listing_complete"]:
             lines.append("the listing is not complete, so nothing would be removed")
         for item in record.items.order_by("pk")[:FILES_SHOWN]:
@@ -195,7 +201,7 @@ def _as_json(record: SyncRecord) -> dict[str, Any]:
     fields = (
         "state verdict stage percentage files_added files_changed files_removed files_unchanged"
         " files_failed files_skipped bytes_transferred attempt dataset_version error_code error"
-        " waiting_for plan drift"
+        " waiting_for plan drift files_cleared files_left warning"
     )
     return {"id": str(record.pk), "job": record.job.name} | {
         name: getattr(record, name) for name in fields.split()
