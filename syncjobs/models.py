@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -42,6 +43,11 @@ class AfterPublish(models.TextChoices):
     KEEP = "keep"
     DELETE = "delete"
     MOVE = "move"  # to `move_to`, below the root
+
+
+def default_max_attempts() -> int:
+    """The first try, and as many more as the installation says."""
+    return max(0, settings.SYNC.max_retries) + 1
 
 
 def validate_schedule(value: object) -> None:
@@ -132,7 +138,9 @@ class SyncJob(models.Model):
     timeout_s = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
-    max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
+    max_attempts = models.PositiveSmallIntegerField(
+        default=default_max_attempts, validators=[MinValueValidator(1)]
+    )
     enabled = models.BooleanField(default=True)
     # Kept by the connector's `auto_sync`: its schedule follows `sync_interval_s`.
     is_default = models.BooleanField(default=False, editable=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from unfold import widgets
 
 from console.admin.forms import LinesField, WorkspaceForm
@@ -103,8 +104,27 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         super().__init__(*args, **kwargs)
         for name, value in read_schedule(self.instance.schedule or {}).items():
             self.initial.setdefault(name, value)
+        self._tell_defaults()
         if size := self.instance.max_file_size_bytes:
             self.initial.setdefault("max_file_size_mib", round(size / MIB, 6))
+
+    def _tell_defaults(self) -> None:
+        """What an empty field means where the installation has a word of its own."""
+        if words := ", ".join(settings.SYNC.supported_extensions):
+            self._help(
+                "extensions",
+                "One on each line. Empty, and no include or filters either: those of the installation"
+                f" ({words}).",
+            )
+        if limit_mb := settings.SYNC.max_file_size_mb:
+            self._help(
+                "max_file_size_mib",
+                f"Larger files are skipped. Empty: the installation's {limit_mb} MiB.",
+            )
+
+    def _help(self, name: str, words: str) -> None:
+        if name in self.fields:  # who may only look has no fields
+            self.fields[name].help_text = words
 
     def _post_clean(self) -> None:
         """Who changes what is selected sees first what that does to the dataset."""

@@ -19,6 +19,6 @@ def selection_of(job: SyncJob) -> Selection:
     if not (chosen.include or chosen.filters or chosen.extensions):
         chosen = replace(chosen, extensions=settings.SYNC.supported_extensions)
     limit_mb = settings.SYNC.max_file_size_mb
-    if limit_mb is not None and chosen.max_file_size_bytes is None:
+    if limit_mb and chosen.max_file_size_bytes is None:
         chosen = replace(chosen, max_file_size_bytes=limit_mb * MIB)
     return chosen

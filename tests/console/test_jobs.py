@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from console.admin.schedule_fields import read_schedule
 from console.words import plan_fires, schedule_words
@@ -216,3 +218,16 @@ def test_what_becomes_of_the_source_is_checked_in_the_form(
     assert root.post(add_to(SyncJob), fields).status_code == 302
     job = SyncJob.objects.get(name="new-job")
     assert (job.after_publish, job.move_to, job.done_pattern) == ("keep", "", "{name}.ok")
+
+
+def test_the_form_tells_the_installations_defaults(
+    acme: Tenant, root: Client, settings: Settings
+) -> None:
+    assert "installation" not in root.get(add_to(SyncJob)).content.decode()
+    settings.SYNC = dataclasses.replace(
+        settings.SYNC, supported_extensions=(".csv",), max_file_size_mb=50, max_retries=4
+    )
+    text = root.get(add_to(SyncJob)).content.decode()
+    assert "those of the installation (.csv)" in text
+    assert "50 MiB" in text
+    assert 'name="max_attempts" value="5"' in text

@@ -125,3 +125,10 @@ def test_the_installations_defaults_count_where_a_job_says_nothing(
         settings.SYNC, supported_extensions=(), max_file_size_mb=None
     )
     assert selection_of(SyncJob()) == Selection()
+
+
+def test_new_jobs_try_as_often_as_the_installation_says(settings: Settings, job: SyncJob) -> None:
+    settings.SYNC = dataclasses.replace(settings.SYNC, max_retries=5)
+    assert SyncJob(name="new").max_attempts == 6
+    assert SyncJob(name="new", max_attempts=1).max_attempts == 1
+    assert SyncJob.objects.get(pk=job.pk).max_attempts == 3
