@@ -96,8 +96,9 @@ def _totals(record: SyncRecord) -> list[dict[str, Any]]:
         ("unchanged", record.files_unchanged, "", ""),
         ("failed", record.files_failed, "cross", "failed"),
         ("skipped", record.files_skipped, "", "skipped"),
-        ("deferred", record.files_deferred, "", "deferred"),
     ]
+    if record.files_deferred:
+        named.append(("deferred", record.files_deferred, "", "deferred"))
     if record.job.after_publish != AfterPublish.KEEP or record.files_cleared or record.files_left:
         word = "moved" if record.job.after_publish == AfterPublish.MOVE else "deleted"
         named += [

@@ -14,7 +14,7 @@ from django.urls import reverse
 from console.record_page import FILES_PAGE
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncRecord
-from tests.console.conftest import NASTY, Tenant, make_record
+from tests.console.conftest import NASTY, PLAN, Tenant, make_record
 from tests.console.urls import list_of, page_of, press
 from workspaces.models import Role
 
@@ -138,16 +138,6 @@ def test_the_ledger_is_paged_by_key(acme: Tenant, root: Client) -> None:
     assert second.context["more"] is None
     assert len(root.get(url, {"action": "removed"}).context["files"]) == 0
     assert len(root.get(url, {"after": "x" * 50}).context["files"]) == FILES_PAGE
-
-
-PLAN = {
-    "terms": {"digest": "d", "version": 1, "afterwards": "keep"},
-    "files": 3,
-    "bytes": 2048,
-    "held_files": 9,
-    "listing_complete": True,
-    "guard": {"rule": "mass_removal", "reason": "4 of 9 files would be removed", "removed": 4},
-}
 
 
 def test_a_plan_is_shown_and_applied_by_an_operator(
