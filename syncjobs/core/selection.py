@@ -128,7 +128,8 @@ def _pieces(pattern: str) -> list[str]:
     star: int | None = None  # where the latest `*` stands, while only plain tokens have followed
     for token in _TOKEN.findall(pattern):
         if token in _SPANS or token == "*":  # noqa: S105 — a glob, no password
-            if star is not None:
+            # Before a slash that ends the folder there is one place only, and it may not be the first.
+            if star is not None and token != "/**":  # noqa: S105
                 pieces[star:] = [f"(?>[^/]*?{''.join(pieces[star + 1 :])})"]
             star = len(pieces) if token == "*" else None  # noqa: S105
             pieces.append("[^/]*" if token == "*" else _SPANS[token])  # noqa: S105
