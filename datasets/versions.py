@@ -58,14 +58,18 @@ VALUES (%(dataset)s, %(number)s, true, %(record)s, now(), %(file_count)s, %(size
 
 # What is listed and is what the current version holds. A file so young that equal times prove nothing is
 # not known to be that.
+_NOT_FETCHED = """
+CREATE TEMP TABLE not_fetched ON COMMIT DROP AS
+SELECT c.path FROM change c
+ WHERE c.action IN ('added', 'changed') AND NOT EXISTS (SELECT FROM outcome o WHERE o.path = c.path)
+"""
 _AS_PUBLISHED = """
 CREATE TEMP TABLE as_published AS
 SELECT DISTINCT ON (e.path) e.path, e.size_bytes, e.modified_ns, e.etag, e.sha256
   FROM listing l JOIN datasets_entry e
     ON e.dataset_id = %(dataset)s AND e.until IS NULL AND e.path = l.path
  WHERE e.settled AND NOT l.marker AND NOT l.deferred
-   AND NOT EXISTS (SELECT FROM change c WHERE c.path = l.path AND c.action IN ('added', 'changed')
-                      AND NOT EXISTS (SELECT FROM outcome o WHERE o.path = c.path))
+   AND NOT EXISTS (SELECT FROM not_fetched n WHERE n.path = l.path)
  ORDER BY e.path
 """
 
@@ -136,6 +140,9 @@ def mark_published(cursor: psycopg.Cursor[Any], catalog: Catalog) -> None:
     """Within the transaction of `write_version`: keeps, for this session, which of the listed files the
     current version holds as they are listed."""
     cursor.execute("DROP TABLE IF EXISTS as_published")
+    cursor.execute("ANALYZE outcome")  # else the joins are planned as if they were small
+    cursor.execute(_NOT_FETCHED)
+    cursor.execute("ANALYZE not_fetched")
     cursor.execute(_AS_PUBLISHED, catalog.parameters)
     cursor.execute("CREATE INDEX as_published_path ON as_published (path)")
 
