@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connectors.models import Connector
 from datasets.models import Receipt, Version
 from syncjobs.core.plans import Terms
 from syncjobs.core.states import State
@@ -201,3 +202,13 @@ def test_a_file_replaced_after_the_confirmation_fails_alone(
     record = apply(plan)
     assert (record.state, record.error_code) == (State.PARTIAL, "unstable")
     assert "new.txt" not in digests_of(job.dataset)
+
+
+def test_an_approval_that_is_tried_again_leaves_the_queued_sync_alone(job: SyncJob) -> None:
+    plan = run(job, dry_run=True)
+    queued = enqueue(job, trigger=Trigger.SCHEDULE)
+    record = approve(plan, by="a person")
+    Connector.objects.update(port=1)
+    assert execute(record.pk, Heart("test")) == State.QUEUED  # unreachable: again later
+    queued.refresh_from_db()
+    assert queued.state == State.QUEUED
