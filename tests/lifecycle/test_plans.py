@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.models import Connector
+from connectors.secrets import seal, unseal
 from datasets.models import Receipt, Version
 from syncjobs.core.plans import Terms
 from syncjobs.core.states import State
@@ -208,7 +208,10 @@ def test_an_approval_that_is_tried_again_leaves_the_queued_sync_alone(job: SyncJ
     plan = run(job, dry_run=True)
     queued = enqueue(job, trigger=Trigger.SCHEDULE)
     record = approve(plan, by="a person")
-    Connector.objects.update(port=1)
+    secret = unseal(job.connector)
+    job.connector.port = 1
+    seal(job.connector, secret)
+    job.connector.save()
     assert execute(record.pk, Heart("test")) == State.QUEUED  # unreachable: again later
     queued.refresh_from_db()
     assert queued.state == State.QUEUED
