@@ -17,19 +17,29 @@ from typing import BinaryIO, Protocol
 from connectors.dialing import Dialer
 from connectors.errors import TransportError
 
+_BEYOND = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteEntry:
     """One regular file as listed.
 
     `path` is relative to the root, `/`-separated, decoded with surrogateescape, and already safe
-    (`connectors.names.join`). None in a field means that the listing does not tell.
+    (`connectors.names.join`). None in a field means that the listing does not tell, or tells what no
+    64 bits hold: one absurd number is that file's trouble, never the listing's.
     """
 
     path: str
     size_bytes: int | None
     modified_ns: int | None  # since the epoch, UTC, as precise as the capabilities say
     etag: str | None = None  # strong validators only
+
+    def __post_init__(self) -> None:
+        size, modified = self.size_bytes, self.modified_ns
+        if size is not None and not 0 <= size < _BEYOND:
+            object.__setattr__(self, "size_bytes", None)
+        if modified is not None and not -_BEYOND <= modified < _BEYOND:
+            object.__setattr__(self, "modified_ns", None)
 
 
 class Reason(StrEnum):

@@ -111,7 +111,7 @@ SELECT c.path, c.size_bytes, c.modified_ns, c.etag FROM change c
  WHERE c.path > %(last)s AND {_NOT_FETCHED_YET} ORDER BY c.path LIMIT %(page)s
 """  # noqa: S608 — made of constants
 _COUNT_WANTED = f"""
-SELECT count(*), coalesce(sum(c.size_bytes), 0)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
+SELECT count(*), least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
 """  # noqa: S608 — made of constants
 
 

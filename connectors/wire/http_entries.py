@@ -11,12 +11,14 @@ from connectors.wire.http_dates import modified_ns
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
 
+_STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 def strong_etag(head: Head) -> str | None:
+    """RFC 9110 §8.8.3. One that is absurdly long is not worth a row's place in a million."""
     etag = head.fields.get("etag", "")
-    return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
 
 
 def check_coding(head: Head) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
-from connectors.contract import Fetched, RemoteEntry, Sink
+from connectors.contract import Fetched, Receiver, RemoteEntry, Sink
 from connectors.errors import (
     ProtocolViolation,
     Throttled,
@@ -21,6 +21,7 @@ from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url
 
 FILES_MAX = 64
+LOOK_AGAIN_BYTES = 256 * 1024  # a larger file takes a host long enough to be written to meanwhile
 _UNKNOWN_WEIGHT = 1024 * 1024
 
 
@@ -39,7 +40,7 @@ class HttpFetch:
         self.sink = sink
         self.inbox = Inbox()
         self.done: deque[Fetched] = deque()
-        self.active: set[_FileTaker] = set()
+        self.active: set[_FileTaker | _SecondLook] = set()
         self._entries = iter(entries)
         self._exhausted = False
 
@@ -142,7 +143,11 @@ class _FileTaker:
                 self.on_error(exc)
                 return
             self._fetch.active.discard(self)
-            self._fetch.done.append(Fetched(self._entry, receipt, observed))
+            answer = Fetched(self._entry, receipt, observed)
+            if self._count < LOOK_AGAIN_BYTES:
+                self._fetch.done.append(answer)
+            else:
+                self._fetch.active.add(_SecondLook(self._fetch, answer, self.receiver))
 
     def on_error(self, error: TransportError) -> None:
         self.exchange.cancel()
@@ -170,3 +175,40 @@ class _FileTaker:
         self._observed = described(self._entry.path, head, size)
         if listed is not None and size is not None and size != listed:
             raise Unstable(f"{listed} bytes were listed, {size} are offered")
+
+
+class _SecondLook:
+    """The head of a large answer was written before its body: the host is asked once more what the
+    file is like now (RELIABILITY D14). Where it does not tell, the first word stands."""
+
+    def __init__(self, fetch: HttpFetch, answer: Fetched, receiver: Receiver) -> None:
+        self.receiver = receiver  # finished, yet its receipt is only passed on with the answer
+        self._fetch = fetch
+        self._answer = answer
+        url = fetch.url_of(answer.entry.path)
+        self.exchange = Exchange(fetch.client, fetch.inbox, self, "HEAD", url)
+        fetch.client.submit(self.exchange)
+
+    def on_head(self, head: Head) -> None:
+        coded = head.fields.get("content-encoding", "identity").lower() != "identity"
+        if head.status != 200 or coded:
+            self._done(self._answer)
+            return
+        first = self._answer.observed
+        size = head.length if head.length is not None or first is None else first.size_bytes
+        seen = described(self._answer.entry.path, head, size)
+        self._done(Fetched(self._answer.entry, self._answer.receipt, seen))
+
+    def on_data(self, data: memoryview) -> None:
+        return None
+
+    def on_end(self) -> None:
+        return None
+
+    def on_error(self, error: TransportError) -> None:
+        self._done(self._answer)
+
+    def _done(self, answer: Fetched) -> None:
+        self.exchange.cancel()
+        self._fetch.active.discard(self)
+        self._fetch.done.append(answer)

@@ -9,7 +9,7 @@ from connectors.errors import UnsafeName
 from connectors.names import decode, join
 from connectors.wire.shown import skipped_name
 
-UNSAFE_FOLDERS_MAX = 100_000  # past it, a folder in an unsafe folder is told like any other
+UNSAFE_FOLDERS_MAX = 10_000  # past it, a folder in an unsafe folder is told like any other
 
 
 class ListedPaths:

@@ -169,6 +169,46 @@ def test_a_file_that_changed_after_the_listing_is_told(tree: Tree, opened: Opene
     assert rewritten.observed.modified_ns != found["rewritten"].modified_ns
 
 
+@pytest.mark.parametrize("change", ["appended", "rewritten"])
+def test_d14_a_file_written_to_while_it_is_read_is_told(
+    tree: Tree, opened: Opened, change: str
+) -> None:
+    size = 8 * 1024 * 1024
+    path = tree.put("file", os.urandom(size), modified_s=MODIFIED_S)
+
+    def write(receiver: DigestReceiver) -> None:
+        if not sink.receivers[1:] and path.stat().st_mtime == MODIFIED_S:
+            with path.open("ab" if change == "appended" else "r+b") as file:
+                file.write(b"more")
+
+    transport = opened()
+    found = listed(transport, tree)
+    sink = DigestSink(on_write=write)
+    (answer,) = transport.fetch(found.values(), sink)
+    if answer.error is None:  # it did change: what was seen afterwards is not what was listed
+        assert answer.observed is not None
+        assert answer.observed.modified_ns != found["file"].modified_ns
+    else:
+        assert isinstance(answer.error, Unstable | Truncated)
+
+
+def test_l02_what_lies_behind_a_link_is_never_asked_for(tree: Tree, opened: Opened) -> None:
+    """`d -> /elsewhere`, and then `d/secret` as if it had been listed."""
+    if not tree.host.links:
+        pytest.skip("a web server follows its own links and does not tell them apart")
+    outside = tree.folder.parent / f"{tree.folder.name}-outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    tree.put("d/real", b"real")
+    transport = opened()
+    assert set(listed(transport, tree)) == {"d/real"}
+    (tree.folder / "d" / "real").unlink()
+    (tree.folder / "d").rmdir()
+    (tree.folder / "d").symlink_to(outside)
+    items = list(transport.walk(tree.root))
+    assert [(item.path, getattr(item, "reason", None)) for item in items] == [("d", Reason.LINK)]
+
+
 def test_a_vanished_file_is_its_own_failure(tree: Tree, opened: Opened) -> None:
     for number in range(20):
         tree.put(str(number), b"x" * number)
