@@ -70,7 +70,6 @@ class FolderTaker:
         self._parse: Callable[[bytes], Row | None] = facts_row
         self._hidden = False  # LIST was given -a
         folder.tries += 1
-        folder.folders.clear()
         self._begin()
 
     def on_data(self, data: bytes) -> None:

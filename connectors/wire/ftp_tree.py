@@ -18,6 +18,7 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.names import decode, join
+from connectors.wire.backlog import Backlog
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_describe import Described, describe
@@ -27,7 +28,6 @@ from connectors.wire.ftp_rows import Kind, Row
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_name
 
-FOLDERS_WAITING_MAX = 1_000_000
 ENTRIES_WAITING_MAX = 1_000_000
 DESCRIBED_AT_ONCE = 32
 TRIES_MAX = 3
@@ -43,6 +43,7 @@ class FtpWalk:
         self.found: deque[RemoteEntry | Skipped] = deque()
         self.takers: set[FolderTaker] = set()
         self._to_open: list[Folder] = [Folder("")]
+        self._backlog = Backlog()
         self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
         self._asked = 0
         self._batches: dict[Session, int] = {}
@@ -73,12 +74,20 @@ class FtpWalk:
             if self._to_describe:
                 self._describe(session)
             else:
-                self.takers.add(FolderTaker(self, session, self._to_open.pop()))
+                folder = self._to_open.pop()
+                if folder.path and not folder.tries:
+                    self._backlog.remove(folder.path)
+                self.takers.add(FolderTaker(self, session, folder))
 
-    def open_later(self, folder: Folder) -> None:
-        if len(self._to_open) >= FOLDERS_WAITING_MAX:
-            raise ProtocolViolation(f"more than {FOLDERS_WAITING_MAX} folders wait to be listed")
-        self._to_open.append(folder)
+    def found_below(self, folder: Folder, below: Folder) -> None:
+        """Raises ProtocolViolation where too many wait."""
+        self._backlog.add(below.path)
+        folder.folders.append(below)
+
+    def forget_below(self, folder: Folder) -> None:
+        for below in folder.folders:
+            self._backlog.remove(below.path)
+        folder.folders.clear()
 
     def take_row(self, folder: Folder, row: Row) -> None:
         """What a row says is settled, or asked for."""
@@ -105,7 +114,7 @@ class FtpWalk:
                     Skipped(path, Reason.LINK, "leads back to a folder above it, not followed")
                 )
             else:
-                folder.folders.append(below)
+                self.found_below(folder, below)
         elif row.kind is Kind.LINK:
             self.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
         else:
@@ -118,14 +127,19 @@ class FtpWalk:
         if folder.folders and folder.repeats:
             message = "a folder that repeats those above it; its own folders are not followed"
             self.found.append(Skipped(folder.path, Reason.LINK, message))
+            self.forget_below(folder)
             return
-        for below in folder.folders:
-            self.open_later(below)
+        self._open_below(folder)
+
+    def _open_below(self, folder: Folder) -> None:
+        self._to_open.extend(folder.folders)
+        folder.folders = []
 
     def folder_failed(self, taker: FolderTaker, error: TransportError) -> None:
         """The folder alone fails, unless it is the root or the trouble is the host's."""
         self.takers.discard(taker)
         folder = taker.folder
+        self.forget_below(folder)
         if taker.session.over:
             self.client.drop(taker.session)
         else:
@@ -180,8 +194,7 @@ class FtpWalk:
             settled = Row(row.name, described.kind)
             above = Folder(folder)
             self.take_row(above, settled)
-            for below in above.folders:
-                self.open_later(below)
+            self._open_below(above)
         elif isinstance(refused, PermissionRefused) or row.kind is not None or refused is None:
             self.found.append(RemoteEntry(path, size, modified))
         else:

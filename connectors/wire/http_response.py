@@ -109,7 +109,7 @@ class ResponseReader:
         self._state = _State.HEAD
         self._rest = b""
         self._left = 0
-        self._interim = 0
+        self._interim = self._trailer_bytes = 0
         self._consumer: Consumer | None = None
         self._head: Head | None = None
         self.body_bytes = 0
@@ -125,7 +125,7 @@ class ResponseReader:
 
     def expect(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._interim = 0
+        self._interim = self._trailer_bytes = 0
         self.body_bytes = 0
 
     def feed(self, data: bytes) -> bytes | None:
@@ -240,6 +240,9 @@ class ResponseReader:
         line = _line(data, at)
         if line is None:
             return None
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > HEAD_BYTES_MAX:
+            raise ProtocolViolation(f"response trailers over {HEAD_BYTES_MAX} bytes")
         if not line:
             self._finish()
         return at + len(line) + 2

@@ -113,7 +113,7 @@ def test_full_mode_finds_what_metadata_hides(sshd: Sshd, source: Path) -> None:
     assert digests_of(job.dataset) == digests_below(source)
 
 
-def test_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source: Path) -> None:
+def test_n13_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source: Path) -> None:
     fill(source, TREE)
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -128,7 +128,7 @@ def test_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source
     assert len(digests_of(job.dataset, 1)) == len(TREE)
 
 
-def test_a_source_that_lists_half_is_held(sshd: Sshd, source: Path) -> None:
+def test_n14_a_source_that_lists_half_is_held(sshd: Sshd, source: Path) -> None:
     fill(source, TREE)
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -159,7 +159,7 @@ def test_a_missing_root_fails_and_deletes_nothing(sshd: Sshd, source: Path) -> N
     assert len(digests_of(job.dataset)) == len(TREE)
 
 
-def test_a_changed_host_key_fails_the_record_and_leaves_the_dataset(
+def test_s02_a_changed_host_key_fails_the_record_and_leaves_the_dataset(
     sshd: Sshd, source: Path
 ) -> None:
     fill(source, TREE)
@@ -184,7 +184,7 @@ def test_an_unreachable_host_is_tried_again_later(sshd: Sshd, source: Path) -> N
     assert "next attempt" in record.waiting_for
 
 
-def test_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
+def test_l01_l03_l06_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
     fill(source, {"real.txt": b"x"})
     (source / "link").symlink_to("/etc/passwd")
     (source / "loop").symlink_to(source)
@@ -197,7 +197,7 @@ def test_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
     assert skipped == {"link": "link", "loop": "link", "pipe": "special"}
 
 
-def test_names_that_are_no_unicode_are_kept(sshd: Sshd, source: Path) -> None:
+def test_n08_names_that_are_no_unicode_are_kept(sshd: Sshd, source: Path) -> None:
     raw = os.fsdecode(b"caf\xe9.txt")
     fill(source, {raw: b"x", "ok.txt": b"y"})
     job = make_job(make_connector(sshd.target(source)))
@@ -279,7 +279,7 @@ def test_ordered_filters_expressions_extensions_and_age(sshd: Sshd, source: Path
     assert set(digests_of(job.dataset)) == {"2026/a.csv", "2025/c.csv"}
 
 
-def test_a_path_too_long_to_index_fails_alone(sshd: Sshd, source: Path) -> None:
+def test_n07_a_path_too_long_to_index_fails_alone(sshd: Sshd, source: Path) -> None:
     """N07."""
     fill(source, {"a.txt": b"a"})
     here = Path.cwd()

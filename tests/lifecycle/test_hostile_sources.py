@@ -48,7 +48,7 @@ def serve(server: tuple[AsyncsshHost, Path], tmp_path: Path) -> Callable[..., tu
 Serve = Callable[..., tuple[SyncJob, Path]]
 
 
-def test_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: Serve) -> None:
+def test_n15_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: Serve) -> None:
     """N15, P5: the folder opens at first and is denied later, while files elsewhere vanish."""
     job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
     run(job)
@@ -81,7 +81,7 @@ def test_a_file_that_fails_does_not_stop_the_others(serve: Serve) -> None:
         ("endless.bin", {"truncated", "unstable"}),
     ],
 )
-def test_a_size_that_lies_is_no_file(serve: Serve, name: str, codes: set[str]) -> None:
+def test_s05_s07_a_size_that_lies_is_no_file(serve: Serve, name: str, codes: set[str]) -> None:
     """S05, S07: what arrives is not what was declared, so nothing of it is published."""
     job, _ = serve(GOOD | {name: os.urandom(5_000)})
     record = run(job)
@@ -104,7 +104,7 @@ def test_a_cut_connection_keeps_what_came_and_tries_again(serve: Serve) -> None:
     assert not Version.objects.exists()
 
 
-def test_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
+def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
     """S08: the connection ends every half megabyte; each attempt goes on where the last one ended."""
     content = os.urandom(4 << 20)
     job, folder = serve({"cut.bin": content}, max_attempts=30)
@@ -122,7 +122,7 @@ def test_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) ->
     assert list(partial.iterdir()) == []
 
 
-def test_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
+def test_n01_n03_n04_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
     """N01, N03, N04."""
     job, folder = serve({"hostile-names/good": b"x"})
     before = set(folder.parent.rglob("*"))
