@@ -88,5 +88,4 @@ test-tools:
 	@deploy/install-test-tools
 
 bench-tools: .venv/.development
-	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@deploy/install-bench-tools
