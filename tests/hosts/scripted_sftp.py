@@ -1,5 +1,6 @@
 """An SFTP server that reads the disk and adds lies to its root: sshd runs it instead of its own
-(`python scripted_sftp.py ROOT LIES`), so that SSH is real and every byte of SFTP is ours."""
+(`python scripted_sftp.py ROOT LIES`), so that SSH is real and every byte of SFTP is ours. A number
+instead of LIES is how many files its root has, none of them on the disk."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -45,11 +46,11 @@ def told(found: os.stat_result) -> bytes:
 
 
 class Server:
-    def __init__(self, root: bytes, lies: Path | None) -> None:
+    def __init__(self, root: bytes, lies: str) -> None:
         self._root = root
         self._lies = lies
         self._files: dict[bytes, int] = {}
-        self._folders: dict[bytes, list[Named]] = {}
+        self._folders: dict[bytes, Iterator[Named]] = {}
         self._count = 0
 
     def answer(self, kind: int, request_id: int, body: bytes) -> bytes:
@@ -86,23 +87,30 @@ class Server:
 
     def opendir(self, body: bytes) -> tuple[int, bytes]:
         path = _text(body)
-        with os.scandir(path) as found:
-            names = [(entry.name, told(entry.stat(follow_symlinks=False))) for entry in found]
-        if path.rstrip(b"/") == self._root and self._lies is not None:
-            for kind, name in read_lies(self._lies):
-                names.append((name, attributes(TYPES[kind] | 0o644, LIE_BYTES, LIE_TIME_S)))
         handle = self._handle()
-        self._folders[handle] = names
+        self._folders[handle] = self._names(path)
         return HANDLE, text(handle)
 
+    def _names(self, path: bytes) -> Iterator[Named]:
+        if self._lies.isdigit():
+            plain = attributes(TYPES["f"] | 0o644, LIE_BYTES, LIE_TIME_S)
+            yield from ((b"a file %d" % number, plain) for number in range(int(self._lies)))
+            return
+        with os.scandir(path) as found:
+            for entry in found:
+                yield entry.name, told(entry.stat(follow_symlinks=False))
+        if path.rstrip(b"/") == self._root:
+            for kind, name in read_lies(Path(self._lies)):
+                yield name, attributes(TYPES[kind] | 0o644, LIE_BYTES, LIE_TIME_S)
+
     def readdir(self, body: bytes) -> tuple[int, bytes]:
-        names = self._folders[_text(body)]
-        said, count = b"", 0
-        while names and len(said) < NAMES_BYTES:
-            name, attrs = names.pop()
+        said, count = bytearray(), 0
+        for name, attrs in self._folders[_text(body)]:
             said += text(name) + text(b"") + attrs
             count += 1
-        return (NAME, struct.pack(">I", count) + said) if count else (STATUS, _status(1))
+            if len(said) >= NAMES_BYTES:
+                break
+        return (NAME, struct.pack(">I", count) + bytes(said)) if count else (STATUS, _status(1))
 
     def close(self, body: bytes) -> tuple[int, bytes]:
         handle = _text(body)
@@ -156,4 +164,4 @@ def serve(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    serve(Server(os.fsencode(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None))
+    serve(Server(os.fsencode(sys.argv[1]), sys.argv[2]))
