@@ -124,19 +124,21 @@ def test_two_thousand_files_in_one_folder_and_many_folders(tree: Tree, opened: O
     assert len(listed(opened(), tree)) == 2120
 
 
-@pytest.mark.parametrize(
-    "size", [0, 1, 32767, 32768, 32769, 261_119, 261_120, 261_121, 1_000_000, 20 * 1024 * 1024]
-)
-def test_content_arrives_whole(tree: Tree, opened: Opened, size: int) -> None:
-    content = os.urandom(size)
-    tree.put("file", content, modified_s=MODIFIED_S)
+SIZES = (0, 1, 32767, 32768, 32769, 261_119, 261_120, 261_121, 1_000_000, 20 * 1024 * 1024)
+
+
+def test_content_arrives_whole(tree: Tree, opened: Opened) -> None:
+    contents = {str(size): os.urandom(size) for size in SIZES}
+    for name, content in contents.items():
+        tree.put(name, content, modified_s=MODIFIED_S)
     transport = opened()
-    found = listed(transport, tree)
-    answer = fetched(transport, [found["file"]])["file"]
-    assert answer.error is None
-    assert answer.receipt == digest_of(content)
-    assert answer.observed is not None
-    assert (answer.observed.size_bytes, answer.observed.modified_ns) == (size, MODIFIED_S * 10**9)
+    answers = fetched(transport, list(listed(transport, tree).values()))
+    for name, content in contents.items():
+        answer = answers[name]
+        assert (answer.error, answer.receipt) == (None, digest_of(content))
+        assert answer.observed is not None
+        assert answer.observed.size_bytes == len(content)
+        assert answer.observed.modified_ns == MODIFIED_S * 10**9
 
 
 def test_many_files_of_mixed_sizes_arrive_whole(tree: Tree, opened: Opened) -> None:
@@ -250,17 +252,22 @@ def test_a_stream_starts_at_any_byte(tree: Tree, opened: Opened) -> None:
     assert fetched(transport, list(listed(transport, tree).values()))["file"].error is None
 
 
-@pytest.mark.parametrize("have", [1, 700_000, 999_999, 1_000_000, 1_000_001])
-def test_a_partial_file_is_gone_on_with(tree: Tree, opened: Opened, have: int) -> None:
+def test_a_partial_file_is_gone_on_with(tree: Tree, opened: Opened) -> None:
     content = os.urandom(1_000_000)
-    tree.put("file", content)
+    held = {
+        str(have): (content + b"x")[:have] for have in (1, 700_000, 999_999, 1_000_000, 1_000_001)
+    }
+    for name in held:
+        tree.put(name, content)
     transport = opened()
     found = listed(transport, tree)
-    sink = DigestSink(held={"file": (content + b"x")[:have]})
-    (answer,) = transport.fetch(found.values(), sink)
-    assert answer.receipt == digest_of(content), answer.error
-    if tree.host.ranges and have < len(content):
-        assert sink.receivers[0].written_bytes == len(content) - have
+    sink = DigestSink(held=held)
+    for answer in transport.fetch(found.values(), sink):
+        assert answer.receipt == digest_of(content), answer.error
+    written = {receiver.entry.path: receiver.written_bytes for receiver in sink.receivers}
+    for name, part in held.items():
+        if tree.host.ranges and len(part) < len(content):
+            assert written[name] == len(content) - len(part)
 
 
 def test_a_sink_that_refuses_one_file_gets_the_others(tree: Tree, opened: Opened) -> None:
@@ -348,8 +355,8 @@ def test_entries_are_taken_as_needed_and_a_fetch_left_early_leaves_nothing_open(
 
 
 def test_a_listing_and_a_fetch_may_take_turns_on_one_transport(tree: Tree, opened: Opened) -> None:
-    for number in range(50):
-        for inner in range(20):
+    for number in range(30):
+        for inner in range(10):
             tree.put(f"{number}/{inner}", b"%d" % inner)
     transport = opened()
 
@@ -359,7 +366,7 @@ def test_a_listing_and_a_fetch_may_take_turns_on_one_transport(tree: Tree, opene
             yield item
 
     answers = list(transport.fetch(entries(), DigestSink()))
-    assert len(answers) == 1000
+    assert len(answers) == 300
     assert all(a.receipt == digest_of(a.entry.path.split("/")[1].encode()) for a in answers)
 
 
@@ -402,11 +409,15 @@ def test_l06_a_fifo_is_never_opened(tree: Tree, opened: Opened) -> None:
     assert item.reason is Reason.SPECIAL
 
 
-def test_n07_a_tree_too_deep_fails_there_and_goes_on(tree: Tree, opened: Opened) -> None:
+def test_n07_a_tree_too_deep_fails_there_and_goes_on(
+    tree: Tree, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower limit than the real one: some servers take a fifth of a second for a deep folder."""
+    monkeypatch.setattr("connectors.names.DEPTH_MAX", 40)
     tree.put("shallow", b"x")
     here = os.open(tree.folder, os.O_RDONLY)
     try:
-        for _ in range(300):
+        for _ in range(60):
             os.mkdir("d", dir_fd=here)
             below = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
