@@ -190,13 +190,16 @@ class _SecondLook:
         fetch.client.submit(self.exchange)
 
     def on_head(self, head: Head) -> None:
+        first = self._answer.observed
         coded = head.fields.get("content-encoding", "identity").lower() != "identity"
-        if head.status != 200 or coded:
+        if head.status != 200 or coded or first is None:
             self._done(self._answer)
             return
-        first = self._answer.observed
-        size = head.length if head.length is not None or first is None else first.size_bytes
+        size = head.length or first.size_bytes  # some hosts put 0 where no body follows
         seen = described(self._answer.entry.path, head, size)
+        proven = seen.etag or seen.modified_ns
+        if proven and (seen.etag, seen.modified_ns) == (first.etag, first.modified_ns):
+            seen = first  # by the same validators it is the same file, whatever length is said
         self._done(Fetched(self._answer.entry, self._answer.receipt, seen))
 
     def on_data(self, data: memoryview) -> None:

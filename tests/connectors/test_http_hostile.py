@@ -792,3 +792,37 @@ def test_s10_refused_log_ins_leave_no_descriptor_and_no_thread() -> None:
             assert "canary" not in str(caught.value)
         host.join()
         assert held() == before
+
+
+OLD, NEW = (f"Last-Modified: Fri, 07 Nov 2025 12:{minute}:40 GMT" for minute in (30, 31))
+SECOND_LOOKS = {
+    "the same": (f"200 OK\r\nContent-Length: 300000\r\n{OLD}", True),
+    "the same, without its length": (f"200 OK\r\nContent-Length: 0\r\n{OLD}", True),
+    "no more than that it is there": ("200 OK\r\nContent-Length: 0", True),
+    "not allowed": ("405 No\r\nContent-Length: 0", True),
+    "too many": ("429 No\r\nContent-Length: 0\r\nRetry-After: 9", True),
+    "gone": ("404 No\r\nContent-Length: 0", True),
+    "a later time": (f"200 OK\r\nContent-Length: 300000\r\n{NEW}", False),
+    "another length": ("200 OK\r\nContent-Length: 300001", False),
+    "later and longer": (f"200 OK\r\nContent-Length: 300001\r\n{NEW}", False),
+}
+
+
+@pytest.mark.parametrize("name", SECOND_LOOKS)
+def test_d14_a_large_file_is_looked_at_again(name: str) -> None:
+    said, stable = SECOND_LOOKS[name]
+    body = bytes(300_000)
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            conversation.say(f"HTTP/1.1 {said}\r\n\r\n".encode())
+        else:
+            conversation.answer(body, OLD)
+
+    answer, _ = fetch_one(script, len(body))
+    first = RemoteEntry("file", len(body), 1_762_518_640 * 10**9)
+    assert answer.receipt == digest_of(body)
+    assert answer.observed is not None
+    told = (answer.observed.size_bytes, answer.observed.modified_ns)
+    unknown = answer.observed.modified_ns is None and told[0] == first.size_bytes
+    assert (told == (first.size_bytes, first.modified_ns) or unknown) is stable

@@ -52,8 +52,11 @@ def test_p4_fuzzed_names_stay_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     far = FAR_ENDS[name]
+    kinds = (
+        far.kinds if os.geteuid() == 0 else far.kinds.translate({ord("c"): None, ord("b"): None})
+    )
     names = fuzz(
-        SEED, NAMES, sandbox, carries=far.carries, plants=far.plants, kinds=far.kinds, lies=far.lies
+        SEED, NAMES, sandbox, carries=far.carries, plants=far.plants, kinds=kinds, lies=far.lies
     )
     served, home = tmp_path / "served", tmp_path / "server"
     served.mkdir()
