@@ -7,7 +7,7 @@ The longest ones carry the marker `scale`: `make scale` runs them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -75,7 +75,7 @@ def test_n19_a_hundred_thousand_files_are_planned_in_flat_memory(
     assert growth.peak_bytes < 96 * MIB
 
 
-def _ftp() -> Iterator[Target]:
+def _ftp(home: Path) -> Iterator[Target]:
     def pour(conversation: Conversation, argument: str) -> None:
         connected = conversation.accept()
         conversation.say("150 a million")
@@ -92,7 +92,7 @@ def _ftp() -> Iterator[Target]:
         yield host.target()
 
 
-def _http() -> Iterator[Target]:
+def _http(home: Path) -> Iterator[Target]:
     def script(request: Request, conversation: HttpConversation) -> None:
         moment = b"Last-Modified: Fri, 07 Nov 2025 12:30:40 GMT\r\n\r\n"
         if request.method == "HEAD":
@@ -119,7 +119,12 @@ def _sftp(home: Path) -> Iterator[Target]:
 
 @pytest.fixture
 def million(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
-    yield from {"ftp": _ftp, "http": _http, "sftp": lambda: _sftp(tmp_path)}[request.param]()
+    serve: dict[str, Callable[[Path], Iterator[Target]]] = {
+        "ftp": _ftp,
+        "http": _http,
+        "sftp": _sftp,
+    }
+    yield from serve[request.param](tmp_path)
 
 
 @pytest.mark.scale
