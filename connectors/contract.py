@@ -1,4 +1,4 @@
-"""What a transport is: four verbs over a far end, read-only, without Django and without Celery.
+"""What a transport is: five verbs over a far end, read-only, without Django and without Celery.
 
 The engine hands a transport a `Context` (how to connect, when to stop) and a `Sink` (where bytes
 go); the transport hands back entries, and for each wanted entry what became of it. A transport
@@ -67,6 +67,19 @@ class Fetched:
     error: TransportError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What the far end says is the SHA-256 of an entry's content; None: it cannot say."""
+
+    entry: RemoteEntry
+    sha256: bytes | None
+
+
+def undigested(entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+    """The answers of a far end that computes no digests."""
+    return (Digested(entry, None) for entry in entries)
+
+
 class Receiver(Protocol):
     """Takes the bytes of one file, in order. `write` and `finish` may raise: a TransportError fails
     this entry alone, anything else stops the transport."""
@@ -105,6 +118,7 @@ class Capabilities:
     ranges: bool = True
     server_software: str = ""
     clock_skew_s: float | None = None
+    digests: str = ""  # how it computes a file's SHA-256; empty: not at all, or not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,11 @@ class Transport(Protocol):
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         """Fetches in the transport's own best order, several at once, and answers for each entry
         exactly once. An entry's own failure is in its answer; the far end's failure is raised."""
+        ...
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        """The SHA-256 of each as the far end computes it, with no content transferred; each answered
+        exactly once, in any order. What it cannot compute is None; the far end's failure is raised."""
         ...
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:

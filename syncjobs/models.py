@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
 from syncjobs.core.states import FINAL, Event, Stage, State
@@ -67,6 +68,9 @@ class SyncJob(models.Model):
     exclude = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
     sync_mode = models.CharField(
         max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
+    )
+    comparison = models.CharField(
+        max_length=10, choices=_choices(*Comparison), default=Comparison.MODIFIED
     )
     on_delete = models.CharField(
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION

@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
@@ -24,6 +25,7 @@ from connectors.errors import AuthConfig, TlsRefused
 from connectors.spec import Spec, Target, option
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
+from connectors.wire.ftp_digests import FtpDigests
 from connectors.wire.ftp_fetch import FtpFetch
 from connectors.wire.ftp_login import Login
 from connectors.wire.ftp_socket import Tls
@@ -91,7 +93,9 @@ class FtpTransport:
     def capabilities(self) -> Capabilities:
         features = self._client.features
         return Capabilities(
-            ranges=features.rest_honoured is not False, server_software=features.software
+            ranges=features.rest_honoured is not False,
+            server_software=features.software,
+            digests=features.digests.decode("ascii"),
         )
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
@@ -101,6 +105,9 @@ class FtpTransport:
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(FtpFetch(self._client, self._root, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return iter(FtpDigests(self._client, self._root, entries))
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = FtpFile(self._client, self._root.at(str(path)), offset)

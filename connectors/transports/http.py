@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
@@ -23,6 +24,7 @@ from connectors.errors import TlsRefused
 from connectors.spec import Spec, Target, option
 from connectors.wire.http_auth import Credentials
 from connectors.wire.http_client import HttpClient
+from connectors.wire.http_digests import HttpDigests
 from connectors.wire.http_fetch import HttpFetch
 from connectors.wire.http_stream import HttpFile
 from connectors.wire.http_tree import HttpWalk
@@ -82,6 +84,9 @@ class HttpTransport:
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(HttpFetch(self._client, self._url_of, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return iter(HttpDigests(self._client, self._url_of, entries))
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = HttpFile(self._client, self._url_of(str(path)), offset)

@@ -17,11 +17,13 @@ from typing import BinaryIO, Protocol, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
+    undigested,
 )
 from connectors.names import encode
 from connectors.spec import Spec, Target, option
@@ -96,6 +98,9 @@ class RsyncTransport:
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(RsyncFetch(self._far, self._host.place(self._root), entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return undigested(entries)
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         place = self._host.place(self._root)

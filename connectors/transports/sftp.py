@@ -12,11 +12,13 @@ from typing import BinaryIO, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
+    undigested,
 )
 from connectors.names import encode
 from connectors.spec import Spec, Target, option
@@ -72,6 +74,9 @@ class SftpTransport:
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(Fetch(self._client, self._root, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return undigested(entries)
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
@@ -64,6 +65,11 @@ class Files(Protocol):
         self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
     ) -> Iterator[Fetched]: ...
 
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]: ...
+
+    @property
+    def digests_by(self) -> str: ...
+
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
 
     def close(self) -> None: ...
@@ -80,7 +86,7 @@ class SshTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        return replace(self._capabilities, digests=self._files.digests_by)
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
@@ -90,6 +96,9 @@ class SshTransport:
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return self._files.fetch(self._root, entries, sink)
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._files.digests(self._root, entries)
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = self._files.open(self._root, str(path), offset)
@@ -124,7 +133,7 @@ def open_ssh(target: Target, context: Context) -> Transport:
 
 def _without_shell(session: ShellSession, context: Context, no_shell: NoShell) -> SftpFiles:
     try:
-        return SftpFiles.start(session.transport, context)
+        return SftpFiles.start(session, context)
     except TransportError as exc:
         raise NoShell(f"{no_shell}; and it speaks no SFTP: {exc}") from exc
 

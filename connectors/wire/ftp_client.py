@@ -207,7 +207,7 @@ class FtpClient:
         elif data is not None and data.ended:
             limit_s, stage = min(patience.idle_s, CONFIRM_S), Stage.READ
         else:
-            limit_s, stage = patience.idle_s, Stage.READ
+            limit_s, stage = patience.idle_s + session.grace_s, Stage.READ
         if session.silent_s > limit_s:
             session.lose(Stalled(f"too little came from the host in {limit_s:g} s", stage=stage))
 

@@ -65,6 +65,8 @@ class Session:
         self.owner: object | None = None  # who works with it; None: idle, or its log-in is over
         self.logged_in = False
         self.silent_s = 0.0  # waited without progress
+        self.grace_s = 0.0  # granted on top, to a host that reads files before it answers
+        self.hashes_chosen = False  # whether it was told which digest HASH is to compute
         self.failure: TransportError | None = None
         self.data: DataEnd | None = None
         self._expected: deque[_Expected] = deque()

@@ -80,6 +80,9 @@ class HttpClient:
         """Listings tell times no more exactly than this."""
         self.capabilities = replace(self.capabilities, modified_precision_ns=precision_ns)
 
+    def note_digests(self, by: str) -> None:
+        self.capabilities = replace(self.capabilities, digests=by)
+
     def note_host(self, head: Head) -> None:
         """Learns what the host tells about itself from the first answer that is its own."""
         if self._known:

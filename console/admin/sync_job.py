@@ -90,7 +90,10 @@ class SyncJobAdmin(ButtonsAdmin):
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
             ("Schedule", {"fields": schedule}),
             ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
-            ("How", {"fields": ["sync_mode", "on_delete", "timeout_s", "max_attempts"]}),
+            (
+                "How",
+                {"fields": ["sync_mode", "comparison", "on_delete", "timeout_s", "max_attempts"]},
+            ),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Comparison(StrEnum):
+    """What has to be equal for a file to count as the held one."""
+
+    MODIFIED = "modified"  # size and time, or a strong ETag
+    CHECKSUM = "checksum"  # SHA-256, as the far end computes it or else of the bytes that it sends
+    SIZE = "size"  # size alone: blind to a change that keeps it
+    ETAG = "etag"  # a strong ETag; a file without one is fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,28 @@ def same_times(one_ns: int | None, other_ns: int | None, precision_ns: int) -> b
     if one_ns is None or other_ns is None:
         return False
     return one_ns == other_ns or one_ns // precision_ns == other_ns // precision_ns
+
+
+def decide_equal(
+    comparison: Comparison,
+    listed: Fingerprint,
+    held: Fingerprint,
+    precision_ns: int,
+    *,
+    settled: bool,
+) -> bool | None:
+    """Whether the file is the held one; None where only its content can tell."""
+    if None not in (listed.size_bytes, held.size_bytes) and listed.size_bytes != held.size_bytes:
+        return False
+    match comparison:
+        case Comparison.CHECKSUM:
+            return None
+        case Comparison.SIZE:
+            return listed.size_bytes is not None
+        case Comparison.ETAG:
+            return bool(listed.etag) and listed.etag == held.etag
+        case Comparison.MODIFIED:
+            return settled and proves_equal(listed, held, precision_ns)
 
 
 def proves_equal(listed: Fingerprint, held: Fingerprint, precision_ns: int) -> bool:

@@ -14,17 +14,18 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from connectors import names
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import Digested, Fetched, Reason, RemoteEntry, Skipped, Transport
 from connectors.errors import TransportError, Truncated, Unstable
 from datasets.blobs import BlobStore
-from datasets.catalog import Arrived, Listed, Pair
+from datasets.catalog import Arrived, Counts, Listed, Pair, Told
 from datasets.partials import Received
 from syncjobs.core.comparing import (
+    Comparison,
     Fingerprint,
+    decide_equal,
     is_settled,
     is_settling,
     is_stable,
-    proves_equal,
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
@@ -35,6 +36,7 @@ from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
+TOLD_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
 LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
 SECOND_TRIES_MAX = 10_000
@@ -58,6 +60,7 @@ class Order:
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None
+    comparison: Comparison = Comparison.MODIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class FileSync:
         self._progress = progress
         self._check = check
         self._listing_complete = True
+        self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
         self._began_ns = time.time_ns()
@@ -112,7 +116,7 @@ class FileSync:
             self._check()
             self._catalog.stage(batch)
             self._progress.listed(len(batch))
-        counts = self._catalog.compare(self._proves_equal)
+        counts = self._compare()
         plan = Plan(
             counts.listed,
             counts.held,
@@ -150,6 +154,7 @@ class FileSync:
             self._progress.enter(Stage.PROCESSING_FILES)
             again = self._fetch(self._iter_wanted(), {})
             if again:
+                self._ask_again(seen for _, seen in again.values())
                 originals = {path: listed for path, (listed, _) in again.items()}
                 self._fetch((seen for _, seen in again.values()), originals)
             self._progress.enter(Stage.FINALIZING)
@@ -195,7 +200,10 @@ class FileSync:
                 words = "past the files or bytes that one record may fetch"
                 self._progress.trouble(Trouble(listed.path, "deferred", "capped", words))
                 continue
-            yield _remote(listed)
+            entry = _remote(listed)
+            if listed.told_sha256 is not None:
+                self._told[entry.path] = listed.told_sha256
+            yield entry
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
         action = "skipped"
@@ -204,8 +212,45 @@ class FileSync:
             action = "failed"
         self._progress.trouble(Trouble(path, action, item.reason.value, item.message))
 
-    def _proves_equal(self, pair: Pair) -> bool:
-        return proves_equal(_fingerprint(pair.listed), _fingerprint(pair.held), self._precision_ns)
+    def _compare(self) -> Counts:
+        counts = self._catalog.compare(self._is_equal)
+        if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
+            return counts
+        asked = map(_remote, self._catalog.iter_asked())
+        for batch in _batched(self._transport.digests(asked), TOLD_AT_ONCE):
+            self._check()
+            self._catalog.take_told([self._take_told(digested) for digested in batch])
+        return self._catalog.count()
+
+    def _is_equal(self, pair: Pair) -> bool | None:
+        return decide_equal(
+            self._order.comparison,
+            _fingerprint(pair.listed),
+            _fingerprint(pair.held),
+            self._precision_ns,
+            settled=pair.settled,
+        )
+
+    def _take_told(self, digested: Digested) -> Told:
+        entry = digested.entry
+        return Told(
+            path=names.to_text(entry.path),
+            sha256=digested.sha256,
+            settled=self._is_settled(entry.modified_ns, entry.etag),
+        )
+
+    def _ask_again(self, entries: Iterator[RemoteEntry]) -> None:
+        """A file that is tried again may have changed since it was asked about."""
+        known = [entry for entry in entries if entry.path in self._told]
+        self._told.clear()
+        for digested in self._transport.digests(known) if known else ():
+            self._check()
+            if digested.sha256 is not None:
+                self._told[digested.entry.path] = digested.sha256
+
+    def _is_settled(self, modified_ns: int | None, etag: str | None) -> bool:
+        settled = is_settled(modified_ns, self._began_ns, self._precision_ns)
+        return etag is not None or settled
 
     def _fetch(
         self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry]
@@ -228,6 +273,7 @@ class FileSync:
                     continue
                 path = names.to_text(entry.path)
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
+            self._told.pop(entry.path, None)
             self._progress.finished_file()
         batch.flush()
         return again
@@ -255,6 +301,8 @@ class FileSync:
                 return Unstable(f"{receipt.size_bytes} bytes arrived, {declared} were declared")
         if not is_stable(_fingerprint(fetched.entry), _fingerprint(seen), self._precision_ns):
             return Unstable("the file changed between its listing and the end of its transfer")
+        if self._told.get(fetched.entry.path, receipt.sha256) != receipt.sha256:
+            return Unstable("what came has not the digest that the far end told")
         return None
 
     def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
@@ -270,7 +318,7 @@ class FileSync:
             modified_ns=modified_ns,
             etag=etag,
             sha256=receipt.sha256,
-            settled=etag is not None or is_settled(modified_ns, self._began_ns, self._precision_ns),
+            settled=self._is_settled(modified_ns, etag),
         )
 
 

@@ -46,6 +46,7 @@ JOB_FIELDS = (
     "extensions",
     "settle_s",
     "sync_mode",
+    "comparison",
     "schedule",
     "misfire",
     "on_delete",

@@ -21,10 +21,11 @@ from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
 from connectors.opening import open_transport, root_of
-from datasets.catalog import Catalog, Fenced
+from datasets.catalog import Catalog, Fenced, Trust
 from datasets.errors import StoreError
 from datasets.store import open_store
 from datasets.versions import Published
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
@@ -48,6 +49,14 @@ _DATABASE_LOST = (
     OperationalError,
     InterfaceError,
 )
+
+
+_TRUST = {
+    Comparison.MODIFIED: Trust(),
+    Comparison.CHECKSUM: Trust(listing=False, receipts=False, times=False),
+    Comparison.SIZE: Trust(listing=False, times=False),
+    Comparison.ETAG: Trust(listing=False, times=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 record_id=record.pk,
                 token=held.token,
                 full=record.mode == SyncMode.FULL,
+                trust=_TRUST[Comparison(job.comparison)],
             )
             sync = FileSync(
                 make_order(job, record),
@@ -177,6 +187,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
+        comparison=Comparison(job.comparison),
     )
 
 

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
+from syncjobs.core.comparing import (
+    Comparison,
+    Fingerprint,
+    decide_equal,
+    is_settled,
+    is_stable,
+    proves_equal,
+)
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Plan, judge
 from syncjobs.core.retries import CEILING_S, decide_crash, decide_retry
@@ -103,3 +110,31 @@ def test_a_contradiction_makes_a_file_unstable_and_silence_does_not() -> None:
     assert not is_stable(listed, Fingerprint(11, 5 * S, "a"), S)
     assert not is_stable(listed, Fingerprint(10, 5 * S, "b"), S)
     assert not is_stable(Fingerprint(10, 5 * S, None), Fingerprint(10, 6 * S, None), S)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "listed", "held", "equal"),
+    [
+        (Comparison.MODIFIED, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), True),
+        (Comparison.CHECKSUM, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), None),
+        (Comparison.CHECKSUM, Fingerprint(None, None, None), Fingerprint(1, 5 * S, None), None),
+        (Comparison.CHECKSUM, Fingerprint(2, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.SIZE, Fingerprint(1, 9 * S, "b"), Fingerprint(1, 5 * S, "a"), True),
+        (Comparison.SIZE, Fingerprint(2, 5 * S, "a"), Fingerprint(1, 5 * S, "a"), False),
+        (Comparison.SIZE, Fingerprint(None, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.ETAG, Fingerprint(1, 9 * S, "a"), Fingerprint(1, 5 * S, "a"), True),
+        (Comparison.ETAG, Fingerprint(1, 5 * S, "b"), Fingerprint(1, 5 * S, "a"), False),
+        (Comparison.ETAG, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.ETAG, Fingerprint(2, 5 * S, "a"), Fingerprint(1, 5 * S, "a"), False),
+    ],
+)
+def test_each_comparison_leans_on_its_own(
+    comparison: Comparison, listed: Fingerprint, held: Fingerprint, equal: bool | None
+) -> None:
+    assert decide_equal(comparison, listed, held, S, settled=True) is equal
+
+
+def test_only_times_need_to_be_settled() -> None:
+    same = Fingerprint(1, 5 * S, "a")
+    decided = [decide_equal(way, same, same, S, settled=False) for way in Comparison]
+    assert decided == [False, None, True, True]

@@ -39,6 +39,9 @@ DelayTable none
 MaxInstances none
 TimesGMT on
 RootLogin on
+LoadModule mod_digest.c
+DigestEngine on
+DigestCache off
 """
 
 _TLS = """
