@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
@@ -18,11 +18,11 @@ from connectors.contract import (
     Sink,
     Skipped,
     Transport,
-    undigested,
 )
 from connectors.names import encode
 from connectors.spec import Spec, Target, option
 from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_digests import NAME, SftpDigests
 from connectors.wire.sftp_fetch import Fetch
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
@@ -58,13 +58,14 @@ class SftpTransport:
 
     def __init__(self, client: SftpClient, root: str, server_software: str) -> None:
         self._client = client
+        self._digests = SftpDigests(client)
         self._option_root = PurePosixPath(root)
         self._root = encode(str(self._option_root))
         self._capabilities = Capabilities(server_software=server_software)
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        return replace(self._capabilities, digests=NAME if self._digests.told else "")
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
@@ -76,7 +77,7 @@ class SftpTransport:
         return iter(Fetch(self._client, self._root, entries, sink))
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
-        return undigested(entries)
+        return self._digests.digests(self._root, entries)
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)

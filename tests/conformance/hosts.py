@@ -22,6 +22,7 @@ from tests.hosts.certificates import make_certificates
 from tests.hosts.digest_http import running_digest_http
 from tests.hosts.nginx import running_nginx
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
+from tests.hosts.proftpd_sftp import running_proftpd_sftp
 from tests.hosts.pyftpd import running_pyftpd
 from tests.hosts.python_http import running_python_http
 from tests.hosts.rsyncd import running_rsyncd
@@ -109,6 +110,14 @@ def _rsync_ssh(home: Path, served: Path) -> Iterator[Host]:
 def _rsyncd(home: Path, served: Path) -> Iterator[Host]:
     with running_rsyncd(home, served) as daemon:
         yield Host(rsync.SPEC, served, daemon.target, links=True, denies=True, ranges=False)
+
+
+@contextlib.contextmanager
+def _proftpd_sftp(home: Path, served: Path) -> Iterator[Host]:
+    with running_proftpd_sftp(home) as target:
+        yield Host(
+            get_spec("sftp"), served, target, links=True, denies=os.geteuid() != 0, digests=True
+        )
 
 
 @contextlib.contextmanager
@@ -240,6 +249,7 @@ HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]
     "rsync-daemon": _rsyncd,
     "rsync-ssh": _rsync_ssh,
     "asyncssh": _asyncssh,
+    "proftpd-sftp": _proftpd_sftp,
     "nginx-html": lambda home, served: _nginx(home, served, "html"),
     "nginx-json": lambda home, served: _nginx(home, served, "json"),
     "nginx-tls": _nginx_tls,

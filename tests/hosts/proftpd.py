@@ -66,20 +66,21 @@ def running_proftpd(
     """Yields the port. Serves the whole disk as the user that runs the tests."""
     binary = find_binary("proftpd")
     port = free_port()
-    user = pwd.getpwuid(os.geteuid())
-    _write_user(home / "passwd", user)
-    config = home / "proftpd.conf"
-    text = _CONFIG.format(
-        home=home,
-        port=port,
-        user=user.pw_name,
-        group=grp.getgrgid(user.pw_gid).gr_name,
-    )
+    tls = ""
     if certificate is not None:
-        text += _TLS.format(home=home, certificate=certificate, protocol=protocol)
-    config.write_text(text)
+        tls = _TLS.format(home=home, certificate=certificate, protocol=protocol)
+    config = write_config(home, port, tls)
     with serving([binary, "-n", "-c", str(config)], port, home / "proftpd.log"):
         yield port
+
+
+def write_config(home: Path, port: int, more: str) -> Path:
+    user = pwd.getpwuid(os.geteuid())
+    _write_user(home / "passwd", user)
+    group = grp.getgrgid(user.pw_gid).gr_name
+    config = home / "proftpd.conf"
+    config.write_text(_CONFIG.format(home=home, port=port, user=user.pw_name, group=group) + more)
+    return config
 
 
 def _write_user(path: Path, user: pwd.struct_passwd) -> None:
