@@ -62,6 +62,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "max_bytes",
             "sync_mode",
             "comparison",
+            "verify_every_s",
             "on_delete",
             "timeout_s",
             "max_attempts",
@@ -70,6 +71,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         labels = {
             "timeout_s": "Time limit (s)",
             "max_attempts": "Tries",
+            "verify_every_s": "Verify every (s)",
             "max_age_s": "Oldest file (s)",
             "max_files": "Files a record",
             "max_bytes": "Bytes a record",
@@ -83,6 +85,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
             "comparison": "What has to be equal: size and time (modified), SHA-256 as the host computes"
             " it or of the bytes that it sends (checksum), size alone, or a strong ETag.",
+            "verify_every_s": "When every content was last looked at longer ago than this, the next"
+            " scheduled record runs as full. Empty: never.",
             "on_delete": "Keep version: gone from the new version, held in the older ones."
             " Ignore: what the source removes stays.",
             "enabled": "A disabled job runs by hand only.",

@@ -95,6 +95,8 @@ class FileSync:
         self._progress = progress
         self._check = check
         self._listing_complete = True
+        self._trusted_files = 0  # taken for unchanged by what the listing told
+        self._capped = False
         self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
@@ -105,6 +107,12 @@ class FileSync:
     def _precision_ns(self) -> int:
         """Known for sure only after the listing."""
         return self._transport.capabilities.modified_precision_ns
+
+    @property
+    def looked_at_all(self) -> bool:
+        """Whether the content of every listed file was read or digested, as far as it could be: what
+        fails is told, and would fail again."""
+        return not self._trusted_files and not self._capped
 
     def plan(self) -> Outcome:
         """Lists, compares and judges; fetches nothing."""
@@ -117,6 +125,8 @@ class FileSync:
             self._catalog.stage(batch)
             self._progress.listed(len(batch))
         counts = self._compare()
+        if self._order.comparison is not Comparison.CHECKSUM:  # mode `full` leaves none unchanged
+            self._trusted_files = counts.unchanged
         plan = Plan(
             counts.listed,
             counts.held,
@@ -197,6 +207,7 @@ class FileSync:
             size_bytes += listed.size_bytes or 0
             caps = ((files, self._order.max_files), (size_bytes, self._order.max_bytes))
             if any(cap is not None and reached > cap for reached, cap in caps) and files > 1:
+                self._capped = True
                 words = "past the files or bytes that one record may fetch"
                 self._progress.trouble(Trouble(listed.path, "deferred", "capped", words))
                 continue

@@ -47,6 +47,7 @@ JOB_FIELDS = (
     "settle_s",
     "sync_mode",
     "comparison",
+    "verify_every_s",
     "schedule",
     "misfire",
     "on_delete",

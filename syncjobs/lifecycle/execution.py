@@ -161,7 +161,12 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
             return _planned(outcome)
         lease.check()
         published = publish(
-            session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
+            session,
+            held,
+            catalog,
+            removals=outcome.removals,
+            troubles=lease.progress.troubles,
+            verified=sync.looked_at_all,
         )
         return _succeeded(outcome, published, lease.progress)
     finally:

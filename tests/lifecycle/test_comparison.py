@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from connectors.spec import Target
 from connectors.transports.ssh import SshOptions, SshSecret
@@ -229,3 +230,37 @@ def test_only_an_equal_strong_etag_spares_the_transfer(etags: tuple[str, str], g
         record = run(job)
         assert (record.state, served["gets"]) == (State.SUCCEEDED, gets)
         assert record.files_unchanged == 1
+
+
+def verified(job: SyncJob) -> bool:
+    """Whether the last record counted as a look at every content; forgets it."""
+    job.refresh_from_db()
+    looked = job.last_verified_at is not None
+    SyncJob.objects.filter(pk=job.pk).update(last_verified_at=None)
+    return looked
+
+
+def test_what_counts_as_a_look_at_every_content(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = shell_job(sshd, source, comparison=Comparison.MODIFIED)
+    run(job)
+    assert verified(job)  # all was new
+    run(job)
+    assert not verified(job)
+    run(job, mode=SyncMode.FULL, dry_run=True)
+    assert not verified(job)
+    run(job, mode=SyncMode.FULL)
+    assert verified(job)
+    compare_by(job, Comparison.CHECKSUM)
+    run(job)
+    assert verified(job)
+
+
+def test_a_record_that_was_capped_verifies_nothing(sshd: Sshd, source: Path) -> None:
+    fill(source, TREE)
+    job = shell_job(sshd, source, comparison=Comparison.MODIFIED, max_files=5)
+    run(job, mode=SyncMode.FULL)
+    assert not verified(job)
+    job.verify_every_s = 60
+    with pytest.raises(ValidationError, match="verify no whole"):
+        job.full_clean(exclude=["dataset"])
