@@ -115,9 +115,11 @@ class Capabilities:
 
     modified_precision_ns: int = 1_000_000_000
     sizes_exact: bool = True
-    ranges: bool = True
+    ranges: bool = True  # a part of a file can be asked for
+    ranges_tried: bool = True  # and that was seen, or is in the protocol: not only announced
     server_software: str = ""
-    clock_skew_s: float | None = None
+    clock_skew_s: float | None = None  # how far its clock is ahead of ours; None: it does not tell
+    clock_error_s: float = 1.0  # by how much that may be wrong
     digests: str = ""  # how it computes a file's SHA-256; empty: not at all, or not known yet
 
 

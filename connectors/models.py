@@ -44,6 +44,8 @@ class Connector(models.Model):
     last_sync_error = models.TextField(blank=True, default="", editable=False)
     last_test_at = models.DateTimeField(null=True, editable=False)
     last_test = models.JSONField(null=True, editable=False)  # the stages, as a list
+    capabilities = models.JSONField(null=True, editable=False)  # see `connectors.opening`
+    capabilities_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

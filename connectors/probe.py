@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import PurePosixPath
 
-from connectors.contract import Context, RemoteEntry, Skipped, Transport
+from connectors.contract import Capabilities, Context, RemoteEntry, Skipped, Transport
 from connectors.errors import (
     AuthConfig,
     AuthRefused,
@@ -31,6 +31,7 @@ from connectors.errors import (
     Unreachable,
     Vanished,
 )
+from connectors.measuring import describe
 from connectors.spec import Spec, Target
 
 ENTRIES_MAX = 20
@@ -75,8 +76,14 @@ _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
 )
 
 
-def probe(spec: Spec, target: Target, context: Context) -> list[StageResult]:
-    """A result for every stage, in order. Raises only what `context.check` raises."""
+def probe(
+    spec: Spec,
+    target: Target,
+    context: Context,
+    measured: Callable[[Capabilities], None] | None = None,
+) -> list[StageResult]:
+    """A result for every stage, in order. Raises only what `context.check` raises. `measured` is told
+    what the host can do, where it came to that."""
     passed: dict[Stage, str] = {}
     try:
         # First, because a secret that cannot be used would hide whether the host is there at all.
@@ -89,6 +96,8 @@ def probe(spec: Spec, target: Target, context: Context) -> list[StageResult]:
     try:
         root = PurePosixPath(getattr(target.options, spec.root_option))
         failure = _read_some(transport, root, passed)
+        if measured is not None:
+            measured(transport.capabilities)
         return _results(passed, failure, transport)
     finally:
         transport.close()
@@ -114,6 +123,9 @@ def _read_some(
     try:
         with transport.open(PurePosixPath(files[0].path)) as stream:
             stream.read(1)
+        if (files[0].size_bytes or 0) > 1 and not transport.capabilities.ranges_tried:
+            with transport.open(PurePosixPath(files[0].path), offset=1) as stream:
+                stream.read(1)
     except TransportError as exc:
         exc.stage = Stage.READ
         return exc
@@ -200,11 +212,5 @@ def _clock(transport: Transport) -> StageResult:
 
 
 def _features(transport: Transport) -> StageResult:
-    told = transport.capabilities
-    words = [
-        told.server_software or "unnamed server",
-        f"times exact to {told.modified_precision_ns / 1e9:g} s",
-        "exact sizes" if told.sizes_exact else "approximate sizes",
-        "resumes" if told.ranges else "does not resume",
-    ]
-    return StageResult(Stage.FEATURES, Outcome.PASSED, ", ".join(words))
+    words = (f"{title.lower()}: {said}" for title, said in describe(transport.capabilities))
+    return StageResult(Stage.FEATURES, Outcome.PASSED, "; ".join(words))

@@ -28,6 +28,7 @@ from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_digests import FtpDigests
 from connectors.wire.ftp_fetch import FtpFetch
 from connectors.wire.ftp_login import Login
+from connectors.wire.ftp_rows import FRACTION_NS, SECOND_NS
 from connectors.wire.ftp_socket import Tls
 from connectors.wire.ftp_stream import FtpFile
 from connectors.wire.ftp_tree import FtpWalk
@@ -93,7 +94,9 @@ class FtpTransport:
     def capabilities(self) -> Capabilities:
         features = self._client.features
         return Capabilities(
+            modified_precision_ns=FRACTION_NS if features.fractions else SECOND_NS,
             ranges=features.rest_honoured is not False,
+            ranges_tried=features.rest_honoured is not None,
             server_software=features.software,
             digests=features.digests.decode("ascii"),
         )

@@ -72,7 +72,13 @@ class RsyncSecret:
 
 
 class Host(Protocol):
-    """Says how rsync calls a folder there."""
+    """Says how rsync calls a folder there, and how far its clock is off."""
+
+    @property
+    def clock_skew_s(self) -> float | None: ...
+
+    @property
+    def clock_error_s(self) -> float: ...
 
     def place(self, root: PurePosixPath) -> Place: ...
 
@@ -85,7 +91,12 @@ class RsyncTransport:
         self._host = host
         self._option_root = PurePosixPath(root)
         self._root = self._option_root
-        self._capabilities = Capabilities(ranges=False, server_software=server_software)
+        self._capabilities = Capabilities(
+            ranges=False,
+            server_software=server_software,
+            clock_skew_s=host.clock_skew_s,
+            clock_error_s=host.clock_error_s,
+        )
 
     @property
     def capabilities(self) -> Capabilities:

@@ -127,6 +127,7 @@ def open_ssh(target: Target, context: Context) -> Transport:
         modified_precision_ns=shell.modified_precision_ns,
         server_software=f"{server}; GNU tar {shell.tar_version}",
         clock_skew_s=shell.clock_skew_s,
+        clock_error_s=shell.clock_error_s,
     )
     return SshTransport(ShellFiles(session), options.root, capabilities)
 

@@ -67,6 +67,7 @@ class Features:
     telnet: bool = False  # whether 0xFF is an escape: no reply tells, so it is known by the make
     rest_honoured: bool | None = None  # whether REST does what it says; None: not tried yet
     digests: bytes = b""  # the command that tells a file's SHA-256
+    fractions: bool = False  # whether times with fractions of a second were seen
     log_in_folder: bytes = b""
     software: str = ""
 

@@ -10,6 +10,9 @@ from enum import Enum, auto
 
 from connectors.errors import ProtocolViolation
 
+SECOND_NS = 1_000_000_000
+FRACTION_NS = 10_000_000  # a kernel stamps files at its timer's tick, however many digits are told
+
 
 class Kind(Enum):
     FILE = auto()

@@ -25,6 +25,7 @@ TRIES_MAX = 3
 UNKEPT_SESSIONS_MAX = 4
 _SLICE_S = 0.5
 _CHECK_EVERY_S = 0.5
+_CLOCK_ERROR_S = 2.0  # a Date has whole seconds, and is made before the answer is on its way
 
 
 class HttpClient:
@@ -39,7 +40,7 @@ class HttpClient:
         context: Context,
     ) -> None:
         self.origin = origin
-        self.capabilities = Capabilities()
+        self.capabilities = Capabilities(ranges_tried=False, clock_error_s=_CLOCK_ERROR_S)
         self._credentials = credentials
         self._tls = tls
         self._sessions = sessions
@@ -83,6 +84,10 @@ class HttpClient:
     def note_digests(self, by: str) -> None:
         self.capabilities = replace(self.capabilities, digests=by)
 
+    def note_ranges(self, *, work: bool) -> None:
+        """A part of a file was asked for, and came or did not."""
+        self.capabilities = replace(self.capabilities, ranges=work, ranges_tried=True)
+
     def note_host(self, head: Head) -> None:
         """Learns what the host tells about itself from the first answer that is its own."""
         if self._known:
@@ -91,7 +96,8 @@ class HttpClient:
         told = epoch_s(head.fields.get("date"))
         self.capabilities = replace(
             self.capabilities,
-            ranges=head.fields.get("accept-ranges", "").lower() != "none",
+            ranges=self.capabilities.ranges
+            and head.fields.get("accept-ranges", "").lower() != "none",
             server_software=shown(head.fields.get("server", "")),
             clock_skew_s=None if told is None else round(told + 0.5 - time.time(), 1),
         )

@@ -162,9 +162,12 @@ class _FileTaker:
             raise ProtocolViolation("the host tells neither the file's length nor its end")
         if partial:
             size: int | None = whole_size(head, self._offset)
+            self._fetch.client.note_ranges(work=True)
         else:
             size = head.length
             if self._offset:  # the host sends the whole file: nothing may be put together
+                if self._entry.etag is None:  # else the file may be another one now
+                    self._fetch.client.note_ranges(work=False)
                 self.receiver.rewind()
                 self._count = self._offset = 0
         self._observed = described(self._entry.path, head, size)

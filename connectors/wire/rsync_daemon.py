@@ -32,6 +32,8 @@ class Daemon:
     port: int
     username: str
     greeting: str
+    clock_skew_s: float | None = None  # a daemon does not tell the time
+    clock_error_s: float = 0.0
 
     def place(self, root: PurePosixPath) -> Place:
         """`root` is `module/folder`. Raises RootMissing where it names no module."""

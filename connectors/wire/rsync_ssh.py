@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +22,7 @@ from connectors.wire.ssh_auth import Login
 from connectors.wire.ssh_session import close_session, open_session
 
 _ALIAS = "far"
-_PROBE = Script('printf "%s" "$1"; printf "%s" "$1" >&2; pwd; rsync --version')
+_PROBE = Script('printf "%s" "$1"; printf "%s" "$1" >&2; pwd; echo "$(date +%s)"; rsync --version')
 _ANSWER_BYTES_MAX = 64 * 1024
 _CONFIG = """\
 Host {alias}
@@ -63,6 +64,8 @@ class SshHost:
     host_key: paramiko.PKey
     login_folder: str
     server_software: str
+    clock_skew_s: float | None
+    clock_error_s: float
 
     def place(self, root: PurePosixPath) -> Place:
         folder = PurePosixPath(self.login_folder) / root
@@ -75,8 +78,10 @@ def meet(host: str, port: int, pin: str, login: Login, context: Context) -> SshH
         raise AuthConfig("rsync over SSH logs in by private key; the connector has none")
     transport = open_session(host, port, pin, login, context)
     try:
+        asked_at = time.time()
         lines = _ask(ShellSession(transport, context))
-        if len(lines) < 2 or b"rsync" not in lines[1] or not lines[0].startswith(b"/"):
+        answered_at = time.time()
+        if len(lines) < 3 or b"rsync" not in lines[2] or not lines[0].startswith(b"/"):
             raise ProtocolViolation(
                 "there is no rsync on the host for this user", stage=Stage.LOG_IN
             )
@@ -85,7 +90,9 @@ def meet(host: str, port: int, pin: str, login: Login, context: Context) -> SshH
             port=port,
             host_key=transport.get_remote_server_key(),
             login_folder=lines[0].decode("utf-8", "surrogateescape"),
-            server_software=f"{shown(transport.remote_version)}; {shown(lines[1])}",
+            server_software=f"{shown(transport.remote_version)}; {shown(lines[2])}",
+            clock_skew_s=_skew_s(lines[1], (asked_at + answered_at) / 2),
+            clock_error_s=round((answered_at - asked_at) / 2 + 0.5, 3),
         )
     finally:
         close_session(transport)
@@ -123,6 +130,11 @@ def _ask(session: ShellSession) -> list[bytes]:
     finally:
         channel.close()
     return said.split(b"\n")
+
+
+def _skew_s(clock: bytes, here_s: float) -> float | None:
+    """`date` tells the second that has begun."""
+    return round(int(clock) + 0.5 - here_s, 1) if clock.isdigit() else None
 
 
 def _openssh_text(login: Login) -> bytes:

@@ -24,7 +24,7 @@ from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import NewConnectorForm, form_for, option_names, secret_names
 from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
-from console.connection_test import describe_test, summarize_test
+from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
 from syncjobs.lifecycle.planning import follow_auto_sync
@@ -112,6 +112,7 @@ class ConnectorAdmin(ButtonsAdmin):
         if isinstance(connector, Connector):
             offered = host_key.find_offer(connector)
             context["test"] = describe_test(connector)
+            context["host_facts"] = describe_host(connector)
             context["host_key_offered"] = offered
             context["may_change"] = self.has_change_permission(request, connector)
         return super().render_change_form(request, context, *args, **kwargs)

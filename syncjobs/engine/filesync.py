@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from connectors import names
-from connectors.contract import Digested, Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    Capabilities,
+    Digested,
+    Fetched,
+    Reason,
+    RemoteEntry,
+    Skipped,
+    Transport,
+)
 from connectors.errors import TransportError, Truncated, Unstable
+from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
 from datasets.catalog import Arrived, Counts, Listed, Pair, Told
 from datasets.partials import Received
 from syncjobs.core.comparing import (
     Comparison,
+    FarClock,
     Fingerprint,
     decide_equal,
+    far_clock,
+    is_ahead,
     is_settled,
     is_settling,
     is_stable,
@@ -97,6 +109,7 @@ class FileSync:
         self._listing_complete = True
         self._trusted_files = 0  # taken for unchanged by what the listing told
         self._capped = False
+        self._times = TimesSeen()
         self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
@@ -104,9 +117,19 @@ class FileSync:
         self._began_s = time.monotonic()
 
     @property
+    def capabilities(self) -> Capabilities:
+        """As measured so far, times by what the listing has shown of them."""
+        told = self._transport.capabilities
+        return replace(told, modified_precision_ns=self._times.coarsest(told.modified_precision_ns))
+
+    @property
     def _precision_ns(self) -> int:
         """Known for sure only after the listing."""
-        return self._transport.capabilities.modified_precision_ns
+        return self._times.coarsest(self._transport.capabilities.modified_precision_ns)
+
+    def _clock_at(self, now_ns: int) -> FarClock:
+        told = self._transport.capabilities
+        return far_clock(now_ns, told.clock_skew_s, told.clock_error_s)
 
     @property
     def looked_at_all(self) -> bool:
@@ -193,7 +216,11 @@ class FileSync:
 
     def _listed(self, path: str, item: RemoteEntry) -> Listed:
         """A file that may still be being written is seen, and left for a later record."""
-        settling = is_settling(item.modified_ns, self._began_ns, self._order.settle_s)
+        self._times.note(item.modified_ns)
+        settle_s = self._order.settle_s
+        settling = settle_s > 0 and is_settling(
+            item.modified_ns, self._clock_at(time.time_ns()), self._precision_ns, settle_s
+        )
         if settling:
             words = f"changed less than {self._order.settle_s} s before the listing"
             self._progress.trouble(Trouble(path, "deferred", "settling", words))
@@ -234,12 +261,14 @@ class FileSync:
         return self._catalog.count()
 
     def _is_equal(self, pair: Pair) -> bool | None:
+        now = self._clock_at(time.time_ns())
+        ahead = is_ahead(pair.listed.modified_ns, now, self._precision_ns)
         return decide_equal(
             self._order.comparison,
             _fingerprint(pair.listed),
             _fingerprint(pair.held),
             self._precision_ns,
-            settled=pair.settled,
+            settled=pair.settled or ahead,
         )
 
     def _take_told(self, digested: Digested) -> Told:
@@ -260,7 +289,7 @@ class FileSync:
                 self._told[digested.entry.path] = digested.sha256
 
     def _is_settled(self, modified_ns: int | None, etag: str | None) -> bool:
-        settled = is_settled(modified_ns, self._began_ns, self._precision_ns)
+        settled = is_settled(modified_ns, self._clock_at(self._began_ns), self._precision_ns)
         return etag is not None or settled
 
     def _fetch(
@@ -294,7 +323,7 @@ class FileSync:
             self._store,
             attempt=self._attempt,
             source=None if self._order.full else self._order.source,
-            began_ns=self._began_ns,
+            began=self._clock_at(self._began_ns),
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,

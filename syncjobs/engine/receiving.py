@@ -9,7 +9,7 @@ from connectors.contract import RemoteEntry
 from connectors.errors import TooLarge, Unstable
 from datasets.blobs import BlobStore
 from datasets.partials import UNKNOWN, WORTH_KEEPING_BYTES, BlobWriter, Received
-from syncjobs.core.comparing import is_settled
+from syncjobs.core.comparing import FarClock, is_settled
 from syncjobs.engine.progress import Progress
 
 
@@ -66,7 +66,7 @@ class StoreSink:
         *,
         attempt: str,
         source: str | None,
-        began_ns: int,
+        began: FarClock,
         precision_ns: int,
         limit_bytes: int | None,
         progress: Progress,
@@ -75,7 +75,7 @@ class StoreSink:
         self._store = store
         self._attempt = attempt
         self._source = source
-        self._began_ns = began_ns
+        self._began = began
         self._precision_ns = precision_ns
         self._limit_bytes = limit_bytes
         self._progress = progress
@@ -95,7 +95,7 @@ class StoreSink:
             return UNKNOWN
         if entry.size_bytes is None or entry.size_bytes < WORTH_KEEPING_BYTES:
             return UNKNOWN
-        settled = is_settled(entry.modified_ns, self._began_ns, self._precision_ns)
+        settled = is_settled(entry.modified_ns, self._began, self._precision_ns)
         if entry.etag is None and not settled:
             return UNKNOWN
         told = (self._source, entry.path, entry.size_bytes, entry.modified_ns, entry.etag)

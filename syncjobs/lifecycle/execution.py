@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
-from connectors.opening import open_transport, root_of
+from connectors.opening import keep_capabilities, open_transport, root_of
 from datasets.catalog import Catalog, Fenced, Trust
 from datasets.errors import StoreError
 from datasets.store import open_store
@@ -155,6 +155,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 check=lease.check,
             )
             outcome = sync.plan() if record.dry_run else sync.run()
+            keep_capabilities(record.connector, sync.capabilities)
         if outcome.held is not None:
             return _held(outcome.held)
         if record.dry_run:

@@ -207,6 +207,9 @@ def test_a_stream_starts_at_any_byte(tree: Tree, opened: Opened) -> None:
     with pytest.raises(Vanished), transport.open(PurePosixPath("nothing")) as stream:
         stream.read()
     assert fetched(transport, list(listed(transport, tree).values()))["file"].error is None
+    told = transport.capabilities
+    assert (told.ranges, told.ranges_tried) == (tree.host.ranges, True)
+    assert told.clock_skew_s is None or abs(told.clock_skew_s) < 60
 
 
 @pytest.mark.parametrize("have", [1, 700_000, 999_999, 1_000_000, 1_000_001])
