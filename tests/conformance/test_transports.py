@@ -169,6 +169,24 @@ def test_a_file_that_changed_after_the_listing_is_told(tree: Tree, opened: Opene
     assert rewritten.observed.modified_ns != found["rewritten"].modified_ns
 
 
+def test_a_file_that_changes_on_its_way_is_told(tree: Tree, opened: Opened) -> None:
+    """Rewritten in place once its first bytes have come, to equal size."""
+    size = 24 * 1024 * 1024
+    path = tree.put("file", os.urandom(size), modified_s=MODIFIED_S)
+    rewritten = os.urandom(size)
+
+    def rewrite(receiver: DigestReceiver) -> None:
+        if path.stat().st_mtime == MODIFIED_S:
+            with path.open("r+b") as file:
+                file.write(rewritten)
+
+    transport = opened()
+    found = listed(transport, tree)
+    (answer,) = transport.fetch(found.values(), DigestSink(on_write=rewrite))
+    assert answer.observed is not None
+    assert answer.observed.modified_ns != found["file"].modified_ns
+
+
 def test_a_vanished_file_is_its_own_failure(tree: Tree, opened: Opened) -> None:
     for number in range(20):
         tree.put(str(number), b"x" * number)

@@ -25,6 +25,7 @@ from connectors.errors import (
     Truncated,
     Unreachable,
     Unstable,
+    Vanished,
 )
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
@@ -576,3 +577,94 @@ def test_times_of_rows_are_believed_once_a_file_confirms_them(hour: int, heads: 
     assert len(found) == 20
     assert times == ({confirmed} if heads == 1 else {confirmed + 40 * 10**9})
     assert precision_ns == (60 * 10**9 if heads == 1 else 10**9)
+
+
+OLD, NEW = (f"Last-Modified: Tue, 14 Nov 2023 22:13:{second} GMT" for second in (20, 21))
+LARGE = b"x" * 100_000
+
+
+def after_the_body(status: str, *fields: str) -> Fetched:
+    """A large file whose second look is answered so."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(LARGE)}", *fields, "", ""]
+            conversation.say("\r\n".join(lines).encode())
+        else:
+            conversation.answer(LARGE, OLD)
+
+    answer, _ = fetch_one(script, len(LARGE))
+    return answer
+
+
+def test_a_second_look_that_agrees_or_says_nothing_lets_a_file_pass() -> None:
+    for status, *fields in (["200 OK", OLD], ["200 OK"], ["405 No"], ["403 No"], ["500 No"]):
+        answer = after_the_body(status, *fields)
+        assert answer.error is None, (status, fields)
+        assert answer.receipt == digest_of(LARGE)
+        assert answer.observed is not None
+        assert answer.observed.modified_ns == 1_700_000_000 * 10**9
+
+
+def test_a_second_look_that_disagrees_makes_a_file_unstable() -> None:
+    answer = after_the_body("200 OK", NEW)
+    assert isinstance(answer.error, Unstable)
+    assert answer.observed is not None
+    assert answer.observed.modified_ns == 1_700_000_001 * 10**9
+
+
+def test_a_file_that_is_gone_at_the_second_look_has_vanished() -> None:
+    assert isinstance(after_the_body("404 Not Found").error, Vanished)
+
+
+def test_h18_a_host_that_is_throttled_at_the_second_look_is_left_alone() -> None:
+    with pytest.raises(Throttled):
+        after_the_body("503 Busy", "Retry-After: 5")
+
+
+def test_h10_a_range_that_is_ignored_is_measured() -> None:
+    with scripted_http(answering(OLD, body=b"hello")) as host:
+        transport = opened(host.target())
+        assert not transport.capabilities.ranges_tried
+        (answer,) = transport.fetch(
+            [RemoteEntry("file", 5, None)], DigestSink(held={"file": b"he"})
+        )
+        assert answer.receipt == digest_of(b"hello")
+        told = transport.capabilities
+        transport.close()
+    assert (told.ranges, told.ranges_tried) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "sha256"),
+    [
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Repr-Digest: sha-512=:AA==:, sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Digest: MD5=x, SHA-256=" + "A" * 43 + "=", bytes(32)),
+        ("Repr-Digest: sha-256=:AAAA:", None),
+        ("Repr-Digest: xsha-256=:" + "A" * 43 + "=:", None),
+        ("Content-Digest: sha-256=:" + "A" * 43 + "=:", None),
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:\r\nContent-Encoding: gzip", None),
+    ],
+)
+def test_a_digest_is_read_where_it_is_of_the_files_own_bytes(
+    field: str, sha256: bytes | None
+) -> None:
+    with scripted_http(
+        saying(f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{field}\r\n\r\n".encode())
+    ) as host:
+        transport = opened(host.target())
+        (answer,) = transport.digests([RemoteEntry("file", 5, None)])
+        transport.close()
+    assert answer.sha256 == sha256
+
+
+def test_a_host_without_digests_is_asked_a_few_times_only() -> None:
+    with scripted_http(answering(OLD, body=b"")) as host:
+        transport = opened(host.target())
+        entries = [RemoteEntry(str(n), 0, None) for n in range(500)]
+        answers = list(transport.digests(entries))
+        transport.close()
+        assert sorted(int(a.entry.path) for a in answers) == list(range(500))
+        assert {answer.sha256 for answer in answers} == {None}
+        assert len(host.requests) < 40
