@@ -120,6 +120,7 @@ class Capabilities:
     server_software: str = ""
     clock_skew_s: float | None = None  # how far its clock is ahead of ours; None: it does not tell
     clock_error_s: float = 1.0  # by how much that may be wrong
+    list_zone_s: int | None = None  # of LIST over FTP, ahead of UTC; None: not seen or not used
     digests: str = ""  # how it computes a file's SHA-256; empty: not at all, or not known yet
 
 

@@ -37,7 +37,8 @@ class TimesSeen:
 
 def describe(told: Capabilities) -> list[tuple[str, str]]:
     """What this host can do, as pairs of a title and words."""
-    return [
+    zone = told.list_zone_s
+    facts = [
         ("Software", told.server_software or "does not say"),
         ("Times", _times_words(told.modified_precision_ns)),
         ("Clock", _clock_words(told)),
@@ -45,6 +46,11 @@ def describe(told: Capabilities) -> list[tuple[str, str]]:
         ("Parts of files", _ranges_words(told)),
         ("Digests", f"computes SHA-256 ({told.digests})" if told.digests else "not seen so far"),
     ]
+    if zone is not None:
+        hours, minutes = divmod(abs(zone) // 60, 60)
+        words = f"UTC{'-' if zone < 0 else '+'}{hours}:{minutes:02d}; not leaned on, MDTM is asked"
+        facts.append(("Zone of LIST", words))
+    return facts
 
 
 def _times_words(precision_ns: int) -> str:

@@ -98,6 +98,7 @@ class FtpTransport:
             ranges=features.rest_honoured is not False,
             ranges_tried=features.rest_honoured is not None,
             server_software=features.software,
+            list_zone_s=features.list_zone_s,
             digests=features.digests.decode("ascii"),
         )
 

@@ -68,6 +68,7 @@ class Features:
     rest_honoured: bool | None = None  # whether REST does what it says; None: not tried yet
     digests: bytes = b""  # the command that tells a file's SHA-256
     fractions: bool = False  # whether times with fractions of a second were seen
+    list_zone_s: int | None = None  # how far the times of LIST are ahead of UTC; None: not seen
     log_in_folder: bytes = b""
     software: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import functools
 import re
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -31,6 +32,7 @@ class Row:
     size_bytes: int | None = None
     modified_ns: int | None = None
     unique: bytes = b""
+    local: bytes = b""  # `Nov 14 22:13` of a row of LIST, in the host's own zone
 
 
 _KINDS = {
@@ -43,7 +45,7 @@ _UNIX_KINDS = {b"-": Kind.FILE, b"d": Kind.FOLDER, b"l": Kind.LINK}
 _TIME = re.compile(rb"(\d{8})(\d\d)(\d\d)(\d\d)(?:\.(\d{1,18}))?")
 _UNIX = re.compile(
     rb"([-dlpscbDnC])[-rwxsStTlL]{9}[+.@]? +\d+ +.*? *?(\d+) "
-    rb"+[A-Z][a-z]{2} +\d{1,2} +(?:\d{1,2}:\d\d|\d{4}) (.+)",
+    rb"+([A-Z][a-z]{2} +\d{1,2} +(?:\d{1,2}:\d\d|\d{4})) (.+)",
     re.DOTALL,
 )
 _IIS = re.compile(
@@ -110,10 +112,12 @@ def list_row(line: bytes) -> Row | None:
     found = _UNIX.fullmatch(line)
     if found is not None:
         kind = _UNIX_KINDS.get(found[1], Kind.SPECIAL)
-        name = found[3].partition(b" -> ")[0] if kind is Kind.LINK else found[3]
+        name = found[4].partition(b" -> ")[0] if kind is Kind.LINK else found[4]
         if name in (b".", b".."):
             kind = Kind.ITSELF
-        return Row(name, kind, size_of(found[2]) if kind is Kind.FILE else None)
+        if kind is not Kind.FILE:
+            return Row(name, kind)
+        return Row(name, kind, size_of(found[2]), local=found[3])
     found = _IIS.fullmatch(line)
     if found is not None:
         if found[1] is not None:
@@ -122,3 +126,38 @@ def list_row(line: bytes) -> Row | None:
     if not line or _TOTAL.fullmatch(line):
         return None
     raise ProtocolViolation("a row of the listing has a form that is not known")
+
+
+_MONTHS = (
+    b"Jan",
+    b"Feb",
+    b"Mar",
+    b"Apr",
+    b"May",
+    b"Jun",
+    b"Jul",
+    b"Aug",
+    b"Sep",
+    b"Oct",
+    b"Nov",
+    b"Dec",
+)
+_LOCAL = re.compile(rb"([A-Z][a-z]{2}) +(\d{1,2}) +(\d{1,2}):(\d\d)")
+_ZONE_MAX_S = 14 * 3600
+
+
+def zone_s(local: bytes, modified_ns: int) -> int | None:
+    """How far the zone of a row's time is ahead of UTC, by the same file's time in UTC; None where the
+    row tells no time of day, or one that no zone explains."""
+    found = _LOCAL.fullmatch(local)
+    if found is None or found[1] not in _MONTHS:
+        return None
+    minute_s = modified_ns // SECOND_NS // 60 * 60
+    month, day, hour, minute = (
+        _MONTHS.index(found[1]) + 1,
+        *(int(part) for part in found.groups()[1:]),
+    )
+    year = time.gmtime(minute_s).tm_year
+    told = [calendar.timegm((y, month, day, hour, minute, 0)) for y in (year - 1, year, year + 1)]
+    ahead_s = min((each - minute_s for each in told), key=abs)
+    return ahead_s if abs(ahead_s) <= _ZONE_MAX_S and ahead_s % 900 == 0 else None

@@ -23,7 +23,7 @@ from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_describe import Described, describe
 from connectors.wire.ftp_download import Inbox
 from connectors.wire.ftp_folder import Folder, FolderTaker
-from connectors.wire.ftp_rows import SECOND_NS, Kind, Row
+from connectors.wire.ftp_rows import SECOND_NS, Kind, Row, zone_s
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_name
 
@@ -179,6 +179,9 @@ class FtpWalk:
             return
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
+        features = self.client.features
+        if row.local and features.list_zone_s is None and described.modified_ns is not None:
+            features.list_zone_s = zone_s(row.local, described.modified_ns)
         refused = described.refused
         if row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]

@@ -56,3 +56,6 @@ def test_words_tell_seen_from_announced() -> None:
     assert words(clock_skew_s=0.4)["Clock"] == "right"
     assert words(modified_precision_ns=10_000_000)["Times"] == "exact to 10 ms"
     assert words(digests="HASH")["Digests"] == "computes SHA-256 (HASH)"
+    assert words(list_zone_s=-16_200)["Zone of LIST"].startswith("UTC-4:30;")
+    assert words(list_zone_s=20_700)["Zone of LIST"].startswith("UTC+5:45;")
+    assert "Zone of LIST" not in words()
