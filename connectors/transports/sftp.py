@@ -65,7 +65,9 @@ class SftpTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self._capabilities, digests=NAME if self._digests.told else "")
+        if not self._digests.told:
+            return self._capabilities
+        return replace(self._capabilities, digests=NAME)
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""

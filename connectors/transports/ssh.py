@@ -86,7 +86,8 @@ class SshTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self._capabilities, digests=self._files.digests_by)
+        program = self._files.digests_by
+        return replace(self._capabilities, digests=program) if program else self._capabilities
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""

@@ -322,13 +322,19 @@ class FileSync:
         return StoreSink(
             self._store,
             attempt=self._attempt,
-            source=None if self._order.full else self._order.source,
+            source_of=self._source_of,
             began=self._clock_at(self._began_ns),
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,
             check=self._check,
         )
+
+    def _source_of(self, entry: RemoteEntry) -> str | None:
+        """Whose the bytes are that an attempt leaves of an entry; None: its size and time are not to
+        stand for its content. A digest that was told shows in the end what was put together wrongly."""
+        by_content = self._order.comparison is Comparison.CHECKSUM and entry.path not in self._told
+        return None if self._order.full or by_content else self._order.source
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
