@@ -19,8 +19,8 @@ class Certificates:
     server: Path  # PEM file with certificate and key
 
 
-def make_certificates(home: Path, *, name: str = "127.0.0.1") -> Certificates:
-    """For an IP address or a host name."""
+def make_certificates(home: Path, name: str = "127.0.0.1", *names: str) -> Certificates:
+    """For IP addresses or host names."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("Test authority")
     authority = (
@@ -28,13 +28,10 @@ def make_certificates(home: Path, *, name: str = "127.0.0.1") -> Certificates:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
-    try:
-        subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        subject = x509.DNSName(name)
+    subjects = [_subject(each) for each in (name, *names)]
     certificate = (
         _builder(_name(name), authority_name, key)
-        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -44,6 +41,13 @@ def make_certificates(home: Path, *, name: str = "127.0.0.1") -> Certificates:
         + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return Certificates(authority.public_bytes(pem).decode("ascii"), server)
+
+
+def _subject(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _name(common: str) -> x509.Name:
