@@ -37,6 +37,7 @@ class Peer:
     name: str
     command: Callable[[Site, Path], list[str]]
     needs: str  # the program
+    is_parallel: bool = True  # else not worth waiting for over a slow line
 
 
 RCLONE = str(Path(sys.executable).parent / "rclone")
@@ -132,12 +133,12 @@ PEERS: Mapping[str, tuple[Peer, ...]] = {
     "http": (
         Peer("rclone", _rclone_http, RCLONE),
         Peer("lftp -P8", _lftp, "lftp"),
-        Peer("wget -r", _wget, "wget"),
+        Peer("wget -r", _wget, "wget", is_parallel=False),
     ),
     "https": (
         Peer("rclone", _rclone_http, RCLONE),
         Peer("lftp -P8", _lftp, "lftp"),
-        Peer("wget -r", _wget, "wget"),
+        Peer("wget -r", _wget, "wget", is_parallel=False),
     ),
     "ftp": (Peer("lftp -P8", _lftp, "lftp"),),
     "ftps": (Peer("lftp -P8", _lftp, "lftp"),),

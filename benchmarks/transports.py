@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 import time
@@ -87,7 +88,7 @@ def measure(kind: str, corpus: Corpus, rounds: int, home: Path, *, delay_ms: int
         if delay_ms:
             stack.enter_context(delaying(delay_ms, [site.port, *site.passive_ports]))
             site, target = replace(site, host=NEAR), replace(target, host=NEAR)
-        runners = peers.available(kind)
+        runners = [peer for peer in peers.available(kind) if peer.is_parallel or not delay_ms]
         if corpus.resync:
             _resync(cell, site, target, runners, rounds, work)
         else:
@@ -119,8 +120,7 @@ def _resync(
     stand.sync(job)
     copies = {peer.name: work / f"copy-{number}" for number, peer in enumerate(runners)}
     for peer in runners:
-        copies[peer.name].mkdir()
-        _time_peer(Cell(cell.kind, cell.corpus), peer, site, copies[peer.name])
+        shutil.copytree(site.folder, copies[peer.name])  # with its times: as an earlier run left it
     for round_number in range(1, rounds + 1):
         if cell.corpus.changed:
             change(cell.corpus, site.folder, round_number)
