@@ -40,9 +40,10 @@ class _Common:
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     sessions: int = option(
         "Connections",
-        "Control connections at once, 1 to 16. Data connections are always passive. Where the host"
-        " grants fewer, the work goes on with those.",
-        default=4,
+        "Control connections at once, 1 to 16; 0: by the distance, 4 to a near host and 16 to one"
+        " whose answers take over 5 ms. Data connections are always passive. Where the host grants"
+        " fewer, the work goes on with those.",
+        default=0,
     )
 
 
@@ -168,7 +169,7 @@ def _open(
     tls: Tls | None = None,
     implicit: bool = False,
 ) -> Transport:
-    sessions = min(max(target.options.sessions, 1), SESSIONS_MAX)
+    sessions = min(max(target.options.sessions, 0), SESSIONS_MAX)
     client = FtpClient(
         target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
     )

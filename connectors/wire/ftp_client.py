@@ -24,6 +24,9 @@ from connectors.wire.ftp_login import Features, Login, whole
 from connectors.wire.ftp_session import Session
 from connectors.wire.ftp_socket import FtpSocket, Tls
 
+SESSIONS_NEAR = 4
+SESSIONS_FAR = 16  # a file takes several round trips, so only many at once fill a long line
+FAR_S = 0.005
 LOSSES_MAX = 3  # sessions lost in a row with nothing done between: that is the host, not a file
 CONFIRM_S = 20.0  # how long a host may take to confirm a transfer whose data is through
 _SLICE_S = 0.5
@@ -31,7 +34,7 @@ _CHECK_EVERY_S = 0.5
 
 
 class FtpClient:
-    """Sessions are taken, and released or dropped. Every owner gets one at least: whoever waits for
+    """At most `sessions`; 0: by the distance. They are taken, and released or dropped. Every owner gets one at least: whoever waits for
     another's session to come free could wait for itself."""
 
     def __init__(
@@ -41,7 +44,7 @@ class FtpClient:
         login: Login,
         context: Context,
         *,
-        sessions: int,
+        sessions: int = 0,
         tls: Tls | None = None,
         implicit: bool = False,
     ) -> None:
@@ -50,7 +53,8 @@ class FtpClient:
         self._port = port
         self._login = login
         self._context = context
-        self._limit = sessions
+        self._limit = sessions or SESSIONS_NEAR
+        self._by_distance = not sessions
         self._tls = tls
         self._implicit = implicit
         self._address = ""
@@ -71,6 +75,8 @@ class FtpClient:
         self._log_in(FtpSocket(dialled), owner=self, first=True)
         while not self._sessions[0].logged_in:
             self.pump()
+        if self._by_distance and self._sessions[0].round_trip_s > FAR_S:
+            self._limit = SESSIONS_FAR
 
     def take(self, owner: object) -> Session | None:
         """A session for `owner`, or None while there is none; asked again after each pump, it comes.
@@ -85,7 +91,9 @@ class FtpClient:
         if len(self._sessions) < self._limit or not mine:
             if self._full is not None and len(self._sessions) >= self._limit:
                 raise self._full
-            if not any(s.owner is owner and not s.logged_in for s in self._sessions):
+            # As many at a time as are granted already: a host that is full says so to few.
+            logging_in = sum(s.owner is owner and not s.logged_in for s in self._sessions)
+            if logging_in < max(1, len(self._sessions) - logging_in):
                 self._open(owner)
         return None
 
