@@ -21,6 +21,7 @@ from connectors.contract import (
     Transport,
 )
 from connectors.errors import AuthConfig, TlsRefused
+from connectors.reaching import Reach, ReachSecret, reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
@@ -35,7 +36,7 @@ _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Common:
+class _Common(Reach):
     username: str = option("User name", "Without one the log-in is anonymous.", default="anonymous")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     sessions: int = option(
@@ -75,7 +76,7 @@ class FtpsOptions(_Common):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class FtpSecret:
+class FtpSecret(ReachSecret):
     password: str = option("Password", "Of the user; not needed for anonymous.", default="")
     account: str = option("Account", "Only for hosts that ask for one (ACCT).", default="")
 
@@ -143,6 +144,7 @@ def _login(target: Target) -> Login:
     return Login(target.options.username, target.secret.password, target.secret.account)
 
 
+@reached
 def open_ftp(target: Target, context: Context) -> Transport:
     """Raises AuthConfig before anything is sent where a password would go in plain text unasked."""
     options: FtpOptions = target.options
@@ -155,6 +157,7 @@ def open_ftp(target: Target, context: Context) -> Transport:
     return _open(target, context, login)
 
 
+@reached
 def open_ftps(target: Target, context: Context) -> Transport:
     options: FtpsOptions = target.options
     tls = Tls(_tls_context(options.ca_certificate, options.min_tls), target.host)

@@ -20,6 +20,7 @@ from connectors.contract import (
     Transport,
 )
 from connectors.errors import TlsRefused
+from connectors.reaching import Reach, ReachSecret, reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.http_auth import Credentials
 from connectors.wire.http_client import HttpClient
@@ -32,7 +33,7 @@ _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class HttpOptions:
+class HttpOptions(Reach):
     root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
     urls: tuple[str, ...] = option(
         "Files", "Paths or URLs on this host; with them no index page is read.", default=()
@@ -53,7 +54,7 @@ class HttpsOptions(HttpOptions):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class HttpSecret:
+class HttpSecret(ReachSecret):
     password: str = option("Password", "For basic and digest log-in.", default="")
     token: str = option("Token", "For bearer and header log-in.", default="")
 
@@ -104,10 +105,12 @@ def _tls_context(ca_certificate: str) -> ssl.SSLContext:
     return context
 
 
+@reached
 def open_http(target: Target, context: Context) -> Transport:
     return _open("http", target, context, _tls_context(""))
 
 
+@reached
 def open_https(target: Target, context: Context) -> Transport:
     return _open("https", target, context, _tls_context(target.options.ca_certificate))
 

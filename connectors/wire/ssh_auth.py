@@ -21,6 +21,7 @@ class Login:
     password: str = ""
     private_key: str = ""
     passphrase: str = ""
+    certificate: str = ""
 
 
 class _LaterAuth(AuthHandler):

@@ -1,0 +1,108 @@
+"""The way to a far end: the options that kinds have in common, and what they make of a context."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from connectors.contract import Context, Transport
+from connectors.errors import AuthConfig
+from connectors.proxying import parse_proxy
+from connectors.spec import Target, option
+
+Open = Callable[[Target, Context], Transport]
+
+
+def at_least(minimum: float) -> Callable[[Any], None]:
+    def check(value: float) -> None:
+        if not value >= minimum:
+            raise ValueError(f"must be {minimum:g} or more")
+
+    return check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Options of every kind."""
+
+    proxy: str = option(
+        "Proxy",
+        "socks5://host:port or http://host:port (by CONNECT). It is asked for the address that the"
+        " host's name has here. Changing it asks for the secret anew.",
+        default="",
+        advanced=True,
+        check=parse_proxy,
+    )
+    remote_dns: bool = option(
+        "Names are looked up on the way",
+        "For names that only the proxy or the jump host knows. Which address they lead to can then"
+        " not be held to ALLOWED_NETWORKS; literal addresses still are.",
+        default=False,
+        advanced=True,
+    )
+    connect_timeout_s: float = option(
+        "Connect time-out",
+        "Seconds until a host that does not answer counts as unreachable; 0 is the usual 10.",
+        default=0.0,
+        advanced=True,
+        check=at_least(0),
+    )
+    idle_timeout_s: float = option(
+        "Idle time-out",
+        "Seconds in which a host must bring something; 0 is the usual 60.",
+        default=0.0,
+        advanced=True,
+        check=at_least(0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReachSecret:
+    """Secrets of every kind."""
+
+    proxy_username: str = option(
+        "User name at the proxy", "Empty where it asks for none.", default="", advanced=True
+    )
+    proxy_password: str = option("Password at the proxy", default="", advanced=True)
+
+
+def reached(open_far_end: Open) -> Open:
+    """Opens as the options say: through the proxy, with these time-outs."""
+
+    @functools.wraps(open_far_end)
+    def opened(target: Target, context: Context) -> Transport:
+        return open_far_end(target, way_to(target, context))
+
+    return opened
+
+
+def way_to(target: Target, context: Context) -> Context:
+    """The context in which a target is dialled. Raises AuthConfig."""
+    options: Reach = target.options
+    secret: ReachSecret = target.secret
+    try:
+        proxy = parse_proxy(options.proxy, secret.proxy_username, secret.proxy_password)
+    except ValueError as exc:
+        raise AuthConfig(f"the proxy {exc}") from None
+    patience = replace(
+        context.patience,
+        connect_s=options.connect_timeout_s or context.patience.connect_s,
+        idle_s=options.idle_timeout_s or context.patience.idle_s,
+    )
+    dialer = replace(context.dialer, proxy=proxy, remote_names=options.remote_dns)
+    return replace(context, dialer=dialer, patience=patience)
+
+
+def detours(options: Mapping[str, Any]) -> str:
+    """What lies between here and the far end, as text that a secret is bound to; empty for nothing.
+
+    Whoever stands there may see what is not encrypted, or pose as the far end to who has no pin.
+    """
+    found = []
+    if proxy := options.get("proxy"):
+        found.append(f" by {str(proxy).lower().rstrip('/')}")
+    if jump := options.get("jump_host"):
+        found.append(f" by ssh://{str(jump).lower()}:{options.get('jump_port') or 22}")
+    return "".join(found)
