@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.contract import Context, Transport
-from connectors.errors import AuthConfig
+from connectors.errors import AuthConfig, HostKeyError, TransportError
 from connectors.proxying import parse_proxy
 from connectors.spec import Target, option
 
@@ -65,7 +66,9 @@ class ReachSecret:
     proxy_username: str = option(
         "User name at the proxy", "Empty where it asks for none.", default="", advanced=True
     )
-    proxy_password: str = option("Password at the proxy", default="", advanced=True)
+    proxy_password: str = option(
+        "Password at the proxy", "Goes with its user name.", default="", advanced=True
+    )
 
 
 def reached(open_far_end: Open) -> Open:
@@ -93,6 +96,18 @@ def way_to(target: Target, context: Context) -> Context:
     )
     dialer = replace(context.dialer, proxy=proxy, remote_names=options.remote_dns)
     return replace(context, dialer=dialer, patience=patience)
+
+
+@contextlib.contextmanager
+def of_jump_host(host: str) -> Iterator[None]:
+    """Errors that leave here are those of the jump host, and say so."""
+    try:
+        yield
+    except TransportError as exc:
+        exc.args = (f"the jump host {host}: {exc}",)
+        if isinstance(exc, HostKeyError):
+            exc.option = "jump_host_key"
+        raise
 
 
 def detours(options: Mapping[str, Any]) -> str:

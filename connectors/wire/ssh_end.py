@@ -34,7 +34,13 @@ class SshReach(Reach):
         default="",
         advanced=True,
     )
-    jump_port: int = option("Port of the jump host", default=22, advanced=True, check=_check_port)
+    jump_port: int = option(
+        "Port of the jump host",
+        "Where its SSH listens.",
+        default=22,
+        advanced=True,
+        check=_check_port,
+    )
     jump_username: str = option(
         "User name on the jump host", "Empty: the same as on the host.", default="", advanced=True
     )
@@ -73,15 +79,30 @@ class SshReachSecret(ReachSecret):
         default="",
         advanced=True,
     )
-    jump_password: str = option("Password on the jump host", default="", advanced=True)
+    jump_password: str = option(
+        "Password on the jump host",
+        "Used where there is no private key for it.",
+        default="",
+        advanced=True,
+    )
     jump_private_key: str = option(
         "Private key for the jump host",
         "Where neither this nor a password is given, the host's own key serves for both.",
         default="",
         advanced=True,
     )
-    jump_passphrase: str = option("Passphrase of the jump host's key", default="", advanced=True)
-    jump_certificate: str = option("Certificate of the jump host's key", default="", advanced=True)
+    jump_passphrase: str = option(
+        "Passphrase of the jump host's key",
+        "Empty where the key has none.",
+        default="",
+        advanced=True,
+    )
+    jump_certificate: str = option(
+        "Certificate of the jump host's key",
+        "Like that of the private key.",
+        default="",
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import paramiko
@@ -14,12 +13,12 @@ from connectors.errors import (
     AuthRefused,
     ConnectionLost,
     HostKeyChanged,
-    HostKeyError,
     HostKeyUnknown,
     ProtocolViolation,
     Stage,
     TransportError,
 )
+from connectors.reaching import of_jump_host
 from connectors.wire.host_keys import FAMILIES, Pin, fingerprint
 from connectors.wire.private_keys import certificate_ended, load_private_key
 from connectors.wire.shown import shown
@@ -68,7 +67,7 @@ def open_session(end: SshEnd, context: Context) -> paramiko.Transport:
     key = _key_of(end.login)
     if end.jump is None:
         return _open(end, key, _by_dialer(end, context), context)
-    with _telling_of(end.jump):
+    with of_jump_host(end.jump.host):
         jump = open_session(end.jump, context)
 
     def close_way() -> None:
@@ -111,18 +110,6 @@ def _key_of(login: Login) -> paramiko.PKey | None:
     if not login.password:
         raise AuthConfig("the connector has neither a password nor a private key")
     return None
-
-
-@contextlib.contextmanager
-def _telling_of(jump: SshEnd) -> Iterator[None]:
-    """Errors that leave here are those of the jump host, and say so."""
-    try:
-        yield
-    except TransportError as exc:
-        exc.args = (f"the jump host {jump.host}: {exc}",)
-        if isinstance(exc, HostKeyError):
-            exc.option = "jump_host_key"
-        raise
 
 
 def _by_dialer(end: SshEnd, context: Context) -> Dial:

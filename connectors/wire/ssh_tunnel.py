@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,8 @@ class Tunnel:
         return self._channel.getpeername()
 
     def close(self) -> None:
-        self._channel.close()
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            self._channel.close()  # says goodbye, also where nobody hears it any more
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
             on_close()

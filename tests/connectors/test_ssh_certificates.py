@@ -39,13 +39,13 @@ def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def target(sshd: Sshd, kind: str, folder: Path | str, **secret: str) -> Target:
     spec = get_spec(kind)
-    options = {
+    options: dict[str, object] = {
         "username": getpass.getuser(),
         "root": str(folder),
         "host_key": sshd.host_keys["ed25519"],
     }
     if kind == "rsync":
-        options["over_ssh"] = True  # type: ignore[assignment] — options come as JSON does
+        options["over_ssh"] = True
     return Target(
         "127.0.0.1",
         sshd.port,
