@@ -22,7 +22,7 @@ from connectors.wire.ftp_command import line
 from connectors.wire.ftp_download import Download, Inbox, Taker
 from connectors.wire.ftp_login import Features, Login, whole
 from connectors.wire.ftp_session import Session
-from connectors.wire.ftp_socket import FtpSocket, Tls
+from connectors.wire.ftp_socket import FtpSocket, Place, Tls
 
 SESSIONS_NEAR = 4
 SESSIONS_FAR = 16  # a file takes several round trips, so only many at once fill a long line
@@ -57,7 +57,7 @@ class FtpClient:
         self._by_distance = not sessions
         self._tls = tls
         self._implicit = implicit
-        self._address = ""
+        self._place = Place("")
         self._sessions: list[Session] = []
         self._full: TransportError | None = None
         self._losses = 0
@@ -66,12 +66,17 @@ class FtpClient:
     def start(self) -> None:
         """Logs the first session in, so that what is wrong shows early."""
         patience = self._context.patience
-        dialled = self._context.dialer.dial(self._host, self._port, timeout_s=patience.connect_s)
+        dialer = self._context.dialer
+        asked = self._host
+        if dialer.proxy is not None:
+            asked = dialer.resolve_elsewhere(self._host, self._port)[0]
+        dialled = dialer.dial(asked, self._port, timeout_s=patience.connect_s)
         try:
-            self._address = dialled.getpeername()[0].partition("%")[0]
+            peer = dialled.getpeername()[0].partition("%")[0]
         except OSError as exc:
             dialled.close()
             raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
+        self._place = Place(asked, dialer.proxy, peer) if dialer.proxy else Place(peer)
         self._log_in(FtpSocket(dialled), owner=self, first=True)
         while not self._sessions[0].logged_in:
             self.pump()
@@ -123,7 +128,7 @@ class FtpClient:
     ) -> Download:
         """Raises UnsafeName. An empty path asks for the folder that the session is in."""
         command = self.line(verb, path) if path else verb
-        return Download(session, self.features, self._address, command, taker, inbox, offset=offset)
+        return Download(session, self.features, self._place, command, taker, inbox, offset=offset)
 
     def line(self, verb: bytes, path: bytes) -> bytes:
         return line(verb, path, telnet=self.features.telnet)
@@ -149,9 +154,10 @@ class FtpClient:
 
     def _open(self, owner: object) -> None:
         """Another session, to the address that was judged when the first was dialled."""
-        if not self._context.dialer.policy.permits(ip_address(self._address)):
-            raise NetworkForbidden(f"{self._address} may not be connected to")
-        self._log_in(FtpSocket.towards(self._address, self._port), owner=owner, first=False)
+        peer = self._place.proxy_address or self._place.address
+        if not self._context.dialer.policy.permits(ip_address(peer)):
+            raise NetworkForbidden(f"{peer} may not be connected to")
+        self._log_in(self._place.towards(self._port), owner=owner, first=False)
 
     def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> None:
         session = Session(control, self._tls)

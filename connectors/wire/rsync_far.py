@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,14 @@ class Place:
 class Far:
     """Takes ownership of a private folder, which holds secrets and what is on its way."""
 
-    def __init__(self, home: Path, words: Iterable[str], context: Context) -> None:
+    def __init__(
+        self,
+        home: Path,
+        words: Iterable[str],
+        context: Context,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = environment or {}
         self._home = home
         self._words = list(words)
         self._context = context
@@ -94,7 +101,7 @@ class Far:
             f"{into}/",
         ]
         given = b"".join(name + b"\0" for name in names)
-        return RsyncChild(command, self._home, given, self._context)
+        return RsyncChild(command, self._home, given, self._context, self._environment)
 
 
 def make_home() -> Path:

@@ -15,6 +15,7 @@ from connectors.errors import AuthConfig, ProtocolViolation, Stage
 from connectors.names import encode
 from connectors.wire.host_keys import FAMILIES
 from connectors.wire.rsync_far import Far, Place
+from connectors.wire.rsync_relay import relay_command
 from connectors.wire.shell_channel import ShellSession
 from connectors.wire.shell_scripts import Script
 from connectors.wire.shown import shown
@@ -97,7 +98,7 @@ def meet(end: SshEnd, context: Context) -> SshHost:
                 "there is no rsync on the host for this user", stage=Stage.LOG_IN
             )
         return SshHost(
-            hops=list(_hops(end, transport)),
+            hops=list(_hops(end, transport, context)),
             login_folder=lines[0].decode("utf-8", "surrogateescape"),
             server_software=f"{shown(transport.remote_version)}; {shown(lines[1])}",
         )
@@ -105,21 +106,31 @@ def meet(end: SshEnd, context: Context) -> SshHost:
         close_session(transport)
 
 
-def _hops(end: SshEnd, transport: paramiko.Transport) -> Iterator[Hop]:
+def _hops(end: SshEnd, transport: paramiko.Transport, context: Context) -> Iterator[Hop]:
     """The host, and the jump host that was gone by; both as they were met."""
     tunnel = transport.sock if isinstance(transport.sock, Tunnel) else None
-    address = tunnel.asked if tunnel is not None else str(transport.sock.getpeername()[0])
+    if tunnel is not None:
+        address = tunnel.asked
+    elif context.dialer.proxy is not None:
+        address = context.dialer.resolve_elsewhere(end.host, end.port)[0]
+    else:
+        address = str(transport.sock.getpeername()[0])
     yield Hop(end, address, transport.get_remote_server_key())
     if tunnel is not None and end.jump is not None:
-        yield from _hops(end.jump, tunnel.jump)
+        yield from _hops(end.jump, tunnel.jump, context)
 
 
 def ssh_far(met: SshHost, home: Path, context: Context) -> Far:
     """Takes ownership of `home`, where the keys lie while the transport is open, for this user alone."""
     blocks = []
-    for hop, (alias, beyond) in zip(met.hops, ((_ALIAS, _JUMP), (_JUMP, "")), strict=False):
-        jumps = f"ProxyJump {beyond}" if len(met.hops) > 1 and beyond else "ProxyCommand none"
-        blocks.append(_block(hop, alias, jumps, home, context))
+    for hop, alias in zip(met.hops, (_ALIAS, _JUMP), strict=False):
+        if hop is not met.hops[-1]:
+            way = f"ProxyJump {_JUMP}"
+        elif context.dialer.proxy is not None:
+            way = f"ProxyCommand {relay_command(hop.address, hop.end.port, home, context)}"
+        else:
+            way = "ProxyCommand none"
+        blocks.append(_block(hop, alias, way, home, context))
     (home / "ssh_config").write_text("\n".join(blocks))
     return Far(home, ["-e", f"ssh -F {shlex.quote(str(home / 'ssh_config'))}"], context)
 

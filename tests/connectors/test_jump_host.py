@@ -31,6 +31,7 @@ from connectors.registry import get_spec
 from connectors.spec import Target
 from tests.connectors.test_ssh_certificates import read_all, target
 from tests.hosts.child import free_port
+from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.sinks import digest_of, loopback_context
 from tests.hosts.sshd import Sshd, fingerprint_of, make_key, running_sshd, sign_key
 
@@ -100,6 +101,17 @@ def test_a_host_is_read_through_its_jump_host(pair: Pair, folder: Path, kind: st
     assert len(found) == 51
     assert pair.passed_through() > through
     assert held() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_jump_host_itself_may_stand_behind_a_proxy(pair: Pair, folder: Path, kind: str) -> None:
+    (folder / "file").write_bytes(b"content")
+    through = pair.passed_through()
+    with running_proxy(ProxyServer("socks5")) as proxy:
+        made = pair.target(kind, folder, proxy=proxy.url)
+        assert read_all(kind, made) == {"file": digest_of(b"content")}
+        assert set(proxy.asked) == {("127.0.0.1", pair.jump.port)}
+    assert pair.passed_through() > through
 
 
 def test_every_kind_of_host_key_is_found_through_one_session(pair: Pair, folder: Path) -> None:
