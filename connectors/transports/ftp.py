@@ -20,7 +20,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import AuthConfig, TlsRefused
+from connectors.errors import AuthConfig
 from connectors.reaching import Reach, ReachSecret, reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.ftp_client import FtpClient
@@ -30,6 +30,7 @@ from connectors.wire.ftp_login import Login
 from connectors.wire.ftp_socket import Tls
 from connectors.wire.ftp_stream import FtpFile
 from connectors.wire.ftp_tree import FtpWalk
+from connectors.wire.tls import ClientCertificate, show_certificate, trusting
 
 SESSIONS_MAX = 16
 _BUFFER_BYTES = 256 * 1024
@@ -81,6 +82,11 @@ class FtpSecret(ReachSecret):
     account: str = option("Account", "Only for hosts that ask for one (ACCT).", default="")
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class FtpsSecret(FtpSecret, ClientCertificate):
+    pass
+
+
 class FtpTransport:
     """Used by one thread at a time; its sessions wait together in `FtpClient.pump`."""
 
@@ -126,17 +132,17 @@ _VERSIONS = {
 }
 
 
-def _tls_context(ca_certificate: str, min_tls: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=ca_certificate or None)
-    except (ssl.SSLError, ValueError) as exc:
-        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
+def _tls_context(target: Target) -> ssl.SSLContext:
+    options: FtpsOptions = target.options
+    context = trusting(options.ca_certificate)
     with warnings.catch_warnings():
         # Python deprecates the names of old versions, not their use by who must.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _VERSIONS[min_tls]
-    if min_tls in ("1.0", "1.1"):
+        context.minimum_version = _VERSIONS[options.min_tls]
+    if options.min_tls in ("1.0", "1.1"):
         context.set_ciphers("DEFAULT:@SECLEVEL=0")  # their handshake signs with SHA-1
+    if isinstance(target.secret, ClientCertificate):
+        show_certificate(context, target.secret)
     return context
 
 
@@ -160,7 +166,7 @@ def open_ftp(target: Target, context: Context) -> Transport:
 @reached
 def open_ftps(target: Target, context: Context) -> Transport:
     options: FtpsOptions = target.options
-    tls = Tls(_tls_context(options.ca_certificate, options.min_tls), target.host)
+    tls = Tls(_tls_context(target), target.host)
     return _open(target, context, _login(target), tls=tls, implicit=options.implicit_tls)
 
 
@@ -197,6 +203,6 @@ FTPS_SPEC = Spec(
     title="FTPS",
     default_port=21,
     options=FtpsOptions,
-    secret=FtpSecret,
+    secret=FtpsSecret,
     open=open_ftps,
 )

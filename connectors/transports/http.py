@@ -19,7 +19,6 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import TlsRefused
 from connectors.reaching import Reach, ReachSecret, reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.http_auth import Credentials
@@ -28,6 +27,7 @@ from connectors.wire.http_fetch import HttpFetch
 from connectors.wire.http_stream import HttpFile
 from connectors.wire.http_tree import HttpWalk
 from connectors.wire.http_url import Origin, Url, quote_path
+from connectors.wire.tls import ClientCertificate, show_certificate, trusting
 
 _BUFFER_BYTES = 256 * 1024
 
@@ -57,6 +57,11 @@ class HttpsOptions(HttpOptions):
 class HttpSecret(ReachSecret):
     password: str = option("Password", "For basic and digest log-in.", default="")
     token: str = option("Token", "For bearer and header log-in.", default="")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpsSecret(HttpSecret, ClientCertificate):
+    pass
 
 
 class HttpTransport:
@@ -96,26 +101,28 @@ class HttpTransport:
         return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
 
 
-def _tls_context(ca_certificate: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=ca_certificate or None)
-    except (ssl.SSLError, ValueError) as exc:
-        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
 @reached
 def open_http(target: Target, context: Context) -> Transport:
-    return _open("http", target, context, _tls_context(""))
+    tls = trusting("")
+    return _open("http", target, context, tls, tls)
 
 
 @reached
 def open_https(target: Target, context: Context) -> Transport:
-    return _open("https", target, context, _tls_context(target.options.ca_certificate))
+    """The client certificate is for the host itself: who is redirected to does not see it."""
+    tls, elsewhere = (trusting(target.options.ca_certificate) for _ in range(2))
+    if isinstance(target.secret, ClientCertificate):
+        show_certificate(tls, target.secret)
+    return _open("https", target, context, tls, elsewhere)
 
 
-def _open(scheme: str, target: Target, context: Context, tls: ssl.SSLContext) -> Transport:
+def _open(
+    scheme: str,
+    target: Target,
+    context: Context,
+    tls: ssl.SSLContext,
+    tls_elsewhere: ssl.SSLContext,
+) -> Transport:
     options: HttpOptions = target.options
     secret: HttpSecret = target.secret
     credentials = Credentials(
@@ -129,6 +136,7 @@ def _open(scheme: str, target: Target, context: Context, tls: ssl.SSLContext) ->
         Origin(scheme, target.host.lower(), target.port),
         credentials,
         tls,
+        tls_elsewhere,
         min(max(options.sessions, 1), 32),
         context,
     )
@@ -153,6 +161,6 @@ HTTPS_SPEC = Spec(
     title="HTTPS",
     default_port=443,
     options=HttpsOptions,
-    secret=HttpSecret,
+    secret=HttpsSecret,
     open=open_https,
 )

@@ -35,6 +35,7 @@ class HttpClient:
         origin: Origin,
         credentials: Credentials,
         tls: ssl.SSLContext,
+        tls_elsewhere: ssl.SSLContext,
         sessions: int,
         context: Context,
     ) -> None:
@@ -42,6 +43,7 @@ class HttpClient:
         self.capabilities = Capabilities()
         self._credentials = credentials
         self._tls = tls
+        self._tls_elsewhere = tls_elsewhere
         self._sessions = sessions
         self._context = context
         self._queue: deque[Exchange] = deque()
@@ -156,8 +158,8 @@ class HttpClient:
 
     def _open(self, origin: Origin) -> Connection:
         self._drop_idle_elsewhere(origin)
-        tls = self._tls if origin.scheme == "https" else None
-        connection = connect(origin, tls, self._context)
+        tls = self._tls if origin == self.origin else self._tls_elsewhere
+        connection = connect(origin, tls if origin.scheme == "https" else None, self._context)
         self._connections.append(connection)
         return connection
 
