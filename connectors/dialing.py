@@ -83,11 +83,13 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Dialer:
     """Opens TCP connections under a policy. `remote_names`: a name that a proxy or a jump host will
-    connect to is looked up there and not here."""
+    connect to is looked up there and not here. `receive_bytes` bounds what the kernel takes in ahead
+    on each connection; 0 leaves that to the kernel."""
 
     policy: Policy
     proxy: Proxy | None = None
     remote_names: bool = False
+    receive_bytes: int = 0
 
     def resolve(self, host: str, port: int) -> list[Address]:
         """The permitted addresses of a host, in the resolver's order.
@@ -168,10 +170,17 @@ class Dialer:
             except OSError as exc:
                 last = exc
                 continue
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tune(connected, self.receive_bytes)
             return connected
         raise Unreachable(f"{host}:{port} did not answer: {last}") from last
+
+
+def tune(made: socket.socket, receive_bytes: int) -> None:
+    """What every connection here is set to; before or after it is connected."""
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if receive_bytes:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
 
 
 def _is_judged_here(host: str, port: int) -> bool:

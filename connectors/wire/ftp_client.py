@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 
 from connectors.contract import Context
@@ -76,7 +77,11 @@ class FtpClient:
         except OSError as exc:
             dialled.close()
             raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
-        self._place = Place(asked, dialer.proxy, peer) if dialer.proxy else Place(peer)
+        self._place = Place(peer, receive_bytes=dialer.receive_bytes)
+        if dialer.proxy is not None:
+            self._place = replace(
+                self._place, address=asked, proxy=dialer.proxy, proxy_address=peer
+            )
         self._log_in(FtpSocket(dialled), owner=self, first=True)
         while not self._sessions[0].logged_in:
             self.pump()

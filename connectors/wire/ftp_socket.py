@@ -9,6 +9,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from connectors.dialing import tune
 from connectors.errors import ConnectionLost, Stage, TlsRefused
 from connectors.proxying import Dialog, Proxy, ask_proxy
 from connectors.wire.shown import shown
@@ -31,11 +32,12 @@ class Place:
     address: str
     proxy: Proxy | None = None
     proxy_address: str = ""
+    receive_bytes: int = 0
 
     def towards(self, port: int) -> FtpSocket:
         if self.proxy is None:
-            return FtpSocket.towards(self.address, port)
-        made = FtpSocket.towards(self.proxy_address, self.proxy.port)
+            return FtpSocket.towards(self.address, port, self.receive_bytes)
+        made = FtpSocket.towards(self.proxy_address, self.proxy.port, self.receive_bytes)
         made.ask(ask_proxy(self.proxy, self.address, port))
         return made
 
@@ -56,13 +58,12 @@ class FtpSocket:
         self._saying, self._wanted, self._heard = b"", 0, b""
 
     @classmethod
-    def towards(cls, address: str, port: int) -> FtpSocket:
+    def towards(cls, address: str, port: int, receive_bytes: int = 0) -> FtpSocket:
         """On its way to an address that has been judged. A failure shows at the first `receive`."""
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setblocking(False)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tune(made, receive_bytes)
             made.connect((address, port))
         except BlockingIOError:
             pass

@@ -76,6 +76,8 @@ class Far:
             f"--timeout={max(1, round(self._context.patience.idle_s))}",
             f"--out-format={out}%i %n",
         ]
+        if rate := self._context.bandwidth_bytes_per_s:
+            words.append(f"--bwlimit={rate / 1024:.2f}")  # in KiB; the host keeps it
         return self._start(words, place, names, into)
 
     def make_staging(self) -> Path:

@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 Dial = Callable[[], Any]  # makes a socket, or what paramiko takes for one
 
 WINDOW_BYTES = 16 * 1024 * 1024  # twice what a fetch has in flight: the host is never held up
+WINDOW_BYTES_MIN = 256 * 1024
 CHANNEL_PACKET_BYTES = 250_000
 KEEPALIVE_S = 30
 _JOIN_S = 5.0
@@ -204,7 +205,7 @@ def _connect(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport:
     try:
         transport = end.terms.transport_class(
             connected,
-            default_window_size=WINDOW_BYTES,
+            default_window_size=_window_bytes(context.bandwidth_bytes_per_s),
             default_max_packet_size=CHANNEL_PACKET_BYTES,
         )
     except BaseException:
@@ -215,6 +216,11 @@ def _connect(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport:
     transport.handshake_timeout = context.patience.log_in_s
     transport.auth_timeout = context.patience.log_in_s
     return transport
+
+
+def _window_bytes(rate: int) -> int:
+    """Half a second's worth, where the rate is limited: the host sends as much unasked."""
+    return min(max(rate // 2, WINDOW_BYTES_MIN), WINDOW_BYTES) if rate else WINDOW_BYTES
 
 
 def _negotiate(transport: paramiko.Transport, end: SshEnd, families: list[str]) -> paramiko.PKey:
