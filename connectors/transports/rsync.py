@@ -134,14 +134,15 @@ def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
 
 
 def _over_ssh(target: Target, context: Context) -> tuple[Far, Host, str]:
-    met = meet(ssh_end(target), context)
+    end = ssh_end(target)
+    met = meet(end, context)
     home = make_home()
     try:
         far = ssh_far(met, home, context)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
-    return far, met, met.server_software
+    return far, met, met.server_software + end.terms.warning
 
 
 SPEC = Spec(

@@ -85,7 +85,8 @@ class SftpTransport:
 @reached
 def open_sftp(target: Target, context: Context) -> Transport:
     options: SftpOptions = target.options
-    session = open_session(ssh_end(target), context)
+    end = ssh_end(target)
+    session = open_session(end, context)
     duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
     try:
         client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
@@ -93,7 +94,7 @@ def open_sftp(target: Target, context: Context) -> Transport:
     except BaseException:
         duplex.close()
         raise
-    return SftpTransport(client, options.root, shown(session.remote_version))
+    return SftpTransport(client, options.root, shown(session.remote_version) + end.terms.warning)
 
 
 SPEC = Spec(

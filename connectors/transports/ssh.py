@@ -103,9 +103,10 @@ class SshTransport:
 @reached
 def open_ssh(target: Target, context: Context) -> Transport:
     options: SshOptions = target.options
-    connected = open_session(ssh_end(target), context)
+    end = ssh_end(target)
+    connected = open_session(end, context)
     session = ShellSession(connected, context)
-    server = shown(connected.remote_version)
+    server = shown(connected.remote_version) + end.terms.warning
     try:
         shell = probe_shell(session, encode(options.root))
     except NoShell as no_shell:

@@ -25,7 +25,8 @@ from connectors.wire.ssh_session import close_session, open_session
 from connectors.wire.ssh_tunnel import Tunnel
 
 _ALIAS, _JUMP = "far", "jump"
-_LEGACY = "KexAlgorithms +diffie-hellman-group14-sha1\n  PubkeyAcceptedAlgorithms +ssh-rsa"
+_OLD_KEX = "KexAlgorithms +diffie-hellman-group14-sha1"
+_OLD_SIGNATURE = "PubkeyAcceptedAlgorithms ssh-rsa,ssh-rsa-cert-v01@openssh.com"
 _PROBE = Script('printf "%s" "$1"; printf "%s" "$1" >&2; pwd; rsync --version')
 _ANSWER_BYTES_MAX = 64 * 1024
 _CONFIG = """\
@@ -55,7 +56,8 @@ Host {alias}
   ControlPath none
   Ciphers {ciphers}
   Compression {compression}
-  {legacy}
+  {old_kex}
+  {old_signature}
   ConnectTimeout {connect_s}
   ServerAliveInterval 15
   LogLevel ERROR
@@ -69,6 +71,7 @@ class Hop:
     end: SshEnd
     address: str
     host_key: paramiko.PKey
+    old_signature: bool  # it took none but RSA with SHA-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ def _hops(end: SshEnd, transport: paramiko.Transport, context: Context) -> Itera
         address = context.dialer.resolve_elsewhere(end.host, end.port)[0]
     else:
         address = str(transport.sock.getpeername()[0])
-    yield Hop(end, address, transport.get_remote_server_key())
+    old_signature = end.terms.signed_as_before(transport)
+    yield Hop(end, address, transport.get_remote_server_key(), old_signature)
     if tunnel is not None and end.jump is not None:
         yield from _hops(end.jump, tunnel.jump, context)
 
@@ -162,7 +166,8 @@ def _block(hop: Hop, alias: str, way: str, home: Path, context: Context) -> str:
         way=way,
         ciphers=",".join(terms.allowed_ciphers),
         compression="yes" if terms.compression else "no",
-        legacy=_LEGACY if terms.legacy else "",
+        old_kex=_OLD_KEX if terms.legacy else "",
+        old_signature=_OLD_SIGNATURE if hop.old_signature else "",
         connect_s=max(1, round(context.patience.connect_s)),
     )
 

@@ -52,7 +52,10 @@ def ssh_error(exc: Exception, stage: Stage) -> TransportError:
             return AuthRefused()
         case paramiko.BadHostKeyException():
             return HostKeyChanged()
-        case paramiko.ssh_exception.IncompatiblePeer() | paramiko.ssh_exception.MessageOrderError():
+        case paramiko.ssh_exception.IncompatiblePeer():
+            told += "; a host that knows only old ones needs legacy_algorithms"
+            return ProtocolViolation(told, stage=Stage.IDENTITY)
+        case paramiko.ssh_exception.MessageOrderError():
             return ProtocolViolation(told, stage=Stage.IDENTITY)
         case paramiko.ChannelException():
             return ProtocolViolation(f"the host opened no channel: {told}", stage=Stage.LOG_IN)
@@ -118,7 +121,9 @@ def _by_dialer(end: SshEnd, context: Context) -> Dial:
 
 
 def close_session(transport: paramiko.Transport) -> None:
-    """Closes and waits for the thread, which paramiko's own `close` leaves behind for a moment."""
+    """Closes and waits for the thread, which paramiko's own `close` leaves behind for a moment; so it
+    does with the thread of a timer where the two ends did not agree."""
+    transport.packetizer.complete_handshake()
     transport.close()
     transport.sock.close()  # `close` does nothing to a transport that never started
     if transport.is_alive():
@@ -233,10 +238,8 @@ def _negotiate(transport: paramiko.Transport, end: SshEnd, families: list[str]) 
 
 
 def _log_in(transport: paramiko.Transport, end: SshEnd, key: paramiko.PKey | None) -> None:
-    if key is not None:
-        end.terms.prepare_key(key, transport)
     try:
-        log_in(transport, end.login, key)
+        log_in(transport, end.login, key, end.terms)
     except (paramiko.SSHException, EOFError, OSError, AuthRefused) as exc:
         error = ssh_error(exc, Stage.LOG_IN)
         ended = certificate_ended(end.login.certificate) if end.login.certificate else ""

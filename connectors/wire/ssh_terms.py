@@ -42,6 +42,11 @@ class Terms:
         return (_OLD_KEY,) if self.legacy and family == "ssh-rsa" else ()
 
     @property
+    def warning(self) -> str:
+        """For those who read what the far end is; empty where all is well."""
+        return "; old algorithms are allowed, which can be broken" if self.legacy else ""
+
+    @property
     def transport_class(self) -> type[paramiko.Transport]:
         return _OldTransport if self.legacy else paramiko.Transport
 
@@ -58,14 +63,18 @@ class Terms:
             options.digests = tuple(mac for mac in options.digests if mac not in _OLD_MACS)
         transport.use_compression(self.compression)
 
-    def prepare_key(self, key: paramiko.PKey, transport: paramiko.Transport) -> None:
-        """After the key exchange: an old host that names no signatures knows RSA with SHA-1 only."""
+    def signed_as_before(self, transport: paramiko.Transport) -> bool:
+        return tuple(transport.preferred_pubkeys) == (_OLD_KEY,)
+
+    def sign_as_before(self, key: paramiko.PKey, transport: paramiko.Transport) -> bool:
+        """After a refusal: where allowed, makes the key sign with SHA-1, which is all that old hosts
+        know of RSA, whatever they say. False where there is nothing else to try."""
         if not self.legacy or not isinstance(key, paramiko.RSAKey):
-            return
-        old: Any = transport
+            return False
         setattr(key, "HASHES", _OldRsaKey.HASHES)  # noqa: B010 — its type calls it final
-        if not old.server_extensions.get("server-sig-algs"):
-            old._preferred_pubkeys = (_OLD_KEY,)
+        old: Any = transport
+        old._preferred_pubkeys = (_OLD_KEY,)
+        return True
 
 
 class _KexGroup14Sha1(KexGroup14SHA256):
@@ -87,7 +96,6 @@ class _OldTransport(paramiko.Transport):
 
     _kex_info = {**_usual._kex_info, _KexGroup14Sha1.name: _KexGroup14Sha1}
     _key_info = {**_usual._key_info, _OLD_KEY: _OldRsaKey}
-    _preferred_pubkeys = (*_usual._preferred_pubkeys, _OLD_KEY)
 
 
 USUAL = Terms()
