@@ -123,11 +123,11 @@ def _by_dialer(end: SshEnd, context: Context) -> Dial:
 def close_session(transport: paramiko.Transport) -> None:
     """Closes and waits for the thread, which paramiko's own `close` leaves behind for a moment; so it
     does with the thread of a timer where the two ends did not agree."""
-    transport.packetizer.complete_handshake()
     transport.close()
     transport.sock.close()  # `close` does nothing to a transport that never started
     if transport.is_alive():
         transport.join(_JOIN_S)
+    transport.packetizer.complete_handshake()
 
 
 def in_time(
