@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.contract import (
     Capabilities,
@@ -26,6 +28,7 @@ from connectors.spec import Spec, Target, option
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_fetch import FtpFetch
+from connectors.wire.ftp_list_times import PRECISION_NS, ListClock
 from connectors.wire.ftp_login import Login
 from connectors.wire.ftp_socket import Tls
 from connectors.wire.ftp_stream import FtpFile
@@ -34,6 +37,14 @@ from connectors.wire.tls import ClientCertificate, show_certificate, trusting
 
 SESSIONS_MAX = 16
 _BUFFER_BYTES = 256 * 1024
+
+
+def _check_zone(name: str) -> None:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,15 @@ class _Common(Reach):
         " whose answers take over 5 ms. Data connections are always passive. Where the host grants"
         " fewer, the work goes on with those.",
         default=0,
+    )
+
+    list_timezone: str = option(
+        "Zone of the listing",
+        "An IANA name such as Europe/Berlin. Only for old hosts that tell no time by MLSD or MDTM: with"
+        " it the times of their LIST are read, to the minute; without it sizes alone tell changes.",
+        default="",
+        advanced=True,
+        check=_check_zone,
     )
 
 
@@ -99,7 +119,9 @@ class FtpTransport:
     def capabilities(self) -> Capabilities:
         features = self._client.features
         return Capabilities(
-            ranges=features.rest_honoured is not False, server_software=features.software
+            modified_precision_ns=PRECISION_NS if features.times_listed else 10**9,
+            ranges=features.rest_honoured is not False,
+            server_software=features.software,
         )
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
@@ -182,6 +204,8 @@ def _open(
     client = FtpClient(
         target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
     )
+    if zone := target.options.list_timezone:
+        client.features.list_clock = ListClock(ZoneInfo(zone), datetime.now(UTC))
     try:
         client.start()
         return FtpTransport(client, target.options.root)

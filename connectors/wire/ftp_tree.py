@@ -174,6 +174,9 @@ class FtpWalk:
             return
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
+        if modified is None and row.listed_ns is not None:
+            modified = row.listed_ns
+            self.client.features.times_listed = True
         refused = described.refused
         if row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]
