@@ -141,6 +141,9 @@ def _never() -> None:
 class Context:
     """How a transport reaches its far end and learns that it must stop.
 
+    `bandwidth_bytes_per_s` (0: no limit) is kept by whoever takes the bytes in; a transport needs it
+    to let no more come than that.
+
     `check` raises when the work is over (cancelled, lease lost, drain, deadline). A transport calls
     it at least once a second while it waits.
     """
@@ -148,6 +151,7 @@ class Context:
     dialer: Dialer
     patience: Patience = field(default_factory=Patience)
     check: Callable[[], None] = _never
+    bandwidth_bytes_per_s: int = 0
 
 
 class Transport(Protocol):

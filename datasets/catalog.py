@@ -6,7 +6,7 @@ costs its listing. Nothing here holds a transaction open while the far end is as
 
     listing  (temporary)  the far end's files, as staged
     change   (temporary)  every path that is not plainly the same, with the action decided for it
-    receipt  (durable)    files fetched but not yet published; written under the fencing token
+    receipt  (durable)    files fetched but not yet published; see `datasets.receipts`
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ from psycopg.rows import tuple_row
 PAGE = 2_000
 
 Connection = psycopg.Connection[Any]
-
-
-class Fenced(Exception):
-    """Another claim has a higher token: this attempt may write no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +61,6 @@ class Trust:
     listing: bool = True  # where all that is recorded is equal, no pair is looked at one by one
     receipts: bool = True  # what an earlier record fetched under the same listing
     times: bool = True  # another time is a change, even of the same content
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A wanted file whose bytes are a durable blob now."""
-
-    listed: Listed
-    size_bytes: int
-    modified_ns: int | None
-    etag: str | None
-    sha256: bytes
-    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,48 +207,6 @@ class Catalog:
         """Files to fetch, by path: added or changed, and not fetched already by an earlier attempt."""
         yield from self._iter_pages(_WANTED)
 
-    def settle(self, arrived: Sequence[Arrived]) -> None:
-        """Keeps receipts of fetched files. Raises Fenced."""
-        if not arrived:
-            return
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE TEMP TABLE arrived (LIKE datasets_receipt) ON COMMIT DROP;"
-                " ALTER TABLE arrived DROP COLUMN id"
-            )
-            with cursor.copy(
-                "COPY arrived (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,"
-                " listed_etag, size_bytes, modified_ns, etag, sha256, settled) FROM STDIN"
-            ) as copy:
-                for item in arrived:
-                    copy.write_row(
-                        (
-                            self.parameters["dataset"],
-                            self.parameters["record"],
-                            item.listed.path,
-                            item.listed.size_bytes,
-                            item.listed.modified_ns,
-                            item.listed.etag,
-                            item.size_bytes,
-                            item.modified_ns,
-                            item.etag,
-                            item.sha256,
-                            item.settled,
-                        )
-                    )
-            self.check_fence(cursor)
-            cursor.execute(_KEEP_RECEIPTS)
-
-    def check_fence(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Within a transaction: holds the dataset's row, and raises Fenced for an outdated token."""
-        cursor.execute(
-            "SELECT 1 FROM datasets_dataset"
-            " WHERE id = %(dataset)s AND fencing_token = %(token)s FOR NO KEY UPDATE",
-            self.parameters,
-        )
-        if cursor.fetchone() is None:
-            raise Fenced("another worker has claimed this record")
-
     def _iter_pages(self, query: str) -> Iterator[Listed]:
         last = ""
         while True:
@@ -320,16 +262,3 @@ class Catalog:
 
     def _execute(self, query: str, parameters: dict[str, Any] | None = None) -> None:
         self._connection.execute(query, parameters)
-
-
-_KEEP_RECEIPTS = """
-INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled)
-SELECT dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled FROM arrived
-ON CONFLICT (dataset_id, path) DO UPDATE SET
-    record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
-    listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
-    size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
-    sha256 = excluded.sha256, settled = excluded.settled
-"""

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from datasets.catalog import Catalog
+from datasets.receipts import check_fence
 
 # What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
 # a removal counts only where the caller says that removals apply.
@@ -85,7 +86,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
     Raises Fenced.
     """
     parameters = catalog.parameters | {"removals": removals}
-    catalog.check_fence(cursor)
+    check_fence(cursor, parameters)
     cursor.execute("DROP TABLE IF EXISTS outcome")
     cursor.execute(_OUTCOME, parameters)
     cursor.execute(

@@ -314,7 +314,9 @@ class ItemAction(models.TextChoices):
 class SyncItem(models.Model):
     """What a record did with one file: the per-file ledger. Unchanged files have no row."""
 
-    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="items")
+    record = models.ForeignKey(  # without a constraint: its row is written in the same transaction
+        SyncRecord, models.CASCADE, related_name="items", db_constraint=False, db_index=False
+    )
     path = models.TextField()
     action = models.CharField(max_length=10, choices=ItemAction.choices)
     size_bytes = models.PositiveBigIntegerField(null=True)

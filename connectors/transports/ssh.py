@@ -24,19 +24,20 @@ from connectors.contract import (
 )
 from connectors.errors import TransportError
 from connectors.names import encode
+from connectors.reaching import reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_files import SftpFiles, ShellFiles
 from connectors.wire.shell_probe import probe_shell
 from connectors.wire.shown import shown
-from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_end import SshReach, SshReachSecret, ssh_end
 from connectors.wire.ssh_session import open_session
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SshOptions:
+class SshOptions(SshReach):
     username: str = option("User name", "Who logs in on the host; needs a shell there.")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     host_key: str = option(
@@ -48,7 +49,7 @@ class SshOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SshSecret:
+class SshSecret(SshReachSecret):
     password: str = option("Password", "Used where there is no private key.", default="")
     private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
     passphrase: str = option(
@@ -109,13 +110,13 @@ class SshTransport:
         self._files.close()
 
 
+@reached
 def open_ssh(target: Target, context: Context) -> Transport:
     options: SshOptions = target.options
-    secret: SshSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    connected = open_session(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    connected = open_session(end, context)
     session = ShellSession(connected, context)
-    server = shown(connected.remote_version)
+    server = shown(connected.remote_version) + end.terms.warning
     try:
         shell = probe_shell(session, encode(options.root))
     except NoShell as no_shell:

@@ -17,6 +17,7 @@ from connectors.errors import (
     TransportError,
 )
 from connectors.wire.ftp_command import argument
+from connectors.wire.ftp_list_times import ListClock
 from connectors.wire.ftp_reply import Reply, refusal, says_full
 from connectors.wire.shown import shown
 
@@ -65,6 +66,8 @@ class Features:
     passive_known: bool = False  # only then may a transfer be asked for in the same write
     list_hidden: bool = True  # whether LIST takes -a
     telnet: bool = False  # whether 0xFF is an escape: no reply tells, so it is known by the make
+    list_clock: ListClock | None = None  # how to read LIST's times, where somebody knows its zone
+    times_listed: bool = False  # some times came from LIST
     rest_honoured: bool | None = None  # whether REST does what it says; None: not tried yet
     digests: bytes = b""  # the command that tells a file's SHA-256
     fractions: bool = False  # whether times with fractions of a second were seen

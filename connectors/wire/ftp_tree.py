@@ -182,6 +182,9 @@ class FtpWalk:
         features = self.client.features
         if row.local and features.list_zone_s is None and described.modified_ns is not None:
             features.list_zone_s = zone_s(row.local, described.modified_ns)
+        if modified is None and row.listed_ns is not None:
+            modified = row.listed_ns
+            features.times_listed = True
         refused = described.refused
         if row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]

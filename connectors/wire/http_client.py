@@ -36,6 +36,7 @@ class HttpClient:
         origin: Origin,
         credentials: Credentials,
         tls: ssl.SSLContext,
+        tls_elsewhere: ssl.SSLContext,
         sessions: int,
         context: Context,
     ) -> None:
@@ -43,6 +44,7 @@ class HttpClient:
         self.capabilities = Capabilities(ranges_tried=False, clock_error_s=_CLOCK_ERROR_S)
         self._credentials = credentials
         self._tls = tls
+        self._tls_elsewhere = tls_elsewhere
         self._sessions = sessions
         self._context = context
         self._queue: deque[Exchange] = deque()
@@ -132,15 +134,20 @@ class HttpClient:
 
     def _connection_for(self, exchange: Exchange) -> Connection | None:
         origin = exchange.url.origin
-        mine = [c for c in self._connections if c.origin == origin]
-        idle = next((c for c in mine if not c.in_flight), None)
-        if idle is not None:
-            return idle
-        limit = self._sessions_now() + sum(e.alone for c in mine for e in c.in_flight)
-        if exchange.alone or len(mine) < limit:
+        count = alone = 0
+        least: Connection | None = None
+        for connection in self._connections:
+            if connection.origin != origin:
+                continue
+            if not connection.in_flight:
+                return connection
+            count += 1
+            alone += connection.is_alone
+            if least is None or len(connection.in_flight) < len(least.in_flight):
+                least = connection
+        if exchange.alone or count < self._sessions_now() + alone:
             return self._open(origin)
-        roomy = [c for c in mine if self._has_room(c, exchange)]
-        return min(roomy, key=lambda c: len(c.in_flight), default=None)
+        return least if least is not None and self._has_room(least, exchange) else None
 
     def _sessions_now(self) -> int:
         """One until the host is known; few where each answer costs it a connection, for such hosts
@@ -155,13 +162,13 @@ class HttpClient:
             and connection.origin == self.origin
             and len(connection.in_flight) < PIPELINE_MAX
             and connection.weight_bytes + exchange.weight_bytes <= PIPELINE_BYTES_MAX
-            and not any(waiting.alone for waiting in connection.in_flight)
+            and not connection.is_alone
         )
 
     def _open(self, origin: Origin) -> Connection:
         self._drop_idle_elsewhere(origin)
-        tls = self._tls if origin.scheme == "https" else None
-        connection = connect(origin, tls, self._context)
+        tls = self._tls if origin == self.origin else self._tls_elsewhere
+        connection = connect(origin, tls if origin.scheme == "https" else None, self._context)
         self._connections.append(connection)
         return connection
 

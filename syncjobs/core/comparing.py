@@ -1,6 +1,6 @@
 """Whether a file as listed is the file as held.
 
-Why equal times prove anything, and when they do not, is in docs/decisions/007.
+Why equal times prove anything, and when they do not, is in docs/decisions/008.
 """
 
 from __future__ import annotations

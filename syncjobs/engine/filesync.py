@@ -26,8 +26,9 @@ from connectors.contract import (
 from connectors.errors import TransportError, Truncated, Unstable
 from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
-from datasets.catalog import Arrived, Counts, Listed, Pair, Told
+from datasets.catalog import Counts, Listed, Pair, Told
 from datasets.partials import Received
+from datasets.receipts import Arrived
 from syncjobs.core.comparing import (
     Comparison,
     FarClock,
@@ -43,7 +44,7 @@ from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import Stage
-from syncjobs.engine.arriving import Batch, Catalog, receipt_of
+from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
@@ -93,6 +94,7 @@ class FileSync:
         order: Order,
         transport: Transport,
         catalog: Catalog,
+        receipts: Receipts,
         store: BlobStore,
         *,
         attempt: str,
@@ -102,6 +104,7 @@ class FileSync:
         self._order = order
         self._transport = transport
         self._catalog = catalog
+        self._receipts = receipts
         self._store = store
         self._attempt = attempt
         self._progress = progress
@@ -185,11 +188,15 @@ class FileSync:
         outcome = self.plan()
         if outcome.held is None:
             self._progress.enter(Stage.PROCESSING_FILES)
-            again = self._fetch(self._iter_wanted(), {})
-            if again:
-                self._ask_again(seen for _, seen in again.values())
-                originals = {path: listed for path, (listed, _) in again.items()}
-                self._fetch((seen for _, seen in again.values()), originals)
+            with Keeper(
+                self._store, self._receipts, self._progress, attempt=self._attempt
+            ) as keeper:
+                again = self._fetch(self._iter_wanted(), {}, keeper)
+                if again:
+                    self._ask_again(seen for _, seen in again.values())
+                    originals = {path: listed for path, (listed, _) in again.items()}
+                    self._fetch((seen for _, seen in again.values()), originals, keeper)
+                keeper.finish()
             self._progress.enter(Stage.FINALIZING)
         return outcome
 
@@ -293,18 +300,18 @@ class FileSync:
         return etag is not None or settled
 
     def _fetch(
-        self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry]
+        self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry], keeper: Keeper
     ) -> dict[str, tuple[RemoteEntry, RemoteEntry]]:
         """Fetches and keeps. Returns, by path, (as listed, as to be fetched again) of files that
         deserve a second try; on the second try, `originals` tells how each was listed."""
         again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
-        batch = Batch(self._store, self._catalog, self._progress)
-        for fetched in batch.flushing_on_error(self._transport.fetch(wanted, self._sink())):
+        for fetched in keeper.finishing_on_error(self._transport.fetch(wanted, self._sink())):
             self._check()
             entry = fetched.entry
             error = fetched.error or self._find_fault(fetched)
             if error is None:
-                batch.add(self._arrived(fetched, originals.get(entry.path, entry)), fetched)
+                arrived = self._arrived(fetched, originals.get(entry.path, entry))
+                keeper.add(arrived, receipt_of(fetched))
             else:
                 if isinstance(fetched.receipt, Received):
                     fetched.receipt.discard()
@@ -315,7 +322,6 @@ class FileSync:
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
             self._told.pop(entry.path, None)
             self._progress.finished_file()
-        batch.flush()
         return again
 
     def _sink(self) -> StoreSink:

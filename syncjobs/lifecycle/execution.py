@@ -21,8 +21,9 @@ from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
 from connectors.opening import keep_capabilities, open_transport, root_of
-from datasets.catalog import Catalog, Fenced, Trust
+from datasets.catalog import Catalog, Trust
 from datasets.errors import StoreError
+from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
 from syncjobs.core.comparing import Comparison
@@ -37,7 +38,7 @@ from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, Lease
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.publishing import publish
-from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 
@@ -132,7 +133,8 @@ def _is_away(exc: BaseException) -> bool:
 
 def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
-    store = open_store(record.workspace_id)
+    keeping = LazySession(statement_timeout_s=300, name="sync-keeping")
+    store = open_store(record.workspace_id, keeping)
     session = open_session(statement_timeout_s=300, name="sync")
     published: Published | None = None
     try:
@@ -149,6 +151,9 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 make_order(job, record),
                 transport,
                 catalog,
+                Receipts(
+                    keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
+                ),
                 store,
                 attempt=held.attempt_name,
                 progress=lease.progress,
@@ -172,6 +177,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         return _succeeded(outcome, published, lease.progress)
     finally:
         session.close()
+        keeping.close()
         store.close_attempt(held.attempt_name, keep=not published)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 
 from connectors.names import printable
-from datasets.catalog import Catalog, Fenced
+from datasets.catalog import Catalog
+from datasets.receipts import Fenced
 from datasets.versions import Published, write_version
 from syncjobs.engine.progress import Trouble
 from syncjobs.lifecycle.claiming import Claim

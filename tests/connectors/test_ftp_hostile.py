@@ -307,7 +307,7 @@ def test_a_certificate_of_nobody_known_or_for_another_name_is_refused(
 ) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
-    other = make_certificates(folder, name="ftp.example")
+    other = make_certificates(folder, "ftp.example")
     with scripted_ftp(AUTH=starting_tls(other)) as host:
         for authority in (certificates.authority, other.authority, ""):
             with pytest.raises(TlsRefused) as caught:

@@ -320,7 +320,7 @@ def test_h15_netrc_and_proxies_of_the_environment_are_ignored(
 @pytest.fixture
 def server_tls(tmp_path: Path) -> Callable[..., tuple[ssl.SSLContext, str]]:
     def make(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-        made = make_certificates(tmp_path, name=name)
+        made = make_certificates(tmp_path, name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made.server)
         return context, made.authority

@@ -61,7 +61,11 @@ TLSRenegotiate none
 
 @contextlib.contextmanager
 def running_proftpd(
-    home: Path, *, certificate: Path | None = None, protocol: str = "TLSv1.2 TLSv1.3"
+    home: Path,
+    *,
+    certificate: Path | None = None,
+    protocol: str = "TLSv1.2 TLSv1.3",
+    passive_ports: range | None = None,
 ) -> Iterator[int]:
     """Yields the port. Serves the whole disk as the user that runs the tests."""
     binary = find_binary("proftpd")
@@ -69,6 +73,8 @@ def running_proftpd(
     tls = ""
     if certificate is not None:
         tls = _TLS.format(home=home, certificate=certificate, protocol=protocol)
+    if passive_ports is not None:
+        tls += f"PassivePorts {passive_ports[0]} {passive_ports[-1]}\n"
     config = write_config(home, port, tls)
     with serving([binary, "-n", "-c", str(config)], port, home / "proftpd.log"):
         yield port

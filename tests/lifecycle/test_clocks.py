@@ -1,4 +1,4 @@
-"""Files and clocks that disagree: what is fetched again, and what not. docs/decisions/007."""
+"""Files and clocks that disagree: what is fetched again, and what not. docs/decisions/008."""
 
 from __future__ import annotations
 
