@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -12,6 +13,7 @@ from django.db.models import F, Q
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
 from syncjobs.core.states import FINAL, Event, Stage, State
@@ -68,6 +70,12 @@ class SyncJob(models.Model):
     sync_mode = models.CharField(
         max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
     )
+    comparison = models.CharField(
+        max_length=10, choices=_choices(*Comparison), default=Comparison.MODIFIED
+    )
+    # A scheduled record runs as `full` where the last look at every content is older than this.
+    verify_every_s = models.PositiveIntegerField(null=True, blank=True)
+    last_verified_at = models.DateTimeField(null=True, editable=False)
     on_delete = models.CharField(
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
     )
@@ -117,6 +125,23 @@ class SyncJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        if self.verify_every_s and (self.max_files or self.max_bytes):
+            raise ValidationError(
+                {
+                    "verify_every_s": "a record that may fetch a part only can verify no whole: leave"
+                    " this out, or max_files and max_bytes"
+                }
+            )
+
+    def verification_is_due(self, now: datetime) -> bool:
+        """Whether the last look at every content, or else the job's start, is too long ago."""
+        if not self.verify_every_s:
+            return False
+        looked_at = self.last_verified_at or self.created_at
+        return now - looked_at >= timedelta(seconds=self.verify_every_s)
 
     @property
     def parsed_schedule(self) -> Schedule:
@@ -289,7 +314,9 @@ class ItemAction(models.TextChoices):
 class SyncItem(models.Model):
     """What a record did with one file: the per-file ledger. Unchanged files have no row."""
 
-    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="items")
+    record = models.ForeignKey(  # without a constraint: its row is written in the same transaction
+        SyncRecord, models.CASCADE, related_name="items", db_constraint=False, db_index=False
+    )
     path = models.TextField()
     action = models.CharField(max_length=10, choices=ItemAction.choices)
     size_bytes = models.PositiveBigIntegerField(null=True)

@@ -24,7 +24,7 @@ from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_describe import Described, describe
 from connectors.wire.ftp_download import Inbox
 from connectors.wire.ftp_folder import Folder, FolderTaker
-from connectors.wire.ftp_rows import Kind, Row
+from connectors.wire.ftp_rows import SECOND_NS, Kind, Row, zone_s
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_name
 
@@ -100,7 +100,7 @@ class FtpWalk:
             self.found.append(skipped_name(folder.path, row.name, str(exc)))
             return
         if row.kind is Kind.FILE and row.size_bytes is not None and row.modified_ns is not None:
-            self.found.append(RemoteEntry(path, row.size_bytes, row.modified_ns))
+            self._found_file(path, row.size_bytes, row.modified_ns)
         elif row.kind in (Kind.FILE, None):
             if len(self._to_describe) >= ENTRIES_WAITING_MAX:
                 raise ProtocolViolation(
@@ -119,6 +119,11 @@ class FtpWalk:
             self.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
         else:
             self.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
+
+    def _found_file(self, path: str, size_bytes: int | None, modified_ns: int | None) -> None:
+        if modified_ns is not None and modified_ns % SECOND_NS:
+            self.client.features.fractions = True
+        self.found.append(RemoteEntry(path, size_bytes, modified_ns))
 
     def folder_done(self, taker: FolderTaker) -> None:
         self.takers.discard(taker)
@@ -188,6 +193,12 @@ class FtpWalk:
             return
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
+        features = self.client.features
+        if row.local and features.list_zone_s is None and described.modified_ns is not None:
+            features.list_zone_s = zone_s(row.local, described.modified_ns)
+        if modified is None and row.listed_ns is not None:
+            modified = row.listed_ns
+            features.times_listed = True
         refused = described.refused
         if row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]
@@ -196,6 +207,6 @@ class FtpWalk:
             self.take_row(above, settled)
             self._open_below(above)
         elif isinstance(refused, PermissionRefused) or row.kind is not None or refused is None:
-            self.found.append(RemoteEntry(path, size, modified))
+            self._found_file(path, size, modified)
         else:
             self.found.append(Skipped(path, Reason.UNREADABLE, str(refused)))

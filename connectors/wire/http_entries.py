@@ -12,6 +12,8 @@ from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
 
 _STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
+# Nearly every link of an index page: one plain name, no matter how a URL is resolved.
+_PLAIN_CHILD = re.compile(r"(?:\./)?([A-Za-z0-9_~-][A-Za-z0-9._~-]*)(/?)")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
@@ -55,6 +57,8 @@ def child_of(page: Url, reference: str) -> tuple[bytes | None, bool]:
 
     A climbing reference other than the plain parent link comes back as it is, to be refused.
     """
+    if plain := _PLAIN_CHILD.fullmatch(reference):
+        return plain[1].encode("ascii"), bool(plain[2])
     if not reference or reference[0] in "?#":
         return None, False
     try:

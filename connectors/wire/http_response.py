@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Protocol
 
 from connectors.errors import ConnectionLost, ProtocolViolation, Stalled, TransportError, Truncated
@@ -70,10 +71,7 @@ def parse_head(raw: bytes, method: str) -> Head:
         raise ProtocolViolation(f"a response with over {FIELDS_MAX} header fields")
     fields: dict[str, str] = {}
     for line in lines[1:]:
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            raise ProtocolViolation(f"no HTTP header field: {shown(line[:80])}")
-        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+        name, value = _seen_field(line) if len(line) <= _SHORT else _parse_field(line)
         if name in fields:
             value = f"{fields[name]}, {value}"
         fields[name] = value
@@ -84,6 +82,17 @@ def parse_head(raw: bytes, method: str) -> Head:
     )
     length, chunked = _framing(fields, status, method)
     return Head(status, fields, keep_alive, length, chunked)
+
+
+def _parse_field(line: bytes) -> tuple[str, str]:
+    field = _FIELD.fullmatch(line)
+    if field is None:
+        raise ProtocolViolation(f"no HTTP header field: {shown(line[:80])}")
+    return field[1].decode("ascii").lower(), field[2].decode("latin-1")
+
+
+_SHORT = 80
+_seen_field = lru_cache(1024)(_parse_field)  # most lines are those of the response before
 
 
 def _framing(fields: Mapping[str, str], status: int, method: str) -> tuple[int | None, bool]:

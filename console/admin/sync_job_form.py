@@ -10,6 +10,7 @@ from unfold import widgets
 from console.admin.forms import LinesField, WorkspaceForm
 from console.admin.schedule_fields import ScheduleFields, read_schedule
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
 from syncjobs.models import SyncJob
 
 MIB = 1 << 20
@@ -60,6 +61,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "max_files",
             "max_bytes",
             "sync_mode",
+            "comparison",
+            "verify_every_s",
             "on_delete",
             "timeout_s",
             "max_attempts",
@@ -68,6 +71,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         labels = {
             "timeout_s": "Time limit (s)",
             "max_attempts": "Tries",
+            "verify_every_s": "Verify every (s)",
             "max_age_s": "Oldest file (s)",
             "max_files": "Files a record",
             "max_bytes": "Bytes a record",
@@ -79,6 +83,10 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "timeout_s": "Seconds for one attempt. Empty: by the number of files.",
             "max_attempts": "Tries before a record fails for good.",
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
+            "comparison": "What has to be equal: size and time (modified), SHA-256 as the host computes"
+            " it or of the bytes that it sends (checksum), size alone, or a strong ETag.",
+            "verify_every_s": "When every content was last looked at longer ago than this, the next"
+            " scheduled record runs as full. Empty: never.",
             "on_delete": "Keep version: gone from the new version, held in the older ones."
             " Ignore: what the source removes stays.",
             "enabled": "A disabled job runs by hand only.",
@@ -86,10 +94,15 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "comparison" in self.fields:
+            self.fields["comparison"].required = False
         for name, value in read_schedule(self.instance.schedule or {}).items():
             self.initial.setdefault(name, value)
         if size := self.instance.max_file_size_bytes:
             self.initial.setdefault("max_file_size_mib", round(size / MIB, 6))
+
+    def clean_comparison(self) -> str:
+        return self.cleaned_data["comparison"] or Comparison.MODIFIED
 
     def clean_settle_s(self) -> int:
         return self.cleaned_data["settle_s"] or 0

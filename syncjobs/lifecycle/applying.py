@@ -46,6 +46,8 @@ JOB_FIELDS = (
     "extensions",
     "settle_s",
     "sync_mode",
+    "comparison",
+    "verify_every_s",
     "schedule",
     "misfire",
     "on_delete",

@@ -20,11 +20,13 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
-from connectors.opening import open_transport, root_of
-from datasets.catalog import Catalog, Fenced
+from connectors.opening import keep_capabilities, open_transport, root_of
+from datasets.catalog import Catalog, Trust
 from datasets.errors import StoreError
+from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
@@ -36,7 +38,7 @@ from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, Lease
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.publishing import publish
-from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 
@@ -48,6 +50,14 @@ _DATABASE_LOST = (
     OperationalError,
     InterfaceError,
 )
+
+
+_TRUST = {
+    Comparison.MODIFIED: Trust(),
+    Comparison.CHECKSUM: Trust(listing=False, receipts=False, times=False),
+    Comparison.SIZE: Trust(listing=False, times=False),
+    Comparison.ETAG: Trust(listing=False, times=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,8 @@ def _is_away(exc: BaseException) -> bool:
 
 def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
-    store = open_store(record.workspace_id)
+    keeping = LazySession(statement_timeout_s=300, name="sync-keeping")
+    store = open_store(record.workspace_id, keeping)
     session = open_session(statement_timeout_s=300, name="sync")
     published: Published | None = None
     try:
@@ -134,28 +145,39 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 record_id=record.pk,
                 token=held.token,
                 full=record.mode == SyncMode.FULL,
+                trust=_TRUST[Comparison(job.comparison)],
             )
             sync = FileSync(
                 make_order(job, record),
                 transport,
                 catalog,
+                Receipts(
+                    keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
+                ),
                 store,
                 attempt=held.attempt_name,
                 progress=lease.progress,
                 check=lease.check,
             )
             outcome = sync.plan() if record.dry_run else sync.run()
+            keep_capabilities(record.connector, sync.capabilities)
         if outcome.held is not None:
             return _held(outcome.held)
         if record.dry_run:
             return _planned(outcome)
         lease.check()
         published = publish(
-            session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
+            session,
+            held,
+            catalog,
+            removals=outcome.removals,
+            troubles=lease.progress.troubles,
+            verified=sync.looked_at_all,
         )
         return _succeeded(outcome, published, lease.progress)
     finally:
         session.close()
+        keeping.close()
         store.close_attempt(held.attempt_name, keep=not published)
 
 
@@ -177,6 +199,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
+        comparison=Comparison(job.comparison),
     )
 
 

@@ -250,6 +250,9 @@ def test_a_stream_starts_at_any_byte(tree: Tree, opened: Opened) -> None:
     with pytest.raises(Vanished), transport.open(PurePosixPath("nothing")) as stream:
         stream.read()
     assert fetched(transport, list(listed(transport, tree).values()))["file"].error is None
+    told = transport.capabilities
+    assert (told.ranges, told.ranges_tried) == (tree.host.ranges, True)
+    assert told.clock_skew_s is None or abs(told.clock_skew_s) < 60
 
 
 def test_a_partial_file_is_gone_on_with(tree: Tree, opened: Opened) -> None:

@@ -39,6 +39,7 @@ from connectors.errors import (
 )
 from connectors.spec import Target
 from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
+from connectors.wire.ftp_rows import time_ns, zone_s
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
@@ -308,7 +309,7 @@ def test_a_certificate_of_nobody_known_or_for_another_name_is_refused(
 ) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
-    other = make_certificates(folder, name="ftp.example")
+    other = make_certificates(folder, "ftp.example")
     with scripted_ftp(AUTH=starting_tls(other)) as host:
         for authority in (certificates.authority, other.authority, ""):
             with pytest.raises(TlsRefused) as caught:
@@ -874,3 +875,50 @@ def test_f07_p13_no_address_that_a_host_names_is_dialled(reply: str) -> None:
         transport.close()
     assert dialled
     assert {name for name, _ in dialled} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("local", "mdtm", "zone"),
+    [
+        (b"Nov 14 22:13", b"20231114221321", 0),
+        (b"Nov 15 00:13", b"20231114221321", 7200),
+        (b"Nov 14 17:43", b"20231114221321", -16_200),
+        (b"Nov 15  3:58", b"20231114221321", 20_700),
+        (b"Jan  1 01:30", b"20231231233000", 7200),
+        (b"Dec 31 20:30", b"20240101013000", -18_000),
+        (b"Nov 14 22:14", b"20231114221321", None),
+        (b"Nov 17 22:13", b"20231114221321", None),
+        (b"Nov 14  2023", b"20231114221321", None),
+        (b"Xyz 14 22:13", b"20231114221321", None),
+    ],
+)
+def test_the_zone_of_a_listing_shows_beside_the_time_in_utc(
+    local: bytes, mdtm: bytes, zone: int | None
+) -> None:
+    modified_ns = time_ns(mdtm)
+    assert modified_ns is not None
+    assert zone_s(local, modified_ns) == zone
+
+
+def test_what_ftp_tells_of_times_is_measured() -> None:
+    """LIST in the host's zone beside MDTM in UTC; fractions where there are any."""
+
+    def rows(conversation: Conversation, argument: str) -> None:
+        conversation.send(b"-rw-r--r--   1 a  b   10 Nov 15 00:13 file\r\n")
+
+    answers = {
+        "FEAT": saying("211 none"),
+        "LIST": rows,
+        "SIZE": saying("213 10"),
+        "MDTM": saying("213 20231114221321.250"),
+    }
+    with scripted_ftp({"file": TEN}, **answers) as host:
+        transport = opened(host.target())
+        before = transport.capabilities
+        (entry,) = transport.walk(ROOT)
+        told = transport.capabilities
+        transport.close()
+    assert isinstance(entry, RemoteEntry)
+    assert entry.modified_ns == 1_700_000_001_250_000_000
+    assert (before.list_zone_s, told.list_zone_s) == (None, 7200)
+    assert (before.modified_precision_ns, told.modified_precision_ns) == (10**9, 10**7)

@@ -27,6 +27,7 @@ from connectors.errors import (
     Truncated,
     Unreachable,
     Unstable,
+    Vanished,
 )
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
@@ -321,7 +322,7 @@ def test_h15_netrc_and_proxies_of_the_environment_are_ignored(
 @pytest.fixture
 def server_tls(tmp_path: Path) -> Callable[..., tuple[ssl.SSLContext, str]]:
     def make(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-        made = make_certificates(tmp_path, name=name)
+        made = make_certificates(tmp_path, name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made.server)
         return context, made.authority
@@ -800,8 +801,6 @@ SECOND_LOOKS = {
     "the same, without its length": (f"200 OK\r\nContent-Length: 0\r\n{OLD}", True),
     "no more than that it is there": ("200 OK\r\nContent-Length: 0", True),
     "not allowed": ("405 No\r\nContent-Length: 0", True),
-    "too many": ("429 No\r\nContent-Length: 0\r\nRetry-After: 9", True),
-    "gone": ("404 No\r\nContent-Length: 0", True),
     "a later time": (f"200 OK\r\nContent-Length: 300000\r\n{NEW}", False),
     "another length": ("200 OK\r\nContent-Length: 300001", False),
     "later and longer": (f"200 OK\r\nContent-Length: 300001\r\n{NEW}", False),
@@ -826,3 +825,94 @@ def test_d14_a_large_file_is_looked_at_again(name: str) -> None:
     told = (answer.observed.size_bytes, answer.observed.modified_ns)
     unknown = answer.observed.modified_ns is None and told[0] == first.size_bytes
     assert (told == (first.size_bytes, first.modified_ns) or unknown) is stable
+
+
+EARLY, LATE = (f"Last-Modified: Tue, 14 Nov 2023 22:13:{second} GMT" for second in (20, 21))
+LARGE = b"x" * 100_000
+
+
+def after_the_body(status: str, *fields: str) -> Fetched:
+    """A large file whose second look is answered so."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(LARGE)}", *fields, "", ""]
+            conversation.say("\r\n".join(lines).encode())
+        else:
+            conversation.answer(LARGE, EARLY)
+
+    answer, _ = fetch_one(script, len(LARGE))
+    return answer
+
+
+def test_a_second_look_that_agrees_or_says_nothing_lets_a_file_pass() -> None:
+    for status, *fields in (["200 OK", EARLY], ["200 OK"], ["405 No"], ["403 No"], ["500 No"]):
+        answer = after_the_body(status, *fields)
+        assert answer.error is None, (status, fields)
+        assert answer.receipt == digest_of(LARGE)
+        assert answer.observed is not None
+        assert answer.observed.modified_ns == 1_700_000_000 * 10**9
+
+
+def test_a_second_look_that_disagrees_makes_a_file_unstable() -> None:
+    answer = after_the_body("200 OK", LATE)
+    assert isinstance(answer.error, Unstable)
+    assert answer.observed is not None
+    assert answer.observed.modified_ns == 1_700_000_001 * 10**9
+
+
+def test_a_file_that_is_gone_at_the_second_look_has_vanished() -> None:
+    assert isinstance(after_the_body("404 Not Found").error, Vanished)
+
+
+def test_h18_a_host_that_is_throttled_at_the_second_look_is_left_alone() -> None:
+    with pytest.raises(Throttled):
+        after_the_body("503 Busy", "Retry-After: 5")
+
+
+def test_h10_a_range_that_is_ignored_is_measured() -> None:
+    with scripted_http(answering(EARLY, body=b"hello")) as host:
+        transport = opened(host.target())
+        assert not transport.capabilities.ranges_tried
+        (answer,) = transport.fetch(
+            [RemoteEntry("file", 5, None)], DigestSink(held={"file": b"he"})
+        )
+        assert answer.receipt == digest_of(b"hello")
+        told = transport.capabilities
+        transport.close()
+    assert (told.ranges, told.ranges_tried) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "sha256"),
+    [
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Repr-Digest: sha-512=:AA==:, sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Digest: MD5=x, SHA-256=" + "A" * 43 + "=", bytes(32)),
+        ("Repr-Digest: sha-256=:AAAA:", None),
+        ("Repr-Digest: xsha-256=:" + "A" * 43 + "=:", None),
+        ("Content-Digest: sha-256=:" + "A" * 43 + "=:", None),
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:\r\nContent-Encoding: gzip", None),
+    ],
+)
+def test_a_digest_is_read_where_it_is_of_the_files_own_bytes(
+    field: str, sha256: bytes | None
+) -> None:
+    with scripted_http(
+        saying(f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{field}\r\n\r\n".encode())
+    ) as host:
+        transport = opened(host.target())
+        (answer,) = transport.digests([RemoteEntry("file", 5, None)])
+        transport.close()
+    assert answer.sha256 == sha256
+
+
+def test_a_host_without_digests_is_asked_a_few_times_only() -> None:
+    with scripted_http(answering(EARLY, body=b"")) as host:
+        transport = opened(host.target())
+        entries = [RemoteEntry(str(n), 0, None) for n in range(500)]
+        answers = list(transport.digests(entries))
+        transport.close()
+        assert sorted(int(a.entry.path) for a in answers) == list(range(500))
+        assert {answer.sha256 for answer in answers} == {None}
+        assert len(host.requests) < 40

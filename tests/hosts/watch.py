@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-_BLOB = re.compile(r"[0-9a-f]{64}")
+_BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}\.pack")
 
 
 def snapshot(*roots: Path, without: Path | None = None) -> dict[str, tuple[int, int, int]]:
@@ -27,7 +27,7 @@ def snapshot(*roots: Path, without: Path | None = None) -> dict[str, tuple[int, 
 
 def strange_in_store(root: Path) -> list[str]:
     """What a store never holds: other than folders and regular files of mode 0644, one link each,
-    named by their digest."""
+    named by their digest or as a pack."""
     strange = []
     for path, (mode, _, _) in snapshot(root).items():
         plain = stat.S_ISREG(mode) and stat.S_IMODE(mode) == 0o644 and os.lstat(path).st_nlink == 1

@@ -12,6 +12,7 @@ import pytest
 
 from datasets.models import Receipt, Version
 from datasets.reading import get_version
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.lifecycle.execution import execute
@@ -325,12 +326,14 @@ def test_what_limits_leave_out_stays_as_it_is_held(sshd: Sshd, source: Path) -> 
     assert set(digests_of(job.dataset)) == {"a.txt", "b.txt"}
 
 
-def test_full_mode_goes_on_from_no_bytes_that_metadata_vouch_for(
-    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [SyncMode.FULL, Comparison.CHECKSUM])
+def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
+    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """An attempt is cut; the source is replaced under equal size and time; then a full sync."""
     fill(source, {"large.bin": b"a" * (4 << 20)})
-    job = make_job(make_connector(sshd.target(source)))
+    comparison = Comparison.CHECKSUM if how == Comparison.CHECKSUM else Comparison.MODIFIED
+    job = make_job(make_connector(sshd.target(source)), comparison=comparison)
     write = StoreReceiver.write
 
     def cut_at_half(self: StoreReceiver, data: bytes) -> None:
@@ -344,5 +347,6 @@ def test_full_mode_goes_on_from_no_bytes_that_metadata_vouch_for(
     stat = (source / "large.bin").stat()
     (source / "large.bin").write_bytes(b"b" * (4 << 20))
     os.utime(source / "large.bin", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert run(job, mode=SyncMode.FULL).state == State.SUCCEEDED
+    mode = SyncMode.FULL if how == SyncMode.FULL else None
+    assert run(job, mode=mode).state == State.SUCCEEDED
     assert digests_of(job.dataset) == digests_below(source)
