@@ -4,36 +4,34 @@ Layout, below the store's root:
 
     SENTINEL                          this is a store; without it nothing is read or written
     <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
+    <workspace>/packs/<id>.pack       many small blobs in one immutable file; an index tells where
     <workspace>/partial/<attempt>-<key>-<n>
                                       bytes on their way, named by the attempt that writes them and by
                                       what they are of, so that a later attempt can go on from them
 
 Invariants, at every instant: a file below `blobs/` is complete and its content has the digest that
-it is named by (temp, write, sync to disk, rename, sync the folder); nothing in a remote name becomes a
-path. Each workspace has its own blobs, so that nobody learns from timing or size what another holds.
+it is named by, and what the index names in a pack likewise (temp, write, sync to disk, rename, sync the
+folder, index); nothing in a remote name becomes a path. Each workspace has its own blobs, so that nobody
+learns from timing or size what another holds.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import io
 import itertools
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from datasets.errors import BlobMissing, StoreError, StoreMissing
-from datasets.partials import (
-    UNKNOWN,
-    BlobWriter,
-    DiskThread,
-    Received,
-    disk_errors,
-)
+from datasets.packs import Place, PlaceIndex, read_packed, write_pack
+from datasets.partials import UNKNOWN, BlobWriter, Received, disk_errors
 
 SENTINEL = "SYNCPROJECT-STORE"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,13 +48,14 @@ def create_store(root: Path) -> None:
 class BlobStore:
     """The blobs of one workspace."""
 
-    def __init__(self, root: Path, workspace: uuid.UUID) -> None:
+    def __init__(self, root: Path, workspace: uuid.UUID, index: PlaceIndex) -> None:
         self._root = root
+        self._index = index
         self._blobs = root / str(workspace) / "blobs"
+        self._packs = root / str(workspace) / "packs"
         self._partial = root / str(workspace) / "partial"
         self._name = f"{uuid.uuid4().hex[:12]}."
         self._count = itertools.count()
-        self._disk = DiskThread()
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
 
     def prepare(self) -> None:
@@ -66,6 +65,9 @@ class BlobStore:
             raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
         with disk_errors():
             self._partial.mkdir(parents=True, exist_ok=True)
+            if not self._packs.is_dir():
+                self._packs.mkdir(exist_ok=True)
+                _sync(str(self._packs.parent))
             if not (self._blobs / "ff").is_dir():
                 for number in range(256):
                     (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
@@ -82,9 +84,7 @@ class BlobStore:
         A key other than UNKNOWN stands for one file at one fingerprint that proves its content: the
         writer begins with what an earlier attempt left under it.
         """
-        writer = BlobWriter(
-            f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}", self._disk
-        )
+        writer = BlobWriter(self._partial_path(attempt, key))
         for left in self._left.pop(key, ()):
             try:
                 if writer.size_bytes == 0:
@@ -96,28 +96,59 @@ class BlobStore:
             left.unlink(missing_ok=True)
         return writer
 
-    def commit(self, received: Iterable[Received]) -> None:
-        """Makes files blobs: one sync to disk for all of them, then the renames, then their folders.
+    def commit(self, attempt: str, received: Iterable[Received]) -> None:
+        """Makes files blobs: small ones as one pack, the others by one sync to disk, then the renames,
+        then their folders.
 
         On return each is durable. A blob that exists already is kept and its age refreshed, so that
         a sweep does not take it from under the version that is about to name it.
         """
-        new: dict[str, Received] = {}
+        small: dict[bytes, Received] = {}
+        large: list[Received] = []
+        for item in received:
+            if item.partial is None:
+                small[item.sha256] = item
+            else:
+                large.append(item)
+        if small:
+            self._commit_small(attempt, small)
+        if large:
+            self._commit_large(large)
+
+    def _commit_small(self, attempt: str, small: dict[bytes, Received]) -> None:
+        known = self._index.refresh(list(small))
+        new = [item for sha256, item in small.items() if sha256 not in known]
+        if not new:
+            return
+        pack = uuid.uuid4()
+        with disk_errors():
+            partial = self._partial_path(attempt, UNKNOWN)
+            places = write_pack(partial, pack, new)
+            os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
+            _sync(str(self._packs))
+        self._index.add(places)
+
+    def _commit_large(self, large: list[Received]) -> None:
+        new: dict[str, str] = {}  # the partial file by the blob's path
         folders = set()
         with disk_errors():
-            for item in received:
+            for item in large:
                 path = self._path(item.sha256)
                 folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
-                if path in new or _refresh(path):
+                if path in new or _refresh(path) or item.partial is None:
                     item.discard()
                 else:
-                    new[path] = item
-            for item in new.values():
-                item.wait()
-            _sync_data([item.partial for item in new.values()])
-            for path, item in new.items():
-                os.rename(item.partial, path)  # noqa: PTH104 — 10,000 times, as text
+                    new[path] = item.partial
+            _sync_data(new.values())
+            for path, partial in new.items():
+                os.rename(partial, path)  # noqa: PTH104 — paths are text here
             _sync_data(folders)
+
+    def _partial_path(self, attempt: str, key: str) -> str:
+        return f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}"
+
+    def _pack_path(self, pack: uuid.UUID) -> str:
+        return f"{self._packs}/{pack.hex}.pack"
 
     def path(self, sha256: bytes) -> Path:
         return Path(self._path(sha256))
@@ -126,19 +157,31 @@ class BlobStore:
         digest = sha256.hex()
         return f"{self._blobs}/{digest[:2]}/{digest}"
 
-    def holds(self, sha256: bytes) -> bool:
-        return self.path(sha256).is_file()
+    def locate(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        """Places of those that are packed; `open` takes them, so that many cost one query."""
+        return self._index.find(digests)
 
-    def open(self, sha256: bytes) -> BinaryIO:
-        """The blob's bytes. Raises BlobMissing."""
+    def open(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> BinaryIO:
+        """The blob's bytes; with `places` nothing is asked of the index. Raises BlobMissing."""
+        if places is None:
+            places = self.locate([sha256])
+        if (place := places.get(sha256)) is not None:
+            return io.BytesIO(read_packed(self._pack_path(place.pack), place))
         try:
             return self.path(sha256).open("rb")
         except FileNotFoundError:
             raise BlobMissing(f"blob {sha256.hex()} is missing") from None
 
-    def copy_to(self, sha256: bytes, destination: Path) -> None:
+    def measure(self, sha256: bytes) -> int:
+        """The blob's size as it is on disk. Raises BlobMissing."""
+        with self.open(sha256) as blob:
+            return blob.seek(0, io.SEEK_END)
+
+    def copy_to(
+        self, sha256: bytes, destination: Path, places: Mapping[bytes, Place] | None = None
+    ) -> None:
         """A plain file of its own: a checkout that is edited must not change the blob."""
-        with self.open(sha256) as source, destination.open("xb") as target:
+        with self.open(sha256, places) as source, destination.open("xb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
 
     def verify(self, sha256: bytes) -> bool:
@@ -160,9 +203,22 @@ class BlobStore:
                 removed += 1
         return removed
 
+    def sweep_packs(self, *, older_than_s: float) -> int:
+        """Removes packs of that age that hold nothing the index knows of: their writer was killed before
+        it could say so; their count."""
+        latest = time.time() - older_than_s
+        old = {
+            uuid.UUID(path.stem): path
+            for path in self._packs.glob("*.pack")
+            if _modified_s(path) <= latest
+        }
+        orphans = self._index.find_orphans(list(old)) if old else set()
+        for pack in orphans:
+            old[pack].unlink(missing_ok=True)
+        return len(orphans)
+
     def close_attempt(self, attempt: str, *, keep: bool) -> None:
         """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
-        self._disk.close()
         for path in self._partial.glob(f"{attempt}-*"):
             if not keep or f"-{UNKNOWN}-" in path.name:
                 path.unlink(missing_ok=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from datasets.blobs import BlobStore
+from datasets.packs import Place
+
+LOCATED_AT_ONCE = 1_000
 
 
 class DestinationNotEmpty(Exception):
@@ -47,9 +51,9 @@ def check_out(
     if any(destination.iterdir()):
         raise DestinationNotEmpty(f"{destination} is not empty")
     tree = Tree()
-    for file in files:
+    for file, places in _located(files, store):
         try:
-            _write(file, store, destination)
+            _write(file, store, destination, places)
         except OSError as exc:
             if exc.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR):
                 raise
@@ -61,14 +65,27 @@ def check_out(
     return tree
 
 
-def _write(file: TreeFile, store: BlobStore, destination: Path) -> None:
+def _located(
+    files: Iterable[TreeFile], store: BlobStore
+) -> Iterator[tuple[TreeFile, Mapping[bytes, Place]]]:
+    """Each file with the places of its batch."""
+    remaining = iter(files)
+    while batch := list(islice(remaining, LOCATED_AT_ONCE)):
+        places = store.locate([file.sha256 for file in batch])
+        for file in batch:
+            yield file, places
+
+
+def _write(
+    file: TreeFile, store: BlobStore, destination: Path, places: Mapping[bytes, Place]
+) -> None:
     relative = PurePosixPath(file.path)
     # Names were checked when they were listed; a store that was tampered with must not reach out.
     if relative.is_absolute() or ".." in relative.parts:
         raise OSError(errno.EINVAL, "the path would leave the folder")
     target = destination / relative
     target.parent.mkdir(parents=True, exist_ok=True)
-    store.copy_to(file.sha256, target)
+    store.copy_to(file.sha256, target, places)
     target.chmod(0o644)
     if file.modified_ns is not None:
         os.utime(target, ns=(file.modified_ns, file.modified_ns))

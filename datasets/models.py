@@ -73,13 +73,18 @@ class Entry(models.Model):
     nothing; such a file is compared by content once more.
     """
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="entries")
+    dataset = models.ForeignKey(  # the index of history begins with it
+        Dataset, models.CASCADE, related_name="entries", db_index=False
+    )
     path = models.TextField(db_collation="C")
     size_bytes = models.PositiveBigIntegerField()
     modified_ns = models.BigIntegerField(null=True)
     etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32)
     settled = models.BooleanField(default=True)
+    # The time that the far end tells now, where the same content came to have another: what later
+    # comparisons lean on. `modified_ns` belongs to the versions and never changes.
+    seen_modified_ns = models.BigIntegerField(null=True)
     since = models.PositiveIntegerField()
     until = models.PositiveIntegerField(null=True)
 
@@ -109,7 +114,11 @@ class Receipt(models.Model):
     the dataset's receipts away.
     """
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="receipts")
+    dataset = (
+        models.ForeignKey(  # without a constraint: its row is locked while receipts are written
+            Dataset, models.CASCADE, related_name="receipts", db_constraint=False, db_index=False
+        )
+    )
     record_id = models.UUIDField()
     path = models.TextField(db_collation="C")
     listed_size_bytes = models.PositiveBigIntegerField(null=True)
@@ -128,3 +137,20 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class PackedBlob(models.Model):
+    """Where a small blob lies; a blob without a row is a file of its own."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "sha256")
+    workspace = models.ForeignKey(  # without a constraint: it would be checked for every blob
+        Workspace, models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    sha256 = models.BinaryField(max_length=32)
+    pack = models.UUIDField(db_index=True)
+    offset = models.PositiveBigIntegerField()
+    size_bytes = models.PositiveIntegerField()
+    stored_at = models.DateTimeField()  # or proved to be here once more
+
+    def __str__(self) -> str:
+        return f"{bytes(self.sha256).hex()} in {self.pack}"

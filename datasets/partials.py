@@ -1,7 +1,7 @@
 """Bytes on their way into the store.
 
-Small files are written by a thread of their own while the next ones arrive: creating a file costs the
-kernel 0.1 ms, which is as long as fetching it. Large ones go to disk as they come.
+Small files wait in memory until their batch is written as one pack: creating a file for each costs the
+kernel as long as fetching it. Large ones go to disk as they come.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,50 +35,26 @@ def disk_errors() -> Iterator[None]:
         raise StoreBroken(f"the store cannot write: {exc.strerror or exc}") from exc
 
 
-class DiskThread:
-    """Writes small files beside whoever receives them. Starts with the first one."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-
-    def write(self, path: str, content: list[bytes]) -> Future[None]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="store")
-        return self._pool.submit(_write_whole, path, content)
-
-    def close(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
-
-
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file whose bytes are all here, under its partial name once `written` is done."""
+    """A file whose bytes are all here: under a partial name, or, of a small one, in memory."""
 
-    partial: str
     sha256: bytes
     size_bytes: int
-    written: Future[None] | None = None
-
-    def wait(self) -> None:
-        """Raises OSError."""
-        if self.written is not None:
-            self.written.result()
+    partial: str | None
+    content: bytes = b""
 
     def discard(self) -> None:
         """The bytes are not wanted."""
-        if self.written is None or not self.written.cancel():
-            self.wait()
+        if self.partial is not None:
             Path(self.partial).unlink(missing_ok=True)
 
 
 class BlobWriter:
     """Takes the bytes of one file, in order, hashing as they come."""
 
-    def __init__(self, path: str, disk: DiskThread) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._disk = disk
         self._hash = hashlib.sha256()
         self._size = 0
         self._small: list[bytes] | None = []  # None once the file is on disk, or closed
@@ -98,7 +73,7 @@ class BlobWriter:
             self._small.append(bytes(data))
             return
         with disk_errors():
-            _write_all(self._open(), data)
+            write_all(self._open(), data)
 
     def take_over(self, left: Path) -> None:
         """Begins with what another attempt left. A copy, because its writer may still be at it."""
@@ -121,14 +96,13 @@ class BlobWriter:
         """`BlobStore.commit` makes it a blob."""
         small, self._small = self._small, None
         if small is not None:
-            written = self._disk.write(self._path, small)
-            return Received(self._path, self._hash.digest(), self._size, written)
+            return Received(self._hash.digest(), self._size, None, b"".join(small))
         fd, self._fd = self._fd, None
         if fd is None:
             raise StoreBroken("this file's writer is closed")
         with disk_errors():
             os.close(fd)
-        return Received(self._path, self._hash.digest(), self._size)
+        return Received(self._hash.digest(), self._size, self._path)
 
     def leave(self) -> None:
         """Closes the file and leaves its bytes for a later attempt, where they are worth it."""
@@ -154,20 +128,11 @@ class BlobWriter:
             self._fd = os.open(self._path, FLAGS, 0o644)
             small, self._small = self._small, None
             for piece in small:
-                _write_all(self._fd, piece)
+                write_all(self._fd, piece)
         return self._fd
 
 
-def _write_whole(path: str, content: list[bytes]) -> None:
-    fd = os.open(path, FLAGS, 0o644)
-    try:
-        for piece in content:
-            _write_all(fd, piece)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes | memoryview) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from datasets.catalog import PAGE, Catalog, Listed
+from datasets.receipts import check_fence
 
 # What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
 # a removal counts only where the caller says that removals apply.
@@ -17,12 +18,13 @@ CREATE TEMP TABLE outcome AS
 SELECT c.path, c.entry_id, c.held_size_bytes,
        CASE WHEN c.action <> 'changed' THEN c.action
             WHEN r.sha256 = c.held_sha256
-                 AND r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns THEN 'same'
+                 AND (r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns OR NOT %(times)s)
+            THEN 'same'
             ELSE 'changed' END AS action,
        r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled
   FROM change c LEFT JOIN datasets_receipt r
     ON r.dataset_id = %(dataset)s AND r.path = c.path
-       AND (r.record_id = %(record)s OR NOT %(full)s)
+       AND (r.record_id = %(record)s OR %(receipts)s)
        AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
        AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
        AND r.listed_etag IS NOT DISTINCT FROM c.etag
@@ -43,9 +45,20 @@ SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, %(numb
 
 # The file is what it was; only what later comparisons lean on is newer.
 _REFRESH_ENTRIES = """
-UPDATE datasets_entry e SET etag = o.etag, settled = o.settled FROM outcome o
+UPDATE datasets_entry e SET etag = o.etag, settled = o.settled,
+       seen_modified_ns = nullif(o.modified_ns, e.modified_ns) FROM outcome o
  WHERE e.id = o.entry_id AND o.action = 'same'
-   AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled)
+   AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled
+        OR e.seen_modified_ns IS DISTINCT FROM nullif(o.modified_ns, e.modified_ns))
+"""
+
+# The same for what the far end's digest has proved, without a transfer.
+_REFRESH_PROVED = """
+UPDATE datasets_entry e SET etag = c.etag, settled = c.told_settled,
+       seen_modified_ns = nullif(c.modified_ns, e.modified_ns) FROM change c
+ WHERE e.id = c.entry_id AND c.action = 'same' AND c.told_sha256 IS NOT NULL
+   AND (e.etag IS DISTINCT FROM c.etag OR e.settled <> c.told_settled
+        OR e.seen_modified_ns IS DISTINCT FROM nullif(c.modified_ns, e.modified_ns))
 """
 
 _ADD_VERSION = """
@@ -65,7 +78,8 @@ SELECT c.path FROM change c
 """
 _AS_PUBLISHED = """
 CREATE TEMP TABLE as_published AS
-SELECT DISTINCT ON (e.path) e.path, e.size_bytes, e.modified_ns, e.etag, e.sha256
+SELECT DISTINCT ON (e.path) e.path, e.size_bytes,
+       coalesce(e.seen_modified_ns, e.modified_ns) AS modified_ns, e.etag, e.sha256
   FROM listing l JOIN datasets_entry e
     ON e.dataset_id = %(dataset)s AND e.until IS NULL AND e.path = l.path
  WHERE e.settled AND NOT l.marker AND NOT l.deferred
@@ -92,7 +106,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
     Raises Fenced.
     """
     parameters = catalog.parameters | {"removals": removals}
-    catalog.check_fence(cursor)
+    check_fence(cursor, parameters)
     cursor.execute("DROP TABLE IF EXISTS outcome")
     cursor.execute(_OUTCOME, parameters)
     cursor.execute(
@@ -112,6 +126,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
     )
     current: Any = cursor.fetchone()
     cursor.execute(_REFRESH_ENTRIES)
+    cursor.execute(_REFRESH_PROVED)
     published = Published(None, same=same)
     if added or changed or removed or current is None:
         number, file_count, size_bytes = current or (0, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -16,6 +17,7 @@ from connectors.models import Connector
 from connectors.names import join
 from connectors.registry import can_remove, removing_kinds
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
@@ -107,6 +109,12 @@ class SyncJob(models.Model):
     sync_mode = models.CharField(
         max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
     )
+    comparison = models.CharField(
+        max_length=10, choices=_choices(*Comparison), default=Comparison.MODIFIED
+    )
+    # A scheduled record runs as `full` where the last look at every content is older than this.
+    verify_every_s = models.PositiveIntegerField(null=True, blank=True)
+    last_verified_at = models.DateTimeField(null=True, editable=False)
     on_delete = models.CharField(
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
     )
@@ -176,10 +184,21 @@ class SyncJob(models.Model):
 
     def clean(self) -> None:
         """Raises ValidationError where fields do not fit each other."""
+        super().clean()
+        problems = self._clean_after_publish()
+        if self.verify_every_s and (self.max_files or self.max_bytes):
+            problems["verify_every_s"] = (
+                "a record that may fetch a part only can verify no whole: leave this out, or"
+                " max_files and max_bytes"
+            )
+        if problems:
+            raise ValidationError(problems)
+
+    def _clean_after_publish(self) -> dict[str, str]:
         if self.after_publish == AfterPublish.KEEP:
             if self.move_to:
-                raise ValidationError({"move_to": "move_to belongs to after_publish: move."})
-            return
+                return {"move_to": "move_to belongs to after_publish: move."}
+            return {}
         problems = {}
         if self.on_delete != OnDelete.IGNORE:
             problems["on_delete"] = (
@@ -196,8 +215,14 @@ class SyncJob(models.Model):
                 f"A connector of kind {connector.kind} only reads: it cannot"
                 f" {self.after_publish} files. {', '.join(removing_kinds())} can."
             )
-        if problems:
-            raise ValidationError(problems)
+        return problems
+
+    def verification_is_due(self, now: datetime) -> bool:
+        """Whether the last look at every content, or else the job's start, is too long ago."""
+        if not self.verify_every_s:
+            return False
+        looked_at = self.last_verified_at or self.created_at
+        return now - looked_at >= timedelta(seconds=self.verify_every_s)
 
     @property
     def parsed_schedule(self) -> Schedule:
@@ -388,7 +413,9 @@ class ItemAction(models.TextChoices):
 class SyncItem(models.Model):
     """What a record did with one file: the per-file ledger. Unchanged files have no row."""
 
-    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="items")
+    record = models.ForeignKey(  # without a constraint: its row is written in the same transaction
+        SyncRecord, models.CASCADE, related_name="items", db_constraint=False, db_index=False
+    )
     path = models.TextField()
     action = models.CharField(max_length=10, choices=ItemAction.choices)
     size_bytes = models.PositiveBigIntegerField(null=True)

@@ -17,13 +17,16 @@ from typing import BinaryIO, Protocol, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
+    undigested,
 )
 from connectors.names import encode
+from connectors.reaching import reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.rsync_daemon import daemon_far, greet
 from connectors.wire.rsync_far import Far, Place, make_home
@@ -32,13 +35,13 @@ from connectors.wire.rsync_ssh import meet, ssh_far
 from connectors.wire.rsync_stream import RsyncFile
 from connectors.wire.rsync_tree import RsyncTree
 from connectors.wire.rsync_version import check_log_in, version_note
-from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_end import SshReach, SshReachSecret, refuse_jump, ssh_end
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RsyncOptions:
+class RsyncOptions(SshReach):
     username: str = option(
         "User name", "For a module that asks for one, or for the SSH log-in.", default=""
     )
@@ -59,7 +62,7 @@ class RsyncOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RsyncSecret:
+class RsyncSecret(SshReachSecret):
     password: str = option("Password", "Of the daemon's module.", default="")
     private_key: str = option(
         "Private key", "Over SSH: Ed25519, ECDSA or RSA; OpenSSH or PEM.", default=""
@@ -70,7 +73,13 @@ class RsyncSecret:
 
 
 class Host(Protocol):
-    """Says how rsync calls a folder there."""
+    """Says how rsync calls a folder there, and how far its clock is off."""
+
+    @property
+    def clock_skew_s(self) -> float | None: ...
+
+    @property
+    def clock_error_s(self) -> float: ...
 
     def place(self, root: PurePosixPath) -> Place: ...
 
@@ -83,7 +92,12 @@ class RsyncTransport:
         self._host = host
         self._option_root = PurePosixPath(root)
         self._root = self._option_root
-        self._capabilities = Capabilities(ranges=False, server_software=server_software)
+        self._capabilities = Capabilities(
+            ranges=False,
+            server_software=server_software,
+            clock_skew_s=host.clock_skew_s,
+            clock_error_s=host.clock_error_s,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,6 +111,9 @@ class RsyncTransport:
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(RsyncFetch(self._far, self._host.place(self._root), entries, sink))
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return undigested(entries)
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         place = self._host.place(self._root)
         raw = RsyncFile(self._far, place, encode(str(path)), offset)
@@ -106,6 +123,7 @@ class RsyncTransport:
         self._far.close()
 
 
+@reached
 def open_rsync(target: Target, context: Context) -> Transport:
     options: RsyncOptions = target.options
     note = version_note()
@@ -118,6 +136,7 @@ def open_rsync(target: Target, context: Context) -> Transport:
 
 def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
     options: RsyncOptions = target.options
+    refuse_jump(options)
     daemon = greet(target.host, target.port, options.username, context)
     place = daemon.place(PurePosixPath(options.root))
     home = make_home()
@@ -131,17 +150,15 @@ def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
 
 
 def _over_ssh(target: Target, context: Context) -> tuple[Far, Host, str]:
-    options: RsyncOptions = target.options
-    secret: RsyncSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    met = meet(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    met = meet(end, context)
     home = make_home()
     try:
-        far = ssh_far(met, login, home, context)
+        far = ssh_far(met, home, context)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
-    return far, met, met.server_software
+    return far, met, met.server_software + end.terms.warning
 
 
 SPEC = Spec(

@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.contract import Context
@@ -25,10 +25,16 @@ class RsyncMissing(PermanentError):
 
 
 class RsyncChild:
-    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables do not reach it."""
+    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables of this process do not
+    reach it."""
 
     def __init__(
-        self, words: Sequence[str | bytes], home: Path, given: bytes, context: Context
+        self,
+        words: Sequence[str | bytes],
+        home: Path,
+        given: bytes,
+        context: Context,
+        environment: Mapping[str, str],
     ) -> None:
         self._context = context
         self._given = memoryview(given)
@@ -45,7 +51,7 @@ class RsyncChild:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=home,
-                env={"PATH": path, "HOME": str(home), **_LOCALE},
+                env={"PATH": path, "HOME": str(home), **_LOCALE, **environment},
                 start_new_session=True,  # its own group, and no terminal to ask for a password on
             )
         except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,14 @@ class Place:
 class Far:
     """Takes ownership of a private folder, which holds secrets and what is on its way."""
 
-    def __init__(self, home: Path, words: Iterable[str], context: Context) -> None:
+    def __init__(
+        self,
+        home: Path,
+        words: Iterable[str],
+        context: Context,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = environment or {}
         self._home = home
         self._words = list(words)
         self._context = context
@@ -69,6 +76,8 @@ class Far:
             f"--timeout={max(1, round(self._context.patience.idle_s))}",
             f"--out-format={out}%i %n",
         ]
+        if rate := self._context.bandwidth_bytes_per_s:
+            words.append(f"--bwlimit={rate / 1024:.2f}")  # in KiB; the host keeps it
         return self._start(words, place, names, into)
 
     def make_staging(self) -> Path:
@@ -94,7 +103,7 @@ class Far:
             f"{into}/",
         ]
         given = b"".join(name + b"\0" for name in names)
-        return RsyncChild(command, self._home, given, self._context)
+        return RsyncChild(command, self._home, given, self._context, self._environment)
 
 
 def make_home() -> Path:

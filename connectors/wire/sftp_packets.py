@@ -130,6 +130,10 @@ class Fields:
     def text(self) -> bytes:
         return bytes(self.view())
 
+    def rest(self) -> bytes:
+        """What is left of the body."""
+        return bytes(self._body[self._take(self.left) :])
+
     def skip_text(self) -> None:
         self._take(self.uint32())
 

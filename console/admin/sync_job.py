@@ -56,6 +56,17 @@ SELECTION = [
     "max_bytes",
 ]
 
+HOW = [
+    "sync_mode",
+    "comparison",
+    "verify_every_s",
+    "on_delete",
+    "after_publish",
+    "move_to",
+    "timeout_s",
+    "max_attempts",
+]
+
 
 @admin.register(SyncJob)
 class SyncJobAdmin(ButtonsAdmin):
@@ -101,23 +112,11 @@ class SyncJobAdmin(ButtonsAdmin):
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
             ("Schedule", {"fields": schedule}),
             ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
-            (
-                "How",
-                {
-                    "fields": [
-                        "sync_mode",
-                        "on_delete",
-                        "after_publish",
-                        "move_to",
-                        "timeout_s",
-                        "max_attempts",
-                    ]
-                },
-            ),
+            ("How", {"fields": [*HOW, *(["verified"] if obj else [])]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["workspace", "schedule_shown", "fires"] if obj else []
+        return ["workspace", "schedule_shown", "fires", "verified"] if obj else []
 
     def formfield_for_foreignkey(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -240,6 +239,10 @@ class SyncJobAdmin(ButtonsAdmin):
         return format_html(
             "{} {}", link(latest, shown), moment(latest.finished_at or latest.queued_at)
         )
+
+    @admin.display(description="last verified")
+    def verified(self, job: SyncJob) -> str:
+        return moment(job.last_verified_at)
 
     @admin.display(description="version")
     def version(self, job: Any) -> str:

@@ -11,6 +11,7 @@ from unfold import widgets
 from console.admin.forms import LinesField, WorkspaceForm
 from console.admin.schedule_fields import ScheduleFields, read_schedule
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
 from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 
@@ -66,6 +67,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "max_files",
             "max_bytes",
             "sync_mode",
+            "comparison",
+            "verify_every_s",
             "on_delete",
             "after_publish",
             "move_to",
@@ -78,6 +81,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "after_publish": "At the source, once published",
             "move_to": "Move to",
             "max_attempts": "Tries",
+            "verify_every_s": "Verify every (s)",
             "max_age_s": "Oldest file (s)",
             "done_pattern": "Done file",
             "max_files": "Files a record",
@@ -92,6 +96,10 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "timeout_s": "Seconds for one attempt. Empty: by the number of files.",
             "max_attempts": "Tries before a record fails for good.",
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
+            "comparison": "What has to be equal: size and time (modified), SHA-256 as the host computes"
+            " it or of the bytes that it sends (checksum), size alone, or a strong ETag.",
+            "verify_every_s": "When every content was last looked at longer ago than this, the next"
+            " scheduled record runs as full. Empty: never.",
             "on_delete": "Keep version: gone from the new version, held in the older ones."
             " Ignore: what the source removes stays.",
             "after_publish": "Keep leaves the source alone. Delete and move take away every selected file"
@@ -102,6 +110,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "comparison" in self.fields:
+            self.fields["comparison"].required = False
         for name, value in read_schedule(self.instance.schedule or {}).items():
             self.initial.setdefault(name, value)
         self._tell_defaults()
@@ -135,6 +145,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         if preview is not None and self.data.get(CONFIRMED) != preview.token:
             self.preview = preview
             self.add_error(None, "Not saved yet: the dataset would change. See above.")
+
+    def clean_comparison(self) -> str:
+        return self.cleaned_data["comparison"] or Comparison.MODIFIED
 
     def clean_settle_s(self) -> int:
         return self.cleaned_data["settle_s"] or 0

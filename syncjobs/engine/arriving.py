@@ -1,20 +1,24 @@
-"""Files that have arrived: made durable and receipted together, bytes first."""
+"""Files that have arrived: made durable and receipted together, beside the next ones' arrival."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
 
 from connectors.contract import Fetched
 from connectors.errors import TransportError
 from datasets.blobs import BlobStore
-from datasets.catalog import Arrived, Counts, Listed, Pair
+from datasets.catalog import Counts, Listed, Pair, Told
 from datasets.partials import Received
+from datasets.receipts import Arrived
 from syncjobs.engine.progress import Progress
 
 COMMIT_FILES = 1_000
 COMMIT_BYTES = 256 << 20
+COMMIT_BYTES_IN_MEMORY = 16 << 20
 COMMIT_INTERVAL_S = 3.0
 
 
@@ -23,51 +27,95 @@ class Catalog(Protocol):
 
     def stage(self, files: Iterable[Listed]) -> None: ...
     def defer_unmarked(self) -> Iterator[tuple[str, str]]: ...
-    def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts: ...
+    def compare(self, is_equal: Callable[[Pair], bool | None]) -> Counts: ...
+    def iter_asked(self) -> Iterator[Listed]: ...
+    def take_told(self, told: list[Told]) -> None: ...
+    def count(self) -> Counts: ...
     def iter_wanted(self) -> Iterator[Listed]: ...
-    def settle(self, arrived: list[Arrived]) -> None: ...
 
 
-class Batch:
-    """Flushed when it is large or old enough, at the end, and before an error of the far end goes on."""
+class Receipts(Protocol):
+    """Where arrived files are noted; used from a thread of its own."""
 
-    def __init__(self, store: BlobStore, catalog: Catalog, progress: Progress) -> None:
+    def settle(self, arrived: Sequence[Arrived]) -> None: ...
+
+
+class Keeper:
+    """Collects what arrives and keeps it batch by batch, one in the making while the next comes in.
+
+    A batch is kept when it is large or old enough, at `finish`, and before an error of the far end goes
+    on. What keeping raises comes out of the next call. Leaving the context waits for the batch under way.
+    """
+
+    def __init__(
+        self, store: BlobStore, receipts: Receipts, progress: Progress, *, attempt: str
+    ) -> None:
         self._store = store
-        self._catalog = catalog
+        self._receipts = receipts
         self._progress = progress
-        self._arrived: list[Arrived] = []
-        self._received: list[Received] = []
-        self._bytes = 0
-        self._flushed_at = time.monotonic()
+        self._attempt = attempt
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+        self._keeping: Future[None] | None = None
+        self._clear()
 
-    def add(self, arrived: Arrived, fetched: Fetched) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True)
+
+    def add(self, arrived: Arrived, received: Received) -> None:
         self._arrived.append(arrived)
-        self._received.append(receipt_of(fetched))
-        self._bytes += arrived.size_bytes
+        self._received.append(received)
+        self._bytes += received.size_bytes
+        self._bytes_in_memory += len(received.content)
         if (
             len(self._arrived) >= COMMIT_FILES
             or self._bytes >= COMMIT_BYTES
-            or time.monotonic() - self._flushed_at >= COMMIT_INTERVAL_S
+            or self._bytes_in_memory >= COMMIT_BYTES_IN_MEMORY
+            or time.monotonic() - self._began_at >= COMMIT_INTERVAL_S
         ):
-            self.flush()
+            self._hand_over()
 
-    def flushing_on_error(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
+    def finish(self) -> None:
+        """On return everything added is durable and receipted."""
+        self._hand_over()
+        self._wait()
+
+    def finishing_on_error(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
         """What came before a far end failed is kept, so that the next attempt gets further."""
         try:
             yield from fetched
         except TransportError:
-            self.flush()
+            self.finish()
             raise
 
-    def flush(self) -> None:
+    def _hand_over(self) -> None:
+        self._wait()
+        self._keeping = self._pool.submit(self._keep, self._arrived, self._received)
+        self._clear()
+
+    def _wait(self) -> None:
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.result()
+
+    def _keep(self, arrived: list[Arrived], received: list[Received]) -> None:
         """Bytes first, receipts last: a receipt never names what is not on disk."""
-        self._store.commit(self._received)
-        self._catalog.settle(self._arrived)
-        self._progress.kept(len(self._arrived))
-        self._arrived.clear()
-        self._received.clear()
-        self._bytes = 0
-        self._flushed_at = time.monotonic()
+        self._store.commit(self._attempt, received)
+        self._receipts.settle(arrived)
+        self._progress.kept(len(arrived))
+
+    def _clear(self) -> None:
+        self._arrived: list[Arrived] = []
+        self._received: list[Received] = []
+        self._bytes = self._bytes_in_memory = 0
+        self._began_at = time.monotonic()
 
 
 def receipt_of(fetched: Fetched) -> Received:

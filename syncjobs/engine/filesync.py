@@ -8,33 +8,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from connectors import names
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    Capabilities,
+    Digested,
+    Fetched,
+    Reason,
+    RemoteEntry,
+    Skipped,
+    Transport,
+)
 from connectors.errors import TransportError, Truncated, Unstable
+from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
-from datasets.catalog import Arrived, Listed, Pair
+from datasets.catalog import Counts, Listed, Pair, Told
 from datasets.partials import Received
+from datasets.receipts import Arrived
 from syncjobs.core.comparing import (
+    Comparison,
+    FarClock,
     Fingerprint,
+    decide_equal,
+    far_clock,
+    is_ahead,
     is_settled,
     is_settling,
     is_stable,
-    proves_equal,
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
 from syncjobs.core.selection import LIMITS, MARKER, Selection
 from syncjobs.core.states import Stage
-from syncjobs.engine.arriving import Batch, Catalog, receipt_of
+from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
+TOLD_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
 SECOND_TRIES_MAX = 10_000
 
@@ -58,6 +73,7 @@ class Order:
     max_files: int | None = None
     max_bytes: int | None = None
     as_listed: bool = False  # a file that is not the listed one any more is not asked for again
+    comparison: Comparison = Comparison.MODIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class FileSync:
         order: Order,
         transport: Transport,
         catalog: Catalog,
+        receipts: Receipts,
         store: BlobStore,
         *,
         attempt: str,
@@ -87,20 +104,41 @@ class FileSync:
         self._order = order
         self._transport = transport
         self._catalog = catalog
+        self._receipts = receipts
         self._store = store
         self._attempt = attempt
         self._progress = progress
         self._check = check
         self._listing_complete = True
+        self._trusted_files = 0  # taken for unchanged by what the listing told
+        self._capped = False
+        self._times = TimesSeen()
+        self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
         self._began_ns = time.time_ns()
         self._began_s = time.monotonic()
 
     @property
+    def capabilities(self) -> Capabilities:
+        """As measured so far, times by what the listing has shown of them."""
+        told = self._transport.capabilities
+        return replace(told, modified_precision_ns=self._times.coarsest(told.modified_precision_ns))
+
+    @property
     def _precision_ns(self) -> int:
         """Known for sure only after the listing."""
-        return self._transport.capabilities.modified_precision_ns
+        return self._times.coarsest(self._transport.capabilities.modified_precision_ns)
+
+    def _clock_at(self, now_ns: int) -> FarClock:
+        told = self._transport.capabilities
+        return far_clock(now_ns, told.clock_skew_s, told.clock_error_s)
+
+    @property
+    def looked_at_all(self) -> bool:
+        """Whether the content of every listed file was read or digested, as far as it could be: what
+        fails is told, and would fail again."""
+        return not self._trusted_files and not self._capped
 
     def plan(self) -> Outcome:
         """Lists, compares and judges; fetches nothing."""
@@ -114,7 +152,9 @@ class FileSync:
             self._progress.listed(len(batch))
         if self._order.selection.done is not None:
             self._defer_unmarked()
-        counts = self._catalog.compare(self._proves_equal)
+        counts = self._compare()
+        if self._order.comparison is not Comparison.CHECKSUM:  # mode `full` leaves none unchanged
+            self._trusted_files = counts.unchanged
         plan = Plan(
             counts.listed,
             counts.held,
@@ -154,10 +194,15 @@ class FileSync:
         confirm(outcome)
         if outcome.held is None:
             self._progress.enter(Stage.PROCESSING_FILES)
-            again = self._fetch(self._iter_wanted(), {})
-            if again:
-                originals = {path: listed for path, (listed, _) in again.items()}
-                self._fetch((seen for _, seen in again.values()), originals)
+            with Keeper(
+                self._store, self._receipts, self._progress, attempt=self._attempt
+            ) as keeper:
+                again = self._fetch(self._iter_wanted(), {}, keeper)
+                if again:
+                    self._ask_again(seen for _, seen in again.values())
+                    originals = {path: listed for path, (listed, _) in again.items()}
+                    self._fetch((seen for _, seen in again.values()), originals, keeper)
+                keeper.finish()
             self._progress.enter(Stage.FINALIZING)
         return outcome
 
@@ -186,7 +231,11 @@ class FileSync:
 
     def _listed(self, path: str, item: RemoteEntry) -> Listed:
         """A file that may still be being written is seen, and left for a later record."""
-        settling = is_settling(item.modified_ns, self._began_ns, self._order.settle_s)
+        self._times.note(item.modified_ns)
+        settle_s = self._order.settle_s
+        settling = settle_s > 0 and is_settling(
+            item.modified_ns, self._clock_at(time.time_ns()), self._precision_ns, settle_s
+        )
         if settling:
             words = f"changed less than {self._order.settle_s} s before the listing"
             self._progress.trouble(Trouble(path, "deferred", "settling", words))
@@ -214,10 +263,14 @@ class FileSync:
             size_bytes += listed.size_bytes or 0
             caps = ((files, self._order.max_files), (size_bytes, self._order.max_bytes))
             if any(cap is not None and reached > cap for reached, cap in caps) and files > 1:
+                self._capped = True
                 words = "past the files or bytes that one record may fetch"
                 self._progress.trouble(Trouble(listed.path, "deferred", "capped", words))
                 continue
-            yield _remote(listed)
+            entry = _remote(listed)
+            if listed.told_sha256 is not None:
+                self._told[entry.path] = listed.told_sha256
+            yield entry
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
         action = "skipped"
@@ -226,22 +279,61 @@ class FileSync:
             action = "failed"
         self._progress.trouble(Trouble(path, action, item.reason.value, item.message))
 
-    def _proves_equal(self, pair: Pair) -> bool:
-        return proves_equal(_fingerprint(pair.listed), _fingerprint(pair.held), self._precision_ns)
+    def _compare(self) -> Counts:
+        counts = self._catalog.compare(self._is_equal)
+        if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
+            return counts
+        asked = map(_remote, self._catalog.iter_asked())
+        for batch in _batched(self._transport.digests(asked), TOLD_AT_ONCE):
+            self._check()
+            self._catalog.take_told([self._take_told(digested) for digested in batch])
+        return self._catalog.count()
+
+    def _is_equal(self, pair: Pair) -> bool | None:
+        now = self._clock_at(time.time_ns())
+        ahead = is_ahead(pair.listed.modified_ns, now, self._precision_ns)
+        return decide_equal(
+            self._order.comparison,
+            _fingerprint(pair.listed),
+            _fingerprint(pair.held),
+            self._precision_ns,
+            settled=pair.settled or ahead,
+        )
+
+    def _take_told(self, digested: Digested) -> Told:
+        entry = digested.entry
+        return Told(
+            path=names.to_text(entry.path),
+            sha256=digested.sha256,
+            settled=self._is_settled(entry.modified_ns, entry.etag),
+        )
+
+    def _ask_again(self, entries: Iterator[RemoteEntry]) -> None:
+        """A file that is tried again may have changed since it was asked about."""
+        known = [entry for entry in entries if entry.path in self._told]
+        self._told.clear()
+        for digested in self._transport.digests(known) if known else ():
+            self._check()
+            if digested.sha256 is not None:
+                self._told[digested.entry.path] = digested.sha256
+
+    def _is_settled(self, modified_ns: int | None, etag: str | None) -> bool:
+        settled = is_settled(modified_ns, self._clock_at(self._began_ns), self._precision_ns)
+        return etag is not None or settled
 
     def _fetch(
-        self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry]
+        self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry], keeper: Keeper
     ) -> dict[str, tuple[RemoteEntry, RemoteEntry]]:
         """Fetches and keeps. Returns, by path, (as listed, as to be fetched again) of files that
         deserve a second try; on the second try, `originals` tells how each was listed."""
         again: dict[str, tuple[RemoteEntry, RemoteEntry]] = {}
-        batch = Batch(self._store, self._catalog, self._progress)
-        for fetched in batch.flushing_on_error(self._transport.fetch(wanted, self._sink())):
+        for fetched in keeper.finishing_on_error(self._transport.fetch(wanted, self._sink())):
             self._check()
             entry = fetched.entry
             error = fetched.error or self._find_fault(fetched)
             if error is None:
-                batch.add(self._arrived(fetched, originals.get(entry.path, entry)), fetched)
+                arrived = self._arrived(fetched, originals.get(entry.path, entry))
+                keeper.add(arrived, receipt_of(fetched))
             else:
                 if isinstance(fetched.receipt, Received):
                     fetched.receipt.discard()
@@ -251,21 +343,27 @@ class FileSync:
                     continue
                 path = names.to_text(entry.path)
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
+            self._told.pop(entry.path, None)
             self._progress.finished_file()
-        batch.flush()
         return again
 
     def _sink(self) -> StoreSink:
         return StoreSink(
             self._store,
             attempt=self._attempt,
-            source=None if self._order.full else self._order.source,
-            began_ns=self._began_ns,
+            source_of=self._source_of,
+            began=self._clock_at(self._began_ns),
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,
             check=self._check,
         )
+
+    def _source_of(self, entry: RemoteEntry) -> str | None:
+        """Whose the bytes are that an attempt leaves of an entry; None: its size and time are not to
+        stand for its content. A digest that was told shows in the end what was put together wrongly."""
+        by_content = self._order.comparison is Comparison.CHECKSUM and entry.path not in self._told
+        return None if self._order.full or by_content else self._order.source
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
@@ -278,6 +376,8 @@ class FileSync:
                 return Unstable(f"{receipt.size_bytes} bytes arrived, {declared} were declared")
         if not is_stable(_fingerprint(fetched.entry), _fingerprint(seen), self._precision_ns):
             return Unstable("the file changed between its listing and the end of its transfer")
+        if self._told.get(fetched.entry.path, receipt.sha256) != receipt.sha256:
+            return Unstable("what came has not the digest that the far end told")
         return None
 
     def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
@@ -293,7 +393,7 @@ class FileSync:
             modified_ns=modified_ns,
             etag=etag,
             sha256=receipt.sha256,
-            settled=etag is not None or is_settled(modified_ns, self._began_ns, self._precision_ns),
+            settled=self._is_settled(modified_ns, etag),
         )
 
 

@@ -50,25 +50,37 @@ class Trouble:
 
 
 class Progress:
-    """The latest snapshot, and the troubles met so far."""
+    """The latest snapshot, and the troubles met so far.
+
+    Counting happens for every piece of every file, telling once in seconds: the counts are plain
+    attributes, and a snapshot is made when somebody asks.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot()  # but for what is counted here:
+        self._index = 0
+        self._bytes = 0
+        self.deadline_s: float | None = None  # of the whole record, as far as is known
         self.troubles: list[Trouble] = []
         self.first_failed: Trouble | None = None
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._snapshot
+        with self._lock:
+            return replace(
+                self._snapshot,
+                current_file_index=self._index,
+                bytes_transferred=self._bytes,
+                deadline_s=self.deadline_s,
+            )
 
     def enter(self, stage: Stage) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, stage=stage)
 
     def expect(self, deadline_s: float) -> None:
-        with self._lock:
-            self._snapshot = replace(self._snapshot, deadline_s=deadline_s)
+        self.deadline_s = deadline_s
 
     def listed(self, count: int) -> None:
         with self._lock:
@@ -76,20 +88,16 @@ class Progress:
 
     def planned(self, *, files: int, size_bytes: int, deadline_s: float) -> None:
         with self._lock:
-            self._snapshot = replace(
-                self._snapshot, total_files=files, total_bytes=size_bytes, deadline_s=deadline_s
-            )
+            self._snapshot = replace(self._snapshot, total_files=files, total_bytes=size_bytes)
+        self.deadline_s = deadline_s
 
     def received(self, size_bytes: int) -> None:
-        with self._lock:
-            self._snapshot = replace(
-                self._snapshot, bytes_transferred=self._snapshot.bytes_transferred + size_bytes
-            )
+        with self._lock:  # transports may receive in several threads
+            self._bytes += size_bytes
 
     def finished_file(self) -> None:
         with self._lock:
-            index = self._snapshot.current_file_index + 1
-            self._snapshot = replace(self._snapshot, current_file_index=index)
+            self._index += 1
 
     def kept(self, count: int) -> None:
         with self._lock:

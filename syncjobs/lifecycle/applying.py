@@ -48,6 +48,8 @@ JOB_FIELDS = (
     "settle_s",
     "done_pattern",
     "sync_mode",
+    "comparison",
+    "verify_every_s",
     "schedule",
     "misfire",
     "on_delete",

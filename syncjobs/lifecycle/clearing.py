@@ -26,7 +26,9 @@ from connectors.errors import (
 from connectors.names import printable
 from connectors.opening import open_remover
 from datasets.blobs import BlobStore
-from datasets.catalog import Fenced, Listed
+from datasets.catalog import Listed
+from datasets.errors import StoreError
+from datasets.receipts import Fenced
 from datasets.versions import iter_published
 from syncjobs.core.comparing import Fingerprint, proves_equal
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked
@@ -160,8 +162,8 @@ def _clear(
 
 def _is_held(store: BlobStore, sha256: bytes, size_bytes: int | None) -> bool:
     try:
-        return store.path(sha256).stat().st_size == size_bytes
-    except OSError:
+        return store.measure(sha256) == size_bytes
+    except (StoreError, OSError):
         return False
 
 

@@ -20,11 +20,13 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
-from connectors.opening import open_transport, root_of
-from datasets.catalog import Catalog, Fenced
+from connectors.opening import keep_capabilities, open_transport, root_of
+from datasets.catalog import Catalog, Trust
 from datasets.errors import StoreError
+from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
@@ -38,7 +40,7 @@ from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
 from syncjobs.lifecycle.publishing import publish
 from syncjobs.lifecycle.selecting import selection_of
-from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncMode, SyncRecord
 
@@ -50,6 +52,14 @@ _DATABASE_LOST = (
     OperationalError,
     InterfaceError,
 )
+
+
+_TRUST = {
+    Comparison.MODIFIED: Trust(),
+    Comparison.CHECKSUM: Trust(listing=False, receipts=False, times=False),
+    Comparison.SIZE: Trust(listing=False, times=False),
+    Comparison.ETAG: Trust(listing=False, times=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,8 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
     if record.applies_id is not None and record.dataset_version is not None:
         return _published_already(record)
-    store = open_store(record.workspace_id)
+    keeping = LazySession(statement_timeout_s=300, name="sync-keeping")
+    store = open_store(record.workspace_id, keeping)
     session = open_session(statement_timeout_s=300, name="sync")
     published: Published | None = None
     try:
@@ -147,11 +158,15 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 record_id=record.pk,
                 token=held.token,
                 full=record.mode == SyncMode.FULL,
+                trust=_TRUST[Comparison(job.comparison)],
             )
             sync = FileSync(
                 make_order(job, record),
                 transport,
                 catalog,
+                Receipts(
+                    keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
+                ),
                 store,
                 attempt=held.attempt_name,
                 progress=lease.progress,
@@ -163,6 +178,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                     confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
 
             outcome = sync.plan() if record.dry_run else sync.run(confirm)
+            keep_capabilities(record.connector, sync.capabilities)
         if record.dry_run:
             terms = terms_of(job, catalog, outcome)
             keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
@@ -178,11 +194,13 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
             removals=outcome.removals,
             troubles=lease.progress.troubles,
             mark=clears,
+            verified=sync.looked_at_all,
         )
         warning = clear_source(session, lease, record, store) if clears else ""
         return _succeeded(outcome, published, lease.progress, warning)
     finally:
         session.close()
+        keeping.close()
         store.close_attempt(held.attempt_name, keep=not published)
 
 
@@ -205,6 +223,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         max_files=job.max_files,
         max_bytes=job.max_bytes,
         as_listed=record.applies_id is not None,
+        comparison=Comparison(job.comparison),
     )
 
 

@@ -80,7 +80,7 @@ class Lease:
         if self._draining:
             raise DrainAsked
         now = boot_clock_s()
-        deadline_s = self.progress.snapshot.deadline_s
+        deadline_s = self.progress.deadline_s
         if deadline_s is not None and now - self._started_at > deadline_s:
             raise DeadlinePassed(f"the record has used up its {deadline_s:.0f} s")
         if now > self._trusted_until:

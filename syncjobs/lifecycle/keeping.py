@@ -11,7 +11,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from datasets.catalog import PLAN, Catalog, Fenced
+from datasets.catalog import PLAN, Catalog
+from datasets.receipts import Fenced, check_fence
 from syncjobs.core.plans import Terms
 from syncjobs.engine.filesync import Outcome
 from syncjobs.engine.progress import Trouble
@@ -106,7 +107,7 @@ def keep_plan(
     }
     with session.transaction(), session.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '15min'")
-        catalog.check_fence(cursor)
+        check_fence(cursor, catalog.parameters)
         cursor.execute("DELETE FROM syncjobs_syncitem WHERE record_id = %(record)s", named)
         cursor.execute(_ITEMS, named)
         write_troubles(cursor, claim, troubles)

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 
 from connectors.names import printable
-from datasets.catalog import Catalog, Fenced
+from datasets.catalog import Catalog
+from datasets.receipts import Fenced
 from datasets.versions import Published, mark_published, write_version
 from syncjobs.engine.progress import Trouble
 from syncjobs.lifecycle.claiming import Claim
@@ -32,6 +33,13 @@ UPDATE syncjobs_syncrecord SET
 """
 
 
+# After the record's row, as whoever moves a record does it.
+_VERIFIED = """
+UPDATE syncjobs_syncjob SET last_verified_at = now()
+ WHERE id = (SELECT job_id FROM syncjobs_syncrecord WHERE id = %s)
+"""
+
+
 def publish(
     session: psycopg.Connection[Any],
     claim: Claim,
@@ -40,9 +48,12 @@ def publish(
     removals: bool,
     troubles: Iterable[Trouble],
     mark: bool = False,
+    verified: bool = False,
 ) -> Published:
-    """Raises Fenced, and then nothing was written. `mark` keeps for the session what is published as it
-    is listed (`datasets.versions.iter_published`)."""
+    """`mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
+    `verified`: the content of every file was looked at, as far as it could be read.
+
+    Raises Fenced, and then nothing was written."""
     with session.transaction(), session.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         published = write_version(cursor, catalog, removals=removals)
@@ -68,6 +79,8 @@ def publish(
         )
         if cursor.rowcount != 1:
             raise Fenced("the record was taken back")
+        if verified:
+            cursor.execute(_VERIFIED, [claim.record_id])
     return published
 
 

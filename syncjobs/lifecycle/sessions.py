@@ -12,6 +12,26 @@ import psycopg
 from django.db import connection
 
 
+class LazySession:
+    """A session that is opened when it is first asked for."""
+
+    def __init__(self, *, statement_timeout_s: float, name: str) -> None:
+        self._statement_timeout_s = statement_timeout_s
+        self._name = name
+        self._session: psycopg.Connection[Any] | None = None
+
+    def __call__(self) -> psycopg.Connection[Any]:
+        if self._session is None:
+            self._session = open_session(
+                statement_timeout_s=self._statement_timeout_s, name=self._name
+            )
+        return self._session
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+
 def open_session(*, statement_timeout_s: float, name: str) -> psycopg.Connection[Any]:
     """An autocommit session with the timeouts that keep a stopped worker from blocking others."""
     parameters = connection.get_connection_params()

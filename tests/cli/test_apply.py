@@ -123,6 +123,7 @@ def test_a_change_names_its_fields(
         ("0 2 * * *", "99 2 * * *", ":16: schedule: cron"),
         ("New_York", "New_Yorck", ":16: schedule: no time zone"),
         ("sync_mode: incremental", "sync_mode: some", ":15: sync_mode"),
+        ("sync_mode: incremental", "comparison: some", ":15: comparison"),
         ("port: 22", "port: 99999", ":7: port"),
         ('include: ["**/*.csv"]', 'include: ["[a"]', ":13: include"),
         ("name: nightly-reports", "name: nightly reports", ":11: name"),

@@ -165,6 +165,8 @@ def test_a_connector_is_tested_stage_by_stage(
     assert "FAILED" not in out
     for stage in ("resolve", "connect", "identity", "log_in", "list", "read"):
         assert stage in out
+    assert "What this host can do" in out
+    assert "Clock" in out
     job.connector.options["host_key"] = ""
     job.connector.save()
     with pytest.raises(SystemExit) as caught:

@@ -118,7 +118,7 @@ def make_blob(workspace: Workspace, content: bytes) -> bytes:
     writer = store.create(uuid.uuid4().hex)
     writer.write(content)
     received = writer.finish()
-    store.commit([received])
+    store.commit("attempt", [received])
     return received.sha256
 
 

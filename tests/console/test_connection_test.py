@@ -61,6 +61,9 @@ def test_from_nothing_to_a_synced_file_with_the_console_alone(
     root.post(approval, {"offered": shown.context["offered"]})
     assert "test passed" in root.post(press(connector, "test"), follow=True).content.decode()
     assert "failed" not in _outcomes(connector).values()
+    page = root.get(page_of(connector)).content.decode()
+    assert "What this host can do" in page
+    assert "OpenSSH" in page
 
     job = {**workspace, "name": "far-job", "connector": str(connector.pk), "enabled": "on"}
     how = {"schedule_form": "manual", "sync_mode": "incremental", "on_delete": "keep_version"}

@@ -63,7 +63,7 @@ def test_a_queued_record_says_what_it_waits_for(acme: Tenant, root: Client) -> N
     assert "Waiting for a worker" in _text(root, page_of(make_record(acme.job, State.QUEUED)))
 
 
-def test_the_page_links_version_files_and_job(acme: Tenant, root: Client) -> None:
+def test_n18_the_page_links_version_files_and_job(acme: Tenant, root: Client) -> None:
     text = _text(root, page_of(acme.record))
     assert f"{page_of(acme.dataset)}?version=1" in text
     assert page_of(acme.job) in text

@@ -141,7 +141,7 @@ def test_a_young_file_stays_until_its_time_proves_something(sshd: Sshd, source: 
 
 
 def test_a_file_whose_copy_is_not_whole_is_left(sshd: Sshd, source: Path) -> None:
-    fill(source, FILES)
+    fill(source, {**FILES, "a.txt": b"a" * 100_000})  # large enough for a file of its own
     job = make_job(make_connector(sshd.target(source)), on_delete=OnDelete.IGNORE)
     run(job)
     entry = job.dataset.entries.get(path="a.txt")

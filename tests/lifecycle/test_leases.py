@@ -14,8 +14,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from datasets.catalog import Arrived, Catalog, Fenced, Listed
+from datasets.catalog import Catalog, Listed
 from datasets.models import Dataset, Receipt, Version
+from datasets.receipts import Arrived, Fenced, Receipts, check_fence
 from datasets.store import open_store
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
@@ -79,6 +80,12 @@ def make_catalog(session: Any, held: Claim) -> Catalog:
     catalog.stage([Listed("a.txt", 1, 10**18, None)])
     catalog.compare(lambda _: False)
     return catalog
+
+
+def make_receipts(session: Any, held: Claim) -> Receipts:
+    return Receipts(
+        lambda: session, dataset_id=held.dataset_id, record_id=held.record_id, token=held.token
+    )
 
 
 ARRIVED = Arrived(Listed("a.txt", 1, 10**18, None), 1, 10**18, None, b"\1" * 32, settled=True)
@@ -160,7 +167,7 @@ def test_the_reaper_leaves_alone_what_its_owner_is_publishing(
     expire(record)
     catalog = make_catalog(session, held)
     with session.transaction(), session.cursor() as cursor:
-        catalog.check_fence(cursor)
+        check_fence(cursor, catalog.parameters)
         assert reap(young_s=0) == 0
     assert reap(young_s=0) == 1
 
@@ -172,7 +179,7 @@ def test_a_fenced_worker_writes_nothing(record: SyncRecord, session: Any) -> Non
     reap(young_s=0)
     take(record, "successor")
     with pytest.raises(Fenced):
-        catalog.settle([ARRIVED])
+        make_receipts(session, held).settle([ARRIVED])
     with pytest.raises(Fenced):
         publish(session, held, catalog, removals=True, troubles=[])
     assert move(record.pk, Event.SUCCEEDED, token=held.token) is None
@@ -186,13 +193,13 @@ def test_the_holder_of_the_token_publishes(record: SyncRecord, session: Any) -> 
     """The control to the test above: with the right token the same calls do write."""
     held = take(record)
     catalog = make_catalog(session, held)
-    catalog.settle([ARRIVED])
+    make_receipts(session, held).settle([ARRIVED])
     assert publish(session, held, catalog, removals=True, troubles=[]).number == 1
 
 
 def test_what_is_fetched_is_kept_for_the_next_attempt(record: SyncRecord, session: Any) -> None:
     held = take(record)
-    make_catalog(session, held).settle([ARRIVED])
+    make_receipts(session, held).settle([ARRIVED])
     move(record.pk, Event.INTERRUPTED, token=held.token)
     again = make_catalog(session, take(record))
     assert list(again.iter_wanted()) == []
@@ -200,7 +207,7 @@ def test_what_is_fetched_is_kept_for_the_next_attempt(record: SyncRecord, sessio
 
 def test_a_receipt_of_another_fingerprint_is_not_used(record: SyncRecord, session: Any) -> None:
     held = take(record)
-    make_catalog(session, held).settle([ARRIVED])
+    make_receipts(session, held).settle([ARRIVED])
     again = Catalog(
         session,
         dataset_id=held.dataset_id,

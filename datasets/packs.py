@@ -1,0 +1,100 @@
+"""Many small blobs in one file: what a batch of them costs is one write, one sync, one rename.
+
+Layout: a header line, then for each blob its SHA-256 (32 bytes), its size (4 bytes, little endian) and its
+bytes. Where a blob lies is kept in PostgreSQL; the frames are there so that a pack tells by itself what it
+holds, should the database be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from datasets.errors import BlobMissing
+from datasets.partials import FLAGS, Received, write_all
+
+HEADER = b"SYNCPROJECT-PACK 1\n"
+_FRAME = struct.Struct("<32sI")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a packed blob lies; `offset` is that of its bytes."""
+
+    pack: uuid.UUID
+    offset: int
+    size_bytes: int
+
+
+class PlaceIndex(Protocol):
+    """Which blobs of a workspace are packed, and where; `datasets.places` is the real one."""
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]: ...
+
+    def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those that are packed already; their age begins anew, so that no sweep takes them."""
+        ...
+
+    def add(self, places: Mapping[bytes, Place]) -> None:
+        """Durable on return. Where another has stored the same content meanwhile, the first place counts."""
+        ...
+
+    def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of the packs that hold no blob that anybody knows of."""
+        ...
+
+
+def write_pack(path: str, pack: uuid.UUID, small: Iterable[Received]) -> dict[bytes, Place]:
+    """Writes a new file and flushes it to disk. Raises OSError, and then leaves no file."""
+    places: dict[bytes, Place] = {}
+    pieces = [HEADER]
+    offset = len(HEADER)
+    for item in small:
+        offset += _FRAME.size
+        pieces += (_FRAME.pack(item.sha256, item.size_bytes), item.content)
+        places[item.sha256] = Place(pack, offset, item.size_bytes)
+        offset += item.size_bytes
+    fd = os.open(path, FLAGS, 0o644)
+    try:
+        write_all(fd, b"".join(pieces))
+        os.fsync(fd)
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    return places
+
+
+def read_packed(path: str, place: Place) -> bytes:
+    """The blob's bytes. Raises BlobMissing where the pack is gone or too short."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise BlobMissing(f"pack {place.pack} is missing") from None
+    try:
+        content = os.pread(fd, place.size_bytes, place.offset)
+    finally:
+        os.close(fd)
+    if len(content) != place.size_bytes:
+        raise BlobMissing(f"pack {place.pack} ends before byte {place.offset + place.size_bytes}")
+    return content
+
+
+def iter_pack(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:
+    """What a pack holds by its own frames, each verified; stops at the first that does not hold."""
+    with path.open("rb") as file:
+        if file.read(len(HEADER)) != HEADER:
+            return
+        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
+            sha256, size_bytes = _FRAME.unpack(frame)
+            place = Place(pack, file.tell(), size_bytes)
+            if hashlib.sha256(file.read(size_bytes)).digest() != sha256:
+                return
+            yield sha256, place

@@ -1,0 +1,75 @@
+"""Where packed blobs lie, kept in PostgreSQL: one statement for a whole batch."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from django.db import connection
+
+from datasets.packs import Place
+
+_ADD = """
+INSERT INTO datasets_packedblob (workspace_id, sha256, pack, "offset", size_bytes, stored_at)
+SELECT %s, sha256, pack, place, size_bytes, now()
+  FROM unnest(%s::bytea[], %s::uuid[], %s::bigint[], %s::int[]) AS t (sha256, pack, place, size_bytes)
+ ORDER BY sha256
+ON CONFLICT (workspace_id, sha256) DO NOTHING
+"""
+# In one order everywhere, so that two writers of the same blobs never wait for each other in a circle.
+_REFRESH = """
+WITH known AS (SELECT sha256 FROM datasets_packedblob WHERE workspace_id = %s AND sha256 = ANY(%s)
+                ORDER BY sha256 FOR NO KEY UPDATE)
+UPDATE datasets_packedblob b SET stored_at = now() FROM known
+ WHERE b.workspace_id = %s AND b.sha256 = known.sha256 RETURNING b.sha256
+"""
+_FIND = """
+SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
+ WHERE workspace_id = %s AND sha256 = ANY(%s)
+"""
+_KNOWN_PACKS = (
+    "SELECT DISTINCT pack FROM datasets_packedblob WHERE workspace_id = %s AND pack = ANY(%s)"
+)
+
+
+class Cursor(Protocol):
+    """What is used of Django's cursors and of psycopg's."""
+
+    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Places:
+    """The index of one workspace, over whatever session opens the cursors."""
+
+    def __init__(
+        self,
+        workspace_id: uuid.UUID,
+        cursor: Callable[[], AbstractContextManager[Cursor]] = connection.cursor,
+    ) -> None:
+        self._workspace_id = workspace_id
+        self._cursor = cursor
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        with self._cursor() as cursor:
+            cursor.execute(_FIND, [self._workspace_id, list(digests)])
+            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
+
+    def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
+        with self._cursor() as cursor:
+            cursor.execute(_REFRESH, [self._workspace_id, list(digests), self._workspace_id])
+            return {bytes(sha256) for (sha256,) in cursor.fetchall()}
+
+    def add(self, places: Mapping[bytes, Place]) -> None:
+        rows = [(sha256, at.pack, at.offset, at.size_bytes) for sha256, at in places.items()]
+        with self._cursor() as cursor:
+            cursor.execute(
+                _ADD, [self._workspace_id, *(list(column) for column in zip(*rows, strict=True))]
+            )
+
+    def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        with self._cursor() as cursor:
+            cursor.execute(_KNOWN_PACKS, [self._workspace_id, list(packs)])
+            return set(packs) - {pack for (pack,) in cursor.fetchall()}

@@ -1,0 +1,93 @@
+"""Receipts: files that are durable blobs now, and not yet published. Written under the fencing token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from datasets.catalog import Connection, Listed
+
+
+class Fenced(Exception):
+    """Another claim has a higher token: this attempt may write no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A wanted file whose bytes are a durable blob now."""
+
+    listed: Listed
+    size_bytes: int
+    modified_ns: int | None
+    etag: str | None
+    sha256: bytes
+    settled: bool
+
+
+class Receipts:
+    """One attempt's receipts, over a session of their own: they are written while the catalog is read."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        dataset_id: uuid.UUID,
+        record_id: uuid.UUID,
+        token: int,
+    ) -> None:
+        self._connect = connect
+        self._parameters = {"dataset": dataset_id, "record": record_id, "token": token}
+
+    def settle(self, arrived: Sequence[Arrived]) -> None:
+        """Keeps receipts of fetched files. Raises Fenced."""
+        if not arrived:
+            return
+        rows = [
+            (
+                item.listed.path,
+                item.listed.size_bytes,
+                item.listed.modified_ns,
+                item.listed.etag,
+                item.size_bytes,
+                item.modified_ns,
+                item.etag,
+                item.sha256,
+                item.settled,
+            )
+            for item in arrived
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        session = self._connect()
+        with session.transaction(), session.cursor() as cursor:
+            check_fence(cursor, self._parameters)
+            cursor.execute(
+                _KEEP, [self._parameters["dataset"], self._parameters["record"], *columns]
+            )
+
+
+def check_fence(cursor: psycopg.Cursor[Any], parameters: dict[str, Any]) -> None:
+    """Within a transaction: holds the row of the `dataset`, and raises Fenced for an outdated `token`."""
+    cursor.execute(
+        "SELECT 1 FROM datasets_dataset"
+        " WHERE id = %(dataset)s AND fencing_token = %(token)s FOR NO KEY UPDATE",
+        parameters,
+    )
+    if cursor.fetchone() is None:
+        raise Fenced("another worker has claimed this record")
+
+
+_KEEP = """
+INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
+    listed_etag, size_bytes, modified_ns, etag, sha256, settled)
+SELECT %s, %s, t.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[],
+    %b::bigint[], %b::text[], %b::bytea[], %b::bool[]) t
+ON CONFLICT (dataset_id, path) DO UPDATE SET
+    record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
+    listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
+    size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
+    sha256 = excluded.sha256, settled = excluded.settled
+"""
