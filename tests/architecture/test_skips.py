@@ -25,6 +25,19 @@ def test_a_skip_that_is_not_stated_or_for_another_reason_is_wrong() -> None:
     assert unstated("tests/x.py::test_y", pytest.CollectReport("x", "passed", None, [])) is None
 
 
+def test_a_missing_program_is_an_excuse_only_where_it_could_not_be_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    monkeypatch.setattr("tests.conftest.MISSING", missing)
+    report = skipped("nginx is not installed; `make test` installs it")
+    assert unstated("tests/x.py::test_y", report) is not None
+    missing.write_text(" proftpd\n")
+    assert unstated("tests/x.py::test_y", report) is not None
+    missing.write_text(" proftpd nginx\n")
+    assert unstated("tests/x.py::test_y", report) is None
+
+
 def test_every_stated_skip_is_of_a_test_that_exists_and_has_its_reason() -> None:
     for name, reason in stated_skips().items():
         module, _, test = name.partition("::")
