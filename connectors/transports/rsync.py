@@ -17,13 +17,16 @@ from typing import BinaryIO, Protocol, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
+    undigested,
 )
 from connectors.names import encode
+from connectors.reaching import reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.rsync_daemon import daemon_far, greet
 from connectors.wire.rsync_far import Far, Place, make_home
@@ -33,13 +36,13 @@ from connectors.wire.rsync_ssh import meet, ssh_far
 from connectors.wire.rsync_stream import RsyncFile
 from connectors.wire.rsync_tree import RsyncTree
 from connectors.wire.rsync_version import version_note
-from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_end import SshReach, SshReachSecret, refuse_jump, ssh_end
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RsyncOptions:
+class RsyncOptions(SshReach):
     username: str = option(
         "User name", "For a module that asks for one, or for the SSH log-in.", default=""
     )
@@ -60,7 +63,7 @@ class RsyncOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RsyncSecret:
+class RsyncSecret(SshReachSecret):
     password: str = option("Password", "Of the daemon's module.", default="")
     private_key: str = option(
         "Private key", "Over SSH: Ed25519, ECDSA or RSA; OpenSSH or PEM.", default=""
@@ -71,7 +74,13 @@ class RsyncSecret:
 
 
 class Host(Protocol):
-    """Says how rsync calls a folder there."""
+    """Says how rsync calls a folder there, and how far its clock is off."""
+
+    @property
+    def clock_skew_s(self) -> float | None: ...
+
+    @property
+    def clock_error_s(self) -> float: ...
 
     def place(self, root: PurePosixPath) -> Place: ...
 
@@ -86,7 +95,12 @@ class RsyncTransport:
         self._root = self._option_root
         self._folders = Folders()
         self._begun: RsyncTree | None = None
-        self._capabilities = Capabilities(ranges=False, server_software=server_software)
+        self._capabilities = Capabilities(
+            ranges=False,
+            server_software=server_software,
+            clock_skew_s=host.clock_skew_s,
+            clock_error_s=host.clock_error_s,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -111,6 +125,9 @@ class RsyncTransport:
         place = self._host.place(self._root)
         return iter(RsyncFetch(self._far, place, self._folders, entries, sink))
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return undigested(entries)
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         place = self._host.place(self._root)
         raw = RsyncFile(self._far, place, encode(str(path)), offset)
@@ -126,6 +143,7 @@ class RsyncTransport:
         return RsyncTree(self._far, self._host.place(self._root), self._folders)
 
 
+@reached
 def open_rsync(target: Target, context: Context) -> Transport:
     options: RsyncOptions = target.options
     note = version_note()
@@ -145,6 +163,7 @@ def open_rsync(target: Target, context: Context) -> Transport:
 
 def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
     options: RsyncOptions = target.options
+    refuse_jump(options)
     daemon = greet(target.host, target.port, options.username, context)
     daemon.place(PurePosixPath(options.root))
     home = make_home()
@@ -157,17 +176,15 @@ def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
 
 
 def _over_ssh(target: Target, context: Context) -> tuple[Far, Host, str]:
-    options: RsyncOptions = target.options
-    secret: RsyncSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    met = meet(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    met = meet(end, context)
     home = make_home()
     try:
-        far = ssh_far(met, login, home, context)
+        far = ssh_far(met, home, context)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
-    return far, met, met.server_software
+    return far, met, met.server_software + end.terms.warning
 
 
 SPEC = Spec(

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.contract import Context
@@ -27,7 +27,8 @@ class RsyncMissing(PermanentError):
 
 
 class RsyncChild:
-    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables do not reach it.
+    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables of this process do not
+    reach it.
 
     `channel` is a named pipe that the child writes to, beside what it prints; it is gone after `close`.
     """
@@ -38,6 +39,7 @@ class RsyncChild:
         home: Path,
         given: bytes,
         context: Context,
+        environment: Mapping[str, str],
         *,
         channel: Path | None = None,
     ) -> None:
@@ -59,7 +61,7 @@ class RsyncChild:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=home,
-                env={"PATH": path, "HOME": str(home), **_LOCALE},
+                env={"PATH": path, "HOME": str(home), **_LOCALE, **environment},
                 start_new_session=True,  # its own group, and no terminal to ask for a password on
             )
         except FileNotFoundError:

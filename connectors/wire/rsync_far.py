@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,14 @@ class Place:
 class Far:
     """Takes ownership of a private folder, which holds secrets and what is on its way."""
 
-    def __init__(self, home: Path, words: Iterable[str], context: Context) -> None:
+    def __init__(
+        self,
+        home: Path,
+        words: Iterable[str],
+        context: Context,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = environment or {}
         self._home = home
         self._words = list(words)
         self._context = context
@@ -76,6 +83,8 @@ class Far:
         ]
         if checksum is not MD5:  # what a batch has where nothing is said
             words.append(f"--checksum-choice={checksum.name}")
+        if rate := self._context.bandwidth_bytes_per_s:
+            words.append(f"--bwlimit={rate / 1024:.2f}")  # in KiB; the host keeps it
         return self._start([*words, "--dirs"], place, names, channel)
 
     def close(self) -> None:
@@ -102,7 +111,9 @@ class Far:
             f"{self._empty}/",
         ]
         given = b"".join(name + b"\0" for name in names)
-        return RsyncChild(command, self._home, given, self._context, channel=channel)
+        return RsyncChild(
+            command, self._home, given, self._context, self._environment, channel=channel
+        )
 
 
 def make_home() -> Path:

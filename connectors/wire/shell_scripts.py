@@ -50,6 +50,36 @@ DESCRIBE = (
     ' head -c "$n" | xargs -0 -r sh -c "$f" sh; printf "end 0 0 "; head -c 1 /dev/zero; done'
 )
 DESCRIBE_SOME = rb'find "$@" -maxdepth 0 -printf "%y %s %T@ %p\0"'
+# Like DESCRIBE, with one thing to do in each line's names: a verb and its paths.
+CLEAR = (
+    _BEGIN + _ENTER + ' f=$(printf "%b" "$3"); while IFS= read -r n; do'
+    ' head -c "$n" | xargs -0 -r sh -c "$f" sh; done'
+)
+# The answer is `end STATUS what was said`. `mv -n` keeps quiet where it did not move.
+CLEAR_ONE = rb"""
+case "$1" in
+remove) m=$(rm -- "$2" 2>&1); s=$? ;;
+move)
+  if [ -e "$3" ] || [ -h "$3" ]; then s=there
+  else
+    m=$(mkdir -p -- "$4" 2>&1 && mv -n -- "$2" "$3" 2>&1); s=$?
+    if [ "$s" = 0 ] && { [ -e "$2" ] || [ -h "$2" ]; }; then s=there; fi
+  fi ;;
+esac
+printf "end %s %s" "$s" "$m"; head -c 1 /dev/zero
+"""
+# Asked like DESCRIBE. Its first line is the program that computes, empty where there is none. $3 is
+# REGULAR: what has become a link or a FIFO is not opened. Names hold no sign that a program escapes.
+DIGEST = (
+    _BEGIN + _ENTER + ' f=$(printf "%b" "$3"); t=;'
+    ' if command -v sha256sum >/dev/null 2>&1; then t="sha256sum";'
+    ' elif command -v shasum >/dev/null 2>&1; then t="shasum -a 256";'
+    ' elif command -v sha256 >/dev/null 2>&1; then t="sha256 -r";'
+    ' elif command -v openssl >/dev/null 2>&1; then t="openssl dgst -sha256 -r"; fi;'
+    ' printf "%s\\n" "$t"; [ "$t" ] || exit 0; while IFS= read -r n; do'
+    ' head -c "$n" | xargs -0 sh -c "$f" sh | xargs -0 $t; echo end; done'
+)
+REGULAR = rb'find "$@" -maxdepth 0 -type f -print0'
 # $3 is a path below the folder, $4 the number of the first byte, counted from 1.
 READ = (
     _BEGIN + _ENTER + ' p=$(printf "%b." "$3"); p=./${p%.};'

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped
+from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped
 from connectors.errors import (
     AuthConfig,
     AuthRefused,
@@ -89,10 +89,10 @@ def over_ssh(sshd: Sshd, folder: Path | str, *, host_key: str | None = None) -> 
 
 
 def fetch_all(
-    target: Target, sink: DigestSink | None = None
+    target: Target, sink: DigestSink | None = None, *, context: Context | None = None
 ) -> tuple[dict[str, Fetched], list[Skipped]]:
     sink = sink or DigestSink()
-    transport = SPEC.open(target, loopback_context())
+    transport = SPEC.open(target, context or loopback_context())
     try:
         items = list(transport.walk(PurePosixPath()))
         entries = [item for item in items if isinstance(item, RemoteEntry)]
@@ -254,6 +254,52 @@ def test_r04_a_daemon_silent_after_its_greeting_is_stalled_and_its_child_killed(
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
+
+
+GREETING = b"@RSYNCD: 31.0 sha512 md5\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "errors"),
+    [
+        (GREETING + b"@RSYNCD: OK\n", (Stalled,)),
+        (GREETING + b"@RSYNCD: OK\n" + bytes(100_000), (TransportError,)),
+        (GREETING + b"@RSYNCD: OK\n" + b"\xff" * 100_000, (TransportError,)),
+        (GREETING + b"motd\n" * 10_000 + b"@RSYNCD: OK\n", (Stalled, ProtocolViolation)),
+        (GREETING + b"@ERROR: " + b"x" * 900 + b"\n@RSYNCD: EXIT\n", (ProtocolViolation,)),
+        (GREETING + b"@RSYNCD: EXIT\n", (TransportError,)),
+        (b"@RSYNCD: 99999.0\n@RSYNCD: OK\n", (TransportError,)),
+    ],
+    ids=["silence", "zeros", "ones", "motd", "error", "exit", "version"],
+)
+def test_r04_whatever_a_daemon_says_after_its_greeting_ends_and_leaves_no_child(
+    said: bytes, errors: tuple[type[TransportError], ...]
+) -> None:
+    """The staging fixture looks for what is left of child and folder."""
+    listener, thread = speaking(said)
+    target = Target("127.0.0.1", listener.getsockname()[1], RsyncOptions(root="m"), RsyncSecret())
+    with pytest.raises(errors) as caught:
+        fetch_all(target, context=loopback_context(idle_s=1.0))
+    assert len(str(caught.value)) < 1_000
+    assert str(caught.value).isprintable()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+def test_s10_refused_log_ins_leave_no_descriptor_no_thread_and_no_password_file(
+    daemon: Rsyncd, root: Path
+) -> None:
+    def held() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    target = daemon.target(root, module="locked", password=CANARY)
+    before = held()
+    for _ in range(50):
+        with pytest.raises(AuthRefused) as caught:
+            SPEC.open(target, loopback_context())
+        assert CANARY not in str(caught.value)
+    assert held() == before
 
 
 @pytest.mark.parametrize(

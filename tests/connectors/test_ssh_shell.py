@@ -173,17 +173,67 @@ HOSTILE = {
     "a size that is none": member("file", b"content")[:124] + b"9" * 12 + bytes(376),
     "a long name without end": member("././@LongLink", b"x" * 100_000, type=b"L"),
     "a pax record that overruns": member("x", b"99 path=a\n", type=b"x"),
+    "a long name that leaves the folder": (
+        member("././@LongLink", b"../../x\0", type=b"L") + member("file", b"content")
+    ),
+    "a pax name that leaves the folder": (
+        member("x", b"16 path=../../x\n", type=b"x") + member("file", b"content")
+    ),
+    "a pax size that is none": member("x", b"11 size=-5\n", type=b"x") + member("file", b"content"),
+    "a sparse file": member("file", b"content", type=b"S"),
+    "long names without end": member("././@LongLink", b"file\0", type=b"L") * 5_000,
+    "pax records without end": member("x", b"12 key=valu\n", type=b"x") * 5_000,
+    "a negative size": member("file")[:124] + b"\xff" * 12 + bytes(376),
+    "a directory with content": member("file", b"content", type=tarfile.DIRTYPE),
     "bytes after the end": member("file", b"content") + END + b"more",
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_tar_stream_is_a_violation(host: ShellHost, folder: Path, name: str) -> None:
+def test_l05_a_hostile_tar_stream_is_a_violation(host: ShellHost, folder: Path, name: str) -> None:
     (folder / "file").write_bytes(b"content")
     host.answer_tar_with(HOSTILE[name] + END)
     with pytest.raises(ProtocolViolation):
         fetch_all(host, folder)
     assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("size", [2**60, 2**62 + 5, 8**11 - 1])
+def test_s07_a_pax_size_beyond_the_listing_is_never_received(
+    host: ShellHost, folder: Path, size: int
+) -> None:
+    (folder / "file").write_bytes(b"content")
+    record = b" size=%d\n" % size
+    record = b"%d" % (len(record) + 2) + record
+    host.answer_tar_with(member("x", record, type=b"x") + member("file", b"content"))
+    (host.home / "endless").touch()
+    answers, sink = fetch_all(host, folder)
+    (host.home / "endless").unlink()
+    assert isinstance(answers["file"].error, Unstable)
+    assert not sink.receivers
+
+
+@pytest.mark.parametrize("kept", [0, 5, 40, -5])
+def test_n14_a_listing_that_is_cut_never_counts_as_whole(
+    host: ShellHost, folder: Path, kept: int
+) -> None:
+    for number in range(5):
+        (folder / str(number)).write_bytes(b"x")
+    cutter = host.home / "cutter.py"
+    cutter.write_text(
+        "import os, subprocess, sys\n"
+        "command = os.environ['SSH_ORIGINAL_COMMAND']\n"
+        "words = ['sh', '-c', command]\n"
+        "if 'end %s' not in command: os.execvp('sh', words)\n"
+        "told = subprocess.run(words, stdout=subprocess.PIPE).stdout\n"
+        "at = told.index(b'entered') + 7\n"
+        f"sys.stdout.buffer.write(told[:at] + told[at:][:{kept}])\n"
+    )
+    host.force(f"{sys.executable} {cutter}")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    with pytest.raises(ConnectionLost):
+        listed(transport, folder)
+    transport.close()
 
 
 @pytest.mark.parametrize("cut", [0, 100, 512, 515, 1024, 1536])

@@ -1,0 +1,110 @@
+"""SHA-256 of many files by a program of the host: few commands, no content on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from connectors.contract import Digested, RemoteEntry
+from connectors.errors import ConnectionLost, ProtocolViolation
+from connectors.names import encode
+from connectors.wire.shell_channel import NoShell, ShellChannel, ShellSession
+from connectors.wire.shell_scripts import DIGEST, REGULAR, Script, folder_argument
+from connectors.wire.shown import shown
+
+FILES_MAX = 1_000
+BYTES_MAX = 1 << 30
+SLOWEST_BYTES_S = 4 << 20  # a host that reads slower than this counts as silent
+_LINE_BYTES_MAX = 64 * 1024
+_END = b"end"
+# The programs' common form, with a name that is known to need no escape.
+_LINE = re.compile(rb"\\?([0-9a-fA-F]{64}) [ *]?\./(.*)")
+_ESCAPED = (b"\n", b"\r", b"\\")
+
+
+class Digester:
+    """One shell that stays, asked as often as there is something to ask."""
+
+    def __init__(self, session: ShellSession) -> None:
+        self._session = session
+        self._root = b""
+        self._channel: ShellChannel | None = None
+        self.program: str | None = None  # empty: the host has none; None: not asked yet
+
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        try:
+            batch: list[RemoteEntry] = []
+            batch_bytes = 0
+            for entry in entries:
+                batch.append(entry)
+                batch_bytes += entry.size_bytes or 0
+                if len(batch) >= FILES_MAX or batch_bytes >= BYTES_MAX:
+                    yield from self._ask(root, batch, batch_bytes)
+                    batch, batch_bytes = [], 0
+            yield from self._ask(root, batch, batch_bytes)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _ask(self, root: bytes, batch: list[RemoteEntry], size_bytes: int) -> Iterator[Digested]:
+        names = {encode(entry.path): entry for entry in batch}
+        plain = [name for name in names if not any(sign in name for sign in _ESCAPED)]
+        found: dict[bytes, bytes] = {}
+        if plain:
+            channel = self._start(root)
+            if channel is not None:
+                found = self._receive(channel, plain, size_bytes)
+        for name, entry in names.items():
+            yield Digested(entry, found.get(name))
+
+    def _receive(
+        self, channel: ShellChannel, names: list[bytes], size_bytes: int
+    ) -> dict[bytes, bytes]:
+        given = b"".join(b"./%b\0" % name for name in names)
+        channel.grace_s = size_bytes / SLOWEST_BYTES_S
+        channel.send(b"%d\n" % len(given) + given)
+        found: dict[bytes, bytes] = {}
+        rest = b""
+        while True:
+            data = channel.receive()
+            channel.complaints()  # of what is gone or refused, which its absence tells
+            if not data:
+                raise ConnectionLost("the host's shell ended before its answer")
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > _LINE_BYTES_MAX:
+                raise ProtocolViolation("the host told a digest without end")
+            for line in lines:
+                if line == _END:
+                    return found
+                told = _LINE.fullmatch(line)
+                if told is not None:
+                    found[told[2]] = bytes.fromhex(told[1].decode("ascii"))
+
+    def _start(self, root: bytes) -> ShellChannel | None:
+        """None where the host has no such program."""
+        if self.program == "" or (self._channel is not None and root == self._root):
+            return self._channel
+        self.close()
+        try:
+            channel = self._session.run(Script(DIGEST, (folder_argument(root), REGULAR)))
+            self._channel, self._root = channel, root
+            channel.enter(root)
+            self.program = self._read_program(channel)
+        except NoShell:
+            self.program = ""
+        if not self.program:
+            self.close()
+        return self._channel
+
+    def _read_program(self, channel: ShellChannel) -> str:
+        said = b""
+        while not said.endswith(b"\n"):
+            data = channel.receive()
+            if not data or len(said) > _LINE_BYTES_MAX:
+                raise ConnectionLost("the host's shell ended before its answer")
+            said += data
+        return shown(said.strip())
