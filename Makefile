@@ -7,12 +7,13 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test check bench clean test-tools bench-tools
+.PHONY: help up demo test scale check bench clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
+	@echo "make scale     listings of a million files in flat memory, and the slow ones of 100,000"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
@@ -28,6 +29,9 @@ demo: .venv/.runtime
 
 test: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest $(ARGS)
+
+scale: .venv/.development test-tools
+	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
 
 check: .venv/.development
 	$(VENV)/ruff format --check .
@@ -88,5 +92,4 @@ test-tools:
 	@deploy/install-test-tools
 
 bench-tools: .venv/.development
-	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@deploy/install-bench-tools

@@ -25,6 +25,9 @@ def main() -> None:
     parser.add_argument(
         "--divide", type=int, default=1, help="make the corpora smaller by this factor"
     )
+    parser.add_argument(
+        "--delay-ms", type=int, default=0, help="put the servers one such round trip away"
+    )
     asked = parser.parse_args()
     with stand.product() as home:
         say(calibrate(home))
@@ -33,7 +36,7 @@ def main() -> None:
             for letter in asked.corpora.split(","):
                 corpus = CORPORA[letter].scaled(asked.divide)
                 say(f"measuring {kind} {letter}", stream=sys.stderr)
-                cells.append(measure(kind, corpus, asked.rounds, home))
+                cells.append(measure(kind, corpus, asked.rounds, home, delay_ms=asked.delay_ms))
                 say(describe(cells[-1]), stream=sys.stderr)
         say(table(cells))
 
@@ -73,13 +76,15 @@ def table(cells: list[Cell]) -> str:
     ]
     for cell in cells:
         own, best, ratio = cell.median(OURS), cell.best_peer, cell.ratio
-        goal = GOALS[cell.kind][cell.corpus.letter]
+        goal, kind = cell.goal, cell.kind
+        if cell.delay_ms:
+            kind += f" over {cell.delay_ms} ms"
         lines.append(
-            f"| {cell.kind} | {cell.corpus.letter} | {own:.2f} |"
+            f"| {kind} | {cell.corpus.letter} | {own:.2f} |"
             f" {f'{best[1]:.2f} ({best[0]})' if best else '-'} |"
             f" {f'{ratio:.2f}' if ratio else '-'} | ≤ {goal} | {cell.memory_bytes / MIB:.0f} |"
             if own
-            else f"| {cell.kind} | {cell.corpus.letter} | - | - | - | ≤ {goal} | - |"
+            else f"| {kind} | {cell.corpus.letter} | - | - | - | ≤ {goal} | - |"
         )
     return "\n".join(lines)
 

@@ -24,6 +24,8 @@ class Site:
     module: str = ""
     user: str = ""
     password: str = ""
+    host: str = "127.0.0.1"
+    passive_ports: range = range(0)  # of a host whose data come on connections of their own
 
     @property
     def path(self) -> str:
@@ -35,6 +37,7 @@ class Peer:
     name: str
     command: Callable[[Site, Path], list[str]]
     needs: str  # the program
+    is_parallel: bool = True  # else not worth waiting for over a slow line
 
 
 RCLONE = str(Path(sys.executable).parent / "rclone")
@@ -42,7 +45,7 @@ RCLONE = str(Path(sys.executable).parent / "rclone")
 
 def _rclone_sftp(site: Site, into: Path) -> list[str]:
     remote = (
-        f":sftp,host=127.0.0.1,port={site.port},user={getpass.getuser()},key_file={site.key},"
+        f":sftp,host={site.host},port={site.port},user={getpass.getuser()},key_file={site.key},"
         f"known_hosts_file={site.known_hosts},disable_hashcheck=true:{site.path}"
     )
     return _rclone(remote, into)
@@ -51,7 +54,7 @@ def _rclone_sftp(site: Site, into: Path) -> list[str]:
 def _rclone_http(site: Site, into: Path) -> list[str]:
     scheme = site.kind
     return [
-        *_rclone(f":http,url='{scheme}://127.0.0.1:{site.port}/':", into),
+        *_rclone(f":http,url='{scheme}://{site.host}:{site.port}/':", into),
         "--no-check-certificate",
     ]
 
@@ -80,6 +83,7 @@ def _ssh(site: Site) -> str:
 
 def _lftp(site: Site, into: Path) -> list[str]:
     settings = "set net:max-retries 1; set xfer:log no; set ssl:verify-certificate no;"
+    settings += " set ftp:prefer-epsv yes;"
     if site.kind == "sftp":
         settings += f" set sftp:connect-program '{_ssh(site)} -a -x';"
     if site.kind == "ftps":
@@ -91,7 +95,7 @@ def _lftp(site: Site, into: Path) -> list[str]:
     path = "" if site.kind in ("http", "https") else site.path
     if site.kind in ("ftp", "ftps"):
         path = f"/{path}"  # an absolute path, by lftp's rule
-    address = f"{scheme}://{user}127.0.0.1:{site.port}{path}"
+    address = f"{scheme}://{user}{site.host}:{site.port}{path}"
     return ["lftp", "-c", f"{settings} open {address}; mirror -P8 --no-perms . {into}"]
 
 
@@ -101,24 +105,24 @@ def _rsync_ssh(site: Site, into: Path) -> list[str]:
         "-a",
         "-e",
         _ssh(site),
-        f"{getpass.getuser()}@127.0.0.1:{site.path}/",
+        f"{getpass.getuser()}@{site.host}:{site.path}/",
         f"{into}/",
     ]
 
 
 def _ssh_tar(site: Site, into: Path) -> list[str]:
-    pull = f"{_ssh(site)} {getpass.getuser()}@127.0.0.1 tar -C {site.path} -cf - . | tar -C {into} -xf -"
+    pull = f"{_ssh(site)} {getpass.getuser()}@{site.host} tar -C {site.path} -cf - . | tar -C {into} -xf -"
     return ["sh", "-c", pull]
 
 
 def _rsync(site: Site, into: Path) -> list[str]:
-    return ["rsync", "-a", f"rsync://127.0.0.1:{site.port}/{site.module}/", f"{into}/"]
+    return ["rsync", "-a", f"rsync://{site.host}:{site.port}/{site.module}/", f"{into}/"]
 
 
 def _wget(site: Site, into: Path) -> list[str]:
     return [
         "wget", "-r", "-np", "-nH", "-q", "-N", "--no-check-certificate", "-e", "robots=off",
-        "-R", "index.html*", "-P", str(into), f"{site.kind}://127.0.0.1:{site.port}/",
+        "-R", "index.html*", "-P", str(into), f"{site.kind}://{site.host}:{site.port}/",
     ]  # fmt: skip
 
 
@@ -129,12 +133,12 @@ PEERS: Mapping[str, tuple[Peer, ...]] = {
     "http": (
         Peer("rclone", _rclone_http, RCLONE),
         Peer("lftp -P8", _lftp, "lftp"),
-        Peer("wget -r", _wget, "wget"),
+        Peer("wget -r", _wget, "wget", is_parallel=False),
     ),
     "https": (
         Peer("rclone", _rclone_http, RCLONE),
         Peer("lftp -P8", _lftp, "lftp"),
-        Peer("wget -r", _wget, "wget"),
+        Peer("wget -r", _wget, "wget", is_parallel=False),
     ),
     "ftp": (Peer("lftp -P8", _lftp, "lftp"),),
     "ftps": (Peer("lftp -P8", _lftp, "lftp"),),

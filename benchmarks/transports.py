@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import peers, stand
 from benchmarks.corpora import Corpus, change, fingerprint, plant
+from benchmarks.delay import FAR, NEAR, delaying
 from benchmarks.peers import Peer, Site
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ GOALS = {
 }
 
 
+PASSIVE_PORTS = (52_000, 53_000)
+GOAL_FAR = 0.5  # over a round trip of 20 ms
+
+
 @dataclass(slots=True)
 class Cell:
     """One protocol on one corpus: walls in seconds by name, and what the product took in memory."""
@@ -37,11 +43,16 @@ class Cell:
     corpus: Corpus
     walls: dict[str, list[float]] = field(default_factory=dict)
     memory_bytes: int = 0
+    delay_ms: int = 0  # the round trip to the server
     faults: list[str] = field(default_factory=list)
 
     def median(self, name: str) -> float | None:
         walls = self.walls.get(name)
         return statistics.median(walls) if walls else None
+
+    @property
+    def goal(self) -> float:
+        return GOAL_FAR if self.delay_ms else GOALS[self.kind][self.corpus.letter]
 
     @property
     def best_peer(self) -> tuple[str, float] | None:
@@ -61,20 +72,23 @@ class Cell:
 OURS = "SyncProject"
 
 
-def measure(kind: str, corpus: Corpus, rounds: int, home: Path) -> Cell:
+def measure(kind: str, corpus: Corpus, rounds: int, home: Path, *, delay_ms: int = 0) -> Cell:
     """Product and peers in turn, `rounds` times; every result checked by count and digest.
 
     Nothing is deleted before the end of the whole run: for seconds after a large removal ext4 passes over
     the inodes that became free, and creating files takes three times as long.
     """
-    cell = Cell(kind, corpus)
+    cell = Cell(kind, corpus, delay_ms=delay_ms)
     with ExitStack() as stack:
         work = Path(tempfile.mkdtemp(prefix=f"{kind}-{corpus.letter}-", dir=home))
         source = work / "source"
         source.mkdir()
         plant(corpus, source)
         site, target = stack.enter_context(serving(kind, source, work))
-        runners = peers.available(kind)
+        if delay_ms:
+            stack.enter_context(delaying(delay_ms, [site.port, *site.passive_ports]))
+            site, target = replace(site, host=NEAR), replace(target, host=NEAR)
+        runners = [peer for peer in peers.available(kind) if peer.is_parallel or not delay_ms]
         if corpus.resync:
             _resync(cell, site, target, runners, rounds, work)
         else:
@@ -106,8 +120,7 @@ def _resync(
     stand.sync(job)
     copies = {peer.name: work / f"copy-{number}" for number, peer in enumerate(runners)}
     for peer in runners:
-        copies[peer.name].mkdir()
-        _time_peer(Cell(cell.kind, cell.corpus), peer, site, copies[peer.name])
+        shutil.copytree(site.folder, copies[peer.name])  # with its times: as an earlier run left it
     for round_number in range(1, rounds + 1):
         if cell.corpus.changed:
             change(cell.corpus, site.folder, round_number)
@@ -157,7 +170,9 @@ def _ssh(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
         key.write_text(sshd.private_key)
         key.chmod(0o600)
         known = home / "known_hosts"
-        lines = (f"[127.0.0.1]:{sshd.port} {line}\n" for line in sshd.host_keys.values())
+        lines = (
+            f"[{FAR}]:{sshd.port},[{NEAR}]:{sshd.port} {line}\n" for line in sshd.host_keys.values()
+        )
         known.write_text("".join(lines))
         target = sshd.target(source)
         if kind == "ssh":
@@ -174,7 +189,7 @@ def _http(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
     from tests.hosts.certificates import make_certificates
     from tests.hosts.nginx import running_nginx
 
-    certificates = make_certificates(home) if kind == "https" else None
+    certificates = make_certificates(home, FAR, NEAR) if kind == "https" else None
     certificate = certificates.server if certificates else None
     with running_nginx(home, source, certificate=certificate) as port:
         options = (
@@ -190,15 +205,18 @@ def _ftp(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
     from tests.hosts.certificates import make_certificates
     from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 
-    certificates = make_certificates(home) if kind == "ftps" else None
+    certificates = make_certificates(home, FAR, NEAR) if kind == "ftps" else None
     certificate = certificates.server if certificates else None
-    with running_proftpd(home, certificate=certificate) as port:
+    passive_ports = range(*PASSIVE_PORTS)
+    with running_proftpd(home, certificate=certificate, passive_ports=passive_ports) as port:
         options = (
             FtpsOptions(username=USERNAME, root=str(source), ca_certificate=certificates.authority)
             if certificates
             else FtpOptions(username=USERNAME, root=str(source), allow_plaintext_password=True)
         )
-        site = Site(kind, port, source, user=USERNAME, password=PASSWORD)
+        site = Site(
+            kind, port, source, user=USERNAME, password=PASSWORD, passive_ports=passive_ports
+        )
         yield site, Target("127.0.0.1", port, options, FtpSecret(password=PASSWORD))
 
 

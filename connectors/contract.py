@@ -1,4 +1,7 @@
-"""What a transport is: four verbs over a far end, read-only, without Django and without Celery.
+"""What a transport is: five verbs over a far end, read-only, without Django and without Celery.
+
+Some kinds can also delete and move files: that is a `Remover`, opened apart, so that who lists and
+fetches holds nothing that changes the far end.
 
 The engine hands a transport a `Context` (how to connect, when to stop) and a `Sink` (where bytes
 go); the transport hands back entries, and for each wanted entry what became of it. A transport
@@ -17,19 +20,29 @@ from typing import BinaryIO, Protocol
 from connectors.dialing import Dialer
 from connectors.errors import TransportError
 
+_BEYOND = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteEntry:
     """One regular file as listed.
 
     `path` is relative to the root, `/`-separated, decoded with surrogateescape, and already safe
-    (`connectors.names.join`). None in a field means that the listing does not tell.
+    (`connectors.names.join`). None in a field means that the listing does not tell, or tells what no
+    64 bits hold: one absurd number is that file's trouble, never the listing's.
     """
 
     path: str
     size_bytes: int | None
     modified_ns: int | None  # since the epoch, UTC, as precise as the capabilities say
     etag: str | None = None  # strong validators only
+
+    def __post_init__(self) -> None:
+        size, modified = self.size_bytes, self.modified_ns
+        if size is not None and not 0 <= size < _BEYOND:
+            object.__setattr__(self, "size_bytes", None)
+        if modified is not None and not -_BEYOND <= modified < _BEYOND:
+            object.__setattr__(self, "modified_ns", None)
 
 
 class Reason(StrEnum):
@@ -67,6 +80,19 @@ class Fetched:
     error: TransportError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What the far end says is the SHA-256 of an entry's content; None: it cannot say."""
+
+    entry: RemoteEntry
+    sha256: bytes | None
+
+
+def undigested(entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+    """The answers of a far end that computes no digests."""
+    return (Digested(entry, None) for entry in entries)
+
+
 class Receiver(Protocol):
     """Takes the bytes of one file, in order. `write` and `finish` may raise: a TransportError fails
     this entry alone, anything else stops the transport."""
@@ -102,9 +128,13 @@ class Capabilities:
 
     modified_precision_ns: int = 1_000_000_000
     sizes_exact: bool = True
-    ranges: bool = True
+    ranges: bool = True  # a part of a file can be asked for
+    ranges_tried: bool = True  # and that was seen, or is in the protocol: not only announced
     server_software: str = ""
-    clock_skew_s: float | None = None
+    clock_skew_s: float | None = None  # how far its clock is ahead of ours; None: it does not tell
+    clock_error_s: float = 1.0  # by how much that may be wrong
+    list_zone_s: int | None = None  # of LIST over FTP, ahead of UTC; None: not seen or not used
+    digests: str = ""  # how it computes a file's SHA-256; empty: not at all, or not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +154,9 @@ def _never() -> None:
 class Context:
     """How a transport reaches its far end and learns that it must stop.
 
+    `bandwidth_bytes_per_s` (0: no limit) is kept by whoever takes the bytes in; a transport needs it
+    to let no more come than that.
+
     `check` raises when the work is over (cancelled, lease lost, drain, deadline). A transport calls
     it at least once a second while it waits.
     """
@@ -131,6 +164,7 @@ class Context:
     dialer: Dialer
     patience: Patience = field(default_factory=Patience)
     check: Callable[[], None] = _never
+    bandwidth_bytes_per_s: int = 0
 
 
 class Transport(Protocol):
@@ -149,8 +183,34 @@ class Transport(Protocol):
         exactly once. An entry's own failure is in its answer; the far end's failure is raised."""
         ...
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        """The SHA-256 of each as the far end computes it, with no content transferred; each answered
+        exactly once, in any order. What it cannot compute is None; the far end's failure is raised."""
+        ...
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         """One file as a stream from byte `offset`; the path is relative to the walked root."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Remover(Protocol):
+    """Deletes and moves single files. Paths are relative to the root of the connector's options, and are
+    data: no name is an option, a pattern or a command.
+
+    An answer about one file is a TransportError about that file; ConnectionLost, Stalled, Throttled and
+    ProtocolViolation speak for the connection, which is then over.
+    """
+
+    def find(self, path: str) -> RemoteEntry | None:
+        """The regular file as it is now, as a listing would tell it; None where there is none."""
+        ...
+
+    def remove(self, path: str) -> None: ...
+
+    def move(self, path: str, to: str) -> None:
+        """Makes the folders that are missing. Raises AlreadyThere rather than replace anything."""
         ...
 
     def close(self) -> None: ...

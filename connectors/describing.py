@@ -20,12 +20,21 @@ def describe_all() -> str:
 
 
 def _describe(spec: Spec) -> str:
-    lines = [f"## {spec.title}", "", f"kind `{spec.kind}`, port {spec.default_port}", ""]
+    lines = [
+        f"## {spec.title}",
+        "",
+        f"kind `{spec.kind}`, port {spec.default_port}{_removes(spec)}",
+        "",
+    ]
     lines += ["| option | | default |", "|---|---|---|"]
     lines += [_row(field, "required") for field in option_fields(spec.options)]
     lines += ["", "| secret | | |", "|---|---|---|"]
     lines += [_row(field, "required") for field in option_fields(spec.secret)]
     return "\n".join([*lines, ""])
+
+
+def _removes(spec: Spec) -> str:
+    return "" if spec.open_remover is None else "; can delete and move files (`after_publish`)"
 
 
 def _row(field: OptionField, required: str) -> str:

@@ -15,13 +15,15 @@ connection test that it belongs to. A class's docstring is its default message.
     │   └── Throttled             throttled         carries `retry_after_s`
     └── PermanentError            a person must act
         ├── NetworkForbidden      network_forbidden
-        ├── HostKeyUnknown        host_key_unknown  carries `offered`
-        ├── HostKeyChanged        host_key_changed  carries `offered`
+        ├── ProxyRefused          proxy_refused
+        ├── HostKeyUnknown        host_key_unknown  carries `offered` and `option`
+        ├── HostKeyChanged        host_key_changed  carries `offered` and `option`
         ├── TlsRefused            tls
         ├── AuthRefused           auth_refused
         ├── AuthConfig            auth_config       the stored secret cannot be used as it is
         ├── RootMissing           root_missing
         ├── PermissionRefused     permission_refused
+        ├── AlreadyThere          already_there     a move would replace a file
         ├── TooLarge              too_large         more bytes than the limit allows
         ├── UnsafeName            unsafe_name
         └── ProtocolViolation     protocol
@@ -129,10 +131,18 @@ class NetworkForbidden(PermanentError):
     stage = Stage.RESOLVE
 
 
+class ProxyRefused(PermanentError):
+    """The proxy refused to connect."""
+
+    code = "proxy_refused"
+    stage = Stage.CONNECT
+
+
 class HostKeyError(PermanentError):
-    """The host's key is not the pinned one."""
+    """The host's key is not the pinned one. `option` is where the pin of this host is kept."""
 
     stage = Stage.IDENTITY
+    option = "host_key"
 
     def __init__(self, message: str | None = None, *, offered: str = "") -> None:
         super().__init__(message)
@@ -183,6 +193,12 @@ class PermissionRefused(PermanentError):
     """The host refuses to read this."""
 
     code = "permission_refused"
+
+
+class AlreadyThere(PermanentError):
+    """There is a file of this name in the folder to move to."""
+
+    code = "already_there"
 
 
 class TooLarge(PermanentError):

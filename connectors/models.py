@@ -7,6 +7,7 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from connectors.reaching import detours
 from workspaces.models import Workspace, valid_name
 
 
@@ -18,8 +19,8 @@ class ConnectorStatus(models.TextChoices):
 class Connector(models.Model):
     """One far end: kind, host, options, secret, owner.
 
-    The secret is write-only: `sealed_secret` is encrypted and bound to kind, host and port; see
-    `connectors.secrets`.
+    The secret is write-only: `sealed_secret` is encrypted and bound to kind, host, port and the
+    way there; see `connectors.secrets`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,6 +45,8 @@ class Connector(models.Model):
     last_sync_error = models.TextField(blank=True, default="", editable=False)
     last_test_at = models.DateTimeField(null=True, editable=False)
     last_test = models.JSONField(null=True, editable=False)  # the stages, as a list
+    capabilities = models.JSONField(null=True, editable=False)  # see `connectors.opening`
+    capabilities_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -63,5 +66,5 @@ class Connector(models.Model):
 
     @property
     def endpoint(self) -> str:
-        """What a secret is bound to."""
-        return f"{self.kind}://{self.host.lower()}:{self.port}"
+        """What a secret is bound to: the far end, and who stands on the way there."""
+        return f"{self.kind}://{self.host.lower()}:{self.port}{detours(self.options)}"

@@ -12,6 +12,7 @@ from connectors.errors import UnsafeName
 COMPONENT_BYTES_MAX = 255
 PATH_BYTES_MAX = 4096
 DEPTH_MAX = 256
+SHOWN_MAX = 200  # characters of a refused name that are told: a listing may refuse many long ones
 
 _BLOCK = 0xF0000  # plane 15, private use: byte 0xNN is U+F00NN
 _TO_TEXT = {0xDC00 + byte: _BLOCK + byte for byte in range(0x80, 0x100)}
@@ -69,7 +70,7 @@ def join(folder: str, name: str) -> str:
     slash, NUL, a component over 255 bytes, a path over 4,096 bytes or 256 levels.
     """
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise UnsafeName(f"unsafe name {name!r}")
+        raise UnsafeName(f"unsafe name {printable(name[:SHOWN_MAX])!r}")
     path = f"{folder}/{name}" if folder else name
     if len(path) * 4 > COMPONENT_BYTES_MAX:  # only long names pay for counting their bytes
         if len(encode(name)) > COMPONENT_BYTES_MAX:

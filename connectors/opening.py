@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from django.conf import settings
 from django.utils import timezone
 
-from connectors.contract import Context, Transport
+from connectors.contract import Capabilities, Context, Remover, Transport
 from connectors.dialing import Dialer, Policy
 from connectors.errors import AuthConfig
 from connectors.models import Connector
@@ -24,6 +24,14 @@ def open_transport(connector: Connector, *, check: Callable[[], None]) -> Transp
     return spec.open(make_target(connector), make_context(check))
 
 
+def open_remover(connector: Connector, *, check: Callable[[], None]) -> Remover:
+    """Connects and logs in, to delete and move files. Raises TransportError's children."""
+    opener = get_spec(connector.kind).open_remover
+    if opener is None:
+        raise AuthConfig(f"a connector of kind {connector.kind} only reads")
+    return opener(make_target(connector), make_context(check))
+
+
 def root_of(connector: Connector) -> str:
     """The folder on the far end that jobs of this connector walk."""
     spec = get_spec(connector.kind)
@@ -33,13 +41,34 @@ def root_of(connector: Connector) -> str:
 def test_connector(connector: Connector) -> list[StageResult]:
     """Tries every stage and keeps the answer with the connector."""
     spec = get_spec(connector.kind)
-    results = probe(spec, make_target(connector), make_context(lambda: None))
+    seen: list[Capabilities] = []
+    results = probe(spec, make_target(connector), make_context(lambda: None), seen.append)
+    for capabilities in seen:
+        keep_capabilities(connector, capabilities)
     connector.last_test_at = timezone.now()
     connector.last_test = [asdict(result) for result in results]
     Connector.objects.filter(pk=connector.pk).update(
         last_test_at=connector.last_test_at, last_test=connector.last_test
     )
     return results
+
+
+def keep_capabilities(connector: Connector, measured: Capabilities) -> None:
+    """What a session has measured of the host, for people to read. Each session measures anew."""
+    connector.capabilities = {"endpoint": connector.endpoint, **asdict(measured)}
+    connector.capabilities_at = timezone.now()
+    Connector.objects.filter(pk=connector.pk).update(
+        capabilities=connector.capabilities, capabilities_at=connector.capabilities_at
+    )
+
+
+def find_capabilities(connector: Connector) -> Capabilities | None:
+    """What was measured of the connector's present endpoint; None where nothing was yet."""
+    kept = connector.capabilities or {}
+    if kept.get("endpoint") != connector.endpoint:
+        return None
+    known = {field.name for field in fields(Capabilities)}
+    return Capabilities(**{name: value for name, value in kept.items() if name in known})
 
 
 def make_target(connector: Connector) -> Target:

@@ -12,7 +12,8 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import PurePosixPath
 
-from connectors.contract import Context, RemoteEntry, Skipped, Transport
+from connectors.contract import Capabilities, Context, RemoteEntry, Skipped, Transport
+from connectors.dialing import Dialer
 from connectors.errors import (
     AuthConfig,
     AuthRefused,
@@ -22,6 +23,7 @@ from connectors.errors import (
     NetworkForbidden,
     PermissionRefused,
     ProtocolViolation,
+    ProxyRefused,
     RootMissing,
     Stage,
     Stalled,
@@ -31,6 +33,8 @@ from connectors.errors import (
     Unreachable,
     Vanished,
 )
+from connectors.measuring import describe
+from connectors.reaching import of_jump_host, way_to
 from connectors.spec import Spec, Target
 
 ENTRIES_MAX = 20
@@ -45,7 +49,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """`code` is the error's, empty where there is none; `offered` a host key to approve."""
+    """`code` is the error's, empty where there is none; `offered` a host key to approve, and `option`
+    where it is then kept."""
 
     stage: Stage
     outcome: Outcome
@@ -53,11 +58,13 @@ class StageResult:
     advice: str = ""
     code: str = ""
     offered: str = ""
+    option: str = ""
 
 
 _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
     (NetworkForbidden, "Ask the operator to add the network to ALLOWED_NETWORKS."),
     (NameNotResolved, "Check the host name, and that this machine's DNS knows it."),
+    (ProxyRefused, "Ask the proxy's operator to let this host and port through, and this user in."),
     (Unreachable, "Check host and port, and that a firewall lets this machine through."),
     (
         HostKeyChanged,
@@ -75,23 +82,50 @@ _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
 )
 
 
-def probe(spec: Spec, target: Target, context: Context) -> list[StageResult]:
-    """A result for every stage, in order. Raises only what `context.check` raises."""
+def probe(
+    spec: Spec,
+    target: Target,
+    context: Context,
+    measured: Callable[[Capabilities], None] | None = None,
+) -> list[StageResult]:
+    """A result for every stage, in order. Raises only what `context.check` raises. `measured` is told
+    what the host can do, where it came to that."""
     passed: dict[Stage, str] = {}
     try:
         # First, because a secret that cannot be used would hide whether the host is there at all.
-        passed[Stage.RESOLVE] = str(context.dialer.resolve(target.host, target.port)[0])
-        patience_s = context.patience.connect_s
-        context.dialer.dial(target.host, target.port, timeout_s=patience_s).close()
+        passed[Stage.RESOLVE] = _look_up(target, way_to(target, context))
         transport = spec.open(target, context)
     except TransportError as exc:
         return _results(passed, _at_log_in(exc))
     try:
         root = PurePosixPath(getattr(target.options, spec.root_option))
         failure = _read_some(transport, root, passed)
+        if measured is not None:
+            measured(transport.capabilities)
         return _results(passed, failure, transport)
     finally:
         transport.close()
+
+
+def _look_up(target: Target, context: Context) -> str:
+    """Says where the host is and what stands before it, once the first of them has answered."""
+    dialer, wait_s = context.dialer, context.patience.connect_s
+    jump_host = getattr(target.options, "jump_host", "")
+    if jump_host:
+        with of_jump_host(jump_host):
+            at = _reach(jump_host, target.options.jump_port, dialer, wait_s)
+        behind = dialer.resolve_elsewhere(target.host, target.port)[0]
+        return f"{behind}, by the jump host at {at}"
+    return _reach(target.host, target.port, dialer, wait_s)
+
+
+def _reach(host: str, port: int, dialer: Dialer, wait_s: float) -> str:
+    if dialer.proxy is None:
+        found = str(dialer.resolve(host, port)[0])
+    else:
+        found = f"{dialer.resolve_elsewhere(host, port)[0]}, by the proxy {dialer.proxy.place}"
+    dialer.dial(host, port, timeout_s=wait_s).close()
+    return found
 
 
 def _read_some(
@@ -114,6 +148,9 @@ def _read_some(
     try:
         with transport.open(PurePosixPath(files[0].path)) as stream:
             stream.read(1)
+        if (files[0].size_bytes or 0) > 1 and not transport.capabilities.ranges_tried:
+            with transport.open(PurePosixPath(files[0].path), offset=1) as stream:
+                stream.read(1)
     except TransportError as exc:
         exc.stage = Stage.READ
         return exc
@@ -170,18 +207,22 @@ def _results(
 
 
 def _failed(error: TransportError) -> StageResult:
-    offered = error.offered if isinstance(error, HostKeyUnknown | HostKeyChanged) else ""
+    offered, option = "", ""
+    if isinstance(error, HostKeyUnknown | HostKeyChanged):
+        offered, option = error.offered, error.option
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "")
-    if isinstance(error, HostKeyUnknown) and offered:
+    if isinstance(error, HostKeyChanged):
+        advice = advice.replace("options.host_key", f"options.{error.option}")
+    elif isinstance(error, HostKeyUnknown) and offered:
         advice = (
             f"Compare {offered} with what the host's operator tells you by another way, then store"
-            " it in options.host_key."
+            f" it in options.{error.option}."
         )
     elif isinstance(error, Vanished):
         advice = "The file went away during the test; try again."
     elif not advice and error.retryable:
         advice = "Try again; if it stays so, look at the host's own log."
-    return StageResult(error.stage, Outcome.FAILED, str(error), advice, error.code, offered)
+    return StageResult(error.stage, Outcome.FAILED, str(error), advice, error.code, offered, option)
 
 
 def _clock(transport: Transport) -> StageResult:
@@ -200,11 +241,5 @@ def _clock(transport: Transport) -> StageResult:
 
 
 def _features(transport: Transport) -> StageResult:
-    told = transport.capabilities
-    words = [
-        told.server_software or "unnamed server",
-        f"times exact to {told.modified_precision_ns / 1e9:g} s",
-        "exact sizes" if told.sizes_exact else "approximate sizes",
-        "resumes" if told.ranges else "does not resume",
-    ]
-    return StageResult(Stage.FEATURES, Outcome.PASSED, ", ".join(words))
+    words = (f"{title.lower()}: {said}" for title, said in describe(transport.capabilities))
+    return StageResult(Stage.FEATURES, Outcome.PASSED, "; ".join(words))

@@ -29,3 +29,12 @@ def get_spec(kind: str) -> Spec:
         return SPECS[kind]
     except KeyError:
         raise UnknownKind(f"no kind {kind!r}; there are {', '.join(sorted(SPECS))}") from None
+
+
+def can_remove(kind: str) -> bool:
+    """Whether far ends of this kind can be asked to delete and move files."""
+    return kind in SPECS and SPECS[kind].open_remover is not None
+
+
+def removing_kinds() -> list[str]:
+    return [kind for kind in SPECS if can_remove(kind)]

@@ -10,12 +10,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.contract import Context, Transport
+from connectors.contract import Context, Remover, Transport
 
 
-def option(label: str, help: str = "", *, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 — the word people know
-    """A field of an options or secret dataclass; without a default it is required."""
-    return dataclasses.field(default=default, metadata={"label": label, "help": help})
+def option(
+    label: str,
+    help: str = "",  # noqa: A002 — the word people know
+    *,
+    default: Any = dataclasses.MISSING,
+    advanced: bool = False,
+    check: Callable[[Any], object] | None = None,
+) -> Any:
+    """A field of an options or secret dataclass; without a default it is required.
+
+    `advanced`: few need it, so surfaces show it last. `check` raises ValueError with words that
+    follow the field's name.
+    """
+    told = {"label": label, "help": help, "advanced": advanced, "check": check}
+    return dataclasses.field(default=default, metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class Spec:
     secret: type
     open: Callable[[Target, Context], Transport]
     root_option: str = "root"
+    open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class OptionField:
     required: bool
     default: Any
     choices: tuple[str, ...] = ()
+    advanced: bool = False
+    check: Callable[[Any], object] | None = None
 
 
 class InvalidOptions(ValueError):
@@ -63,6 +78,7 @@ class InvalidOptions(ValueError):
 
 
 def option_fields(cls: type) -> list[OptionField]:
+    """In the order of the class, the advanced ones last."""
     hints = typing.get_type_hints(cls)
     fields = []
     for field in dataclasses.fields(cls):
@@ -77,9 +93,11 @@ def option_fields(cls: type) -> list[OptionField]:
                 required=required,
                 default=None if required else field.default,
                 choices=choices,
+                advanced=bool(field.metadata.get("advanced", False)),
+                check=field.metadata.get("check"),
             )
         )
-    return fields
+    return sorted(fields, key=lambda field: field.advanced)
 
 
 def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
@@ -98,6 +116,8 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
             continue
         try:
             values[name] = _convert(known[name], value)
+            if (check := known[name].check) is not None:
+                check(values[name])
         except ValueError as exc:
             problems[name] = str(exc)
     for name, field in known.items():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.errors import Stage
+from connectors.measuring import describe
 from connectors.models import Connector
+from connectors.opening import find_capabilities
 
 TITLES: dict[str, str] = {
     Stage.RESOLVE: "Find the host's address",
@@ -32,6 +34,12 @@ def describe_test(connector: Connector) -> list[dict[str, Any]]:
         }
         for stage in connector.last_test or []
     ]
+
+
+def describe_host(connector: Connector) -> list[tuple[str, str]]:
+    """What this host can do, as last measured: titles and words. Empty where nothing was yet."""
+    capabilities = find_capabilities(connector)
+    return [] if capabilities is None else describe(capabilities)
 
 
 def summarize_test(connector: Connector) -> tuple[bool, str]:

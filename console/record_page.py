@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from datasets.models import Version
 from syncjobs.core.states import Stage, State
-from syncjobs.models import ItemAction, SyncItem, SyncRecord
+from syncjobs.lifecycle.approving import find_applied, find_approved
+from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
 
 EVENTS_SHOWN = 60
 FILES_SHOWN = 12  # of each action
@@ -21,6 +22,10 @@ _ORDER = (
     ItemAction.CHANGED,
     ItemAction.REMOVED,
     ItemAction.SKIPPED,
+    ItemAction.DEFERRED,
+    ItemAction.LEFT,
+    ItemAction.DELETED,
+    ItemAction.MOVED,
 )
 
 
@@ -42,6 +47,9 @@ def describe(record: SyncRecord) -> dict[str, Any]:
         "files": _first_files(record),
         "version": version,
         "due_end": _due_end(record),
+        "plan": record.plan if record.dry_run else None,
+        "applied": find_applied(record) if record.dry_run else None,
+        "approved": find_approved(record),
         "now": timezone.now(),
     }
 
@@ -81,13 +89,25 @@ def _stages(record: SyncRecord) -> list[dict[str, str]]:
 
 
 def _totals(record: SyncRecord) -> list[dict[str, Any]]:
+    named = [
+        ("added", record.files_added, "plus", "added"),
+        ("changed", record.files_changed, "tilde", "changed"),
+        ("removed", record.files_removed, "minus", "removed"),
+        ("unchanged", record.files_unchanged, "", ""),
+        ("failed", record.files_failed, "cross", "failed"),
+        ("skipped", record.files_skipped, "", "skipped"),
+    ]
+    if record.files_deferred:
+        named.append(("deferred", record.files_deferred, "", "deferred"))
+    if record.job.after_publish != AfterPublish.KEEP or record.files_cleared or record.files_left:
+        word = "moved" if record.job.after_publish == AfterPublish.MOVE else "deleted"
+        named += [
+            (f"{word} at the source", record.files_cleared, "", word),
+            ("left at the source", record.files_left, "cross", "left"),
+        ]
     return [
-        {"name": "added", "count": record.files_added, "tone": "plus", "action": "added"},
-        {"name": "changed", "count": record.files_changed, "tone": "tilde", "action": "changed"},
-        {"name": "removed", "count": record.files_removed, "tone": "minus", "action": "removed"},
-        {"name": "unchanged", "count": record.files_unchanged, "tone": "", "action": ""},
-        {"name": "failed", "count": record.files_failed, "tone": "cross", "action": "failed"},
-        {"name": "skipped", "count": record.files_skipped, "tone": "", "action": "skipped"},
+        {"name": name, "count": count, "tone": tone, "action": action}
+        for name, count, tone, action in named
     ]
 
 

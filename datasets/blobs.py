@@ -172,6 +172,11 @@ class BlobStore:
         except FileNotFoundError:
             raise BlobMissing(f"blob {sha256.hex()} is missing") from None
 
+    def measure(self, sha256: bytes) -> int:
+        """The blob's size as it is on disk. Raises BlobMissing."""
+        with self.open(sha256) as blob:
+            return blob.seek(0, io.SEEK_END)
+
     def copy_to(
         self, sha256: bytes, destination: Path, places: Mapping[bytes, Place] | None = None
     ) -> None:

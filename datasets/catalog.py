@@ -11,8 +11,10 @@ costs its listing. Nothing here holds a transaction open while the far end is as
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +35,9 @@ class Listed:
     modified_ns: int | None
     etag: str | None
     deferred: bool = False  # seen, but for a later record: neither fetched nor removed
+    marker: bool = False  # no data: says that files which need it are complete
+    needs: str | None = None  # the path of the marker without which it is deferred
+    told_sha256: bytes | None = None  # what the far end says its content is, where it was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,24 @@ class Pair:
     listed: Listed
     held: Listed
     settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The far end's digest of a listed file; None: it cannot tell. `settled` as of an entry."""
+
+    path: str
+    sha256: bytes | None
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What may spare a file its transfer, and what counts as a change."""
+
+    listing: bool = True  # where all that is recorded is equal, no pair is looked at one by one
+    receipts: bool = True  # what an earlier record fetched under the same listing
+    times: bool = True  # another time is a change, even of the same content
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +81,28 @@ class Counts:
 
 _LISTING = """
 CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
-                           etag text, deferred boolean NOT NULL)
+                           etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
 """
 
 # Everything recorded is equal and proves something: no need to look at the pair one by one. An
-# unsettled file, a file without size or time, and mode `full` take the long way.
+# unsettled file, a file without size or time, mode `full` and comparisons that lean on something else
+# take the long way.
 _CHANGE = """
 CREATE TEMP TABLE change AS
 SELECT coalesce(l.path, e.path) AS path,
        CASE WHEN l.deferred THEN 'deferred' WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed' ELSE 'compare' END
          AS action,
        l.size_bytes, l.modified_ns, l.etag,
-       e.id AS entry_id, e.size_bytes AS held_size_bytes, e.modified_ns AS held_modified_ns,
-       e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled
-  FROM (SELECT DISTINCT ON (path) * FROM listing ORDER BY path) l
+       e.id AS entry_id, e.size_bytes AS held_size_bytes,
+       coalesce(e.seen_modified_ns, e.modified_ns) AS held_modified_ns,
+       e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled,
+       NULL::bytea AS told_sha256, NULL::boolean AS told_settled
+  FROM (SELECT DISTINCT ON (path) * FROM listing WHERE NOT marker ORDER BY path) l
   FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
     ON l.path = e.path
- WHERE %(full)s OR l.path IS NULL OR e.id IS NULL OR l.deferred OR NOT (
+ WHERE %(pairwise)s OR l.path IS NULL OR e.id IS NULL OR l.deferred OR NOT (
        e.settled AND l.size_bytes IS NOT DISTINCT FROM e.size_bytes
-       AND l.modified_ns IS NOT DISTINCT FROM e.modified_ns
+       AND l.modified_ns IS NOT DISTINCT FROM coalesce(e.seen_modified_ns, e.modified_ns)
        AND l.etag IS NOT DISTINCT FROM e.etag
        AND (e.etag IS NOT NULL OR e.modified_ns IS NOT NULL))
 """
@@ -87,16 +113,41 @@ _NOT_FETCHED_YET = """
     AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
     AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
     AND r.listed_etag IS NOT DISTINCT FROM c.etag
+    AND (c.told_sha256 IS NULL OR r.sha256 = c.told_sha256)
     AND (r.record_id = %(record)s
-         OR (NOT %(full)s AND r.settled AND (c.modified_ns IS NOT NULL OR c.etag IS NOT NULL))))
+         OR (%(receipts)s AND r.settled AND (c.modified_ns IS NOT NULL OR c.etag IS NOT NULL))))
 """
 _WANTED = f"""
-SELECT c.path, c.size_bytes, c.modified_ns, c.etag FROM change c
+SELECT c.path, c.size_bytes, c.modified_ns, c.etag, c.told_sha256 FROM change c
  WHERE c.path > %(last)s AND {_NOT_FETCHED_YET} ORDER BY c.path LIMIT %(page)s
 """  # noqa: S608 — made of constants
 _COUNT_WANTED = f"""
-SELECT count(*), coalesce(sum(c.size_bytes), 0)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
+SELECT count(*), least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
 """  # noqa: S608 — made of constants
+
+
+# What would be done, as a person is shown it. A removal counts only where removals apply.
+PLAN = """
+SELECT path, action,
+       CASE WHEN action = 'removed' THEN held_size_bytes ELSE size_bytes END AS size_bytes,
+       CASE WHEN action = 'removed' THEN held_modified_ns ELSE modified_ns END AS modified_ns,
+       CASE WHEN action = 'removed' THEN held_etag ELSE etag END AS etag
+  FROM change
+ WHERE action IN ('added', 'changed') OR (action = 'removed' AND %(removals)s)
+"""
+
+_ASKED = """
+SELECT path, size_bytes, modified_ns, etag, told_sha256 FROM change
+ WHERE action = 'ask' AND path > %(last)s ORDER BY path LIMIT %(page)s
+"""
+
+_TAKE_TOLD = """
+UPDATE change c SET told_sha256 = d.sha256, told_settled = d.settled,
+       action = CASE WHEN d.sha256 = c.held_sha256 THEN 'same' ELSE 'changed' END
+  FROM unnest(%(paths)s::text[], %(digests)s::bytea[], %(settled)s::boolean[])
+       AS d (path, sha256, settled)
+ WHERE c.path = d.path
+"""
 
 
 class Catalog:
@@ -110,14 +161,18 @@ class Catalog:
         record_id: uuid.UUID,
         token: int,
         full: bool,
+        trust: Trust = Trust(),
     ) -> None:
+        """`full`: trust nothing that a listing or an earlier record tells."""
         self._connection = connection
         self._full = full
         self.parameters: dict[str, Any] = {
             "dataset": dataset_id,
             "record": record_id,
             "token": token,
-            "full": full,
+            "pairwise": full or not trust.listing,
+            "receipts": trust.receipts and not full,
+            "times": trust.times,
         }
         self._execute("DROP TABLE IF EXISTS listing, change")
         self._execute(_LISTING)
@@ -127,15 +182,37 @@ class Catalog:
         with (
             self._connection.cursor() as cursor,
             cursor.copy(
-                "COPY listing (path, size_bytes, modified_ns, etag, deferred) FROM STDIN"
+                "COPY listing (path, size_bytes, modified_ns, etag, deferred, marker, needs)"
+                " FROM STDIN"
             ) as copy,
         ):
             for file in files:
-                row = (file.path, file.size_bytes, file.modified_ns, file.etag, file.deferred)
-                copy.write_row(row)
+                copy.write_row(
+                    (
+                        file.path,
+                        file.size_bytes,
+                        file.modified_ns,
+                        file.etag,
+                        file.deferred,
+                        file.marker,
+                        file.needs,
+                    )
+                )
 
-    def compare(self, proves_equal: Callable[[Pair], bool]) -> Counts:
-        """Decides for every path; call once, after the last `stage`."""
+    def defer_unmarked(self) -> Iterator[tuple[str, str]]:
+        """Defers files whose marker is not listed; (path, marker) of each. Call it after the last
+        `stage`, and take all."""
+        self._execute("ANALYZE listing")
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            yield from cursor.stream(
+                "UPDATE listing l SET deferred = true WHERE NOT l.deferred AND l.needs IS NOT NULL"
+                " AND NOT EXISTS (SELECT FROM listing m WHERE m.marker AND m.path = l.needs)"
+                " RETURNING l.path, l.needs"
+            )
+
+    def compare(self, is_equal: Callable[[Pair], bool | None]) -> Counts:
+        """Decides for every path; call once, after the last `stage`. `is_equal` returns None where
+        only the content can tell: `iter_asked` and `take_told` go on from there."""
         self._execute("ANALYZE listing")
         self._execute(_CHANGE, self.parameters)
         self._execute("CREATE UNIQUE INDEX change_path ON change (path)")
@@ -143,25 +220,63 @@ class Catalog:
         if self._full:
             self._execute("UPDATE change SET action = 'changed' WHERE action = 'compare'")
         else:
-            self._compare_pairs(proves_equal)
-        return self._count()
+            self._compare_pairs(is_equal)
+        return self.count()
+
+    def iter_asked(self) -> Iterator[Listed]:
+        """Files whose content decides, by path."""
+        yield from self._iter_pages(_ASKED)
+
+    def take_told(self, told: Sequence[Told]) -> None:
+        """What the far end says of them. Where it cannot tell, a file counts as changed."""
+        self._execute(
+            _TAKE_TOLD,
+            {
+                "paths": [item.path for item in told],
+                "digests": [item.sha256 for item in told],
+                "settled": [item.settled for item in told],
+            },
+        )
 
     def iter_wanted(self) -> Iterator[Listed]:
         """Files to fetch, by path: added or changed, and not fetched already by an earlier attempt."""
+        yield from self._iter_pages(_WANTED)
+
+    def _iter_pages(self, query: str) -> Iterator[Listed]:
         last = ""
         while True:
-            rows = self._rows(
-                _WANTED,
-                last=last,
-                page=PAGE,
-            )
+            rows = self._rows(query, last=last, page=PAGE)
             for row in rows:
-                yield Listed(*row)
+                yield Listed(row[0], row[1], row[2], row[3], told_sha256=row[4])
             if len(rows) < PAGE:
                 return
             last = rows[-1][0]
 
-    def _compare_pairs(self, proves_equal: Callable[[Pair], bool]) -> None:
+    def digest_plan(self, *, removals: bool) -> str:
+        """One value for every path, action, size, time and ETag of the plan, in order of path."""
+        digest = hashlib.sha256()
+        last = ""
+        while True:
+            rows = self._rows(
+                f"SELECT * FROM ({PLAN}) p WHERE path > %(last)s ORDER BY path LIMIT %(page)s",  # noqa: S608 — made of constants
+                removals=removals,
+                last=last,
+                page=PAGE,
+            )
+            for row in rows:
+                digest.update(json.dumps(row).encode() + b"\n")
+            if len(rows) < PAGE:
+                return digest.hexdigest()
+            last = rows[-1][0]
+
+    def find_version(self) -> int | None:
+        """The version that the listing is compared with."""
+        rows = self._rows(
+            "SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND is_current"
+        )
+        return rows[0][0] if rows else None
+
+    def _compare_pairs(self, is_equal: Callable[[Pair], bool | None]) -> None:
         last = ""
         while True:
             rows = self._rows(
@@ -173,19 +288,20 @@ class Catalog:
             )
             if not rows:
                 return
-            same: list[str] = []
-            changed: list[str] = []
-            for row in rows:
-                pair = Pair(Listed(*row[:4]), Listed(row[0], *row[4:7]), row[7])
-                (same if pair.settled and proves_equal(pair) else changed).append(row[0])
+            actions = {True: "same", False: "changed", None: "ask"}
+            pairs = (Pair(Listed(*row[:4]), Listed(row[0], *row[4:7]), row[7]) for row in rows)
             self._execute(
-                "UPDATE change SET action = CASE WHEN path = ANY(%(same)s) THEN 'same'"
-                " ELSE 'changed' END WHERE path = ANY(%(same)s) OR path = ANY(%(changed)s)",
-                {"same": same, "changed": changed},
+                "UPDATE change c SET action = d.action"
+                " FROM unnest(%(paths)s::text[], %(actions)s::text[]) AS d (path, action)"
+                " WHERE c.path = d.path",
+                {
+                    "paths": [row[0] for row in rows],
+                    "actions": [actions[is_equal(pair)] for pair in pairs],
+                },
             )
             last = rows[-1][0]
 
-    def _count(self) -> Counts:
+    def count(self) -> Counts:
         ((added, changed, removed, deferred, deferred_new),) = self._rows(
             "SELECT count(*) FILTER (WHERE action = 'added'),"
             " count(*) FILTER (WHERE action = 'changed'),"
@@ -194,7 +310,7 @@ class Catalog:
             " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) FROM change"
         )
         ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
-        ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing")
+        ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing WHERE NOT marker")
         held = listed - added - deferred_new + removed
         unchanged = held - changed - removed - (deferred - deferred_new)
         return Counts(listed, held, added, changed, removed, unchanged, wanted, wanted_bytes)

@@ -82,6 +82,9 @@ class Entry(models.Model):
     etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32)
     settled = models.BooleanField(default=True)
+    # The time that the far end tells now, where the same content came to have another: what later
+    # comparisons lean on. `modified_ns` belongs to the versions and never changes.
+    seen_modified_ns = models.BigIntegerField(null=True)
     since = models.PositiveIntegerField()
     until = models.PositiveIntegerField(null=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from datasets.catalog import Catalog
+from datasets.catalog import PAGE, Catalog, Listed
 from datasets.receipts import check_fence
 
 # What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
@@ -17,12 +18,13 @@ CREATE TEMP TABLE outcome AS
 SELECT c.path, c.entry_id, c.held_size_bytes,
        CASE WHEN c.action <> 'changed' THEN c.action
             WHEN r.sha256 = c.held_sha256
-                 AND r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns THEN 'same'
+                 AND (r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns OR NOT %(times)s)
+            THEN 'same'
             ELSE 'changed' END AS action,
        r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled
   FROM change c LEFT JOIN datasets_receipt r
     ON r.dataset_id = %(dataset)s AND r.path = c.path
-       AND (r.record_id = %(record)s OR NOT %(full)s)
+       AND (r.record_id = %(record)s OR %(receipts)s)
        AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
        AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
        AND r.listed_etag IS NOT DISTINCT FROM c.etag
@@ -43,9 +45,20 @@ SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, %(numb
 
 # The file is what it was; only what later comparisons lean on is newer.
 _REFRESH_ENTRIES = """
-UPDATE datasets_entry e SET etag = o.etag, settled = o.settled FROM outcome o
+UPDATE datasets_entry e SET etag = o.etag, settled = o.settled,
+       seen_modified_ns = nullif(o.modified_ns, e.modified_ns) FROM outcome o
  WHERE e.id = o.entry_id AND o.action = 'same'
-   AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled)
+   AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled
+        OR e.seen_modified_ns IS DISTINCT FROM nullif(o.modified_ns, e.modified_ns))
+"""
+
+# The same for what the far end's digest has proved, without a transfer.
+_REFRESH_PROVED = """
+UPDATE datasets_entry e SET etag = c.etag, settled = c.told_settled,
+       seen_modified_ns = nullif(c.modified_ns, e.modified_ns) FROM change c
+ WHERE e.id = c.entry_id AND c.action = 'same' AND c.told_sha256 IS NOT NULL
+   AND (e.etag IS DISTINCT FROM c.etag OR e.settled <> c.told_settled
+        OR e.seen_modified_ns IS DISTINCT FROM nullif(c.modified_ns, e.modified_ns))
 """
 
 _ADD_VERSION = """
@@ -53,6 +66,25 @@ INSERT INTO datasets_version (dataset_id, number, is_current, record_id, created
     size_bytes, files_added, files_changed, files_removed)
 VALUES (%(dataset)s, %(number)s, true, %(record)s, now(), %(file_count)s, %(size_bytes)s,
     %(added)s, %(changed)s, %(removed)s)
+"""
+
+
+# What is listed and is what the current version holds. A file so young that equal times prove nothing is
+# not known to be that.
+_NOT_FETCHED = """
+CREATE TEMP TABLE not_fetched ON COMMIT DROP AS
+SELECT c.path FROM change c
+ WHERE c.action IN ('added', 'changed') AND NOT EXISTS (SELECT FROM outcome o WHERE o.path = c.path)
+"""
+_AS_PUBLISHED = """
+CREATE TEMP TABLE as_published AS
+SELECT DISTINCT ON (e.path) e.path, e.size_bytes,
+       coalesce(e.seen_modified_ns, e.modified_ns) AS modified_ns, e.etag, e.sha256
+  FROM listing l JOIN datasets_entry e
+    ON e.dataset_id = %(dataset)s AND e.until IS NULL AND e.path = l.path
+ WHERE e.settled AND NOT l.marker AND NOT l.deferred
+   AND NOT EXISTS (SELECT FROM not_fetched n WHERE n.path = l.path)
+ ORDER BY e.path
 """
 
 
@@ -94,6 +126,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
     )
     current: Any = cursor.fetchone()
     cursor.execute(_REFRESH_ENTRIES)
+    cursor.execute(_REFRESH_PROVED)
     published = Published(None, same=same)
     if added or changed or removed or current is None:
         number, file_count, size_bytes = current or (0, 0, 0)
@@ -116,3 +149,30 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
         cursor.execute(_ADD_VERSION, parameters)
     cursor.execute("DELETE FROM datasets_receipt WHERE dataset_id = %(dataset)s", parameters)
     return published
+
+
+def mark_published(cursor: psycopg.Cursor[Any], catalog: Catalog) -> None:
+    """Within the transaction of `write_version`: keeps, for this session, which of the listed files the
+    current version holds as they are listed."""
+    cursor.execute("DROP TABLE IF EXISTS as_published")
+    cursor.execute("ANALYZE outcome")  # else the joins are planned as if they were small
+    cursor.execute(_NOT_FETCHED)
+    cursor.execute("ANALYZE not_fetched")
+    cursor.execute(_AS_PUBLISHED, catalog.parameters)
+    cursor.execute("CREATE INDEX as_published_path ON as_published (path)")
+
+
+def iter_published(session: psycopg.Connection[Any]) -> Iterator[tuple[Listed, bytes]]:
+    """After the commit: the files that `mark_published` kept, by path, with their digests."""
+    last = ""
+    while True:
+        rows = session.execute(
+            "SELECT path, size_bytes, modified_ns, etag, sha256 FROM as_published"
+            " WHERE path > %s ORDER BY path LIMIT %s",
+            [last, PAGE],
+        ).fetchall()
+        for row in rows:
+            yield Listed(*row[:4]), bytes(row[4])
+        if len(rows) < PAGE:
+            return
+        last = rows[-1][0]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from connectors.errors import UnsafeName
 from connectors.models import Connector
+from connectors.names import join
+from connectors.registry import can_remove, removing_kinds
 from datasets.models import Dataset
+from syncjobs.core.comparing import Comparison
+from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.schedules import InvalidSchedule, Schedule, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
 from syncjobs.core.states import FINAL, Event, Stage, State
@@ -30,6 +37,19 @@ class SyncMode(models.TextChoices):
 class OnDelete(models.TextChoices):
     KEEP_VERSION = "keep_version"  # gone from the new version, kept in the older ones
     IGNORE = "ignore"  # what the source removes stays
+
+
+class AfterPublish(models.TextChoices):
+    """What becomes of a file at the source when a published version holds it."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    MOVE = "move"  # to `move_to`, below the root
+
+
+def default_max_attempts() -> int:
+    """The first try, and as many more as the installation says."""
+    return max(0, settings.SYNC.max_retries) + 1
 
 
 def validate_schedule(value: object) -> None:
@@ -55,6 +75,27 @@ def validate_filters(rules: list[str]) -> None:
             raise ValidationError(str(exc)) from None
 
 
+def validate_done_pattern(text: str) -> None:
+    try:
+        parse_done_pattern(text)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from None
+
+
+def validate_move_to(text: str) -> None:
+    folder = ""
+    try:
+        for name in text.split("/"):
+            folder = join(folder, name)
+    except UnsafeName:
+        raise ValidationError(
+            "move_to is a folder below the root, such as done or archive/2026: without '..', and"
+            " without a slash at its ends"
+        ) from None
+    if not text.isprintable():
+        raise ValidationError("move_to holds characters that cannot be shown")
+
+
 class SyncJob(models.Model):
     """A standing order: which connector, what, when, under which limits."""
 
@@ -68,14 +109,31 @@ class SyncJob(models.Model):
     sync_mode = models.CharField(
         max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
     )
+    comparison = models.CharField(
+        max_length=10, choices=_choices(*Comparison), default=Comparison.MODIFIED
+    )
+    # A scheduled record runs as `full` where the last look at every content is older than this.
+    verify_every_s = models.PositiveIntegerField(null=True, blank=True)
+    last_verified_at = models.DateTimeField(null=True, editable=False)
     on_delete = models.CharField(
         max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
+    )
+    after_publish = models.CharField(
+        max_length=10, choices=AfterPublish.choices, default=AfterPublish.KEEP
+    )
+    move_to = models.CharField(
+        max_length=500, blank=True, default="", validators=[validate_move_to]
     )
     schedule = models.JSONField(default=dict, blank=True, validators=[validate_schedule])
     filters = ArrayField(
         models.TextField(), default=list, blank=True, validators=[validate_filters]
     )
     extensions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    done_pattern = (
+        models.CharField(  # the name of what says that a file, or its folder, is complete
+            max_length=100, blank=True, default="", validators=[validate_done_pattern]
+        )
+    )
     settle_s = models.PositiveIntegerField(default=0)  # younger files wait for a later record
     max_file_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     max_age_s = models.PositiveBigIntegerField(null=True, blank=True)
@@ -88,7 +146,9 @@ class SyncJob(models.Model):
     timeout_s = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
-    max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
+    max_attempts = models.PositiveSmallIntegerField(
+        default=default_max_attempts, validators=[MinValueValidator(1)]
+    )
     enabled = models.BooleanField(default=True)
     # Kept by the connector's `auto_sync`: its schedule follows `sync_interval_s`.
     is_default = models.BooleanField(default=False, editable=False)
@@ -105,6 +165,10 @@ class SyncJob(models.Model):
             models.UniqueConstraint(
                 fields=["connector"], condition=Q(is_default=True), name="job_one_default"
             ),
+            models.CheckConstraint(
+                condition=Q(after_publish=AfterPublish.KEEP) | Q(on_delete=OnDelete.IGNORE),
+                name="job_cleared_source_removes_nothing",
+            ),
         ]
         indexes = [
             # The dispatcher's queue: due jobs, oldest first.
@@ -117,6 +181,48 @@ class SyncJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError where fields do not fit each other."""
+        super().clean()
+        problems = self._clean_after_publish()
+        if self.verify_every_s and (self.max_files or self.max_bytes):
+            problems["verify_every_s"] = (
+                "a record that may fetch a part only can verify no whole: leave this out, or"
+                " max_files and max_bytes"
+            )
+        if problems:
+            raise ValidationError(problems)
+
+    def _clean_after_publish(self) -> dict[str, str]:
+        if self.after_publish == AfterPublish.KEEP:
+            if self.move_to:
+                return {"move_to": "move_to belongs to after_publish: move."}
+            return {}
+        problems = {}
+        if self.on_delete != OnDelete.IGNORE:
+            problems["on_delete"] = (
+                f"after_publish: {self.after_publish} takes files away at the source, and the next sync"
+                " would remove them from the dataset: it goes with on_delete: ignore."
+            )
+        if self.after_publish == AfterPublish.MOVE and not self.move_to:
+            problems["move_to"] = "Say which folder below the root files are moved to."
+        if self.after_publish == AfterPublish.DELETE and self.move_to:
+            problems["move_to"] = "move_to belongs to after_publish: move."
+        connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
+        if connector is not None and not can_remove(connector.kind):
+            problems["after_publish"] = (
+                f"A connector of kind {connector.kind} only reads: it cannot"
+                f" {self.after_publish} files. {', '.join(removing_kinds())} can."
+            )
+        return problems
+
+    def verification_is_due(self, now: datetime) -> bool:
+        """Whether the last look at every content, or else the job's start, is too long ago."""
+        if not self.verify_every_s:
+            return False
+        looked_at = self.last_verified_at or self.created_at
+        return now - looked_at >= timedelta(seconds=self.verify_every_s)
 
     @property
     def parsed_schedule(self) -> Schedule:
@@ -131,6 +237,8 @@ class SyncJob(models.Model):
             extensions=tuple(self.extensions),
             max_file_size_bytes=self.max_file_size_bytes,
             max_age_s=self.max_age_s,
+            done_pattern=self.done_pattern,
+            apart=self.move_to,
         )
 
 
@@ -185,7 +293,14 @@ class SyncRecord(models.Model):
     cancel_asked_at = models.DateTimeField(null=True)
     cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
     hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
+    files_cleared = models.PositiveBigIntegerField(default=0)  # deleted or moved at the source
+    files_left = models.PositiveBigIntegerField(default=0)  # that were to be, and were not
+    warning = models.TextField(blank=True, default="")  # what did not fail the record
     guards_waived = models.BooleanField(default=False)  # a person released that hold
+    # A dry run's plan; on a record that applies one, the plan as it was approved.
+    plan = models.JSONField(null=True)
+    applies_id = models.UUIDField(null=True)  # the dry run whose plan this record is bound to
+    drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
     queued_at = models.DateTimeField(auto_now_add=True)
@@ -220,8 +335,14 @@ class SyncRecord(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["job"],
-                condition=Q(state=State.QUEUED, dry_run=False),
+                condition=Q(state=State.QUEUED, dry_run=False, applies_id=None),
                 name="record_one_queued",
+            ),
+            models.UniqueConstraint(
+                fields=["applies_id"],
+                condition=~Q(applies_id=None)
+                & ~Q(state__in=[State.FAILED, State.TIMED_OUT, State.CANCELLED]),
+                name="record_plan_applied_once",
             ),
             models.UniqueConstraint(
                 fields=["job"], condition=Q(state=State.RUNNING), name="record_one_running"
@@ -283,6 +404,9 @@ class ItemAction(models.TextChoices):
     REMOVED = "removed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    DELETED = "deleted"  # at the source, after it was published
+    MOVED = "moved"
+    LEFT = "left"  # at the source, where it was to be deleted or moved
     DEFERRED = "deferred"  # for a later record: too young, or past this record's caps
 
 
@@ -295,6 +419,8 @@ class SyncItem(models.Model):
     path = models.TextField()
     action = models.CharField(max_length=10, choices=ItemAction.choices)
     size_bytes = models.PositiveBigIntegerField(null=True)
+    modified_ns = models.BigIntegerField(null=True)  # of a plan's file, as listed
+    etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32, null=True)
     error_code = models.CharField(max_length=40, blank=True, default="")
     message = models.TextField(blank=True, default="")

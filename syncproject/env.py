@@ -37,6 +37,7 @@ class Environment:
     sync_concurrency: int  # records at once in one worker process
     supported_extensions: tuple[str, ...]  # empty: every file
     max_file_size_mb: int | None
+    max_retries: int  # of a record, after its first try, for new jobs
     base_timeout_s: int
     per_file_timeout_s: float
     min_timeout_s: int
@@ -95,6 +96,7 @@ def read() -> Environment:
         sync_concurrency=env.int("SYNC_CONCURRENCY", 8),
         supported_extensions=words("SUPPORTED_EXTENSIONS"),
         max_file_size_mb=int(max_file_size_mb) if max_file_size_mb else None,
+        max_retries=env.int("MAX_RETRIES", 2),
         base_timeout_s=env.int("SYNC_BASE_TIMEOUT_SECONDS", 300),
         per_file_timeout_s=env.float("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
         min_timeout_s=env.int("SYNC_MIN_TIMEOUT_SECONDS", 300),

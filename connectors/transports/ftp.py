@@ -8,41 +8,68 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
-from connectors.errors import AuthConfig, TlsRefused
+from connectors.errors import AuthConfig
+from connectors.reaching import Reach, ReachSecret, reached, way_to
 from connectors.spec import Spec, Target, option
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
+from connectors.wire.ftp_digests import FtpDigests
 from connectors.wire.ftp_fetch import FtpFetch
-from connectors.wire.ftp_login import Login
+from connectors.wire.ftp_list_times import PRECISION_NS, ListClock
+from connectors.wire.ftp_login import Features, Login
+from connectors.wire.ftp_remove import FtpRemover
+from connectors.wire.ftp_rows import FRACTION_NS, SECOND_NS
 from connectors.wire.ftp_socket import Tls
 from connectors.wire.ftp_stream import FtpFile
 from connectors.wire.ftp_tree import FtpWalk
+from connectors.wire.tls import ClientCertificate, show_certificate, trusting
 
 SESSIONS_MAX = 16
 _BUFFER_BYTES = 256 * 1024
 
 
+def _check_zone(name: str) -> None:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
+
+
 @dataclass(frozen=True, slots=True)
-class _Common:
+class _Common(Reach):
     username: str = option("User name", "Without one the log-in is anonymous.", default="anonymous")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     sessions: int = option(
         "Connections",
-        "Control connections at once, 1 to 16. Data connections are always passive. Where the host"
-        " grants fewer, the work goes on with those.",
-        default=4,
+        "Control connections at once, 1 to 16; 0: by the distance, 4 to a near host and 16 to one"
+        " whose answers take over 5 ms. Data connections are always passive. Where the host grants"
+        " fewer, the work goes on with those.",
+        default=0,
+    )
+
+    list_timezone: str = option(
+        "Zone of the listing",
+        "An IANA name such as Europe/Berlin. Only for old hosts that tell no time by MLSD or MDTM: with"
+        " it the times of their LIST are read, to the minute; without it sizes alone tell changes.",
+        default="",
+        advanced=True,
+        check=_check_zone,
     )
 
 
@@ -74,9 +101,14 @@ class FtpsOptions(_Common):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class FtpSecret:
+class FtpSecret(ReachSecret):
     password: str = option("Password", "Of the user; not needed for anonymous.", default="")
     account: str = option("Account", "Only for hosts that ask for one (ACCT).", default="")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FtpsSecret(FtpSecret, ClientCertificate):
+    pass
 
 
 class FtpTransport:
@@ -91,7 +123,12 @@ class FtpTransport:
     def capabilities(self) -> Capabilities:
         features = self._client.features
         return Capabilities(
-            ranges=features.rest_honoured is not False, server_software=features.software
+            modified_precision_ns=_precision_ns(features),
+            ranges=features.rest_honoured is not False,
+            ranges_tried=features.rest_honoured is not None,
+            server_software=features.software,
+            list_zone_s=features.list_zone_s,
+            digests=features.digests.decode("ascii"),
         )
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
@@ -102,9 +139,16 @@ class FtpTransport:
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(FtpFetch(self._client, self._root, entries, sink))
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return iter(FtpDigests(self._client, self._root, entries))
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = FtpFile(self._client, self._root.at(str(path)), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return FtpRemover(self._client, self._root)
 
     def close(self) -> None:
         self._client.close()
@@ -124,17 +168,17 @@ _VERSIONS = {
 }
 
 
-def _tls_context(ca_certificate: str, min_tls: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=ca_certificate or None)
-    except (ssl.SSLError, ValueError) as exc:
-        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
+def _tls_context(target: Target) -> ssl.SSLContext:
+    options: FtpsOptions = target.options
+    context = trusting(options.ca_certificate)
     with warnings.catch_warnings():
         # Python deprecates the names of old versions, not their use by who must.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _VERSIONS[min_tls]
-    if min_tls in ("1.0", "1.1"):
+        context.minimum_version = _VERSIONS[options.min_tls]
+    if options.min_tls in ("1.0", "1.1"):
         context.set_ciphers("DEFAULT:@SECLEVEL=0")  # their handshake signs with SHA-1
+    if isinstance(target.secret, ClientCertificate):
+        show_certificate(context, target.secret)
     return context
 
 
@@ -142,7 +186,13 @@ def _login(target: Target) -> Login:
     return Login(target.options.username, target.secret.password, target.secret.account)
 
 
-def open_ftp(target: Target, context: Context) -> Transport:
+def _precision_ns(features: Features) -> int:
+    if features.times_listed:
+        return PRECISION_NS
+    return FRACTION_NS if features.fractions else SECOND_NS
+
+
+def connect_ftp(target: Target, context: Context) -> FtpTransport:
     """Raises AuthConfig before anything is sent where a password would go in plain text unasked."""
     options: FtpOptions = target.options
     login = _login(target)
@@ -154,9 +204,9 @@ def open_ftp(target: Target, context: Context) -> Transport:
     return _open(target, context, login)
 
 
-def open_ftps(target: Target, context: Context) -> Transport:
+def connect_ftps(target: Target, context: Context) -> FtpTransport:
     options: FtpsOptions = target.options
-    tls = Tls(_tls_context(options.ca_certificate, options.min_tls), target.host)
+    tls = Tls(_tls_context(target), target.host)
     return _open(target, context, _login(target), tls=tls, implicit=options.implicit_tls)
 
 
@@ -167,11 +217,13 @@ def _open(
     *,
     tls: Tls | None = None,
     implicit: bool = False,
-) -> Transport:
-    sessions = min(max(target.options.sessions, 1), SESSIONS_MAX)
+) -> FtpTransport:
+    sessions = min(max(target.options.sessions, 0), SESSIONS_MAX)
     client = FtpClient(
         target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
     )
+    if zone := target.options.list_timezone:
+        client.features.list_clock = ListClock(ZoneInfo(zone), datetime.now(UTC))
     try:
         client.start()
         return FtpTransport(client, target.options.root)
@@ -186,13 +238,15 @@ FTP_SPEC = Spec(
     default_port=21,
     options=FtpOptions,
     secret=FtpSecret,
-    open=open_ftp,
+    open=reached(connect_ftp),
+    open_remover=lambda target, context: connect_ftp(target, way_to(target, context)).remover(),
 )
 FTPS_SPEC = Spec(
     kind="ftps",
     title="FTPS",
     default_port=21,
     options=FtpsOptions,
-    secret=FtpSecret,
-    open=open_ftps,
+    secret=FtpsSecret,
+    open=reached(connect_ftps),
+    open_remover=lambda target, context: connect_ftps(target, way_to(target, context)).remover(),
 )

@@ -13,26 +13,29 @@ from typing import BinaryIO, Literal, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
 )
-from connectors.errors import TlsRefused
+from connectors.reaching import Reach, ReachSecret, reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.http_auth import Credentials
 from connectors.wire.http_client import HttpClient
+from connectors.wire.http_digests import HttpDigests
 from connectors.wire.http_fetch import HttpFetch
 from connectors.wire.http_stream import HttpFile
 from connectors.wire.http_tree import HttpWalk
 from connectors.wire.http_url import Origin, Url, quote_path
+from connectors.wire.tls import ClientCertificate, show_certificate, trusting
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class HttpOptions:
+class HttpOptions(Reach):
     root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
     urls: tuple[str, ...] = option(
         "Files", "Paths or URLs on this host; with them no index page is read.", default=()
@@ -53,9 +56,14 @@ class HttpsOptions(HttpOptions):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class HttpSecret:
+class HttpSecret(ReachSecret):
     password: str = option("Password", "For basic and digest log-in.", default="")
     token: str = option("Token", "For bearer and header log-in.", default="")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpsSecret(HttpSecret, ClientCertificate):
+    pass
 
 
 class HttpTransport:
@@ -83,6 +91,9 @@ class HttpTransport:
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(HttpFetch(self._client, self._url_of, entries, sink))
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return iter(HttpDigests(self._client, self._url_of, entries))
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = HttpFile(self._client, self._url_of(str(path)), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
@@ -95,24 +106,28 @@ class HttpTransport:
         return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
 
 
-def _tls_context(ca_certificate: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=ca_certificate or None)
-    except (ssl.SSLError, ValueError) as exc:
-        raise TlsRefused("the CA certificate is not PEM text of a certificate") from exc
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
+@reached
 def open_http(target: Target, context: Context) -> Transport:
-    return _open("http", target, context, _tls_context(""))
+    tls = trusting("")
+    return _open("http", target, context, tls, tls)
 
 
+@reached
 def open_https(target: Target, context: Context) -> Transport:
-    return _open("https", target, context, _tls_context(target.options.ca_certificate))
+    """The client certificate is for the host itself: who is redirected to does not see it."""
+    tls, elsewhere = (trusting(target.options.ca_certificate) for _ in range(2))
+    if isinstance(target.secret, ClientCertificate):
+        show_certificate(tls, target.secret)
+    return _open("https", target, context, tls, elsewhere)
 
 
-def _open(scheme: str, target: Target, context: Context, tls: ssl.SSLContext) -> Transport:
+def _open(
+    scheme: str,
+    target: Target,
+    context: Context,
+    tls: ssl.SSLContext,
+    tls_elsewhere: ssl.SSLContext,
+) -> Transport:
     options: HttpOptions = target.options
     secret: HttpSecret = target.secret
     credentials = Credentials(
@@ -126,6 +141,7 @@ def _open(scheme: str, target: Target, context: Context, tls: ssl.SSLContext) ->
         Origin(scheme, target.host.lower(), target.port),
         credentials,
         tls,
+        tls_elsewhere,
         min(max(options.sessions, 1), 32),
         context,
     )
@@ -150,6 +166,6 @@ HTTPS_SPEC = Spec(
     title="HTTPS",
     default_port=443,
     options=HttpsOptions,
-    secret=HttpSecret,
+    secret=HttpsSecret,
     open=open_https,
 )

@@ -1,7 +1,7 @@
 """rsync: the program itself as a child, against a daemon or over SSH.
 
-What arrives is staged in a private folder of TMPDIR (up to 512 MiB, or one larger file) and read
-while it arrives. rsync 3.5.0 or later is advised on this machine, for its security fixes.
+What arrives is read from a pipe that the program fills; it writes no file of the host to disk. rsync
+3.5.0 or later is advised on this machine, for its security fixes; the host needs 3.0.
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ from typing import BinaryIO, Protocol, cast
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
     Sink,
     Skipped,
     Transport,
+    undigested,
 )
 from connectors.names import encode
+from connectors.reaching import reached
 from connectors.spec import Spec, Target, option
 from connectors.wire.rsync_daemon import daemon_far, greet
 from connectors.wire.rsync_far import Far, Place, make_home
 from connectors.wire.rsync_fetch import RsyncFetch
+from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_ssh import meet, ssh_far
 from connectors.wire.rsync_stream import RsyncFile
 from connectors.wire.rsync_tree import RsyncTree
-from connectors.wire.rsync_version import check_log_in, version_note
-from connectors.wire.ssh_auth import Login
+from connectors.wire.rsync_version import version_note
+from connectors.wire.ssh_end import SshReach, SshReachSecret, refuse_jump, ssh_end
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RsyncOptions:
+class RsyncOptions(SshReach):
     username: str = option(
         "User name", "For a module that asks for one, or for the SSH log-in.", default=""
     )
@@ -59,7 +63,7 @@ class RsyncOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RsyncSecret:
+class RsyncSecret(SshReachSecret):
     password: str = option("Password", "Of the daemon's module.", default="")
     private_key: str = option(
         "Private key", "Over SSH: Ed25519, ECDSA or RSA; OpenSSH or PEM.", default=""
@@ -70,7 +74,13 @@ class RsyncSecret:
 
 
 class Host(Protocol):
-    """Says how rsync calls a folder there."""
+    """Says how rsync calls a folder there, and how far its clock is off."""
+
+    @property
+    def clock_skew_s(self) -> float | None: ...
+
+    @property
+    def clock_error_s(self) -> float: ...
 
     def place(self, root: PurePosixPath) -> Place: ...
 
@@ -83,19 +93,40 @@ class RsyncTransport:
         self._host = host
         self._option_root = PurePosixPath(root)
         self._root = self._option_root
-        self._capabilities = Capabilities(ranges=False, server_software=server_software)
+        self._folders = Folders()
+        self._begun: RsyncTree | None = None
+        self._capabilities = Capabilities(
+            ranges=False,
+            server_software=server_software,
+            clock_skew_s=host.clock_skew_s,
+            clock_error_s=host.clock_error_s,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
+    def log_in(self) -> None:
+        """Begins the listing that is nearly always wanted next: its first words tell what a log-in would."""
+        self._begun = self._begin()
+        self._begun.log_in()
+
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
+        begun, self._begun = self._begun, None
+        if begun is not None and root == PurePosixPath():
+            return iter(begun)
+        if begun is not None:
+            begun.close()
         self._root = self._option_root if root == PurePosixPath() else root
-        return iter(RsyncTree(self._far, self._host.place(self._root)))
+        return iter(self._begin())
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
-        return iter(RsyncFetch(self._far, self._host.place(self._root), entries, sink))
+        place = self._host.place(self._root)
+        return iter(RsyncFetch(self._far, place, self._folders, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return undigested(entries)
 
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         place = self._host.place(self._root)
@@ -103,9 +134,16 @@ class RsyncTransport:
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
     def close(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
         self._far.close()
 
+    def _begin(self) -> RsyncTree:
+        self._folders = Folders()
+        return RsyncTree(self._far, self._host.place(self._root), self._folders)
 
+
+@reached
 def open_rsync(target: Target, context: Context) -> Transport:
     options: RsyncOptions = target.options
     note = version_note()
@@ -113,17 +151,24 @@ def open_rsync(target: Target, context: Context) -> Transport:
         far, host, software = _over_ssh(target, context)
     else:
         far, host, software = _to_daemon(target, context)
-    return RsyncTransport(far, host, options.root, f"{software}{note}")
+    transport = RsyncTransport(far, host, options.root, f"{software}{note}")
+    if not options.over_ssh:
+        try:
+            transport.log_in()
+        except BaseException:
+            transport.close()
+            raise
+    return transport
 
 
 def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
     options: RsyncOptions = target.options
+    refuse_jump(options)
     daemon = greet(target.host, target.port, options.username, context)
-    place = daemon.place(PurePosixPath(options.root))
+    daemon.place(PurePosixPath(options.root))
     home = make_home()
     try:
         far = daemon_far(daemon, target.secret.password, home, context)
-        check_log_in(far, place)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
@@ -131,17 +176,15 @@ def _to_daemon(target: Target, context: Context) -> tuple[Far, Host, str]:
 
 
 def _over_ssh(target: Target, context: Context) -> tuple[Far, Host, str]:
-    options: RsyncOptions = target.options
-    secret: RsyncSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    met = meet(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    met = meet(end, context)
     home = make_home()
     try:
-        far = ssh_far(met, login, home, context)
+        far = ssh_far(met, home, context)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
-    return far, met, met.server_software
+    return far, met, met.server_software + end.terms.warning
 
 
 SPEC = Spec(

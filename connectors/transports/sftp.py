@@ -5,35 +5,39 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
 from connectors.names import encode
+from connectors.reaching import reached, way_to
 from connectors.spec import Spec, Target, option
 from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_digests import NAME, SftpDigests
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
 from connectors.wire.shown import shown
-from connectors.wire.ssh_auth import Login
 from connectors.wire.ssh_channel import ChannelDuplex
+from connectors.wire.ssh_end import SshReach, SshReachSecret, ssh_end
 from connectors.wire.ssh_session import open_session
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SftpOptions:
+class SftpOptions(SshReach):
     username: str = option("User name", "Who logs in on the host.")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     host_key: str = option(
@@ -45,7 +49,7 @@ class SftpOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SftpSecret:
+class SftpSecret(SshReachSecret):
     password: str = option("Password", "For log-in by password or prompt.", default="")
     private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
     passphrase: str = option("Passphrase", "Of the private key, where it has one.", default="")
@@ -56,13 +60,16 @@ class SftpTransport:
 
     def __init__(self, client: SftpClient, root: str, server_software: str) -> None:
         self._client = client
+        self._digests = SftpDigests(client)
         self._option_root = PurePosixPath(root)
         self._root = encode(str(self._option_root))
         self._capabilities = Capabilities(server_software=server_software)
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        if not self._digests.told:
+            return self._capabilities
+        return replace(self._capabilities, digests=NAME)
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
@@ -73,19 +80,25 @@ class SftpTransport:
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(Fetch(self._client, self._root, entries, sink))
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._digests.digests(self._root, entries)
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return SftpRemover(self._client, self._root)
 
     def close(self) -> None:
         self._client.close()
 
 
-def open_sftp(target: Target, context: Context) -> Transport:
+def connect_sftp(target: Target, context: Context) -> SftpTransport:
     options: SftpOptions = target.options
-    secret: SftpSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    session = open_session(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    session = open_session(end, context)
     duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
     try:
         client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
@@ -93,7 +106,7 @@ def open_sftp(target: Target, context: Context) -> Transport:
     except BaseException:
         duplex.close()
         raise
-    return SftpTransport(client, options.root, shown(session.remote_version))
+    return SftpTransport(client, options.root, shown(session.remote_version) + end.terms.warning)
 
 
 SPEC = Spec(
@@ -102,5 +115,6 @@ SPEC = Spec(
     default_port=22,
     options=SftpOptions,
     secret=SftpSecret,
-    open=open_sftp,
+    open=reached(connect_sftp),
+    open_remover=lambda target, context: connect_sftp(target, way_to(target, context)).remover(),
 )

@@ -8,34 +8,36 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
 from connectors.contract import (
     Capabilities,
     Context,
+    Digested,
     Fetched,
     RemoteEntry,
+    Remover,
     Sink,
     Skipped,
-    Transport,
 )
 from connectors.errors import TransportError
 from connectors.names import encode
+from connectors.reaching import reached, way_to
 from connectors.spec import Spec, Target, option
 from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_files import SftpFiles, ShellFiles
 from connectors.wire.shell_probe import probe_shell
 from connectors.wire.shown import shown
-from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_end import SshReach, SshReachSecret, ssh_end
 from connectors.wire.ssh_session import open_session
 
 _BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SshOptions:
+class SshOptions(SshReach):
     username: str = option("User name", "Who logs in on the host; needs a shell there.")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
     host_key: str = option(
@@ -47,7 +49,7 @@ class SshOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SshSecret:
+class SshSecret(SshReachSecret):
     password: str = option("Password", "Used where there is no private key.", default="")
     private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
     passphrase: str = option(
@@ -64,7 +66,14 @@ class Files(Protocol):
         self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
     ) -> Iterator[Fetched]: ...
 
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]: ...
+
+    @property
+    def digests_by(self) -> str: ...
+
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
+
+    def remover(self, root: bytes) -> Remover: ...
 
     def close(self) -> None: ...
 
@@ -80,7 +89,8 @@ class SshTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        program = self._files.digests_by
+        return replace(self._capabilities, digests=program) if program else self._capabilities
 
     def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
         """`.` is the folder of the options; any other root is taken as it stands."""
@@ -91,21 +101,27 @@ class SshTransport:
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return self._files.fetch(self._root, entries, sink)
 
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._files.digests(self._root, entries)
+
     def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         raw = self._files.open(self._root, str(path), offset)
         return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return self._files.remover(self._root)
 
     def close(self) -> None:
         self._files.close()
 
 
-def open_ssh(target: Target, context: Context) -> Transport:
+def connect_ssh(target: Target, context: Context) -> SshTransport:
     options: SshOptions = target.options
-    secret: SshSecret = target.secret
-    login = Login(options.username, secret.password, secret.private_key, secret.passphrase)
-    connected = open_session(target.host, target.port, options.host_key, login, context)
+    end = ssh_end(target)
+    connected = open_session(end, context)
     session = ShellSession(connected, context)
-    server = shown(connected.remote_version)
+    server = shown(connected.remote_version) + end.terms.warning
     try:
         shell = probe_shell(session, encode(options.root))
     except NoShell as no_shell:
@@ -118,13 +134,14 @@ def open_ssh(target: Target, context: Context) -> Transport:
         modified_precision_ns=shell.modified_precision_ns,
         server_software=f"{server}; GNU tar {shell.tar_version}",
         clock_skew_s=shell.clock_skew_s,
+        clock_error_s=shell.clock_error_s,
     )
     return SshTransport(ShellFiles(session), options.root, capabilities)
 
 
 def _without_shell(session: ShellSession, context: Context, no_shell: NoShell) -> SftpFiles:
     try:
-        return SftpFiles.start(session.transport, context)
+        return SftpFiles.start(session, context)
     except TransportError as exc:
         raise NoShell(f"{no_shell}; and it speaks no SFTP: {exc}") from exc
 
@@ -135,5 +152,6 @@ SPEC = Spec(
     default_port=22,
     options=SshOptions,
     secret=SshSecret,
-    open=open_ssh,
+    open=reached(connect_ssh),
+    open_remover=lambda target, context: connect_ssh(target, way_to(target, context)).remover(),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 
 from connectors.contract import Context
@@ -22,8 +23,11 @@ from connectors.wire.ftp_command import line
 from connectors.wire.ftp_download import Download, Inbox, Taker
 from connectors.wire.ftp_login import Features, Login, whole
 from connectors.wire.ftp_session import Session
-from connectors.wire.ftp_socket import FtpSocket, Tls
+from connectors.wire.ftp_socket import FtpSocket, Place, Tls
 
+SESSIONS_NEAR = 4
+SESSIONS_FAR = 16  # a file takes several round trips, so only many at once fill a long line
+FAR_S = 0.005
 LOSSES_MAX = 3  # sessions lost in a row with nothing done between: that is the host, not a file
 CONFIRM_S = 20.0  # how long a host may take to confirm a transfer whose data is through
 _SLICE_S = 0.5
@@ -31,7 +35,7 @@ _CHECK_EVERY_S = 0.5
 
 
 class FtpClient:
-    """Sessions are taken, and released or dropped. Every owner gets one at least: whoever waits for
+    """At most `sessions`; 0: by the distance. They are taken, and released or dropped. Every owner gets one at least: whoever waits for
     another's session to come free could wait for itself."""
 
     def __init__(
@@ -41,7 +45,7 @@ class FtpClient:
         login: Login,
         context: Context,
         *,
-        sessions: int,
+        sessions: int = 0,
         tls: Tls | None = None,
         implicit: bool = False,
     ) -> None:
@@ -50,10 +54,11 @@ class FtpClient:
         self._port = port
         self._login = login
         self._context = context
-        self._limit = sessions
+        self._limit = sessions or SESSIONS_NEAR
+        self._by_distance = not sessions
         self._tls = tls
         self._implicit = implicit
-        self._address = ""
+        self._place = Place("")
         self._sessions: list[Session] = []
         self._full: TransportError | None = None
         self._losses = 0
@@ -62,15 +67,26 @@ class FtpClient:
     def start(self) -> None:
         """Logs the first session in, so that what is wrong shows early."""
         patience = self._context.patience
-        dialled = self._context.dialer.dial(self._host, self._port, timeout_s=patience.connect_s)
+        dialer = self._context.dialer
+        asked = self._host
+        if dialer.proxy is not None:
+            asked = dialer.resolve_elsewhere(self._host, self._port)[0]
+        dialled = dialer.dial(asked, self._port, timeout_s=patience.connect_s)
         try:
-            self._address = dialled.getpeername()[0].partition("%")[0]
+            peer = dialled.getpeername()[0].partition("%")[0]
         except OSError as exc:
             dialled.close()
             raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
+        self._place = Place(peer, receive_bytes=dialer.receive_bytes)
+        if dialer.proxy is not None:
+            self._place = replace(
+                self._place, address=asked, proxy=dialer.proxy, proxy_address=peer
+            )
         self._log_in(FtpSocket(dialled), owner=self, first=True)
         while not self._sessions[0].logged_in:
             self.pump()
+        if self._by_distance and self._sessions[0].round_trip_s > FAR_S:
+            self._limit = SESSIONS_FAR
 
     def take(self, owner: object) -> Session | None:
         """A session for `owner`, or None while there is none; asked again after each pump, it comes.
@@ -85,7 +101,9 @@ class FtpClient:
         if len(self._sessions) < self._limit or not mine:
             if self._full is not None and len(self._sessions) >= self._limit:
                 raise self._full
-            if not any(s.owner is owner and not s.logged_in for s in self._sessions):
+            # As many at a time as are granted already: a host that is full says so to few.
+            logging_in = sum(s.owner is owner and not s.logged_in for s in self._sessions)
+            if logging_in < max(1, len(self._sessions) - logging_in):
                 self._open(owner)
         return None
 
@@ -115,7 +133,7 @@ class FtpClient:
     ) -> Download:
         """Raises UnsafeName. An empty path asks for the folder that the session is in."""
         command = self.line(verb, path) if path else verb
-        return Download(session, self.features, self._address, command, taker, inbox, offset=offset)
+        return Download(session, self.features, self._place, command, taker, inbox, offset=offset)
 
     def line(self, verb: bytes, path: bytes) -> bytes:
         return line(verb, path, telnet=self.features.telnet)
@@ -141,9 +159,10 @@ class FtpClient:
 
     def _open(self, owner: object) -> None:
         """Another session, to the address that was judged when the first was dialled."""
-        if not self._context.dialer.policy.permits(ip_address(self._address)):
-            raise NetworkForbidden(f"{self._address} may not be connected to")
-        self._log_in(FtpSocket.towards(self._address, self._port), owner=owner, first=False)
+        peer = self._place.proxy_address or self._place.address
+        if not self._context.dialer.policy.permits(ip_address(peer)):
+            raise NetworkForbidden(f"{peer} may not be connected to")
+        self._log_in(self._place.towards(self._port), owner=owner, first=False)
 
     def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> None:
         session = Session(control, self._tls)
@@ -207,7 +226,7 @@ class FtpClient:
         elif data is not None and data.ended:
             limit_s, stage = min(patience.idle_s, CONFIRM_S), Stage.READ
         else:
-            limit_s, stage = patience.idle_s, Stage.READ
+            limit_s, stage = patience.idle_s + session.grace_s, Stage.READ
         if session.silent_s > limit_s:
             session.lose(Stalled(f"too little came from the host in {limit_s:g} s", stage=stage))
 

@@ -18,7 +18,7 @@ from connectors.errors import (
 from connectors.wire.ftp_login import Features
 from connectors.wire.ftp_reply import Reply, refusal
 from connectors.wire.ftp_session import Session
-from connectors.wire.ftp_socket import FtpSocket
+from connectors.wire.ftp_socket import FtpSocket, Place
 
 TURN_BYTES = 1024 * 1024  # read at most this much before the other sessions have their turn
 PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
@@ -67,7 +67,7 @@ class Download:
         self,
         session: Session,
         features: Features,
-        address: str,
+        place: Place,
         command: bytes,
         taker: Taker,
         inbox: Inbox,
@@ -76,7 +76,7 @@ class Download:
     ) -> None:
         self._session = session
         self._features = features
-        self._address = address
+        self._place = place
         self._command = command
         self._taker = taker
         self._inbox = inbox
@@ -166,7 +166,7 @@ class Download:
 
     def _connect(self, port: int) -> None:
         self._port = port
-        self._data = FtpSocket.towards(self._address, port)
+        self._data = self._place.towards(port)
         if self._session.tls is not None:
             self._data.secure(self._session.tls, self._session.tls_session)
 

@@ -198,7 +198,10 @@ class FileTaker:
     def _observed(self, described: Described) -> RemoteEntry | None:
         if not described.known:
             return None
-        seen = replace(self._entry, etag=None, modified_ns=described.modified_ns)
+        modified_ns = described.modified_ns
+        if modified_ns is None and self._fetch.client.features.times_listed:
+            modified_ns = self._entry.modified_ns  # nobody tells the time but the listing
+        seen = replace(self._entry, etag=None, modified_ns=modified_ns)
         size = described.size_bytes
         return replace(seen, size_bytes=self._count if size is None else size)
 

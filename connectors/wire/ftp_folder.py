@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,7 +71,6 @@ class FolderTaker:
         self._parse: Callable[[bytes], Row | None] = facts_row
         self._hidden = False  # LIST was given -a
         folder.tries += 1
-        folder.folders.clear()
         self._begin()
 
     def on_data(self, data: bytes) -> None:
@@ -128,7 +128,7 @@ class FolderTaker:
             walk.inbox.append(lambda: walk.folder_failed(self, PermanentError(message)))
             return
         # An argument of LIST is a pattern on some hosts and an option on others; CWD takes a name.
-        self._parse = list_row
+        self._parse = functools.partial(list_row, clock=walk.client.features.list_clock)
         command = walk.client.line(b"CWD", walk.root.at(self.folder.path))
         self.session.send(
             command, lambda outcome: walk.inbox.append(lambda: self._entered(outcome))

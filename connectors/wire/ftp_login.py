@@ -17,9 +17,11 @@ from connectors.errors import (
     TransportError,
 )
 from connectors.wire.ftp_command import argument
+from connectors.wire.ftp_list_times import ListClock
 from connectors.wire.ftp_reply import Reply, refusal, says_full
 from connectors.wire.shown import shown
 
+HASH, XSHA256 = b"HASH", b"XSHA256"
 ANONYMOUS = ("anonymous", "ftp")
 _PWD = re.compile(rb'"((?:[^"]|"")*)"')
 
@@ -64,7 +66,12 @@ class Features:
     passive_known: bool = False  # only then may a transfer be asked for in the same write
     list_hidden: bool = True  # whether LIST takes -a
     telnet: bool = False  # whether 0xFF is an escape: no reply tells, so it is known by the make
+    list_clock: ListClock | None = None  # how to read LIST's times, where somebody knows its zone
+    times_listed: bool = False  # some times came from LIST
     rest_honoured: bool | None = None  # whether REST does what it says; None: not tried yet
+    digests: bytes = b""  # the command that tells a file's SHA-256
+    fractions: bool = False  # whether times with fractions of a second were seen
+    list_zone_s: int | None = None  # how far the times of LIST are ahead of UTC; None: not seen
     log_in_folder: bytes = b""
     software: str = ""
 
@@ -127,6 +134,7 @@ def learn(features: Features) -> Dialog:
         told = [raw.strip().upper().split(b" ")[0] for raw in reply.lines]
         features.mlst = b"MLST" in told or b"MLSD" in told
         features.utf8 = b"UTF8" in told
+        features.digests = _digest_command(reply.lines)
         features.telnet = b"MFF" in told or "ProFTPD" in features.software
     reply = yield b"PWD"
     found = _PWD.search(reply.lines[0]) if reply.code == 257 else None
@@ -135,6 +143,15 @@ def learn(features: Features) -> Dialog:
     reply = yield b"SYST"
     if reply.completed and b"UNIX" not in reply.lines[0].upper():
         features.list_hidden = False
+
+
+def _digest_command(lines: tuple[bytes, ...]) -> bytes:
+    """`HASH SHA-1;SHA-256*;MD5` names what it can compute; XSHA256 takes no names with blanks."""
+    told = [raw.strip().upper().partition(b" ") for raw in lines]
+    for verb, _, words in told:
+        if verb == HASH and b"SHA-256" in words.replace(b"*", b"").split(b";"):
+            return HASH
+    return XSHA256 if any(verb == XSHA256 for verb, _, _ in told) else b""
 
 
 def settle(features: Features) -> Dialog:

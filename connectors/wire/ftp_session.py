@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import select
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +67,9 @@ class Session:
         self.owner: object | None = None  # who works with it; None: idle, or its log-in is over
         self.logged_in = False
         self.silent_s = 0.0  # waited without progress
+        self.grace_s = 0.0  # granted on top, to a host that reads files before it answers
+        self.hashes_chosen = False  # whether it was told which digest HASH is to compute
+        self.round_trip_s = math.inf  # the shortest time from a question to its answer, of a dialog
         self.failure: TransportError | None = None
         self.data: DataEnd | None = None
         self._expected: deque[_Expected] = deque()
@@ -110,7 +115,11 @@ class Session:
     def converse(self, dialog: Dialog, done: Callable[[TransportError | None], None]) -> None:
         """Leads a dialog; `done` gets the error that it came to, if any."""
 
+        asked_at = math.inf
+
         def step(outcome: Reply | TransportError | None) -> None:
+            nonlocal asked_at
+            self.round_trip_s = min(self.round_trip_s, abs(time.monotonic() - asked_at))
             if isinstance(outcome, TransportError):
                 dialog.close()
                 done(outcome)
@@ -122,6 +131,7 @@ class Session:
             except TransportError as exc:
                 done(exc)
             else:
+                asked_at = time.monotonic() if isinstance(asked, bytes) else math.inf
                 self._ask(asked, step)
 
         step(None)

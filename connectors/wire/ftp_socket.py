@@ -9,7 +9,9 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from connectors.dialing import tune
 from connectors.errors import ConnectionLost, Stage, TlsRefused
+from connectors.proxying import Dialog, Proxy, ask_proxy
 from connectors.wire.shown import shown
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -21,6 +23,23 @@ class Tls:
 
     context: ssl.SSLContext
     host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The host at the address that was judged, or the proxy that is to connect to it."""
+
+    address: str
+    proxy: Proxy | None = None
+    proxy_address: str = ""
+    receive_bytes: int = 0
+
+    def towards(self, port: int) -> FtpSocket:
+        if self.proxy is None:
+            return FtpSocket.towards(self.address, port, self.receive_bytes)
+        made = FtpSocket.towards(self.proxy_address, self.proxy.port, self.receive_bytes)
+        made.ask(ask_proxy(self.proxy, self.address, port))
+        return made
 
 
 class FtpSocket:
@@ -35,15 +54,16 @@ class FtpSocket:
         self._tls: Tls | None = None
         self._resumed: ssl.SSLSession | None = None
         self._shaken = True
+        self._asking: Dialog | None = None
+        self._saying, self._wanted, self._heard = b"", 0, b""
 
     @classmethod
-    def towards(cls, address: str, port: int) -> FtpSocket:
+    def towards(cls, address: str, port: int, receive_bytes: int = 0) -> FtpSocket:
         """On its way to an address that has been judged. A failure shows at the first `receive`."""
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setblocking(False)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tune(made, receive_bytes)
             made.connect((address, port))
         except BlockingIOError:
             pass
@@ -59,12 +79,18 @@ class FtpSocket:
 
     @property
     def shaken(self) -> bool:
-        """Whether bytes may flow: there is no TLS, or its handshake is done."""
+        """Whether bytes may flow: no proxy is to be asked, and no handshake of TLS is to be done."""
         return self._shaken
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
         return self.socket.session if isinstance(self.socket, ssl.SSLSocket) else None
+
+    def ask(self, dialog: Dialog) -> None:
+        """Leads a dialog with a proxy first, as bytes come."""
+        self._asking, self._shaken = dialog, False
+        self._saying, self._wanted = next(dialog)
+        self.wants = select.POLLOUT
 
     def secure(self, tls: Tls, resumed: ssl.SSLSession | None = None) -> None:
         """From here on TLS; the handshake goes on in `shake` as bytes come."""
@@ -72,8 +98,14 @@ class FtpSocket:
         self.wants = select.POLLOUT  # connected, or as good as
 
     def shake(self) -> bool:
-        """Goes on with the handshake. Returns `shaken`; raises TlsRefused, ConnectionLost."""
-        if self._shaken or self._tls is None:
+        """Goes on with proxy and handshake. Returns `shaken`; raises TlsRefused, ConnectionLost, and
+        what a proxy's answer raises."""
+        if self._shaken:
+            return True
+        if self._asking is not None and not self._converse(self._asking):
+            return False
+        if self._tls is None:
+            self._shaken, self.wants = True, select.POLLIN
             return True
         try:
             if not isinstance(self.socket, ssl.SSLSocket):
@@ -101,6 +133,28 @@ class FtpSocket:
             self.wants = select.POLLIN
         return self._shaken
 
+    def _converse(self, dialog: Dialog) -> bool:
+        try:
+            while True:
+                while self._saying:
+                    self._saying = self._saying[self.socket.send(self._saying) :]
+                data = self.socket.recv(self._wanted - len(self._heard)) if self._wanted else b""
+                if not data and self._wanted:
+                    raise ConnectionLost("the proxy ended the connection", stage=Stage.CONNECT)
+                self._heard += data
+                if len(self._heard) == self._wanted:
+                    heard, self._heard = self._heard, b""
+                    self._saying, self._wanted = dialog.send(heard)
+        except StopIteration:
+            self._asking = None
+            return True
+        except OSError as exc:
+            if not isinstance(exc, BlockingIOError) and exc.errno != errno.ENOTCONN:
+                lost = f"the connection to the proxy failed: {shown(str(exc))}"
+                raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
+            self.wants = select.POLLOUT if self._saying else select.POLLIN
+            return False
+
     def receive(self, limit: int) -> bytes | None:
         """What has come; None when nothing has, b"" at the end. Raises ConnectionLost, TlsRefused."""
         if not self._shaken and not self.shake():
@@ -119,6 +173,8 @@ class FtpSocket:
 
     def send(self, data: bytes | bytearray) -> int:
         """How many bytes went, 0 when none could. Raises ConnectionLost."""
+        if self._asking is not None:
+            return 0
         try:
             return self.socket.send(data)
         except _NOT_NOW:

@@ -18,16 +18,16 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.names import decode, join
+from connectors.wire.backlog import Backlog
 from connectors.wire.ftp_client import FtpClient
 from connectors.wire.ftp_command import Root, line
 from connectors.wire.ftp_describe import Described, describe
 from connectors.wire.ftp_download import Inbox
 from connectors.wire.ftp_folder import Folder, FolderTaker
-from connectors.wire.ftp_rows import Kind, Row
+from connectors.wire.ftp_rows import SECOND_NS, Kind, Row, zone_s
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_name
 
-FOLDERS_WAITING_MAX = 1_000_000
 ENTRIES_WAITING_MAX = 1_000_000
 DESCRIBED_AT_ONCE = 32
 TRIES_MAX = 3
@@ -43,6 +43,7 @@ class FtpWalk:
         self.found: deque[RemoteEntry | Skipped] = deque()
         self.takers: set[FolderTaker] = set()
         self._to_open: list[Folder] = [Folder("")]
+        self._backlog = Backlog()
         self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
         self._asked = 0
         self._batches: dict[Session, int] = {}
@@ -73,12 +74,20 @@ class FtpWalk:
             if self._to_describe:
                 self._describe(session)
             else:
-                self.takers.add(FolderTaker(self, session, self._to_open.pop()))
+                folder = self._to_open.pop()
+                if folder.path and not folder.tries:
+                    self._backlog.remove(folder.path)
+                self.takers.add(FolderTaker(self, session, folder))
 
-    def open_later(self, folder: Folder) -> None:
-        if len(self._to_open) >= FOLDERS_WAITING_MAX:
-            raise ProtocolViolation(f"more than {FOLDERS_WAITING_MAX} folders wait to be listed")
-        self._to_open.append(folder)
+    def found_below(self, folder: Folder, below: Folder) -> None:
+        """Raises ProtocolViolation where too many wait."""
+        self._backlog.add(below.path)
+        folder.folders.append(below)
+
+    def forget_below(self, folder: Folder) -> None:
+        for below in folder.folders:
+            self._backlog.remove(below.path)
+        folder.folders.clear()
 
     def take_row(self, folder: Folder, row: Row) -> None:
         """What a row says is settled, or asked for."""
@@ -91,7 +100,7 @@ class FtpWalk:
             self.found.append(skipped_name(folder.path, row.name, str(exc)))
             return
         if row.kind is Kind.FILE and row.size_bytes is not None and row.modified_ns is not None:
-            self.found.append(RemoteEntry(path, row.size_bytes, row.modified_ns))
+            self._found_file(path, row.size_bytes, row.modified_ns)
         elif row.kind in (Kind.FILE, None):
             if len(self._to_describe) >= ENTRIES_WAITING_MAX:
                 raise ProtocolViolation(
@@ -105,11 +114,16 @@ class FtpWalk:
                     Skipped(path, Reason.LINK, "leads back to a folder above it, not followed")
                 )
             else:
-                folder.folders.append(below)
+                self.found_below(folder, below)
         elif row.kind is Kind.LINK:
             self.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
         else:
             self.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
+
+    def _found_file(self, path: str, size_bytes: int | None, modified_ns: int | None) -> None:
+        if modified_ns is not None and modified_ns % SECOND_NS:
+            self.client.features.fractions = True
+        self.found.append(RemoteEntry(path, size_bytes, modified_ns))
 
     def folder_done(self, taker: FolderTaker) -> None:
         self.takers.discard(taker)
@@ -118,14 +132,19 @@ class FtpWalk:
         if folder.folders and folder.repeats:
             message = "a folder that repeats those above it; its own folders are not followed"
             self.found.append(Skipped(folder.path, Reason.LINK, message))
+            self.forget_below(folder)
             return
-        for below in folder.folders:
-            self.open_later(below)
+        self._open_below(folder)
+
+    def _open_below(self, folder: Folder) -> None:
+        self._to_open.extend(folder.folders)
+        folder.folders = []
 
     def folder_failed(self, taker: FolderTaker, error: TransportError) -> None:
         """The folder alone fails, unless it is the root or the trouble is the host's."""
         self.takers.discard(taker)
         folder = taker.folder
+        self.forget_below(folder)
         if taker.session.over:
             self.client.drop(taker.session)
         else:
@@ -174,15 +193,20 @@ class FtpWalk:
             return
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
+        features = self.client.features
+        if row.local and features.list_zone_s is None and described.modified_ns is not None:
+            features.list_zone_s = zone_s(row.local, described.modified_ns)
+        if modified is None and row.listed_ns is not None:
+            modified = row.listed_ns
+            features.times_listed = True
         refused = described.refused
         if row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]
             settled = Row(row.name, described.kind)
             above = Folder(folder)
             self.take_row(above, settled)
-            for below in above.folders:
-                self.open_later(below)
+            self._open_below(above)
         elif isinstance(refused, PermissionRefused) or row.kind is not None or refused is None:
-            self.found.append(RemoteEntry(path, size, modified))
+            self._found_file(path, size, modified)
         else:
             self.found.append(Skipped(path, Reason.UNREADABLE, str(refused)))

@@ -25,6 +25,7 @@ TRIES_MAX = 3
 UNKEPT_SESSIONS_MAX = 4
 _SLICE_S = 0.5
 _CHECK_EVERY_S = 0.5
+_CLOCK_ERROR_S = 2.0  # a Date has whole seconds, and is made before the answer is on its way
 
 
 class HttpClient:
@@ -35,13 +36,15 @@ class HttpClient:
         origin: Origin,
         credentials: Credentials,
         tls: ssl.SSLContext,
+        tls_elsewhere: ssl.SSLContext,
         sessions: int,
         context: Context,
     ) -> None:
         self.origin = origin
-        self.capabilities = Capabilities()
+        self.capabilities = Capabilities(ranges_tried=False, clock_error_s=_CLOCK_ERROR_S)
         self._credentials = credentials
         self._tls = tls
+        self._tls_elsewhere = tls_elsewhere
         self._sessions = sessions
         self._context = context
         self._queue: deque[Exchange] = deque()
@@ -80,6 +83,13 @@ class HttpClient:
         """Listings tell times no more exactly than this."""
         self.capabilities = replace(self.capabilities, modified_precision_ns=precision_ns)
 
+    def note_digests(self, by: str) -> None:
+        self.capabilities = replace(self.capabilities, digests=by)
+
+    def note_ranges(self, *, work: bool) -> None:
+        """A part of a file was asked for, and came or did not."""
+        self.capabilities = replace(self.capabilities, ranges=work, ranges_tried=True)
+
     def note_host(self, head: Head) -> None:
         """Learns what the host tells about itself from the first answer that is its own."""
         if self._known:
@@ -88,7 +98,8 @@ class HttpClient:
         told = epoch_s(head.fields.get("date"))
         self.capabilities = replace(
             self.capabilities,
-            ranges=head.fields.get("accept-ranges", "").lower() != "none",
+            ranges=self.capabilities.ranges
+            and head.fields.get("accept-ranges", "").lower() != "none",
             server_software=shown(head.fields.get("server", "")),
             clock_skew_s=None if told is None else round(told + 0.5 - time.time(), 1),
         )
@@ -123,15 +134,20 @@ class HttpClient:
 
     def _connection_for(self, exchange: Exchange) -> Connection | None:
         origin = exchange.url.origin
-        mine = [c for c in self._connections if c.origin == origin]
-        idle = next((c for c in mine if not c.in_flight), None)
-        if idle is not None:
-            return idle
-        limit = self._sessions_now() + sum(e.alone for c in mine for e in c.in_flight)
-        if exchange.alone or len(mine) < limit:
+        count = alone = 0
+        least: Connection | None = None
+        for connection in self._connections:
+            if connection.origin != origin:
+                continue
+            if not connection.in_flight:
+                return connection
+            count += 1
+            alone += connection.is_alone
+            if least is None or len(connection.in_flight) < len(least.in_flight):
+                least = connection
+        if exchange.alone or count < self._sessions_now() + alone:
             return self._open(origin)
-        roomy = [c for c in mine if self._has_room(c, exchange)]
-        return min(roomy, key=lambda c: len(c.in_flight), default=None)
+        return least if least is not None and self._has_room(least, exchange) else None
 
     def _sessions_now(self) -> int:
         """One until the host is known; few where each answer costs it a connection, for such hosts
@@ -146,13 +162,13 @@ class HttpClient:
             and connection.origin == self.origin
             and len(connection.in_flight) < PIPELINE_MAX
             and connection.weight_bytes + exchange.weight_bytes <= PIPELINE_BYTES_MAX
-            and not any(waiting.alone for waiting in connection.in_flight)
+            and not connection.is_alone
         )
 
     def _open(self, origin: Origin) -> Connection:
         self._drop_idle_elsewhere(origin)
-        tls = self._tls if origin.scheme == "https" else None
-        connection = connect(origin, tls, self._context)
+        tls = self._tls if origin == self.origin else self._tls_elsewhere
+        connection = connect(origin, tls if origin.scheme == "https" else None, self._context)
         self._connections.append(connection)
         return connection
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 RETRY_AFTER_MAX_S = 24 * 3600.0
+
+
+_FIXDATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT",
+    re.ASCII,
+)
 
 
 def epoch_s(text: str | None) -> float | None:
@@ -14,6 +22,12 @@ def epoch_s(text: str | None) -> float | None:
     if not text:
         return None
     try:
+        if plain := _FIXDATE.fullmatch(text):  # what every server should send
+            day, month, *rest = plain.groups()
+            year, hour, minute, second = map(int, rest)
+            number = _MONTHS.index(month) + 1
+            moment = datetime(year, number, int(day), hour, minute, second, tzinfo=UTC)
+            return moment.timestamp()
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
         return None
@@ -38,6 +52,7 @@ def iso_ns(text: str) -> int | None:
     return int(moment.timestamp()) * 1_000_000_000
 
 
+@lru_cache(4096)
 def minute_ns(text: str) -> int | None:
     """Nanoseconds since the epoch of `07-Nov-2026 12:00`, taken as UTC: what nginx writes in a row."""
     try:

@@ -11,12 +11,16 @@ from connectors.wire.http_dates import modified_ns
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
 
+_STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
+# Nearly every link of an index page: one plain name, no matter how a URL is resolved.
+_PLAIN_CHILD = re.compile(r"(?:\./)?([A-Za-z0-9_~-][A-Za-z0-9._~-]*)(/?)")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 def strong_etag(head: Head) -> str | None:
+    """RFC 9110 §8.8.3. One that is absurdly long is not worth a row's place in a million."""
     etag = head.fields.get("etag", "")
-    return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
 
 
 def check_coding(head: Head) -> None:
@@ -53,6 +57,8 @@ def child_of(page: Url, reference: str) -> tuple[bytes | None, bool]:
 
     A climbing reference other than the plain parent link comes back as it is, to be refused.
     """
+    if plain := _PLAIN_CHILD.fullmatch(reference):
+        return plain[1].encode("ascii"), bool(plain[2])
     if not reference or reference[0] in "?#":
         return None, False
     try:

@@ -13,6 +13,7 @@ from connectors.errors import (
     TransportError,
     Truncated,
     Unstable,
+    Vanished,
 )
 from connectors.wire.http_client import HttpClient
 from connectors.wire.http_entries import check_coding, described, whole_size
@@ -21,6 +22,8 @@ from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url
 
 FILES_MAX = 64
+# A host reads a smaller file at once with its description; a larger one may change while it is sent.
+LOOK_AGAIN_BYTES = 64 * 1024
 _UNKNOWN_WEIGHT = 1024 * 1024
 
 
@@ -77,7 +80,7 @@ class _FileTaker:
 
     def __init__(self, fetch: HttpFetch, entry: RemoteEntry) -> None:
         self._fetch = fetch
-        self._entry = entry
+        self.entry = entry
         self._observed: RemoteEntry | None = None
         self.receiver = fetch.sink.receive(entry)
         self._count = self._offset = self._resume()
@@ -101,7 +104,7 @@ class _FileTaker:
     def _resume(self) -> int:
         """The byte to go on from."""
         offset = self.receiver.offset
-        if offset and (self._entry.size_bytes is None or offset >= self._entry.size_bytes):
+        if offset and (self.entry.size_bytes is None or offset >= self.entry.size_bytes):
             self.receiver.rewind()
             return 0
         return offset
@@ -117,7 +120,7 @@ class _FileTaker:
 
     def on_data(self, data: memoryview) -> None:
         self._count += len(data)
-        listed = self._entry.size_bytes
+        listed = self.entry.size_bytes
         if listed is not None and self._count > listed:
             self.on_error(Unstable(f"the file holds more than the {listed} bytes listed"))
         else:
@@ -127,7 +130,7 @@ class _FileTaker:
                 self.on_error(exc)
 
     def on_end(self) -> None:
-        listed = self._entry.size_bytes
+        listed = self.entry.size_bytes
         if listed is not None and self._count != listed:
             self.on_error(Truncated(f"the file ended at byte {self._count} of {listed}"))
         elif self._observed is not None:
@@ -141,13 +144,19 @@ class _FileTaker:
             except TransportError as exc:
                 self.on_error(exc)
                 return
-            self._fetch.active.discard(self)
-            self._fetch.done.append(Fetched(self._entry, receipt, observed))
+            if self._count > LOOK_AGAIN_BYTES:
+                self.exchange = _Look(self._fetch, self, receipt, observed).exchange
+            else:
+                self.end(Fetched(self.entry, receipt, observed))
+
+    def end(self, fetched: Fetched) -> None:
+        self._fetch.active.discard(self)
+        self._fetch.done.append(fetched)
 
     def on_error(self, error: TransportError) -> None:
         self.exchange.cancel()
         self._fetch.active.discard(self)
-        self._fetch.done.append(Fetched(self._entry, observed=self._observed, error=error))
+        self._fetch.done.append(Fetched(self.entry, observed=self._observed, error=error))
         self.receiver.abandon()
 
     def _judge(self, head: Head) -> None:
@@ -157,16 +166,83 @@ class _FileTaker:
         if head.status != 200 and not partial:
             raise status_error(head, "fetching the file")
         check_coding(head)
-        listed = self._entry.size_bytes
+        listed = self.entry.size_bytes
         if not head.framed and listed is None:
             raise ProtocolViolation("the host tells neither the file's length nor its end")
         if partial:
             size: int | None = whole_size(head, self._offset)
+            self._fetch.client.note_ranges(work=True)
         else:
             size = head.length
             if self._offset:  # the host sends the whole file: nothing may be put together
+                if self.entry.etag is None:  # else the file may be another one now
+                    self._fetch.client.note_ranges(work=False)
                 self.receiver.rewind()
                 self._count = self._offset = 0
-        self._observed = described(self._entry.path, head, size)
+        self._observed = described(self.entry.path, head, size)
         if listed is not None and size is not None and size != listed:
             raise Unstable(f"{listed} bytes were listed, {size} are offered")
+
+
+class _Look:
+    """What the host says of a file after its last byte came."""
+
+    def __init__(
+        self, fetch: HttpFetch, file: _FileTaker, receipt: object, observed: RemoteEntry
+    ) -> None:
+        self._fetch = fetch
+        self._file = file
+        self._receipt = receipt
+        self._observed = observed
+        url = fetch.url_of(observed.path)
+        self.exchange = Exchange(fetch.client, fetch.inbox, self, "HEAD", url)
+        fetch.client.submit(self.exchange)
+
+    def on_head(self, head: Head) -> None:
+        error = None if head.status == 200 else status_error(head, "looking at the file once more")
+        if isinstance(error, Throttled):
+            raise error
+        if isinstance(error, Vanished):
+            self._end(error)
+        elif error is not None:  # a host that describes no files; what came along with it counts
+            self._end(None)
+        else:
+            coded = head.fields.get("content-encoding", "identity").lower() != "identity"
+            # Some hosts put 0 where no body follows.
+            size = None if coded or not head.length else head.length
+            seen = described(self._observed.path, head, size)
+            changed = not _agree(self._observed, seen)
+            self._observed = _filled(seen, self._observed)
+            self._end(Unstable("the file changed while it was sent") if changed else None)
+
+    def on_data(self, data: memoryview) -> None:
+        return None
+
+    def on_end(self) -> None:
+        return None
+
+    def on_error(self, error: TransportError) -> None:
+        self._end(error)
+
+    def _end(self, error: TransportError | None) -> None:
+        entry = self._file.entry
+        self._file.end(Fetched(entry, self._receipt, self._observed, error))
+
+
+def _agree(one: RemoteEntry, other: RemoteEntry) -> bool:
+    """Unknown fields do not contradict."""
+    pairs = (
+        (one.size_bytes, other.size_bytes),
+        (one.modified_ns, other.modified_ns),
+        (one.etag, other.etag),
+    )
+    return all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _filled(seen: RemoteEntry, before: RemoteEntry) -> RemoteEntry:
+    return RemoteEntry(
+        seen.path,
+        before.size_bytes if seen.size_bytes is None else seen.size_bytes,
+        before.modified_ns if seen.modified_ns is None else seen.modified_ns,
+        seen.etag or before.etag,
+    )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Protocol
 
 from connectors.errors import ConnectionLost, ProtocolViolation, Stalled, TransportError, Truncated
@@ -18,7 +19,7 @@ _CHUNK_LINE_MAX = 1024
 _LENGTH_MAX = 1 << 62
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;.*)?")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -70,10 +71,7 @@ def parse_head(raw: bytes, method: str) -> Head:
         raise ProtocolViolation(f"a response with over {FIELDS_MAX} header fields")
     fields: dict[str, str] = {}
     for line in lines[1:]:
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            raise ProtocolViolation(f"no HTTP header field: {shown(line[:80])}")
-        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+        name, value = _seen_field(line) if len(line) <= _SHORT else _parse_field(line)
         if name in fields:
             value = f"{fields[name]}, {value}"
         fields[name] = value
@@ -84,6 +82,17 @@ def parse_head(raw: bytes, method: str) -> Head:
     )
     length, chunked = _framing(fields, status, method)
     return Head(status, fields, keep_alive, length, chunked)
+
+
+def _parse_field(line: bytes) -> tuple[str, str]:
+    field = _FIELD.fullmatch(line)
+    if field is None:
+        raise ProtocolViolation(f"no HTTP header field: {shown(line[:80])}")
+    return field[1].decode("ascii").lower(), field[2].decode("latin-1")
+
+
+_SHORT = 80
+_seen_field = lru_cache(1024)(_parse_field)  # most lines are those of the response before
 
 
 def _framing(fields: Mapping[str, str], status: int, method: str) -> tuple[int | None, bool]:
@@ -109,7 +118,7 @@ class ResponseReader:
         self._state = _State.HEAD
         self._rest = b""
         self._left = 0
-        self._interim = 0
+        self._interim = self._trailer_bytes = 0
         self._consumer: Consumer | None = None
         self._head: Head | None = None
         self.body_bytes = 0
@@ -125,7 +134,7 @@ class ResponseReader:
 
     def expect(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._interim = 0
+        self._interim = self._trailer_bytes = 0
         self.body_bytes = 0
 
     def feed(self, data: bytes) -> bytes | None:
@@ -240,6 +249,9 @@ class ResponseReader:
         line = _line(data, at)
         if line is None:
             return None
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > HEAD_BYTES_MAX:
+            raise ProtocolViolation(f"response trailers over {HEAD_BYTES_MAX} bytes")
         if not line:
             self._finish()
         return at + len(line) + 2

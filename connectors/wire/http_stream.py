@@ -78,8 +78,11 @@ class HttpFile(io.RawIOBase):
             raise ProtocolViolation("the host tells neither the file's length nor its end")
         if head.status == 200:
             self._to_drop = self._offset
+            if self._offset:
+                self._client.note_ranges(work=False)
             return
         whole_size(head, self._offset)
+        self._client.note_ranges(work=True)
 
     def on_data(self, data: memoryview) -> None:
         dropped = min(self._to_drop, len(data))

@@ -19,6 +19,7 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.names import decode, join
+from connectors.wire.backlog import Backlog
 from connectors.wire.http_client import HttpClient
 from connectors.wire.http_entries import check_coding, child_of, described, path_of
 from connectors.wire.http_exchange import Exchange, Inbox, status_error
@@ -31,6 +32,7 @@ MINUTE_NS = 60 * 1_000_000_000
 PAGES_MAX = 8
 HEADS_MAX = 64
 REPEATS_MAX = 8  # equal pages above a page: a linked folder that contains itself, served for ever
+NAMES_REMEMBERED = 1_000  # links to one file stand beside each other; a page may have no end
 _PAGE_WEIGHT = 256 * 1024
 _ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
 
@@ -58,6 +60,7 @@ class HttpWalk:
         self.inbox = Inbox()
         self.found: deque[RemoteEntry | Skipped] = deque()
         self.to_open: list[_Folder] = [] if urls else [_Folder("")]
+        self.backlog = Backlog()
         self.to_head: deque[RemoteEntry] = deque()
         self.under_way: set[_PageTaker | _HeadTaker] = set()
         self.rows_tell_utc: bool | None = None  # None: not known yet
@@ -86,7 +89,10 @@ class HttpWalk:
             _HeadTaker(self, self.to_head.popleft())
         while self.to_open and self._pages < PAGES_MAX and not self.to_head:
             self._pages += 1
-            _PageTaker(self, self.to_open.pop())
+            folder = self.to_open.pop()
+            if folder.path:
+                self.backlog.remove(folder.path)
+            _PageTaker(self, folder)
 
     def page_done(self, taker: _PageTaker) -> None:
         self._pages -= 1
@@ -154,6 +160,7 @@ class _PageTaker:
         self._folder = folder
         self._page = IndexPage()
         self._names: set[str] = set()
+        self._folder_names: set[str] = set()
         self._folders: list[_Folder] = []
         self._digest = hashlib.blake2b(digest_size=16)
         self._head: Head | None = None
@@ -205,12 +212,19 @@ class _PageTaker:
                     "a folder that repeats those above it; its own folders are not followed",
                 )
             )
+            self._forget_folders()
         else:
             self._walk.to_open.extend(self._folders)
+
+    def _forget_folders(self) -> None:
+        for folder in self._folders:
+            self._walk.backlog.remove(folder.path)
+        self._folders.clear()
 
     def on_error(self, error: TransportError) -> None:
         self.exchange.cancel()
         self._walk.page_done(self)
+        self._forget_folders()
         if isinstance(error, Throttled):
             raise error
         if self._folder.path:
@@ -238,8 +252,10 @@ class _PageTaker:
         if raw is None or (not raw and folder):
             return
         name = decode(raw)
-        if name in self._names:
+        if name in self._names or (folder and name in self._folder_names):
             return  # an icon and a name often lead to the same file
+        if len(self._names) >= NAMES_REMEMBERED:
+            self._names.clear()
         self._names.add(name)
         self._digest.update(raw + (b"/" if folder else b"") + b"\0%d" % (link.size_bytes or 0))
         try:
@@ -252,6 +268,8 @@ class _PageTaker:
         elif link.special:
             self._walk.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
         elif folder:
+            self._walk.backlog.add(path)
+            self._folder_names.add(name)
             self._folders.append(_Folder(path, self._folder))
         else:
             self._walk.take_file(path, link)
@@ -288,6 +306,7 @@ class _HeadTaker:
             self._refuse(status_error(head, "asking for size and time"))
         elif self.exchange.latest.url.path.endswith("/"):
             self.walk.doubt_rows()
+            self.walk.backlog.add(entry.path)
             self.walk.to_open.append(_Folder(entry.path))  # it was a folder without its slash
         else:
             coded = head.fields.get("content-encoding", "identity").lower() != "identity"

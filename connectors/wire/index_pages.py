@@ -20,6 +20,10 @@ _ANCHOR = re.compile(
 )
 _ANCHOR_START = re.compile(r"<a\s", re.IGNORECASE)
 _NGINX_ROW = re.compile(r"</a>\s+(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d)\s+(\d+)\s*$")
+# A whole row of nginx's, where its reference needs no unescaping.
+_NGINX_PLAIN = re.compile(
+    r'<a href="([^"&<>]*)">[^<>]*</a> +(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d) +(\d+)\s*', re.ASCII
+)
 _CADDY_SIZE = re.compile(r'\bdata-(?:size|order)="(\d+)"')
 _CADDY_TIME = re.compile(r'<time\s[^>]*\bdatetime="([^"]+)"', re.IGNORECASE)
 
@@ -117,6 +121,8 @@ class IndexPage:
 
 
 def _html_row(text: str) -> Link | None:
+    if plain := _NGINX_PLAIN.fullmatch(text):
+        return Link(plain[1], size_bytes=int(plain[3]), minute_ns=minute_ns(plain[2]))
     anchor = _ANCHOR.match(text)
     if anchor is None:
         return None

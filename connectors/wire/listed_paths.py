@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from connectors.contract import Skipped
 from connectors.errors import UnsafeName
 from connectors.names import decode, join
 from connectors.wire.shown import skipped_name
+
+UNSAFE_FOLDERS_MAX = 10_000  # past it, a folder in an unsafe folder is told like any other
 
 
 class ListedPaths:
     def __init__(self) -> None:
         self._folder = b""  # the last one that was found safe
         self._folder_text = ""
-        self._unsafe_folders: set[bytes] = set()
+        self._unsafe_folders: set[bytes] = set()  # digests: such a path may be long
 
     def text(self, path: bytes) -> str:
         """Raises UnsafeName where any part could leave its folder."""
-        folder, _, name = path.rpartition(b"/")
+        folder, slash, name = path.rpartition(b"/")
+        if slash and not folder:
+            raise UnsafeName("an absolute path")
         return join(self._text_of_folder(folder), decode(name))
 
     def refused(self, path: bytes, error: UnsafeName, *, is_folder: bool) -> Skipped | None:
         """How the refusal is told; None for a folder in a folder that was told already."""
         if is_folder:
-            self._unsafe_folders.add(path)
-            if path.rpartition(b"/")[0] in self._unsafe_folders:
+            if len(self._unsafe_folders) < UNSAFE_FOLDERS_MAX:
+                self._unsafe_folders.add(_digest(path))
+            if _digest(path.rpartition(b"/")[0]) in self._unsafe_folders:
                 return None
         return skipped_name("", path, str(error))
 
@@ -34,3 +41,7 @@ class ListedPaths:
                 text = join(text, decode(part))
             self._folder, self._folder_text = folder, text
         return self._folder_text
+
+
+def _digest(path: bytes) -> bytes:
+    return hashlib.blake2b(path, digest_size=16).digest()

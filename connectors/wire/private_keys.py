@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
+from datetime import UTC, datetime
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from paramiko.pkey import PublicBlob
 
 from connectors.errors import AuthConfig
 
@@ -15,8 +18,8 @@ _Usable = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivat
 _OPENSSH_MARK = "BEGIN OPENSSH PRIVATE KEY"
 
 
-def load_private_key(text: str, passphrase: str) -> paramiko.PKey:
-    """OpenSSH, PKCS#1, PKCS#8 or SEC1 text. Raises AuthConfig.
+def load_private_key(text: str, passphrase: str, certificate: str = "") -> paramiko.PKey:
+    """OpenSSH, PKCS#1, PKCS#8 or SEC1 text; with a certificate, the key presents that. Raises AuthConfig.
 
     Errors below are raised `from None`: the libraries' own texts may quote what they could not read.
     """
@@ -33,9 +36,51 @@ def load_private_key(text: str, passphrase: str) -> paramiko.PKey:
         serialization.NoEncryption(),
     )
     try:
-        return _wrapper(key).from_private_key(io.StringIO(plain.decode("ascii")))
+        made = _wrapper(key).from_private_key(io.StringIO(plain.decode("ascii")))
     except (paramiko.SSHException, ValueError):
         raise AuthConfig("the private key is of a form that is not supported") from None
+    if certificate.strip():
+        _read_certificate(certificate, key)
+        # Not by `load_certificate`, which would take the text for a path where there is such a file.
+        made.public_blob = PublicBlob.from_string(" ".join(certificate.split()))
+    return made
+
+
+def certificate_ended(certificate: str) -> str:
+    """When a certificate's validity ended, as words; empty where it has not."""
+    try:
+        ends_s = _parse_certificate(certificate).valid_before
+    except ValueError:
+        return ""
+    if ends_s > time.time():
+        return ""
+    return datetime.fromtimestamp(ends_s, UTC).strftime(
+        "the certificate ended at %Y-%m-%d %H:%M UTC"
+    )
+
+
+def _read_certificate(text: str, key: _Usable) -> None:
+    try:
+        found = _parse_certificate(text)
+    except (ValueError, UnsupportedAlgorithm):
+        raise AuthConfig(
+            "the certificate cannot be read: it is the one line of a file named …-cert.pub"
+        ) from None
+    if found.type is not serialization.SSHCertificateType.USER:
+        raise AuthConfig("the certificate is one for hosts, not for users")
+    if _public_bytes(found.public_key()) != _public_bytes(key.public_key()):
+        raise AuthConfig("the certificate belongs to another private key")
+
+
+def _parse_certificate(text: str) -> serialization.SSHCertificate:
+    found = serialization.load_ssh_public_identity(" ".join(text.split()).encode())
+    if not isinstance(found, serialization.SSHCertificate):
+        raise ValueError("a public key")  # noqa: TRY004 — like the library's own
+    return found
+
+
+def _public_bytes(key: serialization.SSHCertPublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 
 
 def _wrapper(key: _Usable) -> type[paramiko.PKey]:

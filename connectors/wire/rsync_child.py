@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.contract import Context
@@ -15,6 +16,7 @@ from connectors.errors import PermanentError, ProtocolViolation, Stalled
 
 _SLICE_S = 0.5
 _PIPE_BYTES = 256 * 1024
+_ARRIVING_BYTES = 1024 * 1024
 _LINE_BYTES_MAX = 64 * 1024
 _COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
 _LOCALE = {"LC_ALL": "C", "TZ": "UTC"}
@@ -25,16 +27,30 @@ class RsyncMissing(PermanentError):
 
 
 class RsyncChild:
-    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables do not reach it."""
+    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables of this process do not
+    reach it.
+
+    `channel` is a named pipe that the child writes to, beside what it prints; it is gone after `close`.
+    """
 
     def __init__(
-        self, words: Sequence[str | bytes], home: Path, given: bytes, context: Context
+        self,
+        words: Sequence[str | bytes],
+        home: Path,
+        given: bytes,
+        context: Context,
+        environment: Mapping[str, str],
+        *,
+        channel: Path | None = None,
     ) -> None:
         self._context = context
         self._given = memoryview(given)
         self._partial = b""
         self._lines: list[bytes] = []
+        self._arrived: list[bytes] = []
         self._errors = bytearray()
+        self._channel = channel
+        self._channel_fd = None if channel is None else _make_pipe(channel)
         self._checked_at = self._progress_at = self._left_at = time.monotonic()
         self._select = selectors.DefaultSelector()
         path = os.environ.get("PATH", os.defpath)
@@ -45,11 +61,12 @@ class RsyncChild:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=home,
-                env={"PATH": path, "HOME": str(home), **_LOCALE},
+                env={"PATH": path, "HOME": str(home), **_LOCALE, **environment},
                 start_new_session=True,  # its own group, and no terminal to ask for a password on
             )
         except FileNotFoundError:
             self._select.close()
+            self._close_channel()
             raise RsyncMissing from None
         self._watch_pipes()
 
@@ -68,8 +85,12 @@ class RsyncChild:
         for key, _ in self._select.select(wait_s):
             if key.data == "in":
                 self._write()
+            elif key.data == "channel":
+                self._receive()
             else:
                 self._read(key.fd, is_error=key.data == "error")
+        if self._channel_fd is not None and len(self._select.get_map()) == 1:
+            self._drain()
         now = time.monotonic()
         if now - self._checked_at >= _SLICE_S:
             self._checked_at = now
@@ -79,6 +100,11 @@ class RsyncChild:
             raise Stalled(f"rsync brought nothing for {idle_s:g} s")
         lines, self._lines = self._lines, []
         return lines
+
+    def take(self) -> list[bytes]:
+        """What came through the channel since the last call."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     @property
     def running(self) -> bool:
@@ -110,6 +136,7 @@ class RsyncChild:
                 pass
             self._process.wait()
         self._select.close()
+        self._close_channel()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 try:
@@ -117,8 +144,17 @@ class RsyncChild:
                 except OSError:  # closing flushes what a dead child no longer takes
                     pass
 
+    def _close_channel(self) -> None:
+        if self._channel_fd is not None:
+            os.close(self._channel_fd)
+            self._channel_fd = None
+        if self._channel is not None:
+            self._channel.unlink(missing_ok=True)
+
     def _watch_pipes(self) -> None:
         process = self._process
+        if self._channel_fd is not None:
+            self._select.register(self._channel_fd, selectors.EVENT_READ, "channel")
         for pipe, events, name in (
             (process.stdin, selectors.EVENT_WRITE, "in"),
             (process.stdout, selectors.EVENT_READ, "out"),
@@ -143,6 +179,33 @@ class RsyncChild:
             self._select.unregister(pipe.fileno())
             pipe.close()
 
+    def _receive(self) -> bool:
+        """Whether there may be more."""
+        if self._channel_fd is None:
+            return False
+        try:
+            data = os.read(self._channel_fd, _ARRIVING_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            self.progressed()
+            self._arrived.append(data)
+            return True
+        self._select.unregister(self._channel_fd)
+        os.close(self._channel_fd)
+        self._channel_fd = None
+        return False
+
+    def _drain(self) -> None:
+        """The child's own output has ended: what is in the channel is the rest, also where the child
+        never opened it and so cannot end it."""
+        while self._receive():
+            pass
+        if self._channel_fd is not None:
+            self._select.unregister(self._channel_fd)
+            os.close(self._channel_fd)
+            self._channel_fd = None
+
     def _read(self, descriptor: int, *, is_error: bool) -> None:
         try:
             data = os.read(descriptor, _PIPE_BYTES)
@@ -162,3 +225,14 @@ class RsyncChild:
         if len(self._partial) > _LINE_BYTES_MAX:
             raise ProtocolViolation("rsync told a name without end")
         self._lines.extend(lines)
+
+
+def _make_pipe(path: Path) -> int:
+    """Opens the end that reads, so that a writer need not wait for it."""
+    os.mkfifo(path, 0o600)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _ARRIVING_BYTES)
+    except OSError:  # this user has used up what it may have of them: a small pipe does as well
+        pass
+    return descriptor

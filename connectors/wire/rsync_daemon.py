@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from connectors.contract import Context
-from connectors.dialing import Address
 from connectors.errors import (
     AuthConfig,
     ConnectionLost,
@@ -19,6 +18,7 @@ from connectors.errors import (
 )
 from connectors.names import encode
 from connectors.wire.rsync_far import Far, Place
+from connectors.wire.rsync_relay import relay_command
 from connectors.wire.shown import shown
 
 _SLICE_S = 0.5
@@ -28,10 +28,12 @@ _GREETING = b"@RSYNCD: "
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    address: Address
+    address: str
     port: int
     username: str
     greeting: str
+    clock_skew_s: float | None = None  # a daemon does not tell the time
+    clock_error_s: float = 0.0
 
     def place(self, root: PurePosixPath) -> Place:
         """`root` is `module/folder`. Raises RootMissing where it names no module."""
@@ -39,7 +41,7 @@ class Daemon:
         if module in ("", ".", "..") or not module.isprintable():
             raise RootMissing("the folder must begin with the name of a module of the daemon")
         user = f"{self.username}@" if self.username else ""
-        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        host = f"[{self.address}]" if ":" in self.address else self.address
         return Place(f"rsync://{user}{host}:{self.port}/{module}/", encode(folder))
 
 
@@ -47,9 +49,10 @@ def greet(host: str, port: int, username: str, context: Context) -> Daemon:
     """Connects under the policy and reads the daemon's first line."""
     if not username.isprintable() or any(sign in username for sign in "@/:"):
         raise AuthConfig("the user name holds a sign that rsync cannot carry")
-    connected = context.dialer.dial(host, port, timeout_s=context.patience.connect_s)
-    with connected:
-        address = context.dialer.resolve(connected.getpeername()[0], port)[0]
+    dialer, wait_s = context.dialer, context.patience.connect_s
+    asked = dialer.resolve_elsewhere(host, port)[0] if dialer.proxy else host
+    with dialer.dial(asked, port, timeout_s=wait_s) as connected:
+        address = asked if dialer.proxy else connected.getpeername()[0].partition("%")[0]
         line = _read_line(connected, context)
     if not line.startswith(_GREETING):
         raise ProtocolViolation(f"no rsync daemon: it said {shown(line)}", stage=Stage.CONNECT)
@@ -59,13 +62,20 @@ def greet(host: str, port: int, username: str, context: Context) -> Daemon:
 
 def daemon_far(daemon: Daemon, password: str, home: Path, context: Context) -> Far:
     """Takes ownership of `home`. The password stands in a file that only this user can read."""
-    words = [f"--contimeout={max(1, round(context.patience.connect_s))}"]
+    words = [
+        f"--contimeout={max(1, round(context.patience.connect_s))}",
+        "--sockopts=TCP_NODELAY",  # its small words otherwise wait for the host's late acknowledgements
+    ]
     if password:
         file = home / "password"
         file.touch(mode=0o600)
         file.write_text(password.partition("\n")[0] + "\n")
         words.append(f"--password-file={file}")
-    return Far(home, words, context)
+    environment = {}
+    if context.dialer.proxy is not None:
+        way = relay_command(daemon.address, daemon.port, home, context)
+        environment["RSYNC_CONNECT_PROG"] = way
+    return Far(home, words, context, environment)
 
 
 def _read_line(connected: socket.socket, context: Context) -> bytes:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.contract import Context
 from connectors.staging import STAGING_PREFIX
+from connectors.wire.rsync_checksums import MD5, Checksum
 from connectors.wire.rsync_child import RsyncChild
 
 
@@ -37,26 +39,39 @@ class Place:
 class Far:
     """Takes ownership of a private folder, which holds secrets and what is on its way."""
 
-    def __init__(self, home: Path, words: Iterable[str], context: Context) -> None:
+    def __init__(
+        self,
+        home: Path,
+        words: Iterable[str],
+        context: Context,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = environment or {}
         self._home = home
         self._words = list(words)
         self._context = context
+        self._count = itertools.count()
         self._empty = home / "empty"
         self._empty.mkdir(mode=0o700)
         self._closed = False
 
     def list_only(self, place: Place, words: Iterable[str], names: Iterable[bytes]) -> RsyncChild:
         """No `--timeout`: whoever reads a listing may take a pause; the watch on the child does not."""
-        return self._start([*words, "--list-only", "--no-h"], place, names, self._empty)
+        return self._start([*words, "--list-only", "--no-h"], place, names)
 
-    def fetch(self, place: Place, names: Iterable[bytes], into: Path, out: str) -> RsyncChild:
-        """Only regular files and their folders come, with no mode, owner or time of the far end.
+    def fetch(
+        self, place: Place, names: Iterable[bytes], marker: str, checksum: Checksum
+    ) -> RsyncChild:
+        """Regular files come through the child's channel as `RsyncBatch` reads it; nothing is written
+        to disk. `marker` begins the line that is printed for each file.
 
-        `out` is printed before each file; a file's line tells that all before it are complete.
+        No `--timeout`, as in a listing.
         """
+        channel = self._home / f"batch-{next(self._count)}"
         words = [
+            f"--only-write-batch={channel}",
+            "--protocol=31",  # what RsyncBatch knows, whatever a later rsync would rather speak
             "--whole-file",
-            "--inplace",
             "--no-links",
             "--no-devices",
             "--no-specials",
@@ -64,15 +79,13 @@ class Far:
             "--no-owner",
             "--no-group",
             "--no-times",
-            "--chmod=D700,F600",
-            "--outbuf=L",
-            f"--timeout={max(1, round(self._context.patience.idle_s))}",
-            f"--out-format={out}%i %n",
+            f"--out-format={marker}%i %n",
         ]
-        return self._start(words, place, names, into)
-
-    def make_staging(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="files-", dir=self._home))
+        if checksum is not MD5:  # what a batch has where nothing is said
+            words.append(f"--checksum-choice={checksum.name}")
+        if rate := self._context.bandwidth_bytes_per_s:
+            words.append(f"--bwlimit={rate / 1024:.2f}")  # in KiB; the host keeps it
+        return self._start([*words, "--dirs"], place, names, channel)
 
     def close(self) -> None:
         if not self._closed:
@@ -80,7 +93,11 @@ class Far:
             shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(
-        self, words: Iterable[str], place: Place, names: Iterable[bytes], into: Path
+        self,
+        words: Iterable[str],
+        place: Place,
+        names: Iterable[bytes],
+        channel: Path | None = None,
     ) -> RsyncChild:
         command = [
             "rsync",
@@ -91,10 +108,12 @@ class Far:
             *words,
             "--",
             place.source,
-            f"{into}/",
+            f"{self._empty}/",
         ]
         given = b"".join(name + b"\0" for name in names)
-        return RsyncChild(command, self._home, given, self._context)
+        return RsyncChild(
+            command, self._home, given, self._context, self._environment, channel=channel
+        )
 
 
 def make_home() -> Path:

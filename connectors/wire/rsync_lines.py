@@ -6,6 +6,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from connectors.errors import (
     PermissionRefused,
@@ -20,7 +21,7 @@ from connectors.wire.shown import shown
 _SECOND_NS = 1_000_000_000
 _ESCAPE = re.compile(rb"\\#([0-7]{3})")
 _LISTED = re.compile(
-    rb"([-dlpscbD?])[-rwxsStT]{9}[+.@]? +(\d+) (\d+/\d\d/\d\d) (\d\d):(\d\d):(\d\d) (.+)"
+    rb"([-dlpscbD?])[-rwxsStT]{9}[+.@]? +(\d+) (\d+/\d\d/\d\d \d\d:\d\d:\d\d) (.+)"
 )
 _COMPLAINT = re.compile(
     rb"(?:rsync: )?(?:\[\w+\] )?(?P<verb>[^\"]*?)\(?\"(?P<path>.*)\"\)?(?: \(in .*?\))?"
@@ -36,8 +37,7 @@ def unescape(raw: bytes) -> bytes:
     return _ESCAPE.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """`kind` is the first letter of the mode: - d l p s c b."""
 
     kind: bytes
@@ -51,18 +51,19 @@ def parse_listed(line: bytes) -> Listed:
     found = _LISTED.fullmatch(line)
     if found is None:
         raise ProtocolViolation(f"rsync said {shown(line)}")
-    kind, size, day, hours, minutes, seconds, path = found.groups()
-    second_of_day = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    modified_ns = (_day_s(day) + second_of_day) * _SECOND_NS
-    return Listed(kind, int(size), modified_ns, unescape(path))
+    kind, size, moment, path = found.groups()
+    return Listed(kind, int(size), _moment_ns(moment), unescape(path))
 
 
-@lru_cache(maxsize=512)
-def _day_s(day: bytes) -> int:
+@lru_cache(maxsize=4096)
+def _moment_ns(moment: bytes) -> int:
+    """Of `2020/09/13 12:26:40`; files that came together often share it."""
+    day, _, clock = moment.partition(b" ")
     year, month, of_month = (int(part) for part in day.split(b"/"))
     if not (1 <= month <= 12 and 1 <= of_month <= 31):
         raise ProtocolViolation(f"rsync told the day {shown(day)}")
-    return calendar.timegm((year, month, of_month, 0, 0, 0))
+    hours, minutes, seconds = (int(part) for part in clock.split(b":"))
+    return calendar.timegm((year, month, of_month, hours, minutes, seconds)) * _SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,21 @@
-"""One remote file as a stream: read out of the staging folder while rsync fills it."""
+"""One remote file as a stream, read while rsync sends it."""
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
+import secrets
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from connectors.errors import TransientError, Vanished
-from connectors.wire.rsync_exits import exit_error
+from connectors.errors import TransientError, Unstable, Vanished
+from connectors.wire.rsync_batch import RsyncBatch
+from connectors.wire.rsync_checksums import MD5
 from connectors.wire.rsync_far import Far, Place
 from connectors.wire.rsync_lines import parse_complaint
-from connectors.wire.rsync_staged import open_staged, staged_path
 from connectors.wire.rsync_tree import raise_for_root
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-_FOLLOW_S = 0.02
 
 
 class RsyncFile(io.RawIOBase):
@@ -25,55 +23,53 @@ class RsyncFile(io.RawIOBase):
 
     def __init__(self, far: Far, place: Place, path: bytes, offset: int) -> None:
         super().__init__()
+        marker = secrets.token_hex(8) + " "
         self._place = place
-        self._at = offset
-        self._descriptor: int | None = None
-        self._staging = far.make_staging()
-        self._path = staged_path(self._staging, path)
-        self._child = far.fetch(place, [place.name(path)], self._staging, "")
-        self._complete = False
+        self._path = path
+        self._skipped_bytes = offset
+        self._child = far.fetch(place, [place.name(path)], marker, MD5)
+        self._batch = RsyncBatch(self._child, MD5, marker)
+        self._pieces = self._iter_pieces()
+        self._left = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         into = memoryview(buffer).cast("B")
-        while True:
-            complete = self._complete
-            if self._descriptor is None:
-                self._descriptor = open_staged(self._path)
-            if self._descriptor is not None:
-                count = os.preadv(self._descriptor, [into], self._at)
-                if count:
-                    self._at += count
-                    self._child.progressed()
-                    return count
-            if complete:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
                 return 0
-            self._wait()
+            skipped = min(self._skipped_bytes, len(piece))
+            self._skipped_bytes -= skipped
+            self._left = memoryview(piece)[skipped:]
+        count = min(len(into), len(self._left))
+        into[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
 
     def close(self) -> None:
         if not self.closed:
             self._child.close()
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
-            shutil.rmtree(self._staging, ignore_errors=True)
         super().close()
 
-    def _wait(self) -> None:
-        if self._child.running:
-            self._child.poll(_FOLLOW_S)
-            return
-        code = self._child.wait()
+    def _iter_pieces(self) -> Iterator[bytes | memoryview]:
+        found = False
+        self._batch.read_list()
+        while (sent := self._batch.next_file()) is not None:
+            for piece in self._batch.pieces():
+                if sent.path == self._path:
+                    yield piece
+            if sent.path == self._path:
+                found = True
+                if not self._batch.verified:
+                    raise Unstable("the file changed while rsync read it")
+        code = self._batch.finish()
         for complaint in filter(None, map(parse_complaint, self._child.complaints)):
             raise_for_root(complaint, self._place)
             raise complaint.error
-        error = exit_error(code, self._child.complaints)
-        if error is not None:
-            raise error
         if code:
             raise TransientError(f"rsync ended with code {code}")
-        if self._descriptor is None and not self._path.exists():
+        if not found:
             raise Vanished("it is no regular file any more")
-        self._complete = True

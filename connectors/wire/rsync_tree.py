@@ -18,6 +18,7 @@ from connectors.wire.listed_paths import ListedPaths
 from connectors.wire.rsync_child import RsyncChild
 from connectors.wire.rsync_exits import exit_error
 from connectors.wire.rsync_far import Far, Place
+from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_lines import Complaint, Listed, parse_complaint, parse_listed
 from connectors.wire.shown import shown, skipped_name
 
@@ -27,17 +28,35 @@ _MISSING = (2, 20)  # ENOENT, ENOTDIR
 class RsyncTree:
     """One listing. Iterate it once."""
 
-    def __init__(self, far: Far, place: Place) -> None:
-        self._far = far
+    def __init__(self, far: Far, place: Place, folders: Folders) -> None:
         self._place = place
+        self._folders = folders
         self._paths = ListedPaths()
         self._root_seen = False
+        self._child = far.list_only(place, ["--recursive"], [place.name(b"")])
+        self._lines: list[bytes] = []
+
+    def log_in(self) -> None:
+        """Waits until the far end begins to answer. Raises what it refuses with; what is wrong with the
+        folder is told when the tree is iterated."""
+        try:
+            while self._child.running and not self._lines:
+                self._lines = self._child.poll()
+            if not self._lines and (error := self._end_error()) is not None:
+                raise error
+        except TransportError as exc:
+            exc.stage = Stage.LOG_IN
+            raise
+
+    def close(self) -> None:
+        self._child.close()
 
     def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
-        child = self._far.list_only(self._place, ["--recursive"], [self._place.name(b"")])
+        child = self._child
         try:
-            while child.running:
-                for line in child.poll():
+            while self._lines or child.running:
+                lines, self._lines = self._lines, []
+                for line in lines or child.poll():
                     item = self._item(parse_listed(line))
                     if item is not None:
                         yield item
@@ -45,10 +64,15 @@ class RsyncTree:
         finally:
             child.close()
 
+    def _end_error(self) -> TransportError | None:
+        return exit_error(self._child.wait(), self._child.complaints)
+
     def _item(self, listed: Listed) -> RemoteEntry | Skipped | None:
         if listed.path == b".":
             self._root_seen = True
             return None
+        if listed.kind == b"-":
+            self._folders.saw(listed.path)
         try:
             path = self._paths.text(listed.path)
         except UnsafeName as exc:

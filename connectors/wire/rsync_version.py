@@ -1,14 +1,15 @@
-"""The rsync program of this machine, and whether the far end lets it in."""
+"""The rsync program of this machine."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from functools import lru_cache
+from pathlib import Path
 
-from connectors.errors import PermanentError, Stage, TransportError
+from connectors.errors import PermanentError, Stage
 from connectors.wire.rsync_child import RsyncMissing
-from connectors.wire.rsync_exits import exit_error
-from connectors.wire.rsync_far import Far, Place
 
 # --secluded arguments of file names and the check of what a sender lists (CVE-2022-29154).
 _NEEDED = (3, 2, 5)
@@ -25,9 +26,21 @@ class RsyncTooOld(PermanentError):
 
 def version_note() -> str:
     """What to say of the local program: empty where all is well. Raises RsyncMissing, RsyncTooOld."""
+    program = shutil.which("rsync")
+    if program is None:
+        raise RsyncMissing
     try:
-        said = subprocess.run(
-            ["rsync", "--version"],  # noqa: S607 — found by PATH as the operator set it
+        return _version_note(program, Path(program).stat().st_mtime_ns)
+    except OSError as exc:
+        raise RsyncMissing from exc
+
+
+@lru_cache(maxsize=8)
+def _version_note(program: str, modified_ns: int) -> str:
+    """Asked once; another program is another argument."""
+    try:
+        said = subprocess.run(  # noqa: S603 — found by PATH as the operator set it
+            [program, "--version"],
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -47,19 +60,3 @@ def version_note() -> str:
     if version < _ADVISED:
         return f"; here rsync {text}, older than 3.5.0 with its security fixes"
     return f"; here rsync {text}"
-
-
-def check_log_in(far: Far, place: Place) -> None:
-    """Asks for the module's folder and nothing in it. Raises what the daemon refuses with."""
-    child = far.list_only(Place(place.source, b""), ["--dirs", "--exclude=*"], [b"./"])
-    try:
-        while child.running:
-            child.poll()
-        error = exit_error(child.wait(), child.complaints)
-    except TransportError as exc:
-        exc.stage = Stage.LOG_IN
-        raise
-    finally:
-        child.close()
-    if error is not None:
-        raise error

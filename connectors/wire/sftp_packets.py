@@ -25,8 +25,11 @@ class Kind(IntEnum):
     FSTAT = 8
     OPENDIR = 11
     READDIR = 12
+    REMOVE = 13
+    MKDIR = 14
     REALPATH = 16
     STAT = 17
+    RENAME = 18
     STATUS = 101
     HANDLE = 102
     DATA = 103
@@ -126,6 +129,10 @@ class Fields:
 
     def text(self) -> bytes:
         return bytes(self.view())
+
+    def rest(self) -> bytes:
+        """What is left of the body."""
+        return bytes(self._body[self._take(self.left) :])
 
     def skip_text(self) -> None:
         self._take(self.uint32())

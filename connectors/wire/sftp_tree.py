@@ -16,6 +16,7 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.names import decode, encode, join
+from connectors.wire.backlog import Backlog
 from connectors.wire.sftp_client import SftpClient, is_end, refusal
 from connectors.wire.sftp_packets import Attributes, Fields, Kind, text
 from connectors.wire.shown import shown, skipped_name
@@ -48,6 +49,8 @@ class TreeWalk:
         self._root = root
         self._found: deque[RemoteEntry | Skipped] = deque()
         self._to_open: list[str] = [""]
+        self._backlog = Backlog()
+        self._backlog.add("")
         self._to_stat: deque[str] = deque()
         self._folders: set[_Folder] = set()
         self._stats_asked = 0
@@ -75,7 +78,9 @@ class TreeWalk:
         while self._to_stat and self._stats_asked < LSTATS_AHEAD_MAX:
             self._stat(self._to_stat.popleft())
         while self._to_open and len(self._folders) < FOLDERS_OPEN_MAX and not self._to_stat:
-            self._open(self._to_open.pop())
+            path = self._to_open.pop()
+            self._backlog.remove(path)
+            self._open(path)
         for folder in self._folders:
             self._read_ahead(folder)
 
@@ -162,6 +167,7 @@ class TreeWalk:
         if attributes.is_regular:
             self._found.append(RemoteEntry(path, attributes.size_bytes, attributes.modified_ns))
         elif attributes.is_folder:
+            self._backlog.add(path)
             self._to_open.append(path)
         elif attributes.is_link:
             self._found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))

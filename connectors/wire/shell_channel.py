@@ -113,6 +113,7 @@ class ShellChannel:
         self._began_at = time.monotonic()
         self._checked_at = self._progress_at = self._left_at = self._began_at
         self._progress_bytes = 0
+        self.grace_s = 0.0  # silence that is granted on top, to a host that reads before it answers
         channel.settimeout(_SLICE_S)
         self.send(self._secret.encode("ascii") + b"\n")
 
@@ -322,6 +323,6 @@ class ShellChannel:
         self._progress_bytes += came_bytes
         if self._progress_bytes >= _PROGRESS_BYTES:
             self._progress_at, self._progress_bytes = now, 0
-        idle_s = self._context.patience.idle_s
+        idle_s = self._context.patience.idle_s + self.grace_s
         if now - self._progress_at > idle_s:
             raise Stalled(f"the host's shell sent nothing for {idle_s:g} s")

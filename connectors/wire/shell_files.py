@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
-import paramiko
-
-from connectors.contract import Context, Fetched, RemoteEntry, Sink, Skipped
+from connectors.contract import Context, Digested, Fetched, RemoteEntry, Remover, Sink, Skipped
 from connectors.names import encode
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
 from connectors.wire.shell_channel import ShellSession
+from connectors.wire.shell_digests import Digester
 from connectors.wire.shell_fetch import ShellFetch
+from connectors.wire.shell_remove import ShellRemover
 from connectors.wire.shell_stream import ShellFile
 from connectors.wire.shell_tree import ShellTree
 from connectors.wire.ssh_channel import ChannelDuplex
@@ -23,6 +24,11 @@ from connectors.wire.ssh_channel import ChannelDuplex
 class ShellFiles:
     def __init__(self, session: ShellSession) -> None:
         self._session = session
+        self._digester = Digester(session)
+
+    @property
+    def digests_by(self) -> str:
+        return self._digester.program or ""
 
     def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
         return iter(ShellTree(self._session, root))
@@ -30,28 +36,41 @@ class ShellFiles:
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(ShellFetch(self._session, root, entries, sink))
 
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._digester.digests(root, entries)
+
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
         return ShellFile(self._session, root, encode(path), offset)
+
+    def remover(self, root: bytes) -> Remover:
+        return ShellRemover(self._session, root)
 
     def close(self) -> None:
         self._session.close()
 
 
 class SftpFiles:
-    def __init__(self, client: SftpClient) -> None:
+    """Digests are still asked of a shell: a host without GNU tools may have one."""
+
+    def __init__(self, client: SftpClient, digester: Digester) -> None:
         self._client = client
+        self._digester = digester
+
+    @property
+    def digests_by(self) -> str:
+        return self._digester.program or ""
 
     @classmethod
-    def start(cls, transport: paramiko.Transport, context: Context) -> SftpFiles:
+    def start(cls, session: ShellSession, context: Context) -> SftpFiles:
         """The transport is closed when this raises."""
-        duplex = ChannelDuplex.for_subsystem(transport, "sftp", context)
+        duplex = ChannelDuplex.for_subsystem(session.transport, "sftp", context)
         try:
             client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
             client.start()
         except BaseException:
             duplex.close()
             raise
-        return cls(client)
+        return cls(client, Digester(session))
 
     def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
         return iter(TreeWalk(self._client, root))
@@ -59,8 +78,14 @@ class SftpFiles:
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(Fetch(self._client, root, entries, sink))
 
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._digester.digests(root, entries)
+
     def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
         return RemoteFile(self._client, remote_path(root, path), offset)
+
+    def remover(self, root: bytes) -> Remover:
+        return SftpRemover(self._client, root)
 
     def close(self) -> None:
         self._client.close()

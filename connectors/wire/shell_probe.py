@@ -20,6 +20,7 @@ class Shell:
     tar_version: str
     modified_precision_ns: int
     clock_skew_s: float | None
+    clock_error_s: float
 
 
 def probe_shell(session: ShellSession, root: bytes) -> Shell:
@@ -45,6 +46,7 @@ def probe_shell(session: ShellSession, root: bytes) -> Shell:
         tar_version=shown(tar.rpartition(b" ")[2]),
         modified_precision_ns=_precision_ns(modified),
         clock_skew_s=_skew_s(clock, (asked_at + answered_at) / 2),
+        clock_error_s=round((answered_at - asked_at) / 2, 3),
     )
 
 

@@ -11,6 +11,7 @@ from paramiko.auth_handler import AuthHandler
 
 from connectors.errors import AuthRefused, ConnectionLost, Stage
 from connectors.wire.shown import shown
+from connectors.wire.ssh_terms import Terms
 
 _PROMPT_ROUNDS_MAX = 8
 
@@ -21,6 +22,7 @@ class Login:
     password: str = ""
     private_key: str = ""
     passphrase: str = ""
+    certificate: str = ""
 
 
 class _LaterAuth(AuthHandler):
@@ -58,7 +60,9 @@ class _Attempts:
             ) from exc
 
 
-def log_in(transport: paramiko.Transport, login: Login, key: paramiko.PKey | None) -> None:
+def log_in(
+    transport: paramiko.Transport, login: Login, key: paramiko.PKey | None, terms: Terms
+) -> None:
     """Key first; the password where there is no key, or where the host asks for both.
 
     Raises AuthRefused, ConnectionLost and paramiko's errors.
@@ -66,13 +70,25 @@ def log_in(transport: paramiko.Transport, login: Login, key: paramiko.PKey | Non
     attempts = _Attempts(transport)
     remaining: list[str] = []
     if key is not None:
-        remaining = attempts.run(
-            lambda handler, event: handler.auth_publickey(login.username, key, event)
-        )
+        remaining = _offer_key(attempts, login, key, lambda: terms.sign_as_before(key, transport))
     if not transport.is_authenticated() and login.password:
         remaining = _offer_password(attempts, login)
     if not transport.is_authenticated():
         raise AuthRefused(f"the host asks for more: {', '.join(map(shown, remaining))}")
+
+
+def _offer_key(
+    attempts: _Attempts, login: Login, key: paramiko.PKey, has_other_way: Callable[[], bool]
+) -> list[str]:
+    def start(handler: AuthHandler, event: threading.Event) -> None:
+        handler.auth_publickey(login.username, key, event)
+
+    try:
+        return attempts.run(start)
+    except paramiko.AuthenticationException:
+        if not has_other_way():
+            raise
+    return attempts.run(start)
 
 
 def _offer_password(attempts: _Attempts, login: Login) -> list[str]:

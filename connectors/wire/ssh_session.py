@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import paramiko
 
@@ -20,19 +20,23 @@ from connectors.errors import (
     Stage,
     TransportError,
 )
+from connectors.reaching import of_jump_host
 from connectors.wire.host_keys import FAMILIES, Pin, fingerprint
-from connectors.wire.private_keys import load_private_key
+from connectors.wire.private_keys import certificate_ended, load_private_key
 from connectors.wire.shown import shown
 from connectors.wire.ssh_auth import Login, log_in
-from connectors.wire.ssh_link import Link, acknowledge_at_once
+from connectors.wire.ssh_end import SshEnd
+from connectors.wire.ssh_link import acknowledge_at_once
+from connectors.wire.ssh_tunnel import Tunnel, Tunnels
 from connectors.wire.watched import watched
 
 _T = TypeVar("_T")
+Dial = Callable[[], Any]  # makes a socket, or what paramiko takes for one
 
 WINDOW_BYTES = 16 * 1024 * 1024  # twice what a fetch has in flight: the host is never held up
+WINDOW_BYTES_MIN = 256 * 1024
 CHANNEL_PACKET_BYTES = 250_000
 KEEPALIVE_S = 30
-_CIPHERS_FIRST = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _JOIN_S = 5.0
 
 
@@ -51,7 +55,10 @@ def ssh_error(exc: Exception, stage: Stage) -> TransportError:
             return AuthRefused()
         case paramiko.BadHostKeyException():
             return HostKeyChanged()
-        case paramiko.ssh_exception.IncompatiblePeer() | paramiko.ssh_exception.MessageOrderError():
+        case paramiko.ssh_exception.IncompatiblePeer():
+            told += "; a host that knows only old ones needs legacy_algorithms"
+            return ProtocolViolation(told, stage=Stage.IDENTITY)
+        case paramiko.ssh_exception.MessageOrderError():
             return ProtocolViolation(told, stage=Stage.IDENTITY)
         case paramiko.ChannelException():
             return ProtocolViolation(f"the host opened no channel: {told}", stage=Stage.LOG_IN)
@@ -59,38 +66,77 @@ def ssh_error(exc: Exception, stage: Stage) -> TransportError:
             return ConnectionLost(f"the SSH connection failed: {told}", stage=stage)
 
 
-def open_session(
-    host: str, port: int, pin_text: str, login: Login, context: Context
-) -> paramiko.Transport:
+def open_session(end: SshEnd, context: Context) -> paramiko.Transport:
     """A logged-in transport; the caller closes it. Nothing is left open when this raises.
 
     Raises HostKeyUnknown or HostKeyChanged before any credential is sent.
     """
-    pin = Pin.parse(pin_text)
-    key = load_private_key(login.private_key, login.passphrase) if login.private_key else None
-    if key is None and not login.password:
-        raise AuthConfig("the connector has neither a password nor a private key")
-    transport = _identified(host, port, pin, context)
+    key = _key_of(end.login)
+    if end.jump is None:
+        return _open(end, key, _by_dialer(end, context), context)
+    with of_jump_host(end.jump.host):
+        jump = open_session(end.jump, context)
+
+    def close_way() -> None:
+        close_session(jump)
+
+    tunnels = Tunnels(jump, close_way, context)
+    try:
+        return _open(end, key, lambda: tunnels.dial(end.host, end.port), context, close_way)
+    except BaseException:
+        close_way()
+        raise
+
+
+def _open(
+    end: SshEnd,
+    key: paramiko.PKey | None,
+    dial: Dial,
+    context: Context,
+    close_way: Callable[[], None] | None = None,
+) -> paramiko.Transport:
+    transport = _identified(end, dial, context)
     try:
         in_time(
-            lambda: _log_in(transport, login, key), transport, context, Stage.LOG_IN, "the log-in"
+            lambda: _log_in(transport, end, key), transport, context, Stage.LOG_IN, "the log-in"
         )
         transport.set_keepalive(KEEPALIVE_S)
         acknowledge_at_once(transport)
     except BaseException:
         close_session(transport)
         raise
+    if isinstance(transport.sock, Tunnel):
+        transport.sock.on_close = close_way
     return transport
 
 
+def _key_of(login: Login) -> paramiko.PKey | None:
+    if login.private_key:
+        return load_private_key(login.private_key, login.passphrase, login.certificate)
+    if login.certificate:
+        raise AuthConfig("a certificate is stored, and no private key that it belongs to")
+    if not login.password:
+        raise AuthConfig("the connector has neither a password nor a private key")
+    return None
+
+
+def _by_dialer(end: SshEnd, context: Context) -> Dial:
+    return lambda: context.dialer.dial(end.host, end.port, timeout_s=context.patience.connect_s)
+
+
 def close_session(transport: paramiko.Transport) -> None:
-    """Closes and waits for the thread, which paramiko's own `close` leaves behind for a moment."""
-    with suppress(OSError):  # it may be closed already
-        transport.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread, which looks up every 0.1 s
+    """Closes and waits for the thread, which paramiko's own `close` leaves behind for a moment; so it
+    does with the thread of a timer where the two ends did not agree."""
+    if isinstance(transport.sock, socket.socket):
+        with suppress(OSError):  # it may be closed already
+            transport.sock.shutdown(
+                socket.SHUT_RDWR
+            )  # wakes the thread, which looks up every 0.1 s
     transport.close()
     transport.sock.close()  # `close` does nothing to a transport that never started
     if transport.is_alive():
         transport.join(_JOIN_S)
+    transport.packetizer.complete_handshake()
 
 
 def in_time(
@@ -115,17 +161,18 @@ def in_time(
         raise
 
 
-def _identified(host: str, port: int, pin: Pin | None, context: Context) -> paramiko.Transport:
+def _identified(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport:
     """A transport whose host has proven that it holds the pinned key.
 
     A host may hold keys of several kinds and shows one for each connection, so where only a
     fingerprint is known the other kinds are asked for in turn before the key counts as changed.
     """
+    pin = Pin.parse(end.pin)
     families = list(FAMILIES) if pin is None else pin.families()
     first_offered = ""
     while families:
         try:
-            transport, key = _exchange_keys(host, port, families, context)
+            transport, key = _exchange_keys(end, dial, families, context)
         except ProtocolViolation:
             if not first_offered:
                 raise
@@ -136,25 +183,26 @@ def _identified(host: str, port: int, pin: Pin | None, context: Context) -> para
         close_session(transport)
         if pin is None:
             raise HostKeyUnknown(
-                f"no host key is pinned; {host} offers {key.get_name()} {offered}", offered=offered
+                f"no host key is pinned; {end.host} offers {key.get_name()} {offered}",
+                offered=offered,
             )
         first_offered = first_offered or offered
         if pin.family is not None:
             break
         families.remove(key.get_name())
     raise HostKeyChanged(
-        f"{host} offers the host key {first_offered}, which is not the pinned one",
+        f"{end.host} offers the host key {first_offered}, which is not the pinned one",
         offered=first_offered,
     )
 
 
 def _exchange_keys(
-    host: str, port: int, families: list[str], context: Context
+    end: SshEnd, dial: Dial, families: list[str], context: Context
 ) -> tuple[paramiko.Transport, paramiko.PKey]:
-    transport = _connect(host, port, context)
+    transport = _connect(end, dial, context)
     try:
         key = in_time(
-            lambda: _negotiate(transport, families),
+            lambda: _negotiate(transport, end, families),
             transport,
             context,
             Stage.CONNECT,
@@ -166,10 +214,14 @@ def _exchange_keys(
     return transport, key
 
 
-def _connect(host: str, port: int, context: Context) -> paramiko.Transport:
-    connected = context.dialer.dial(host, port, timeout_s=context.patience.connect_s)
+def _connect(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport:
+    connected = dial()
     try:
-        transport = Link(connected, window_bytes=WINDOW_BYTES, packet_bytes=CHANNEL_PACKET_BYTES)
+        transport = end.terms.transport_class(
+            connected,
+            window_bytes=_window_bytes(context.bandwidth_bytes_per_s),
+            packet_bytes=CHANNEL_PACKET_BYTES,
+        )
     except BaseException:
         connected.close()
         raise
@@ -180,11 +232,13 @@ def _connect(host: str, port: int, context: Context) -> paramiko.Transport:
     return transport
 
 
-def _negotiate(transport: paramiko.Transport, families: list[str]) -> paramiko.PKey:
-    options = transport.get_security_options()
-    others = [cipher for cipher in options.ciphers if cipher not in _CIPHERS_FIRST]
-    options.ciphers = (*_CIPHERS_FIRST, *(c for c in others if "cbc" not in c))
-    options.key_types = tuple(algorithm for family in families for algorithm in FAMILIES[family])
+def _window_bytes(rate: int) -> int:
+    """Half a second's worth, where the rate is limited: the host sends as much unasked."""
+    return min(max(rate // 2, WINDOW_BYTES_MIN), WINDOW_BYTES) if rate else WINDOW_BYTES
+
+
+def _negotiate(transport: paramiko.Transport, end: SshEnd, families: list[str]) -> paramiko.PKey:
+    end.terms.apply(transport, families)
     try:
         transport.start_client()
         return transport.get_remote_server_key()
@@ -192,8 +246,12 @@ def _negotiate(transport: paramiko.Transport, families: list[str]) -> paramiko.P
         raise ssh_error(exc, Stage.CONNECT) from exc
 
 
-def _log_in(transport: paramiko.Transport, login: Login, key: paramiko.PKey | None) -> None:
+def _log_in(transport: paramiko.Transport, end: SshEnd, key: paramiko.PKey | None) -> None:
     try:
-        log_in(transport, login, key)
-    except (paramiko.SSHException, EOFError, OSError) as exc:
-        raise ssh_error(exc, Stage.LOG_IN) from exc
+        log_in(transport, end.login, key, end.terms)
+    except (paramiko.SSHException, EOFError, OSError, AuthRefused) as exc:
+        error = ssh_error(exc, Stage.LOG_IN)
+        ended = certificate_ended(end.login.certificate) if end.login.certificate else ""
+        if isinstance(error, AuthRefused) and ended:
+            raise AuthRefused(f"{error}: {ended}") from exc
+        raise error from exc

@@ -17,6 +17,7 @@ from connectors.wire.tar_header import (
 )
 
 _METADATA_BYTES_MAX = 64 * 1024
+_METADATA_MAX = 8  # headers before one member; tar writes four at most
 _TRAILER_BYTES_MAX = 1024 * 1024
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -41,6 +42,7 @@ class TarStream:
         self._padding_bytes = 0
         self._metadata: bytearray | None = None
         self._metadata_kind = b""
+        self._metadata_count = 0
         self._long_name: bytes | None = None
         self._pax: dict[bytes, bytes] = {}
         self._trailer_bytes = 0
@@ -93,13 +95,15 @@ class TarStream:
             return
         header = parse_header(block)
         if header.kind in (LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL):
-            if header.size_bytes > _METADATA_BYTES_MAX:
+            self._metadata_count += 1
+            if header.size_bytes > _METADATA_BYTES_MAX or self._metadata_count > _METADATA_MAX:
                 raise ProtocolViolation("a tar header that is too long")
             self._metadata, self._metadata_kind = bytearray(), header.kind
             self._expect(header.size_bytes)
             if not header.size_bytes:
                 self._take_metadata(b"")
             return
+        self._metadata_count = 0
         header = self._complete(header)
         self._expect(header.size_bytes)
         self._members.begin(header)

@@ -21,10 +21,16 @@ from connectors.secrets import secret_fields
 from connectors.spec import option_fields
 from console.admin import host_key
 from console.admin.buttons import Button, ButtonsAdmin
-from console.admin.connector_form import NewConnectorForm, form_for, option_names, secret_names
+from console.admin.connector_form import (
+    NewConnectorForm,
+    advanced_names,
+    form_for,
+    option_names,
+    secret_names,
+)
 from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
-from console.connection_test import describe_test, summarize_test
+from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
 from syncjobs.lifecycle.planning import follow_auto_sync
@@ -81,6 +87,7 @@ class ConnectorAdmin(ButtonsAdmin):
         if obj.kind in SPECS and self.has_change_permission(request, obj):
             shown.append(("Options", {"fields": option_names(obj)}))
             shown.append(("Secret", {"fields": secret_names(obj)}))
+            shown.append(("Advanced", {"classes": ["collapse"], "fields": advanced_names(obj)}))
         else:
             shown.append(("Options", {"fields": ["options_shown", "secret_shown"]}))
         shown.append(("Automatic sync", {"fields": ["auto_sync", "sync_interval_s"]}))
@@ -92,7 +99,7 @@ class ConnectorAdmin(ButtonsAdmin):
         return ["workspace", "kind_shown", "options_shown", "secret_shown"]
 
     def save_model(self, request: HttpRequest, obj: Connector, form: Any, change: bool) -> None:
-        if change and {"host", "port"} & set(form.changed_data):
+        if change and getattr(form, "endpoint_before", obj.endpoint) != obj.endpoint:
             # The test, and the host key that it was offered, speak of another endpoint.
             obj.last_test, obj.last_test_at = None, None
         super().save_model(request, obj, form, change)
@@ -112,6 +119,7 @@ class ConnectorAdmin(ButtonsAdmin):
         if isinstance(connector, Connector):
             offered = host_key.find_offer(connector)
             context["test"] = describe_test(connector)
+            context["host_facts"] = describe_host(connector)
             context["host_key_offered"] = offered
             context["may_change"] = self.has_change_permission(request, connector)
         return super().render_change_form(request, context, *args, **kwargs)

@@ -68,8 +68,8 @@ class ConnectorForm(WorkspaceForm):
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         options = self._given(OPTION, self.spec.options)
-        self._report(OPTION, self.spec.options, options)
-        self.instance.options = options
+        if self._report(OPTION, self.spec.options, options):
+            self.instance.options = options
         # The secret is bound to the endpoint that is being saved, so the new one comes first.
         self.instance.host = self.cleaned_data.get("host") or self.instance.host
         self.instance.port = self.cleaned_data.get("port") or self.instance.port
@@ -113,6 +113,8 @@ class ConnectorForm(WorkspaceForm):
             value = self.cleaned_data.get(prefix + field.name)
             if isinstance(value, str):
                 value = value.replace("\r\n", "\n")  # what a browser makes of a pasted key
+            if field.advanced and value == field.default:
+                continue
             if value is not None and value not in ("", []):
                 values[field.name] = value
             elif field.type is list and field.default:
@@ -154,12 +156,23 @@ def form_for(connector: Connector) -> type[ConnectorForm]:
 
 
 def option_names(connector: Connector) -> list[str]:
-    return [OPTION + field.name for field in option_fields(get_spec(connector.kind).options)]
+    return _names(OPTION, get_spec(connector.kind).options, advanced=False)
 
 
 def secret_names(connector: Connector) -> list[str]:
-    names = [SECRET + field.name for field in option_fields(get_spec(connector.kind).secret)]
+    names = _names(SECRET, get_spec(connector.kind).secret, advanced=False)
     return [*names, FORGET] if connector.sealed_secret else names
+
+
+def advanced_names(connector: Connector) -> list[str]:
+    """Options, then secrets, that few connectors need."""
+    spec = get_spec(connector.kind)
+    secrets = _names(SECRET, spec.secret, advanced=True)
+    return [*_names(OPTION, spec.options, advanced=True), *secrets]
+
+
+def _names(prefix: str, cls: type, *, advanced: bool) -> list[str]:
+    return [prefix + field.name for field in option_fields(cls) if field.advanced is advanced]
 
 
 def _held(connector: Connector) -> dict[str, Any] | None:
@@ -197,7 +210,7 @@ def _secret_field(field: OptionField, held: dict[str, Any] | None) -> forms.Fiel
         standing = "Stored. Leave empty to keep it."
     else:
         standing = "Not stored."
-    long = "private_key" in field.name or "certificate" in field.name
+    long = field.name.endswith(("private_key", "certificate", "client_key"))
     return forms.CharField(
         label=field.label,
         help_text=f"{standing} {_sentence_case(field.help)}".strip(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -17,18 +18,32 @@ from connectors.spec import option_fields
 if TYPE_CHECKING:
     from console.admin.connector import ConnectorAdmin
 
-OPTION = "host_key"
+OPTIONS = ("host_key", "jump_host_key")
 
 
-def find_offer(connector: Connector) -> str:
-    """The key that the host showed in the last test and that is not pinned; empty where none is."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The key that a host showed in the last test, and the option that would pin it."""
+
+    key: str
+    option: str
+
+    @property
+    def whose(self) -> str:
+        return "jump host" if self.option == "jump_host_key" else "host"
+
+
+def find_offer(connector: Connector) -> Offer | None:
+    """None where nothing was offered that is not pinned already."""
     spec = SPECS.get(connector.kind)
-    if spec is None or OPTION not in {field.name for field in option_fields(spec.options)}:
-        return ""
-    offered = next(
-        (str(stage["offered"]) for stage in connector.last_test or [] if stage.get("offered")), ""
-    )
-    return "" if offered == connector.options.get(OPTION) else offered
+    if spec is None:
+        return None
+    known = {field.name for field in option_fields(spec.options)}.intersection(OPTIONS)
+    for stage in connector.last_test or []:
+        key, option = str(stage.get("offered") or ""), stage.get("option") or OPTIONS[0]
+        if key and option in known:
+            return Offer(key, option) if key != connector.options.get(option) else None
+    return None
 
 
 def approve(page: ConnectorAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -40,13 +55,13 @@ def approve(page: ConnectorAdmin, request: HttpRequest, object_id: str) -> HttpR
         raise PermissionDenied
     offered = find_offer(connector)
     if request.method == "POST":
-        if pin(connector, str(request.POST.get("offered", ""))):
-            page.log_change(request, connector, f"Approved the host key {offered}.")
+        if offered and pin(connector, offered.option, str(request.POST.get("offered", ""))):
+            page.log_change(request, connector, f"Approved the {offered.whose} key {offered.key}.")
             messages.success(request, "The host key is pinned. Test the connection again.")
         else:
             messages.error(request, "The host has shown another key since: look again.")
         return HttpResponseRedirect(page.page(connector))
-    if not offered:
+    if offered is None:
         messages.info(request, "There is no new host key to approve.")
         return HttpResponseRedirect(page.page(connector))
     context = {
@@ -54,19 +69,20 @@ def approve(page: ConnectorAdmin, request: HttpRequest, object_id: str) -> HttpR
         "title": "Approve a host key",
         "opts": page.opts,
         "connector": connector,
-        "pinned": connector.options.get(OPTION, ""),
-        "offered": offered,
+        "pinned": connector.options.get(offered.option, ""),
+        "offered": offered.key,
+        "whose": offered.whose,
         "back": page.page(connector),
     }
     return TemplateResponse(request, "console/host_key.html", context)
 
 
-def pin(connector: Connector, key: str) -> bool:
+def pin(connector: Connector, option: str, key: str) -> bool:
     """False where that key is not (or no longer) the one on offer."""
     with transaction.atomic():
         row = Connector.objects.select_for_update().get(pk=connector.pk)
-        if not key or key != find_offer(row):
+        if find_offer(row) != Offer(key, option):
             return False
-        row.options = {**row.options, OPTION: key}
+        row.options = {**row.options, option: key}
         row.save(update_fields=["options", "updated_at"])
     return True

@@ -46,7 +46,26 @@ def _is_disabled(job: SyncJob) -> bool:
     return not job.enabled
 
 
-SELECTION = ["filters", "extensions", "max_age_s", "settle_s", "max_files", "max_bytes"]
+SELECTION = [
+    "filters",
+    "extensions",
+    "max_age_s",
+    "settle_s",
+    "done_pattern",
+    "max_files",
+    "max_bytes",
+]
+
+HOW = [
+    "sync_mode",
+    "comparison",
+    "verify_every_s",
+    "on_delete",
+    "after_publish",
+    "move_to",
+    "timeout_s",
+    "max_attempts",
+]
 
 
 @admin.register(SyncJob)
@@ -68,10 +87,13 @@ class SyncJobAdmin(ButtonsAdmin):
     list_select_related = ["workspace", "connector"]
     search_fields = ["name", "connector__name"]
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
-    conditional_fields = SHOWN  # unfold's: fields that appear with another's value
+    conditional_fields = SHOWN | {
+        "move_to": "after_publish == 'move'"
+    }  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
     buttons = (
         Button("sync", "Sync now", "sync", tone="primary"),
+        Button("plan", "Plan", "fact_check"),
         Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
@@ -90,11 +112,11 @@ class SyncJobAdmin(ButtonsAdmin):
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
             ("Schedule", {"fields": schedule}),
             ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
-            ("How", {"fields": ["sync_mode", "on_delete", "timeout_s", "max_attempts"]}),
+            ("How", {"fields": [*HOW, *(["verified"] if obj else [])]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["workspace", "schedule_shown", "fires"] if obj else []
+        return ["workspace", "schedule_shown", "fires", "verified"] if obj else []
 
     def formfield_for_foreignkey(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -120,6 +142,7 @@ class SyncJobAdmin(ButtonsAdmin):
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
             context["schedule_words"] = schedule_words(job)
+            context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(
@@ -140,6 +163,13 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def press_sync(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, None)))
+
+    def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
+        """A dry run; its record shows what a sync would do, to be approved there."""
+        record = enqueue(job, trigger=Trigger.MANUAL, by=str(request.user), dry_run=True)
+        self.log_change(request, job, "Queued a dry run.")
+        messages.success(request, f"{job}: its plan is being made.")
+        return HttpResponseRedirect(page_of(record))
 
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))
@@ -209,6 +239,10 @@ class SyncJobAdmin(ButtonsAdmin):
         return format_html(
             "{} {}", link(latest, shown), moment(latest.finished_at or latest.queued_at)
         )
+
+    @admin.display(description="last verified")
+    def verified(self, job: SyncJob) -> str:
+        return moment(job.last_verified_at)
 
     @admin.display(description="version")
     def version(self, job: Any) -> str:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from unfold import widgets
 
 from console.admin.forms import LinesField, WorkspaceForm
 from console.admin.schedule_fields import ScheduleFields, read_schedule
 from datasets.models import Dataset
-from syncjobs.models import SyncJob
+from syncjobs.core.comparing import Comparison
+from syncjobs.lifecycle.previewing import Preview, preview_selection
+from syncjobs.models import AfterPublish, SyncJob
 
 MIB = 1 << 20
+CONFIRMED = "_confirmed"
 
 
 class SyncJobForm(ScheduleFields, WorkspaceForm):
+    preview: Preview | None = None  # of a selection that is to be confirmed
+
     include = LinesField(
         label="Include",
         help_text="One pattern on each line, such as **/*.csv. Empty: every file.",
@@ -56,40 +62,92 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "filters",
             "extensions",
             "settle_s",
+            "done_pattern",
             "max_age_s",
             "max_files",
             "max_bytes",
             "sync_mode",
+            "comparison",
+            "verify_every_s",
             "on_delete",
+            "after_publish",
+            "move_to",
             "timeout_s",
             "max_attempts",
             "enabled",
         ]
         labels = {
             "timeout_s": "Time limit (s)",
+            "after_publish": "At the source, once published",
+            "move_to": "Move to",
             "max_attempts": "Tries",
+            "verify_every_s": "Verify every (s)",
             "max_age_s": "Oldest file (s)",
+            "done_pattern": "Done file",
             "max_files": "Files a record",
             "max_bytes": "Bytes a record",
         }
         help_texts = {
+            "done_pattern": "Such as {name}.done, {stem}.ok, or _SUCCESS for a whole folder: a file is"
+            " taken only when this one is there too. Done files themselves are not kept.",
             "max_age_s": "Older files are left out. Empty: no limit.",
             "max_files": "What one record fetches at most; the rest waits for the next.",
             "max_bytes": "What one record fetches at most; the rest waits for the next.",
             "timeout_s": "Seconds for one attempt. Empty: by the number of files.",
             "max_attempts": "Tries before a record fails for good.",
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
+            "comparison": "What has to be equal: size and time (modified), SHA-256 as the host computes"
+            " it or of the bytes that it sends (checksum), size alone, or a strong ETag.",
+            "verify_every_s": "When every content was last looked at longer ago than this, the next"
+            " scheduled record runs as full. Empty: never.",
             "on_delete": "Keep version: gone from the new version, held in the older ones."
             " Ignore: what the source removes stays.",
+            "after_publish": "Keep leaves the source alone. Delete and move take away every selected file"
+            " that a published version holds, those of earlier versions too; only with Ignore above.",
+            "move_to": "A folder below the connector's folder, such as done. It is not listed.",
             "enabled": "A disabled job runs by hand only.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "comparison" in self.fields:
+            self.fields["comparison"].required = False
         for name, value in read_schedule(self.instance.schedule or {}).items():
             self.initial.setdefault(name, value)
+        self._tell_defaults()
         if size := self.instance.max_file_size_bytes:
             self.initial.setdefault("max_file_size_mib", round(size / MIB, 6))
+
+    def _tell_defaults(self) -> None:
+        """What an empty field means where the installation has a word of its own."""
+        if words := ", ".join(settings.SYNC.supported_extensions):
+            self._help(
+                "extensions",
+                "One on each line. Empty, and no include or filters either: those of the installation"
+                f" ({words}).",
+            )
+        if limit_mb := settings.SYNC.max_file_size_mb:
+            self._help(
+                "max_file_size_mib",
+                f"Larger files are skipped. Empty: the installation's {limit_mb} MiB.",
+            )
+
+    def _help(self, name: str, words: str) -> None:
+        if name in self.fields:  # who may only look has no fields
+            self.fields[name].help_text = words
+
+    def _post_clean(self) -> None:
+        """Who changes what is selected sees first what that does to the dataset."""
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors or self.instance._state.adding:
+            return
+        preview = preview_selection(self.instance)
+        if preview is not None and self.data.get(CONFIRMED) != preview.token:
+            self.preview = preview
+            self.add_error(None, "Not saved yet: the dataset would change. See above.")
+
+    def clean_comparison(self) -> str:
+        return self.cleaned_data["comparison"] or Comparison.MODIFIED
 
     def clean_settle_s(self) -> int:
         return self.cleaned_data["settle_s"] or 0
@@ -101,6 +159,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             self.instance.schedule = written
         size = self.cleaned_data.get("max_file_size_mib")
         self.instance.max_file_size_bytes = round(size * MIB) if size else None
+        if self.cleaned_data.get("after_publish") != AfterPublish.MOVE:
+            self.cleaned_data["move_to"] = ""  # hidden, whatever it holds
         workspace = self.cleaned_data.get("workspace") or self.instance.workspace_id
         connector = self.cleaned_data.get("connector")
         if (

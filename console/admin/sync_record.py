@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.paginator import InfinitePaginator
@@ -16,10 +16,11 @@ from console import dashboard, record_page
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
-from console.labels import bar, changes, cut, label, moment, taken
+from console.labels import bar, changes, cut, label, moment, page_of, taken
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
 from syncjobs.core.states import State
+from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve, find_applied, has_plan
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.releasing import release
 from syncjobs.lifecycle.transition import IllegalMove
@@ -34,6 +35,10 @@ def _is_cancellable(record: SyncRecord) -> bool:
 
 def _is_held(record: SyncRecord) -> bool:
     return record.state == State.HELD
+
+
+def _is_appliable(record: SyncRecord) -> bool:
+    return has_plan(record) and find_applied(record) is None
 
 
 @admin.register(SyncRecord)
@@ -76,6 +81,15 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
             tone="primary",
             confirm="Apply what the guard stopped, deletions included?",
             shown=_is_held,
+        ),
+        Button(
+            "apply",
+            "Apply this plan",
+            "task_alt",
+            tone="primary",
+            confirm="Do what this plan says, removals included? Where anything differs by now,"
+            " nothing is done.",
+            shown=_is_appliable,
         ),
         Button("discard", "Discard", "delete", tone="danger", shown=_is_held),
     )
@@ -163,6 +177,18 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
             messages.success(request, "Released: it is queued and will be applied.")
         else:
             messages.info(request, "It is not held any more.")
+
+    def press_apply(self, request: HttpRequest, record: SyncRecord) -> HttpResponse | None:
+        try:
+            applying = approve(record, by=str(request.user))
+        except AlreadyApplied as exc:
+            messages.info(request, "This plan has been approved already.")
+            return HttpResponseRedirect(page_of(exc.record))
+        except NoPlan as exc:
+            messages.error(request, f"{exc}.")
+            return None
+        messages.success(request, "Approved: the plan is queued.")
+        return HttpResponseRedirect(page_of(applying))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:

@@ -43,6 +43,19 @@ class Waiver:
         return held.rule == self.rule and held.removed <= self.removed
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a person approves with a plan. It is applied only where all of it still holds.
+
+    `digest` is one value for what would be done with which file; `version` the dataset's when the plan
+    was made; `afterwards` what becomes of published files at the source.
+    """
+
+    digest: str
+    version: int | None
+    afterwards: str
+
+
 def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held | None:
     """The guard that stops this plan, or None.
 

@@ -15,6 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from syncjobs.core.markers import DonePattern, parse_done_pattern
+
+# Rules that leave out a file by what it is like today, with the code that tells of it: what is held of
+# such a file stays.
+LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
+
+
+MARKER = "marker"
+
 
 class Exclusion(NamedTuple):
     """Why a file is left out: the rule and its own words."""
@@ -33,6 +42,8 @@ class Selection:
     extensions: tuple[str, ...] = ()
     max_file_size_bytes: int | None = None
     max_age_s: int | None = None
+    done_pattern: str = ""
+    apart: str = ""  # a folder below the root that is never listed: where synced files are moved to
 
     @cached_property
     def selects_all(self) -> bool:
@@ -42,12 +53,20 @@ class Selection:
     def _extensions(self) -> tuple[str, ...]:
         return tuple(f".{extension.lstrip('.').lower()}" for extension in self.extensions)
 
+    @cached_property
+    def done(self) -> DonePattern | None:
+        return parse_done_pattern(self.done_pattern) if self.done_pattern else None
+
     def find_exclusion(
         self, path: str, size_bytes: int | None, age_s: float | None = None
     ) -> Exclusion | None:
         """Why this file is not wanted, or None where it is. An unknown size or age excludes nothing."""
         if self.selects_all:
             return None
+        if self.apart and path.startswith(f"{self.apart}/"):
+            return Exclusion("apart", "lies where synced files are moved to")
+        if self.done is not None and self.done.is_marker(path):
+            return Exclusion(MARKER, "says that others are complete")
         if excluded := self._find_pattern(path):
             return excluded
         if self._extensions and not path.lower().endswith(self._extensions):
@@ -109,7 +128,8 @@ def _pieces(pattern: str) -> list[str]:
     star: int | None = None  # where the latest `*` stands, while only plain tokens have followed
     for token in _TOKEN.findall(pattern):
         if token in _SPANS or token == "*":  # noqa: S105 — a glob, no password
-            if star is not None:
+            # Before a slash that ends the folder there is one place only, and it may not be the first.
+            if star is not None and token != "/**":  # noqa: S105
                 pieces[star:] = [f"(?>[^/]*?{''.join(pieces[star + 1 :])})"]
             star = len(pieces) if token == "*" else None  # noqa: S105
             pieces.append("[^/]*" if token == "*" else _SPANS[token])  # noqa: S105

@@ -50,6 +50,7 @@ class Event(StrEnum):
     CANCELLED = "cancelled"  # nobody was working on it
     COALESCED = "coalesced"  # another queued record of the job serves its fire
     RELEASED = "released"
+    VERIFICATION_DUE = "verification_due"  # why a scheduled record runs as `full`
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ MOVES: dict[Event, Move] = {
     Event.CANCELLED: Move(_WAITING, State.CANCELLED),
     Event.COALESCED: Move(frozenset({State.QUEUED}), State.CANCELLED),
     Event.RELEASED: Move(frozenset({State.HELD}), State.QUEUED),
+    Event.VERIFICATION_DUE: Move(frozenset({State.QUEUED}), State.QUEUED),
 }
 
 

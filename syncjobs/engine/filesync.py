@@ -8,36 +8,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from connectors import names
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    Capabilities,
+    Digested,
+    Fetched,
+    Reason,
+    RemoteEntry,
+    Skipped,
+    Transport,
+)
 from connectors.errors import TransportError, Truncated, Unstable
+from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
-from datasets.catalog import Listed, Pair
+from datasets.catalog import Counts, Listed, Pair, Told
 from datasets.partials import Received
 from datasets.receipts import Arrived
 from syncjobs.core.comparing import (
+    Comparison,
+    FarClock,
     Fingerprint,
+    decide_equal,
+    far_clock,
+    is_ahead,
     is_settled,
     is_settling,
     is_stable,
-    proves_equal,
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
-from syncjobs.core.selection import Selection
+from syncjobs.core.selection import LIMITS, MARKER, Selection
 from syncjobs.core.states import Stage
 from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
 STAGED_AT_ONCE = 1_000
+TOLD_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
-LIMITS = {"max_file_size_bytes": "too_large", "max_age_s": "too_old"}
 SECOND_TRIES_MAX = 10_000
 
 T = TypeVar("T")
@@ -59,6 +72,8 @@ class Order:
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None
+    as_listed: bool = False  # a file that is not the listed one any more is not asked for again
+    comparison: Comparison = Comparison.MODIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +110,35 @@ class FileSync:
         self._progress = progress
         self._check = check
         self._listing_complete = True
+        self._trusted_files = 0  # taken for unchanged by what the listing told
+        self._capped = False
+        self._times = TimesSeen()
+        self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
         self._began_ns = time.time_ns()
         self._began_s = time.monotonic()
 
     @property
+    def capabilities(self) -> Capabilities:
+        """As measured so far, times by what the listing has shown of them."""
+        told = self._transport.capabilities
+        return replace(told, modified_precision_ns=self._times.coarsest(told.modified_precision_ns))
+
+    @property
     def _precision_ns(self) -> int:
         """Known for sure only after the listing."""
-        return self._transport.capabilities.modified_precision_ns
+        return self._times.coarsest(self._transport.capabilities.modified_precision_ns)
+
+    def _clock_at(self, now_ns: int) -> FarClock:
+        told = self._transport.capabilities
+        return far_clock(now_ns, told.clock_skew_s, told.clock_error_s)
+
+    @property
+    def looked_at_all(self) -> bool:
+        """Whether the content of every listed file was read or digested, as far as it could be: what
+        fails is told, and would fail again."""
+        return not self._trusted_files and not self._capped
 
     def plan(self) -> Outcome:
         """Lists, compares and judges; fetches nothing."""
@@ -115,7 +150,11 @@ class FileSync:
             self._check()
             self._catalog.stage(batch)
             self._progress.listed(len(batch))
-        counts = self._catalog.compare(self._proves_equal)
+        if self._order.selection.done is not None:
+            self._defer_unmarked()
+        counts = self._compare()
+        if self._order.comparison is not Comparison.CHECKSUM:  # mode `full` leaves none unchanged
+            self._trusted_files = counts.unchanged
         plan = Plan(
             counts.listed,
             counts.held,
@@ -144,11 +183,15 @@ class FileSync:
         )
         return Outcome(plan, held, removals, self._listing_complete)
 
-    def run(self) -> Outcome:
-        """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble."""
+    def run(self, confirm: Callable[[Outcome], None] = lambda outcome: None) -> Outcome:
+        """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble.
+
+        `confirm` is called with the plan, before anything is fetched; what it raises ends the work.
+        """
         self._progress.enter(Stage.INITIALIZING)
         self._store.prepare()
         outcome = self.plan()
+        confirm(outcome)
         if outcome.held is None:
             self._progress.enter(Stage.PROCESSING_FILES)
             with Keeper(
@@ -156,6 +199,7 @@ class FileSync:
             ) as keeper:
                 again = self._fetch(self._iter_wanted(), {}, keeper)
                 if again:
+                    self._ask_again(seen for _, seen in again.values())
                     originals = {path: listed for path, (listed, _) in again.items()}
                     self._fetch((seen for _, seen in again.values()), originals, keeper)
                 keeper.finish()
@@ -176,6 +220,8 @@ class FileSync:
             excluded = selection.find_exclusion(path, item.size_bytes, age_s)
             if excluded is None:
                 yield self._listed(path, item)
+            elif excluded.rule == MARKER:
+                yield Listed(path, None, None, None, marker=True)
             elif excluded.rule in LIMITS:
                 # A pattern leaves out what a person named; a limit may surprise, so it is told, and
                 # what is held of a file that came to pass it stays.
@@ -185,11 +231,29 @@ class FileSync:
 
     def _listed(self, path: str, item: RemoteEntry) -> Listed:
         """A file that may still be being written is seen, and left for a later record."""
-        settling = is_settling(item.modified_ns, self._began_ns, self._order.settle_s)
+        self._times.note(item.modified_ns)
+        settle_s = self._order.settle_s
+        settling = settle_s > 0 and is_settling(
+            item.modified_ns, self._clock_at(time.time_ns()), self._precision_ns, settle_s
+        )
         if settling:
             words = f"changed less than {self._order.settle_s} s before the listing"
             self._progress.trouble(Trouble(path, "deferred", "settling", words))
-        return Listed(path, item.size_bytes, item.modified_ns, item.etag, deferred=settling)
+        done = self._order.selection.done
+        return Listed(
+            path,
+            item.size_bytes,
+            item.modified_ns,
+            item.etag,
+            deferred=settling,
+            needs=done.marker_of(path) if done else None,
+        )
+
+    def _defer_unmarked(self) -> None:
+        """A file whose marker is not in the same listing may be half of what it will be."""
+        for path, marker in self._catalog.defer_unmarked():
+            words = f"its marker {marker} is not there yet"
+            self._progress.trouble(Trouble(path, "deferred", "waiting_for_marker", words))
 
     def _iter_wanted(self) -> Iterator[RemoteEntry]:
         """What the plan wants, up to this record's caps; the rest waits for the next."""
@@ -199,10 +263,14 @@ class FileSync:
             size_bytes += listed.size_bytes or 0
             caps = ((files, self._order.max_files), (size_bytes, self._order.max_bytes))
             if any(cap is not None and reached > cap for reached, cap in caps) and files > 1:
+                self._capped = True
                 words = "past the files or bytes that one record may fetch"
                 self._progress.trouble(Trouble(listed.path, "deferred", "capped", words))
                 continue
-            yield _remote(listed)
+            entry = _remote(listed)
+            if listed.told_sha256 is not None:
+                self._told[entry.path] = listed.told_sha256
+            yield entry
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
         action = "skipped"
@@ -211,8 +279,47 @@ class FileSync:
             action = "failed"
         self._progress.trouble(Trouble(path, action, item.reason.value, item.message))
 
-    def _proves_equal(self, pair: Pair) -> bool:
-        return proves_equal(_fingerprint(pair.listed), _fingerprint(pair.held), self._precision_ns)
+    def _compare(self) -> Counts:
+        counts = self._catalog.compare(self._is_equal)
+        if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
+            return counts
+        asked = map(_remote, self._catalog.iter_asked())
+        for batch in _batched(self._transport.digests(asked), TOLD_AT_ONCE):
+            self._check()
+            self._catalog.take_told([self._take_told(digested) for digested in batch])
+        return self._catalog.count()
+
+    def _is_equal(self, pair: Pair) -> bool | None:
+        now = self._clock_at(time.time_ns())
+        ahead = is_ahead(pair.listed.modified_ns, now, self._precision_ns)
+        return decide_equal(
+            self._order.comparison,
+            _fingerprint(pair.listed),
+            _fingerprint(pair.held),
+            self._precision_ns,
+            settled=pair.settled or ahead,
+        )
+
+    def _take_told(self, digested: Digested) -> Told:
+        entry = digested.entry
+        return Told(
+            path=names.to_text(entry.path),
+            sha256=digested.sha256,
+            settled=self._is_settled(entry.modified_ns, entry.etag),
+        )
+
+    def _ask_again(self, entries: Iterator[RemoteEntry]) -> None:
+        """A file that is tried again may have changed since it was asked about."""
+        known = [entry for entry in entries if entry.path in self._told]
+        self._told.clear()
+        for digested in self._transport.digests(known) if known else ():
+            self._check()
+            if digested.sha256 is not None:
+                self._told[digested.entry.path] = digested.sha256
+
+    def _is_settled(self, modified_ns: int | None, etag: str | None) -> bool:
+        settled = is_settled(modified_ns, self._clock_at(self._began_ns), self._precision_ns)
+        return etag is not None or settled
 
     def _fetch(
         self, wanted: Iterator[RemoteEntry], originals: Mapping[str, RemoteEntry], keeper: Keeper
@@ -231,10 +338,12 @@ class FileSync:
                 if isinstance(fetched.receipt, Received):
                     fetched.receipt.discard()
                 if error.retryable and not originals and len(again) < SECOND_TRIES_MAX:
-                    again[entry.path] = (entry, fetched.observed or entry)
+                    changed = None if self._order.as_listed else fetched.observed
+                    again[entry.path] = (entry, changed or entry)
                     continue
                 path = names.to_text(entry.path)
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
+            self._told.pop(entry.path, None)
             self._progress.finished_file()
         return again
 
@@ -242,13 +351,19 @@ class FileSync:
         return StoreSink(
             self._store,
             attempt=self._attempt,
-            source=None if self._order.full else self._order.source,
-            began_ns=self._began_ns,
+            source_of=self._source_of,
+            began=self._clock_at(self._began_ns),
             precision_ns=self._precision_ns,
             limit_bytes=self._order.selection.max_file_size_bytes,
             progress=self._progress,
             check=self._check,
         )
+
+    def _source_of(self, entry: RemoteEntry) -> str | None:
+        """Whose the bytes are that an attempt leaves of an entry; None: its size and time are not to
+        stand for its content. A digest that was told shows in the end what was put together wrongly."""
+        by_content = self._order.comparison is Comparison.CHECKSUM and entry.path not in self._told
+        return None if self._order.full or by_content else self._order.source
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
@@ -261,6 +376,8 @@ class FileSync:
                 return Unstable(f"{receipt.size_bytes} bytes arrived, {declared} were declared")
         if not is_stable(_fingerprint(fetched.entry), _fingerprint(seen), self._precision_ns):
             return Unstable("the file changed between its listing and the end of its transfer")
+        if self._told.get(fetched.entry.path, receipt.sha256) != receipt.sha256:
+            return Unstable("what came has not the digest that the far end told")
         return None
 
     def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
@@ -276,7 +393,7 @@ class FileSync:
             modified_ns=modified_ns,
             etag=etag,
             sha256=receipt.sha256,
-            settled=etag is not None or is_settled(modified_ns, self._began_ns, self._precision_ns),
+            settled=self._is_settled(modified_ns, etag),
         )
 
 

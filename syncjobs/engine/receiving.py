@@ -9,7 +9,7 @@ from connectors.contract import RemoteEntry
 from connectors.errors import TooLarge, Unstable
 from datasets.blobs import BlobStore
 from datasets.partials import UNKNOWN, WORTH_KEEPING_BYTES, BlobWriter, Received
-from syncjobs.core.comparing import is_settled
+from syncjobs.core.comparing import FarClock, is_settled
 from syncjobs.engine.progress import Progress
 
 
@@ -65,8 +65,8 @@ class StoreSink:
         store: BlobStore,
         *,
         attempt: str,
-        source: str | None,
-        began_ns: int,
+        source_of: Callable[[RemoteEntry], str | None],
+        began: FarClock,
         precision_ns: int,
         limit_bytes: int | None,
         progress: Progress,
@@ -74,8 +74,8 @@ class StoreSink:
     ) -> None:
         self._store = store
         self._attempt = attempt
-        self._source = source
-        self._began_ns = began_ns
+        self._source_of = source_of
+        self._began = began
         self._precision_ns = precision_ns
         self._limit_bytes = limit_bytes
         self._progress = progress
@@ -91,12 +91,13 @@ class StoreSink:
     def _identify(self, entry: RemoteEntry) -> str:
         """A key for a large file whose fingerprint had settled before the attempt began: only then are
         all bytes that are ever stored under it of one content."""
-        if self._source is None:  # nothing that metadata tell is to be trusted
+        source = self._source_of(entry)
+        if source is None:  # nothing that metadata tell is to be trusted
             return UNKNOWN
         if entry.size_bytes is None or entry.size_bytes < WORTH_KEEPING_BYTES:
             return UNKNOWN
-        settled = is_settled(entry.modified_ns, self._began_ns, self._precision_ns)
+        settled = is_settled(entry.modified_ns, self._began, self._precision_ns)
         if entry.etag is None and not settled:
             return UNKNOWN
-        told = (self._source, entry.path, entry.size_bytes, entry.modified_ns, entry.etag)
+        told = (source, entry.path, entry.size_bytes, entry.modified_ns, entry.etag)
         return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -20,6 +20,7 @@ from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
 from syncjobs.lifecycle.planning import follow_auto_sync, save_job
+from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 
@@ -45,10 +46,15 @@ JOB_FIELDS = (
     "filters",
     "extensions",
     "settle_s",
+    "done_pattern",
     "sync_mode",
+    "comparison",
+    "verify_every_s",
     "schedule",
     "misfire",
     "on_delete",
+    "after_publish",
+    "move_to",
     "limits",
     "max_attempts",
     "enabled",
@@ -63,6 +69,9 @@ _EMPTY: dict[str, Any] = {
     "filters": [],
     "extensions": [],
     "settle_s": 0,
+    "done_pattern": "",
+    "after_publish": "keep",
+    "move_to": "",
 }
 
 
@@ -90,6 +99,7 @@ class Change:
     noun: str
     name: str
     fields: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what a person should know of it
 
 
 def apply_configuration(document: Any) -> list[Change]:
@@ -196,9 +206,11 @@ class _Application:
         if not self._clean(job, path, exclude=("dataset",)):
             return
         changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
+        preview = preview_selection(job) if found is not None and changed else None
         if found is None or changed:
             save_job(job)
-        self._note("sync job", name, created=found is None, fields=changed)
+        notes = preview.sentences() if preview else ()
+        self._note("sync job", name, created=found is None, fields=changed, notes=notes)
 
     def _find_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
@@ -275,10 +287,19 @@ class _Application:
             return None
         return str(fields["name"])
 
-    def _note(self, noun: str, name: str, *, created: bool, fields: Iterable[str]) -> None:
+    def _note(
+        self,
+        noun: str,
+        name: str,
+        *,
+        created: bool,
+        fields: Iterable[str],
+        notes: Iterable[str] = (),
+    ) -> None:
         changed = tuple(sorted(fields))
         action = "created" if created else "changed" if changed else "unchanged"
-        self.changes.append(Change(action, noun, name, () if created else changed))
+        shown = () if created else changed
+        self.changes.append(Change(action, noun, name, shown, tuple(notes)))
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))

@@ -16,7 +16,7 @@ from connectors.models import ConnectorStatus
 from syncjobs.core.schedules import InvalidSchedule, fire_after
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.transition import note
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ def dispatch_due(limit: int = 500) -> Dispatched:
         )
         if not jobs:
             return Dispatched(0, 0)
+        now = _database_now()
+        to_verify = {job.pk for job in jobs if job.verification_is_due(now)}
         records = [
             SyncRecord(
                 workspace_id=job.workspace_id,
@@ -43,7 +45,7 @@ def dispatch_due(limit: int = 500) -> Dispatched:
                 connector_id=job.connector_id,
                 trigger=Trigger.SCHEDULE,
                 scheduled_for=job.next_run_at,
-                mode=job.sync_mode,
+                mode=SyncMode.FULL if job.pk in to_verify else job.sync_mode,
                 waiting_for="a worker",
             )
             for job in jobs
@@ -56,7 +58,9 @@ def dispatch_due(limit: int = 500) -> Dispatched:
         )
         coalesced = [record for record in records if record.pk not in inserted]
         _note_coalesced(coalesced)
-        now = _database_now()
+        for record in records:
+            if record.pk in inserted and record.job_id in to_verify:
+                note(record, Event.VERIFICATION_DUE, reason="periodic verification is due")
         for job in jobs:
             _move_on(job, now)
         SyncJob.objects.bulk_update(jobs, ["next_run_at", "last_error"])
@@ -78,7 +82,10 @@ def _note_coalesced(records: list[SyncRecord]) -> None:
     waiting = {
         record.job_id: record
         for record in SyncRecord.objects.filter(
-            job_id__in=[record.job_id for record in records], state=State.QUEUED, dry_run=False
+            job_id__in=[record.job_id for record in records],
+            state=State.QUEUED,
+            dry_run=False,
+            applies_id=None,
         )
     }
     for record in records:

@@ -39,7 +39,7 @@ def enqueue(
             )
     except IntegrityError:
         queued = (
-            SyncRecord.objects.filter(job=job, state=State.QUEUED, dry_run=False)
+            SyncRecord.objects.filter(job=job, state=State.QUEUED, dry_run=False, applies_id=None)
             .select_related("job")
             .first()
         )

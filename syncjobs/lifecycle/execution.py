@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,26 +20,29 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
-from connectors.opening import open_transport, root_of
-from datasets.catalog import Catalog
+from connectors.opening import keep_capabilities, open_transport, root_of
+from datasets.catalog import Catalog, Trust
 from datasets.errors import StoreError
 from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
-from syncjobs.core.selection import Selection
 from syncjobs.core.states import Event, State
 from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
 from syncjobs.lifecycle.claiming import Claim, claim
+from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
+from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
 from syncjobs.lifecycle.publishing import publish
+from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import move
-from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
+from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,14 @@ _DATABASE_LOST = (
     OperationalError,
     InterfaceError,
 )
+
+
+_TRUST = {
+    Comparison.MODIFIED: Trust(),
+    Comparison.CHECKSUM: Trust(listing=False, receipts=False, times=False),
+    Comparison.SIZE: Trust(listing=False, times=False),
+    Comparison.ETAG: Trust(listing=False, times=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,15 @@ def _attempt(lease: Lease) -> Ending | None:
             error_code="deadline",
             error=str(exc),
         )
+    except PlanDrifted as exc:
+        return _plain(
+            Event.FAILED,
+            str(exc),
+            verdict=exc.code,
+            error_code=exc.code,
+            error=str(exc),
+            drift=asdict(exc.drift),
+        )
     except (TransportError, StoreError) as exc:
         return _failed(record, exc.code, str(exc), retryable=exc.retryable, cause=exc)
     except _DATABASE_LOST as exc:
@@ -124,6 +144,8 @@ def _is_away(exc: BaseException) -> bool:
 
 def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
+    if record.applies_id is not None and record.dataset_version is not None:
+        return _published_already(record)
     keeping = LazySession(statement_timeout_s=300, name="sync-keeping")
     store = open_store(record.workspace_id, keeping)
     session = open_session(statement_timeout_s=300, name="sync")
@@ -136,6 +158,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 record_id=record.pk,
                 token=held.token,
                 full=record.mode == SyncMode.FULL,
+                trust=_TRUST[Comparison(job.comparison)],
             )
             sync = FileSync(
                 make_order(job, record),
@@ -149,16 +172,32 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 progress=lease.progress,
                 check=lease.check,
             )
-            outcome = sync.plan() if record.dry_run else sync.run()
+
+            def confirm(outcome: Outcome) -> None:
+                if record.applies_id is not None:
+                    confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
+
+            outcome = sync.plan() if record.dry_run else sync.run(confirm)
+            keep_capabilities(record.connector, sync.capabilities)
+        if record.dry_run:
+            terms = terms_of(job, catalog, outcome)
+            keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
+            return _planned(outcome)
         if outcome.held is not None:
             return _held(outcome.held)
-        if record.dry_run:
-            return _planned(outcome)
         lease.check()
+        clears = job.after_publish != AfterPublish.KEEP
         published = publish(
-            session, held, catalog, removals=outcome.removals, troubles=lease.progress.troubles
+            session,
+            held,
+            catalog,
+            removals=outcome.removals,
+            troubles=lease.progress.troubles,
+            mark=clears,
+            verified=sync.looked_at_all,
         )
-        return _succeeded(outcome, published, lease.progress)
+        warning = clear_source(session, lease, record, store) if clears else ""
+        return _succeeded(outcome, published, lease.progress, warning)
     finally:
         session.close()
         keeping.close()
@@ -169,7 +208,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
         root=PurePosixPath(root_of(record.connector)),
-        selection=_selection(job),
+        selection=selection_of(job),
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=Waiver(**record.hold) if record.guards_waived and record.hold else None,
@@ -183,17 +222,8 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
-    )
-
-
-def _selection(job: SyncJob) -> Selection:
-    """The job's own; where it states none, the installation's (docs/decisions/003)."""
-    if job.selection != Selection():
-        return job.selection
-    limit_mb = settings.SYNC.max_file_size_mb
-    return Selection(
-        extensions=settings.SYNC.supported_extensions,
-        max_file_size_bytes=limit_mb * 1024 * 1024 if limit_mb else None,
+        as_listed=record.applies_id is not None,
+        comparison=Comparison(job.comparison),
     )
 
 
@@ -212,9 +242,10 @@ def _held(held: Held) -> Ending:
 
 def _planned(outcome: Outcome) -> Ending:
     plan = outcome.plan
+    guard = f"; would be held: {outcome.held.reason}" if outcome.held else ""
     return Ending(
         Event.SUCCEEDED,
-        "dry run: nothing was fetched",
+        f"dry run: nothing was fetched{guard}",
         {
             "verdict": "dry_run",
             "files_added": plan.added,
@@ -226,11 +257,12 @@ def _planned(outcome: Outcome) -> Ending:
     )
 
 
-def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> Ending:
+def _succeeded(outcome: Outcome, published: Published, progress: Progress, warning: str) -> Ending:
     snapshot = progress.snapshot
     changes: dict[str, Any] = {
         "verdict": "ok",
         "files_unchanged": outcome.plan.unchanged + published.same,
+        "warning": warning,
     }
     if snapshot.files_failed == 0:
         return Ending(Event.SUCCEEDED, "every file is as the source has it", changes, {})
@@ -246,6 +278,16 @@ def _succeeded(outcome: Outcome, published: Published, progress: Progress) -> En
         changes | {"verdict": "partial", "error_code": first.code, "error": error},
         {},
     )
+
+
+def _published_already(record: SyncRecord) -> Ending:
+    """Its plan was applied, and then its worker was lost: a further listing could find more than was
+    approved."""
+    counted = ("bytes_transferred", "files_failed", "files_skipped", "files_deferred")
+    known = {name: getattr(record, name) for name in counted}
+    event = Event.PARTLY_SUCCEEDED if record.files_failed else Event.SUCCEEDED
+    verdict = "partial" if record.files_failed else "ok"
+    return _plain(event, "published by an earlier attempt", verdict=verdict, **known)
 
 
 def _failed(

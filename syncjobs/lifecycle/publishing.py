@@ -10,7 +10,7 @@ import psycopg
 from connectors.names import printable
 from datasets.catalog import Catalog
 from datasets.receipts import Fenced
-from datasets.versions import Published, write_version
+from datasets.versions import Published, mark_published, write_version
 from syncjobs.engine.progress import Trouble
 from syncjobs.lifecycle.claiming import Claim
 
@@ -33,6 +33,13 @@ UPDATE syncjobs_syncrecord SET
 """
 
 
+# After the record's row, as whoever moves a record does it.
+_VERIFIED = """
+UPDATE syncjobs_syncjob SET last_verified_at = now()
+ WHERE id = (SELECT job_id FROM syncjobs_syncrecord WHERE id = %s)
+"""
+
+
 def publish(
     session: psycopg.Connection[Any],
     claim: Claim,
@@ -40,13 +47,20 @@ def publish(
     *,
     removals: bool,
     troubles: Iterable[Trouble],
+    mark: bool = False,
+    verified: bool = False,
 ) -> Published:
-    """Raises Fenced, and then nothing was written."""
+    """`mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
+    `verified`: the content of every file was looked at, as far as it could be read.
+
+    Raises Fenced, and then nothing was written."""
     with session.transaction(), session.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         published = write_version(cursor, catalog, removals=removals)
+        if mark:
+            mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])
-        _write_troubles(cursor, claim, troubles)
+        write_troubles(cursor, claim, troubles)
         # The commit would check a reference for each row, with the record's row locked meanwhile.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         # Last, because the heartbeat passes this row over until the commit.
@@ -65,10 +79,13 @@ def publish(
         )
         if cursor.rowcount != 1:
             raise Fenced("the record was taken back")
+        if verified:
+            cursor.execute(_VERIFIED, [claim.record_id])
     return published
 
 
-def _write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
+def write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:
+    """Replaces those of the record's earlier attempts."""
     cursor.execute(
         "DELETE FROM syncjobs_syncitem WHERE record_id = %s AND action IN ('failed', 'skipped', 'deferred')",
         [claim.record_id],

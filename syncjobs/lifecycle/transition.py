@@ -81,7 +81,7 @@ def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
     """The conditional update. Another record may take the queue's place between look and write."""
     row = SyncRecord.objects.filter(pk=record.pk, state=record.state, token=record.token)
     for last_try in (False, True):
-        if fields["state"] is State.QUEUED and not record.dry_run:
+        if fields["state"] is State.QUEUED and not (record.dry_run or record.applies_id):
             _yield_queue_place(record, fields)
         try:
             with transaction.atomic():
@@ -134,7 +134,7 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
     where that one was to be."""
     waiting = (
         SyncRecord.objects.select_for_update(no_key=True)
-        .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False)
+        .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False, applies_id=None)
         .exclude(pk=record.pk)
         .first()
     )

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from connectors.models import Connector
 from connectors.secrets import unseal
+from datasets.models import Entry, Version
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 
@@ -122,6 +123,7 @@ def test_a_change_names_its_fields(
         ("0 2 * * *", "99 2 * * *", ":16: schedule: cron"),
         ("New_York", "New_Yorck", ":16: schedule: no time zone"),
         ("sync_mode: incremental", "sync_mode: some", ":15: sync_mode"),
+        ("sync_mode: incremental", "comparison: some", ":15: comparison"),
         ("port: 22", "port: 99999", ":7: port"),
         ('include: ["**/*.csv"]', 'include: ["[a"]', ":13: include"),
         ("name: nightly-reports", "name: nightly reports", ":11: name"),
@@ -205,3 +207,51 @@ def test_a_host_that_changes_needs_its_secret_again(
     config.write_text(CONFIG.replace("files.example.com", "other.example.com"))
     apply(config, capsys)
     assert unseal(Connector.objects.get())["password"] == "canary-password"
+
+
+def test_a_changed_selection_tells_what_leaves_the_dataset(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(config, capsys)
+    dataset = SyncJob.objects.get().dataset
+    Version.objects.create(dataset=dataset, number=1, file_count=2, size_bytes=2)
+    for path in ("a.csv", "old/b.csv"):
+        Entry.objects.create(dataset=dataset, path=path, size_bytes=1, sha256=b"", since=1)
+    config.write_text(CONFIG.replace("**/drafts/**", "old/**"))
+    out = apply(config, capsys)
+    assert "changed    sync job nightly-reports (exclude)" in out
+    assert "1 files of 2 leave the next version, e.g. old/b.csv" in out
+    assert "the next sync will be held" in out
+
+
+def test_what_becomes_of_the_source_is_said_in_the_file(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wish = 'on_delete: ignore\n        after_publish: move\n        move_to: done\n        done_pattern: "{name}.ok"'
+    config.write_text(CONFIG.replace("on_delete: keep_version", wish))
+    apply(config, capsys)
+    job = SyncJob.objects.get()
+    assert (job.after_publish, job.move_to, job.done_pattern) == ("move", "done", "{name}.ok")
+    assert "unchanged  sync job" in apply(config, capsys)
+    plain = wish.replace("move\n", "keep\n").replace("move_to: done", "move_to: null")
+    config.write_text(CONFIG.replace("on_delete: keep_version", plain.replace('ok"', 'ok"')))
+    assert "changed    sync job nightly-reports (after_publish, move_to)" in apply(config, capsys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("enabled: true", "after_publish: delete", ":18: on_delete: after_publish: delete takes"),
+        (
+            "on_delete: keep_version",
+            "on_delete: ignore\n        after_publish: burn",
+            "after_publish",
+        ),
+        ("enabled: true", 'done_pattern: "{name}"', "every file would be a marker"),
+        ("enabled: true", "move_to: ../x", "below the root"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(config: Path, old: str, new: str, says: str) -> None:
+    config.write_text(CONFIG.replace(old, new))
+    assert says in refused(config)
+    assert not Workspace.objects.exists()

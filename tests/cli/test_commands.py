@@ -11,8 +11,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from cli.management.commands.sync import describe
 from syncjobs.core.states import Event
 from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd, running_sshd
@@ -162,6 +165,8 @@ def test_a_connector_is_tested_stage_by_stage(
     assert "FAILED" not in out
     for stage in ("resolve", "connect", "identity", "log_in", "list", "read"):
         assert stage in out
+    assert "What this host can do" in out
+    assert "Clock" in out
     job.connector.options["host_key"] = ""
     job.connector.save()
     with pytest.raises(SystemExit) as caught:
@@ -187,3 +192,23 @@ def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) ->
     assert missing.returncode == 1
     assert "make up" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+def test_a_plan_is_printed_and_applied_by_its_record(
+    job: SyncJob, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = run(job, dry_run=True)
+    out = describe(plan)
+    assert "3 files, 11 bytes to fetch" in out
+    assert "added    b/c d.txt (3 bytes)" in out
+    assert f"sync files --apply {plan.pk}" in out
+    call_command("sync", "files", "--apply", str(plan.pk))
+    record = SyncRecord.objects.get(applies_id=plan.pk)
+    fill(source, {"late.txt": b"late"})
+    execute(record.pk, Heart("test"))
+    record.refresh_from_db()
+    assert "came     late.txt" in describe(record)
+    with pytest.raises(CommandError, match="no record"):
+        call_command("sync", "files", "--apply", "00000000-0000-0000-0000-000000000000")
+    with pytest.raises(CommandError, match="finished dry run"):
+        call_command("sync", "files", "--apply", str(record.pk))

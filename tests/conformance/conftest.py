@@ -14,6 +14,11 @@ from tests.hosts.sinks import loopback_context
 _numbers = itertools.count()
 
 
+def numbered() -> str:
+    """A folder's name that no other test has."""
+    return f"test-{next(_numbers)}"
+
+
 @pytest.fixture(scope="session", params=sorted(HOSTS))
 def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -27,7 +32,7 @@ def host(
 
 @pytest.fixture
 def tree(host: Host) -> Tree:
-    folder = host.served / f"test-{next(_numbers)}"
+    folder = host.served / numbered()
     folder.mkdir()
     return Tree(host, folder)
 

@@ -19,8 +19,10 @@ from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
 from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
+from tests.hosts.digest_http import running_digest_http
 from tests.hosts.nginx import running_nginx
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
+from tests.hosts.proftpd_sftp import running_proftpd_sftp
 from tests.hosts.pyftpd import running_pyftpd
 from tests.hosts.python_http import running_python_http
 from tests.hosts.rsyncd import running_rsyncd
@@ -31,7 +33,7 @@ from tests.hosts.vsftpd import running_vsftpd
 @dataclass(frozen=True)
 class Host:
     """`links`: links are told apart. `denies`: a folder named `denied` refuses. `raw_names`: names in
-    invalid UTF-8 can be asked for. `ranges`: a part of a file can be asked for."""
+    invalid UTF-8 can be asked for. `ranges`: a part of a file can be asked for. `digests`: it computes a file's SHA-256."""
 
     spec: Spec
     served: Path
@@ -40,6 +42,7 @@ class Host:
     denies: bool
     raw_names: bool = True
     ranges: bool = True
+    digests: bool = False  # it computes SHA-256 itself
     bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
 
 
@@ -87,7 +90,7 @@ def _ssh(home: Path, served: Path) -> Iterator[Host]:
                 sftp.host, sftp.port, options, ssh.SshSecret(private_key=sshd.private_key)
             )
 
-        yield Host(ssh.SPEC, served, target, links=True, denies=os.geteuid() != 0)
+        yield Host(ssh.SPEC, served, target, links=True, denies=os.geteuid() != 0, digests=True)
 
 
 @contextlib.contextmanager
@@ -107,6 +110,14 @@ def _rsync_ssh(home: Path, served: Path) -> Iterator[Host]:
 def _rsyncd(home: Path, served: Path) -> Iterator[Host]:
     with running_rsyncd(home, served) as daemon:
         yield Host(rsync.SPEC, served, daemon.target, links=True, denies=True, ranges=False)
+
+
+@contextlib.contextmanager
+def _proftpd_sftp(home: Path, served: Path) -> Iterator[Host]:
+    with running_proftpd_sftp(home) as target:
+        yield Host(
+            get_spec("sftp"), served, target, links=True, denies=os.geteuid() != 0, digests=True
+        )
 
 
 @contextlib.contextmanager
@@ -155,6 +166,21 @@ def _python_http(home: Path, served: Path) -> Iterator[Host]:
             denies=False,
             raw_names=False,
             ranges=False,
+        )
+
+
+@contextlib.contextmanager
+def _digest_http(home: Path, served: Path) -> Iterator[Host]:
+    with running_digest_http(home, served) as port:
+        yield Host(
+            get_spec("http"),
+            served,
+            _http_target(port, served),
+            links=False,
+            denies=False,
+            raw_names=False,
+            ranges=False,
+            digests=True,
         )
 
 
@@ -213,6 +239,7 @@ def _proftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
             _ftp_host(served, port, str, authority, log_in=True),
             denies=os.geteuid() != 0,
             bare_facts=True,
+            digests=True,
         )
 
 
@@ -222,10 +249,12 @@ HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]
     "rsync-daemon": _rsyncd,
     "rsync-ssh": _rsync_ssh,
     "asyncssh": _asyncssh,
+    "proftpd-sftp": _proftpd_sftp,
     "nginx-html": lambda home, served: _nginx(home, served, "html"),
     "nginx-json": lambda home, served: _nginx(home, served, "json"),
     "nginx-tls": _nginx_tls,
     "python-http": _python_http,
+    "python-http-digests": _digest_http,
     "pyftpdlib": _pyftpd,
     "pyftpdlib-tls": lambda home, served: _pyftpd(home, served, tls=True),
     "vsftpd": _vsftpd,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -64,3 +65,12 @@ def test_a_dialled_socket_is_connected_and_a_closed_port_is_unreachable() -> Non
             assert connected.getpeername() == ("127.0.0.1", port)
     with pytest.raises(Unreachable):
         LOOPBACK.dial("127.0.0.1", free_port(), timeout_s=1)
+
+
+def test_what_the_kernel_takes_in_ahead_is_bounded_where_a_rate_is_limited() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for dialer, bounded in ((replace(LOOPBACK, receive_bytes=40_000), True), (LOOPBACK, False)):
+            with dialer.dial("127.0.0.1", port, timeout_s=1) as connected:
+                held = connected.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                assert (held <= 80_000) is bounded  # Linux doubles what is asked for

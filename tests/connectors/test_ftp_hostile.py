@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -9,6 +10,7 @@ import ssl
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,6 +39,7 @@ from connectors.errors import (
 )
 from connectors.spec import Target
 from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
+from connectors.wire.ftp_rows import time_ns, zone_s
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
@@ -306,7 +309,7 @@ def test_a_certificate_of_nobody_known_or_for_another_name_is_refused(
 ) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
-    other = make_certificates(folder, name="ftp.example")
+    other = make_certificates(folder, "ftp.example")
     with scripted_ftp(AUTH=starting_tls(other)) as host:
         for authority in (certificates.authority, other.authority, ""):
             with pytest.raises(TlsRefused) as caught:
@@ -613,7 +616,7 @@ def test_a_folder_that_fails_is_skipped_and_a_root_that_fails_is_told() -> None:
             transport.close()
 
 
-def test_a_listing_that_is_broken_off_never_counts_as_whole() -> None:
+def test_n14_a_listing_that_is_broken_off_never_counts_as_whole() -> None:
     row = b"type=file;size=1;modify=20231114221321; f\r\n"
     for last, reset in (("426 ouch", False), ("451 ouch", False), ("426 ouch", True)):
         with scripted_ftp(MLSD=sending(row, last=last, reset=reset)) as host:
@@ -744,8 +747,178 @@ def test_s10_refused_log_ins_leave_no_descriptor_and_no_thread() -> None:
     before = held()
     with scripted_ftp(PASS=saying("530 wrong: secret")) as host:
         target = host.target(username="u", password="secret", allow_plaintext_password=True)
-        for _ in range(50):
+        for _ in range(200):
             with pytest.raises(AuthRefused) as caught:
                 opened(target)
             assert "secret" not in str(caught.value)
     assert held() == before
+
+
+def pour_rows(make: Callable[[int], bytes]) -> Script:
+    """A listing without end, a thousand rows a time."""
+
+    def script(conversation: Conversation, argument: str) -> None:
+        connected = conversation.accept()
+        conversation.say("150 for ever")
+        turn = 0
+        with connected:
+            while conversation.wait(0):
+                turn += 1
+                connected.sendall(b"".join(make(turn * 1000 + n) + b"\r\n" for n in range(1000)))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "row", [b"type=dir;modify=20231114221321; %d", b"type=OS.unix=chr; ../%d", b"no facts %d"]
+)
+def test_n19_no_kind_of_row_without_end_fills_memory(
+    monkeypatch: pytest.MonkeyPatch, row: bytes
+) -> None:
+    monkeypatch.setattr("connectors.wire.backlog.BYTES_MAX", 2 * 1024 * 1024)
+    with scripted_ftp(MLSD=pour_rows(lambda number: row % number)) as host:
+        transport = opened(host.target())
+        walk = transport.walk(ROOT)
+        tracemalloc.start()
+        if b"type=dir" in row:
+            with pytest.raises(ProtocolViolation, match="wait to be listed"):
+                list(walk)
+        else:
+            assert all(isinstance(next(walk), Skipped) for _ in range(30_000))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        walk.close()  # type: ignore[attr-defined]
+        transport.close()
+    assert peak < 20 * 1024 * 1024
+
+
+ROWS = {
+    "no facts": b"file",
+    "facts without a name": b"type=file;size=1;modify=20231114221321;",
+    "an empty name": b"type=file;size=1;modify=20231114221321; ",
+    "another path": b"type=file;size=1;modify=20231114221321; /etc/passwd",
+    "a kind that is none": b"type=nothing;size=1;modify=20231114221321; x",
+    "a row of LIST": b"-rw-r--r-- 1 a b 1 Nov 14 2023 x",
+    "bytes of nothing": b"\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_n03_a_row_that_is_none_is_told_and_the_next_is_read(name: str) -> None:
+    good = b"type=file;size=1;modify=20231114221321; good\r\n"
+    items = listing(good + ROWS[name] + b"\r\n" + good.replace(b"good", b"also"))
+    assert {item.path for item in items if isinstance(item, RemoteEntry)} == {"good", "also"}
+    assert sum(isinstance(item, Skipped) for item in items) == 1
+
+
+REPLIES: dict[str, Callable[[Conversation], None]] = {
+    "a line of 1 MB": lambda c: c.socket.sendall(b"211-" + b"x" * 1_000_000 + b"\r\n211 end\r\n"),
+    "100,000 lines": lambda c: c.socket.sendall(
+        b"211-x\r\n" + b" y\r\n" * 100_000 + b"211 end\r\n"
+    ),
+    "no digits": lambda c: c.say("abc hello"),
+    "a code out of range": lambda c: c.say("999 hello"),
+    "a control code": lambda c: c.say("000 hello"),
+    "empty lines without end": lambda c: c.socket.sendall(b"\r\n" * 500_000),
+    "bytes of nothing": lambda c: c.socket.sendall(bytes(100_000)),
+}
+
+
+@pytest.mark.parametrize("name", REPLIES)
+@pytest.mark.parametrize("verb", ["FEAT", "PWD", "EPSV"])
+def test_f02_a_reply_that_is_none_is_a_violation_in_bounded_memory(verb: str, name: str) -> None:
+    scripts: dict[str, Any] = {verb: lambda conversation, _: REPLIES[name](conversation)}
+    tracemalloc.start()
+    with scripted_ftp({"file": TEN}, **scripts) as host:
+        try:
+            error = fetch_all(host.target(), [RemoteEntry("file", 10, None)])["file"].error
+        except TransportError as exc:
+            error = exc
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(error, ProtocolViolation)
+    assert len(str(error)) < 500
+    assert peak < 20 * 1024 * 1024
+
+
+@pytest.mark.parametrize("told", ["size=11", "size=9", "size=0"])
+def test_s05_a_description_that_lies_is_never_agreed_with(told: str) -> None:
+    """What MLST says after the transfer is held against what came."""
+
+    def describe(conversation: Conversation, argument: str) -> None:
+        conversation.say("250-x", f" type=file;{told};modify=20231114221321; file", "250 end")
+
+    answer = fetch_one(MLST=describe)
+    assert answer.error is not None or answer.observed is None or answer.observed.size_bytes != 10
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["227 Entering (10,0,0,1,4,1)", "227 (169,254,169,254,0,80)", "227 (127,0,0,1,0,22)"],
+)
+def test_f07_p13_no_address_that_a_host_names_is_dialled(reply: str) -> None:
+    dialled: list[tuple[str, int]] = []
+
+    class Noting(Dialer):
+        def dial(self, host: str, port: int, **more: Any) -> socket.socket:
+            dialled.append((host, port))
+            return super().dial(host, port, **more)
+
+    context = Context(
+        Noting(Policy.parse(["127.0.0.0/8"])), Patience(connect_s=1, log_in_s=2, idle_s=1)
+    )
+    scripts: dict[str, Any] = {"EPSV": saying("500 what?"), "PASV": saying(reply)}
+    with scripted_ftp({"file": TEN}, RETR=saying("425 no"), **scripts) as host:
+        transport = opened(host.target(sessions=1), context)
+        with contextlib.suppress(TransportError):
+            list(transport.fetch([RemoteEntry("file", 10, None)], DigestSink()))
+        transport.close()
+    assert dialled
+    assert {name for name, _ in dialled} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("local", "mdtm", "zone"),
+    [
+        (b"Nov 14 22:13", b"20231114221321", 0),
+        (b"Nov 15 00:13", b"20231114221321", 7200),
+        (b"Nov 14 17:43", b"20231114221321", -16_200),
+        (b"Nov 15  3:58", b"20231114221321", 20_700),
+        (b"Jan  1 01:30", b"20231231233000", 7200),
+        (b"Dec 31 20:30", b"20240101013000", -18_000),
+        (b"Nov 14 22:14", b"20231114221321", None),
+        (b"Nov 17 22:13", b"20231114221321", None),
+        (b"Nov 14  2023", b"20231114221321", None),
+        (b"Xyz 14 22:13", b"20231114221321", None),
+    ],
+)
+def test_the_zone_of_a_listing_shows_beside_the_time_in_utc(
+    local: bytes, mdtm: bytes, zone: int | None
+) -> None:
+    modified_ns = time_ns(mdtm)
+    assert modified_ns is not None
+    assert zone_s(local, modified_ns) == zone
+
+
+def test_what_ftp_tells_of_times_is_measured() -> None:
+    """LIST in the host's zone beside MDTM in UTC; fractions where there are any."""
+
+    def rows(conversation: Conversation, argument: str) -> None:
+        conversation.send(b"-rw-r--r--   1 a  b   10 Nov 15 00:13 file\r\n")
+
+    answers = {
+        "FEAT": saying("211 none"),
+        "LIST": rows,
+        "SIZE": saying("213 10"),
+        "MDTM": saying("213 20231114221321.250"),
+    }
+    with scripted_ftp({"file": TEN}, **answers) as host:
+        transport = opened(host.target())
+        before = transport.capabilities
+        (entry,) = transport.walk(ROOT)
+        told = transport.capabilities
+        transport.close()
+    assert isinstance(entry, RemoteEntry)
+    assert entry.modified_ns == 1_700_000_001_250_000_000
+    assert (before.list_zone_s, told.list_zone_s) == (None, 7200)
+    assert (before.modified_precision_ns, told.modified_precision_ns) == (10**9, 10**7)

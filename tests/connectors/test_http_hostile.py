@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from connectors.errors import (
     Truncated,
     Unreachable,
     Unstable,
+    Vanished,
 )
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
@@ -319,7 +322,7 @@ def test_h15_netrc_and_proxies_of_the_environment_are_ignored(
 @pytest.fixture
 def server_tls(tmp_path: Path) -> Callable[..., tuple[ssl.SSLContext, str]]:
     def make(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-        made = make_certificates(tmp_path, name=name)
+        made = make_certificates(tmp_path, name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made.server)
         return context, made.authority
@@ -576,3 +579,340 @@ def test_times_of_rows_are_believed_once_a_file_confirms_them(hour: int, heads: 
     assert len(found) == 20
     assert times == ({confirmed} if heads == 1 else {confirmed + 40 * 10**9})
     assert precision_ns == (60 * 10**9 if heads == 1 else 10**9)
+
+
+HEADS = {
+    "one of 1 MB": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
+    "10,000 of them": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
+    "300 short ones": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+    "no head at all, as in HTTP/0.9": b"<html>hello</html>\r\n\r\n",
+    "another version": b"HTTP/3.0 200 OK\r\n\r\n",
+    "a status of four digits": b"HTTP/1.1 2000 OK\r\n\r\n",
+    "a NUL in a field": b'HTTP/1.1 200 OK\r\nETag: "a\0b"\r\nContent-Length: 5\r\n\r\nhello',
+    "a bare CR in a field": b'HTTP/1.1 200 OK\r\nETag: "a\rb"\r\nContent-Length: 5\r\n\r\nhello',
+    "no name": b"HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 5\r\n\r\nhello",
+    "a length list": b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
+    "an empty length": b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nhello",
+    "a length in other digits": "HTTP/1.1 200 OK\r\nContent-Length: \u0665\r\n\r\nhello".encode(),
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "switched protocols": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_h04_a_head_that_is_none_is_a_violation_in_bounded_memory(name: str) -> None:
+    tracemalloc.start()
+    answer, _ = fetch_one(saying(HEADS[name]), 5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(answer.error, ProtocolViolation)
+    assert len(str(answer.error)) < 500
+    assert peak < 20 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nhello\r\n",
+        b"-5\r\nhello\r\n",
+        b"+5\r\nhello\r\n",
+        b"0x5\r\nhello\r\n",
+        b"F" * 16 + b"\r\nhello\r\n",
+        b"5\r\nhelloX\r\n0\r\n\r\n",
+        b"5;" + b"x" * 5_000 + b"\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n0\r\n" + b"T: x\r\n" * 100_000,
+        b"5\r\nhello\r\n0\r\nT: " + b"x" * 5_000,
+        b"\r\n" * 10_000,
+    ],
+    ids=["letters", "minus", "plus", "hex", "huge", "long", "extension", "trailers", "trailer", "none"],
+)  # fmt: skip
+def test_h03_chunks_that_are_none_are_a_violation(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer, _ = fetch_one(saying(head, body), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+
+
+def test_h03_trailers_without_end_are_cut() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    answer, _ = fetch_one(pouring(head, b"Trailer: x\r\n" * 1_000), 5)
+    assert isinstance(answer.error, ProtocolViolation)
+
+
+def pouring(head: bytes, more: bytes) -> Script:
+    """The same again and again until nobody listens."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.say(head)
+        while conversation.wait(0):
+            conversation.say(more)
+
+    return script
+
+
+@pytest.mark.parametrize("size", [5, 100_000])
+def test_s07_a_body_without_end_is_cut_at_the_listed_size(size: int) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer, sink = fetch_one(pouring(head, b"10000\r\n" + b"x" * 65536 + b"\r\n"), size)
+    assert isinstance(answer.error, Unstable)
+    assert sum(receiver.written_bytes for receiver in sink.receivers) <= size
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "204 No",
+        "205 Reset",
+        "206 Partial",
+        "300 Which",
+        "304 Same",
+        "399 What",
+        "599 Wild",
+        "999 No",
+    ],
+)
+def test_h10_no_status_but_200_is_a_file(status: str) -> None:
+    answer, sink = fetch_one(answering("Content-Range: bytes 0-4/5", status=status), 5)
+    assert isinstance(answer.error, TransportError)
+    assert not sum(receiver.written_bytes for receiver in sink.receivers)
+
+
+@pytest.mark.parametrize("etag", ['W/"1"', "1", '"', '""', '"' + "x" * 600 + '"', '"a b"', '"a"b"'])
+def test_h12_a_validator_that_is_weak_or_none_is_not_kept(etag: str) -> None:
+    answer, _ = fetch_one(answering(f"ETag: {etag}"), 5)
+    assert answer.observed == RemoteEntry("file", 5, None, None)
+
+
+def test_h14_redirects_without_end_are_followed_five_times() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        count = len(host.requests)
+        conversation.answer(b"x" * 1000, f"Location: /{count}", status="302 Found")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
+        transport.close()
+    assert isinstance(answer.error, ProtocolViolation)
+    assert len(host.requests) == 6
+
+
+def test_h14_a_redirect_whose_body_has_no_end_holds_up_nothing() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.target != "/file":
+            conversation.answer(b"hello")
+            return
+        conversation.say(
+            b"HTTP/1.1 302 Found\r\nLocation: /x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        while conversation.wait(0):
+            conversation.say(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+    entries = [RemoteEntry(name, 5, None) for name in ("file", "other")]
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        answers = list(transport.fetch(entries, DigestSink()))
+        transport.close()
+    assert [answer.receipt for answer in answers] == [digest_of(b"hello")] * 2
+
+
+@pytest.mark.parametrize(
+    ("told", "delay_s"),
+    [
+        ("999999999999", 86_400),
+        ("-5", None),
+        ("soon", None),
+        ("1e3", None),
+        ("\u0665", None),
+        ("0", 0),
+    ],
+)
+def test_h18_retry_after_is_capped_and_no_number_is_none(told: str, delay_s: float | None) -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        said = f"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: {told}\r\n\r\n"
+        conversation.say(said.encode())
+
+    with pytest.raises(Throttled) as caught:
+        fetch_one(script, 5)
+    assert caught.value.retry_after_s == delay_s
+
+
+def test_n19_a_page_without_end_is_read_in_bounded_memory() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            conversation.say(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")
+            return
+        conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        turn = 0
+        while conversation.wait(0):
+            turn += 1
+            rows = "".join(f'<a href="{turn}-{n}%2f{"x" * 900}">\n' for n in range(100)).encode()
+            conversation.say(b"%x\r\n" % len(rows) + rows + b"\r\n")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        walk = transport.walk(ROOT)
+        tracemalloc.start()
+        for _ in range(30_000):
+            assert isinstance(next(walk), Skipped)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        walk.close()  # type: ignore[attr-defined]
+        transport.close()
+    assert peak < 12 * 1024 * 1024
+
+
+def test_n19_folders_without_end_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.wire.backlog.FOLDERS_MAX", 5_000)
+
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        turn = 0
+        while conversation.wait(0):
+            turn += 1
+            rows = "".join(f'<a href="{turn}-{n}/">\n' for n in range(100)).encode()
+            conversation.say(b"%x\r\n" % len(rows) + rows + b"\r\n")
+
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        with pytest.raises(ProtocolViolation, match="wait to be listed"):
+            list(transport.walk(ROOT))
+        transport.close()
+
+
+def test_s10_refused_log_ins_leave_no_descriptor_and_no_thread() -> None:
+    def held() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    with scripted_http(answering(status="401 No")) as host:
+        target = host.target(auth="bearer", secret=HttpSecret(token="canary"))
+        before = held()
+        for _ in range(200):
+            transport = opened(target)
+            with pytest.raises(AuthRefused) as caught:
+                list(transport.walk(ROOT))
+            transport.close()
+            assert "canary" not in str(caught.value)
+        host.join()
+        assert held() == before
+
+
+OLD, NEW = (f"Last-Modified: Fri, 07 Nov 2025 12:{minute}:40 GMT" for minute in (30, 31))
+SECOND_LOOKS = {
+    "the same": (f"200 OK\r\nContent-Length: 300000\r\n{OLD}", True),
+    "the same, without its length": (f"200 OK\r\nContent-Length: 0\r\n{OLD}", True),
+    "no more than that it is there": ("200 OK\r\nContent-Length: 0", True),
+    "not allowed": ("405 No\r\nContent-Length: 0", True),
+    "a later time": (f"200 OK\r\nContent-Length: 300000\r\n{NEW}", False),
+    "another length": ("200 OK\r\nContent-Length: 300001", False),
+    "later and longer": (f"200 OK\r\nContent-Length: 300001\r\n{NEW}", False),
+}
+
+
+@pytest.mark.parametrize("name", SECOND_LOOKS)
+def test_d14_a_large_file_is_looked_at_again(name: str) -> None:
+    said, stable = SECOND_LOOKS[name]
+    body = bytes(300_000)
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            conversation.say(f"HTTP/1.1 {said}\r\n\r\n".encode())
+        else:
+            conversation.answer(body, OLD)
+
+    answer, _ = fetch_one(script, len(body))
+    first = RemoteEntry("file", len(body), 1_762_518_640 * 10**9)
+    assert answer.receipt == digest_of(body)
+    assert answer.observed is not None
+    told = (answer.observed.size_bytes, answer.observed.modified_ns)
+    unknown = answer.observed.modified_ns is None and told[0] == first.size_bytes
+    assert (told == (first.size_bytes, first.modified_ns) or unknown) is stable
+
+
+EARLY, LATE = (f"Last-Modified: Tue, 14 Nov 2023 22:13:{second} GMT" for second in (20, 21))
+LARGE = b"x" * 100_000
+
+
+def after_the_body(status: str, *fields: str) -> Fetched:
+    """A large file whose second look is answered so."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(LARGE)}", *fields, "", ""]
+            conversation.say("\r\n".join(lines).encode())
+        else:
+            conversation.answer(LARGE, EARLY)
+
+    answer, _ = fetch_one(script, len(LARGE))
+    return answer
+
+
+def test_a_second_look_that_agrees_or_says_nothing_lets_a_file_pass() -> None:
+    for status, *fields in (["200 OK", EARLY], ["200 OK"], ["405 No"], ["403 No"], ["500 No"]):
+        answer = after_the_body(status, *fields)
+        assert answer.error is None, (status, fields)
+        assert answer.receipt == digest_of(LARGE)
+        assert answer.observed is not None
+        assert answer.observed.modified_ns == 1_700_000_000 * 10**9
+
+
+def test_a_second_look_that_disagrees_makes_a_file_unstable() -> None:
+    answer = after_the_body("200 OK", LATE)
+    assert isinstance(answer.error, Unstable)
+    assert answer.observed is not None
+    assert answer.observed.modified_ns == 1_700_000_001 * 10**9
+
+
+def test_a_file_that_is_gone_at_the_second_look_has_vanished() -> None:
+    assert isinstance(after_the_body("404 Not Found").error, Vanished)
+
+
+def test_h18_a_host_that_is_throttled_at_the_second_look_is_left_alone() -> None:
+    with pytest.raises(Throttled):
+        after_the_body("503 Busy", "Retry-After: 5")
+
+
+def test_h10_a_range_that_is_ignored_is_measured() -> None:
+    with scripted_http(answering(EARLY, body=b"hello")) as host:
+        transport = opened(host.target())
+        assert not transport.capabilities.ranges_tried
+        (answer,) = transport.fetch(
+            [RemoteEntry("file", 5, None)], DigestSink(held={"file": b"he"})
+        )
+        assert answer.receipt == digest_of(b"hello")
+        told = transport.capabilities
+        transport.close()
+    assert (told.ranges, told.ranges_tried) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "sha256"),
+    [
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Repr-Digest: sha-512=:AA==:, sha-256=:" + "A" * 43 + "=:", bytes(32)),
+        ("Digest: MD5=x, SHA-256=" + "A" * 43 + "=", bytes(32)),
+        ("Repr-Digest: sha-256=:AAAA:", None),
+        ("Repr-Digest: xsha-256=:" + "A" * 43 + "=:", None),
+        ("Content-Digest: sha-256=:" + "A" * 43 + "=:", None),
+        ("Repr-Digest: sha-256=:" + "A" * 43 + "=:\r\nContent-Encoding: gzip", None),
+    ],
+)
+def test_a_digest_is_read_where_it_is_of_the_files_own_bytes(
+    field: str, sha256: bytes | None
+) -> None:
+    with scripted_http(
+        saying(f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{field}\r\n\r\n".encode())
+    ) as host:
+        transport = opened(host.target())
+        (answer,) = transport.digests([RemoteEntry("file", 5, None)])
+        transport.close()
+    assert answer.sha256 == sha256
+
+
+def test_a_host_without_digests_is_asked_a_few_times_only() -> None:
+    with scripted_http(answering(EARLY, body=b"")) as host:
+        transport = opened(host.target())
+        entries = [RemoteEntry(str(n), 0, None) for n in range(500)]
+        answers = list(transport.digests(entries))
+        transport.close()
+        assert sorted(int(a.entry.path) for a in answers) == list(range(500))
+        assert {answer.sha256 for answer in answers} == {None}
+        assert len(host.requests) < 40

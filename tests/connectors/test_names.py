@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.errors import UnsafeName
 from connectors.names import decode, encode, from_text, join, to_text
+from connectors.wire.listed_paths import UNSAFE_FOLDERS_MAX, ListedPaths
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,33 @@ def test_n07_a_path_too_long_or_too_deep_is_refused() -> None:
 def test_n10_n17_n18_odd_names_are_only_data(name: str) -> None:
     assert join("", name) == name
     assert join("folder", name) == f"folder/{name}"
+
+
+def test_n01_an_absolute_path_is_not_taken_for_a_relative_one() -> None:
+    paths = ListedPaths()
+    assert paths.text(b"a/x") == "a/x"
+    for path in (b"/x", b"/", b"//x", b"/a/x", b"a//x", b"a/"):
+        with pytest.raises(UnsafeName):
+            paths.text(path)
+
+
+def test_n03_ten_thousand_long_names_are_refused_in_few_words() -> None:
+    """What is told of a refusal is kept until the record ends, so it is short."""
+    with pytest.raises(UnsafeName) as caught:
+        join("folder", "x/" * 100_000)
+    assert len(str(caught.value)) < 500
+
+
+def test_n03_unsafe_folders_without_end_are_remembered_within_bounds() -> None:
+    paths = ListedPaths()
+    error = UnsafeName()
+    tracemalloc.start()
+    for number in range(UNSAFE_FOLDERS_MAX + 1000):
+        assert paths.refused(b"../%d" % number + b"x" * 3000, error, is_folder=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 1024 * 1024
+    assert paths.refused(b"../0" + b"x" * 3000 + b"/below", error, is_folder=True) is None
 
 
 @given(st.binary(max_size=60))

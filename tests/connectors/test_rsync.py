@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped
+from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped
 from connectors.errors import (
     AuthConfig,
     AuthRefused,
@@ -24,15 +24,18 @@ from connectors.errors import (
     Stalled,
     Throttled,
     TransportError,
+    Unstable,
 )
 from connectors.spec import Target
 from connectors.transports.rsync import SPEC, RsyncOptions, RsyncSecret
+from connectors.wire import rsync_fetch
 from connectors.wire.rsync_child import RsyncMissing
 from connectors.wire.rsync_exits import EXITS, exit_error
 from connectors.wire.rsync_lines import parse_complaint, parse_listed, unescape
 from tests.hosts.rsyncd import PASSWORD, Rsyncd, running_rsyncd
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, make_key
+from tests.waiting import until
 
 CANARY = "canary-7f3a9c51e2"
 
@@ -86,10 +89,10 @@ def over_ssh(sshd: Sshd, folder: Path | str, *, host_key: str | None = None) -> 
 
 
 def fetch_all(
-    target: Target, sink: DigestSink | None = None
+    target: Target, sink: DigestSink | None = None, *, context: Context | None = None
 ) -> tuple[dict[str, Fetched], list[Skipped]]:
     sink = sink or DigestSink()
-    transport = SPEC.open(target, loopback_context())
+    transport = SPEC.open(target, context or loopback_context())
     try:
         items = list(transport.walk(PurePosixPath()))
         entries = [item for item in items if isinstance(item, RemoteEntry)]
@@ -251,6 +254,52 @@ def test_r04_a_daemon_silent_after_its_greeting_is_stalled_and_its_child_killed(
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
+
+
+GREETING = b"@RSYNCD: 31.0 sha512 md5\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "errors"),
+    [
+        (GREETING + b"@RSYNCD: OK\n", (Stalled,)),
+        (GREETING + b"@RSYNCD: OK\n" + bytes(100_000), (TransportError,)),
+        (GREETING + b"@RSYNCD: OK\n" + b"\xff" * 100_000, (TransportError,)),
+        (GREETING + b"motd\n" * 10_000 + b"@RSYNCD: OK\n", (Stalled, ProtocolViolation)),
+        (GREETING + b"@ERROR: " + b"x" * 900 + b"\n@RSYNCD: EXIT\n", (ProtocolViolation,)),
+        (GREETING + b"@RSYNCD: EXIT\n", (TransportError,)),
+        (b"@RSYNCD: 99999.0\n@RSYNCD: OK\n", (TransportError,)),
+    ],
+    ids=["silence", "zeros", "ones", "motd", "error", "exit", "version"],
+)
+def test_r04_whatever_a_daemon_says_after_its_greeting_ends_and_leaves_no_child(
+    said: bytes, errors: tuple[type[TransportError], ...]
+) -> None:
+    """The staging fixture looks for what is left of child and folder."""
+    listener, thread = speaking(said)
+    target = Target("127.0.0.1", listener.getsockname()[1], RsyncOptions(root="m"), RsyncSecret())
+    with pytest.raises(errors) as caught:
+        fetch_all(target, context=loopback_context(idle_s=1.0))
+    assert len(str(caught.value)) < 1_000
+    assert str(caught.value).isprintable()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+def test_s10_refused_log_ins_leave_no_descriptor_no_thread_and_no_password_file(
+    daemon: Rsyncd, root: Path
+) -> None:
+    def held() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    target = daemon.target(root, module="locked", password=CANARY)
+    before = held()
+    for _ in range(50):
+        with pytest.raises(AuthRefused) as caught:
+            SPEC.open(target, loopback_context())
+        assert CANARY not in str(caught.value)
+    assert held() == before
 
 
 @pytest.mark.parametrize(
@@ -424,3 +473,96 @@ def test_r09_a_file_that_changes_during_the_run_fails_alone(daemon: Rsyncd, root
     assert observed.modified_ns != answers["b"].entry.modified_ns
     for name in ("a", "c"):
         assert answers[name].observed == answers[name].entry
+
+
+def test_a_file_cut_while_it_is_sent_is_no_file_of_zeros(daemon: Rsyncd, root: Path) -> None:
+    """The sender fills up what it can no longer read; only its digest tells."""
+    size_bytes = 64 * 1024 * 1024
+    (root / "cut").write_bytes(b"x" * size_bytes)
+    (root / "whole").write_bytes(b"x")
+    os.utime(root / "cut", (1_600_000_000, 1_600_000_000))
+
+    def cut(receiver: DigestReceiver) -> None:
+        if receiver.entry.path == "cut":
+            os.truncate(root / "cut", 1024)
+
+    answers, _ = fetch_all(daemon.target(root), DigestSink(on_write=cut))
+    assert isinstance(answers["cut"].error, Unstable)
+    assert answers["whole"].receipt == digest_of(b"x")
+
+
+@pytest.mark.parametrize("module", ["open", "old"])
+@pytest.mark.parametrize("bytes_max", [0, 1 << 30])
+def test_each_checksum_and_a_host_that_refuses_the_choice(
+    daemon: Rsyncd, root: Path, monkeypatch: pytest.MonkeyPatch, module: str, bytes_max: int
+) -> None:
+    monkeypatch.setattr(rsync_fetch, "_MD5_BYTES_MAX", bytes_max)
+    content = os.urandom(3_000_000)
+    for name in ("a", "b"):
+        (root / name).write_bytes(content + name.encode())
+    answers, _ = fetch_all(daemon.target(root, module=module))
+    assert {path: a.receipt for path, a in answers.items()} == {
+        name: digest_of(content + name.encode()) for name in ("a", "b")
+    }
+
+
+def test_every_file_gets_its_own_bytes_however_rsync_sorts_them(daemon: Rsyncd, root: Path) -> None:
+    folders = [
+        "a",
+        "a.b",
+        "a-b",
+        "a/b",
+        "a/b.c",
+        "a/b/c",
+        "\x01",
+        "\x01/\x01",
+        "\udcff",
+        "é",
+        "A",
+        "0",
+    ]
+    files = ["a", "a.b", "a-b", "b", "\x01", "\udcff", "z.", "z", "~", " "]
+    for folder in folders:
+        (root / "tree" / folder).mkdir(parents=True, exist_ok=True)
+        for name in files:
+            path = root / "tree" / folder / f"{name}!"
+            path.write_bytes(os.fsencode(path))
+    for name in files:
+        (root / "tree" / f"{name}!").write_bytes(os.fsencode(root / "tree" / f"{name}!"))
+    answers, _ = fetch_all(daemon.target(root / "tree"))
+    assert len(answers) == (len(folders) + 1) * len(files)
+    for name, answer in answers.items():
+        assert answer.receipt == digest_of(os.fsencode(root / "tree" / name))
+
+
+@pytest.mark.parametrize("size_bytes", [10, 20 * 1024 * 1024])
+def test_what_nobody_asked_for_goes_nowhere(daemon: Rsyncd, root: Path, size_bytes: int) -> None:
+    """A whole folder is named at once; what came into it since the listing may come along."""
+    folder = root / "folder"
+    folder.mkdir()
+    for number in range(20):
+        (folder / str(number)).write_bytes(b"%d" % number)
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+    (folder / "unasked").write_bytes(b"x" * size_bytes)
+    sink = DigestSink()
+    answers = {a.entry.path: a.receipt for a in transport.fetch(entries, sink)}
+    transport.close()
+    assert answers == {f"folder/{n}": digest_of(b"%d" % n) for n in range(20)}
+    assert len(sink.receivers) == 20
+    if size_bytes > 10:  # a large one is left where it is
+        logged = os.fsencode(folder.relative_to(daemon.served)) + b"/"
+        until(lambda: logged + b"19" in daemon.log.read_bytes(), "no word of what was sent")
+        assert logged + b"unasked" not in daemon.log.read_bytes()
+
+
+def test_a_daemon_that_is_gone_by_then_is_told(daemon: Rsyncd, root: Path, tmp_path: Path) -> None:
+    (root / "file").write_bytes(b"x")
+    home = tmp_path / "second"
+    home.mkdir()
+    with running_rsyncd(home, daemon.served) as second:
+        transport = SPEC.open(second.target(root), loopback_context())
+        entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+    with pytest.raises(TransportError, match="code 10"):
+        list(transport.fetch(entries, DigestSink()))
+    transport.close()

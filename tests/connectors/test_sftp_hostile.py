@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import os
 import socket
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
@@ -190,14 +193,20 @@ BROKEN = {
     "a handle longer than its packet": lambda i: packet(Kind.HANDLE, i, b"\xff\xff\xff\xffh"),
     "another kind of answer": lambda i: packet(Kind.DATA, i, b"\0\0\0\1h"),
     "a status without a code": lambda i: packet(Kind.STATUS, i, b""),
+    "a status out of range": lambda i: packet(Kind.STATUS, i, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\0"),
+    "a handle of nothing": lambda i: packet(Kind.HANDLE, i, b""),
+    "an answer of a kind that is none": lambda i: packet(250, i, b"\0\0\0\1h"),
+    "a packet one byte too long": lambda i: packet(Kind.HANDLE, i, b"", length=256 * 1024 + 4097),
     "success instead of a handle": lambda i: packet(Kind.STATUS, i, b"\0\0\0\0\0\0\0\0\0\0\0\0"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_packet_is_a_violation(name: str) -> None:
-    with pytest.raises(ProtocolViolation):
+    with pytest.raises(TransportError) as caught:
         walk_against(lambda kind, request_id, body: [BROKEN[name](request_id)])
+    if name != "a status out of range":  # that is a refusal, in a word that nobody knows
+        assert isinstance(caught.value, ProtocolViolation)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +229,7 @@ def test_a_count_beyond_the_packet_is_a_violation(names: bytes) -> None:
         walk_against(script)
 
 
-def test_a_connection_that_ends_is_lost() -> None:
+def test_n14_a_listing_whose_connection_ends_is_lost() -> None:
     with pytest.raises(ConnectionLost):
         walk_against(lambda kind, request_id, body: [])
 
@@ -248,3 +257,92 @@ def test_what_is_no_ssh_fails_in_time_and_leaves_nothing(said: bytes) -> None:
     server.join(5)
     listener.close()
     assert threading.active_count() == before - 1
+
+
+def named(*entries: tuple[bytes, int]) -> bytes:
+    """The body of a NAME answer: names and modes."""
+    said = struct.pack(">I", len(entries))
+    for name, mode in entries:
+        said += struct.pack(">I", len(name)) + name + bytes(4) + struct.pack(">IQI", 0x5, 1, mode)
+    return said
+
+
+def endless_folder(make: Callable[[int], list[tuple[bytes, int]]]) -> TreeWalk:
+    """A walk of a root whose READDIR never ends."""
+    turns = itertools.count()
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        if kind == Kind.OPENDIR:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.READDIR:
+            yield packet(Kind.NAME, request_id, named(*make(next(turns))))
+        else:
+            yield packet(Kind.STATUS, request_id, bytes(12))
+
+    client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
+    client.start()
+    return TreeWalk(client, b".")
+
+
+@pytest.mark.parametrize(
+    "name", [b"%d", b"../%d" + b"x" * 900, b"%d" + b"y" * 250], ids=["short", "unsafe", "long"]
+)
+def test_n19_a_folder_without_end_is_streamed_in_bounded_memory(name: bytes) -> None:
+    walk = iter(endless_folder(lambda t: [(name % (t * 100 + n), 0o100644) for n in range(100)]))
+    tracemalloc.start()
+    for _ in range(20_000):
+        next(walk)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 1024 * 1024
+
+
+def test_n19_folders_without_end_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.wire.backlog.FOLDERS_MAX", 5_000)
+    walk = endless_folder(lambda t: [(b"%d-%d" % (t, n), 0o40755) for n in range(100)])
+    with pytest.raises(ProtocolViolation, match="wait to be listed"):
+        list(walk)
+
+
+@pytest.mark.parametrize("mode", [0, 0o170000, 0o177777, 0o20644, 0o60644, 0o10644, 0o140644])
+def test_l06_a_mode_that_is_no_file_is_never_opened(mode: int) -> None:
+    asked: list[int] = []
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        asked.append(kind)
+        if kind == Kind.OPENDIR:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.READDIR and asked.count(Kind.READDIR) == 1:
+            yield packet(Kind.NAME, request_id, named((b"odd", mode), (b"plain", 0o100000)))
+        else:
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+
+    items = walk_against(script)
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
+    assert [item.reason for item in items if isinstance(item, Skipped)] == [Reason.SPECIAL]
+    assert Kind.OPEN not in asked
+
+
+@pytest.mark.parametrize(
+    "line", [b"hello\r\n", b"x" * 65536, b"\r\n", b"SSH-1.0-old\r\n", b"SSH-2.0-" + b"x" * 9000]
+)
+def test_s01_a_flood_before_the_key_ends_and_leaves_nothing(line: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connected, _ = listener.accept()
+        with connected, contextlib.suppress(OSError):
+            while True:
+                connected.sendall(line * 100)
+
+    server = threading.Thread(target=serve)
+    before = threading.active_count()
+    server.start()
+    host = AsyncsshHost(listener.getsockname()[1], "SHA256:x")
+    with pytest.raises(TransportError) as caught:
+        SPEC.open(host.target("."), loopback_context(log_in_s=1.0))
+    server.join(5)
+    listener.close()
+    assert caught.value.stage.value in ("connect", "identity")
+    assert len(str(caught.value)) < 500
+    assert threading.active_count() == before

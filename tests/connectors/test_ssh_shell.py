@@ -32,7 +32,7 @@ from connectors.transports.ssh import SPEC, SshOptions, SshSecret
 from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_files import ShellFiles
 from connectors.wire.shell_scripts import Script
-from connectors.wire.ssh_auth import Login
+from connectors.wire.ssh_end import ssh_end
 from connectors.wire.ssh_session import open_session
 from connectors.wire.tar_header import Header
 from connectors.wire.tar_stream import TarStream
@@ -99,11 +99,7 @@ def host(tmp_path: Path) -> Iterator[ShellHost]:
 
 
 def log_in(host: ShellHost, folder: Path) -> paramiko.Transport:
-    target = host.target(folder)
-    login = Login(target.options.username, private_key=target.secret.private_key)
-    return open_session(
-        target.host, target.port, target.options.host_key, login, loopback_context()
-    )
+    return open_session(ssh_end(host.target(folder)), loopback_context())
 
 
 def listed(transport: Transport, root: Path) -> list[RemoteEntry]:
@@ -187,16 +183,65 @@ HOSTILE = {
     "a pax record that overruns": member("x", b"99 path=a\n", type=b"x"),
     "bytes after the end": member("file", b"content") + END + b"more\0",
     "a record after the end": member("file", b"content") + END + b"more 1 2 ./file\0",
+    "a long name that leaves the folder": (
+        member("././@LongLink", b"../../x\0", type=b"L") + member("file", b"content")
+    ),
+    "a pax name that leaves the folder": (
+        member("x", b"16 path=../../x\n", type=b"x") + member("file", b"content")
+    ),
+    "a pax size that is none": member("x", b"11 size=-5\n", type=b"x") + member("file", b"content"),
+    "a sparse file": member("file", b"content", type=b"S"),
+    "long names without end": member("././@LongLink", b"file\0", type=b"L") * 5_000,
+    "pax records without end": member("x", b"12 key=valu\n", type=b"x") * 5_000,
+    "a negative size": member("file")[:124] + b"\xff" * 12 + bytes(376),
+    "a directory with content": member("file", b"content", type=tarfile.DIRTYPE),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_tar_stream_is_a_violation(host: ShellHost, folder: Path, name: str) -> None:
+def test_l05_a_hostile_tar_stream_is_a_violation(host: ShellHost, folder: Path, name: str) -> None:
     (folder / "file").write_bytes(b"content")
     host.answer_tar_with(HOSTILE[name] + END)
     with pytest.raises(ProtocolViolation):
         fetch_all(host, folder)
     assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("size", [2**60, 2**62 + 5, 8**11 - 1])
+def test_s07_a_pax_size_beyond_the_listing_is_never_received(
+    host: ShellHost, folder: Path, size: int
+) -> None:
+    (folder / "file").write_bytes(b"content")
+    record = b" size=%d\n" % size
+    record = b"%d" % (len(record) + 2) + record
+    host.answer_tar_with(member("x", record, type=b"x") + member("file", b"content"))
+    (host.home / "endless").touch()
+    answers, sink = fetch_all(host, folder)
+    (host.home / "endless").unlink()
+    assert isinstance(answers["file"].error, Unstable)
+    assert not sink.receivers
+
+
+@pytest.mark.parametrize("kept", [0, 5, 40, -5])
+def test_n14_a_listing_that_is_cut_never_counts_as_whole(
+    host: ShellHost, folder: Path, kept: int
+) -> None:
+    for number in range(5):
+        (folder / str(number)).write_bytes(b"x")
+    find = host.home / "find"
+    find.write_text(
+        f"#!{sys.executable}\nimport os, signal, subprocess, sys\n"
+        f"words = [{shutil.which('find')!r}, *sys.argv[1:]]\n"
+        "if words[1] != '.': os.execv(words[0], words)\n"
+        f"os.write(1, subprocess.run(words, stdout=subprocess.PIPE).stdout[:{kept}])\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    find.chmod(0o755)
+    host.force(f"PATH={host.home}:$PATH {_RUN}")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    with pytest.raises(ConnectionLost):
+        listed(transport, folder)
+    transport.close()
 
 
 @pytest.mark.parametrize("cut", [0, 100, 512, 515, 1024, 1536])

@@ -29,6 +29,14 @@ from workspaces.tokens import create_token
 
 CANARY = "canary-sEcReT/ä+41"
 NASTY = "<img src=x onerror=alert(1)>"
+PLAN = {
+    "terms": {"digest": "d", "version": 1, "afterwards": "keep"},
+    "files": 3,
+    "bytes": 2048,
+    "held_files": 9,
+    "listing_complete": True,
+    "guard": {"rule": "mass_removal", "reason": "4 of 9 files would be removed", "removed": 4},
+}
 
 
 @dataclass

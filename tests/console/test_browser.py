@@ -11,9 +11,10 @@ from django.utils import timezone
 from playwright.sync_api import Dialog, Error, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from datasets.store import ensure_store
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
-from tests.console.conftest import Tenant, make_person, make_record, make_tenant
+from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.urls import list_of, page_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -73,6 +74,7 @@ def _log_in(page: Page, server: LiveServer) -> None:
 
 @pytest.fixture
 def tenant(transactional_db: None) -> Tenant:
+    ensure_store()
     return make_tenant("acme")
 
 
@@ -140,3 +142,28 @@ def test_the_schedules_fields_follow_its_form(
     page.get_by_text("03:15:00 Europe/Berlin").first.wait_for()
     tenant.job.refresh_from_db()
     assert tenant.job.schedule["frequency"] == "weekly"
+
+
+def test_a_selection_is_confirmed_and_a_plan_is_applied(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    _log_in(page, live_server)
+    page.goto(live_server.url + page_of(tenant.job))
+    page.fill("textarea[name=include]", "**/*.txt")
+    page.select_option("select[name=after_publish]", "move")
+    page.wait_for_selector("input[name=move_to]", state="visible")
+    page.select_option("select[name=after_publish]", "keep")
+    page.wait_for_selector("input[name=move_to]", state="hidden")
+    page.click("button[name=_continue]")
+    assert "1 of 1 files leave the next version" in page.inner_text("#selection-preview")
+    page.get_by_role("button", name="Save this selection").click()
+    page.wait_for_selector("#result_list")
+    tenant.job.refresh_from_db()
+    assert tenant.job.include == ["**/*.txt"]
+
+    plan = make_record(tenant.job, dry_run=True, plan=PLAN)
+    page.goto(live_server.url + page_of(plan))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Apply this plan").click()
+    page.locator("#record-live[data-state=queued]").wait_for()
+    assert SyncRecord.objects.get(applies_id=plan.pk).guards_waived

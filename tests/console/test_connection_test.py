@@ -61,9 +61,13 @@ def test_from_nothing_to_a_synced_file_with_the_console_alone(
     root.post(approval, {"offered": shown.context["offered"]})
     assert "test passed" in root.post(press(connector, "test"), follow=True).content.decode()
     assert "failed" not in _outcomes(connector).values()
+    page = root.get(page_of(connector)).content.decode()
+    assert "What this host can do" in page
+    assert "OpenSSH" in page
 
     job = {**workspace, "name": "far-job", "connector": str(connector.pk), "enabled": "on"}
     how = {"schedule_form": "manual", "sync_mode": "incremental", "on_delete": "keep_version"}
+    how["after_publish"] = "keep"
     root.post(add_to(SyncJob), {**job, **how, "max_attempts": "1"})
     root.post(press(SyncJob.objects.get(name="far-job"), "sync"))
     record = SyncRecord.objects.get(job__name="far-job")

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from connectors.errors import AuthConfig
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from embedded import ports
@@ -187,6 +188,60 @@ def test_a_host_key_is_pinned_after_a_look_at_old_and_new(offered: Connector, ro
     offered.refresh_from_db()
     assert offered.options["host_key"] == "SHA256:new"
     assert _approval(offered) not in root.get(page_of(offered)).content.decode()
+
+
+def test_a_jump_host_s_key_is_pinned_as_its_own(offered: Connector, root: Client) -> None:
+    assert offered.last_test is not None
+    offered.last_test[0]["option"] = "jump_host_key"
+    offered.options |= {"jump_host": "127.0.0.1"}
+    offered.save()
+    assert "The jump host shows" in root.get(page_of(offered)).content.decode()
+    text = root.get(_approval(offered)).content.decode()
+    assert "This jump host is new here" in text
+    assert "SHA256:old" not in text
+    root.post(_approval(offered), {"offered": "SHA256:new"})
+    offered.refresh_from_db()
+    assert offered.options["host_key"] == "SHA256:old"
+    assert offered.options["jump_host_key"] == "SHA256:new"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"option_proxy": "socks5://127.0.0.1:1080"},
+        {"option_jump_host": "127.0.0.1"},
+    ],
+)
+def test_p13_a_secret_takes_no_way_that_it_was_not_stored_for(
+    acme: Tenant, root: Client, change: dict[str, str]
+) -> None:
+    connector = acme.connector
+    assert "goes nowhere else" in _save(root, connector, **change)
+    assert unseal(connector) == {"password": CANARY}
+    _save(root, connector, secret_password="fresh", **change)
+    assert unseal(connector) == {"password": "fresh"}
+    connector.options = {**connector.options, "jump_port": 2222, "proxy": "http://127.0.0.1:1"}
+    with pytest.raises(AuthConfig, match="stored for"):
+        unseal(connector)
+
+
+def test_advanced_options_stay_out_of_sight_until_they_are_wrong(
+    acme: Tenant, root: Client
+) -> None:
+    page = root.get(page_of(acme.connector))
+    advanced = list(page.context["adminform"])[-2]
+    assert advanced.name == "Advanced"
+    assert advanced.is_collapsible
+    assert "option_proxy" in advanced.fields
+    assert "secret_jump_private_key" in advanced.fields
+    shown = root.post(page_of(acme.connector), _fields(acme.connector, option_proxy="nonsense"))
+    assert shown.context["adminform"].form.errors == {
+        "option_proxy": ["Must be like socks5://host:1080 or http://host:3128."]
+    }
+    assert not list(shown.context["adminform"])[-2].is_collapsible
+    _save(root, acme.connector, option_idle_timeout_s="0", option_connect_timeout_s="3.5")
+    assert acme.connector.options["connect_timeout_s"] == 3.5
+    assert "idle_timeout_s" not in acme.connector.options
 
 
 def test_only_the_key_that_was_shown_is_pinned(offered: Connector, root: Client) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from console.admin.schedule_fields import read_schedule
 from console.words import plan_fires, schedule_words
@@ -36,6 +38,7 @@ def _fields(**changed: Any) -> dict[str, Any]:
         "schedule_form": "manual",
         "sync_mode": "incremental",
         "on_delete": "keep_version",
+        "after_publish": "keep",
         "max_attempts": "3",
         "enabled": "on",
     } | changed
@@ -175,3 +178,56 @@ def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
     assert plan_fires(parse_schedule({}), None, now, 5) == []
     assert schedule_words(SyncJob(schedule={"every_s": 900})) == "every 15 min"
     assert schedule_words(SyncJob(schedule={"cron": "bad"})).startswith("invalid")
+
+
+def test_a_changed_selection_is_confirmed_before_it_is_saved(acme: Tenant, root: Client) -> None:
+    fields = _fields(connector=acme.connector.pk, name=acme.job.name, include="**/*.txt")
+    answer = root.post(page_of(acme.job), fields)
+    assert answer.status_code == 200
+    preview = answer.context["preview"]
+    assert (preview.held, preview.leaving) == (1, 1)
+    text = answer.content.decode()
+    assert "1 of 1 files leave the next version" in text
+    assert "&lt;img src=x onerror=alert(1)&gt;/acme.csv" in text
+    assert f'name="_confirmed" value="{preview.token}"' in text
+    acme.job.refresh_from_db()
+    assert acme.job.include == ["**/*.csv"]
+    other = fields | {"include": "**/*.md", "_confirmed": preview.token}
+    assert root.post(page_of(acme.job), other).status_code == 200  # another selection was confirmed
+    assert root.post(page_of(acme.job), fields | {"_confirmed": preview.token}).status_code == 302
+    acme.job.refresh_from_db()
+    assert acme.job.include == ["**/*.txt"]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"after_publish": "delete"}, "on_delete"),
+        ({"after_publish": "move", "on_delete": "ignore"}, "move_to"),
+        ({"after_publish": "move", "on_delete": "ignore", "move_to": "../x"}, "move_to"),
+        ({"done_pattern": "{name}"}, "done_pattern"),
+    ],
+)
+def test_what_becomes_of_the_source_is_checked_in_the_form(
+    given: dict[str, str], field: str, acme: Tenant, root: Client
+) -> None:
+    fields = _fields(workspace=acme.workspace.pk, connector=acme.connector.pk) | given
+    answer = root.post(add_to(SyncJob), fields)
+    assert field in answer.context["adminform"].form.errors
+    fields |= {"after_publish": "keep", "move_to": "left over", "done_pattern": "{name}.ok"}
+    assert root.post(add_to(SyncJob), fields).status_code == 302
+    job = SyncJob.objects.get(name="new-job")
+    assert (job.after_publish, job.move_to, job.done_pattern) == ("keep", "", "{name}.ok")
+
+
+def test_the_form_tells_the_installations_defaults(
+    acme: Tenant, root: Client, settings: Settings
+) -> None:
+    assert "installation" not in root.get(add_to(SyncJob)).content.decode()
+    settings.SYNC = dataclasses.replace(
+        settings.SYNC, supported_extensions=(".csv",), max_file_size_mb=50, max_retries=4
+    )
+    text = root.get(add_to(SyncJob)).content.decode()
+    assert "those of the installation (.csv)" in text
+    assert "50 MiB" in text
+    assert 'name="max_attempts" value="5"' in text

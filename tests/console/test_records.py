@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from console.record_page import FILES_PAGE
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncRecord
-from tests.console.conftest import Tenant, make_record
+from tests.console.conftest import NASTY, PLAN, Tenant, make_record
 from tests.console.urls import list_of, page_of, press
+from workspaces.models import Role
 
 
 def _live(record: SyncRecord) -> str:
@@ -59,7 +63,7 @@ def test_a_queued_record_says_what_it_waits_for(acme: Tenant, root: Client) -> N
     assert "Waiting for a worker" in _text(root, page_of(make_record(acme.job, State.QUEUED)))
 
 
-def test_the_page_links_version_files_and_job(acme: Tenant, root: Client) -> None:
+def test_n18_the_page_links_version_files_and_job(acme: Tenant, root: Client) -> None:
     text = _text(root, page_of(acme.record))
     assert f"{page_of(acme.dataset)}?version=1" in text
     assert page_of(acme.job) in text
@@ -134,3 +138,65 @@ def test_the_ledger_is_paged_by_key(acme: Tenant, root: Client) -> None:
     assert second.context["more"] is None
     assert len(root.get(url, {"action": "removed"}).context["files"]) == 0
     assert len(root.get(url, {"after": "x" * 50}).context["files"]) == FILES_PAGE
+
+
+def test_a_plan_is_shown_and_applied_by_an_operator(
+    acme: Tenant, browser_of: Callable[[User], Client]
+) -> None:
+    record = make_record(acme.job, dry_run=True, verdict="dry_run", plan=PLAN)
+    viewer = browser_of(acme.people[Role.VIEWER])
+    assert press(record, "apply") not in _text(viewer, page_of(record))
+    assert viewer.post(press(record, "apply")).status_code == 403
+    operator = browser_of(acme.people[Role.OPERATOR])
+    text = _text(operator, page_of(record))
+    assert "3 files, 2.0 KiB, would be fetched" in text
+    assert "would be held: 4 of 9 files" in text
+    operator.post(press(record, "apply"))
+    applying = SyncRecord.objects.get(applies_id=record.pk)
+    assert (applying.state, applying.guards_waived) == (State.QUEUED, True)
+    assert applying.hold == {"rule": "mass_removal", "removed": 4}
+    text = _text(operator, page_of(record))
+    assert press(record, "apply") not in text
+    assert page_of(applying) in text
+    answer = operator.post(press(record, "apply"), follow=True)
+    assert "approved already" in answer.content.decode()
+    assert page_of(record) in _text(operator, page_of(applying))
+
+
+def test_what_differs_from_an_approved_plan_is_a_table(acme: Tenant, root: Client) -> None:
+    file = {
+        "path": f"{NASTY}.csv",
+        "what": "came",
+        "action_then": None,
+        "action_now": "added",
+        "bytes_then": None,
+        "bytes_now": 2048,
+    }
+    drift = {"reason": "", "came": 1, "changed": 0, "went": 0, "files": [file]}
+    record = make_record(acme.job, State.FAILED, plan=PLAN, applies_id=uuid.uuid4(), drift=drift)
+    text = _text(root, page_of(record))
+    assert "1 came, 0 changed, 0 went" in text
+    assert "added, 2.0 KiB" in text
+    assert NASTY not in text
+
+
+def test_the_plan_button_queues_a_dry_run(acme: Tenant, root: Client) -> None:
+    answer = root.post(press(acme.job, "plan"))
+    record = SyncRecord.objects.get(dry_run=True)
+    assert answer["Location"] == page_of(record)
+    assert record.requested_by == "root"
+
+
+def test_what_was_left_at_the_source_is_a_warning(acme: Tenant, root: Client) -> None:
+    record = make_record(
+        acme.job, files_cleared=7, files_left=1, warning=f"1 files could not be moved: {NASTY}"
+    )
+    SyncItem.objects.create(
+        record=record, path="a.txt", action="left", error_code="changed_since", message="changed"
+    )
+    text = _text(root, page_of(record))
+    assert "1 files could not be moved" in text
+    assert "changed_since" in text
+    assert "left at the source" in text
+    assert NASTY not in text
+    assert "at the source" not in _text(root, page_of(make_record(acme.job)))

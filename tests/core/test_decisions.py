@@ -2,12 +2,27 @@ from __future__ import annotations
 
 import pytest
 
-from syncjobs.core.comparing import Fingerprint, is_settled, is_stable, proves_equal
+from syncjobs.core.comparing import (
+    Comparison,
+    FarClock,
+    Fingerprint,
+    decide_equal,
+    far_clock,
+    is_ahead,
+    is_settled,
+    is_settling,
+    is_stable,
+    proves_equal,
+)
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Plan, judge
 from syncjobs.core.retries import CEILING_S, decide_crash, decide_retry
 
 S = 1_000_000_000
+
+
+def at(seconds: int) -> FarClock:
+    return far_clock(seconds * S, 0.0, 0.0)
 
 
 def plan(*, listed: int = 100, held: int = 100, removed: int = 0) -> Plan:
@@ -90,10 +105,43 @@ def test_what_proves_that_a_file_is_the_held_one(
 
 
 def test_a_file_as_young_as_the_clocks_precision_is_not_settled() -> None:
-    assert is_settled(10 * S, 13 * S, S)
-    assert not is_settled(10 * S, 12 * S, S)
-    assert not is_settled(20 * S, 12 * S, S)  # from the future: its clock is ahead
-    assert not is_settled(None, 12 * S, S)
+    assert is_settled(10 * S, at(13), S)
+    assert not is_settled(10 * S, at(12), S)
+    assert not is_settled(20 * S, at(12), S)  # from the future: it may be written at that time
+    assert not is_settled(None, at(12), S)
+
+
+def test_young_is_by_the_far_ends_clock() -> None:
+    """A host an hour behind stamps its newest file an hour ago; one ahead, in our future."""
+    behind, ahead = (far_clock(7200 * S, skew, 1.0) for skew in (-3600, 3600))
+    assert not is_settled(3600 * S, behind, S)
+    assert is_settled(3590 * S, behind, S)
+    assert not is_settled(10800 * S, ahead, S)
+    assert is_settled(10790 * S, ahead, S)
+    assert is_settling(3600 * S, behind, S, 60)
+    assert not is_settling(3500 * S, behind, S, 60)
+    assert is_settling(10800 * S, ahead, S, 60)
+    assert not is_settling(10700 * S, ahead, S, 60)
+
+
+def test_what_the_measured_skew_may_be_wrong_by_counts_against_it() -> None:
+    assert not is_settled(10 * S, far_clock(13 * S, 0.0, 1.0), S)
+    assert is_settled(10 * S, far_clock(13 * S, 0.0, 0.5), S)
+    assert not is_ahead(13 * S, far_clock(10 * S, 0.0, 1.0), S)
+    assert is_ahead(13 * S, far_clock(10 * S, 0.0, 0.5), S)
+
+
+def test_a_time_in_the_far_ends_future_is_neither_settled_nor_settling() -> None:
+    known, unknown = far_clock(0, 0.0, 1.0), far_clock(0, None, 1.0)
+    year, hour = 365 * 86_400 * S, 3600 * S
+    assert not is_settled(year, known, S)
+    assert is_ahead(year, known, S)
+    assert is_ahead(hour, known, S)
+    assert is_ahead(year, unknown, S)
+    assert not is_ahead(hour, unknown, S)  # that may be what its clock shows
+    assert not is_settling(year, unknown, S, 60)
+    assert is_settling(hour, unknown, S, 60)
+    assert not is_ahead(None, known, S)
 
 
 def test_a_contradiction_makes_a_file_unstable_and_silence_does_not() -> None:
@@ -103,3 +151,31 @@ def test_a_contradiction_makes_a_file_unstable_and_silence_does_not() -> None:
     assert not is_stable(listed, Fingerprint(11, 5 * S, "a"), S)
     assert not is_stable(listed, Fingerprint(10, 5 * S, "b"), S)
     assert not is_stable(Fingerprint(10, 5 * S, None), Fingerprint(10, 6 * S, None), S)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "listed", "held", "equal"),
+    [
+        (Comparison.MODIFIED, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), True),
+        (Comparison.CHECKSUM, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), None),
+        (Comparison.CHECKSUM, Fingerprint(None, None, None), Fingerprint(1, 5 * S, None), None),
+        (Comparison.CHECKSUM, Fingerprint(2, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.SIZE, Fingerprint(1, 9 * S, "b"), Fingerprint(1, 5 * S, "a"), True),
+        (Comparison.SIZE, Fingerprint(2, 5 * S, "a"), Fingerprint(1, 5 * S, "a"), False),
+        (Comparison.SIZE, Fingerprint(None, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.ETAG, Fingerprint(1, 9 * S, "a"), Fingerprint(1, 5 * S, "a"), True),
+        (Comparison.ETAG, Fingerprint(1, 5 * S, "b"), Fingerprint(1, 5 * S, "a"), False),
+        (Comparison.ETAG, Fingerprint(1, 5 * S, None), Fingerprint(1, 5 * S, None), False),
+        (Comparison.ETAG, Fingerprint(2, 5 * S, "a"), Fingerprint(1, 5 * S, "a"), False),
+    ],
+)
+def test_each_comparison_leans_on_its_own(
+    comparison: Comparison, listed: Fingerprint, held: Fingerprint, equal: bool | None
+) -> None:
+    assert decide_equal(comparison, listed, held, S, settled=True) is equal
+
+
+def test_only_times_need_to_be_settled() -> None:
+    same = Fingerprint(1, 5 * S, "a")
+    decided = [decide_equal(way, same, same, S, settled=False) for way in Comparison]
+    assert decided == [False, None, True, True]

@@ -28,6 +28,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} {tls};
     {certificate}
+    {lines}
     root "{folder}";
     location ~ denied {{ return 403; }}
     location / {{ autoindex on; autoindex_format {form}; }}
@@ -38,9 +39,15 @@ http {{
 
 @contextlib.contextmanager
 def running_nginx(
-    home: Path, folder: Path, *, form: str = "html", certificate: Path | None = None
+    home: Path,
+    folder: Path,
+    *,
+    form: str = "html",
+    certificate: Path | None = None,
+    lines: str = "",
 ) -> Iterator[int]:
-    """Yields the port. `certificate` is a PEM file with certificate and key."""
+    """Yields the port. `certificate` is a PEM file with certificate and key, `lines` go into the
+    server's block."""
     port = free_port()
     tls = ""
     if certificate is not None:
@@ -56,6 +63,7 @@ def running_nginx(
             form=form,
             tls="ssl" if certificate else "",
             certificate=tls,
+            lines=lines,
         )
     )
     command = [find_binary("nginx"), "-c", str(config), "-p", str(home), "-e", str(home / "e.log")]

@@ -39,6 +39,9 @@ DelayTable none
 MaxInstances none
 TimesGMT on
 RootLogin on
+LoadModule mod_digest.c
+DigestEngine on
+DigestCache off
 """
 
 _TLS = """
@@ -58,25 +61,32 @@ TLSRenegotiate none
 
 @contextlib.contextmanager
 def running_proftpd(
-    home: Path, *, certificate: Path | None = None, protocol: str = "TLSv1.2 TLSv1.3"
+    home: Path,
+    *,
+    certificate: Path | None = None,
+    protocol: str = "TLSv1.2 TLSv1.3",
+    passive_ports: range | None = None,
 ) -> Iterator[int]:
     """Yields the port. Serves the whole disk as the user that runs the tests."""
     binary = find_binary("proftpd")
     port = free_port()
-    user = pwd.getpwuid(os.geteuid())
-    _write_user(home / "passwd", user)
-    config = home / "proftpd.conf"
-    text = _CONFIG.format(
-        home=home,
-        port=port,
-        user=user.pw_name,
-        group=grp.getgrgid(user.pw_gid).gr_name,
-    )
+    tls = ""
     if certificate is not None:
-        text += _TLS.format(home=home, certificate=certificate, protocol=protocol)
-    config.write_text(text)
+        tls = _TLS.format(home=home, certificate=certificate, protocol=protocol)
+    if passive_ports is not None:
+        tls += f"PassivePorts {passive_ports[0]} {passive_ports[-1]}\n"
+    config = write_config(home, port, tls)
     with serving([binary, "-n", "-c", str(config)], port, home / "proftpd.log"):
         yield port
+
+
+def write_config(home: Path, port: int, more: str) -> Path:
+    user = pwd.getpwuid(os.geteuid())
+    _write_user(home / "passwd", user)
+    group = grp.getgrgid(user.pw_gid).gr_name
+    config = home / "proftpd.conf"
+    config.write_text(_CONFIG.format(home=home, port=port, user=user.pw_name, group=group) + more)
+    return config
 
 
 def _write_user(path: Path, user: pwd.struct_passwd) -> None:

@@ -11,10 +11,13 @@ from tests.hosts.child import free_port, serving
 
 
 @contextlib.contextmanager
-def running_pyftpd(home: Path, folder: Path, *, certificate: Path | None = None) -> Iterator[int]:
+def running_pyftpd(
+    home: Path, folder: Path, *words: str, certificate: Path | None = None
+) -> Iterator[int]:
     """Yields the port. Anonymous; links are followed, for it does not tell them apart."""
     port = free_port()
-    words = [] if certificate is None else [str(certificate)]
-    command = [sys.executable, "-m", "tests.hosts.pyftpd_server", str(port), str(folder), *words]
+    secure = [] if certificate is None else ["--pem", str(certificate)]
+    module = "tests.hosts.pyftpd_server"
+    command = [sys.executable, "-m", module, str(port), str(folder), *secure, *words]
     with serving(command, port, home / "pyftpd.log"):
         yield port

@@ -1,4 +1,4 @@
-"""rsync's own daemon, with an open module and one that asks for a password."""
+"""rsync's own daemon: an open module, one that asks for a password, one that knows no newer checksums."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ PASSWORD = "sesame, open"
 class Rsyncd:
     port: int
     served: Path
+    log: Path  # a line for each file that was sent to its end
 
     def target(self, folder: Path, *, module: str = "open", password: str = "") -> Target:
         root = f"{module}/{folder.relative_to(self.served).as_posix()}"
@@ -46,6 +47,8 @@ read only = yes
 max connections = 100
 lock file = {home}/rsyncd.lock
 motd file = {home}/motd
+transfer logging = yes
+log format = sent %f
 {"uid = nobody" if root else ""}
 {"gid = nogroup" if root else ""}
 [open]
@@ -54,9 +57,12 @@ path = {served}
 path = {served}
 auth users = {USERNAME}
 secrets file = {secrets}
+[old]
+path = {served}
+refuse options = checksum-choice
 """
     )
     (home / "motd").write_text("-rw-r--r--  1 2020/01/01 00:00:00 not-a-file\n")
     command = [find_binary("rsync"), "--daemon", "--no-detach", f"--config={config}"]
     with serving(command, port, home / "rsyncd.out"):
-        yield Rsyncd(port, served)
+        yield Rsyncd(port, served, home / "rsyncd.log")

@@ -53,6 +53,12 @@ Script = Callable[[Request, Conversation], None]
 class ScriptedHttp:
     port: int
     requests: list[Request] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def join(self) -> None:
+        """Waits for the end of every conversation that the other side has left."""
+        for thread in self.threads:
+            thread.join(10)
 
     def target(
         self, root: str = "/", *, secret: HttpSecret | None = None, **options: object
@@ -71,7 +77,7 @@ def scripted_http(script: Script, tls: ssl.SSLContext | None = None) -> Iterator
     stopped = threading.Event()
     host = ScriptedHttp(listener.getsockname()[1])
     open_sockets: list[socket.socket] = []
-    threads: list[threading.Thread] = []
+    threads = host.threads
 
     def converse(connected: socket.socket) -> None:
         with connected, contextlib.suppress(OSError):

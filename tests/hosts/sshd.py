@@ -38,6 +38,14 @@ def make_key(path: Path, kind: str, *, passphrase: str = "", form: str = "RFC471
     return path.read_text()
 
 
+def sign_key(authority: Path, public_key: Path, *words: str) -> str:
+    """A certificate for a public key, by the authority's private key; returns its line."""
+    subprocess.run(
+        [find_binary("ssh-keygen"), "-q", "-s", str(authority), *words, str(public_key)], check=True
+    )
+    return public_key.with_name(f"{public_key.stem}-cert.pub").read_text()
+
+
 def fingerprint_of(public_key: str) -> str:
     pin = Pin.parse(public_key)
     assert pin is not None
@@ -50,6 +58,7 @@ class Sshd:
     private_key: str
     host_keys: dict[str, str]  # kind to public key line
     authorized_keys: Path
+    authority: Path  # whose user certificates it trusts
 
     def target(self, folder: Path | str, *, host_key: str | None = None) -> Target:
         options = SftpOptions(
@@ -61,7 +70,8 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def running_sshd(home: Path) -> Iterator[Sshd]:
+def running_sshd(home: Path, *words: str) -> Iterator[Sshd]:
+    """`words` are lines of its configuration that win over those below."""
     binary = find_binary("sshd")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -69,16 +79,19 @@ def running_sshd(home: Path) -> Iterator[Sshd]:
     for kind in HOST_KEYS:
         make_key(home / f"host_{kind}", kind)
     private_key = make_key(home / "user", "ed25519")
+    make_key(home / "authority", "ed25519")
     authorized = home / "authorized_keys"
     authorized.write_text((home / "user.pub").read_text())
     config = home / "sshd_config"
     config.write_text(
         "\n".join(
             [
+                *words,
                 f"Port {port}",
                 "ListenAddress 127.0.0.1",
                 *(f"HostKey {home}/host_{kind}" for kind in HOST_KEYS),
                 f"AuthorizedKeysFile {authorized}",
+                f"TrustedUserCAKeys {home}/authority.pub",
                 "PidFile none",
                 "StrictModes no",
                 "UsePAM no",
@@ -95,4 +108,4 @@ def running_sshd(home: Path) -> Iterator[Sshd]:
     )
     with serving([binary, "-D", "-e", "-f", str(config)], port, home / "sshd.log"):
         lines = {kind: (home / f"host_{kind}.pub").read_text().strip() for kind in HOST_KEYS}
-        yield Sshd(port, private_key, lines, authorized)
+        yield Sshd(port, private_key, lines, authorized, home / "authority")

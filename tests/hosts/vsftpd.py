@@ -27,6 +27,9 @@ isolate_network=NO
 xferlog_enable=NO
 max_per_ip={sessions}
 run_as_launching_user={plain_user}
+write_enable=YES
+anon_other_write_enable=YES
+anon_mkdir_write_enable=YES
 """
 
 _TLS = """ssl_enable=YES
@@ -53,9 +56,9 @@ class Vsftpd:
 
 @contextlib.contextmanager
 def running_vsftpd(
-    home: Path, folder: Path, *, certificate: Path | None = None, sessions: int = 0
+    home: Path, folder: Path, *, certificate: Path | None = None, sessions: int = 0, lines: str = ""
 ) -> Iterator[Vsftpd]:
-    """Anonymous. `sessions` is how many it grants, 0 for no limit."""
+    """Anonymous. `sessions` is how many it grants, 0 for no limit; `lines` are for its configuration."""
     binary = find_binary("vsftpd")
     port = free_port()
     as_root = os.geteuid() == 0
@@ -70,6 +73,6 @@ def running_vsftpd(
     )
     if certificate is not None:
         text += _TLS.format(certificate=certificate)
-    config.write_text(text)
+    config.write_text(text + lines)
     with serving([binary, str(config)], port, home / "vsftpd.log"):
         yield Vsftpd(port, folder, as_root)

@@ -203,3 +203,35 @@ def test_no_bell_for_what_waits_or_runs(connector: Connector) -> None:
     assert take_unrung() == []
     move(record.pk, Event.SUCCEEDED, token=held.token)
     assert len(take_unrung()) == 1
+
+
+def test_a_scheduled_record_runs_in_full_when_verification_is_due(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR, verify_every_s=86_400)
+    now = timezone.now()
+    modes = {}
+    for hours in (1, 23, 25):
+        SyncRecord.objects.all().delete()
+        make_due(job)
+        SyncJob.objects.filter(pk=job.pk).update(last_verified_at=now - timedelta(hours=hours))
+        dispatch_due()
+        record = SyncRecord.objects.get()
+        modes[hours] = (record.mode, [event.reason for event in record.events.all()])
+    assert modes == {
+        1: ("incremental", []),
+        23: ("incremental", []),
+        25: ("full", ["periodic verification is due"]),
+    }
+
+
+def test_verification_counts_from_the_jobs_start_and_only_where_it_is_asked_for(
+    connector: Connector,
+) -> None:
+    asked = make_job(connector, schedule=HOUR, verify_every_s=86_400)
+    never = make_job(connector, schedule=HOUR)
+    old = timezone.now() - timedelta(days=2)
+    SyncJob.objects.update(created_at=old)
+    for job in (asked, never):
+        make_due(job)
+    dispatch_due()
+    assert SyncRecord.objects.get(job=asked).mode == "full"
+    assert SyncRecord.objects.get(job=never).mode == "incremental"

@@ -12,6 +12,7 @@ import pytest
 
 from datasets.models import Receipt, Version
 from datasets.reading import get_version
+from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.lifecycle.execution import execute
@@ -113,7 +114,7 @@ def test_full_mode_finds_what_metadata_hides(sshd: Sshd, source: Path) -> None:
     assert digests_of(job.dataset) == digests_below(source)
 
 
-def test_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source: Path) -> None:
+def test_n13_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source: Path) -> None:
     fill(source, TREE)
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -128,7 +129,7 @@ def test_an_emptied_source_is_held_until_a_person_releases_it(sshd: Sshd, source
     assert len(digests_of(job.dataset, 1)) == len(TREE)
 
 
-def test_a_source_that_lists_half_is_held(sshd: Sshd, source: Path) -> None:
+def test_n14_a_source_that_lists_half_is_held(sshd: Sshd, source: Path) -> None:
     fill(source, TREE)
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -159,7 +160,7 @@ def test_a_missing_root_fails_and_deletes_nothing(sshd: Sshd, source: Path) -> N
     assert len(digests_of(job.dataset)) == len(TREE)
 
 
-def test_a_changed_host_key_fails_the_record_and_leaves_the_dataset(
+def test_s02_a_changed_host_key_fails_the_record_and_leaves_the_dataset(
     sshd: Sshd, source: Path
 ) -> None:
     fill(source, TREE)
@@ -184,7 +185,7 @@ def test_an_unreachable_host_is_tried_again_later(sshd: Sshd, source: Path) -> N
     assert "next attempt" in record.waiting_for
 
 
-def test_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
+def test_l01_l03_l06_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
     fill(source, {"real.txt": b"x"})
     (source / "link").symlink_to("/etc/passwd")
     (source / "loop").symlink_to(source)
@@ -197,7 +198,7 @@ def test_links_are_not_followed_and_are_told(sshd: Sshd, source: Path) -> None:
     assert skipped == {"link": "link", "loop": "link", "pipe": "special"}
 
 
-def test_names_that_are_no_unicode_are_kept(sshd: Sshd, source: Path) -> None:
+def test_n08_names_that_are_no_unicode_are_kept(sshd: Sshd, source: Path) -> None:
     raw = os.fsdecode(b"caf\xe9.txt")
     fill(source, {raw: b"x", "ok.txt": b"y"})
     job = make_job(make_connector(sshd.target(source)))
@@ -279,7 +280,7 @@ def test_ordered_filters_expressions_extensions_and_age(sshd: Sshd, source: Path
     assert set(digests_of(job.dataset)) == {"2026/a.csv", "2025/c.csv"}
 
 
-def test_a_path_too_long_to_index_fails_alone(sshd: Sshd, source: Path) -> None:
+def test_n07_a_path_too_long_to_index_fails_alone(sshd: Sshd, source: Path) -> None:
     """N07."""
     fill(source, {"a.txt": b"a"})
     here = Path.cwd()
@@ -325,12 +326,14 @@ def test_what_limits_leave_out_stays_as_it_is_held(sshd: Sshd, source: Path) -> 
     assert set(digests_of(job.dataset)) == {"a.txt", "b.txt"}
 
 
-def test_full_mode_goes_on_from_no_bytes_that_metadata_vouch_for(
-    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [SyncMode.FULL, Comparison.CHECKSUM])
+def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
+    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """An attempt is cut; the source is replaced under equal size and time; then a full sync."""
     fill(source, {"large.bin": b"a" * (4 << 20)})
-    job = make_job(make_connector(sshd.target(source)))
+    comparison = Comparison.CHECKSUM if how == Comparison.CHECKSUM else Comparison.MODIFIED
+    job = make_job(make_connector(sshd.target(source)), comparison=comparison)
     write = StoreReceiver.write
 
     def cut_at_half(self: StoreReceiver, data: bytes) -> None:
@@ -344,5 +347,6 @@ def test_full_mode_goes_on_from_no_bytes_that_metadata_vouch_for(
     stat = (source / "large.bin").stat()
     (source / "large.bin").write_bytes(b"b" * (4 << 20))
     os.utime(source / "large.bin", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert run(job, mode=SyncMode.FULL).state == State.SUCCEEDED
+    mode = SyncMode.FULL if how == SyncMode.FULL else None
+    assert run(job, mode=mode).state == State.SUCCEEDED
     assert digests_of(job.dataset) == digests_below(source)

@@ -15,10 +15,12 @@ from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncRecord
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
+from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+CONTENT = b"0123456789"
 GOOD = {f"good/{n}.txt": b"good %d" % n for n in range(30)}
 
 
@@ -46,7 +48,7 @@ def serve(server: tuple[AsyncsshHost, Path], tmp_path: Path) -> Callable[..., tu
 Serve = Callable[..., tuple[SyncJob, Path]]
 
 
-def test_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: Serve) -> None:
+def test_n15_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: Serve) -> None:
     """N15, P5: the folder opens at first and is denied later, while files elsewhere vanish."""
     job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
     run(job)
@@ -79,7 +81,7 @@ def test_a_file_that_fails_does_not_stop_the_others(serve: Serve) -> None:
         ("endless.bin", {"truncated", "unstable"}),
     ],
 )
-def test_a_size_that_lies_is_no_file(serve: Serve, name: str, codes: set[str]) -> None:
+def test_s05_s07_a_size_that_lies_is_no_file(serve: Serve, name: str, codes: set[str]) -> None:
     """S05, S07: what arrives is not what was declared, so nothing of it is published."""
     job, _ = serve(GOOD | {name: os.urandom(5_000)})
     record = run(job)
@@ -102,7 +104,7 @@ def test_a_cut_connection_keeps_what_came_and_tries_again(serve: Serve) -> None:
     assert not Version.objects.exists()
 
 
-def test_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
+def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
     """S08: the connection ends every half megabyte; each attempt goes on where the last one ended."""
     content = os.urandom(4 << 20)
     job, folder = serve({"cut.bin": content}, max_attempts=30)
@@ -120,7 +122,7 @@ def test_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) ->
     assert list(partial.iterdir()) == []
 
 
-def test_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
+def test_n01_n03_n04_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
     """N01, N03, N04."""
     job, folder = serve({"hostile-names/good": b"x"})
     before = set(folder.parent.rglob("*"))
@@ -129,3 +131,32 @@ def test_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) 
     refused = record.items.filter(error_code="unsafe_name").count()
     assert (record.state, refused) == (State.SUCCEEDED, 6)
     assert set(folder.parent.rglob("*")) == before
+
+
+def test_numbers_that_no_64_bits_hold_are_no_trouble_of_the_other_files() -> None:
+    """P14: a listing may tell any size and any time; each lie costs its own file at most."""
+    facts = {
+        "a-far-future": f"size={len(CONTENT)};modify=99991231235959",
+        "a-far-past": f"size={len(CONTENT)};modify=00010101000000",
+        "huge": f"size={2**63 - 1};modify=20231114221321",
+        "huger": f"size={2**63 - 1};modify=20231114221321",
+        "beyond": "size=9999999999999999999;modify=20231114221321",
+        "negative": "size=-5;modify=20231114221321",
+        "good": f"size={len(CONTENT)};modify=20231114221321",
+    }
+    rows = "".join(f"type=file;{facts[name]}; {name}\r\n" for name in facts).encode()
+
+    def describe(conversation: Conversation, argument: str) -> None:
+        name = argument.removeprefix("/")
+        conversation.say("250-facts", f" type=file;{facts[name]}; {name}", "250 end")
+
+    with scripted_ftp(
+        dict.fromkeys(facts, CONTENT), MLSD=lambda c, _: c.send(rows), MLST=describe
+    ) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"))
+        record = run(job)
+    held = set(digests_of(job.dataset))
+    assert {"good", "a-far-future", "a-far-past", "beyond", "negative"} == held
+    assert record.state == State.PARTIAL
+    failed = dict(record.items.filter(action="failed").values_list("path", "error_code"))
+    assert failed == dict.fromkeys(("huge", "huger"), "truncated")

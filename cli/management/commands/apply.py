@@ -37,3 +37,5 @@ class Command(DatabaseCommand):
         for change in changes:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
             self.stdout.write(f"{change.action:<9}  {change.noun} {change.name}{fields}")
+            for note in change.notes:
+                self.stdout.write(f"{'':<9}  {note}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import uuid
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -13,7 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
+from connectors.names import printable
 from syncjobs.core.states import FINAL, State
+from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 
@@ -27,6 +30,7 @@ EXIT_STATUS = {
 }
 LOOK_S = 0.25
 QUIET_S = 15.0
+FILES_SHOWN = 20
 
 
 class Command(WorkspaceCommand):
@@ -45,6 +49,12 @@ class Command(WorkspaceCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would change, fetch nothing"
         )
+        parser.add_argument(
+            "--apply",
+            type=uuid.UUID,
+            metavar="RECORD",
+            help="do what the plan of this dry run says; where anything differs by now, do nothing",
+        )
         parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
     def run(self, *args: Any, **options: Any) -> None:
@@ -53,8 +63,19 @@ class Command(WorkspaceCommand):
         if job is None:
             known = ", ".join(workspace.sync_jobs.values_list("name", flat=True)) or "none"
             raise CommandError(f"no sync job {options['job']!r}; there are: {known}")
+        record = self._apply(job, options) if options["apply"] else self._enqueue(job, options)
+        if options["wait"]:
+            self._wait(record)
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(record), indent=2))
+        else:
+            self.stdout.write(describe(record))
+        if options["wait"]:
+            sys.exit(EXIT_STATUS[State(record.state)])
+
+    def _enqueue(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         try:
-            record = enqueue(
+            return enqueue(
                 job,
                 trigger=Trigger.MANUAL,
                 mode=SyncMode.FULL if options["full"] else None,
@@ -68,14 +89,18 @@ class Command(WorkspaceCommand):
                     f"record {record.pk} is queued already; wait for it or cancel it first"
                 ) from None
             self.stderr.write(f"queued already as record {record.pk}")
-        if options["wait"]:
-            self._wait(record)
-        if options["json"]:
-            self.stdout.write(json.dumps(_as_json(record), indent=2))
-        else:
-            self.stdout.write(describe(record))
-        if options["wait"]:
-            sys.exit(EXIT_STATUS[State(record.state)])
+            return record
+
+    def _apply(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
+        if options["full"] or options["dry_run"]:
+            raise CommandError("--apply goes with the plan's own mode: leave --full and --dry-run")
+        plan = SyncRecord.objects.select_related("job").filter(job=job, pk=options["apply"]).first()
+        if plan is None:
+            raise CommandError(f"job {job.name} has no record {options['apply']}")
+        try:
+            return approve(plan, by="command line")
+        except (NoPlan, AlreadyApplied) as exc:
+            raise CommandError(str(exc)) from None
 
     def _wait(self, record: SyncRecord) -> None:
         if on_terminal():
@@ -139,6 +164,11 @@ def describe(record: SyncRecord) -> str:
             took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
         version = f", dataset version {record.dataset_version}" if record.dataset_version else ""
         lines.append(f"  {record.bytes_transferred:,} bytes{took}{version}")
+    if record.files_cleared or record.files_left:
+        lines.append(f"  at the source: {record.files_cleared} cleared, {record.files_left} left")
+    if record.warning:
+        lines.append(f"  warning: {record.warning}")
+    lines += [f"  {line}" for line in _plan_lines(record)]
     if record.waiting_for:
         lines.append(f"  waits for {record.waiting_for}")
     if record.error:
@@ -146,11 +176,32 @@ def describe(record: SyncRecord) -> str:
     return "\n".join(lines)
 
 
+def _plan_lines(record: SyncRecord) -> list[str]:
+    lines = []
+    if record.dry_run and record.plan is not None:
+        lines.append(f"{record.plan['files']} files, {record.plan['bytes']:,} bytes to fetch")
+        if guard := record.plan["guard"]:
+            lines.append(f"would be held: {guard['reason']}")
+        if (afterwards := record.plan["terms"]["afterwards"]) != "keep":
+            lines.append(f"published files would then go from the source ({afterwards})")
+        if not record.plan["listing_complete"]:
+            lines.append("the listing is not complete, so nothing would be removed")
+        for item in record.items.order_by("pk")[:FILES_SHOWN]:
+            size = "" if item.size_bytes is None else f" ({item.size_bytes:,} bytes)"
+            lines.append(f"{item.action:<8} {printable(item.path)}{size}")
+        if more := record.items.count() - FILES_SHOWN:
+            lines += [f"… and {more} more"] if more > 0 else []
+        lines.append(f"apply it with: sync {record.job.name} --apply {record.pk}")
+    for file in (record.drift or {}).get("files", [])[:FILES_SHOWN]:
+        lines.append(f"{file['what']:<8} {printable(file['path'])}")
+    return lines
+
+
 def _as_json(record: SyncRecord) -> dict[str, Any]:
     fields = (
         "state verdict stage percentage files_added files_changed files_removed files_unchanged"
         " files_failed files_skipped bytes_transferred attempt dataset_version error_code error"
-        " waiting_for"
+        " waiting_for plan drift files_cleared files_left warning"
     )
     return {"id": str(record.pk), "job": record.job.name} | {
         name: getattr(record, name) for name in fields.split()

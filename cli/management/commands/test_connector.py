@@ -11,8 +11,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from connectors.errors import TransportError
+from connectors.measuring import describe
 from connectors.models import Connector
-from connectors.opening import test_connector
+from connectors.opening import find_capabilities, test_connector
 
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 
@@ -46,5 +47,10 @@ class Command(WorkspaceCommand):
                 self.stdout.write(f"{mark:<7} {result.stage:<9} {result.detail}".rstrip())
                 if result.advice:
                     self.stdout.write(f"        {result.advice}")
+            capabilities = find_capabilities(connector)
+            if capabilities is not None:
+                self.stdout.write("\nWhat this host can do")
+                for title, words in describe(capabilities):
+                    self.stdout.write(f"  {title:<15} {words}")
         if any(str(result.outcome) == "failed" for result in results):
             sys.exit(1)

@@ -1,0 +1,66 @@
+"""No check is skipped in silence: a skip that `tests/skips.txt` does not state is a failure, and so is
+one for a missing program, unless `make test` has said that it could not install it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+SKIPS = Path(__file__).with_name("skips.txt")
+MISSING = Path(__file__).parents[1] / ".venv" / ".missing-tools"
+_NOT_INSTALLED = re.compile(r"\b([a-z-]+) is not installed")
+
+
+def stated_skips() -> dict[str, str]:
+    """Why a test may be skipped, by its module and name."""
+    lines = (line.partition("#")[0].strip() for line in SKIPS.read_text().splitlines())
+    return {name: reason for name, _, reason in (line.partition("  ") for line in lines if line)}
+
+
+def missing_tools() -> set[str]:
+    """What `deploy/install-test-tools` could not bring here."""
+    return set(MISSING.read_text().split()) if MISSING.exists() else set()
+
+
+def unstated(nodeid: str, report: pytest.TestReport | pytest.CollectReport) -> str | None:
+    """What is wrong with a skip, None where it is stated, reason and all."""
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return None
+    told = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    program = _NOT_INSTALLED.search(told)
+    if program is not None and program[1] in missing_tools():
+        return None
+    reason = stated_skips().get(nodeid.removeprefix("tests/"))
+    if reason is not None and reason.strip() in told:
+        return None
+    return f"{told}\n(tests/skips.txt does not state it; --may-skip lets it pass)"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_text = "let tests skip that tests/skips.txt does not state, such as for a missing server"
+    parser.addoption("--may-skip", action="store_true", help=help_text)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    wrong = None if item.config.getoption("--may-skip") else unstated(item.nodeid, report)
+    if wrong is not None:
+        report.outcome, report.longrepr = "failed", wrong
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    wrong = None if collector.config.getoption("--may-skip") else unstated(collector.nodeid, report)
+    if wrong is not None:
+        report.outcome, report.longrepr = "failed", wrong
+    return report
