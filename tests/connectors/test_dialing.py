@@ -10,7 +10,7 @@ import pytest
 
 from connectors.dialing import Dialer, Policy
 from connectors.errors import NameNotResolved, NetworkForbidden, Unreachable
-from tests.hosts.child import free_port
+from embedded.ports import find_free
 from tests.hosts.sinks import LOOPBACK
 
 FORBIDDEN = [
@@ -64,7 +64,7 @@ def test_a_dialled_socket_is_connected_and_a_closed_port_is_unreachable() -> Non
         with LOOPBACK.dial("127.0.0.1", port, timeout_s=1) as connected:
             assert connected.getpeername() == ("127.0.0.1", port)
     with pytest.raises(Unreachable):
-        LOOPBACK.dial("127.0.0.1", free_port(), timeout_s=1)
+        LOOPBACK.dial("127.0.0.1", find_free(), timeout_s=1)
 
 
 def test_what_the_kernel_takes_in_ahead_is_bounded_where_a_rate_is_limited() -> None:

@@ -31,8 +31,8 @@ from connectors.errors import (
 )
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
+from embedded.ports import find_free
 from tests.hosts.certificates import make_certificates
-from tests.hosts.child import free_port
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 
@@ -310,7 +310,7 @@ def test_h15_netrc_and_proxies_of_the_environment_are_ignored(
     netrc.write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{find_free()}")
     with scripted_http(answering()) as host:
         transport = opened(host.target())
         (answer,) = transport.fetch([RemoteEntry("file", 5, None)], DigestSink())
@@ -529,7 +529,7 @@ def test_a_host_that_closes_after_each_answer_is_asked_again() -> None:
 
 def test_nobody_at_the_port_is_unreachable() -> None:
     with pytest.raises(Unreachable):
-        opened(Target("127.0.0.1", free_port(), HttpOptions(), HttpSecret()))
+        opened(Target("127.0.0.1", find_free(), HttpOptions(), HttpSecret()))
 
 
 def test_a_host_outside_the_allowed_networks_is_never_dialled() -> None:

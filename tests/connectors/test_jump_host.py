@@ -29,8 +29,8 @@ from connectors.errors import (
 from connectors.probe import Outcome, probe
 from connectors.registry import get_spec
 from connectors.spec import Target
+from embedded.ports import find_free
 from tests.connectors.test_ssh_certificates import read_all, target
-from tests.hosts.child import free_port
 from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.sinks import digest_of, loopback_context
 from tests.hosts.sshd import Sshd, fingerprint_of, make_key, running_sshd, sign_key
@@ -169,7 +169,7 @@ def test_what_the_jump_host_cannot_or_will_not_reach_is_told(
     pair: Pair, folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Unreachable, match="the jump host cannot reach"):
-        read_all("sftp", replace(pair.target("sftp", folder), port=free_port()))
+        read_all("sftp", replace(pair.target("sftp", folder), port=find_free()))
     with running_sshd(tmp_path, "AllowTcpForwarding no") as strict:
         made = pair.target(
             "sftp",
@@ -181,7 +181,7 @@ def test_what_the_jump_host_cannot_or_will_not_reach_is_told(
         with pytest.raises(PermissionRefused, match="does not let this user connect"):
             read_all("sftp", made)
     with pytest.raises(Unreachable, match="the jump host 127"):
-        read_all("sftp", pair.target("sftp", folder, jump_port=free_port()))
+        read_all("sftp", pair.target("sftp", folder, jump_port=find_free()))
 
 
 def test_p13_the_policy_judges_the_host_behind_the_jump_host(pair: Pair, folder: Path) -> None:
@@ -228,7 +228,7 @@ def test_the_connection_test_tells_the_jump_host_s_failures_as_its_own(
 ) -> None:
     cases: dict[Stage, dict[str, Any]] = {
         Stage.RESOLVE: {"jump_host": "nothing.invalid"},
-        Stage.CONNECT: {"jump_port": free_port()},
+        Stage.CONNECT: {"jump_port": find_free()},
         Stage.IDENTITY: {"jump_host_key": ""},
         Stage.LOG_IN: {"jump_private_key": pair.host.private_key},
     }

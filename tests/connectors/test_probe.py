@@ -11,7 +11,7 @@ from connectors.probe import Outcome, StageResult, probe
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HttpOptions, HttpSecret
 from connectors.transports.sftp import SPEC, SftpSecret
-from tests.hosts.child import free_port
+from embedded.ports import find_free
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.sinks import loopback_context
 from tests.hosts.sshd import Sshd
@@ -67,7 +67,7 @@ def test_each_failure_is_told_at_its_stage(sshd: Sshd, folder: Path) -> None:
     good = sshd.target(folder)
     cases = {
         "resolve": replace(good, host="nothing.invalid"),
-        "connect": replace(good, port=free_port()),
+        "connect": replace(good, port=find_free()),
         "log_in": replace(good, secret=SftpSecret(password="wrong")),
         "list": sshd.target(folder / "nowhere"),
     }

@@ -28,8 +28,8 @@ from connectors.errors import (
 from connectors.probe import Outcome, probe
 from connectors.proxying import parse_proxy
 from connectors.spec import Target
+from embedded.ports import find_free
 from tests.conformance.hosts import HOSTS, Host
-from tests.hosts.child import free_port
 from tests.hosts.proxies import PASSWORD, USERNAME, ProxyServer, running_proxy
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
 
@@ -145,7 +145,7 @@ def test_what_a_proxy_refuses_or_cannot_reach_is_told_as_its_own(plain: Host, sc
         cases: list[tuple[Target, type[TransportError], str]] = [
             (via(target, proxy.url, **known), ProxyRefused, "the proxy refused 127.0.0.1"),
             (
-                via(replace(target, port=free_port()), proxy.url, **known),
+                via(replace(target, port=find_free()), proxy.url, **known),
                 Unreachable,
                 "the proxy cannot reach 127.0.0.1",
             ),
@@ -154,7 +154,7 @@ def test_what_a_proxy_refuses_or_cannot_reach_is_told_as_its_own(plain: Host, sc
                 ProxyRefused,
                 "the proxy refused its user name or password",
             ),
-            (via(target, f"{scheme}://127.0.0.1:{free_port()}"), Unreachable, "the proxy: 127"),
+            (via(target, f"{scheme}://127.0.0.1:{find_free()}"), Unreachable, "the proxy: 127"),
             (via(target, f"{scheme}://nothing.invalid:1"), NameNotResolved, "the proxy: nothing"),
         ]
         for given, kind, words in cases:
@@ -211,7 +211,7 @@ def test_h15_proxies_of_the_environment_are_ignored(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "RSYNC_PROXY", "ftp_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{find_free()}")
     monkeypatch.setenv("RSYNC_CONNECT_PROG", "false")
     folder = Path(tempfile.mkdtemp(dir=host.served))
     folder.chmod(0o755)

@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from embedded.child import Child
+from embedded.ports import find_free
 from embedded.samples import hosts, sftp_keys, tree
 from embedded.samples.hosts import SampleHosts
-from tests.hosts.child import free_port
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_http_ends_at_its_folder(sample: SampleHosts, path: str) -> None:
 
 def test_the_hosts_keys_stay_the_same(sample: SampleHosts) -> None:
     before = sftp_keys.fingerprint(sample.folder)
-    again = SampleHosts(sample.folder, sftp_port=free_port(), http_port=free_port())
+    again = SampleHosts(sample.folder, sftp_port=find_free(), http_port=find_free())
     program = again.programs(sample.folder / "log", {})[0]
     child = Child(program)
     child.start()

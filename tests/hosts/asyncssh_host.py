@@ -10,8 +10,9 @@ from pathlib import Path
 
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
+from embedded.ports import find_free
 from tests.hosts.asyncssh_server import PASSWORD
-from tests.hosts.child import free_port, serving
+from tests.hosts.child import serving
 from tests.hosts.sshd import make_key
 
 
@@ -34,7 +35,7 @@ class AsyncsshHost:
 @contextlib.contextmanager
 def running_asyncssh(home: Path, folder: Path, *words: str) -> Iterator[AsyncsshHost]:
     """The word `prompts` makes it ask for the password by keyboard-interactive only."""
-    port = free_port()
+    port = find_free()
     make_key(home / "host", "ed25519")
     module = "tests.hosts.asyncssh_server"
     command = [sys.executable, "-m", module, str(port), str(folder), str(home / "host"), *words]

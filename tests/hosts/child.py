@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import shutil
 import socket
 import subprocess
@@ -21,19 +20,6 @@ def find_binary(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed; `make test` installs it")
     return found
-
-
-def free_port() -> int:
-    """Below the ports that the kernel gives to connections: none of those takes it before its server
-    does."""
-    while True:
-        port = random.randrange(10_000, 30_000)  # noqa: S311 — any will do
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextlib.contextmanager

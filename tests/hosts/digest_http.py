@@ -11,7 +11,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.hosts.child import free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import serving
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -25,7 +26,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running_digest_http(home: Path, folder: Path) -> Iterator[int]:
-    port = free_port()
+    port = find_free()
     command = [sys.executable, "-m", "tests.hosts.digest_http", str(port), str(folder)]
     with serving(command, port, home / "digest_http.log"):
         yield port

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 
 _CONFIG = """
 daemon off;
@@ -48,7 +49,7 @@ def running_nginx(
 ) -> Iterator[int]:
     """Yields the port. `certificate` is a PEM file with certificate and key, `lines` go into the
     server's block."""
-    port = free_port()
+    port = find_free()
     tls = ""
     if certificate is not None:
         tls = f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"

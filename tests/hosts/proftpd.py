@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 
 USERNAME = "reader"
 PASSWORD = "sesame, open"
@@ -69,7 +70,7 @@ def running_proftpd(
 ) -> Iterator[int]:
     """Yields the port. Serves the whole disk as the user that runs the tests."""
     binary = find_binary("proftpd")
-    port = free_port()
+    port = find_free()
     tls = ""
     if certificate is not None:
         tls = _TLS.format(home=home, certificate=certificate, protocol=protocol)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 from tests.hosts.proftpd import PASSWORD, USERNAME, write_config
 from tests.hosts.sshd import make_key
 
@@ -25,7 +26,7 @@ SFTPLog {home}/sftp.log
 def running_proftpd_sftp(home: Path) -> Iterator[Callable[[Path], Target]]:
     """Yields the target of a folder. Serves the whole disk as the user that runs the tests."""
     binary = find_binary("proftpd")
-    port = free_port()
+    port = find_free()
     make_key(home / "host", "ed25519")
     config = write_config(home, port, _SFTP.format(home=home))
     host_key = (home / "host.pub").read_text().strip()

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hosts.child import free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import serving
 
 
 @contextlib.contextmanager
@@ -15,7 +16,7 @@ def running_pyftpd(
     home: Path, folder: Path, *words: str, certificate: Path | None = None
 ) -> Iterator[int]:
     """Yields the port. Anonymous; links are followed, for it does not tell them apart."""
-    port = free_port()
+    port = find_free()
     secure = [] if certificate is None else ["--pem", str(certificate)]
     module = "tests.hosts.pyftpd_server"
     command = [sys.executable, "-m", module, str(port), str(folder), *secure, *words]

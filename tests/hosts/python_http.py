@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hosts.child import free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import serving
 
 
 @contextlib.contextmanager
 def running_python_http(home: Path, folder: Path) -> Iterator[int]:
-    port = free_port()
+    port = find_free()
     command = [
         sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder),
         str(port),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from connectors.spec import Target
 from connectors.transports.rsync import RsyncOptions, RsyncSecret
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 
 USERNAME = "reader"
 PASSWORD = "sesame, open"
@@ -31,7 +32,7 @@ class Rsyncd:
 @contextlib.contextmanager
 def running_rsyncd(home: Path, served: Path) -> Iterator[Rsyncd]:
     """Under root it serves as nobody in a chroot, so that a folder can refuse."""
-    port = free_port()
+    port = find_free()
     secrets = home / "rsyncd.secrets"
     secrets.touch(mode=0o600)
     secrets.write_text(f"{USERNAME}:{PASSWORD}\n")

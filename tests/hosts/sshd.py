@@ -13,7 +13,8 @@ from pathlib import Path
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
 from connectors.wire.host_keys import Pin
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 
 HOST_KEYS = ("ed25519", "ecdsa", "rsa")
 
@@ -75,7 +76,7 @@ def running_sshd(home: Path, *words: str) -> Iterator[Sshd]:
     binary = find_binary("sshd")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = free_port()
+    port = find_free()
     for kind in HOST_KEYS:
         make_key(home / f"host_{kind}", kind)
     private_key = make_key(home / "user", "ed25519")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hosts.child import find_binary, free_port, serving
+from embedded.ports import find_free
+from tests.hosts.child import find_binary, serving
 
 _CONFIG = """listen=YES
 background=NO
@@ -60,7 +61,7 @@ def running_vsftpd(
 ) -> Iterator[Vsftpd]:
     """Anonymous. `sessions` is how many it grants, 0 for no limit; `lines` are for its configuration."""
     binary = find_binary("vsftpd")
-    port = free_port()
+    port = find_free()
     as_root = os.geteuid() == 0
     (home / "empty").mkdir()
     config = home / "vsftpd.conf"
