@@ -42,7 +42,8 @@ class PlaceIndex(Protocol):
         ...
 
     def add(self, places: Mapping[bytes, Place]) -> None:
-        """Durable on return. Where another has stored the same content meanwhile, the first place counts."""
+        """Durable no later than what is committed after it. Where another has stored the same content
+        meanwhile, the first place counts."""
         ...
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:

@@ -113,7 +113,8 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"{pattern!r}: {exc}") from None
 
 
-_TOKEN = re.compile(r"\*\*/|/\*\*\Z|\*\*|\*|\?|\[[!^]?\]?[^\]]*\]|\[|.", re.DOTALL)
+# `**/` is any folders only where a name begins; `a**/b` is `a`, anything, `/b`.
+_TOKEN = re.compile(r"(?<![^/])\*\*/|/\*\*\Z|\*\*|\*|\?|\[[!^]?\]?[^\]]*\]|\[|.", re.DOTALL)
 
 
 _SPANS = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -48,7 +47,8 @@ from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
-STAGED_AT_ONCE = 1_000
+STAGED_AT_ONCE = 5_000
+STAGED_AFTER_S = 1.0  # so that a slow listing shows that it goes on
 TOLD_AT_ONCE = 1_000
 PATH_BYTES_MAX = 2_500  # of the text form: what an index row of PostgreSQL takes
 SECOND_TRIES_MAX = 10_000
@@ -416,5 +416,13 @@ def _fingerprint(file: Listed | RemoteEntry) -> Fingerprint:
 
 
 def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    while batch := list(islice(items, size)):
+    """At most `size` at once, and what there is after a while."""
+    batch: list[T] = []
+    until = time.monotonic() + STAGED_AFTER_S
+    for item in items:
+        batch.append(item)
+        if len(batch) >= size or time.monotonic() >= until:
+            yield batch
+            batch, until = [], time.monotonic() + STAGED_AFTER_S
+    if batch:
         yield batch

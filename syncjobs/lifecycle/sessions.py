@@ -13,7 +13,10 @@ from django.db import connection
 
 
 class LazySession:
-    """A session that is opened when it is first asked for."""
+    """A session that is opened when it is first asked for, for what must be durable only once something
+    later is: its commits do not wait for the disk. Whoever commits after it, and waits, has flushed its
+    words too, so a version never names what a crash could take away; a receipt that is lost costs a fetch.
+    """
 
     def __init__(self, *, statement_timeout_s: float, name: str) -> None:
         self._statement_timeout_s = statement_timeout_s
@@ -23,7 +26,7 @@ class LazySession:
     def __call__(self) -> psycopg.Connection[Any]:
         if self._session is None:
             self._session = open_session(
-                statement_timeout_s=self._statement_timeout_s, name=self._name
+                statement_timeout_s=self._statement_timeout_s, name=self._name, waits=False
             )
         return self._session
 
@@ -32,8 +35,11 @@ class LazySession:
             self._session.close()
 
 
-def open_session(*, statement_timeout_s: float, name: str) -> psycopg.Connection[Any]:
-    """An autocommit session with the timeouts that keep a stopped worker from blocking others."""
+def open_session(
+    *, statement_timeout_s: float, name: str, waits: bool = True
+) -> psycopg.Connection[Any]:
+    """An autocommit session with the timeouts that keep a stopped worker from blocking others. With
+    `waits` a commit returns when it is on disk."""
     parameters = connection.get_connection_params()
     ours = ("options", "client_encoding", "context", "cursor_factory", "prepare_threshold", "pool")
     return psycopg.connect(
@@ -41,5 +47,6 @@ def open_session(*, statement_timeout_s: float, name: str) -> psycopg.Connection
         application_name=name,
         autocommit=True,
         options=f"-c statement_timeout={int(statement_timeout_s * 1000)} -c lock_timeout=5s"
-        " -c idle_in_transaction_session_timeout=20s -c timezone=UTC",
+        " -c idle_in_transaction_session_timeout=20s -c timezone=UTC"
+        + ("" if waits else " -c synchronous_commit=off"),
     )

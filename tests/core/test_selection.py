@@ -68,20 +68,24 @@ def test_nothing_stated_selects_everything() -> None:
     assert Selection().find_exclusion("any.bin", 1 << 60) is None
 
 
-def matches_by_definition(pattern: str, path: str) -> bool:
-    """What the words of `selection` say, without any cleverness: `*`, `**/` and `/**` only."""
+def matches_by_definition(pattern: str, path: str, *, begins: bool = True) -> bool:
+    """What the words of `selection` say, without any cleverness: `*`, `**`, `**/` and `/**` only.
+    `begins`: a name of the pattern does here."""
     if not pattern:
         return not path
     if pattern == "/**":
         return path.startswith("/")
-    if pattern.startswith("**/"):
+    if begins and pattern.startswith("**/"):
         rest = pattern[3:]
         starts = [0, *(at + 1 for at, letter in enumerate(path) if letter == "/")]
         return any(matches_by_definition(rest, path[start:]) for start in starts)
     if pattern.startswith("*"):
-        reach = len(path.partition("/")[0])
-        return any(matches_by_definition(pattern[1:], path[at:]) for at in range(reach + 1))
-    return path[:1] == pattern[0] and matches_by_definition(pattern[1:], path[1:])
+        stars = 2 if pattern.startswith("**") else 1
+        reach = len(path) if stars == 2 else len(path.partition("/")[0])
+        rests = (path[at:] for at in range(reach + 1))
+        return any(matches_by_definition(pattern[stars:], rest, begins=False) for rest in rests)
+    begins = pattern[0] == "/"
+    return path[:1] == pattern[0] and matches_by_definition(pattern[1:], path[1:], begins=begins)
 
 
 @given(
