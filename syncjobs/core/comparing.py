@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 _SECOND_NS = 1_000_000_000
 _UNKNOWN_AHEAD_NS = 24 * 3600 * _SECOND_NS  # a zone mistaken for another, and more
@@ -38,6 +39,7 @@ class FarClock:
     latest_ns: int
 
 
+@lru_cache(16)  # asked for every file, of the same moment
 def far_clock(now_ns: int, skew_s: float | None, error_s: float) -> FarClock:
     """An unknown clock is taken for ours, but a time up to a day ahead may be that clock's now."""
     if skew_s is None:
