@@ -40,6 +40,9 @@ class Connector(models.Model):
     sync_interval_s = models.PositiveIntegerField(
         default=3600, validators=[MinValueValidator(1), MaxValueValidator(31_536_000)]
     )
+    max_running = models.PositiveSmallIntegerField(  # records at once; further ones wait
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     last_sync_at = models.DateTimeField(null=True, editable=False)
     last_sync_status = models.CharField(max_length=10, blank=True, default="", editable=False)
     last_sync_error = models.TextField(blank=True, default="", editable=False)
@@ -65,6 +68,39 @@ class Connector(models.Model):
         return self.name
 
     @property
+    def address(self) -> str:
+        """Whose budget its records use: one host and port, whatever the kind."""
+        return f"{self.host.lower()}:{self.port}"
+
+    @property
     def endpoint(self) -> str:
         """What a secret is bound to: the far end, and who stands on the way there."""
         return f"{self.kind}://{self.host.lower()}:{self.port}{detours(self.options)}"
+
+
+class HostBudget(models.Model):
+    """What a workspace has learned of a host, shared by all workers; absent where nothing was learned.
+
+    Each workspace learns for itself: what one of them does to reach a host says nothing of another's way.
+    """
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="host_budgets")
+    address = models.CharField(max_length=300)  # `Connector.address`
+    failures = models.PositiveIntegerField(default=0)  # in a row, where the host itself was away
+    opened_until = models.DateTimeField(
+        null=True
+    )  # the circuit: nobody calls before; then one tries
+    hold_until = models.DateTimeField(null=True)  # what the host asked for (Retry-After)
+    max_running = models.PositiveSmallIntegerField(null=True)  # learned where it had enough of us
+    learned_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True, default="")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["address"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "address"], name="budget_once_per_host")
+        ]
+
+    def __str__(self) -> str:
+        return self.address

@@ -150,6 +150,13 @@ class SyncJob(models.Model):
         default=default_max_attempts, validators=[MinValueValidator(1)]
     )
     enabled = models.BooleanField(default=True)
+    # So many records in a row that failed for good pause the job; NULL: never.
+    pause_after_failures = models.PositiveSmallIntegerField(
+        null=True, blank=True, default=5, validators=[MinValueValidator(1)]
+    )
+    failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
+    paused_at = models.DateTimeField(null=True, editable=False)  # by that rule, or a person
+    paused_reason = models.TextField(blank=True, default="", editable=False)
     # Kept by the connector's `auto_sync`: its schedule follows `sync_interval_s`.
     is_default = models.BooleanField(default=False, editable=False)
     next_run_at = models.DateTimeField(null=True, editable=False)
@@ -280,12 +287,16 @@ class SyncRecord(models.Model):
     dataset_version = models.PositiveIntegerField(null=True)
 
     attempt = models.PositiveSmallIntegerField(default=0)  # tries that the far end has seen
+    vain_attempts = models.PositiveSmallIntegerField(default=0)  # that failed and kept nothing
     crash_count = models.PositiveSmallIntegerField(default=0)  # workers lost without progress
     token = models.BigIntegerField(default=0)
     lease_owner = models.CharField(max_length=100, null=True)
     lease_expires_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
+    progress_at = models.DateTimeField(null=True)  # when the work last moved
     expected_duration_s = models.FloatField(null=True)
+    deadline_s = models.FloatField(null=True)  # of the running attempt
+    address = models.CharField(max_length=300, blank=True, default="")  # whose budget it uses
 
     not_before = models.DateTimeField(null=True)  # retry time; NULL: at once
     rung_at = models.DateTimeField(null=True)  # the bell was rung; not a state
@@ -358,6 +369,24 @@ class SyncRecord(models.Model):
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state=State.RUNNING), name="record_leased"
             ),
+            # Whom to ring for, fairly: the longest waiting of each workspace.
+            models.Index(
+                "workspace",
+                F("not_before").asc(nulls_first=True),
+                "queued_at",
+                condition=Q(state=State.QUEUED),
+                name="record_waiting_in",
+            ),
+            # The limits are counted from live rows.
+            models.Index(
+                fields=["workspace"], condition=Q(state=State.RUNNING), name="record_running_in"
+            ),
+            models.Index(
+                fields=["connector"], condition=Q(state=State.RUNNING), name="record_running_from"
+            ),
+            models.Index(
+                fields=["address"], condition=Q(state=State.RUNNING), name="record_running_at"
+            ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),
             models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
             # What people look at first: the latest, what failed, what waits for them.
@@ -396,6 +425,34 @@ class SyncEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event}: {self.reason}"
+
+
+class WorkerProcess(models.Model):
+    """A process that works on records, as its heart last told."""
+
+    name = models.CharField(max_length=100, primary_key=True)  # what `lease_owner` holds
+    slots = models.PositiveSmallIntegerField()
+    running = models.PositiveSmallIntegerField(default=0)
+    draining = models.BooleanField(default=False)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pulse(models.Model):
+    """The last sign of life of a part that must never stand still: beat's tick, the reaper."""
+
+    part = models.CharField(max_length=30, primary_key=True)
+    at = models.DateTimeField()
+    holder = models.CharField(max_length=100, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.part
 
 
 class ItemAction(models.TextChoices):

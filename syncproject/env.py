@@ -35,6 +35,8 @@ class Environment:
     csrf_trusted_origins: tuple[str, ...]
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
+    batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
+    max_per_host: int  # records at once on one host and port; 0: no limit
     supported_extensions: tuple[str, ...]  # empty: every file
     max_file_size_mb: int | None
     max_retries: int  # of a record, after its first try, for new jobs
@@ -94,6 +96,8 @@ def read() -> Environment:
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),
         sync_concurrency=env.int("SYNC_CONCURRENCY", 8),
+        batch_size=env.int("BATCH_SIZE", 5),
+        max_per_host=env.int("SYNC_MAX_PER_HOST", 4),
         supported_extensions=words("SUPPORTED_EXTENSIONS"),
         max_file_size_mb=int(max_file_size_mb) if max_file_size_mb else None,
         max_retries=env.int("MAX_RETRIES", 2),

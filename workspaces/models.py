@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
 
@@ -28,6 +28,11 @@ class Workspace(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True, validators=[valid_name])
+    max_running = models.PositiveSmallIntegerField(  # records at once; further ones wait
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    # While a record runs, a further sync is answered with it instead of being queued.
+    one_sync_at_a_time = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
