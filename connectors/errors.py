@@ -218,3 +218,13 @@ class ProtocolViolation(PermanentError):
     """The far end broke its own protocol."""
 
     code = "protocol"
+
+
+def needs_person(code: str) -> bool:
+    """Whether an error of this code stays until somebody acts."""
+    permanent: list[type[TransportError]] = [PermanentError]
+    for kind in permanent:
+        if kind.code == code:
+            return True
+        permanent.extend(kind.__subclasses__())
+    return False

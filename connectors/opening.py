@@ -11,6 +11,7 @@ from django.utils import timezone
 from connectors.contract import Capabilities, Context, Remover, Transport
 from connectors.dialing import Dialer, Policy
 from connectors.errors import AuthConfig
+from connectors.learning import learn_answer
 from connectors.models import Connector
 from connectors.probe import StageResult, probe
 from connectors.registry import get_spec
@@ -43,8 +44,9 @@ def test_connector(connector: Connector) -> list[StageResult]:
     spec = get_spec(connector.kind)
     seen: list[Capabilities] = []
     results = probe(spec, make_target(connector), make_context(lambda: None), seen.append)
-    for capabilities in seen:
+    for capabilities in seen:  # a session that works says that the host is back
         keep_capabilities(connector, capabilities)
+        learn_answer(connector)
     connector.last_test_at = timezone.now()
     connector.last_test = [asdict(result) for result in results]
     Connector.objects.filter(pk=connector.pk).update(

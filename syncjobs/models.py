@@ -10,7 +10,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from connectors.errors import UnsafeName
 from connectors.models import Connector
@@ -361,21 +362,14 @@ class SyncRecord(models.Model):
         ]
         indexes = [
             models.Index(
-                F("not_before").asc(nulls_first=True),
-                "queued_at",
-                condition=Q(state=State.QUEUED),
-                name="record_waiting",
-            ),
-            models.Index(
                 fields=["lease_expires_at"], condition=Q(state=State.RUNNING), name="record_leased"
             ),
             # Whom to ring for, fairly: the longest waiting of each workspace.
             models.Index(
                 "workspace",
-                F("not_before").asc(nulls_first=True),
-                "queued_at",
+                Coalesce("not_before", "queued_at"),
                 condition=Q(state=State.QUEUED),
-                name="record_waiting_in",
+                name="record_waiting",
             ),
             # The limits are counted from live rows.
             models.Index(

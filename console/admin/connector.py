@@ -33,7 +33,7 @@ from console.admin.filters import KindFilter, WorkspaceFilter
 from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
-from syncjobs.lifecycle.planning import follow_auto_sync
+from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of
 from syncjobs.models import SyncJob, SyncRecord
 
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
@@ -90,7 +90,7 @@ class ConnectorAdmin(ButtonsAdmin):
             shown.append(("Advanced", {"classes": ["collapse"], "fields": advanced_names(obj)}))
         else:
             shown.append(("Options", {"fields": ["options_shown", "secret_shown"]}))
-        shown.append(("Automatic sync", {"fields": ["auto_sync", "sync_interval_s"]}))
+        shown.append(("When", {"fields": ["auto_sync", "sync_interval_s", "max_running"]}))
         return shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -104,6 +104,8 @@ class ConnectorAdmin(ButtonsAdmin):
             obj.last_test, obj.last_test_at = None, None
         super().save_model(request, obj, form, change)
         follow_auto_sync(obj)
+        if resumed := resume_jobs_of(obj):
+            messages.info(request, f"Paused jobs of this connector go on: {resumed}.")
 
     def response_add(
         self, request: HttpRequest, obj: Connector, post_url_continue: str | None = None

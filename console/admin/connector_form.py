@@ -55,7 +55,7 @@ class ConnectorForm(WorkspaceForm):
 
     class Meta:
         model = Connector
-        fields = ["name", "host", "port", "status", "auto_sync", "sync_interval_s"]
+        fields = ["name", "host", "port", "status", "auto_sync", "sync_interval_s", "max_running"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -22,8 +22,8 @@ from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
 from console.words import NOTHING, local_words, plan_fires, schedule_words, span_words
 from syncjobs.core.schedules import InvalidSchedule
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
-from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
+from syncjobs.lifecycle.planning import resume_job, save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from workspaces.models import Role
 
@@ -46,6 +46,10 @@ def _is_disabled(job: SyncJob) -> bool:
     return not job.enabled
 
 
+def _is_paused(job: SyncJob) -> bool:
+    return job.paused_at is not None
+
+
 SELECTION = [
     "filters",
     "extensions",
@@ -65,6 +69,7 @@ HOW = [
     "move_to",
     "timeout_s",
     "max_attempts",
+    "pause_after_failures",
 ]
 
 
@@ -95,6 +100,7 @@ class SyncJobAdmin(ButtonsAdmin):
         Button("sync", "Sync now", "sync", tone="primary"),
         Button("plan", "Plan", "fact_check"),
         Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
+        Button("resume", "Resume", "resume", tone="primary", shown=_is_paused),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
     )
@@ -174,6 +180,11 @@ class SyncJobAdmin(ButtonsAdmin):
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))
 
+    def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
+        if resume_job(job):
+            self.log_change(request, job, "Resumed.")
+        messages.success(request, f"{job} goes on.")
+
     def press_enable(self, request: HttpRequest, job: SyncJob) -> None:
         self._switch(request, job, enabled=True)
 
@@ -206,6 +217,9 @@ class SyncJobAdmin(ButtonsAdmin):
         except AlreadyQueued as exc:
             messages.info(request, f"{job}: a sync is queued already.")
             return exc.record
+        except WorkspaceBusy as exc:
+            messages.warning(request, f"Not queued: {exc}.")
+            return exc.record
         self.log_change(request, job, f"Queued {'a full' if mode else 'a'} sync.")
         messages.success(request, f"{job}: queued.")
         return record
@@ -228,6 +242,8 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="next run", ordering="next_run_at")
     def next_run(self, job: SyncJob) -> str:
+        if job.paused_at is not None:
+            return label("paused", title=job.paused_reason)
         return moment(job.next_run_at) if job.enabled else NOTHING
 
     @admin.display(description="last run")

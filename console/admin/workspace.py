@@ -19,7 +19,7 @@ class WorkspaceAdmin(ScopedAdmin):
     workspace_path = "pk"
     list_display = ["name", "connectors", "sync_jobs", "members", "created_at"]
     search_fields = ["name"]
-    fields = ["name", "created_at"]
+    fields = ["name", "max_running", "one_sync_at_a_time", "created_at"]
     readonly_fields = ["created_at"]
 
     def workspace_of(self, obj: Workspace) -> UUID:

@@ -25,6 +25,17 @@ class Snapshot:
     files_deferred: int = 0
     deadline_s: float | None = None
     kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
+    kept_bytes: int = 0  # of files that were cut: where a next attempt goes on
+
+    @property
+    def got_further(self) -> bool:
+        """Whether a next attempt has less to do than this one had."""
+        return self.kept_files > 0 or self.kept_bytes > 0
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the far end gave anything at all."""
+        return self.listed > 0 or self.bytes_transferred > 0
 
     @property
     def percentage(self) -> float:
@@ -102,6 +113,12 @@ class Progress:
     def kept(self, count: int) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, kept_files=self._snapshot.kept_files + count)
+
+    def left(self, size_bytes: int) -> None:
+        """So many bytes of a file that was cut are there for a next attempt."""
+        with self._lock:
+            kept = self._snapshot.kept_bytes + size_bytes
+            self._snapshot = replace(self._snapshot, kept_bytes=kept)
 
     def trouble(self, trouble: Trouble) -> None:
         with self._lock:

@@ -23,8 +23,12 @@ class StoreReceiver:
         limit_bytes: int | None,
         progress: Progress,
         check: Callable[[], None],
+        *,
+        resumable: bool,
     ) -> None:
         self._writer = writer
+        self._began_at_bytes = writer.size_bytes
+        self._resumable = resumable
         self._listed_bytes = entry.size_bytes
         self._limit_bytes = limit_bytes
         self._progress = progress
@@ -53,6 +57,9 @@ class StoreReceiver:
 
     def abandon(self) -> None:
         """The bytes so far stay for the next attempt where a fingerprint proves whose they are."""
+        gained = self._writer.size_bytes - self._began_at_bytes
+        if self._resumable and gained > 0 and self._writer.size_bytes >= WORTH_KEEPING_BYTES:
+            self._progress.left(gained)
         self._writer.leave()
 
 
@@ -83,10 +90,18 @@ class StoreSink:
 
     def receive(self, entry: RemoteEntry) -> StoreReceiver:
         self._check()
-        writer = self._store.create(self._attempt, self._identify(entry))
+        key = self._identify(entry)
+        writer = self._store.create(self._attempt, key)
         if entry.size_bytes is not None and writer.size_bytes > entry.size_bytes:
             writer.rewind()
-        return StoreReceiver(writer, entry, self._limit_bytes, self._progress, self._check)
+        return StoreReceiver(
+            writer,
+            entry,
+            self._limit_bytes,
+            self._progress,
+            self._check,
+            resumable=key != UNKNOWN,
+        )
 
     def _identify(self, entry: RemoteEntry) -> str:
         """A key for a large file whose fingerprint had settled before the attempt began: only then are

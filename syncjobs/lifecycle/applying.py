@@ -19,14 +19,15 @@ from connectors.models import Connector
 from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
-from syncjobs.lifecycle.planning import follow_auto_sync, save_job
+from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of, save_job
 from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 
 Path = tuple[str | int, ...]
 
-WORKSPACE_FIELDS = ("name", "connectors", "sync_jobs")
+WORKSPACE_LIMITS = ("max_running", "one_sync_at_a_time")
+WORKSPACE_FIELDS = ("name", *WORKSPACE_LIMITS, "connectors", "sync_jobs")
 CONNECTOR_FIELDS = (
     "name",
     "kind",
@@ -37,6 +38,7 @@ CONNECTOR_FIELDS = (
     "status",
     "auto_sync",
     "sync_interval_s",
+    "max_running",
 )
 JOB_FIELDS = (
     "name",
@@ -57,6 +59,7 @@ JOB_FIELDS = (
     "move_to",
     "limits",
     "max_attempts",
+    "pause_after_failures",
     "enabled",
 )
 LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
@@ -135,11 +138,15 @@ class _Application:
             return None
         found = Workspace.objects.filter(name=name).first()
         workspace = found or Workspace(name=name)
+        before = _state_of(workspace, WORKSPACE_LIMITS)
+        for field in set(fields) & {*WORKSPACE_LIMITS}:
+            setattr(workspace, field, fields[field])
         if not self._clean(workspace, path):
             return None
-        if found is None:
+        changed = _changed(before, _state_of(workspace, WORKSPACE_LIMITS))
+        if found is None or changed:
             workspace.save()
-        self._note("workspace", name, created=found is None, fields=())
+        self._note("workspace", name, created=found is None, fields=changed)
         return workspace
 
     def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
@@ -162,6 +169,7 @@ class _Application:
         if found is None or changed:
             connector.save()
             follow_auto_sync(connector)
+            resume_jobs_of(connector)
         self._note("connector", name, created=found is None, fields=changed)
 
     def _fill_connector(self, connector: Connector, fields: Mapping[str, Any], path: Path) -> bool:

@@ -34,6 +34,7 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
                 workspace_id=plan.workspace_id,
                 job=plan.job,
                 connector_id=plan.job.connector_id,
+                address=plan.job.connector.address,
                 trigger=Trigger.MANUAL,
                 mode=plan.mode,
                 plan=plan.plan,

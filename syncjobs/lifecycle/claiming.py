@@ -11,8 +11,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
+from connectors.budget import Obstacle
 from datasets.models import Dataset
 from syncjobs.core.states import Event, State
+from syncjobs.lifecycle.limiting import find_obstacle
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncRecord
 
@@ -33,7 +35,8 @@ class Claim:
 
 
 def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
-    """The claim, or None where there is nothing to do: taken, finished, not due, or its job runs."""
+    """The claim, or None where there is nothing to do: taken, finished, not due, or in the
+    way of a limit; `waiting_for` says of which."""
     try:
         with transaction.atomic():
             return _claim(record_id, owner)
@@ -44,16 +47,15 @@ def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
 def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     record = (
         SyncRecord.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("job")
+        .select_related("job", "connector", "workspace")
         .filter(Q(not_before=None) | Q(not_before__lte=Now()), pk=record_id, state=State.QUEUED)
         .first()
     )
     if record is None:
         return None
-    if SyncRecord.objects.filter(job_id=record.job_id, state=State.RUNNING).exists():
-        SyncRecord.objects.filter(pk=record_id).update(
-            waiting_for="the running record of the same job"
-        )
+    obstacle = _find_running_twin(record) or find_obstacle(record)
+    if obstacle is not None:
+        _wait_for(record, obstacle)
         return None
     dataset_id = record.job.dataset_id
     Dataset.objects.filter(pk=dataset_id).update(fencing_token=F("fencing_token") + 1)
@@ -67,8 +69,10 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "lease_owner": owner,
             "lease_expires_at": Now() + timedelta(seconds=settings.SYNC.lease_s),
             "heartbeat_at": Now(),
+            "progress_at": Now(),
             "started_at": record.started_at or Now(),
             "attempt": Greatest(F("attempt"), 1),
+            "address": record.connector.address,
             "not_before": None,
             "stage": "initializing",
             "error": "",
@@ -76,3 +80,19 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
         },
     )
     return Claim(record_id, dataset_id, token, owner)
+
+
+def _find_running_twin(record: SyncRecord) -> Obstacle | None:
+    running = SyncRecord.objects.filter(job_id=record.job_id, state=State.RUNNING)
+    return Obstacle("the running record of the same job") if running.exists() else None
+
+
+def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:
+    """The record stays queued and says what for; with a time where one is known."""
+    told = {"waiting_for": obstacle.reason[:200]}
+    if obstacle.until is not None:
+        told["waiting_for"] = f"{obstacle.reason}; until {obstacle.until:%Y-%m-%d %H:%M:%S} UTC"[
+            :200
+        ]
+    if record.waiting_for != told["waiting_for"]:
+        SyncRecord.objects.filter(pk=record.pk).update(**told, not_before=obstacle.until)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
+from connectors.learning import database_now
 from connectors.models import ConnectorStatus
 from syncjobs.core.schedules import InvalidSchedule, fire_after
 from syncjobs.core.states import Event, State
@@ -30,19 +31,21 @@ def dispatch_due(limit: int = 500) -> Dispatched:
     with transaction.atomic():
         jobs = list(
             SyncJob.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
-            .filter(enabled=True, next_run_at__lte=Now())
+            .select_related("connector")
+            .filter(enabled=True, paused_at=None, next_run_at__lte=Now())
             .filter(connector__status=ConnectorStatus.ACTIVE)
             .order_by("next_run_at")[:limit]
         )
         if not jobs:
             return Dispatched(0, 0)
-        now = _database_now()
+        now = database_now()
         to_verify = {job.pk for job in jobs if job.verification_is_due(now)}
         records = [
             SyncRecord(
                 workspace_id=job.workspace_id,
                 job=job,
                 connector_id=job.connector_id,
+                address=job.connector.address,
                 trigger=Trigger.SCHEDULE,
                 scheduled_for=job.next_run_at,
                 mode=SyncMode.FULL if job.pk in to_verify else job.sync_mode,
@@ -97,10 +100,3 @@ def _note_coalesced(records: list[SyncRecord]) -> None:
                 reason=f"also serves the fire of {fire}",
                 data={"fire": fire},
             )
-
-
-def _database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        row: tuple[datetime] = cursor.fetchone()
-    return row[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
@@ -16,6 +17,17 @@ class AlreadyQueued(Exception):
         self.record = record
 
 
+class WorkspaceBusy(Exception):
+    """The workspace syncs one thing at a time, and `record` is at it."""
+
+    def __init__(self, record: SyncRecord) -> None:
+        super().__init__(
+            f"workspace {record.workspace.name} syncs one job at a time, and {record.job.name} is"
+            f" {record.state} ({record.percentage:.0f} %)"
+        )
+        self.record = record
+
+
 def enqueue(
     job: SyncJob,
     *,
@@ -24,13 +36,17 @@ def enqueue(
     by: str = "",
     dry_run: bool = False,
 ) -> SyncRecord:
-    """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued."""
+    """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued, and
+    WorkspaceBusy where its workspace syncs one thing at a time."""
     try:
         with transaction.atomic():
+            if job.workspace.one_sync_at_a_time and not dry_run:
+                _refuse_second(job)
             return SyncRecord.objects.create(
                 workspace_id=job.workspace_id,
                 job=job,
                 connector_id=job.connector_id,
+                address=job.connector.address,
                 trigger=trigger,
                 mode=mode or job.sync_mode,
                 dry_run=dry_run,
@@ -46,3 +62,22 @@ def enqueue(
         if queued is None:  # it was claimed meanwhile, or the job is gone
             raise
         raise AlreadyQueued(queued) from None
+
+
+def _refuse_second(job: SyncJob) -> None:
+    """Raises WorkspaceBusy. A record that waits for its retry or its host keeps nobody out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"a sync in workspace {job.workspace_id}"],
+        )
+    active = (
+        SyncRecord.objects.filter(workspace_id=job.workspace_id, dry_run=False)
+        .filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
+        .exclude(job=job, state=State.QUEUED)
+        .select_related("job", "workspace")
+        .order_by("-state", "queued_at")  # the running one first
+        .first()
+    )
+    if active is not None:
+        raise WorkspaceBusy(active)

@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
+from connectors.learning import learn_answer
 from connectors.opening import keep_capabilities, open_transport, root_of
 from datasets.catalog import Catalog, Trust
 from datasets.errors import StoreError
@@ -34,6 +35,7 @@ from syncjobs.core.states import Event, State
 from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
+from syncjobs.lifecycle.budgeting import learn_of_host
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
@@ -41,7 +43,7 @@ from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, ter
 from syncjobs.lifecycle.publishing import publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
-from syncjobs.lifecycle.transition import move
+from syncjobs.lifecycle.transition import INTERNAL, move
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
@@ -119,10 +121,10 @@ def _attempt(lease: Lease) -> Ending | None:
             drift=asdict(exc.drift),
         )
     except (TransportError, StoreError) as exc:
-        return _failed(record, exc.code, str(exc), retryable=exc.retryable, cause=exc)
+        return _failed(record, lease.progress, exc.code, str(exc), cause=exc)
     except _DATABASE_LOST as exc:
         if not _is_away(exc):
-            return _failed(record, "database", str(exc), retryable=True)
+            return _failed(record, lease.progress, "database", str(exc), retryable=True)
         log.warning("record.database_lost", error=str(exc).partition("\n")[0])
         connection.close()
         return _plain(
@@ -132,7 +134,8 @@ def _attempt(lease: Lease) -> Ending | None:
         )
     except Exception as exc:  # the one place where any error becomes an event
         log.exception("record.crashed")
-        return _failed(record, "internal", f"internal error: {type(exc).__name__}", retryable=False)
+        words = f"internal error: {type(exc).__name__}"
+        return _failed(record, lease.progress, INTERNAL, words)
 
 
 def _is_away(exc: BaseException) -> bool:
@@ -179,6 +182,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
 
             outcome = sync.plan() if record.dry_run else sync.run(confirm)
             keep_capabilities(record.connector, sync.capabilities)
+        learn_answer(record.connector)
         if record.dry_run:
             terms = terms_of(job, catalog, outcome)
             keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
@@ -291,16 +295,26 @@ def _published_already(record: SyncRecord) -> Ending:
 
 
 def _failed(
-    record: SyncRecord, code: str, message: str, *, retryable: bool, cause: Exception | None = None
+    record: SyncRecord,
+    progress: Progress,
+    code: str,
+    message: str,
+    *,
+    retryable: bool = False,
+    cause: TransportError | StoreError | None = None,
 ) -> Ending:
+    if isinstance(cause, TransportError):
+        learn_of_host(record, cause, progress)
+    vain = 0 if progress.snapshot.got_further else record.vain_attempts + 1
     decision = decide_retry(
-        retryable=retryable,
+        retryable=cause.retryable if cause else retryable,
         attempt=record.attempt,
+        vain=vain,
         max_attempts=record.job.max_attempts,
         share=random.random(),  # noqa: S311 — jitter
         retry_after_s=cause.retry_after_s if isinstance(cause, Throttled) else None,
     )
-    changes: dict[str, Any] = {"error_code": code, "error": message}
+    changes: dict[str, Any] = {"error_code": code, "error": message, "vain_attempts": vain}
     if decision.delay_s is None:
         return Ending(
             Event.FAILED, f"{message} ({decision.reason})", changes | {"verdict": code}, {}

@@ -11,6 +11,7 @@ from django.utils import timezone
 from connectors.models import Connector
 from datasets.models import Dataset
 from syncjobs.core.schedules import first_fire
+from syncjobs.lifecycle.transition import NOT_PAUSED
 from syncjobs.models import SyncJob
 
 
@@ -23,7 +24,22 @@ def save_job(job: SyncJob) -> None:
         elif stored.name != job.name:
             _rename_dataset(job)
         job.next_run_at = _next_run_at(job, stored)
+        if stored is not None and job.enabled and not stored.enabled:
+            for name, value in NOT_PAUSED.items():
+                setattr(job, name, value)
         job.save()
+
+
+def resume_job(job: SyncJob) -> bool:
+    """Lets a paused job go on, a missed fire first; False where it was not paused."""
+    paused = SyncJob.objects.filter(pk=job.pk).exclude(paused_at=None)
+    return paused.update(**NOT_PAUSED) == 1
+
+
+def resume_jobs_of(connector: Connector) -> int:
+    """Whoever changed a connector may have mended what its paused jobs failed at; their count."""
+    paused = SyncJob.objects.filter(connector=connector).exclude(paused_at=None)
+    return paused.update(**NOT_PAUSED)
 
 
 def follow_auto_sync(connector: Connector) -> None:

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from datasets.models import Dataset
 from syncjobs.core.retries import decide_crash
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.transition import move
+from syncjobs.lifecycle.transition import QUARANTINED, move
 from syncjobs.models import SyncRecord
 
 AT_ONCE = 100
@@ -101,7 +101,7 @@ def _take_back(record: SyncRecord) -> bool:
     decision = decide_crash(crashes=crashes, share=random.random())  # noqa: S311 — jitter
     if decision.delay_s is None:
         error = f"quarantined: {decision.reason}"
-        changes |= {"error_code": "quarantined", "error": error, "verdict": "quarantined"}
+        changes |= {"error_code": QUARANTINED, "error": error, "verdict": QUARANTINED}
         event = Event.QUARANTINED
     else:
         changes["not_before"] = Now() + timedelta(seconds=decision.delay_s)

@@ -8,13 +8,20 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from connectors.errors import needs_person
 from connectors.models import Connector
 from connectors.names import printable
+from syncjobs.core.retries import decide_pause
 from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
 from syncjobs.models import SyncEvent, SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
+
+INTERNAL = "internal"  # an error of ours
+QUARANTINED = "quarantined"
+NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused_reason": ""}
 
 
 class IllegalMove(Exception):
@@ -51,11 +58,11 @@ def move(
         }
         fields = (changes or {}) | texts | _implied(state, target, changes or {})
         _write(record, fields)
+        if target in FINAL and (paused := _tell_owners(record, target, fields)):
+            reason = f"{reason}; the job is paused: {paused}"
         _note(
             record, event, target, token=fields.get("token", record.token), reason=reason, data=data
         )
-        if target in FINAL:
-            _tell_owners(record, target, fields)
     log.info(
         "record.moved", record=str(record_id), event_name=event, state=target, reason=reason or None
     )
@@ -146,14 +153,47 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
         )
 
 
-def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> None:
-    """The job and the connector show how their latest record ended; a cancel says nothing of them."""
+def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
+    """The job and the connector show how their latest record ended; a cancel says nothing of them.
+
+    Why the job pauses now; empty where it goes on.
+    """
     if state is State.CANCELLED:
-        return
+        return ""
     error = str(fields.get("error", ""))
     succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
     Connector.objects.filter(pk=record.connector_id).update(
         last_sync_status=state, last_sync_error=error, **succeeded
     )
     # The connector first: whoever changes both does it in that order.
-    SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)
+    job = SyncJob.objects.filter(pk=record.job_id)
+    if succeeded and not record.dry_run:
+        job.update(last_run_at=Now(), last_error=error, **NOT_PAUSED)
+        return ""
+    job.update(last_run_at=Now(), last_error=error)
+    code = str(fields.get("error_code", ""))
+    if record.dry_run or not (needs_person(code) or code in (INTERNAL, QUARANTINED)):
+        return ""
+    return _count_failure(record, code, error)
+
+
+def _count_failure(record: SyncRecord, code: str, error: str) -> str:
+    """A job is paused when so many of its records in a row failed as waiting does not help against; at
+    once where a record has cost several workers their lives."""
+    job = SyncJob.objects.select_for_update(no_key=True).get(pk=record.job_id)
+    job.failures_in_a_row += 1
+    changed = ["failures_in_a_row"]
+    reason = ""
+    if job.paused_at is None:
+        reason = decide_pause(
+            failures=job.failures_in_a_row,
+            most=job.pause_after_failures,
+            deadly=code == QUARANTINED,
+            last_error=error,
+        )
+    if reason:
+        job.paused_at, job.paused_reason = timezone.now(), reason
+        changed += ["paused_at", "paused_reason"]
+        log.error("job.paused", job=str(job.pk), reason=reason)
+    job.save(update_fields=changed)
+    return reason

@@ -16,7 +16,7 @@ from syncjobs.core.comparing import (
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Plan, judge
-from syncjobs.core.retries import CEILING_S, decide_crash, decide_retry
+from syncjobs.core.retries import ATTEMPTS_MAX, CEILING_S, decide_crash, decide_pause, decide_retry
 
 S = 1_000_000_000
 
@@ -59,16 +59,33 @@ def test_the_deadline_follows_the_seed_document(files: int, expected: float) -> 
 
 
 def test_retries_end_with_the_attempts_and_never_follow_a_permanent_error() -> None:
-    last = decide_retry(retryable=True, attempt=3, max_attempts=3, share=0.5)
-    permanent = decide_retry(retryable=False, attempt=1, max_attempts=3, share=0.5)
+    last = decide_retry(retryable=True, attempt=3, vain=3, max_attempts=3, share=0.5)
+    permanent = decide_retry(retryable=False, attempt=1, vain=1, max_attempts=3, share=0.5)
     assert last.delay_s is None
     assert permanent.delay_s is None
 
 
-def test_backoff_is_a_random_share_below_a_growing_ceiling() -> None:
-    def delay(attempt: int, share: float, after: float | None = None) -> float | None:
+def test_attempts_that_got_further_use_up_nothing_but_the_last_of_all() -> None:
+    def delay(attempt: int, vain: int) -> float | None:
         return decide_retry(
-            retryable=True, attempt=attempt, max_attempts=99, share=share, retry_after_s=after
+            retryable=True, attempt=attempt, vain=vain, max_attempts=3, share=1.0
+        ).delay_s
+
+    assert delay(50, 0) == 5.0
+    assert delay(50, 2) == 10.0
+    assert delay(50, 3) is None
+    assert delay(ATTEMPTS_MAX, 0) is None
+
+
+def test_backoff_is_a_random_share_below_a_growing_ceiling() -> None:
+    def delay(vain: int, share: float, after: float | None = None) -> float | None:
+        return decide_retry(
+            retryable=True,
+            attempt=vain,
+            vain=vain,
+            max_attempts=99,
+            share=share,
+            retry_after_s=after,
         ).delay_s
 
     assert delay(1, 0.0) == 1.0
@@ -82,6 +99,16 @@ def test_the_third_crash_quarantines() -> None:
     assert decide_crash(crashes=1, share=0.5).delay_s == 0
     assert decide_crash(crashes=2, share=0.5).delay_s == 5
     assert decide_crash(crashes=3, share=0.5).delay_s is None
+
+
+def test_a_job_pauses_after_failures_in_a_row_and_at_once_after_a_deadly_record() -> None:
+    def pause(failures: int, most: int | None, *, deadly: bool = False) -> str:
+        return decide_pause(failures=failures, most=most, deadly=deadly, last_error="no such root")
+
+    assert pause(4, 5) == ""
+    assert pause(5, 5) == "5 records in a row failed; the last: no such root"
+    assert pause(1, 5, deadly=True)
+    assert pause(99, None, deadly=True) == ""
 
 
 @pytest.mark.parametrize(

@@ -94,20 +94,15 @@ def test_a_cut_connection_keeps_what_came_and_tries_again(serve: Serve) -> None:
     job, _ = serve(GOOD | {"zz-cut.bin": os.urandom(2 << 20)})
     record = run(job)
     assert (record.state, record.error_code) == (State.QUEUED, "connection_lost")
-    states = []
-    for _ in range(2):
-        SyncRecord.objects.update(not_before=None)
-        states.append(execute(record.pk, Heart("test")))
-    record.refresh_from_db()
-    assert states == [State.QUEUED, State.FAILED]
-    assert record.attempt == job.max_attempts
+    assert (record.attempt, record.vain_attempts) == (2, 0)  # it kept something, so it cost nothing
     assert not Version.objects.exists()
 
 
 def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve) -> None:
-    """S08: the connection ends every half megabyte; each attempt goes on where the last one ended."""
+    """S08: the connection ends every half megabyte; each attempt goes on where the last one ended, and
+    uses up none of the two that the job has."""
     content = os.urandom(4 << 20)
-    job, folder = serve({"cut.bin": content}, max_attempts=30)
+    job, folder = serve({"cut.bin": content}, max_attempts=2)
     record = run(job)
     attempts = 1
     while record.state == State.QUEUED and attempts < 30:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from datasets.catalog import Catalog, Listed
 from datasets.models import Dataset, Receipt, Version
@@ -326,8 +328,9 @@ def test_a_restarted_database_gives_live_owners_one_lease(record: SyncRecord) ->
 
 
 def test_most_leases_running_out_at_once_is_no_matter_of_dead_workers(
-    sshd: Sshd, source: Path
+    sshd: Sshd, source: Path, settings: Settings
 ) -> None:
+    settings.SYNC = dataclasses.replace(settings.SYNC, max_per_host=0)
     connector = make_connector(sshd.target(source))
     records = [enqueue(make_job(connector), trigger=Trigger.MANUAL) for _ in range(5)]
     for one in records:

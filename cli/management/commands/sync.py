@@ -17,7 +17,7 @@ from cli.command import WorkspaceCommand
 from connectors.names import printable
 from syncjobs.core.states import FINAL, State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 
 EXIT_STATUS = {
@@ -90,6 +90,8 @@ class Command(WorkspaceCommand):
                 ) from None
             self.stderr.write(f"queued already as record {record.pk}")
             return record
+        except WorkspaceBusy as exc:
+            raise CommandError(f"{exc}; wait for record {exc.record.pk}, or cancel it") from None
 
     def _apply(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         if options["full"] or options["dry_run"]:

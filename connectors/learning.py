@@ -1,0 +1,55 @@
+"""What workers learn of a host, kept where all of them see it. The rules are `connectors.budget`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from connectors.budget import Budget, after_answer
+from connectors.models import Connector, HostBudget
+
+_FIELDS = [field.name for field in fields(Budget)]
+
+
+def find_budget(workspace_id: uuid.UUID, address: str) -> Budget | None:
+    """None where nothing was learned of the host."""
+    row = HostBudget.objects.filter(workspace_id=workspace_id, address=address).first()
+    return budget_of(row) if row else None
+
+
+def budget_of(row: HostBudget) -> Budget:
+    return Budget(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def learn(
+    workspace_id: uuid.UUID, address: str, change: Callable[[Budget, datetime], Budget]
+) -> Budget:
+    """Applies a rule to what is known; what is known afterwards."""
+    with transaction.atomic():
+        row, _ = HostBudget.objects.select_for_update(no_key=True).get_or_create(
+            workspace_id=workspace_id, address=address
+        )
+        budget = change(budget_of(row), database_now())
+        for name, value in asdict(budget).items():
+            setattr(row, name, value)
+        row.save()
+    return budget
+
+
+def learn_answer(connector: Connector) -> None:
+    """The host worked with us. Writes only where there was something to forget."""
+    known = find_budget(connector.workspace_id, connector.address)
+    if known is not None and known != after_answer(known, database_now()):
+        learn(connector.workspace_id, connector.address, after_answer)
+
+
+def database_now() -> datetime:
+    """The one clock that all workers share."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        row: tuple[datetime] = cursor.fetchone()
+    return row[0]

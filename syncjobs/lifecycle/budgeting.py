@@ -1,0 +1,58 @@
+"""What an attempt's failure says of its host, told to all workers before the record is queued again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from connectors.budget import Budget, after_complaint, after_silence
+from connectors.errors import (
+    AuthConfig,
+    ConnectionLost,
+    NameNotResolved,
+    NetworkForbidden,
+    ProxyRefused,
+    Stalled,
+    Throttled,
+    TransportError,
+    Unreachable,
+)
+from connectors.learning import learn, learn_answer
+from connectors.models import Connector
+from syncjobs.core.states import State
+from syncjobs.engine.progress import Progress
+from syncjobs.models import SyncRecord
+
+_AWAY = (Unreachable, NameNotResolved)
+_CUT = (ConnectionLost, Stalled)  # the host was away only where nothing had come of it
+_NOT_CALLED = (AuthConfig, NetworkForbidden, ProxyRefused)
+
+
+def learn_of_host(record: SyncRecord, error: TransportError, progress: Progress) -> None:
+    """Opens or closes the host's circuit, or lowers what it is asked to bear."""
+    connector = record.connector
+    words = str(error)
+    if isinstance(error, Throttled):
+        _learn_complaint(record, connector, error, words)
+    elif isinstance(error, _AWAY) or (isinstance(error, _CUT) and not progress.snapshot.has_moved):
+        learn(
+            connector.workspace_id,
+            connector.address,
+            lambda budget, now: after_silence(budget, now, words),
+        )
+    elif not isinstance(error, _NOT_CALLED):
+        learn_answer(connector)
+
+
+def _learn_complaint(
+    record: SyncRecord, connector: Connector, error: Throttled, words: str
+) -> None:
+    running = SyncRecord.objects.filter(
+        workspace_id=record.workspace_id, address=connector.address, state=State.RUNNING
+    ).count()
+
+    def complain(budget: Budget, now: datetime) -> Budget:
+        return after_complaint(
+            budget, now, words, retry_after_s=error.retry_after_s, running=running
+        )
+
+    learn(connector.workspace_id, connector.address, complain)

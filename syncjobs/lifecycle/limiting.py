@@ -1,0 +1,77 @@
+"""What stands in the way of a queued record: limits counted from live rows, and its host's budget.
+
+There are no counters that could leak. Whoever claims counts under transaction locks that are taken in one
+order (installation, workspace, connector, host), so that two claims never both take the last place.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import connection
+
+from connectors.budget import Budget, Obstacle, decide_call
+from connectors.learning import budget_of
+from connectors.models import HostBudget
+from syncjobs.core.limits import Limit, decide_limits
+from syncjobs.models import SyncRecord
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) AS name"
+
+_COUNT = """
+SELECT now(),
+  CASE WHEN %(everywhere)s THEN
+    (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running') ELSE 0 END,
+  CASE WHEN %(in_workspace)s THEN
+    (SELECT count(*) FROM syncjobs_syncrecord
+      WHERE state = 'running' AND workspace_id = %(workspace)s) ELSE 0 END,
+  CASE WHEN %(in_connector)s THEN
+    (SELECT count(*) FROM syncjobs_syncrecord
+      WHERE state = 'running' AND connector_id = %(connector)s) ELSE 0 END,
+  count(*), count(*) FILTER (WHERE workspace_id = %(workspace)s)
+  FROM syncjobs_syncrecord WHERE state = 'running' AND address = %(address)s
+"""
+
+
+def find_obstacle(record: SyncRecord) -> Obstacle | None:
+    """Call it in the claim's transaction, which keeps the counts true until it ends.
+
+    The record comes with its connector and workspace.
+    """
+    workspace, connector = record.workspace, record.connector
+    address = connector.address
+    everywhere = settings.SYNC.batch_size or None
+    in_workspace = 1 if workspace.one_sync_at_a_time else workspace.max_running
+    locks = [
+        "syncs" if everywhere else "",
+        f"syncs of workspace {workspace.pk}" if in_workspace else "",
+        f"syncs of connector {connector.pk}" if connector.max_running else "",
+        f"syncs at {address}",
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [[name for name in locks if name]])
+        # A statement of its own: it has to see what others committed before they let go of the locks.
+        cursor.execute(
+            _COUNT,
+            {
+                "everywhere": everywhere is not None,
+                "in_workspace": in_workspace is not None,
+                "in_connector": connector.max_running is not None,
+                "workspace": workspace.pk,
+                "connector": connector.pk,
+                "address": address,
+            },
+        )
+        now, running, of_workspace, of_connector, at_host, ours_at_host = cursor.fetchone()
+    reached = decide_limits(
+        [
+            Limit("on this installation", running, everywhere),
+            Limit("in this workspace", of_workspace, in_workspace),
+            Limit("of this connector", of_connector, connector.max_running),
+            Limit(f"at {address}", at_host, settings.SYNC.max_per_host or None),
+        ]
+    )
+    if reached is not None:
+        return reached
+    row = HostBudget.objects.filter(workspace=workspace, address=address).first()
+    budget = budget_of(row) if row else Budget()
+    return decide_call(budget, now, address=address, running=ours_at_host)
