@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import os
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
 
 app = Celery("syncproject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# Else Celery opens a session with PostgreSQL for each bell, which costs more than the bell's work.
+app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000
+
+
+@task_prerun.connect  # type: ignore[untyped-decorator]
+def check_database(**_: Any) -> None:
+    """Before each task, a thread's session is closed where it is too old or has failed (CONN_MAX_AGE,
+    CONN_HEALTH_CHECKS)."""
+    from django.db import close_old_connections
+
+    close_old_connections()

@@ -18,6 +18,7 @@ from django.db import connection
 from connectors.budget import FAILURES_OPEN
 
 RING_AGAIN_S = 30
+SPARE = 16
 
 _TAKE = """
 WITH RECURSIVE waiting AS (  -- the workspaces that have queued records: one look at the index for each
@@ -46,9 +47,8 @@ connectors AS MATERIALIZED (
      GROUP BY c.id, c.max_running HAVING count(*) >= c.max_running),
 free AS (
     SELECT s.id AS workspace_id,
-           least(%(limit)s,
-                 CASE WHEN s.one_sync_at_a_time THEN 1 ELSE coalesce(s.max_running, %(limit)s) END
-                 - (SELECT count(*) FROM running r WHERE r.workspace_id = s.id)) AS places
+           CASE WHEN s.one_sync_at_a_time THEN 1 ELSE coalesce(s.max_running, 1000000) END
+           - (SELECT count(*) FROM running r WHERE r.workspace_id = s.id) AS places
       FROM waiting JOIN workspaces_workspace s ON s.id = waiting.workspace_id),
 turns AS (
     SELECT q.id, q.due_at, row_number() OVER (PARTITION BY free.workspace_id ORDER BY q.due_at) AS turn
@@ -62,16 +62,18 @@ turns AS (
            AND NOT EXISTS (SELECT FROM connectors c WHERE c.id = w.connector_id)
            AND NOT EXISTS (SELECT FROM budgets b
                             WHERE b.workspace_id = w.workspace_id AND b.address = w.address)
-         ORDER BY coalesce(w.not_before, w.queued_at) LIMIT greatest(free.places, 0)) q),
-chosen AS (
-    SELECT id FROM turns ORDER BY turn, due_at
-     LIMIT CASE WHEN %(everywhere)s = 0 THEN %(limit)s
-                ELSE least(%(limit)s, greatest(0, %(everywhere)s - (SELECT count(*) FROM running)))
-           END)
+         ORDER BY coalesce(w.not_before, w.queued_at)
+         -- A few more than are asked for, because others may be taking the same ones just now.
+         LIMIT CASE WHEN free.places > 0
+                    THEN least(%(limit)s, free.places) + greatest(0, %(spare)s - %(limit)s)
+                    ELSE 0 END) q)
 UPDATE syncjobs_syncrecord SET rung_at = now() WHERE id IN (
-  SELECT q.id FROM syncjobs_syncrecord q JOIN chosen USING (id)
+  SELECT q.id FROM syncjobs_syncrecord q JOIN turns USING (id)
    WHERE q.state = 'queued'
      AND (q.rung_at IS NULL OR q.rung_at < now() - make_interval(secs => %(again_s)s))
+   ORDER BY turns.turn, turns.due_at
+   LIMIT CASE WHEN %(everywhere)s = 0 THEN %(limit)s
+              ELSE least(%(limit)s, greatest(0, %(everywhere)s - (SELECT count(*) FROM running))) END
    FOR UPDATE OF q SKIP LOCKED)
 RETURNING id
 """
@@ -85,6 +87,7 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
             _TAKE,
             {
                 "limit": limit,
+                "spare": SPARE,
                 "again_s": ring_again_s,
                 "everywhere": settings.SYNC.batch_size,
                 "per_host": settings.SYNC.max_per_host,

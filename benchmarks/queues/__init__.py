@@ -1,0 +1,1 @@
+"""Throughput of the queue: records without files, beside other queues on the same machine."""
