@@ -7,6 +7,7 @@ again. Ringing moves nothing but `rung_at`.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.db import connection
 
@@ -29,3 +30,12 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [ring_again_s, limit])
         return [row[0] for row in cursor.fetchall()]
+
+
+def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:
+    """Their bells could not be rung: the next tick tries again, where it would wait for an answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE syncjobs_syncrecord SET rung_at = NULL WHERE state = 'queued' AND id = ANY(%s)",
+            [list(record_ids)],
+        )
