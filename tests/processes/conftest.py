@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,12 +21,9 @@ from tests.waiting import until
 
 
 class Start(Protocol):
-    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy,
-    `files_max` how many files the process may have open."""
+    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy."""
 
-    def __call__(
-        self, kind: str, *, database_port: int | None = None, files_max: int | None = None
-    ) -> Process: ...
+    def __call__(self, kind: str, *, database_port: int | None = None) -> Process: ...
 
 
 class Process:
@@ -41,7 +36,6 @@ class Process:
         log: Path,
         *,
         database_port: int | None = None,
-        files_max: int | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -64,7 +58,6 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=None if files_max is None else partial(_limit_files, files_max),
             )
 
     def wait_for_line(self, text: str) -> None:
@@ -88,10 +81,6 @@ def broker() -> Iterator[redis.Redis]:
     client.close()
 
 
-def _limit_files(count: int) -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
-
-
 @pytest.fixture
 def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterator[Start]:
     plan_chores()
@@ -102,13 +91,11 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
-    def start_one(
-        kind: str, *, database_port: int | None = None, files_max: int | None = None
-    ) -> Process:
+    def start_one(kind: str, *, database_port: int | None = None) -> Process:
         name = f"{kind}{len(started)}"
         words = arguments[kind].format(name=name).split()
         log = tmp_path / f"{name}.log"
-        process = Process(name, words, log, database_port=database_port, files_max=files_max)
+        process = Process(name, words, log, database_port=database_port)
         started.append(process)
         process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
         return process
