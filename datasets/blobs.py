@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from datasets.errors import BlobMissing, StoreError, StoreMissing
+from datasets.errors import BlobMissing, StoreError, StoreMissing, StoreReadOnly
 from datasets.packs import Place, PlaceIndex, read_packed, write_pack
 from datasets.partials import UNKNOWN, BlobWriter, Received, disk_errors
 
@@ -59,10 +59,16 @@ class BlobStore:
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
 
     def prepare(self) -> None:
-        """Looks at what is there. Raises StoreMissing where the root is no store (D04), DiskFull,
-        StoreBroken."""
+        """Looks at what is there. Raises StoreMissing where the root is no store, StoreReadOnly (D04),
+        DiskFull, StoreBroken."""
         if not (self._root / SENTINEL).is_file():
             raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
+        if not os.access(
+            self._root, os.W_OK | os.X_OK
+        ):  # of a disk, too, that is mounted read-only
+            raise StoreReadOnly(
+                f"{self._root} cannot be written to: is its disk mounted read-only?"
+            )
         with disk_errors():
             self._partial.mkdir(parents=True, exist_ok=True)
             if not self._packs.is_dir():

@@ -2,6 +2,7 @@
 
 StoreError
 ├── StoreMissing    store_missing   the folder is not our store: never sync into an unmounted one
+├── StoreReadOnly   store_read_only it cannot be written to
 ├── DiskFull        disk_full       no space or no inodes; waiting or a person helps
 ├── BlobMissing     blob_missing    a held file's bytes are gone
 └── StoreBroken     store_io        the disk reported an error
@@ -24,6 +25,12 @@ class StoreMissing(StoreError):
     """The store's folder has no sentinel file: it is not mounted, or not ours."""
 
     code = "store_missing"
+
+
+class StoreReadOnly(StoreError):
+    """The store's folder cannot be written to: its disk is mounted read-only, or belongs to another user."""
+
+    code = "store_read_only"
 
 
 class DiskFull(StoreError):

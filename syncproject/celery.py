@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-
 from typing import Any
 
 from celery import Celery
 from celery.signals import task_prerun
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
 
+# By alias, because a transport that is named in the settings would stand in every address that is shown.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
 app = Celery("syncproject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Else Celery opens a session with PostgreSQL for each bell, which costs more than the bell's work.

@@ -25,6 +25,10 @@ TICK_S = 1.0
 class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
     """django-celery-beat's scheduler for chores, and our own tick for jobs, once a second."""
 
+    # Chores go over the pool, which gives up after seconds. A producer of the scheduler's own would wait
+    # for a lost broker without end, and with it every due job.
+    producer = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._next_dispatch = 0.0
         super().__init__(*args, **kwargs)

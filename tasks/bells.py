@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError
 
-from syncjobs.lifecycle.ringing import take_unrung
+from syncjobs.lifecycle.ringing import forget_rung, take_unrung
 
 log = structlog.get_logger(__name__)
 
 TASK = "sync.record"
 
 
-def ring(record_ids: Iterable[uuid.UUID]) -> int:
-    """Publishes on one connection; returns the count. A lost broker is the next tick's business."""
+def ring(record_ids: Sequence[uuid.UUID]) -> int:
+    """Publishes on one connection; returns the count. A lost broker is the next tick's business: what it
+    did not take counts as not rung."""
     count = 0
     try:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
@@ -28,6 +29,7 @@ def ring(record_ids: Iterable[uuid.UUID]) -> int:
                 count += 1
     except (OperationalError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
+        forget_rung(record_ids[count:])
     return count
 
 

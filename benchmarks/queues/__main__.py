@@ -25,7 +25,9 @@ CELERY = (
     "celery -A syncproject worker -P threads -c {slots} -Q control,sync -I benchmarks.queues.empty_work"
     " --without-gossip --without-mingle --loglevel WARNING -n bench{number}@%h"
 )
-BEAT = "celery -A syncproject beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel WARNING"
+BEAT = (
+    "celery -A syncproject beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel WARNING"
+)
 PROCRASTINATE = (
     "procrastinate --app benchmarks.queues.procrastinate_app.app worker --concurrency {slots}"
     " --queues sync --name bench{number}"
@@ -37,7 +39,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=3_000, help="in each round")
     parser.add_argument("--rounds", type=int, default=3, help="medians count")
     parser.add_argument("--queued", type=int, default=1_000_000, help="rows behind the claims")
-    parser.add_argument("--only", default="ours,celery,procrastinate,claims", help="parts, by comma")
+    parser.add_argument(
+        "--only", default="ours,celery,procrastinate,claims", help="parts, by comma"
+    )
     asked = parser.parse_args()
     parts = asked.only.split(",")
     with stand.product() as home, broker(home):
@@ -126,7 +130,9 @@ def measure_celery(count: int) -> float:
     with current_app.connection_for_write(url=os.environ["REDIS_URL"]) as connected:
         producer = current_app.amqp.Producer(connected, auto_declare=False)
         for number in range(count):
-            current_app.send_task("benchmark.nothing", args=[number], queue="sync", producer=producer)
+            current_app.send_task(
+                "benchmark.nothing", args=[number], queue="sync", producer=producer
+            )
 
     def left() -> int:
         return int(client.llen("sync:sync"))
@@ -218,7 +224,9 @@ def measure_claims(queued: int, *, claims: int = 2_000, threads: int = 4) -> Non
         walls = sorted(wall for batch_ in pool.map(batch, range(threads)) for wall in batch_)
     p50, p99 = walls[len(walls) // 2], walls[len(walls) * 99 // 100]
     print(f"claim: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms ({threads} at once)")
-    print(f"ring for 200: median {statistics.median(taken) * 1000:.1f} ms, most {max(taken) * 1000:.1f}")
+    print(
+        f"ring for 200: median {statistics.median(taken) * 1000:.1f} ms, most {max(taken) * 1000:.1f}"
+    )
 
 
 def until(done: Callable[[], bool], words: str, *, every_s: float = 0.05) -> None:

@@ -8,9 +8,10 @@ at the next valid instant, one that an overlap repeats fires once (Vixie cron's 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +19,7 @@ from cronsim import CronSim, CronSimError
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FREQUENCIES = ("hourly", "daily", "weekly")
+MISSED_COUNTED_MAX = 1_000
 
 
 class InvalidSchedule(ValueError):
@@ -150,3 +152,29 @@ def fire_after(schedule: Schedule, served: datetime, now: datetime) -> datetime 
         missed = max(0, int((now - served).total_seconds() // schedule.every_s))
         return served + timedelta(seconds=schedule.every_s * (missed + 1))
     return schedule.next_fire(max(served, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Fires that passed unserved. `count` goes up to MISSED_COUNTED_MAX, and `last` with it."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+def find_missed(schedule: Schedule, served: datetime, now: datetime) -> Missed | None:
+    """The fires after `served` that `fire_after` passes over; None where there is none."""
+    if isinstance(schedule, Every):
+        count = int((now - served).total_seconds() // schedule.every_s)
+        step = timedelta(seconds=schedule.every_s)
+        return Missed(count, served + step, served + count * step) if count > 0 else None
+    fires = list(islice(_fires(schedule, served, now), MISSED_COUNTED_MAX))
+    return Missed(len(fires), fires[0], fires[-1]) if fires else None
+
+
+def _fires(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
+    fire = schedule.next_fire(after)
+    while fire is not None and fire <= until:
+        yield fire
+        fire = schedule.next_fire(fire)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
 
 from connectors.learning import database_now
 from connectors.models import ConnectorStatus
-from syncjobs.core.schedules import InvalidSchedule, fire_after
+from syncjobs.core.schedules import InvalidSchedule, Missed, find_missed, fire_after
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.transition import note
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
@@ -23,7 +24,7 @@ from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 @dataclass(frozen=True, slots=True)
 class Dispatched:
     queued: int
-    coalesced: int  # fires served by a record that was waiting already
+    coalesced: int  # due jobs whose fire a record serves that was waiting already
 
 
 def dispatch_due(limit: int = 500) -> Dispatched:
@@ -60,28 +61,48 @@ def dispatch_due(limit: int = 500) -> Dispatched:
             )
         )
         coalesced = [record for record in records if record.pk not in inserted]
-        _note_coalesced(coalesced)
+        waiting = _note_coalesced(coalesced)
         for record in records:
             if record.pk in inserted and record.job_id in to_verify:
                 note(record, Event.VERIFICATION_DUE, reason="periodic verification is due")
+        serving = waiting | {one.job_id: one for one in records if one.pk in inserted}
         for job in jobs:
-            _move_on(job, now)
+            missed = _move_on(job, now)
+            if missed is not None and job.pk in serving:
+                _note_missed(serving[job.pk], missed)
         SyncJob.objects.bulk_update(jobs, ["next_run_at", "last_error"])
     return Dispatched(len(inserted), len(coalesced))
 
 
-def _move_on(job: SyncJob, now: datetime) -> None:
-    """One unreadable schedule must not stop the others: its job rests and says why."""
-    if job.next_run_at is None:
-        return
+def _move_on(job: SyncJob, now: datetime) -> Missed | None:
+    """The fires that are passed over, for nobody dispatched when they were due. One unreadable schedule
+    must not stop the others: its job rests and says why."""
+    served = job.next_run_at
+    if served is None:
+        return None
     try:
-        job.next_run_at = fire_after(job.parsed_schedule, job.next_run_at, now)
+        schedule = job.parsed_schedule
+        job.next_run_at = fire_after(schedule, served, now)
+        return find_missed(schedule, served, now)
     except InvalidSchedule as exc:
         job.next_run_at = None
         job.last_error = f"not scheduled any more: {exc}"
+        return None
 
 
-def _note_coalesced(records: list[SyncRecord]) -> None:
+def _note_missed(record: SyncRecord, missed: Missed) -> None:
+    first, last = missed.first.isoformat(), missed.last.isoformat()
+    fires = f"{missed.count} missed fires, {first} to {last}"
+    note(
+        record,
+        Event.COALESCED,
+        reason=f"also serves {fires}" if missed.count > 1 else f"also serves the fire of {first}",
+        data={"missed": missed.count, "first": first, "last": last},
+    )
+
+
+def _note_coalesced(records: list[SyncRecord]) -> dict[UUID, SyncRecord]:
+    """The records that wait already, by job."""
     waiting = {
         record.job_id: record
         for record in SyncRecord.objects.filter(
@@ -100,3 +121,4 @@ def _note_coalesced(records: list[SyncRecord]) -> None:
                 reason=f"also serves the fire of {fire}",
                 data={"fire": fire},
             )
+    return waiting

@@ -5,6 +5,7 @@ It owns no transaction; it calls those that do, and asks the lease before each.
 
 from __future__ import annotations
 
+import errno
 import random
 import uuid
 from contextlib import closing
@@ -23,7 +24,7 @@ from connectors.errors import Throttled, TransportError
 from connectors.learning import learn_answer
 from connectors.opening import keep_capabilities, open_transport, root_of
 from datasets.catalog import Catalog, Trust
-from datasets.errors import StoreError
+from datasets.errors import DiskFull, StoreError
 from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
@@ -55,6 +56,8 @@ _DATABASE_LOST = (
     InterfaceError,
 )
 
+# Files or memory that this process lacks now: another may have them, and so may this one later.
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 _TRUST = {
     Comparison.MODIFIED: Trust(),
@@ -134,8 +137,14 @@ def _attempt(lease: Lease) -> Ending | None:
         )
     except Exception as exc:  # the one place where any error becomes an event
         log.exception("record.crashed")
-        words = f"internal error: {type(exc).__name__}"
-        return _failed(record, lease.progress, INTERNAL, words)
+        return _crashed(record, lease.progress, exc)
+
+
+def _crashed(record: SyncRecord, progress: Progress, exc: Exception) -> Ending:
+    if isinstance(exc, OSError) and exc.errno in _SHORT:
+        message = f"its worker ran short: {exc.strerror}"
+        return _failed(record, progress, "worker_short", message, retryable=True)
+    return _failed(record, progress, INTERNAL, f"internal error: {type(exc).__name__}")
 
 
 def _is_away(exc: BaseException) -> bool:
@@ -153,6 +162,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     store = open_store(record.workspace_id, keeping)
     session = open_session(statement_timeout_s=300, name="sync")
     published: Published | None = None
+    full = False
     try:
         with closing(open_transport(record.connector, check=lease.check)) as transport:
             catalog = Catalog(
@@ -202,10 +212,13 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         )
         warning = clear_source(session, lease, record, store) if clears else ""
         return _succeeded(outcome, published, lease.progress, warning)
+    except DiskFull:
+        full = True  # pieces that wait for the next attempt would keep it full, for every other job too
+        raise
     finally:
         session.close()
         keeping.close()
-        store.close_attempt(held.attempt_name, keep=not published)
+        store.close_attempt(held.attempt_name, keep=not (published or full))
 
 
 def make_order(job: SyncJob, record: SyncRecord) -> Order:

@@ -11,6 +11,7 @@ with 90,000 queued records does not keep another's single one waiting.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import connection
@@ -95,3 +96,12 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
             },
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:
+    """Their bells could not be rung: the next tick tries again, where it would wait for an answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE syncjobs_syncrecord SET rung_at = NULL WHERE state = 'queued' AND id = ANY(%s)",
+            [list(record_ids)],
+        )

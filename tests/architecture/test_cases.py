@@ -1,4 +1,4 @@
-"""The cases of names, links, HTTP, FTP, SSH and rsync that the product is held against: each has a test
+"""The cases of names, links, protocols, disk and queue that the product is held against: each has a test
 that carries its id, so that `grep test_.*h10` finds it."""
 
 from __future__ import annotations
@@ -61,9 +61,26 @@ CASES = {
     "r06": "every exit code is mapped",
     "r07": "no secret in a process list",
     "r09": "a file that changes meanwhile fails alone",
+    "q01": "a killed worker's record is taken over",
+    "q02": "a zombie writes nothing",
+    "q04": "a broker that forgets, dies, hangs, is full or read-only costs time only",
+    "q05": "a database that restarts leaves no half state",
+    "q07": "poisoned messages are refused and the worker lives",
+    "q08": "each fire is served once, or told",
+    "d01": "a full disk fails the record in whole, and the next one works",
+    "d04": "a store that is away or read-only is refused before anything is fetched",
+    "d05": "a kill anywhere leaves a whole version or none",
+    "d06": "a worker without file descriptors fails cleanly",
+    "d07": "a record that costs three workers is quarantined",
+    "d10": "an attempt clears away what is its own",
     "d14": "a file written to while it is read is told",
+    "p1": "a version is complete and verified, or invisible",
+    "p2": "a published version never changes",
     "p3": "what is stored is what the source held",
     "p4": "nothing outside the store changes",
+    "p8": "a dead worker's record goes on",
+    "p9": "every due fire starts once, or is recorded as missed",
+    "p10": "Redis is disposable",
     "p13": "no address is dialled that the policy does not allow",
 }
 

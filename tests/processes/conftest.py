@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import redis
@@ -19,17 +20,30 @@ from tests.hosts.sshd import Sshd, running_sshd
 from tests.waiting import until
 
 
+class Start(Protocol):
+    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy."""
+
+    def __call__(self, kind: str, *, database_port: int | None = None) -> Process: ...
+
+
 class Process:
     """One of our processes, in a session of its own, ended by its pid."""
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        log: Path,
+        *,
+        database_port: int | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         host, port = connection.settings_dict["HOST"], connection.settings_dict["PORT"]
         user, password = connection.settings_dict["USER"], connection.settings_dict["PASSWORD"]
         database = connection.settings_dict["NAME"]
         environment = os.environ | {
-            "DATABASE_URL": f"postgresql://{user}:{password}@{host}:{port}/{database}",
+            "DATABASE_URL": f"postgresql://{user}:{password}@{host}:{database_port or port}/{database}",
             "PYTHONUNBUFFERED": "1",
             # Shorter than in production, so that a takeover fits a test.
             "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
@@ -68,10 +82,7 @@ def broker() -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def start(
-    transactional_db: None, broker: redis.Redis, tmp_path: Path
-) -> Iterator[Callable[[str], Process]]:
-    """Starts a `worker` or a `beat`; all end with the test."""
+def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterator[Start]:
     plan_chores()
     started: list[Process] = []
     arguments = {
@@ -80,10 +91,11 @@ def start(
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
-    def start_one(kind: str) -> Process:
+    def start_one(kind: str, *, database_port: int | None = None) -> Process:
         name = f"{kind}{len(started)}"
         words = arguments[kind].format(name=name).split()
-        process = Process(name, words, tmp_path / f"{name}.log")
+        log = tmp_path / f"{name}.log"
+        process = Process(name, words, log, database_port=database_port)
         started.append(process)
         process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
         return process

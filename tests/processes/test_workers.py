@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,55 +10,31 @@ import redis
 from django.utils import timezone
 
 from datasets.models import Version
-from syncjobs.core.states import FINAL, State
+from syncjobs.core.states import State
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.dispatching import dispatch_due
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncRecord, Trigger
 from tasks.bells import ring_waiting
 from tests.hosts.sshd import Sshd
-from tests.processes.conftest import Process
-from tests.proxy import Proxy, proxying
+from tests.processes.conftest import Start
+from tests.processes.records import (
+    FILES,
+    SLOW,
+    events_of,
+    fresh,
+    owner_pid,
+    slow_job,
+    until_fetching,
+    until_final,
+)
+from tests.proxy import proxying
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job
-from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-Start = Callable[[str], Process]
-FILES = {f"{n:03}.bin": os.urandom(20_000) for n in range(150)}
-SLOW = 150_000  # bytes a second: the whole takes 20 s
 
-
-def slow_job(sshd: Sshd, source: Path, proxy: Proxy) -> SyncJob:
-    fill(source, FILES)
-    target = dataclasses.replace(sshd.target(source), port=proxy.port)
-    return make_job(make_connector(target))
-
-
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
-
-
-def until_fetching(record: SyncRecord) -> SyncRecord:
-    until(
-        lambda: fresh(record).state == State.RUNNING and record.bytes_transferred > 100_000,
-        "the record did not come to fetching",
-    )
-    return record
-
-
-def until_final(record: SyncRecord, *, within_s: float = 60) -> SyncRecord:
-    until(lambda: fresh(record).state in FINAL, "the record did not end", within_s=within_s)
-    return record
-
-
-def owner_pid(record: SyncRecord) -> int:
-    assert record.lease_owner is not None
-    return int(record.lease_owner.split(":")[1])
-
-
-def test_a_killed_workers_record_is_taken_over_and_completes_once(
+def test_q01_p8_a_killed_workers_record_is_taken_over_and_completes_once(
     start: Start, sshd: Sshd, source: Path
 ) -> None:
     workers = [start("worker"), start("worker")]
@@ -80,18 +53,13 @@ def test_a_killed_workers_record_is_taken_over_and_completes_once(
     assert record.files_added == len(FILES)
     assert Version.objects.count() == 1
     assert digests_of(record.job.dataset) == digests_below(source)
-    assert [event.event for event in record.events.all()] == [
-        "claimed",
-        "lease_expired",
-        "claimed",
-        "succeeded",
-    ]
+    assert events_of(record) == ["claimed", "lease_expired", "claimed", "succeeded"]
 
 
-def test_a_worker_that_wakes_from_a_long_stop_writes_nothing(
+def test_q02_a_worker_that_wakes_from_a_long_stop_writes_nothing(
     start: Start, sshd: Sshd, source: Path
 ) -> None:
-    """SIGSTOP past the lease, then SIGCONT: the zombie finds its token outdated (Q02)."""
+    """SIGSTOP past the lease, then SIGCONT: the zombie finds its token outdated."""
     workers = [start("worker"), start("worker")]
     start("beat")
     with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
@@ -135,7 +103,7 @@ def test_a_cancel_reaches_a_running_record(start: Start, sshd: Sshd, source: Pat
     assert not Version.objects.exists()
 
 
-def test_the_broker_may_forget_everything_between_bell_and_claim(
+def test_q04_p10_the_broker_may_forget_everything_between_bell_and_claim(
     start: Start, sshd: Sshd, source: Path, broker: redis.Redis
 ) -> None:
     fill(source, {"a.txt": b"x"})
@@ -147,34 +115,3 @@ def test_the_broker_may_forget_everything_between_bell_and_claim(
     start("beat")
     record = SyncRecord.objects.get(job=job)
     assert until_final(record).state == State.SUCCEEDED
-
-
-def test_two_beats_serve_each_fire_once(start: Start, sshd: Sshd, source: Path) -> None:
-    fill(source, {"a.txt": b"x"})
-    connector = make_connector(sshd.target(source))
-    jobs = [make_job(connector, schedule={"every_s": 2}) for _ in range(5)]
-    start("worker")
-    start("beat")
-    start("beat")
-    until(
-        lambda: SyncRecord.objects.filter(state=State.SUCCEEDED).count() >= 4 * len(jobs),
-        "the fires were not served",
-        within_s=60,
-    )
-    fires = list(SyncRecord.objects.values_list("job_id", "scheduled_for"))
-    assert len(fires) == len(set(fires))
-
-
-def test_a_poisoned_message_is_refused_and_the_worker_lives(
-    start: Start, sshd: Sshd, source: Path
-) -> None:
-    from celery import current_app
-
-    fill(source, {"a.txt": b"x"})
-    worker = start("worker")
-    start("beat")
-    for poison in (["no uuid"], [None], [], ["x"] * 5, [{"a": 1}]):
-        current_app.send_task("sync.record", args=poison, queue="sync")
-    record = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
-    assert until_final(record).state == State.SUCCEEDED
-    assert worker.popen.poll() is None

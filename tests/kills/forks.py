@@ -1,0 +1,121 @@
+"""Processes that do one piece of the product's work and may be killed at it, several a second.
+
+`python -m tests.kills.forks` has everything imported and nothing open; for each line that it reads, it forks
+a child, waits for its end and answers with a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+COMMIT_FILES = 8  # so that an attempt at a small tree keeps what arrived several times
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    killed: bool
+    passed: Counter[str]  # what a child that was not killed came by
+
+
+class Forks:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(
+        self, work: str, argument: str = "", *, kill_at: str | None = None, nth: int = 0
+    ) -> Ended:
+        """`work` is `execute` with a record's id, or `sweep` with an age in seconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {"work": work, "argument": argument, "kill_at": kill_at, "nth": nth}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        told = json.loads(self._process.stdout.readline())
+        return Ended(told["killed"], Counter(told["passed"]))
+
+
+@contextmanager
+def forking(database_url: str, log: Path) -> Iterator[Forks]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kills.forks"],
+            # Nothing here is TLS, and reading the system's authorities takes longer than a whole record.
+            env=os.environ | {"DATABASE_URL": database_url, "SSL_CERT_FILE": os.devnull},
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield Forks(process)
+    finally:
+        process.communicate(timeout=30)  # it ends with its input
+
+
+def serve() -> None:
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "syncproject.settings"
+    django.setup()
+    from connectors.registry import get_spec
+    from tests.kills import failpoints  # noqa: F401 — imported once, for all children
+
+    get_spec("http")
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            status = 1
+            try:
+                passed = work(order)
+                os.write(writing, json.dumps(passed).encode())
+                status = 0
+            finally:
+                os._exit(status)  # threads and sessions end as they stand
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            answer = told.read()
+        _, how = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(how) and os.waitstatus_to_exitcode(how) != 0:
+            raise RuntimeError(f"the work failed: {order}")
+        killed = os.WIFSIGNALED(how)
+        sys.stdout.write(
+            json.dumps({"killed": killed, "passed": json.loads(answer or "{}")}) + "\n"
+        )
+        sys.stdout.flush()
+
+
+def work(order: dict[str, Any]) -> Counter[str]:
+    from syncjobs.engine import arriving
+    from syncjobs.lifecycle.execution import execute
+    from syncjobs.lifecycle.heartbeat import Heart
+    from syncjobs.lifecycle.sweeping import sweep_partials
+    from tests.kills.failpoints import lay
+
+    arriving.COMMIT_FILES = COMMIT_FILES
+    passed: Counter[str] = Counter()
+    lay(passed, order["kill_at"], order["nth"])
+    if order["work"] == "execute":
+        execute(uuid.UUID(order["argument"]), Heart(f"fork {os.getpid()}"))
+    else:
+        sweep_partials(older_than_s=float(order["argument"]))
+    return passed
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,149 @@
+"""The store's disk is full, away, or read-only; and an attempt clears away what is its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db.models.functions import Now
+from pytest_django import Settings
+
+from datasets.blobs import SENTINEL, create_store
+from datasets.models import Version
+from datasets.store import open_store
+from syncjobs.core.states import State
+from syncjobs.lifecycle.claiming import Claim, claim
+from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.reaping import reap
+from syncjobs.models import SyncJob, SyncRecord, Trigger
+from tests.hosts.sshd import Sshd
+from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+from tests.tmpfs import Tmpfs, mounted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIRST = {f"{n}.txt": b"content %d" % n for n in range(20)} | {"large.bin": os.urandom(200_000)}
+
+
+@pytest.fixture
+def disk(tmp_path: Path, settings: Settings) -> Iterator[Tmpfs]:
+    with mounted(tmp_path / "disk", "size=2m,nr_inodes=300") as small:
+        settings.STORE_ROOT = small.folder
+        yield small
+
+
+@pytest.fixture
+def job(sshd: Sshd, source: Path) -> SyncJob:
+    fill(source, FIRST)
+    return make_job(make_connector(sshd.target(source)), max_attempts=1)
+
+
+def files_below(folder: Path, part: str = "") -> set[Path]:
+    return {path for path in folder.rglob(f"{part}*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("what", "sizes"),
+    [("space", [1_000_000] * 4), ("space", [50_000] * 60), ("inodes", [70_000] * 25)],
+    ids=["space for large files", "space for packs", "inodes"],
+)
+def test_d01_without(what: str, sizes: list[int], disk: Tmpfs, job: SyncJob, source: Path) -> None:
+    """... space or inodes a record fails in whole, what there was can be read, and the next one works."""
+    assert run(job).state == State.SUCCEEDED
+    held, before = digests_of(job.dataset), digests_below(source)
+    assert held == before
+    if what == "inodes":
+        disk.change(
+            f"size=64m,nr_inodes={os.statvfs(disk.folder).f_files - os.statvfs(disk.folder).f_ffree + 8}"
+        )
+    fill(source, {f"new {n}.bin": os.urandom(size) for n, size in enumerate(sizes)})
+    failed = run(job)
+    assert (failed.state, failed.error_code) == (State.FAILED, "disk_full")
+    assert "No space left" in failed.error
+    assert Version.objects.count() == 1
+    assert digests_of(job.dataset) == held
+    assert {path for path in files_below(disk.folder) if path.parent.name == "partial"} == set()
+    disk.change("size=64m,nr_inodes=3000")
+    assert run(job).state == State.SUCCEEDED
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+def test_d04_a_disk_that_is_read_only_is_refused_before_anything_is_fetched(
+    disk: Tmpfs, job: SyncJob
+) -> None:
+    assert run(job).state == State.SUCCEEDED
+    disk.change("ro")
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "store_read_only")
+    assert "read-only" in record.error
+    assert (record.total_files, record.bytes_transferred) == (None, 0)
+    disk.change("rw")
+    assert run(job).state == State.SUCCEEDED
+
+
+@pytest.mark.parametrize("left", ["a folder", "nothing"])
+def test_d04_a_disk_that_is_not_mounted_is_refused_and_nothing_is_written_in_its_place(
+    left: str, job: SyncJob, tmp_path: Path, settings: Settings
+) -> None:
+    settings.STORE_ROOT = tmp_path / "store"
+    create_store(settings.STORE_ROOT)
+    assert run(job).state == State.SUCCEEDED
+    away = settings.STORE_ROOT.rename(tmp_path / "away")
+    if left == "a folder":
+        settings.STORE_ROOT.mkdir()
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "store_missing")
+    assert f"{settings.STORE_ROOT} has no {SENTINEL} file: is the disk mounted?" in record.error
+    assert (record.total_files, record.bytes_transferred) == (None, 0)
+    assert list(settings.STORE_ROOT.rglob("*")) == []
+    assert settings.STORE_ROOT.exists() == (left == "a folder")
+    if left == "a folder":
+        settings.STORE_ROOT.rmdir()
+    away.rename(settings.STORE_ROOT)
+    assert run(job).state == State.SUCCEEDED
+
+
+def test_d10_the_first_attempts_clean_up_after_the_second_has_published_touches_only_its_own(
+    job: SyncJob, source: Path, sshd: Sshd
+) -> None:
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    first = taken(record)
+    store = open_store(record.workspace_id)
+    store.prepare()
+    SyncRecord.objects.filter(pk=record.pk).update(lease_expires_at=Now() - timedelta(seconds=1))
+    assert reap(young_s=0) == 1
+    SyncRecord.objects.filter(pk=record.pk).update(not_before=None)
+    assert execute(record.pk, Heart("second")) == State.SUCCEEDED
+    # The first wakes up, with bytes on their way and some of the second's content arrived once more; others
+    # are at work meanwhile.
+    mine = store.create(first.attempt_name)
+    mine.write(b"x" * 100_000)
+    again = store.create(first.attempt_name)
+    again.write(FIRST["large.bin"])
+    store.commit(first.attempt_name, [again.finish()])
+    names = [
+        f"{first.attempt_name}0",
+        "another.1",
+    ]  # one that begins like the first's, and one that does not
+    others = [store.create(name) for name in names]
+    for writer in others:
+        writer.write(b"y" * 100_000)
+    home = store.path(b"\0" * 32).parents[2]
+    before = files_below(home)
+    store.close_attempt(first.attempt_name, keep=False)
+    gone = before - files_below(home)
+    assert len(gone) == 1
+    assert all(path.name.startswith(f"{first.attempt_name}-") for path in gone)
+    assert digests_of(job.dataset) == digests_below(source)
+    store.commit("another.1", [writer.finish() for writer in others])
+
+
+def taken(record: SyncRecord) -> Claim:
+    held = claim(record.pk, "first")
+    assert held is not None
+    return held
