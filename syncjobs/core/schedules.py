@@ -150,3 +150,8 @@ def fire_after(schedule: Schedule, served: datetime, now: datetime) -> datetime 
         missed = max(0, int((now - served).total_seconds() // schedule.every_s))
         return served + timedelta(seconds=schedule.every_s * (missed + 1))
     return schedule.next_fire(max(served, now))
+
+
+def passes_over(schedule: Schedule, served: datetime, following: datetime | None) -> bool:
+    """Whether fires lie between a served one and the one that is to follow it."""
+    return following is not None and schedule.next_fire(served) != following
