@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.faults import checking, evidence, running
 from tests.faults.mutants import MUTANTS, Mutant
-from tests.faults.plans import Plan, make_plan
+from tests.faults.plans import Kind, Plan, make_plan
 from tests.faults.running import Report, Runner
 from tests.faults.stand import PRODUCTION, Pace, Stand, connect_admin, standing, stop_at_signals
 from tests.faults.takeovers import KillRunner, plan_for_kills
@@ -27,7 +27,7 @@ def main() -> int:
     plan = (
         plan_for_kills(asked.seed)
         if asked.kills
-        else make_plan(asked.seed, asked.seconds, mutant.kinds, mutant.points)
+        else make_plan(asked.seed, asked.seconds, asked.only or mutant.kinds, mutant.points)
     )
     say(
         f"seed {plan.seed}, {plan.seconds:.0f} s, {len(plan.faults)} faults, broken: {mutant.broken}"
@@ -50,6 +50,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0, help="measure so many takeovers instead")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), default="none", help="a broken build")
     parser.add_argument("--mended", action="store_true", help="the mutant's run, nothing broken")
+    parser.add_argument(
+        "--only", type=lambda text: [Kind(word) for word in text.split(",")], help="kinds of faults"
+    )
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     parser.add_argument("--keep", type=Path, help="where logs and journal go; else a new folder")
     parser.add_argument("--report", type=Path, help="write findings and figures there, as JSON")

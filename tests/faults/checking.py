@@ -14,6 +14,7 @@ from tests.faults.evidence import Entry, Evidence, Note
 from tests.faults.sources import ABSENT, PathHistory
 
 CANCEL_S = 20.0  # beside the outages that fell into its time
+CLOCK_S = 20.0  # between an event's time and the database's, which every process is to go by
 FIRE_SLACK_S = 5.0  # the last fires before the jobs were switched off may not have been served
 
 
@@ -97,6 +98,10 @@ def check_leases(checked: Checked, history: Iterable[Note]) -> dict[uuid.UUID, l
     for note in history:
         if note.what != "event" or note.dataset is None or note.record is None:
             continue
+        if abs(float(note.data.get("late", 0))) > CLOCK_S:
+            checked.find(
+                "event.wrong_time", note.record, f"{note.event} is off by {note.data['late']} s"
+            )
         if note.record in finals and note.event not in ("coalesced",):
             was = finals[note.record]
             checked.find(

@@ -40,7 +40,7 @@ CREATE FUNCTION faults.note_event() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO faults.history (what, dataset, record, data)
     VALUES ('event', faults.dataset_of(NEW.record_id), NEW.record_id, jsonb_build_object(
         'event', NEW.event, 'from', NEW.from_state, 'to', NEW.to_state, 'token', NEW.token,
-        'reason', NEW.reason, 'data', NEW.data));
+        'reason', NEW.reason, 'data', NEW.data, 'late', extract(epoch FROM clock_timestamp() - NEW.at)));
     RETURN NULL; END $$;
 CREATE TRIGGER faults_event AFTER INSERT ON syncjobs_syncevent
     FOR EACH ROW EXECUTE FUNCTION faults.note_event();

@@ -232,10 +232,10 @@ class Injector:
             return "nothing to cancel"
         record_id = rows[fault.target % len(rows)][0]
         at = time.time()
+        connection.close()  # it may be of a database that was restarted
         try:
             asked = cancel(record_id, by="a person")
         except Error:
-            connection.close()
             return "the database is away"
         if asked:
             self.cancelled.append(Cancelled(record_id, at))

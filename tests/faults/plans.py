@@ -55,7 +55,8 @@ POINTS = (
 ALL = tuple(kind for kind in Kind if kind is not Kind.CRASH_AT)
 
 # How often a kind is in the deck that faults are dealt from.
-_DECK = {kind: 2 if kind in (Kind.KILL_WORKER, Kind.KILL_AT, Kind.STOP_AT) else 1 for kind in Kind}
+_OFTEN = (Kind.KILL_WORKER, Kind.KILL_AT, Kind.STOP_AT, Kind.CANCEL)
+_DECK = {kind: 2 if kind in _OFTEN else 1 for kind in Kind}
 _AT_POINTS = (Kind.KILL_AT, Kind.STOP_AT, Kind.CRASH_AT)
 _LASTS_S = {
     Kind.KILL_WORKER: (0.0, 2.0),
@@ -129,7 +130,7 @@ def make_plan(
     """Faults of these kinds, dealt from shuffled decks so that each kind comes before any comes again
     too often; the same for the same arguments."""
     chance = random.Random(f"{seed} jobs")  # noqa: S311 — to be repeated
-    every_s = tuple(chance.choice((4, 5, 6, 7, 9, 11, 13)) for _ in range(JOBS))
+    every_s = tuple(chance.choice((2, 3, 5, 6, 7, 9, 11, 13)) for _ in range(JOBS))
     faults = tuple(_deal(seed, seconds, kinds, points))
     return Plan(seed, seconds, every_s, faults, tuple(_edit(seed, seconds)))
 

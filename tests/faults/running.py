@@ -147,13 +147,13 @@ class Runner:
         from syncjobs.lifecycle.transition import IllegalMove
 
         rows = self._stand.query("SELECT id FROM syncjobs_syncrecord WHERE state = 'held'")
+        if rows:
+            connection.close()  # it may be of a database that was restarted
         for (record_id,) in rows or []:
             try:
                 self.report.released += bool(release(record_id, by="a person"))
-            except Error:
-                connection.close()
-            except IllegalMove:
-                pass  # it moved meanwhile
+            except (Error, IllegalMove):
+                pass  # the next look finds it, if it is still held
 
     def _heal(self) -> None:
         """Every fault is over: what was to be taken back later is taken back now."""

@@ -83,14 +83,15 @@ class Stand:
 
     def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> list[Any] | None:
         """As the superuser; None where the database is away."""
-        try:
-            if self._admin is None or self._admin.closed:
-                self._admin = connect_admin(self.servers)
-            cursor = self._admin.execute(text, parameters)
-            return cursor.fetchall() if cursor.description else []
-        except psycopg.OperationalError:
-            self._admin = None
-            return None
+        for _ in range(2):  # the session may be one of before a restart
+            try:
+                if self._admin is None or self._admin.closed:
+                    self._admin = connect_admin(self.servers)
+                cursor = self._admin.execute(text, parameters)
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                self._admin = None
+        return None
 
     def extra_of(self, slot: int) -> dict[str, str]:
         """What only the worker with the jumping clock gets."""
