@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -89,7 +88,7 @@ class Death:
 
 
 class Processes:
-    """`app` is what Celery is started with; `preload` is a library for the worker whose clock jumps."""
+    """`worker_app` and `beat_app` are what Celery is started with, `password` that of every role."""
 
     def __init__(
         self,
@@ -98,12 +97,12 @@ class Processes:
         logs_folder: Path,
         worker_app: str,
         beat_app: str,
-        make_role: Callable[[str, str], None],
+        password: str,
     ) -> None:
         self._environment = environment
         self._logs = logs_folder
         self._apps = {"worker": worker_app, "beat": beat_app}
-        self._make_role = make_role
+        self._password = password
         self._started = 0
         self.slots: dict[str, list[Process]] = {"worker": [], "beat": []}
         self.deaths: list[Death] = []
@@ -125,8 +124,6 @@ class Processes:
     def start(self, kind: str, extra: Mapping[str, str] | None = None) -> Process:
         self._started += 1
         name = f"{kind}_{self._started}"
-        password = secrets.token_hex(12)
-        self._make_role(name, password)
         url = urlsplit(self._environment["DATABASE_URL"])
         place = url.netloc.rpartition("@")[2]
         log = self._logs / f"{name}.log"
@@ -141,7 +138,7 @@ class Processes:
                     **self._environment,
                     **(extra or {}),
                     "DATABASE_URL": url._replace(
-                        netloc=f"{name}:{quote(password)}@{place}"
+                        netloc=f"{name}:{quote(self._password)}@{place}"
                     ).geturl(),
                     "PGAPPNAME": name,
                     "FAULTS_PROCESS": name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ MIB = 1 << 20
 _CLONE_NEWNS = 0x00020000  # linux/sched.h
 _CLOCK = Path(__file__).with_name("clock.c")
 CLIMATE = Weather(bytes_per_s=200_000)  # of a day without faults: a whole source takes seconds
+ROLES = 100  # and one for each fault
 WAIT_S = 4.0  # a far end that is silent for so long is given up
 
 
@@ -156,8 +158,10 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
             for number in range(HOSTS)
         ]
         jobs = _make_jobs(plan, sources, sshd, proxies)
+        password = secrets.token_hex(12)
         with connect_admin(started) as admin:
             history.install(admin)
+            _make_roles(admin, password, ROLES + len(plan.faults))
             for statement in mutant.statements:
                 admin.execute(statement)
         processes = Processes(
@@ -165,7 +169,7 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
             logs_folder=home / "log",
             worker_app=mutant.worker_app,
             beat_app=mutant.beat_app,
-            make_role=_role_maker(started),
+            password=password,
         )
         stack.callback(processes.end_all)
         stand = Stand(
@@ -295,18 +299,16 @@ def _target(source: Source, sshd: Sshd, proxy: Proxy, number: int) -> tuple[Targ
     return dataclasses.replace(target, port=proxy.port, options=options_of_sftp), "sftp"
 
 
-def _role_maker(started: servers.Servers) -> Any:
-    """Each process logs in under a role of its own, which the history names."""
-
-    def make(name: str, password: str) -> None:
-        with connect_admin(started) as admin:
+def _make_roles(admin: psycopg.Connection[Any], password: str, count: int) -> None:
+    """Each process logs in under a role of its own, which the history names; made ahead, because one may
+    start while the database is away."""
+    for kind in ("worker", "beat"):
+        for number in range(1, count + 1):
             admin.execute(
                 sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE syncproject").format(
-                    sql.Identifier(name), sql.Literal(password)
+                    sql.Identifier(f"{kind}_{number}"), sql.Literal(password)
                 )
             )
-
-    return make
 
 
 def stop_at_signals() -> None:
