@@ -112,9 +112,13 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         checked.find("process.died", death.process, f"{death.how}: {death.log_tail}")
     for name in report.behind:
         checked.find("job.behind", name, f"no good record {running.HEAL_S:.0f} s after the faults")
+    killed = stand.processes.killed
+    takeovers = checking.find_takeovers(found.history, killed)
     checked.figures |= {
-        "takeovers": checking.distribution(
-            checking.takeovers(found.history, stand.processes.killed)
+        "kills": f"{len(killed)} of processes, with {len(takeovers)} records in work",
+        "taken back": checking.distribution(one.taken_back_s for one in takeovers),
+        "claimed": checking.distribution(
+            one.claimed_s for one in takeovers if one.claimed_s is not None
         ),
         "versions": f"{len(found.versions)}, of {sum(map(len, found.entries.values()))} entries;"
         f" {len(found.blobs)} blobs read again",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -414,28 +414,35 @@ def check_cancels(
         )
 
 
-def takeovers(history: Iterable[Note], deaths: Iterable[tuple[str, float]]) -> list[float]:
-    """Seconds from the end of a process to the next claim of each record that it held then; a record
-    that was cancelled instead is left out."""
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """Seconds from the end of a record's worker until it was taken back, and until its next claim; None
+    where it was over by then, cancelled or out of crashes."""
+
+    taken_back_s: float
+    claimed_s: float | None = None
+
+
+def find_takeovers(history: Iterable[Note], deaths: Iterable[tuple[str, float]]) -> list[Takeover]:
+    """Of each record that a process held when it died."""
     died = dict(deaths)
     held: dict[uuid.UUID, Note] = {}  # claimed, and not ended by who claimed
-    waits: dict[uuid.UUID, float] = {}
-    found = []
+    waiting: dict[uuid.UUID, tuple[float, Takeover]] = {}
+    found: list[Takeover] = []
     for note in history:
         if note.what != "event" or note.record is None:
             continue
         if note.event == "claimed":
-            if note.record in waits:
-                found.append(note.at - waits.pop(note.record))
             held[note.record] = note
+            if note.record in waiting:
+                at, takeover = waiting.pop(note.record)
+                found.append(replace(takeover, claimed_s=note.at - at))
         elif note.data.get("from") == "running" and note.record in held:
             holder = held.pop(note.record)
-            at = died.get(holder.process)
-            if note.event == "lease_expired" and at is not None and holder.at < at < note.at:
-                waits[note.record] = at
-        elif note.record in waits and note.data.get("to") == "cancelled":
-            del waits[note.record]
-    return found
+            died_at = died.get(holder.process)
+            if note.process != holder.process and died_at is not None and holder.at < died_at:
+                waiting[note.record] = died_at, Takeover(note.at - died_at)
+    return found + [takeover for _, takeover in waiting.values()]
 
 
 def _share(ordered: Sequence[float], share: float) -> float:

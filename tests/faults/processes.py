@@ -18,7 +18,7 @@ from embedded.child import PROJECT, kill_group, spawn
 DRAIN_S = 40.0  # a drained process is gone after that
 
 _ARGUMENTS = {
-    "worker": "worker -P threads -c 8 -Q control,sync --without-gossip --without-mingle"
+    "worker": "worker -P threads -c {threads} -Q control,sync --without-gossip --without-mingle"
     " --loglevel INFO -n {name}@%h",
     "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
 }
@@ -98,11 +98,13 @@ class Processes:
         worker_app: str,
         beat_app: str,
         password: str,
+        threads: int,
     ) -> None:
         self._environment = environment
         self._logs = logs_folder
         self._apps = {"worker": worker_app, "beat": beat_app}
         self._password = password
+        self._threads = threads
         self._started = 0
         self.slots: dict[str, list[Process]] = {"worker": [], "beat": []}
         self.deaths: list[Death] = []
@@ -132,7 +134,7 @@ class Processes:
             popen = spawn(
                 [
                     *(sys.executable, "-m", "celery", "-A", self._apps[kind]),
-                    *_ARGUMENTS[kind].format(name=name).split(),
+                    *_ARGUMENTS[kind].format(name=name, threads=self._threads).split(),
                 ],
                 env={
                     **self._environment,

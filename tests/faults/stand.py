@@ -50,9 +50,10 @@ class Pace:
     lease_s: float = 4.0  # shorter than in production, so that many takeovers fit a run
     heartbeat_s: float = 1.0
     cleanup_s: float = 1.0
+    slots: int = 6  # of a worker
 
 
-PRODUCTION = Pace(20.0, 5.0, 5.0)
+PRODUCTION = Pace(20.0, 5.0, 5.0, slots=12)  # so many slots that no record waits for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
             worker_app=mutant.worker_app,
             beat_app=mutant.beat_app,
             password=password,
+            threads=pace.slots + 2,
         )
         stack.callback(processes.end_all)
         stand = Stand(
@@ -238,7 +240,7 @@ def _become_the_product(started: servers.Servers, pace: Pace, home: Path) -> Non
         SYNC_LEASE_SECONDS=str(pace.lease_s),
         SYNC_HEARTBEAT_INTERVAL_SECONDS=str(pace.heartbeat_s),
         SYNC_CLEANUP_INTERVAL_SECONDS=str(pace.cleanup_s),
-        SYNC_CONCURRENCY="6",
+        SYNC_CONCURRENCY=str(pace.slots),
         BATCH_SIZE="200",
         SYNC_MAX_PER_HOST="50",
     )
