@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.faults.plans import ALL, POINTS, Kind
-
-_SOUND = "tests.faults.failpoints"
+from tests.faults.plans import POINTS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,23 +14,16 @@ class Mutant:
 
     name: str
     broken: str
-    worker_app: str = _SOUND
+    worker_app: str = "tests.faults.failpoints"
     beat_app: str = "syncproject"
     statements: tuple[str, ...] = ()  # for the database
-    kinds: tuple[Kind, ...] = ALL
+    kinds: tuple[Kind, ...] = tuple(Kind)
     points: tuple[str, ...] = POINTS
     rules: tuple[str, ...] = ()
-    sound_worker_app: str = _SOUND
 
     def mended(self) -> Mutant:
         """The same run with nothing broken."""
-        return Mutant(
-            f"{self.name}, mended",
-            "nothing",
-            worker_app=self.sound_worker_app,
-            kinds=self.kinds,
-            points=self.points,
-        )
+        return Mutant(f"{self.name}, mended", "nothing", kinds=self.kinds, points=self.points)
 
 
 MUTANTS = {
@@ -54,7 +45,6 @@ MUTANTS = {
             kinds=(Kind.CRASH_AT,),
             points=("keep.receipted",),
             rules=("version.blob_missing", "version.blob_differs"),
-            sound_worker_app="tests.faults.mutated.crashing",
         ),
         Mutant(
             "twice_fired",

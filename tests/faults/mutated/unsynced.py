@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tests.faults.mutated.crashing import app, mark_all_synced
+from tests.faults.failpoints import app, mark_all_synced
 
 __all__ = ["app"]
 
