@@ -51,7 +51,7 @@ class KillRunner(Runner):
         while time.monotonic() < deadline:
             self._step()
             rows = self._stand.query(
-                "SELECT FROM syncjobs_syncrecord r JOIN faults.history h"
+                "SELECT r.id FROM syncjobs_syncrecord r JOIN faults.history h"
                 "  ON h.record = r.id AND h.what = 'event' AND h.data->>'event' = 'claimed'"
                 "  AND (h.data->>'token')::bigint = r.token"
                 " WHERE r.state = 'running' AND h.process = ANY(%(dead)s)",
