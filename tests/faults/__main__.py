@@ -104,6 +104,11 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         report.outages,
         grace_s=3 * stand.pace.lease_s,
     )
+    checking.check_living(
+        checked, found.history, stand.processes.hurt, report.outages, stand.pace.lease_s
+    )
+    for process, error in evidence.refused_heartbeats(stand.home / "log"):
+        checked.find("heartbeat.refused", process, error)
     left = [*stand.store.glob("*/partial/*"), *unindexed]
     left += running.leftovers(stand.home / "tmp")
     for path in left:

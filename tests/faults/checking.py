@@ -269,6 +269,8 @@ def check_records(checked: Checked, evidence: Evidence) -> None:
     for record in evidence.records:
         if not record.finished:
             checked.find("record.not_final", record.id, f"still {record.state}")
+        if record.error_code == "internal":
+            checked.find("record.internal_error", record.id, record.error)
     states = Counter(record.state for record in evidence.records)
     checked.figures["records"] = ", ".join(
         f"{count} {state}" for state, count in states.most_common()
@@ -412,6 +414,29 @@ def check_cancels(
         checked.figures["cancels"] = (
             f"{len(took)}, median {_share(took, 0.5):.1f} s, longest {took[-1]:.1f} s"
         )
+
+
+def check_living(
+    checked: Checked,
+    history: Iterable[Note],
+    hurt: Sequence[tuple[str, float, float]],
+    outages: Sequence[tuple[float, float]],
+    lease_s: float,
+) -> None:
+    """No lease runs out under a worker that was not hurt, with the database there. `hurt` are processes,
+    each from when to when."""
+    for known in check_leases(Checked(), history).values():
+        for claim in known:
+            ended = claim.ended
+            if ended is None or ended.event not in ("lease_expired", "quarantined"):
+                continue
+            since = ended.at - 3 * lease_s  # it may have been renewed for the last time so long ago
+            causes = [(begin, until) for name, begin, until in hurt if name == claim.process]
+            if not any(
+                begin <= ended.at and until >= since for begin, until in [*causes, *outages]
+            ):
+                words = f"{claim.process} was not hurt, and the database was there"
+                checked.find("lease.taken_from_living", claim.record, words)
 
 
 @dataclass(frozen=True, slots=True)

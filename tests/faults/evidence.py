@@ -57,6 +57,7 @@ class Record:
     finished: bool
     dry_run: bool
     error: str
+    error_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ def read(
                 row.finished_at is not None,
                 row.dry_run,
                 row.error,
+                row.error_code,
             )
             for row in _rows(
                 admin,
@@ -192,3 +194,20 @@ def _look_at_blobs(
 def unindexed_packs(admin: psycopg.Connection[Any], store: Path) -> list[Path]:
     known = {row.pack.hex for row in _rows(admin, "SELECT DISTINCT pack FROM datasets_packedblob")}
     return [path for path in store.glob("*/packs/*") if path.stem not in known]
+
+
+# What a worker says when the database is away, or sends it away; all else is a fault of its own.
+_AWAY = re.compile(
+    r"connect|terminat|closed|starting up|shutting down|recovery mode|in doubt|not yet accepting|timeout"
+)
+_REFUSED = re.compile(r'event=heartbeat\.(?:failed|crashed)(?: error="?([^"\n]*))?')
+
+
+def refused_heartbeats(logs: Path) -> list[tuple[str, str]]:
+    """Of each process that said so: heartbeats that failed though the database was there."""
+    return [
+        (log.stem, found[1] or "crashed")
+        for log in sorted(logs.glob("worker_*.log"))
+        for found in _REFUSED.finditer(log.read_text(errors="replace"))
+        if not _AWAY.search(found[1] or "")
+    ]

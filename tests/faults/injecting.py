@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import struct
@@ -81,6 +82,7 @@ class Injector:
         if process is None:
             return "no worker to drain"
         process.drain("SIGTERM")
+        self.stand.processes.note_hurt(process, time.time(), math.inf)
         self.stand.start_worker_in_place_of(process)
         return f"draining {process.name}"
 
@@ -96,7 +98,8 @@ class Injector:
             return f"no {kind} to stop"
         process.stopped = True
         process.send(signal.SIGSTOP)
-        self.later(fault.lasts_s, lambda: _continue(process))
+        began = time.time()
+        self.later(fault.lasts_s, lambda: self._continue(process, began))
         return f"stopped {process.name} for {fault.lasts_s:.1f} s"
 
     def _kill_at(self, fault: Fault) -> str:
@@ -128,6 +131,7 @@ class Injector:
             self.later(0.1, lambda: self._watch_arm(fault, process, arm, until))
             return
         if dies and not process.is_alive():
+            self.stand.processes.note_hurt(process, time.time() - 1, math.inf)
             self.later(fault.lasts_s, lambda: self.stand.start_worker_in_place_of(process))
         elif not dies:
             # Between the arm's end and the signal lie microseconds of the process's own.
@@ -139,7 +143,13 @@ class Injector:
     def _wake(self, fault: Fault, process: Process) -> None:
         if process.is_stopped():
             process.stopped = True
-            self.later(fault.lasts_s, lambda: _continue(process))
+            began = time.time() - 1
+            self.later(fault.lasts_s, lambda: self._continue(process, began))
+
+    def _continue(self, process: Process, began: float) -> None:
+        process.send(signal.SIGCONT)
+        process.stopped = False
+        self.stand.processes.note_hurt(process, began, time.time())
 
     def _flush_broker(self, fault: Fault) -> str:
         import redis
@@ -262,11 +272,6 @@ class Injector:
 
         self.later(fault.lasts_s, clear_up)
         return f"host {fault.target}: {fault.kind.value} for {fault.lasts_s:.1f} s"
-
-
-def _continue(process: Process) -> None:
-    process.send(signal.SIGCONT)
-    process.stopped = False
 
 
 def _set_clock(clock: Path, offset_s: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -109,6 +110,7 @@ class Processes:
         self.slots: dict[str, list[Process]] = {"worker": [], "beat": []}
         self.deaths: list[Death] = []
         self.killed: list[tuple[str, float]] = []  # by SIGKILL, and when, by this machine's clock
+        self.hurt: list[tuple[str, float, float]] = []  # from when to when one could not work
         self._leaving: list[Process] = []  # replaced, and not yet gone
 
     @property
@@ -168,6 +170,10 @@ class Processes:
     def kill(self, process: Process) -> None:
         process.kill("SIGKILL")
         self.killed.append((process.name, time.time()))
+        self.note_hurt(process, time.time(), math.inf)
+
+    def note_hurt(self, process: Process, begin: float, until: float) -> None:
+        self.hurt.append((process.name, begin, until))
 
     def look(self) -> list[Process]:
         """Notes what died by itself or will not go; those in their slots that are dead."""

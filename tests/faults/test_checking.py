@@ -15,8 +15,16 @@ from typing import Any
 import pytest
 
 from tests.faults import checking
-from tests.faults.checking import Checked, check, check_cancels, find_takeovers
-from tests.faults.evidence import Blob, Entry, Evidence, Note, Record, Version
+from tests.faults.checking import Checked, check, check_cancels, check_living, find_takeovers
+from tests.faults.evidence import (
+    Blob,
+    Entry,
+    Evidence,
+    Note,
+    Record,
+    Version,
+    refused_heartbeats,
+)
 from tests.faults.plans import Kind, make_plan
 from tests.faults.sources import Held, PathHistory
 
@@ -264,6 +272,41 @@ def test_a_cancel_that_comes_late() -> None:
     checked = Checked()
     check_cancels(checked, evidence, [(RECORD, -90.0)], [(-80.0, -5.0)], grace_s=5)
     assert checked.findings == []
+
+
+@pytest.mark.parametrize(
+    ("hurt", "outages", "expected"),
+    [
+        ([], [], {"lease.taken_from_living"}),
+        ([("other", 30.0, 60.0)], [], {"lease.taken_from_living"}),
+        ([("victim", 30.0, 60.0)], [], set()),
+        ([], [(45.0, 46.0)], set()),
+    ],
+)
+def test_a_lease_that_runs_out_needs_a_cause(
+    hurt: list[tuple[str, float, float]], outages: list[tuple[float, float]], expected: set[str]
+) -> None:
+    story = Story()
+    story.event("claimed", 30, OTHER, 3, to="running", process="victim")
+    story.event("lease_expired", 52, OTHER, 3, to="queued", process="reaper")
+    checked = Checked()
+    check_living(checked, story.notes, hurt, outages, lease_s=4)
+    assert {finding.rule for finding in checked.findings} == expected
+
+
+def test_a_heartbeat_that_the_database_refused(tmp_path: Path) -> None:
+    lines = (
+        'event=heartbeat.failed error="connection failed: refused"',
+        'event=heartbeat.failed error="cannot dump lists of mixed types"',
+    )
+    (tmp_path / "worker_1.log").write_text("\n".join(lines))
+    assert refused_heartbeats(tmp_path) == [("worker_1", "cannot dump lists of mixed types")]
+
+
+def test_an_internal_error() -> None:
+    first, second = Story().evidence().records
+    broken = dataclasses.replace(second, error_code="internal")
+    assert rules_of(Story(), records=[first, broken]) == {"record.internal_error"}
 
 
 def test_takeovers_are_counted_from_the_death() -> None:
