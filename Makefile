@@ -7,16 +7,18 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test scale check bench clean test-tools bench-tools
+.PHONY: help up demo test scale faults check bench clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
 	@echo "make scale     listings of a million files in flat memory, and the slow ones of 100,000"
+	@echo "make faults    ten minutes of kills, stops and cuts on a fleet of this machine's, judged (docs/faults.md)"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
+	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
 
 # `exec`, so that a signal to make's child is a signal to the stack; `--tied`, so that the stack also
@@ -32,6 +34,10 @@ test: .venv/.development test-tools
 
 scale: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
+
+faults: .venv/.development test-tools
+	@exec $(VENV)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
 check: .venv/.development
 	$(VENV)/ruff format --check .

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 
 from connectors.errors import UnsafeName
 from connectors.models import Connector
@@ -315,7 +315,7 @@ class SyncRecord(models.Model):
     drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
-    queued_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40, blank=True, default="")
@@ -405,7 +405,7 @@ class SyncEvent(models.Model):
     """One thing that happened to a record, with its reason: timeline, audit and outbox in one row."""
 
     record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="events")
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(db_default=Now(), editable=False)  # no worker's clock
     event = models.CharField(max_length=30, choices=_choices(*Event))
     from_state = models.CharField(max_length=10, blank=True, default="")
     to_state = models.CharField(max_length=10, blank=True, default="")

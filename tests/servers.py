@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +62,11 @@ def servers() -> Servers:
     return _servers
 
 
-def start() -> Servers:
-    """PostgreSQL and Valkey in a fresh folder; the caller stops them."""
+def start(settings: Mapping[str, str] | None = None) -> Servers:
+    """PostgreSQL and Valkey in a fresh folder; the caller stops them. `settings` are PostgreSQL's."""
     data_dir = Path(tempfile.mkdtemp(prefix="syncproject-test-"))
     data_dir.chmod(0o711)  # under root PostgreSQL runs as nobody
-    database = postgres.prepare(data_dir, settings=_HASTY)
+    database = postgres.prepare(data_dir, settings={**_HASTY, **(settings or {})})
     broker = valkey.prepare(data_dir)
     started = Servers(
         data_dir=data_dir,
@@ -86,7 +86,8 @@ def start() -> Servers:
     return started
 
 
-def _publish(started: Servers) -> None:
+def publish(started: Servers) -> None:
+    """Makes them the product's, in this process's environment."""
     for name in _PRIVATE:
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)  # would win over NAME
@@ -109,7 +110,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if not (asked.help or asked.version):
         _servers = start()
         atexit.register(_stop)  # for an end without pytest_unconfigure
-        _publish(_servers)
+        publish(_servers)
     yield
 
 

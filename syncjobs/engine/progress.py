@@ -91,7 +91,7 @@ class Progress:
             self._snapshot = replace(self._snapshot, stage=stage)
 
     def expect(self, deadline_s: float) -> None:
-        self.deadline_s = deadline_s
+        self.deadline_s = float(deadline_s)  # a whole number would not go into one list with others
 
     def listed(self, count: int) -> None:
         with self._lock:
@@ -100,7 +100,7 @@ class Progress:
     def planned(self, *, files: int, size_bytes: int, deadline_s: float) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, total_files=files, total_bytes=size_bytes)
-        self.deadline_s = deadline_s
+        self.deadline_s = float(deadline_s)
 
     def received(self, size_bytes: int) -> None:
         with self._lock:  # transports may receive in several threads

@@ -6,11 +6,12 @@ stands behind that.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.learning import database_now
@@ -60,18 +61,20 @@ def dispatch_due(limit: int = 500) -> Dispatched:
                 "pk", flat=True
             )
         )
-        coalesced = [record for record in records if record.pk not in inserted]
-        waiting = _note_coalesced(coalesced)
+        serving = _find_serving([record for record in records if record.pk not in inserted])
         for record in records:
-            if record.pk in inserted and record.job_id in to_verify:
-                note(record, Event.VERIFICATION_DUE, reason="periodic verification is due")
-        serving = waiting | {one.job_id: one for one in records if one.pk in inserted}
-        for job in jobs:
-            missed = _move_on(job, now)
-            if missed is not None and job.pk in serving:
+            if record.pk not in inserted and (other := serving.get(record.job_id)) is not None:
+                _note_coalesced(other, record)
+            elif record.pk in inserted:
+                serving[record.job_id] = record
+                if record.job_id in to_verify:
+                    note(record, Event.VERIFICATION_DUE, reason="periodic verification is due")
+        served = [job for job in jobs if job.pk in serving]
+        for job in served:
+            if (missed := _move_on(job, now)) is not None:
                 _note_missed(serving[job.pk], missed)
-        SyncJob.objects.bulk_update(jobs, ["next_run_at", "last_error"])
-    return Dispatched(len(inserted), len(coalesced))
+        SyncJob.objects.bulk_update(served, ["next_run_at", "last_error"])
+    return Dispatched(len(inserted), len(served) - len(inserted))
 
 
 def _move_on(job: SyncJob, now: datetime) -> Missed | None:
@@ -101,24 +104,29 @@ def _note_missed(record: SyncRecord, missed: Missed) -> None:
     )
 
 
-def _note_coalesced(records: list[SyncRecord]) -> dict[UUID, SyncRecord]:
-    """The records that wait already, by job."""
-    waiting = {
-        record.job_id: record
-        for record in SyncRecord.objects.filter(
-            job_id__in=[record.job_id for record in records],
-            state=State.QUEUED,
-            dry_run=False,
-            applies_id=None,
-        )
+def _find_serving(records: list[SyncRecord]) -> dict[uuid.UUID, SyncRecord]:
+    """By job, the record that serves a fire for which none could be inserted. A job without one had its
+    queued record claimed this instant: its fire stays due, and the next round serves it."""
+    if not records:
+        return {}
+    jobs = [record.job_id for record in records]
+    waiting = Q(state=State.QUEUED, dry_run=False, applies_id=None)
+    same_fire = Q(scheduled_for__in=[record.scheduled_for for record in records])
+    fires = {(record.job_id, record.scheduled_for) for record in records}
+    return {
+        found.job_id: found
+        for found in SyncRecord.objects.filter(waiting | same_fire, job_id__in=jobs)
+        if found.state == State.QUEUED or (found.job_id, found.scheduled_for) in fires
     }
-    for record in records:
-        if (queued := waiting.get(record.job_id)) is not None:
-            fire = record.scheduled_for.isoformat() if record.scheduled_for else ""
-            note(
-                queued,
-                Event.COALESCED,
-                reason=f"also serves the fire of {fire}",
-                data={"fire": fire},
-            )
-    return waiting
+
+
+def _note_coalesced(serving: SyncRecord, record: SyncRecord) -> None:
+    if record.scheduled_for is None or record.scheduled_for == serving.scheduled_for:
+        return
+    fire = record.scheduled_for.isoformat()
+    note(
+        serving,
+        Event.COALESCED,
+        reason=f"also serves the fire of {fire}",
+        data={"fire": fire},
+    )

@@ -158,9 +158,10 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     job, held = record.job, lease.claim
     if record.applies_id is not None and record.dataset_version is not None:
         return _published_already(record)
-    keeping = LazySession(statement_timeout_s=300, name="sync-keeping")
+    # An operator sees in pg_stat_activity which record, at which token, a session works for.
+    keeping = LazySession(statement_timeout_s=300, name=f"keeping {held.attempt_name}")
     store = open_store(record.workspace_id, keeping)
-    session = open_session(statement_timeout_s=300, name="sync")
+    session = open_session(statement_timeout_s=300, name=f"sync {held.attempt_name}")
     published: Published | None = None
     full = False
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -105,6 +106,74 @@ def test_missed_intervals_are_one_fire(connector: Connector) -> None:
     job.refresh_from_db()
     assert job.next_run_at is not None
     assert job.next_run_at > timezone.now()
+
+
+@pytest.mark.parametrize("schedule", [HOUR, {"cron": "* * * * *"}])
+def test_q08_fires_that_are_passed_over_are_told(
+    connector: Connector, schedule: dict[str, Any]
+) -> None:
+    job = make_job(connector, schedule=schedule)
+    make_due(job, ago_s=10 * 3600 + 60)
+    job.refresh_from_db()
+    fire = job.next_run_at
+    dispatch_due()
+    job.refresh_from_db()
+    assert fire is not None
+    assert job.next_run_at is not None
+    told = SyncRecord.objects.get().events.get(event=Event.COALESCED)
+    first, last = (datetime.fromisoformat(told.data[name]) for name in ("first", "last"))
+    assert job.parsed_schedule.next_fire(fire) == first
+    assert job.parsed_schedule.next_fire(last) == job.next_run_at
+    assert told.data["missed"] == (10 if schedule == HOUR else 600)
+
+
+def test_a_fire_in_time_passes_none_over(connector: Connector) -> None:
+    make_job(connector, schedule=HOUR)
+    dispatch_due()
+    assert not SyncRecord.objects.get().events.exists()
+
+
+def test_p9_a_fire_whose_queued_record_is_claimed_meanwhile_stays_due(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    dispatch_due()
+    first = SyncRecord.objects.get()
+    make_due(job)
+    with ThreadPoolExecutor(1) as pool:
+
+        def claim_first() -> None:
+            try:
+                assert claim(first.pk, "another") is not None
+            finally:
+                connection.close()
+
+        def between(execute: Any, sql: str, *rest: Any) -> Any:
+            """After the insert has met the queued record, and before that is looked for."""
+            result = execute(sql, *rest)
+            if sql.startswith('INSERT INTO "syncjobs_syncrecord"'):
+                pool.submit(claim_first).result()
+            return result
+
+        with connection.execute_wrapper(between):
+            assert dispatch_due().coalesced == 0
+    assert dispatch_due().queued == 1
+    fires = SyncRecord.objects.values_list("scheduled_for", flat=True)
+    assert len(fires) == 2
+    job.refresh_from_db()
+    assert job.next_run_at not in fires
+
+
+def test_a_fire_that_has_a_record_already_is_left_behind(connector: Connector) -> None:
+    job = make_job(connector, schedule=HOUR)
+    dispatch_due()
+    record = SyncRecord.objects.get()
+    assert claim(record.pk, "worker") is not None
+    SyncJob.objects.filter(pk=job.pk).update(next_run_at=record.scheduled_for)
+    dispatch_due()
+    job.refresh_from_db()
+    assert record.scheduled_for is not None
+    assert job.next_run_at is not None
+    assert job.next_run_at > record.scheduled_for
+    assert SyncRecord.objects.count() == 1
 
 
 def test_a_disabled_job_or_a_paused_connector_is_not_dispatched(connector: Connector) -> None:

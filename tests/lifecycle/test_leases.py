@@ -404,6 +404,29 @@ def test_a_locked_row_does_not_hold_up_the_heartbeat_of_others(
         heart.release(free)
 
 
+def test_records_of_one_process_may_have_whole_and_broken_seconds(
+    record: SyncRecord, sshd: Sshd, source: Path
+) -> None:
+    """psycopg takes no list of both, and one heartbeat is for all: none would be renewed."""
+    other = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
+    heart = Heart("worker")
+    progresses = [Progress(), Progress()]
+    progresses[0].expect(7200)
+    progresses[1].planned(files=1, size_bytes=1, deadline_s=300.25)
+    leases = [
+        heart.hold(take(one), progress)
+        for one, progress in zip((record, other), progresses, strict=True)
+    ]
+    try:
+        until(lambda: all(lease.beaten for lease in leases), "no heartbeat came", within_s=10)
+        record.refresh_from_db()
+        other.refresh_from_db()
+    finally:
+        for lease in leases:
+            heart.release(lease)
+    assert (record.expected_duration_s, other.expected_duration_s) == (7200, 300.25)
+
+
 @pytest.mark.parametrize("event", [Event.RETRY_SCHEDULED, Event.GUARD_STOPPED, Event.INTERRUPTED])
 def test_a_cancel_wins_over_what_would_keep_the_record_alive(
     record: SyncRecord, event: Event
