@@ -152,6 +152,8 @@ class FtpClient:
         if now - self._checked_at >= _CHECK_EVERY_S:
             self._checked_at = now
             self._context.check()
+            if any(map(_is_moving, self._sessions)):
+                self._context.moved()
 
     def close(self) -> None:
         while self._sessions:
@@ -245,3 +247,8 @@ class FtpClient:
         self._losses += 1
         if self._losses >= LOSSES_MAX:
             raise error
+
+
+def _is_moving(session: Session) -> bool:
+    """Whether the host has said something since the last look, or reads files before it does."""
+    return session.waiting and (session.grace_s > 0 or session.silent_s < _CHECK_EVERY_S)
