@@ -374,6 +374,8 @@ def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:
         "files_failed": snapshot.files_failed,
         "files_skipped": snapshot.files_skipped,
         "files_deferred": snapshot.files_deferred,
+        "deadline_s": snapshot.deadline_s,
+        "expected_duration_s": snapshot.expected_s,
     }
     for last_try in (False, True):
         try:
