@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +15,11 @@ from django.db import connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from connectors.contract import RemoteEntry
-from connectors.opening import open_transport
 from datasets.models import Version
 from datasets.partials import WORTH_KEEPING_BYTES
 from datasets.store import open_store
-from syncjobs.core.comparing import far_clock
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
-from syncjobs.engine.receiving import StoreSink
 from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.execution import execute
@@ -33,6 +29,7 @@ from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd
+from tests.partials import let_go, partial_of
 from tests.rows import fill, make_connector, make_job, run
 from tests.waiting import until
 
@@ -178,39 +175,6 @@ def blocked(sshd: Sshd, source: Path) -> Iterator[tuple[SyncJob, Path]]:
     os.mkfifo(left)
     yield job, left
     let_go(left)
-
-
-def partial_of(job: SyncJob, store: Any) -> Path:
-    """Where the store looks for bytes of the job's one file."""
-    with_transport = open_transport(job.connector, check=lambda: None)
-    try:
-        (entry,) = [
-            item
-            for item in with_transport.walk(PurePosixPath(job.connector.options["root"]))
-            if isinstance(item, RemoteEntry)
-        ]
-    finally:
-        with_transport.close()
-    sink = StoreSink(
-        store,
-        attempt="test",
-        source_of=lambda _: f"{job.dataset_id} {job.connector.endpoint}",
-        began=far_clock((entry.modified_ns or 0) + 10**12, 0.0, 1.0),
-        precision_ns=10**9,
-        limit_bytes=None,
-        progress=Progress(),
-        check=lambda: None,
-    )
-    key = sink._identify(entry)
-    partial: Path = store._partial
-    return partial / f"earlier-{key}-1"
-
-
-def let_go(fifo: Path) -> None:
-    try:
-        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:  # nobody reads it
-        pass
 
 
 def in_thread(work: Callable[[], Any]) -> threading.Thread:

@@ -22,7 +22,7 @@ from tests.waiting import until
 class Process:
     """One of our processes, in a session of its own, ended by its pid."""
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    def __init__(self, name: str, arguments: list[str], log: Path, **settings: str) -> None:
         self.name = name
         self.log = log
         host, port = connection.settings_dict["HOST"], connection.settings_dict["PORT"]
@@ -34,6 +34,7 @@ class Process:
             # Shorter than in production, so that a takeover fits a test.
             "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
             "SYNC_LEASE_SECONDS": "4",
+            **settings,
         }
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
@@ -70,7 +71,7 @@ def broker() -> Iterator[redis.Redis]:
 @pytest.fixture
 def start(
     transactional_db: None, broker: redis.Redis, tmp_path: Path
-) -> Iterator[Callable[[str], Process]]:
+) -> Iterator[Callable[..., Process]]:
     """Starts a `worker` or a `beat`; all end with the test."""
     plan_chores()
     started: list[Process] = []
@@ -80,10 +81,10 @@ def start(
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
-    def start_one(kind: str) -> Process:
+    def start_one(kind: str, **settings: str) -> Process:
         name = f"{kind}{len(started)}"
         words = arguments[kind].format(name=name).split()
-        process = Process(name, words, tmp_path / f"{name}.log")
+        process = Process(name, words, tmp_path / f"{name}.log", **settings)
         started.append(process)
         process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
         return process
