@@ -61,6 +61,14 @@ class CleanUp:
     def by_rule(self) -> dict[str, int]:
         return dict(Counter(stuck.finding.rule.value for stuck in self.records))
 
+    def describe(self, *, dry_run: bool = False) -> str:
+        """One line for a person."""
+        if not self.count:
+            return "No sync is stuck."
+        rules = ", ".join(f"{count} {rule}" for rule, count in sorted(self.by_rule.items()))
+        syncs = f"{self.count} stuck sync{'' if self.count == 1 else 's'}"
+        return f"{syncs} {'found' if dry_run else 'cleaned up'}: {rules}."
+
 
 @dataclass(frozen=True, slots=True)
 class _Sweep:
