@@ -152,7 +152,7 @@ class FtpClient:
         if now - self._checked_at >= _CHECK_EVERY_S:
             self._checked_at = now
             self._context.check()
-            if any(map(_is_moving, self._sessions)):
+            if any(session.grace_s for session in self._sessions):
                 self._context.moved()
 
     def close(self) -> None:
@@ -207,6 +207,7 @@ class FtpClient:
         waited_s = time.monotonic() - began
         for session in self._sessions:
             self._note_silence(session, waited_s)
+        silences = [(session, session.silent_s) for session in self._sessions]
         ready = {descriptor for descriptor, _ in events}
         # Control first: a data connection that is refused has its reason there.
         for descriptor in ready & controls.keys():
@@ -216,6 +217,8 @@ class FtpClient:
             data = session.data
             if data is not None and data.wants and (descriptor in ready or data.pending):
                 data.ready()
+        if any(session.silent_s < before_s for session, before_s in silences):
+            self._context.moved()
 
     def _note_silence(self, session: Session, waited_s: float) -> None:
         data = session.data
@@ -247,8 +250,3 @@ class FtpClient:
         self._losses += 1
         if self._losses >= LOSSES_MAX:
             raise error
-
-
-def _is_moving(session: Session) -> bool:
-    """Whether the host has said something since the last look, or reads files before it does."""
-    return session.waiting and (session.grace_s > 0 or session.silent_s < _CHECK_EVERY_S)

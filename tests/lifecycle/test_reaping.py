@@ -155,6 +155,8 @@ def test_a_cancel_that_nobody_answers_is_carried_out_and_fences_the_worker_off(
         catalog.compare(lambda _: False)
         with pytest.raises(Fenced):
             publish(session, held, catalog, removals=True, troubles=[])
+        with pytest.raises(Fenced):
+            check_fence(session.cursor(), catalog.parameters)
     finally:
         session.close()
     assert not Version.objects.exists()
