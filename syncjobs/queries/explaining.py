@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from connectors.models import ConnectorStatus
 from syncjobs.core.advice import next_steps
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Finding, find_stuck, stage_words
-from syncjobs.models import SyncEvent, SyncRecord
+from syncjobs.models import SyncEvent, SyncRecord, WorkerProcess
 from syncjobs.queries.clocks import database_now
 from syncjobs.queries.durations import spent_s
 from syncjobs.queries.rules import stuck_limits
@@ -23,6 +23,7 @@ from syncjobs.queries.signs import look_at
 
 EVENTS_SHOWN = 20
 PREFIX_MIN = 4
+AWAY_S = 60
 
 
 class NoSuchRecord(LookupError):
@@ -210,10 +211,15 @@ def _waits(record: SyncRecord, now: datetime) -> list[Wait]:
         waits.append(Wait(f"its job, which is paused: {record.job.paused_reason or 'by a person'}"))
     if record.connector.status != ConnectorStatus.ACTIVE:
         waits.append(Wait(f"its connector {record.connector.name}, which is not active"))
-    if not waits:
-        rung = f"; the bell was rung {record.rung_at:%H:%M:%S} UTC" if record.rung_at else ""
-        waits.append(Wait((record.waiting_for or "a worker") + rung))
-    return waits
+    return waits or [Wait((record.waiting_for or "a worker") + _workers_away(now))]
+
+
+def _workers_away(now: datetime) -> str:
+    """Where worker processes were seen, and none lately."""
+    seen_at = WorkerProcess.objects.aggregate(latest=Max("seen_at"))["latest"]
+    if seen_at is None or (now - seen_at).total_seconds() < AWAY_S:
+        return ""
+    return f"; none was seen since {seen_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _due_end(record: SyncRecord) -> datetime | None:
