@@ -159,11 +159,15 @@ class Context:
 
     `check` raises when the work is over (cancelled, lease lost, drain, deadline). A transport calls
     it at least once a second while it waits.
+
+    `moved` is told of headway that entries and bytes of files do not show: the host answered, a wait was
+    our own choice, a digest is being computed for as long as it may take.
     """
 
     dialer: Dialer
     patience: Patience = field(default_factory=Patience)
     check: Callable[[], None] = _never
+    moved: Callable[[], None] = _never
     bandwidth_bytes_per_s: int = 0
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from connectors.budget import Budget, after_answer
 from connectors.models import Connector, HostBudget
+from workspaces.clock import database_now
 
 _FIELDS = [field.name for field in fields(Budget)]
 
@@ -45,11 +46,3 @@ def learn_answer(connector: Connector) -> None:
     known = find_budget(connector.workspace_id, connector.address)
     if known is not None and known != after_answer(known, database_now()):
         learn(connector.workspace_id, connector.address, after_answer)
-
-
-def database_now() -> datetime:
-    """The one clock that all workers share."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        row: tuple[datetime] = cursor.fetchone()
-    return row[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -19,18 +21,28 @@ from connectors.secrets import unseal
 from connectors.spec import InvalidOptions, Target, parse_options
 
 
-def open_transport(connector: Connector, *, check: Callable[[], None]) -> Transport:
+def open_transport(
+    connector: Connector,
+    *,
+    check: Callable[[], None],
+    moved: Callable[[], None] = lambda: None,
+) -> Transport:
     """Connects and logs in. Raises TransportError's children."""
     spec = get_spec(connector.kind)
-    return spec.open(make_target(connector), make_context(check))
+    return spec.open(make_target(connector), make_context(check, moved))
 
 
-def open_remover(connector: Connector, *, check: Callable[[], None]) -> Remover:
+def open_remover(
+    connector: Connector,
+    *,
+    check: Callable[[], None],
+    moved: Callable[[], None] = lambda: None,
+) -> Remover:
     """Connects and logs in, to delete and move files. Raises TransportError's children."""
     opener = get_spec(connector.kind).open_remover
     if opener is None:
         raise AuthConfig(f"a connector of kind {connector.kind} only reads")
-    return opener(make_target(connector), make_context(check))
+    return opener(make_target(connector), make_context(check, moved))
 
 
 def root_of(connector: Connector) -> str:
@@ -87,5 +99,14 @@ def make_target(connector: Connector) -> Target:
         raise AuthConfig(f"the connector's options do not fit its kind: {exc}") from exc
 
 
-def make_context(check: Callable[[], None]) -> Context:
-    return Context(dialer=Dialer(Policy.parse(settings.ALLOWED_NETWORKS)), check=check)
+def make_context(check: Callable[[], None], moved: Callable[[], None] = lambda: None) -> Context:
+    dialer = Dialer(Policy.parse(settings.ALLOWED_NETWORKS))
+    return Context(dialer=dialer, check=check, moved=moved)
+
+
+def silence_granted(options: Mapping[str, Any] | str) -> float:
+    """The longest silence, in seconds, that a person granted a host by its connector's options, as they
+    are stored; 0 where nobody said."""
+    told = json.loads(options) if isinstance(options, str) else options
+    named = (told.get(name) for name in ("idle_timeout_s", "connect_timeout_s"))
+    return max((float(value) for value in named if value), default=0.0)

@@ -17,6 +17,7 @@ from console.labels import STALE_HEARTBEAT_S, counts
 from console.words import schedule_words
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
+from workspaces.models import Role
 
 SHOWN = 8
 LIVE_EVERY_S = 3
@@ -68,6 +69,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "workers": _workers(running, now),
         "flower_url": getattr(settings, "FLOWER_URL", "") if tenancy.sees_all(request) else "",
         "has_jobs": jobs.exists(),
+        "may_clean_up": tenancy.may(request, Role.OPERATOR),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,6 +11,7 @@ from datasets.models import Version
 from syncjobs.core.states import Stage, State
 from syncjobs.lifecycle.approving import find_applied, find_approved
 from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
+from syncjobs.queries.explaining import explain
 
 EVENTS_SHOWN = 60
 FILES_SHOWN = 12  # of each action
@@ -46,7 +46,7 @@ def describe(record: SyncRecord) -> dict[str, Any]:
         "older_events": len(events) == EVENTS_SHOWN,
         "files": _first_files(record),
         "version": version,
-        "due_end": _due_end(record),
+        "why": explain(record),
         "plan": record.plan if record.dry_run else None,
         "applied": find_applied(record) if record.dry_run else None,
         "approved": find_approved(record),
@@ -109,10 +109,3 @@ def _totals(record: SyncRecord) -> list[dict[str, Any]]:
         {"name": name, "count": count, "tone": tone, "action": action}
         for name, count, tone, action in named
     ]
-
-
-def _due_end(record: SyncRecord) -> Any:
-    """When a running record's time is up."""
-    if record.state != State.RUNNING or not record.started_at or not record.expected_duration_s:
-        return None
-    return record.started_at + timedelta(seconds=record.expected_duration_s)

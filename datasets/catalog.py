@@ -162,9 +162,12 @@ class Catalog:
         token: int,
         full: bool,
         trust: Trust = Trust(),
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`full`: trust nothing that a listing or an earlier record tells."""
+        """`full`: trust nothing that a listing or an earlier record tells. `moved` is told after each step:
+        with a million entries a statement takes its time."""
         self._connection = connection
+        self.moved = moved
         self._full = full
         self.parameters: dict[str, Any] = {
             "dataset": dataset_id,
@@ -317,7 +320,10 @@ class Catalog:
 
     def _rows(self, query: str, **extra: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor(row_factory=tuple_row) as cursor:
-            return cursor.execute(query, self.parameters | extra).fetchall()
+            rows = cursor.execute(query, self.parameters | extra).fetchall()
+        self.moved()
+        return rows
 
     def _execute(self, query: str, parameters: dict[str, Any] | None = None) -> None:
         self._connection.execute(query, parameters)
+        self.moved()

@@ -118,6 +118,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
         " FROM outcome"
     )
     row: Any = cursor.fetchone()
+    catalog.moved()
     added, changed, removed, same, growth = row
     cursor.execute(
         "SELECT number, file_count, size_bytes FROM datasets_version"
@@ -126,7 +127,9 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
     )
     current: Any = cursor.fetchone()
     cursor.execute(_REFRESH_ENTRIES)
+    catalog.moved()
     cursor.execute(_REFRESH_PROVED)
+    catalog.moved()
     published = Published(None, same=same)
     if added or changed or removed or current is None:
         number, file_count, size_bytes = current or (0, 0, 0)
@@ -140,7 +143,9 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
             "removed": removed,
         }
         cursor.execute(_END_ENTRIES, parameters)
+        catalog.moved()
         cursor.execute(_ADD_ENTRIES, parameters)
+        catalog.moved()
         cursor.execute(
             "UPDATE datasets_version SET is_current = false"
             " WHERE dataset_id = %(dataset)s AND is_current",
@@ -148,6 +153,7 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bo
         )
         cursor.execute(_ADD_VERSION, parameters)
     cursor.execute("DELETE FROM datasets_receipt WHERE dataset_id = %(dataset)s", parameters)
+    catalog.moved()
     return published
 
 
@@ -158,7 +164,9 @@ def mark_published(cursor: psycopg.Cursor[Any], catalog: Catalog) -> None:
     cursor.execute("ANALYZE outcome")  # else the joins are planned as if they were small
     cursor.execute(_NOT_FETCHED)
     cursor.execute("ANALYZE not_fetched")
+    catalog.moved()
     cursor.execute(_AS_PUBLISHED, catalog.parameters)
+    catalog.moved()
     cursor.execute("CREATE INDEX as_published_path ON as_published (path)")
 
 

@@ -47,6 +47,9 @@ class Environment:
     heartbeat_interval_s: float
     lease_s: float
     cleanup_interval_s: float
+    stall_s: float  # work that stands still for so long is stuck
+    publish_stall_s: float  # the same while a version is published and the source cleared
+    hung_s: float  # a thread that has lost its record and does not end: its process is replaced
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
@@ -108,6 +111,9 @@ def read() -> Environment:
         heartbeat_interval_s=env.float("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
         lease_s=env.float("SYNC_LEASE_SECONDS", 20),
         cleanup_interval_s=env.float("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
+        stall_s=env.float("SYNC_STALL_SECONDS", 600),
+        publish_stall_s=env.float("SYNC_PUBLISH_STALL_SECONDS", 1200),
+        hung_s=env.float("SYNC_HUNG_SECONDS", 60),
         workspace=env.str("SYNC_WORKSPACE", "") or None,
         flower_url=env.str("FLOWER_URL", ""),
         console_password=env.str("CONSOLE_PASSWORD", "").strip(),

@@ -1,5 +1,7 @@
 """Beat: due jobs are claimed in SQL and rung for; chores come from django-celery-beat's rows.
 
+It also takes back stuck records itself, for the chore that does so needs a worker that lives.
+
 Any number of beats may run at once. A tick that fails is logged and the next one comes: time does not
 stop because a database does.
 """
@@ -10,11 +12,13 @@ import time
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.reaping import reap, reap_cancelled
 from tasks.bells import ring_waiting
 
 log = structlog.get_logger(__name__)
@@ -31,6 +35,7 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._next_dispatch = 0.0
+        self._next_sweep = 0.0
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -45,6 +50,10 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         if now >= self._next_dispatch:
             self._next_dispatch = now + TICK_S
             dispatch()
+            sweeps = now >= self._next_sweep
+            if sweeps:
+                self._next_sweep = now + settings.SYNC.cleanup_interval_s
+            take_back(everything=sweeps)
         return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
 
 
@@ -59,4 +68,14 @@ def dispatch() -> None:
         ring_waiting()
     except DatabaseError as exc:
         log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
+        connection.close()
+
+
+def take_back(*, everything: bool) -> None:
+    """Stuck records, or only those whose worker does not answer a cancel."""
+    try:
+        if count := reap() if everything else reap_cancelled():
+            log.warning("records.reaped", count=count)
+    except DatabaseError as exc:
+        log.warning("beat.sweep_failed", error=str(exc).splitlines()[0])
         connection.close()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import uuid
 from typing import Any
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 
 from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.lifecycle.workers import this_worker
 from tasks.bells import TASK, ring
 
 log = structlog.get_logger(__name__)
+
+EXIT_HUNG = 75  # EX_TEMPFAIL: whoever supervises this process starts another
 
 
 @shared_task(name=TASK, queue="sync")  # type: ignore[untyped-decorator]
@@ -35,3 +40,24 @@ def sync_record(record_id: str) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def drain(**_: Any) -> None:
     this_worker().drain()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def prepare_to_be_replaced(**_: Any) -> None:
+    """No thread can be ended from outside, so a process with one that hangs gives back its records and
+    ends; a hanging thread would keep a warm shutdown waiting for ever."""
+    heart = this_worker().heart
+    heart.retire = _retire
+    heart.leave = _leave
+
+
+def _retire() -> None:
+    log.error("worker.retires")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave() -> None:
+    log.error("worker.leaves", status=EXIT_HUNG)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_HUNG)

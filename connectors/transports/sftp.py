@@ -101,7 +101,12 @@ def connect_sftp(target: Target, context: Context) -> SftpTransport:
     session = open_session(end, context)
     duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
     try:
-        client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
+        client = SftpClient(
+            duplex,
+            idle_s=context.patience.idle_s,
+            check=context.check,
+            moved=context.moved,
+        )
         client.start()
     except BaseException:
         duplex.close()

@@ -152,6 +152,8 @@ class FtpClient:
         if now - self._checked_at >= _CHECK_EVERY_S:
             self._checked_at = now
             self._context.check()
+            if any(session.grace_s for session in self._sessions):
+                self._context.moved()
 
     def close(self) -> None:
         while self._sessions:
@@ -205,6 +207,7 @@ class FtpClient:
         waited_s = time.monotonic() - began
         for session in self._sessions:
             self._note_silence(session, waited_s)
+        silences = [(session, session.silent_s) for session in self._sessions]
         ready = {descriptor for descriptor, _ in events}
         # Control first: a data connection that is refused has its reason there.
         for descriptor in ready & controls.keys():
@@ -214,6 +217,8 @@ class FtpClient:
             data = session.data
             if data is not None and data.wants and (descriptor in ready or data.pending):
                 data.ready()
+        if any(session.silent_s < before_s for session, before_s in silences):
+            self._context.moved()
 
     def _note_silence(self, session: Session, waited_s: float) -> None:
         data = session.data

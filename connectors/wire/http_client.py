@@ -203,6 +203,8 @@ class HttpClient:
         progress = False
         if events & ~select.POLLOUT or connection.has_decrypted:
             progress = connection.receive()
+        if progress:
+            self._context.moved()
         if connection.in_flight and not progress and connection.wants_to_receive:
             connection.silent_s += waited_s
             if connection.silent_s > self._context.patience.idle_s and not connection.over:

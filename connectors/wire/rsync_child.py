@@ -114,6 +114,7 @@ class RsyncChild:
     def progressed(self) -> None:
         """The caller saw bytes arrive that the pipes do not tell of."""
         self._progress_at = time.monotonic()
+        self._context.moved()
 
     def wait(self) -> int:
         """The exit code, once the output has ended. Negative for a signal."""

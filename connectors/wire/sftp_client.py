@@ -60,10 +60,18 @@ class Duplex(Protocol):
 class SftpClient:
     """Speaks over a channel whose `sftp` subsystem has been started. See the module."""
 
-    def __init__(self, duplex: Duplex, *, idle_s: float, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        duplex: Duplex,
+        *,
+        idle_s: float,
+        check: Callable[[], None],
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
         self._duplex = duplex
         self._idle_s = idle_s
         self._check = check
+        self._moved = moved
         self._checked_at = time.monotonic()
         self._outgoing = bytearray()
         self._incoming: list[bytes] = []
@@ -129,8 +137,10 @@ class SftpClient:
                 raise ConnectionLost("the SFTP server ended the connection")
             if came_bytes >= _PROGRESS_BYTES:
                 silent_since, came_bytes = now, 0
+                self._moved()
             if not served and now - silent_since > self._idle_s + self.grace_s:
                 raise Stalled(f"the SFTP server sent no answer for {self._idle_s:g} s")
+        self._moved()
 
     def flush(self) -> None:
         self._flush()
@@ -142,6 +152,8 @@ class SftpClient:
         if now - self._checked_at >= CHECK_EVERY_S:
             self._checked_at = now
             self._check()
+            if self.grace_s:
+                self._moved()
 
     def _flush(self) -> None:
         if not self._outgoing:

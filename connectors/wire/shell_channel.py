@@ -320,9 +320,12 @@ class ShellChannel:
         if now - self._checked_at >= _SLICE_S:
             self._checked_at = now
             self._context.check()
+            if self.grace_s:
+                self._context.moved()
         self._progress_bytes += came_bytes
         if self._progress_bytes >= _PROGRESS_BYTES:
             self._progress_at, self._progress_bytes = now, 0
+            self._context.moved()
         idle_s = self._context.patience.idle_s + self.grace_s
         if now - self._progress_at > idle_s:
             raise Stalled(f"the host's shell sent nothing for {idle_s:g} s")

@@ -65,7 +65,12 @@ class SftpFiles:
         """The transport is closed when this raises."""
         duplex = ChannelDuplex.for_subsystem(session.transport, "sftp", context)
         try:
-            client = SftpClient(duplex, idle_s=context.patience.idle_s, check=context.check)
+            client = SftpClient(
+                duplex,
+                idle_s=context.patience.idle_s,
+                check=context.check,
+                moved=context.moved,
+            )
             client.start()
         except BaseException:
             duplex.close()

@@ -7,12 +7,18 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from unfold.paginator import InfinitePaginator
 
-from console import dashboard, record_page
+from console import dashboard, record_page, tenancy
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
@@ -22,9 +28,11 @@ from console.words import NOTHING, size_words
 from syncjobs.core.states import State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve, find_applied, has_plan
 from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.lifecycle.releasing import release
 from syncjobs.lifecycle.transition import IllegalMove
 from syncjobs.models import ItemAction, SyncRecord
+from workspaces.models import Role
 
 CANCELLABLE = frozenset({State.QUEUED, State.RUNNING})
 
@@ -98,6 +106,11 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         live = fragment(self.live_view)
         own = [
             path("dashboard/", fragment(dashboard.live_view), name="console_dashboard_live"),
+            path(
+                "cleanup/",
+                self.admin_site.admin_view(self.cleanup_view),
+                name="syncjobs_syncrecord_cleanup",
+            ),
             path("<uuid:pk>/live/", live, name="syncjobs_syncrecord_live"),
             path(
                 "<uuid:pk>/files/",
@@ -133,6 +146,20 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         record = self._find(request, pk)
         context = self._live_context(request, record)
         return TemplateResponse(request, "console/record_live.html", context)
+
+    def cleanup_view(self, request: HttpRequest) -> HttpResponse:
+        """Seed document 003's button: in every workspace where the person may operate."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not tenancy.may(request, Role.OPERATOR):
+            raise PermissionDenied
+        everywhere = tenancy.sees_all(request)
+        done = clean_up(
+            by=str(request.user),
+            workspace_ids=None if everywhere else tenancy.workspaces_where(request, Role.OPERATOR),
+        )
+        messages.success(request, done.describe())
+        return HttpResponseRedirect(reverse("admin:index"))
 
     def files_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The whole ledger, a page at a time."""

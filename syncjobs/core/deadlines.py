@@ -1,8 +1,19 @@
-"""How long a record may take: a base, so much a file, within bounds (seed document 003)."""
+"""How long a record may take, and how long it is expected to.
+
+The formula is seed document 003's: a base, so much a file, within bounds. A job whose records have
+taken longer is given three times its slowest usual one. The upper bound is absolute: it counts the work
+of all attempts, from claim to end; what a record waits in between costs nothing.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
+
+GROWTH = 3.0
+HISTORY_MIN = 3  # fewer records are no history
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +24,58 @@ class DeadlineRule:
     max_s: float = 7200
 
 
-def decide_deadline_s(rule: DeadlineRule, files: int, *, cap_s: float | None = None) -> float:
-    """Seconds from the attempt's start; a job's own limit `cap_s` replaces the rule."""
-    if cap_s is not None:
-        return cap_s
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier record that succeeded: how long it took, and how many files it was to fetch."""
+
+    duration_s: float
+    files: int
+
+
+def formula_s(rule: DeadlineRule, files: int) -> float:
     return min(max(rule.base_s + files * rule.per_file_s, rule.min_s), rule.max_s)
+
+
+def decide_deadline_s(
+    rule: DeadlineRule,
+    files: int | None,
+    *,
+    looked_s: float = 0.0,
+    spent_s: float = 0.0,
+    past: Sequence[Past] = (),
+    own_s: float | None = None,
+) -> float:
+    """Seconds from the attempt's claim.
+
+    `files` is None until the plan is known; `looked_s` is what listing and comparing took, which the
+    formula does not speak of; `spent_s` is the work of earlier attempts. A job's own limit `own_s`
+    replaces the rule.
+    """
+    cap_s = own_s if own_s is not None else rule.max_s
+    if own_s is None and files is not None:
+        cap_s = min(cap_s, max(looked_s + formula_s(rule, files), GROWTH * _slowest_s(past)))
+        return max(0.0, min(cap_s, rule.max_s - spent_s))
+    return max(0.0, cap_s - spent_s)
+
+
+def expect_s(
+    rule: DeadlineRule, files: int | None, past: Sequence[Past], *, own_s: float | None = None
+) -> float:
+    """How long the record will probably take: the median of its job's latest successful ones, more
+    where it has more files to fetch than they had, but then no more than the formula. Without
+    a history, what the formula gives."""
+    formula = formula_s(rule, files or 0)
+    if len(past) < HISTORY_MIN:
+        return formula if own_s is None else min(formula, own_s)
+    usual_s = median(item.duration_s for item in past)
+    usual_files = median(item.files for item in past)
+    scaled_s = usual_s * max(1.0, (1 + (files or 0)) / (1 + usual_files))
+    return max(usual_s, min(scaled_s, formula))
+
+
+def _slowest_s(past: Sequence[Past]) -> float:
+    """The 95th percentile, by nearest rank; 0 without a history."""
+    if len(past) < HISTORY_MIN:
+        return 0.0
+    durations = sorted(item.duration_s for item in past)
+    return durations[math.ceil(0.95 * len(durations)) - 1]

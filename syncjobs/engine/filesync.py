@@ -7,7 +7,7 @@ this module only decides what is asked of whom, in which order, and what becomes
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -39,7 +39,7 @@ from syncjobs.core.comparing import (
     is_settling,
     is_stable,
 )
-from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
+from syncjobs.core.deadlines import DeadlineRule, Past, decide_deadline_s, expect_s
 from syncjobs.core.plans import Held, Plan, Waiver, judge
 from syncjobs.core.selection import LIMITS, MARKER, Selection
 from syncjobs.core.states import Stage
@@ -69,6 +69,8 @@ class Order:
     waiver: Waiver | None
     deadline: DeadlineRule
     timeout_s: float | None
+    past: Sequence[Past] = ()  # the job's latest successful records
+    spent_s: float = 0.0  # what this record's earlier attempts have worked
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None
@@ -144,7 +146,7 @@ class FileSync:
         """Lists, compares and judges; fetches nothing."""
         self._progress.enter(Stage.DETECTING_CHANGES)
         # Until the plan is known the listing itself must not last for ever.
-        self._progress.expect(self._order.timeout_s or self._order.deadline.max_s)
+        self._progress.expect(self._deadline_s(None), self._expected_s(None))
         files = self._select(self._transport.walk(self._order.root))
         for batch in _batched(files, STAGED_AT_ONCE):
             self._check()
@@ -152,6 +154,7 @@ class FileSync:
             self._progress.listed(len(batch))
         if self._order.selection.done is not None:
             self._defer_unmarked()
+        self._progress.moved()
         counts = self._compare()
         if self._order.comparison is not Comparison.CHECKSUM:  # mode `full` leaves none unchanged
             self._trusted_files = counts.unchanged
@@ -173,15 +176,27 @@ class FileSync:
         )
         if held is not None and self._order.waiver is not None and self._order.waiver.covers(held):
             held = None
-        rule = self._order.deadline
         self._progress.planned(
             files=plan.wanted,
             size_bytes=plan.wanted_bytes,
-            # The rule speaks of the files; what the listing took comes on top.
-            deadline_s=self._order.timeout_s
-            or time.monotonic() - self._began_s + decide_deadline_s(rule, plan.wanted),
+            deadline_s=self._deadline_s(plan.wanted),
+            expected_s=self._expected_s(plan.wanted),
         )
         return Outcome(plan, held, removals, self._listing_complete)
+
+    def _deadline_s(self, files: int | None) -> float:
+        return decide_deadline_s(
+            self._order.deadline,
+            files,
+            looked_s=time.monotonic() - self._began_s,
+            spent_s=self._order.spent_s,
+            past=self._order.past,
+            own_s=self._order.timeout_s,
+        )
+
+    def _expected_s(self, files: int | None) -> float:
+        order = self._order
+        return expect_s(order.deadline, files, order.past, own_s=order.timeout_s)
 
     def run(self, confirm: Callable[[Outcome], None] = lambda outcome: None) -> Outcome:
         """Plans, and fetches what the plan wants. An entry's own failure becomes a trouble.
@@ -209,6 +224,7 @@ class FileSync:
     def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
         selection = self._order.selection
         for item in seen:
+            self._progress.moved()
             path = names.to_text(item.path)
             if isinstance(item, Skipped):
                 self._note_skipped(path, item)
@@ -286,6 +302,7 @@ class FileSync:
         asked = map(_remote, self._catalog.iter_asked())
         for batch in _batched(self._transport.digests(asked), TOLD_AT_ONCE):
             self._check()
+            self._progress.moved()
             self._catalog.take_told([self._take_told(digested) for digested in batch])
         return self._catalog.count()
 
@@ -314,6 +331,7 @@ class FileSync:
         self._told.clear()
         for digested in self._transport.digests(known) if known else ():
             self._check()
+            self._progress.moved()
             if digested.sha256 is not None:
                 self._told[digested.entry.path] = digested.sha256
 

@@ -24,6 +24,7 @@ class Snapshot:
     files_skipped: int = 0
     files_deferred: int = 0
     deadline_s: float | None = None
+    expected_s: float | None = None
     kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
     kept_bytes: int = 0  # of files that were cut: where a next attempt goes on
 
@@ -61,7 +62,10 @@ class Trouble:
 
 
 class Progress:
-    """The latest snapshot, and the troubles met so far.
+    """The latest snapshot, the troubles met so far, and whether anything moves.
+
+    `moves` grows with every sign of movement; whoever looks twice sees whether there was one. It says
+    nothing of how much: a heartbeat tells that the process lives, this that its work does.
 
     Counting happens for every piece of every file, telling once in seconds: the counts are plain
     attributes, and a snapshot is made when somebody asks.
@@ -72,7 +76,9 @@ class Progress:
         self._snapshot = Snapshot()  # but for what is counted here:
         self._index = 0
         self._bytes = 0
-        self.deadline_s: float | None = None  # of the whole record, as far as is known
+        self.moves = 0
+        self.deadline_s: float | None = None  # of the attempt, as far as is known
+        self.expected_s: float | None = None
         self.troubles: list[Trouble] = []
         self.first_failed: Trouble | None = None
 
@@ -84,33 +90,47 @@ class Progress:
                 current_file_index=self._index,
                 bytes_transferred=self._bytes,
                 deadline_s=self.deadline_s,
+                expected_s=self.expected_s,
             )
+
+    def moved(self) -> None:
+        """Called for every piece, from any thread, so without a lock: of two at once one may be lost."""
+        self.moves += 1
 
     def enter(self, stage: Stage) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, stage=stage)
+        self.moved()
 
-    def expect(self, deadline_s: float) -> None:
+    def expect(self, deadline_s: float, expected_s: float | None = None) -> None:
         self.deadline_s = float(deadline_s)  # a whole number would not go into one list with others
+        self.expected_s = None if expected_s is None else float(expected_s)
 
     def listed(self, count: int) -> None:
+        self.moved()
         with self._lock:
             self._snapshot = replace(self._snapshot, listed=self._snapshot.listed + count)
 
-    def planned(self, *, files: int, size_bytes: int, deadline_s: float) -> None:
+    def planned(
+        self, *, files: int, size_bytes: int, deadline_s: float, expected_s: float | None = None
+    ) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, total_files=files, total_bytes=size_bytes)
-        self.deadline_s = float(deadline_s)
+        self.expect(deadline_s, expected_s)
+        self.moved()
 
     def received(self, size_bytes: int) -> None:
+        self.moved()
         with self._lock:  # transports may receive in several threads
             self._bytes += size_bytes
 
     def finished_file(self) -> None:
+        self.moved()
         with self._lock:
             self._index += 1
 
     def kept(self, count: int) -> None:
+        self.moved()
         with self._lock:
             self._snapshot = replace(self._snapshot, kept_files=self._snapshot.kept_files + count)
 
@@ -121,6 +141,7 @@ class Progress:
             self._snapshot = replace(self._snapshot, kept_bytes=kept)
 
     def trouble(self, trouble: Trouble) -> None:
+        self.moved()
         with self._lock:
             counter = f"files_{trouble.action}"
             count = getattr(self._snapshot, counter) + 1

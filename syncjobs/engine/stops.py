@@ -4,7 +4,8 @@ Stop
 ├── CancelAsked       a person or an API asked
 ├── DrainAsked        this worker is going away
 ├── LeaseLost         another claim has taken the record: write nothing more
-└── DeadlinePassed    the record has used up its time
+├── DeadlinePassed    the record has used up its time
+└── NoProgress        the work stood still for too long; carries what was measured
 """
 
 from __future__ import annotations
@@ -28,3 +29,16 @@ class LeaseLost(Stop):
 
 class DeadlinePassed(Stop):
     """The record has used up its time."""
+
+
+class NoProgress(Stop):
+    """The work stood still for too long."""
+
+    def __init__(self, stage: str, silent_s: float, limit_s: float) -> None:
+        self.stage = stage
+        self.silent_s = silent_s
+        self.limit_s = limit_s
+        words = stage.replace("_", " ") or "starting"
+        super().__init__(
+            f"nothing moved for {silent_s:.0f} s while {words} (limit {limit_s:.0f} s)"
+        )

@@ -29,9 +29,18 @@ class Claim:
     owner: str
 
     @property
+    def session_name(self) -> str:
+        return session_name(self.record_id, self.token)
+
+    @property
     def attempt_name(self) -> str:
         """Names this attempt's partial files, apart from every other attempt's."""
         return f"{self.record_id.hex}.{self.token}"
+
+
+def session_name(record_id: uuid.UUID, token: int) -> str:
+    """What the database calls an attempt's session, so that others can end it."""
+    return f"sync {record_id.hex}.{token}"
 
 
 def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
@@ -70,6 +79,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "lease_expires_at": Now() + timedelta(seconds=settings.SYNC.lease_s),
             "heartbeat_at": Now(),
             "progress_at": Now(),
+            "deadline_s": None,
             "started_at": record.started_at or Now(),
             "attempt": Greatest(F("attempt"), 1),
             "address": record.connector.address,

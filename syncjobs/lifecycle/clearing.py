@@ -31,7 +31,7 @@ from datasets.errors import StoreError
 from datasets.receipts import Fenced
 from datasets.versions import iter_published
 from syncjobs.core.comparing import Fingerprint, proves_equal
-from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked
+from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress
 from syncjobs.lifecycle.claiming import Claim
 from syncjobs.lifecycle.heartbeat import Lease
 from syncjobs.models import AfterPublish, ItemAction, SyncJob, SyncRecord
@@ -91,7 +91,7 @@ def clear_source(
         _clear_all(session, lease, record, store, tally)
     except TransportError as exc:
         stopped = str(exc)
-    except (CancelAsked, DeadlinePassed, DrainAsked, _Enough) as exc:
+    except (CancelAsked, DeadlinePassed, DrainAsked, NoProgress, _Enough) as exc:
         # The version is published: what is left to do here is no reason to end the record otherwise.
         stopped = str(exc) or (type(exc).__doc__ or "").rstrip(".")
     _note(session, lease.claim, tally)
@@ -109,12 +109,17 @@ def _clear_all(
         remover: Remover | None = None
         for number, (file, sha256) in enumerate(iter_published(session)):
             lease.check()
+            lease.progress.moved()
             if number % NOTED_AT_ONCE == 0:
                 _note(session, lease.claim, tally)
                 _check_job(record)
             if remover is None:
                 remover = opened.enter_context(
-                    closing(open_remover(record.connector, check=lease.check))
+                    closing(
+                        open_remover(
+                            record.connector, check=lease.check, moved=lease.progress.moved
+                        )
+                    )
                 )
             done = _clear(remover, record.job, store, file, sha256)
             if done is not None:

@@ -14,12 +14,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from connectors.learning import database_now
 from connectors.models import ConnectorStatus
 from syncjobs.core.schedules import InvalidSchedule, Missed, find_missed, fire_after
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.transition import note
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from workspaces.clock import database_now
 
 
 @dataclass(frozen=True, slots=True)

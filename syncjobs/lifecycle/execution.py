@@ -9,33 +9,33 @@ import errno
 import random
 import uuid
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 import psycopg
 import structlog
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connectors.errors import Throttled, TransportError
 from connectors.learning import learn_answer
-from connectors.opening import keep_capabilities, open_transport, root_of
+from connectors.opening import keep_capabilities, open_transport, root_of, silence_granted
+from datasets.blobs import BlobStore
 from datasets.catalog import Catalog, Trust
 from datasets.errors import DiskFull, StoreError
 from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
 from syncjobs.core.comparing import Comparison
-from syncjobs.core.deadlines import DeadlineRule
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
 from syncjobs.core.states import Event, State
+from syncjobs.core.stuck import Rule
 from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
-from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, LeaseLost
+from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress, Stop
 from syncjobs.lifecycle.budgeting import learn_of_host
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
@@ -46,6 +46,8 @@ from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import INTERNAL, move
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.durations import history_of, spent_s
+from syncjobs.queries.rules import deadline_rule
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +78,9 @@ class Ending:
     changes: dict[str, Any]
     data: dict[str, Any]
 
+    def with_evidence(self, data: dict[str, Any], **changes: Any) -> Ending:
+        return replace(self, data=self.data | data, changes=self.changes | changes)
+
 
 def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
     """Works on one record; the state it is left in, or None where there was nothing to do."""
@@ -96,24 +101,14 @@ def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
 def _attempt(lease: Lease) -> Ending | None:
     """None where the lease is lost: whoever has it now decides."""
     record = SyncRecord.objects.select_related("job", "connector").get(pk=lease.claim.record_id)
+    lease.patience_s = silence_granted(record.connector.options)
     try:
         return _sync_files(record, lease)
-    except (LeaseLost, Fenced):
+    except Fenced:
         log.warning("record.lease_lost")
         return None
-    except CancelAsked:
-        record.refresh_from_db(fields=["cancel_asked_by"])
-        return _plain(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
-    except DrainAsked:
-        return _plain(Event.INTERRUPTED, "its worker is shutting down")
-    except DeadlinePassed as exc:
-        return _plain(
-            Event.DEADLINE_PASSED,
-            str(exc),
-            verdict="deadline",
-            error_code="deadline",
-            error=str(exc),
-        )
+    except Stop as exc:
+        return _stopped(record, lease, exc)
     except PlanDrifted as exc:
         return _plain(
             Event.FAILED,
@@ -147,6 +142,29 @@ def _crashed(record: SyncRecord, progress: Progress, exc: Exception) -> Ending:
     return _failed(record, progress, INTERNAL, f"internal error: {type(exc).__name__}")
 
 
+def _stopped(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
+    match stop:
+        case CancelAsked():
+            record.refresh_from_db(fields=["cancel_asked_by"])
+            return _plain(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
+        case DrainAsked():
+            return _plain(Event.INTERRUPTED, "its worker is shutting down")
+        case DeadlinePassed():
+            words = str(stop)
+            return _plain(
+                Event.DEADLINE_PASSED, words, verdict="deadline", error_code="deadline", error=words
+            ).with_evidence(_evidence(Rule.DEADLINE, lease))
+        case NoProgress():
+            ending = _failed(record, lease.progress, Rule.NO_PROGRESS, str(stop), retryable=True)
+            measured = {"silent_s": round(stop.silent_s, 1), "limit_s": stop.limit_s}
+            return ending.with_evidence(
+                _evidence(Rule.NO_PROGRESS, lease) | measured, verdict=Rule.NO_PROGRESS.value
+            )
+        case _:
+            log.warning("record.lease_lost")
+            return None
+
+
 def _is_away(exc: BaseException) -> bool:
     """Whether the database could not be reached, or asks to come again; else it has refused."""
     cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
@@ -161,56 +179,29 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     # An operator sees in pg_stat_activity which record, at which token, a session works for.
     keeping = LazySession(statement_timeout_s=300, name=f"keeping {held.attempt_name}")
     store = open_store(record.workspace_id, keeping)
-    session = open_session(statement_timeout_s=300, name=f"sync {held.attempt_name}")
+    session = open_session(statement_timeout_s=300, name=held.session_name)
     published: Published | None = None
     full = False
     try:
-        with closing(open_transport(record.connector, check=lease.check)) as transport:
-            catalog = Catalog(
+        with lease.cutting(session):
+            sync, catalog, outcome = _fetch(record, lease, session, keeping, store)
+            if record.dry_run:
+                terms = terms_of(job, catalog, outcome)
+                keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
+                return _planned(outcome)
+            if outcome.held is not None:
+                return _held(outcome.held)
+            lease.check()
+            clears = job.after_publish != AfterPublish.KEEP
+            published = publish(
                 session,
-                dataset_id=held.dataset_id,
-                record_id=record.pk,
-                token=held.token,
-                full=record.mode == SyncMode.FULL,
-                trust=_TRUST[Comparison(job.comparison)],
-            )
-            sync = FileSync(
-                make_order(job, record),
-                transport,
+                held,
                 catalog,
-                Receipts(
-                    keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
-                ),
-                store,
-                attempt=held.attempt_name,
-                progress=lease.progress,
-                check=lease.check,
+                removals=outcome.removals,
+                troubles=lease.progress.troubles,
+                mark=clears,
+                verified=sync.looked_at_all,
             )
-
-            def confirm(outcome: Outcome) -> None:
-                if record.applies_id is not None:
-                    confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
-
-            outcome = sync.plan() if record.dry_run else sync.run(confirm)
-            keep_capabilities(record.connector, sync.capabilities)
-        learn_answer(record.connector)
-        if record.dry_run:
-            terms = terms_of(job, catalog, outcome)
-            keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
-            return _planned(outcome)
-        if outcome.held is not None:
-            return _held(outcome.held)
-        lease.check()
-        clears = job.after_publish != AfterPublish.KEEP
-        published = publish(
-            session,
-            held,
-            catalog,
-            removals=outcome.removals,
-            troubles=lease.progress.troubles,
-            mark=clears,
-            verified=sync.looked_at_all,
-        )
         warning = clear_source(session, lease, record, store) if clears else ""
         return _succeeded(outcome, published, lease.progress, warning)
     except DiskFull:
@@ -222,6 +213,46 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         store.close_attempt(held.attempt_name, keep=not (published or full))
 
 
+def _fetch(
+    record: SyncRecord,
+    lease: Lease,
+    session: psycopg.Connection[Any],
+    keeping: LazySession,
+    store: BlobStore,
+) -> tuple[FileSync, Catalog, Outcome]:
+    job, held, progress = record.job, lease.claim, lease.progress
+    transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
+    with closing(transport):
+        catalog = Catalog(
+            session,
+            dataset_id=held.dataset_id,
+            record_id=record.pk,
+            token=held.token,
+            full=record.mode == SyncMode.FULL,
+            trust=_TRUST[Comparison(job.comparison)],
+            moved=progress.moved,
+        )
+        sync = FileSync(
+            make_order(job, record),
+            transport,
+            catalog,
+            Receipts(keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token),
+            store,
+            attempt=held.attempt_name,
+            progress=progress,
+            check=lease.check,
+        )
+
+        def confirm(outcome: Outcome) -> None:
+            if record.applies_id is not None:
+                confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
+
+        outcome = sync.plan() if record.dry_run else sync.run(confirm)
+        keep_capabilities(record.connector, sync.capabilities)
+    learn_answer(record.connector)
+    return sync, catalog, outcome
+
+
 def make_order(job: SyncJob, record: SyncRecord) -> Order:
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
@@ -230,19 +261,33 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=Waiver(**record.hold) if record.guards_waived and record.hold else None,
-        deadline=DeadlineRule(
-            base_s=settings.SYNC.base_timeout_s,
-            per_file_s=settings.SYNC.per_file_timeout_s,
-            min_s=settings.SYNC.min_timeout_s,
-            max_s=settings.SYNC.max_timeout_s,
-        ),
+        deadline=deadline_rule(),
         timeout_s=job.timeout_s,
+        past=history_of(job.pk, record.mode),
+        spent_s=spent_s(record.pk),
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
         as_listed=record.applies_id is not None,
         comparison=Comparison(job.comparison),
     )
+
+
+def _evidence(rule: Rule, lease: Lease) -> dict[str, Any]:
+    """What the worker knew when it ended the attempt by this rule."""
+    snapshot = lease.progress.snapshot
+    return {
+        "rule": rule.value,
+        "by": "worker",
+        "owner": lease.claim.owner,
+        "stage": snapshot.stage.value,
+        "deadline_s": snapshot.deadline_s,
+        "worked_s": round(lease.worked_s, 1),
+        "files": snapshot.current_file_index,
+        "total_files": snapshot.total_files,
+        "bytes": snapshot.bytes_transferred,
+        "kept_files": snapshot.kept_files,
+    }
 
 
 def _held(held: Held) -> Ending:
@@ -357,6 +402,8 @@ def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:
         "files_failed": snapshot.files_failed,
         "files_skipped": snapshot.files_skipped,
         "files_deferred": snapshot.files_deferred,
+        "deadline_s": snapshot.deadline_s,
+        "expected_duration_s": snapshot.expected_s,
     }
     for last_try in (False, True):
         try:

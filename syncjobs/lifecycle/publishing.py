@@ -60,7 +60,9 @@ def publish(
         if mark:
             mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])
+        catalog.moved()
         write_troubles(cursor, claim, troubles)
+        catalog.moved()
         # The commit would check a reference for each row, with the record's row locked meanwhile.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         # Last, because the heartbeat passes this row over until the commit.

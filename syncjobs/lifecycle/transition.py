@@ -126,7 +126,8 @@ def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str,
     waiting_for = changes.get("waiting_for", "a worker") if waits else ""
     fields: dict[str, Any] = {"state": target, "waiting_for": waiting_for}
     if source is State.RUNNING and target is not State.RUNNING:
-        fields |= {"lease_owner": None, "lease_expires_at": None, "heartbeat_at": None}
+        fields |= {"lease_owner": None, "lease_expires_at": None}
+        fields |= {"heartbeat_at": None, "progress_at": None}
     if target is State.QUEUED:
         fields |= {"rung_at": None, "stage": "", "percentage": 0}
     if target in FINAL:

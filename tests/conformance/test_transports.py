@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -99,6 +100,21 @@ def test_n08_a_name_in_invalid_utf8_is_kept_and_fetched(tree: Tree, opened: Open
     assert set(found) == {decode(raw), "plain"}
     answers = fetched(transport, list(found.values()))
     assert answers[decode(raw)].receipt == digest_of(b"latin")
+
+
+def test_folders_without_files_are_headway(tree: Tree) -> None:
+    """A host that is slow and lists no file yet is not taken for one that stands still."""
+    for number in range(30):
+        (tree.folder / f"empty-{number}").mkdir()
+    moves: list[int] = []
+    transport = tree.open(replace(loopback_context(), moved=lambda: moves.append(1)))
+    moves.clear()  # the log-in is not what is asked about
+    try:
+        assert list(transport.walk(tree.root)) == []
+    finally:
+        transport.close()
+    if tree.host.spec.kind != "ssh":  # its script names files only: its own clock rings before ours
+        assert moves
 
 
 def test_an_empty_root_is_empty_and_empty_folders_leave_nothing(tree: Tree, opened: Opened) -> None:

@@ -103,3 +103,32 @@ def test_health_survives_a_database_that_does_not_answer(
     connection.close()
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"] == "unreachable"
+
+
+CLEANUP = "/admin/syncjobs/syncrecord/cleanup/"
+
+
+def test_stuck_syncs_are_cleaned_up_by_a_button_where_one_may_operate(
+    acme: Tenant, lab: Tenant, browser_of: Callable[[User], Client], root: Client
+) -> None:
+    dead, elsewhere = make_record(acme.job, State.RUNNING), make_record(lab.job, State.RUNNING)
+    past = timezone.now() - timedelta(seconds=1)
+    SyncRecord.objects.filter(state=State.RUNNING).update(lease_expires_at=past)
+    viewer = browser_of(acme.people[Role.VIEWER])
+    assert CLEANUP not in viewer.get(LIVE).content.decode()
+    assert viewer.post(CLEANUP).status_code == 403
+    operator = browser_of(acme.people[Role.OPERATOR])
+    assert f'action="{CLEANUP}"' in operator.get(LIVE).content.decode()
+    assert operator.get(CLEANUP).status_code == 405
+    said = operator.post(CLEANUP, follow=True).content.decode()
+    assert "1 stuck sync cleaned up: 1 lease.expired" in said
+    dead.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert (dead.state, elsewhere.state) == (State.QUEUED, State.RUNNING)
+    event = dead.events.get(event="lease_expired")
+    assert event.data["by"] == str(acme.people[Role.OPERATOR])
+    assert "1 lease.expired" in root.post(CLEANUP, follow=True).content.decode()
+    assert "No sync is stuck" in root.post(CLEANUP, follow=True).content.decode()
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(acme.people[Role.OPERATOR])
+    assert strict.post(CLEANUP).status_code == 403

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from console.record_page import FILES_PAGE
 from syncjobs.core.states import State
-from syncjobs.models import SyncItem, SyncRecord
+from syncjobs.models import SyncEvent, SyncItem, SyncRecord
 from tests.console.conftest import NASTY, PLAN, Tenant, make_record
 from tests.console.urls import list_of, page_of, press
 from workspaces.models import Role
@@ -200,3 +200,27 @@ def test_what_was_left_at_the_source_is_a_warning(acme: Tenant, root: Client) ->
     assert "left at the source" in text
     assert NASTY not in text
     assert "at the source" not in _text(root, page_of(make_record(acme.job)))
+
+
+def test_the_page_says_why(acme: Tenant, root: Client) -> None:
+    """The same facts as `manage.py explain`."""
+    record = make_record(
+        acme.job,
+        State.FAILED,
+        verdict="stuck.no_progress",
+        error_code="stuck.no_progress",
+        error="nothing moved for 700 s",
+    )
+    SyncEvent.objects.create(
+        record=record,
+        event="failed",
+        from_state="running",
+        to_state="failed",
+        data={"rule": "stuck.no_progress", "owner": NASTY, "limit_s": 600},
+    )
+    for url in (page_of(record), _live(record)):
+        text = _text(root, url)
+        assert "Failed: nothing moved for 700 s." in text
+        assert "limit_s" in text
+        assert "SYNC_STALL_SECONDS" in text
+        assert NASTY not in text

@@ -55,7 +55,7 @@ def test_nothing_is_guarded_where_nothing_would_be_removed() -> None:
 @pytest.mark.parametrize(("files", "expected"), [(0, 300), (10, 400), (690, 7200), (9_999, 7200)])
 def test_the_deadline_follows_the_seed_document(files: int, expected: float) -> None:
     assert decide_deadline_s(DeadlineRule(), files) == expected
-    assert decide_deadline_s(DeadlineRule(), files, cap_s=60) == 60
+    assert decide_deadline_s(DeadlineRule(), files, own_s=60) == 60
 
 
 def test_retries_end_with_the_attempts_and_never_follow_a_permanent_error() -> None:

@@ -46,6 +46,7 @@ def test_the_product_starts_when_the_database_is_prepared(name: str) -> None:
         "valkey": "service_healthy",
     }
     assert SERVICES["prepare"]["restart"] == "no"
+    assert SERVICES[name]["restart"] == "unless-stopped"  # a worker whose thread hangs ends itself
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

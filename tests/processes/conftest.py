@@ -21,9 +21,12 @@ from tests.waiting import until
 
 
 class Start(Protocol):
-    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy."""
+    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy;
+    `settings` are of its environment."""
 
-    def __call__(self, kind: str, *, database_port: int | None = None) -> Process: ...
+    def __call__(
+        self, kind: str, *, database_port: int | None = None, **settings: str
+    ) -> Process: ...
 
 
 class Process:
@@ -36,6 +39,7 @@ class Process:
         log: Path,
         *,
         database_port: int | None = None,
+        **settings: str,
     ) -> None:
         self.name = name
         self.log = log
@@ -48,6 +52,7 @@ class Process:
             # Shorter than in production, so that a takeover fits a test.
             "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
             "SYNC_LEASE_SECONDS": "4",
+            **settings,
         }
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
@@ -83,6 +88,7 @@ def broker() -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterator[Start]:
+    """Starts a `worker` or a `beat`; all end with the test."""
     plan_chores()
     started: list[Process] = []
     arguments = {
@@ -91,11 +97,11 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
-    def start_one(kind: str, *, database_port: int | None = None) -> Process:
+    def start_one(kind: str, *, database_port: int | None = None, **settings: str) -> Process:
         name = f"{kind}{len(started)}"
         words = arguments[kind].format(name=name).split()
         log = tmp_path / f"{name}.log"
-        process = Process(name, words, log, database_port=database_port)
+        process = Process(name, words, log, database_port=database_port, **settings)
         started.append(process)
         process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
         return process

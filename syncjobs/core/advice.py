@@ -1,0 +1,101 @@
+"""What a person can do about each way in which a record, or a file of it, fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_TRY_TEST = "Try the connector: `manage.py test_connector NAME`, or “Test connection” on its page."
+
+NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
+    # the far end; waiting may help
+    "unreachable": (
+        "Check host and port, and that a firewall lets this machine through.",
+        _TRY_TEST,
+    ),
+    "name_not_resolved": ("Check the host name, and that the workers' DNS knows it.",),
+    "connection_lost": (
+        "Nothing, if it happens once: what was fetched is kept, the next attempt goes on from there.",
+        "Look at the host's own log, and at what limits sessions on the way.",
+    ),
+    "stalled": (
+        "Check that the port speaks this protocol, and how loaded the host is.",
+        "Grant a slow host more silence: the connector's idle_timeout_s.",
+    ),
+    "truncated": ("Look at whether the file is still being written: settle_s or done_pattern.",),
+    "unstable": (
+        "Let files rest before they are taken: the job's settle_s or done_pattern.",
+        "Run the job when nobody writes there.",
+    ),
+    "vanished": ("Nothing: the next record lists anew.",),
+    "throttled": (
+        "Wait: the record comes back when the host allows it.",
+        "Run jobs of this host less often, or with fewer sessions.",
+    ),
+    # the far end; a person must act
+    "network_forbidden": ("Ask the operator to add the network to ALLOWED_NETWORKS.",),
+    "proxy_refused": (
+        "Ask the proxy's operator to let this host and port through, and this user in.",
+    ),
+    "host_key_unknown": (
+        "Compare the offered key with what the host's operator tells you by another way, then approve"
+        " it on the connector's page.",
+    ),
+    "host_key_changed": (
+        "Ask the host's operator whether the key was replaced. Only then approve the new one;"
+        " otherwise somebody may stand between.",
+    ),
+    "tls": ("Check the certificate's name and dates; for a private CA set ca_certificate.",),
+    "auth_refused": ("Check user name and secret, and that the host allows this way to log in.",),
+    "auth_config": ("Store the secret again: the message says what cannot be used.",),
+    "root_missing": ("Check the connector's root: the folder as this user sees it.",),
+    "permission_refused": ("Give the user the right to read, or choose another folder.",),
+    "already_there": ("Take away the file of that name in the folder that files are moved to.",),
+    "too_large": ("Raise the job's max_file_size_bytes, or leave the file out.",),
+    "unsafe_name": ("Rename the file at the source: its name could leave its folder.",),
+    "protocol": ("Check that the connector's kind and port belong together.", _TRY_TEST),
+    "transport": (_TRY_TEST,),
+    "unreadable": ("Give the user the right to list that folder; until then nothing is removed.",),
+    "path_too_long": ("Shorten the path at the source.",),
+    # the store
+    "store": ("Look at the workers' log.",),
+    "store_missing": ("Mount the disk of DATA_DIR on every worker.",),
+    "disk_full": ("Make room on the disk of DATA_DIR; the record tries again by itself.",),
+    "blob_missing": ("Restore the store from a backup, then run the job in mode full.",),
+    "store_io": ("Look at the disk of DATA_DIR and at the kernel's log.",),
+    # guards, plans
+    "empty_listing": (
+        "Look at the source: is it mounted, is this the right folder?",
+        "Release the record if the source is meant to be empty; else cancel it.",
+    ),
+    "mass_removal": (
+        "Look at what would be removed.",
+        "Release the record if that is meant; else cancel it.",
+    ),
+    "plan_drifted": ("Make a new plan: `manage.py sync JOB --dry-run`.",),
+    # the work
+    "quarantined": (
+        "Look at the workers' logs at the times of the lost attempts: out of memory, killed, restarted?",
+        "Run the job again when the reason is gone.",
+    ),
+    "deadline": (
+        "Raise the job's timeout_s, or SYNC_MAX_TIMEOUT_SECONDS, if the work needs that long.",
+        "Run the job again: what was fetched is kept, so it gets further.",
+    ),
+    "stuck.no_progress": (
+        "See in the evidence at what stage nothing moved: host, disk or database.",
+        "Grant a host that is silent for long more time: the connector's idle_timeout_s.",
+        "Raise SYNC_STALL_SECONDS if such a silence is usual here.",
+    ),
+    "lease.expired": (
+        "Nothing, if it happens once: another worker goes on.",
+        "Look at the log of the worker that is named in the evidence, and at its machine.",
+    ),
+    "cancel.unanswered": ("Look at the worker that is named in the evidence: it may hang.",),
+    "database": ("Look at the message and at PostgreSQL's log.",),
+    "internal": ("This is a defect: report it with the workers' log of that time.",),
+}
+
+
+def next_steps(code: str) -> tuple[str, ...]:
+    """Empty for what needs nothing, or is not known."""
+    return NEXT_STEPS.get(code, ())

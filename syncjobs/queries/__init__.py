@@ -1,0 +1,1 @@
+"""What is asked of records, and changes nothing. Lifecycle and surfaces stand above."""

@@ -1,0 +1,62 @@
+"""How long the records of a job take: what was, for what to expect."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import connection
+from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
+
+from syncjobs.core.deadlines import Past
+from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
+
+LATEST = 20  # records that are looked at
+
+# From each claim to the next event that ended it. The latest claim of a running record has none yet.
+_SPENT = """
+SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
+  FROM syncjobs_syncevent claimed
+ CROSS JOIN LATERAL (
+       SELECT at FROM syncjobs_syncevent e
+        WHERE e.record_id = claimed.record_id AND e.id > claimed.id
+          AND e.from_state = 'running' AND e.to_state <> 'running'
+        ORDER BY e.id LIMIT 1) ended
+ WHERE claimed.record_id = %s AND claimed.event = 'claimed'
+"""
+
+
+def history_of(job_id: uuid.UUID, mode: str) -> list[Past]:
+    """The job's latest successful records of one mode, those that needed one attempt only: what the
+    others waited in between is no work."""
+    rows = _succeeded(job_id).filter(mode=mode, attempt=1)[:LATEST]
+    return [
+        Past((row.finished_at - row.started_at).total_seconds(), row.total_files or 0)
+        for row in rows
+        if row.finished_at is not None and row.started_at is not None
+    ]
+
+
+def average_duration_s(job_id: uuid.UUID) -> float | None:
+    """Of the job's latest successful records, from the first claim to the end; None without any."""
+    took = ExpressionWrapper(F("finished_at") - F("started_at"), DurationField())
+    latest = _succeeded(job_id).values("pk")[:LATEST]
+    found = SyncRecord.objects.filter(pk__in=latest).aggregate(average=Avg(took))["average"]
+    return None if found is None else round(found.total_seconds(), 3)
+
+
+def spent_s(record_id: uuid.UUID) -> float:
+    """What the attempts of a record that have ended worked, together."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SPENT, [record_id])
+        row: tuple[float] = cursor.fetchone()
+    return row[0]
+
+
+def _succeeded(job_id: uuid.UUID) -> QuerySet[SyncRecord]:
+    return SyncRecord.objects.filter(
+        job_id=job_id,
+        dry_run=False,
+        state__in=[State.SUCCEEDED, State.PARTIAL],
+        started_at__isnull=False,
+    ).order_by("-queued_at")

@@ -1,0 +1,298 @@
+"""Why a record waits, stopped or failed: facts as values, for the command line, the console and programs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max, QuerySet
+
+from connectors.models import ConnectorStatus
+from syncjobs.core.advice import next_steps
+from syncjobs.core.retries import CRASHES_MAX
+from syncjobs.core.states import Event, State
+from syncjobs.core.stuck import Finding, find_stuck, stage_words
+from syncjobs.models import SyncEvent, SyncRecord, WorkerProcess
+from syncjobs.queries.durations import spent_s
+from syncjobs.queries.rules import stuck_limits
+from syncjobs.queries.signs import look_at
+from workspaces.clock import database_now
+
+EVENTS_SHOWN = 20
+PREFIX_MIN = 4
+AWAY_S = 60
+
+
+class NoSuchRecord(LookupError):
+    """There is no record of this id."""
+
+
+class AmbiguousRecord(LookupError):
+    """Several records have an id that begins so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that a record waits for; `until` where that is known."""
+
+    what: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    number: int
+    most: int
+    without_progress: int
+    workers_lost: int
+    workers_lost_most: int
+    worked_s: float  # by attempts that have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A running record's signs of life, as ages in seconds, and what each is held to."""
+
+    owner: str
+    stage: str
+    heartbeat_s: float
+    lease_left_s: float
+    progress_s: float | None
+    progress_limit_s: float
+    worked_s: float | None
+    deadline_s: float | None
+    expected_s: float | None
+    stuck_by: str  # the rule that would take it back now; empty: none
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    at: datetime
+    event: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`summary` is the answer in one sentence; `verdict` the rule that decided last, `evidence` what it
+    was decided by; `next_steps` what a person can do."""
+
+    id: uuid.UUID
+    job: str
+    workspace: str
+    state: str
+    since: datetime
+    summary: str
+    waits: tuple[Wait, ...]
+    verdict: str
+    error_code: str
+    error: str
+    attempts: Attempts
+    movement: Movement | None
+    evidence: dict[str, Any]
+    next_steps: tuple[str, ...]
+    events: tuple[Moment, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = _plain(asdict(self))
+        return told
+
+
+def find_record(text: str, *, workspace_ids: Sequence[uuid.UUID] | None = None) -> SyncRecord:
+    """By its id or the beginning of it, if that is one record's only; in these workspaces, or in all.
+
+    Raises NoSuchRecord, AmbiguousRecord.
+    """
+    digits = text.strip().lower().replace("-", "")
+    if not PREFIX_MIN <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        raise NoSuchRecord(
+            f"{text!r} is no id of a record: give it, or at least its first {PREFIX_MIN} digits"
+        )
+    rows: QuerySet[SyncRecord] = SyncRecord.objects.filter(
+        pk__gte=uuid.UUID(digits.ljust(32, "0")), pk__lte=uuid.UUID(digits.ljust(32, "f"))
+    )
+    if workspace_ids is not None:
+        rows = rows.filter(workspace__in=workspace_ids)
+    found = list(rows.select_related("job", "connector", "workspace").order_by("pk")[:5])
+    if not found:
+        raise NoSuchRecord(f"there is no record {text}")
+    if len(found) > 1:
+        known = ", ".join(str(record.pk) for record in found)
+        raise AmbiguousRecord(f"several records begin with {text}: {known}")
+    return found[0]
+
+
+def explain(record: SyncRecord) -> Explanation:
+    now = database_now()
+    events = list(record.events.order_by("-id")[:EVENTS_SHOWN])
+    ended = _last_ending(record)
+    movement, finding = _movement(record)
+    waits = tuple(_waits(record, now))
+    code = record.error_code or record.verdict
+    return Explanation(
+        id=record.pk,
+        job=record.job.name,
+        workspace=record.workspace.name,
+        state=record.state,
+        since=_since(record, events),
+        summary=_summary(record, waits, movement, finding, ended),
+        waits=waits,
+        verdict=record.verdict,
+        error_code=record.error_code,
+        error=record.error,
+        attempts=Attempts(
+            number=record.attempt,
+            most=record.job.max_attempts,
+            without_progress=record.vain_attempts,
+            workers_lost=record.crash_count,
+            workers_lost_most=CRASHES_MAX,
+            worked_s=round(spent_s(record.pk), 1),
+        ),
+        movement=movement,
+        evidence=_evidence(record, ended, finding),
+        next_steps=next_steps(code) or _steps_of_state(record),
+        events=tuple(Moment(event.at, event.event, event.reason) for event in events[::-1]),
+    )
+
+
+def _last_ending(record: SyncRecord) -> SyncEvent | None:
+    """How the latest attempt that has ended came to its end."""
+    left = record.events.filter(from_state=State.RUNNING).exclude(to_state=State.RUNNING)
+    return left.order_by("-id").first()
+
+
+def _since(record: SyncRecord, events: Sequence[SyncEvent]) -> datetime:
+    """When it came into its state."""
+    moved = (event.at for event in events if event.from_state != event.to_state)
+    return next(moved, record.queued_at)
+
+
+def _movement(record: SyncRecord) -> tuple[Movement | None, Finding | None]:
+    seen = look_at(record.pk)
+    if seen is None:
+        return None, None
+    signs, limits = seen.signs, stuck_limits()
+    finding = find_stuck(signs, limits)
+    return (
+        Movement(
+            owner=seen.owner,
+            stage=signs.stage,
+            heartbeat_s=round(signs.heartbeat_s, 1),
+            lease_left_s=round(-signs.lease_ran_out_s, 1),
+            progress_s=_rounded(signs.progress_s),
+            progress_limit_s=limits.stall.limit_s(signs.stage, patience_s=signs.patience_s),
+            worked_s=_rounded(signs.worked_s),
+            deadline_s=_rounded(signs.deadline_s),
+            expected_s=_rounded(record.expected_duration_s),
+            stuck_by=finding.rule.value if finding else "",
+        ),
+        finding,
+    )
+
+
+def _waits(record: SyncRecord, now: datetime) -> list[Wait]:
+    if record.state == State.HELD:
+        return [Wait("a person, to release or cancel it")]
+    if record.state == State.RUNNING:
+        return [Wait("its worker, to obey a cancel")] if record.cancel_asked_at else []
+    if record.state != State.QUEUED:
+        return []
+    waits = []
+    if record.not_before is not None and record.not_before > now:
+        told = record.waiting_for != "a worker" and record.waiting_for
+        waits.append(Wait(told or "its next attempt", record.not_before))
+    other = SyncRecord.objects.filter(job=record.job_id, state=State.RUNNING).first()
+    if other is not None:
+        waits.append(Wait(f"the running record of the same job, {other.pk}", _due_end(other)))
+    if record.job.paused_at is not None:
+        waits.append(Wait(f"its job, which is paused: {record.job.paused_reason or 'by a person'}"))
+    if record.connector.status != ConnectorStatus.ACTIVE:
+        waits.append(Wait(f"its connector {record.connector.name}, which is not active"))
+    return waits or [Wait((record.waiting_for or "a worker") + _workers_away(now))]
+
+
+def _workers_away(now: datetime) -> str:
+    """Where worker processes were seen, and none lately."""
+    seen_at = WorkerProcess.objects.aggregate(latest=Max("seen_at"))["latest"]
+    if seen_at is None or (now - seen_at).total_seconds() < AWAY_S:
+        return ""
+    return f"; none was seen since {seen_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _due_end(record: SyncRecord) -> datetime | None:
+    claimed = record.events.filter(event=Event.CLAIMED).order_by("-id").first()
+    if claimed is None or record.deadline_s is None:
+        return None
+    return claimed.at + timedelta(seconds=record.deadline_s)
+
+
+def _summary(
+    record: SyncRecord,
+    waits: Sequence[Wait],
+    movement: Movement | None,
+    finding: Finding | None,
+    ended: SyncEvent | None,
+) -> str:
+    if movement is not None:
+        words = f"Running, {stage_words(movement.stage)}"
+        if finding is not None:
+            return f"{words}; stuck: {finding.words}. It is about to be taken back."
+        moved = (
+            "" if movement.progress_s is None else f"; last moved {movement.progress_s:.0f} s ago"
+        )
+        return f"{words}{moved}, its worker said so {max(0, movement.heartbeat_s):.0f} s ago."
+    if record.state == State.QUEUED:
+        until = waits[0].until
+        when = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+        return f"Waits for {waits[0].what}{when}."
+    if record.state == State.HELD:
+        return f"Held by a guard: {record.error or record.verdict}."
+    ending = ended or record.events.order_by("-id").first()
+    reason = record.error or (ending.reason if ending else "") or record.verdict
+    return f"{record.state.replace('_', ' ').capitalize()}: {reason.rstrip('.')}."
+
+
+def _evidence(
+    record: SyncRecord, ended: SyncEvent | None, finding: Finding | None
+) -> dict[str, Any]:
+    if finding is not None:
+        measured = {"seconds": round(finding.seconds, 1), "limit_s": finding.limit_s}
+        return {"rule": finding.rule.value, "words": finding.words} | measured
+    if record.state == State.HELD and record.hold:
+        hold: dict[str, Any] = record.hold
+        return hold
+    if ended is None:
+        return {}
+    data: dict[str, Any] = ended.data
+    return {"event": ended.event, "at": ended.at.isoformat(), "reason": ended.reason} | data
+
+
+def _steps_of_state(record: SyncRecord) -> tuple[str, ...]:
+    match record.state:
+        case State.HELD:
+            return ("Look at the reason, then release or cancel it.",)
+        case State.QUEUED if not record.waiting_for or record.waiting_for == "a worker":
+            return ("Nothing, unless it waits for long: then look whether workers and beat run.",)
+        case _:
+            return ()
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case datetime():
+            return value.isoformat()
+        case uuid.UUID():
+            return str(value)
+        case _:
+            return value

@@ -1,0 +1,118 @@
+"""What running records show of themselves, as ages by the database's clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from connectors.opening import silence_granted
+from syncjobs.core.stuck import Signs
+
+_RUNNING = """
+SELECT r.id, r.lease_owner, r.stage, r.deadline_s, r.heartbeat_at, r.progress_at, r.lease_expires_at,
+       claimed.at, r.cancel_asked_at, r.current_file_index, r.total_files, r.bytes_transferred,
+       r.attempt, r.crash_count, c.options,
+       extract(epoch FROM now() - r.lease_expires_at)::float,
+       extract(epoch FROM now() - r.heartbeat_at)::float,
+       extract(epoch FROM now() - r.progress_at)::float,
+       extract(epoch FROM now() - greatest(claimed.at, %(counted_from)s))::float,
+       extract(epoch FROM now() - r.cancel_asked_at)::float
+  FROM syncjobs_syncrecord r
+  JOIN connectors_connector c ON c.id = r.connector_id
+  LEFT JOIN LATERAL (
+       SELECT at FROM syncjobs_syncevent e
+        WHERE e.record_id = r.id AND e.event = 'claimed' ORDER BY e.id DESC LIMIT 1) claimed ON true
+ WHERE r.state = 'running'
+   AND (%(record)s::uuid IS NULL OR r.id = %(record)s)
+   AND (%(workspaces)s::uuid[] IS NULL OR r.workspace_id = ANY(%(workspaces)s))
+   AND (r.cancel_asked_at IS NOT NULL OR NOT %(cancelled_only)s)
+ ORDER BY r.lease_expires_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A running record as it was seen; `told` is the same in words that an event can keep."""
+
+    record_id: uuid.UUID
+    owner: str
+    signs: Signs
+    told: dict[str, Any]
+
+
+def look_at_all(
+    *,
+    workspace_ids: Sequence[uuid.UUID] | None = None,
+    cancelled_only: bool = False,
+    counted_from: datetime | None = None,
+) -> list[Sighting]:
+    """Every running record, the one whose lease ends first in front. The work of an attempt is counted
+    from its claim, but from `counted_from` at the earliest."""
+    return _look(None, workspace_ids, cancelled_only=cancelled_only, counted_from=counted_from)
+
+
+def look_at(record_id: uuid.UUID, *, counted_from: datetime | None = None) -> Sighting | None:
+    """None where the record does not run."""
+    found = _look(record_id, None, counted_from=counted_from)
+    return found[0] if found else None
+
+
+def _look(
+    record_id: uuid.UUID | None,
+    workspace_ids: Sequence[uuid.UUID] | None,
+    *,
+    cancelled_only: bool = False,
+    counted_from: datetime | None = None,
+) -> list[Sighting]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RUNNING,
+            {
+                "record": record_id,
+                "workspaces": None if workspace_ids is None else list(workspace_ids),
+                "cancelled_only": cancelled_only,
+                "counted_from": counted_from,
+            },
+        )
+        return [_sighting(row) for row in cursor.fetchall()]
+
+
+def _sighting(row: tuple[Any, ...]) -> Sighting:
+    record_id, owner, stage, deadline_s, heartbeat_at, progress_at, expires_at, claimed_at = row[:8]
+    asked_at, files, total_files, size_bytes, attempt, crashes, options = row[8:15]
+    ran_out_s, heartbeat_s, progress_s, worked_s, asked_s = row[15:]
+    signs = Signs(
+        stage=stage,
+        lease_ran_out_s=ran_out_s,
+        heartbeat_s=heartbeat_s,
+        progress_s=progress_s,
+        worked_s=worked_s,
+        deadline_s=deadline_s,
+        cancel_asked_s=asked_s,
+        patience_s=silence_granted(options),
+    )
+    told = {
+        "owner": owner,
+        "stage": stage,
+        "heartbeat_at": _iso(heartbeat_at),
+        "progress_at": _iso(progress_at),
+        "lease_expires_at": _iso(expires_at),
+        "claimed_at": _iso(claimed_at),
+        "cancel_asked_at": _iso(asked_at),
+        "deadline_s": deadline_s,
+        "files": files,
+        "total_files": total_files,
+        "bytes": size_bytes,
+        "attempt": attempt,
+        "crashes": crashes,
+    }
+    return Sighting(record_id, owner, signs, told)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
