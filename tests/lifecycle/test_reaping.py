@@ -31,8 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def make(sshd: Sshd, source: Path) -> Callable[..., SyncRecord]:
-    """A running record whose worker says nothing more."""
+def make(sshd: Sshd, source: Path, settings: Settings) -> Callable[..., SyncRecord]:
+    """A running record whose worker says nothing more; any number of them at one host."""
+    settings.SYNC = dataclasses.replace(settings.SYNC, batch_size=0, max_per_host=0)
 
     def make_one(workspace: str = "acme") -> SyncRecord:
         job = make_job(make_connector(sshd.target(source), workspace=workspace))
