@@ -7,13 +7,14 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test scale check bench clean test-tools bench-tools
+.PHONY: help up demo test scale kills check bench clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
 	@echo "make scale     listings of a million files in flat memory, and the slow ones of 100,000"
+	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED)"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
@@ -32,6 +33,9 @@ test: .venv/.development test-tools
 
 scale: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
+
+kills: .venv/.development test-tools
+	@exec $(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS)
 
 check: .venv/.development
 	$(VENV)/ruff format --check .
