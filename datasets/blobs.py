@@ -26,6 +26,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,7 @@ from datasets.packs import Place, PlaceIndex, read_packed, write_pack
 from datasets.partials import UNKNOWN, BlobWriter, Received, disk_errors
 
 SENTINEL = "SYNCPROJECT-STORE"
+SWEPT_AT_ONCE = 20_000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,6 +45,14 @@ def create_store(root: Path) -> None:
     sentinel = root / SENTINEL
     if not sentinel.exists():
         sentinel.write_text("blobs of SyncProject; do not edit\n", encoding="ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was removed."""
+
+    count: int = 0
+    size_bytes: int = 0
 
 
 class BlobStore:
@@ -137,7 +147,8 @@ class BlobStore:
     def _commit_large(self, large: list[Received]) -> None:
         new: dict[str, str] = {}  # the partial file by the blob's path
         folders = set()
-        with disk_errors():
+        # Until it is young again, a blob that is there may be about to be swept.
+        with disk_errors(), self._index.storing():
             for item in large:
                 path = self._path(item.sha256)
                 folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
@@ -145,6 +156,7 @@ class BlobStore:
                     item.discard()
                 else:
                     new[path] = item.partial
+        with disk_errors():
             _sync_data(new.values())
             for path, partial in new.items():
                 os.rename(partial, path)  # noqa: PTH104 — paths are text here
@@ -223,11 +235,38 @@ class BlobStore:
             old[pack].unlink(missing_ok=True)
         return len(orphans)
 
+    def sweep_blobs(self, *, before_s: float) -> Swept:
+        """Removes blobs that were not stored since `before_s` (epoch) and that no version and no receipt
+        names. `before_s` must lie before the start of every record that is still at work: what it has
+        stored, and not yet named, stays. Packs go whole, when nothing in them is known any more."""
+        count, size_bytes = self._index.forget_unnamed(before_s)
+        old = (path for path in self._blobs.glob("??/*") if _modified_s(path) < before_s)
+        while batch := list(itertools.islice(old, SWEPT_AT_ONCE)):
+            unnamed = self._index.find_unnamed([bytes.fromhex(path.name) for path in batch])
+            for path in batch:
+                if bytes.fromhex(path.name) in unnamed:
+                    with self._index.sweeping():
+                        freed = _remove_old(path, before_s)
+                    count, size_bytes = count + (freed is not None), size_bytes + (freed or 0)
+        return Swept(count, size_bytes)
+
     def close_attempt(self, attempt: str, *, keep: bool) -> None:
         """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
         for path in self._partial.glob(f"{attempt}-*"):
             if not keep or f"-{UNKNOWN}-" in path.name:
                 path.unlink(missing_ok=True)
+
+
+def _remove_old(path: Path, before_s: float) -> int | None:
+    """The bytes that were freed; None where it has become young, or somebody else was faster."""
+    try:
+        stat = path.stat()
+        if stat.st_mtime >= before_s:
+            return None
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    return stat.st_size
 
 
 def _modified_s(path: Path) -> float:

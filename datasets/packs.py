@@ -12,6 +12,7 @@ import os
 import struct
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,23 @@ class PlaceIndex(Protocol):
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Those of the packs that hold no blob that anybody knows of."""
+        ...
+
+    def find_unnamed(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those that no entry of any version and no receipt names."""
+        ...
+
+    def forget_unnamed(self, before_s: float) -> tuple[int, int]:
+        """Packed blobs that were not stored since `before_s` (epoch) and that nothing names are packed no
+        more; their count and bytes."""
+        ...
+
+    def storing(self) -> AbstractContextManager[None]:
+        """While blobs are found to be there, and made young: shared by all who store."""
+        ...
+
+    def sweeping(self) -> AbstractContextManager[None]:
+        """While blobs are found to be old, and removed: nobody stores meanwhile."""
         ...
 
 

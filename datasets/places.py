@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from django.db import connection
@@ -32,6 +32,26 @@ SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
 _KNOWN_PACKS = (
     "SELECT DISTINCT pack FROM datasets_packedblob WHERE workspace_id = %s AND pack = ANY(%s)"
 )
+# One pass over what the workspace's datasets name, hashed: entries have no index by digest.
+_NAMED = """
+SELECT FROM (SELECT e.sha256 FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
+              WHERE d.workspace_id = %(workspace)s
+             UNION ALL
+             SELECT r.sha256 FROM datasets_receipt r JOIN datasets_dataset d ON d.id = r.dataset_id
+              WHERE d.workspace_id = %(workspace)s) n WHERE n.sha256 = b.sha256
+"""
+_UNNAMED = f"""
+SELECT b.sha256 FROM unnest(%(digests)s::bytea[]) AS b (sha256) WHERE NOT EXISTS ({_NAMED})
+"""  # noqa: S608 — made of constants
+# A blob that is stored once more meanwhile is young when its row's lock is had, and stays.
+_FORGET = f"""
+WITH gone AS (
+    DELETE FROM datasets_packedblob b WHERE workspace_id = %(workspace)s
+       AND stored_at < to_timestamp(%(before)s) AND NOT EXISTS ({_NAMED}) RETURNING size_bytes)
+SELECT count(*), coalesce(sum(size_bytes), 0)::bigint FROM gone
+"""  # noqa: S608 — made of constants
+_LOCK = "SELECT pg_advisory_lock_shared(hashtextextended(%s::text, 0))"
+_UNLOCK = "SELECT pg_advisory_unlock_shared(hashtextextended(%s::text, 0))"
 
 
 class Cursor(Protocol):
@@ -47,10 +67,11 @@ class Places:
     def __init__(
         self,
         workspace_id: uuid.UUID,
-        cursor: Callable[[], AbstractContextManager[Cursor]] = connection.cursor,
+        cursor: Callable[[], AbstractContextManager[Cursor]] | None = None,
     ) -> None:
         self._workspace_id = workspace_id
-        self._cursor = cursor
+        # Asked for anew each time: `connection.cursor` is that of the thread which looks it up.
+        self._cursor = cursor or (lambda: connection.cursor())
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         with self._cursor() as cursor:
@@ -73,3 +94,30 @@ class Places:
         with self._cursor() as cursor:
             cursor.execute(_KNOWN_PACKS, [self._workspace_id, list(packs)])
             return set(packs) - {pack for (pack,) in cursor.fetchall()}
+
+    def find_unnamed(self, digests: Sequence[bytes]) -> set[bytes]:
+        with self._cursor() as cursor:
+            cursor.execute(_UNNAMED, {"workspace": self._workspace_id, "digests": list(digests)})
+            return {bytes(sha256) for (sha256,) in cursor.fetchall()}
+
+    def forget_unnamed(self, before_s: float) -> tuple[int, int]:
+        with self._cursor() as cursor:
+            cursor.execute(_FORGET, {"workspace": self._workspace_id, "before": before_s})
+            ((count, size_bytes),) = cursor.fetchall()
+            return count, size_bytes
+
+    def storing(self) -> AbstractContextManager[None]:
+        return self._locked(_LOCK, _UNLOCK)
+
+    def sweeping(self) -> AbstractContextManager[None]:
+        return self._locked(_LOCK.replace("_shared", ""), _UNLOCK.replace("_shared", ""))
+
+    @contextmanager
+    def _locked(self, lock: str, unlock: str) -> Iterator[None]:
+        """By the session, whose end frees the lock as well."""
+        with self._cursor() as cursor:
+            cursor.execute(lock, [self._workspace_id])
+            try:
+                yield
+            finally:
+                cursor.execute(unlock, [self._workspace_id])

@@ -7,7 +7,7 @@ from celery import shared_task
 
 from connectors.staging import sweep_staging
 from syncjobs.lifecycle.reaping import reap as reap_expired
-from syncjobs.lifecycle.sweeping import sweep_partials
+from syncjobs.lifecycle.sweeping import sweep as sweep_store
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +21,13 @@ def reap() -> None:
 
 @shared_task(name="control.sweep", queue="control")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Removes what attempts left under way and nobody came back for."""
-    if count := sweep_partials() + sweep_staging():
-        log.info("leftovers.swept", count=count)
+    """Removes what attempts left under way and nobody came back for, and content that nothing names."""
+    removed = sweep_store()
+    leftovers = removed.leftovers + sweep_staging()
+    if leftovers or removed.blobs:
+        log.info(
+            "store.swept",
+            leftovers=leftovers,
+            blobs=removed.blobs,
+            size_bytes=removed.size_bytes,
+        )

@@ -1,6 +1,11 @@
-"""Clearing away what attempts left under way and nobody came back for."""
+"""Clearing away what attempts left under way and nobody came back for, and content that nothing names."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Min
+from django.utils import timezone
 
 from datasets.store import open_store
 from syncjobs.core.states import State
@@ -9,6 +14,34 @@ from syncjobs.models import SyncRecord
 from workspaces.models import Workspace
 
 KEPT_S = 7 * 24 * 3600.0
+# Beyond the start of the oldest record at work: for clocks that differ, and for who has just looked up
+# where a blob lies.
+GRACE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    leftovers: int  # partial files, and packs that hold nothing
+    blobs: int
+    size_bytes: int  # of the blobs
+
+
+def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
+    """Removes what `sweep_partials` does, and content that no version and no receipt names, unless it was
+    stored since the oldest record at work began, or within the grace period before that."""
+    running = SyncRecord.objects.filter(state=State.RUNNING)
+    now = timezone.now()
+    oldest = running.aggregate(at=Min("started_at"))["at"] or now
+    before_s = min(oldest, now).timestamp() - grace_s
+    swept = [
+        open_store(workspace_id).sweep_blobs(before_s=before_s)
+        for workspace_id in Workspace.objects.values_list("pk", flat=True)
+    ]
+    return Removed(
+        leftovers=sweep_partials(kept_s),
+        blobs=sum(each.count for each in swept),
+        size_bytes=sum(each.size_bytes for each in swept),
+    )
 
 
 def sweep_partials(older_than_s: float = KEPT_S) -> int:

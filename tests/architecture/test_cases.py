@@ -73,6 +73,7 @@ CASES = {
     "d06": "a worker without file descriptors fails cleanly",
     "d07": "a record that costs three workers is quarantined",
     "d10": "an attempt clears away what is its own",
+    "d11": "a sweep breaks neither a reader nor a writer",
     "d14": "a file written to while it is read is told",
     "p1": "a version is complete and verified, or invisible",
     "p2": "a published version never changes",

@@ -5,6 +5,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ class InMemory:
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         return set(packs) - {place.pack for place in self.places.values()}
+
+    def find_unnamed(self, digests: Sequence[bytes]) -> set[bytes]:
+        return set(digests)
+
+    def forget_unnamed(self, before_s: float) -> tuple[int, int]:
+        return 0, 0
+
+    def storing(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def sweeping(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-COMMIT_FILES = 8  # so that an attempt at a small tree keeps what arrived several times
+COMMIT_FILES = 4  # so that an attempt at a small tree keeps what arrived several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def work(order: dict[str, Any]) -> Counter[str]:
     from syncjobs.engine import arriving
     from syncjobs.lifecycle.execution import execute
     from syncjobs.lifecycle.heartbeat import Heart
-    from syncjobs.lifecycle.sweeping import sweep_partials
+    from syncjobs.lifecycle.sweeping import sweep
     from tests.kills.failpoints import lay
 
     arriving.COMMIT_FILES = COMMIT_FILES
@@ -113,7 +113,8 @@ def work(order: dict[str, Any]) -> Counter[str]:
     if order["work"] == "execute":
         execute(uuid.UUID(order["argument"]), Heart(f"fork {os.getpid()}"))
     else:
-        sweep_partials(older_than_s=float(order["argument"]))
+        age_s = float(order["argument"])
+        sweep(kept_s=age_s, grace_s=age_s)
     return passed
 
 

@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 Tree = dict[str, tuple[int, str]]  # size and digest by path
 SMALL, LARGE = 20, 3
 KILLS_OF_A_RECORD = 6
-SWEEP_EVERY = 8  # records
+SWEEP_EVERY = 5  # records
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ class Run:
         self._change_source()
         wanted = tree_of(self._source)
         record = enqueue(self._job, trigger=Trigger.MANUAL)
-        kills_left = self._random.randint(1, KILLS_OF_A_RECORD) if self._trees else 0
+        kills_left = self._random.randint(2, KILLS_OF_A_RECORD) if self.records > 1 else 0
         while record.state not in FINAL:
             point = self._random.choice(sorted(self._passes)) if kills_left else None
             self._work("execute", str(record.pk), point)
@@ -119,6 +119,8 @@ class Run:
             self._passes[str(point)] += 1
         elif point is not None:
             self._passes[point] = max(1, nth - 1)
+        if self.records == 1:  # the first had more to do than any later one
+            self._passes.clear()
         for name, count in ended.passed.items():
             self._passes.setdefault(name, count)
 
@@ -203,6 +205,7 @@ def orphans_in(dataset: Dataset) -> list[str]:
     return [str(path) for path in home.rglob("*") if path.is_file() and path.name not in kept]
 
 
+@pytest.mark.timeout(0)  # as long as it takes to kill so often
 def test_d05_p1_p2_whatever_is_seen_is_whole_wherever_a_worker_is_killed(
     job: SyncJob, source: Path, forks: Forks, request: pytest.FixtureRequest
 ) -> None:
