@@ -19,10 +19,10 @@ _FIELDS = [field.name for field in fields(Budget)]
 def find_budget(workspace_id: uuid.UUID, address: str) -> Budget | None:
     """None where nothing was learned of the host."""
     row = HostBudget.objects.filter(workspace_id=workspace_id, address=address).first()
-    return budget_of(row) if row else None
+    return _budget_of(row) if row else None
 
 
-def budget_of(row: HostBudget) -> Budget:
+def _budget_of(row: HostBudget) -> Budget:
     return Budget(**{name: getattr(row, name) for name in _FIELDS})
 
 
@@ -34,7 +34,7 @@ def learn(
         row, _ = HostBudget.objects.select_for_update(no_key=True).get_or_create(
             workspace_id=workspace_id, address=address
         )
-        budget = change(budget_of(row), database_now())
+        budget = change(_budget_of(row), database_now())
         for name, value in asdict(budget).items():
             setattr(row, name, value)
         row.save()

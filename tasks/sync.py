@@ -12,9 +12,9 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.lifecycle.workers import this_worker
-from tasks.bells import TASK, ring
+from tasks.bells import TASK
+from tasks.waking import wake_next
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ def sync_record(record_id: str) -> None:
         return
     state = worker.work_on(parsed)
     if state is not None and not worker.heart.draining:
-        ring(take_unrung(1, ring_again_s=1))
+        wake_next()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

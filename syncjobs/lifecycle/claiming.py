@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
 from connectors.budget import Obstacle
-from datasets.models import Dataset
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.limiting import find_obstacle
-from syncjobs.lifecycle.transition import move
+from syncjobs.lifecycle.transition import NEEDED, move_locked
 from syncjobs.models import SyncRecord
+
+_NEEDED = (
+    "started_at", "waiting_for", "workspace_id", "job__dataset_id", "connector__host",
+    "connector__port", "connector__max_running", "workspace__max_running",
+    "workspace__one_sync_at_a_time",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +62,20 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     record = (
         SyncRecord.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("job", "connector", "workspace")
+        .only(*NEEDED, *_NEEDED)
         .filter(Q(not_before=None) | Q(not_before__lte=Now()), pk=record_id, state=State.QUEUED)
         .first()
     )
     if record is None:
         return None
-    obstacle = _find_running_twin(record) or find_obstacle(record)
+    obstacle = find_obstacle(record)
     if obstacle is not None:
         _wait_for(record, obstacle)
         return None
     dataset_id = record.job.dataset_id
-    Dataset.objects.filter(pk=dataset_id).update(fencing_token=F("fencing_token") + 1)
-    token = Dataset.objects.values_list("fencing_token", flat=True).get(pk=dataset_id)
-    move(
-        record_id,
+    token = _take_token(dataset_id)
+    move_locked(
+        record,
         Event.CLAIMED,
         reason=f"claimed by {owner}",
         changes={
@@ -92,9 +97,15 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     return Claim(record_id, dataset_id, token, owner)
 
 
-def _find_running_twin(record: SyncRecord) -> Obstacle | None:
-    running = SyncRecord.objects.filter(job_id=record.job_id, state=State.RUNNING)
-    return Obstacle("the running record of the same job") if running.exists() else None
+def _take_token(dataset_id: uuid.UUID) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE datasets_dataset SET fencing_token = fencing_token + 1 WHERE id = %s"
+            " RETURNING fencing_token",
+            [dataset_id],
+        )
+        row: tuple[int] = cursor.fetchone()
+    return row[0]
 
 
 def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:

@@ -1,24 +1,29 @@
-"""What stands in the way of a queued record: limits counted from live rows, and its host's budget.
+"""What stands in the way of a queued record: its job's running record, limits, and its host's budget.
 
-There are no counters that could leak. Whoever claims counts under transaction locks that are taken in one
-order (installation, workspace, connector, host), so that two claims never both take the last place.
+Limits are counted from live rows: there are no counters that could leak. Whoever claims counts under
+transaction locks that are taken in one order (installation, workspace, connector, host), so that two claims
+never both take the last place.
 """
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 from django.conf import settings
 from django.db import connection
 
 from connectors.budget import Budget, Obstacle, decide_call
-from connectors.learning import budget_of
-from connectors.models import HostBudget
 from syncjobs.core.limits import Limit, decide_limits
 from syncjobs.models import SyncRecord
 
+_BUDGET = [field.name for field in fields(Budget)]
+
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) AS name"
 
-_COUNT = """
+# One look at the partial indexes of running records for each limit that is set.
+_COUNT = f"""
 SELECT now(),
+  EXISTS (SELECT FROM syncjobs_syncrecord WHERE state = 'running' AND job_id = %(job)s),
   CASE WHEN %(everywhere)s THEN
     (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running') ELSE 0 END,
   CASE WHEN %(in_workspace)s THEN
@@ -27,9 +32,12 @@ SELECT now(),
   CASE WHEN %(in_connector)s THEN
     (SELECT count(*) FROM syncjobs_syncrecord
       WHERE state = 'running' AND connector_id = %(connector)s) ELSE 0 END,
-  count(*), count(*) FILTER (WHERE workspace_id = %(workspace)s)
-  FROM syncjobs_syncrecord WHERE state = 'running' AND address = %(address)s
-"""
+  at_host.everyones, at_host.ours, budget.id IS NOT NULL, {", ".join(_BUDGET)}
+  FROM (SELECT count(*) AS everyones, count(*) FILTER (WHERE workspace_id = %(workspace)s) AS ours
+          FROM syncjobs_syncrecord WHERE state = 'running' AND address = %(address)s) at_host
+  LEFT JOIN connectors_hostbudget budget
+    ON budget.workspace_id = %(workspace)s AND budget.address = %(address)s
+"""  # noqa: S608 — names of a dataclass's fields
 
 
 def find_obstacle(record: SyncRecord) -> Obstacle | None:
@@ -53,6 +61,7 @@ def find_obstacle(record: SyncRecord) -> Obstacle | None:
         cursor.execute(
             _COUNT,
             {
+                "job": record.job_id,
                 "everywhere": everywhere is not None,
                 "in_workspace": in_workspace is not None,
                 "in_connector": connector.max_running is not None,
@@ -61,7 +70,10 @@ def find_obstacle(record: SyncRecord) -> Obstacle | None:
                 "address": address,
             },
         )
-        now, running, of_workspace, of_connector, at_host, ours_at_host = cursor.fetchone()
+        now, has_twin, *counts, is_known = (row := cursor.fetchone())[: -len(_BUDGET)]
+    if has_twin:
+        return Obstacle("the running record of the same job")
+    running, of_workspace, of_connector, at_host, ours_at_host = counts
     reached = decide_limits(
         [
             Limit("on this installation", running, everywhere),
@@ -70,8 +82,7 @@ def find_obstacle(record: SyncRecord) -> Obstacle | None:
             Limit(f"at {address}", at_host, settings.SYNC.max_per_host or None),
         ]
     )
-    if reached is not None:
+    if reached is not None or not is_known:
         return reached
-    row = HostBudget.objects.filter(workspace=workspace, address=address).first()
-    budget = budget_of(row) if row else Budget()
+    budget = Budget(*row[-len(_BUDGET) :])
     return decide_call(budget, now, address=address, running=ours_at_host)

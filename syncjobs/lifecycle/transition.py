@@ -43,28 +43,49 @@ def move(
     the same update. Raises IllegalMove.
     """
     with transaction.atomic():
-        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
+        record = (
+            SyncRecord.objects.select_for_update(no_key=True)
+            .only(*NEEDED)
+            .filter(pk=record_id)
+            .first()
+        )
         if record is None or (token is not None and record.token != token):
             return None
-        state = State(record.state)
-        event = _heed_cancel(record, event)
-        target = decide(state, event)
-        if target is Refusal.ILLEGAL:
-            raise IllegalMove(f"a {state} record cannot be {event}")
-        if not isinstance(target, State):
-            return None
-        texts = {
-            name: printable(text) for name, text in (changes or {}).items() if isinstance(text, str)
-        }
-        fields = (changes or {}) | texts | _implied(state, target, changes or {})
-        _write(record, fields)
-        if target in FINAL and (paused := _tell_owners(record, target, fields)):
-            reason = f"{reason}; the job is paused: {paused}"
-        _note(
-            record, event, target, token=fields.get("token", record.token), reason=reason, data=data
-        )
+        return move_locked(record, event, reason=reason, data=data, changes=changes)
+
+
+# What `move_locked` looks at.
+NEEDED = (
+    "state", "token", "mode", "dry_run", "applies_id", "cancel_asked_at", "job_id", "connector_id",
+)  # fmt: skip
+
+
+def move_locked(
+    record: SyncRecord,
+    event: Event,
+    *,
+    reason: str = "",
+    data: dict[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> State | None:
+    """As `move`, for who has the record's row locked, as it is in the database."""
+    state = State(record.state)
+    event = _heed_cancel(record, event)
+    target = decide(state, event)
+    if target is Refusal.ILLEGAL:
+        raise IllegalMove(f"a {state} record cannot be {event}")
+    if not isinstance(target, State):
+        return None
+    texts = {
+        name: printable(text) for name, text in (changes or {}).items() if isinstance(text, str)
+    }
+    fields = (changes or {}) | texts | _implied(state, target, changes or {})
+    _write(record, fields)
+    if target in FINAL and (paused := _tell_owners(record, target, fields)):
+        reason = f"{reason}; the job is paused: {paused}"
+    _note(record, event, target, token=fields.get("token", record.token), reason=reason, data=data)
     log.info(
-        "record.moved", record=str(record_id), event_name=event, state=target, reason=reason or None
+        "record.moved", record=str(record.pk), event_name=event, state=target, reason=reason or None
     )
     return target
 
@@ -87,8 +108,11 @@ def _heed_cancel(record: SyncRecord, event: Event) -> Event:
 def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
     """The conditional update. Another record may take the queue's place between look and write."""
     row = SyncRecord.objects.filter(pk=record.pk, state=record.state, token=record.token)
+    if fields["state"] is not State.QUEUED:
+        row.update(**fields)
+        return
     for last_try in (False, True):
-        if fields["state"] is State.QUEUED and not (record.dry_run or record.applies_id):
+        if not (record.dry_run or record.applies_id):
             _yield_queue_place(record, fields)
         try:
             with transaction.atomic():
