@@ -465,7 +465,7 @@ def find_takeovers(history: Iterable[Note], deaths: Iterable[tuple[str, float]])
         elif note.data.get("from") == "running" and note.record in held:
             holder = held.pop(note.record)
             died_at = died.get(holder.process)
-            if note.process != holder.process and died_at is not None and holder.at < died_at:
+            if died_at is not None and holder.at < died_at < note.at:
                 waiting[note.record] = died_at, Takeover(note.at - died_at)
     return found + [takeover for _, takeover in waiting.values()]
 

@@ -264,8 +264,11 @@ class Line:
 
 def sweep() -> int:
     """As the platform's own chore does it, and at once; what it removed."""
+    from django.db import connection
+
     from syncjobs.lifecycle.sweeping import sweep_partials
 
+    connection.close()  # it may be of a database that was restarted
     return sweep_partials(older_than_s=0)
 
 

@@ -177,6 +177,7 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
         stand = Stand(
             plan, pace, home, started, processes, proxies, jobs, store, home / "arms", clock, lacks
         )
+        stack.callback(_ignore_signals)  # whoever presses Ctrl-C twice gets the whole clean-up too
         yield stand
 
 
@@ -320,3 +321,8 @@ def stop_at_signals() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -314,7 +314,9 @@ def test_takeovers_are_counted_from_the_death() -> None:
     story.event("claimed", 30, OTHER, 3, to="running", process="victim")
     story.event("lease_expired", 52, OTHER, 3, to="queued", process="reaper")
     story.event("claimed", 54, OTHER, 5, to="running", process="heir")
-    (takeover,) = find_takeovers(story.notes, [("victim", 32.0), ("worker", 500.0)])
+    deaths = [("victim", 32.0), ("worker", 500.0)]
+    (takeover,) = find_takeovers(story.notes, deaths)
+    assert find_takeovers(story.notes, [("victim", 53.0)]) == []  # stopped before it died
     assert (takeover.taken_back_s, takeover.claimed_s) == (20.0, 22.0)
 
 
