@@ -126,11 +126,10 @@ def find_record(text: str, *, workspace_ids: Sequence[uuid.UUID] | None = None) 
 
 
 def explain(record: SyncRecord) -> Explanation:
-    now = database_now()
     events = list(record.events.order_by("-id")[:EVENTS_SHOWN])
-    ended = _last_ending(record)
+    ended = _last_ending(record, events)
     movement, finding = _movement(record)
-    waits = tuple(_waits(record, now))
+    waits = tuple(_waits(record))
     code = record.error_code or record.verdict
     return Explanation(
         id=record.pk,
@@ -158,8 +157,13 @@ def explain(record: SyncRecord) -> Explanation:
     )
 
 
-def _last_ending(record: SyncRecord) -> SyncEvent | None:
+def _last_ending(record: SyncRecord, latest: Sequence[SyncEvent]) -> SyncEvent | None:
     """How the latest attempt that has ended came to its end."""
+    for event in latest:
+        if event.from_state == State.RUNNING != event.to_state:
+            return event
+    if len(latest) < EVENTS_SHOWN:
+        return None
     left = record.events.filter(from_state=State.RUNNING).exclude(to_state=State.RUNNING)
     return left.order_by("-id").first()
 
@@ -171,7 +175,7 @@ def _since(record: SyncRecord, events: Sequence[SyncEvent]) -> datetime:
 
 
 def _movement(record: SyncRecord) -> tuple[Movement | None, Finding | None]:
-    seen = look_at(record.pk)
+    seen = look_at(record.pk) if record.state == State.RUNNING else None
     if seen is None:
         return None, None
     signs, limits = seen.signs, stuck_limits()
@@ -193,13 +197,14 @@ def _movement(record: SyncRecord) -> tuple[Movement | None, Finding | None]:
     )
 
 
-def _waits(record: SyncRecord, now: datetime) -> list[Wait]:
+def _waits(record: SyncRecord) -> list[Wait]:
     if record.state == State.HELD:
         return [Wait("a person, to release or cancel it")]
     if record.state == State.RUNNING:
         return [Wait("its worker, to obey a cancel")] if record.cancel_asked_at else []
     if record.state != State.QUEUED:
         return []
+    now = database_now()
     waits = []
     if record.not_before is not None and record.not_before > now:
         told = record.waiting_for != "a worker" and record.waiting_for
