@@ -62,10 +62,10 @@ def dispatch() -> None:
     try:
         while True:
             served = dispatch_due()
+            ring_waiting()  # each time, because a stream of due jobs must not keep the waiting ones waiting
             if served.queued + served.coalesced == 0:
                 break
             log.info("fires.dispatched", queued=served.queued, coalesced=served.coalesced)
-        ring_waiting()
     except DatabaseError as exc:
         log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
         connection.close()

@@ -14,7 +14,7 @@ from celery.signals import worker_ready, worker_shutting_down
 
 from syncjobs.lifecycle.workers import this_worker
 from tasks.bells import TASK
-from tasks.waking import wake_next
+from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from connectors.registry import SPECS
 from connectors.spec import option_fields
 from syncjobs.core.states import MOVES, Event
 
-SHELLS = {"bells", "beat", "transport"}  # not task modules: what rings, beat's own scheduler, Redis
+SHELLS = {"bells", "wakes", "beat", "transport"}  # no tasks: what rings, beat's scheduler, Redis
 
 
 def test_celery_includes_every_task_module() -> None:
