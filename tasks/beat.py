@@ -6,6 +6,8 @@ stop because a database does.
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from typing import Any
 
@@ -15,11 +17,13 @@ from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from syncjobs.lifecycle.dispatching import dispatch_due
-from tasks.bells import ring_waiting
+from syncjobs.lifecycle.pulsing import BEAT, note_pulse
+from tasks.bells import ring_canaries, ring_waiting
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+CANARY_EVERY_S = 30.0
 
 
 class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -27,6 +31,8 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._next_dispatch = 0.0
+        self._next_canary = 0.0
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -40,18 +46,23 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         now = time.monotonic()
         if now >= self._next_dispatch:
             self._next_dispatch = now + TICK_S
-            dispatch()
+            dispatch(self._name)
+        if now >= self._next_canary:
+            self._next_canary = now + CANARY_EVERY_S
+            ring_canaries(self._name)
         return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
 
 
-def dispatch() -> None:
-    """Serves what is due and rings for what waits."""
+def dispatch(name: str) -> None:
+    """Serves what is due, says so, and rings for what waits."""
     try:
         while True:
             served = dispatch_due()
             if served.queued + served.coalesced == 0:
                 break
             log.info("fires.dispatched", queued=served.queued, coalesced=served.coalesced)
+        # Before the ringing, which a broker may hold up: that is told by the queues' canaries.
+        note_pulse(BEAT, holder=name, at_most_every_s=TICK_S / 2)
         ring_waiting()
     except DatabaseError as exc:
         log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
