@@ -36,6 +36,7 @@ class Environment:
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
     batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
+    min_free_bytes: int  # on the store's disk, or new work waits; see `datasets.room`
     max_per_host: int  # records at once on one host and port; 0: no limit
     supported_extensions: tuple[str, ...]  # empty: every file
     max_file_size_mb: int | None
@@ -98,6 +99,7 @@ def read() -> Environment:
         sync_concurrency=env.int("SYNC_CONCURRENCY", 8),
         batch_size=env.int("BATCH_SIZE", 5),
         max_per_host=env.int("SYNC_MAX_PER_HOST", 4),
+        min_free_bytes=env.int("SYNC_MIN_FREE_BYTES", 1 << 30),
         supported_extensions=words("SUPPORTED_EXTENSIONS"),
         max_file_size_mb=int(max_file_size_mb) if max_file_size_mb else None,
         max_retries=env.int("MAX_RETRIES", 2),

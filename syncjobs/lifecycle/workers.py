@@ -12,6 +12,7 @@ from django.conf import settings
 from syncjobs.core.states import State
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.parking import park_without_room
 from syncjobs.lifecycle.presence import Load, Presence
 
 
@@ -27,11 +28,14 @@ class Worker:
         self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """None also where every slot is taken: the record stays queued for whoever is free first."""
+        """None also where every slot is taken, or the store's disk is nearly full: the record stays
+        queued, and its bell is rung again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
         self._count(1)
         try:
+            if park_without_room(record_id):
+                return None
             return execute(record_id, self.heart)
         finally:
             self._count(-1)
