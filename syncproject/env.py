@@ -32,6 +32,7 @@ class Environment:
     debug: bool
     allowed_hosts: tuple[str, ...]
     allowed_networks: tuple[str, ...]  # CIDR
+    metrics_networks: tuple[str, ...]  # CIDR: who sees /metrics of the whole installation
     csrf_trusted_origins: tuple[str, ...]
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
@@ -94,6 +95,7 @@ def read() -> Environment:
         debug=env.bool("DEBUG", False),
         allowed_hosts=words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         allowed_networks=words("ALLOWED_NETWORKS"),
+        metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),
         sync_concurrency=env.int("SYNC_CONCURRENCY", 8),

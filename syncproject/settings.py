@@ -116,6 +116,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 STORE_ROOT = ENV.data_dir / "store"
 SECRETS_KEYS = ENV.secrets_keys
 ALLOWED_NETWORKS = ENV.allowed_networks
+METRICS_NETWORKS = ENV.metrics_networks
 CRON_SECRET = ENV.cron_secret
 SYNC = ENV
 FLOWER_URL = ENV.flower_url

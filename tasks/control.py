@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from connectors.staging import sweep_staging
+from syncjobs.lifecycle.counting import count_events
 from syncjobs.lifecycle.pulsing import REAPER, note_canary_answered, note_pulse
 from syncjobs.lifecycle.reaping import reap as reap_expired
 from syncjobs.lifecycle.sweeping import sweep_partials
@@ -27,6 +28,12 @@ def sweep() -> None:
     """Removes what attempts left under way and nobody came back for."""
     if count := sweep_partials() + sweep_staging():
         log.info("leftovers.swept", count=count)
+
+
+@shared_task(name="control.count", queue="control")  # type: ignore[untyped-decorator]
+def count() -> None:
+    """Adds what records did lately to the totals that /metrics shows."""
+    count_events()
 
 
 @shared_task(name="control.canary", queue="control")  # type: ignore[untyped-decorator]
