@@ -29,8 +29,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from console.looking import Look
-from datasets.blobs import SENTINEL
-from datasets.room import Room, look_at
+from console.store_room import find_room
+from datasets.room import Room
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import Signs
 from syncjobs.lifecycle.sessions import open_session
@@ -73,7 +73,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         log.warning("metrics.failed", error=type(exc).__name__)
         return _problem(503, "The database does not answer.")
     if scope.workspace_id is None:
-        registry.register(StoreCollector(_look_at_store()))
+        registry.register(StoreCollector(find_room()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(registry), content_type=content_type)
 
@@ -126,23 +126,6 @@ def _read(scope: Scope) -> Seen:
         cursor = session.cursor()
         figures = read_figures(cursor, scope.workspace_id)
         return Seen(figures, read_signs(cursor) if scope.workspace_id is None else None)
-
-
-def _look_at_store() -> Room | None:
-    """None where the store is not there, or does not answer."""
-    try:
-        return _store.wait(_store.begin())
-    except OSError:
-        return None
-
-
-def _measure_store() -> Room | None:
-    if not (settings.STORE_ROOT / SENTINEL).is_file():
-        return None
-    return look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
-
-
-_store = Look("room", _measure_store, within_s=1.0)
 
 
 class RecordCollector(Collector):

@@ -38,10 +38,10 @@ def test_it_tells_what_runs_waits_failed_and_asks(acme: Tenant, root: Client) ->
 
 def test_a_worker_whose_heart_is_late_is_marked(acme: Tenant, root: Client) -> None:
     record = make_record(acme.job, State.RUNNING)
-    assert "sp-dot-late" not in root.get(LIVE).content.decode()
+    assert 'sp-dot-late"></span><code>' not in root.get(LIVE).content.decode()
     late = timezone.now() - timedelta(seconds=40)
     SyncRecord.objects.filter(pk=record.pk).update(heartbeat_at=late)
-    assert "sp-dot-late" in root.get(LIVE).content.decode()
+    assert 'sp-dot-late"></span><code>' in root.get(LIVE).content.decode()
 
 
 def test_the_live_part_needs_a_session(client: Client, db: None) -> None:
