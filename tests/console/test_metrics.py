@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.conf import settings as django_settings
 from django.core import checks
 from django.db import connection
@@ -23,6 +25,7 @@ from prometheus_client.samples import Sample
 from pytest_django import Settings
 
 from embedded import ports
+from embedded.child import PROJECT
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle import pulsing
 from syncjobs.lifecycle.counting import count_events
@@ -276,3 +279,41 @@ def test_the_series_do_not_grow_with_records(acme: Tenant, scrape: Scrape) -> No
     end(another)
     count_events()
     assert set(scrape()) == before
+
+
+def every_series(scrape: Scrape, tenant: Tenant) -> set[str]:
+    """Names of all there can be, with every part of the installation seen."""
+    tenant.connector.last_sync_at = timezone.now()
+    tenant.connector.last_sync_status = "succeeded"
+    tenant.connector.save()
+    for part in (pulsing.BEAT, pulsing.REAPER):
+        pulsing.note_pulse(part, holder="")
+    pulsing.note_canary_rung("sync", holder="")
+    return {series.partition("{")[0] for series in scrape()}
+
+
+def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scrape) -> None:
+    groups = yaml.safe_load((PROJECT / "deploy" / "prometheus-rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    series = every_series(scrape, acme)
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 10
+    for rule in rules:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"]["summary"]
+        asked = set(re.findall(r"\b(?:sync|connector)_[a-z_]+", rule["expr"]))
+        assert asked, rule
+        assert asked <= series, rule
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert re.fullmatch(r"\d+[mh]", rule.get("for", "0m"))
+        for label in re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]):
+            assert any(f"{label}=" in name and name.startswith(tuple(asked)) for name in scrape())
+
+
+def test_every_series_is_described_and_no_other(acme: Tenant, scrape: Scrape) -> None:
+    page = (PROJECT / "docs" / "watching.md").read_text()
+    told = set(re.findall(r"\b(?:sync|connector)_[a-z_]+", page)) - {"sync_token"}
+    series = {
+        re.sub("_(bucket|count|sum|created)$", "", name) for name in every_series(scrape, acme)
+    }
+    assert {re.sub("_(bucket|count|sum)$", "", name) for name in told} == series
