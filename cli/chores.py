@@ -10,6 +10,7 @@ def plan_chores() -> None:
     """Adds what is missing; what is there already is left as it is."""
     cleanup_s = max(1, round(settings.SYNC.cleanup_interval_s))
     _plan("take back records of dead workers", "control.reap", cleanup_s)
+    _plan("count what records did", "control.count", 10)
     _plan("sweep partial files", "control.sweep", 24 * 3600)
 
 

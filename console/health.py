@@ -1,53 +1,102 @@
-"""`GET /health`: is the machine beneath us there? Open to all, so it names parts and nothing else."""
+"""`GET /health`: is the machine there, and does it work? Open to all: it names parts and ages only.
+
+Each part is looked at with a time limit, so that what hangs is told and holds up no answer.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import closing
 
+import psycopg
 import redis
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from console.looking import Look
 from datasets.blobs import SENTINEL
+from datasets.room import look_at
+from syncjobs.core.watching import Finding, Level, judge
+from syncjobs.lifecycle.sessions import open_session
+from syncjobs.queries.installation import read_signs
 
 log = structlog.get_logger(__name__)
 
+WITHIN_S = 3.0
 REDIS_TIMEOUT_S = 1.0
 PROBE = "sync:health"
-OK = "ok"
+WEB = ("database", "store")  # what a web process needs: `?part=web`
+_STATUSES = {
+    Level.FINE: "ok",
+    Level.WARNING: "degraded",
+    Level.STARTING: "starting",
+    Level.DOWN: "unavailable",
+}
 
 
 @never_cache
 def health(request: HttpRequest) -> JsonResponse:
-    checks = {part: _try(part, check) for part, check in _CHECKS.items()}
-    well = all(answer == OK for answer in checks.values())
+    """503 where a part is down. `?part=` asks for one part, or for `web`, whose look at the workers and
+    at beat a supervisor of web processes does not want."""
+    part = request.GET.get("part")
+    findings = look_around() if part is None else _look_for(part)
+    if not findings:
+        return JsonResponse({"status": "unknown part", "checks": {}}, status=404)
+    level = max(one.level for one in findings)
     return JsonResponse(
-        {"status": OK if well else "unavailable", "checks": checks}, status=200 if well else 503
+        {
+            "status": _STATUSES[level],
+            "checks": {one.part: one.word for one in findings},
+            "ages_s": {one.part: round(one.age_s, 1) for one in findings if one.age_s is not None},
+        },
+        status=503 if level is Level.DOWN else 200,
     )
 
 
-def _try(part: str, check: Callable[[], str]) -> str:
-    """The error's own words stay in the log: they may hold addresses."""
+def look_around(sources: Iterable[str] | None = None) -> list[Finding]:
+    """All looks at once; each answers within its time."""
+    begun = [(name, _LOOKS[name], _LOOKS[name].begin()) for name in sources or _LOOKS]
+    return [finding for name, look, future in begun for finding in _collect(name, look, future)]
+
+
+def _look_for(part: str) -> list[Finding]:
+    """What is said of the part, or why nothing can be said."""
+    if part == "web":
+        return [one for one in look_around(WEB) if one.part in WEB]
+    source = {"redis": "redis", "store": "store", "disk": "store"}.get(part, "database")
+    findings = look_around((source,))
+    return [one for one in findings if one.part == part] or [
+        one for one in findings if one.part == source and one.level is Level.DOWN
+    ]
+
+
+def _collect(name: str, look: Look[list[Finding]], future: Future[list[Finding]]) -> list[Finding]:
+    """The error's own words stay in the log, which has the kind alone: they may hold addresses."""
     try:
-        return check()
-    except (DatabaseError, InterfaceError, redis.RedisError, OSError, ValueError) as exc:
-        log.warning("health.failed", part=part, error=type(exc).__name__)
-        return "unreachable"
+        return look.wait(future)
+    except TimeoutError:
+        word, error = "no answer", "TimeoutError"
+    except psycopg.errors.UndefinedTable as exc:
+        word, error = "not prepared", type(exc).__name__
+    except (psycopg.Error, redis.RedisError, OSError, ValueError) as exc:
+        word, error = "unreachable", type(exc).__name__
+    log.warning("health.failed", part=name, error=error)
+    return [Finding(name, word, Level.DOWN)]
 
 
-def _check_database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return OK
+def _look_at_database() -> list[Finding]:
+    with closing(open_session(statement_timeout_s=WITHIN_S, name="health")) as session:
+        signs = read_signs(session.cursor())
+    return [Finding("database"), *judge(signs)]
 
 
-def _check_redis() -> str:
+def _look_at_redis() -> list[Finding]:
     client = redis.Redis.from_url(
         settings.CELERY_BROKER_URL,
         socket_timeout=REDIS_TIMEOUT_S,
@@ -59,20 +108,31 @@ def _check_redis() -> str:
             # A ping is answered also by a server that takes no bells.
             client.set(PROBE, "1", ex=60)
         except redis.exceptions.ReadOnlyError:
-            return "read-only"
+            return [Finding("redis", "read-only", Level.DOWN)]
         except redis.exceptions.OutOfMemoryError:
-            return "full"
-    return OK
+            return [Finding("redis", "full", Level.DOWN)]
+    return [Finding("redis")]
 
 
-def _check_store() -> str:
-    if not (settings.STORE_ROOT / SENTINEL).is_file():
-        return "not mounted"
-    return OK if os.access(settings.STORE_ROOT, os.W_OK) else "read-only"
+def _look_at_store() -> list[Finding]:
+    root = settings.STORE_ROOT
+    if not (root / SENTINEL).is_file():
+        return [Finding("store", "not mounted", Level.DOWN)]
+    if not os.access(root, os.W_OK):
+        return [Finding("store", "read-only", Level.DOWN)]
+    room = look_at(root, min_free_bytes=settings.SYNC.min_free_bytes)
+    disk = (
+        Finding("disk", "low: new work waits", Level.WARNING) if room.is_short else Finding("disk")
+    )
+    return [Finding("store"), disk]
 
 
-_CHECKS: dict[str, Callable[[], str]] = {
-    "database": _check_database,
-    "redis": _check_redis,
-    "store": _check_store,
+def _bounded(name: str, look: Callable[[], list[Finding]]) -> Look[list[Finding]]:
+    return Look(name, look, within_s=WITHIN_S)
+
+
+_LOOKS = {
+    "database": _bounded("database", _look_at_database),
+    "redis": _bounded("redis", _look_at_redis),
+    "store": _bounded("store", _look_at_store),
 }

@@ -28,7 +28,7 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         ),
         env=env,
         stage=Stage.SURFACES,
-        is_ready=readiness.answers(loopback_of(host), port, "/health"),
+        is_ready=readiness.answers(loopback_of(host), port, "/health?part=web"),
         log=logs / "web.log",
         stop=((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0)),
         death_signal=signal.SIGQUIT,  # the master takes its worker along, at once

@@ -449,6 +449,54 @@ class Pulse(models.Model):
         return self.part
 
 
+class EventTotal(models.Model):
+    """What records did since the first day, summed; see `syncjobs.lifecycle.counting`.
+
+    It stays when records, jobs and workspaces go: a counter never falls.
+    """
+
+    workspace_id = models.UUIDField()
+    kind = models.CharField(max_length=20)  # of the connector
+    event = models.CharField(max_length=30)  # that moved a record; it tells the state
+    records = models.PositiveBigIntegerField(default=0)
+    # Of records that have ended, dry runs apart:
+    bytes_transferred = models.PositiveBigIntegerField(default=0)
+    files_added = models.PositiveBigIntegerField(default=0)
+    files_changed = models.PositiveBigIntegerField(default=0)
+    files_removed = models.PositiveBigIntegerField(default=0)
+    files_unchanged = models.PositiveBigIntegerField(default=0)
+    files_failed = models.PositiveBigIntegerField(default=0)
+    files_skipped = models.PositiveBigIntegerField(default=0)
+    files_deferred = models.PositiveBigIntegerField(default=0)
+    files_cleared = models.PositiveBigIntegerField(default=0)
+    duration_s = models.FloatField(default=0)
+    durations = ArrayField(models.BigIntegerField())  # how many between two of DURATION_BOUNDS_S
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace_id", "kind", "event"], name="event_total_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.event}: {self.records}"
+
+
+DURATION_BOUNDS_S = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
+
+
+class CountingMark(models.Model):
+    """One row: up to which event the totals go; see `syncjobs.lifecycle.counting`."""
+
+    counted_id = models.BigIntegerField(default=0)
+    seen_id = models.BigIntegerField(default=0)
+    seen_xid = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"counted up to {self.counted_id}"
+
+
 class ItemAction(models.TextChoices):
     ADDED = "added"
     CHANGED = "changed"

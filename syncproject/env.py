@@ -32,10 +32,12 @@ class Environment:
     debug: bool
     allowed_hosts: tuple[str, ...]
     allowed_networks: tuple[str, ...]  # CIDR
+    metrics_networks: tuple[str, ...]  # CIDR: who sees /metrics of the whole installation
     csrf_trusted_origins: tuple[str, ...]
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
     batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
+    min_free_bytes: int  # on the store's disk, or new work waits; see `datasets.room`
     max_per_host: int  # records at once on one host and port; 0: no limit
     supported_extensions: tuple[str, ...]  # empty: every file
     max_file_size_mb: int | None
@@ -96,11 +98,13 @@ def read() -> Environment:
         debug=env.bool("DEBUG", False),
         allowed_hosts=words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         allowed_networks=words("ALLOWED_NETWORKS"),
+        metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),
         sync_concurrency=env.int("SYNC_CONCURRENCY", 8),
         batch_size=env.int("BATCH_SIZE", 5),
         max_per_host=env.int("SYNC_MAX_PER_HOST", 4),
+        min_free_bytes=env.int("SYNC_MIN_FREE_BYTES", 1 << 30),
         supported_extensions=words("SUPPORTED_EXTENSIONS"),
         max_file_size_mb=int(max_file_size_mb) if max_file_size_mb else None,
         max_retries=env.int("MAX_RETRIES", 2),

@@ -107,6 +107,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENV.https_only
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^metrics$"]  # asked by neighbours, not through the proxy
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS: list[str] = []
@@ -115,6 +116,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 STORE_ROOT = ENV.data_dir / "store"
 SECRETS_KEYS = ENV.secrets_keys
 ALLOWED_NETWORKS = ENV.allowed_networks
+METRICS_NETWORKS = ENV.metrics_networks
 CRON_SECRET = ENV.cron_secret
 SYNC = ENV
 FLOWER_URL = ENV.flower_url

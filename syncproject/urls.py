@@ -7,9 +7,11 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from console.health import health
+from console.metrics import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health", health, name="health"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -8,6 +8,8 @@ stop because a database does.
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from typing import Any
 
@@ -18,12 +20,14 @@ from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.pulsing import BEAT, note_pulse
 from syncjobs.lifecycle.reaping import reap, reap_cancelled
-from tasks.bells import ring_waiting
+from tasks.bells import ring_canaries, ring_waiting
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+CANARY_EVERY_S = 30.0
 
 
 class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -36,6 +40,8 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._next_dispatch = 0.0
         self._next_sweep = 0.0
+        self._next_canary = 0.0
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -49,19 +55,24 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         now = time.monotonic()
         if now >= self._next_dispatch:
             self._next_dispatch = now + TICK_S
-            dispatch()
+            dispatch(self._name)
             sweeps = now >= self._next_sweep
             if sweeps:
                 self._next_sweep = now + settings.SYNC.cleanup_interval_s
             take_back(everything=sweeps)
+        if now >= self._next_canary:
+            self._next_canary = now + CANARY_EVERY_S
+            ring_canaries(self._name)
         return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
 
 
-def dispatch() -> None:
-    """Serves what is due and rings for what waits."""
+def dispatch(name: str) -> None:
+    """Serves what is due, says so, and rings for what waits."""
     try:
         while True:
             served = dispatch_due()
+            # Before the ringing, which a broker may hold up: that is told by the queues' canaries.
+            note_pulse(BEAT, holder=name, at_most_every_s=TICK_S / 2)
             ring_waiting()  # each time, because a stream of due jobs must not keep the waiting ones waiting
             if served.queued + served.coalesced == 0:
                 break

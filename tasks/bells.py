@@ -7,13 +7,17 @@ from collections.abc import Sequence
 
 import structlog
 from celery import current_app
+from django.db import Error as DatabaseError
+from django.db import connection
 from kombu.exceptions import OperationalError
 
+from syncjobs.lifecycle.pulsing import note_canary_rung
 from syncjobs.lifecycle.ringing import forget_rung, take_unrung
 
 log = structlog.get_logger(__name__)
 
 TASK = "sync.record"
+CANARIES = {"control": "control.canary", "sync": "sync.canary"}  # by queue
 
 
 def ring(record_ids: Sequence[uuid.UUID]) -> int:
@@ -35,3 +39,17 @@ def ring(record_ids: Sequence[uuid.UUID]) -> int:
 
 def ring_waiting(limit: int = 200) -> int:
     return ring(take_unrung(limit))
+
+
+def ring_canaries(holder: str) -> None:
+    """Asks the workers of each queue to say in the database that they consume."""
+    try:
+        for queue, task in CANARIES.items():
+            note_canary_rung(queue, holder=holder)
+            with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+                current_app.send_task(task, queue=queue, producer=producer, ignore_result=True)
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("canary.broker_away", error=str(exc))
+    except DatabaseError as exc:
+        log.warning("canary.failed", error=str(exc).splitlines()[0])
+        connection.close()

@@ -6,8 +6,11 @@ import structlog
 from celery import shared_task
 
 from connectors.staging import sweep_staging
+from syncjobs.lifecycle.counting import count_events
+from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.reaping import reap as reap_expired
 from syncjobs.lifecycle.sweeping import sweep as sweep_store
+from syncjobs.lifecycle.workers import this_worker
 
 log = structlog.get_logger(__name__)
 
@@ -31,3 +34,15 @@ def sweep() -> None:
             blobs=removed.blobs,
             size_bytes=removed.size_bytes,
         )
+
+
+@shared_task(name="control.count", queue="control")  # type: ignore[untyped-decorator]
+def count() -> None:
+    """Adds what records did lately to the totals that /metrics shows."""
+    count_events()
+
+
+@shared_task(name="control.canary", queue="control")  # type: ignore[untyped-decorator]
+def canary() -> None:
+    """Says that this queue is consumed."""
+    note_canary_answered("control", holder=this_worker().name)

@@ -10,8 +10,9 @@ from typing import Any
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
+from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.workers import this_worker
 from tasks.bells import TASK
 from tasks.wakes import wake_next
@@ -35,6 +36,17 @@ def sync_record(record_id: str) -> None:
     state = worker.work_on(parsed)
     if state is not None and not worker.heart.draining:
         wake_next()
+
+
+@shared_task(name="sync.canary", queue="sync")  # type: ignore[untyped-decorator]
+def canary() -> None:
+    """Says that this queue is consumed. Records never take every thread: a worker has two to spare."""
+    note_canary_answered("sync", holder=this_worker().name)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def appear(**_: Any) -> None:
+    this_worker().presence.appear()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
@@ -61,3 +73,8 @@ def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_HUNG)
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def leave(**_: Any) -> None:
+    this_worker().presence.leave()

@@ -1,4 +1,4 @@
-"""This worker process: its name, its heart, its slots."""
+"""This worker process: its name, its heart, its slots, and the row that tells of it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,46 @@ from django.conf import settings
 from syncjobs.core.states import State
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
+from syncjobs.lifecycle.parking import park_without_room
+from syncjobs.lifecycle.presence import Load, Presence
 
 
 class Worker:
     """Works on at most `slots` records at once; a process has one."""
 
     def __init__(self, slots: int) -> None:
-        name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.heart = Heart(name)
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.heart = Heart(self.name)
+        self.presence = Presence(self.name, slots, self._look)
         self._slots = threading.BoundedSemaphore(slots)
+        self._counting = threading.Lock()
+        self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """None also where every slot is taken: the record stays queued for whoever is free first."""
+        """None also where every slot is taken, or the store's disk is nearly full: the record stays
+        queued, and its bell is rung again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
+        self._count(1)
         try:
+            if park_without_room(record_id):
+                return None
             return execute(record_id, self.heart)
         finally:
+            self._count(-1)
             self._slots.release()
 
     def drain(self) -> None:
         """Every record in work goes back to the queue; no new one is taken."""
         self.heart.drain()
+        self.presence.tell_now()
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._running += change
+
+    def _look(self) -> Load:
+        return Load(self._running, self.heart.draining)
 
 
 _lock = threading.Lock()

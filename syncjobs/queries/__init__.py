@@ -1,1 +1,1 @@
-"""What is asked of records, and changes nothing. Lifecycle and surfaces stand above."""
+"""What is asked of records and of the machine, and changes nothing. Lifecycle and surfaces stand above."""

@@ -84,6 +84,11 @@ def test_processes_are_started_as_the_one_machine_stack_starts_them() -> None:
         assert option in words("worker")
 
 
+def test_web_is_not_held_to_what_workers_do() -> None:
+    assert "/health?part=web'" in str(SERVICES["web"]["healthcheck"])
+    assert '"/health?part=web"' in (PROJECT / "embedded" / "programs.py").read_text()
+
+
 def test_made_secrets_are_whole_consistent_and_kept(tmp_path: Path) -> None:
     script = tmp_path / "make-secrets"
     shutil.copy(PROJECT / "deploy" / "make-secrets", script)

@@ -16,6 +16,7 @@ from datasets.blobs import SENTINEL
 from datasets.models import Version
 from datasets.store import ensure_store
 from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.pulsing import PREPARED, note_pulse
 from syncjobs.models import SyncJob
 from workspaces.models import Role, Workspace
 from workspaces.tokens import create_token, revoke_tokens
@@ -37,6 +38,7 @@ class Command(DatabaseCommand):
 
     def run(self, *args: Any, workspace: str, **options: Any) -> None:
         call_command("migrate", verbosity=0, interactive=False)
+        note_pulse(PREPARED, holder="")
         call_command("collectstatic", verbosity=0, interactive=False)
         _ensure_store()
         plan_chores()

@@ -1,0 +1,83 @@
+"""The dashboard's card "Is it running?": what `/health` judges, in words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from console.store_room import find_room
+from console.words import size_words, span_words
+from syncjobs.core.watching import Finding, Level, Signs, judge
+from syncjobs.queries.installation import read_signs
+
+_TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    part: str
+    words: str
+    tone: str = ""  # of its dot
+
+
+def describe_machine(*, whole: bool) -> list[Line]:
+    """`whole`: also what tells of other workspaces' work, and of the disk."""
+    with connection.cursor() as cursor:
+        signs = read_signs(cursor)
+    found = {finding.part: finding for finding in judge(signs)}
+    lines = [
+        _line("Scheduler", found["scheduler"], _ago("last tick", signs.beat_s)),
+        _line("Workers", found["workers"], _worker_words(signs, whole=whole)),
+        *(
+            _line(f"Queue {part.partition(':')[2]}", finding, "its bells are answered")
+            for part, finding in found.items()
+            if part.startswith("queue:")
+        ),
+    ]
+    if found["reaper"].level is not Level.FINE:
+        lines.append(_line("Clean-up", found["reaper"], _ago("last round", signs.reaper_s)))
+    if whole:
+        lines += [_line("Oldest queued", found["queued"], _queued_words(signs)), _describe_disk()]
+    return lines
+
+
+def _line(part: str, finding: Finding, words: str) -> Line:
+    tone = _TONES.get(finding.level, "sp-dot-late")
+    if finding.level is Level.FINE:
+        return Line(part, words)
+    if finding.part.startswith("queue:"):
+        return Line(part, f"{finding.word} for {span_words(finding.age_s)}", tone)
+    return Line(part, f"{finding.word}: {words}", tone)
+
+
+def _ago(what: str, age_s: float | None) -> str:
+    return (
+        f"no {what.removeprefix('last ')} yet"
+        if age_s is None
+        else f"{what} {span_words(age_s)} ago"
+    )
+
+
+def _worker_words(signs: Signs, *, whole: bool) -> str:
+    if not signs.workers:
+        return _ago("last one seen", signs.worker_s)
+    draining = f", {signs.draining} draining" if signs.draining else ""
+    slots = f", {signs.busy} of {signs.slots} slots in use" if whole else ""
+    return f"{signs.workers} alive{draining}{slots}"
+
+
+def _queued_words(signs: Signs) -> str:
+    if signs.oldest_queued_s is None:
+        return "nothing waits"
+    return f"waits for {span_words(signs.oldest_queued_s)}"
+
+
+def _describe_disk() -> Line:
+    room = find_room()
+    if room is None:
+        return Line("Store", "not mounted, or its disk does not answer", "sp-dot-late")
+    words = f"{size_words(room.free_bytes)} free of {size_words(room.size_bytes)}"
+    if room.is_short:
+        return Line("Disk", f"{words}: new work waits", "sp-dot-warning")
+    return Line("Disk", words)

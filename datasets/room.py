@@ -1,0 +1,50 @@
+"""Room on the disk that the store lies on, and how much of it is to stay free.
+
+A record that runs out of room half-way has cost its transfer and its host's patience, and PostgreSQL may
+lie on the same disk: so new work waits before that. What is to stay free is SYNC_MIN_FREE_BYTES, but at
+most a share of the disk, so that a small one can be used at all.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARE_MAX = 0.05  # of the disk's size
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    free_bytes: int  # that this user may still write
+    size_bytes: int
+    needed_bytes: int  # below that, new work waits
+
+    @property
+    def is_short(self) -> bool:
+        return self.free_bytes < self.needed_bytes
+
+    def __str__(self) -> str:
+        return f"{_words(self.free_bytes)} free, {_words(self.needed_bytes)} needed"
+
+
+def look_at(folder: Path, *, min_free_bytes: int) -> Room:
+    """Raises OSError where the folder cannot be looked at."""
+    disk = os.statvfs(folder)
+    return make_room(
+        free_bytes=disk.f_bavail * disk.f_frsize,
+        size_bytes=disk.f_blocks * disk.f_frsize,
+        min_free_bytes=min_free_bytes,
+    )
+
+
+def make_room(*, free_bytes: int, size_bytes: int, min_free_bytes: int) -> Room:
+    """`min_free_bytes` of 0: everything may be filled."""
+    needed = min(min_free_bytes, int(size_bytes * SHARE_MAX))
+    return Room(free_bytes, size_bytes, max(needed, 0))
+
+
+def _words(size_bytes: int) -> str:
+    if size_bytes < 10 << 30:
+        return f"{size_bytes / (1 << 20):,.1f} MiB"
+    return f"{size_bytes / (1 << 30):,.1f} GiB"

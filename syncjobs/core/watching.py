@@ -1,0 +1,111 @@
+"""Whether the machine is running, judged from the signs of life of its parts. All spans are seconds.
+
+What stops work from being done is DOWN; what only will, or what heals by itself, is a WARNING. Just
+after a start nobody can have told of himself yet: for a minute that is STARTING, and no fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+SEEN_WITHIN_S = 30.0  # a worker or a beat that was not, is taken for dead
+REAPED_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 120.0
+STALLED_AFTER_S = 600.0
+START_WITHIN_S = 60.0
+
+OK = "ok"
+
+
+class Level(IntEnum):
+    FINE = 0
+    WARNING = 1
+    STARTING = 2
+    DOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is to be said of one part; `age_s` is None where nothing was ever seen of it, or has no age."""
+
+    part: str
+    word: str = OK
+    level: Level = Level.FINE
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What the parts have told, as ages by the database's clock. None: never."""
+
+    prepared_s: float | None = None  # since the stack was last prepared for a start
+    beat_s: float | None = None
+    reaper_s: float | None = None
+    unanswered_s: Mapping[str, float] | None = None  # by queue, the oldest bell; 0: all answered
+    worker_s: float | None = None  # since any worker was seen
+    workers: int = 0  # seen lately
+    draining: int = 0  # of these
+    slots: int = 0  # of those that take new work
+    busy: int = 0  # of these slots
+    oldest_queued_s: float | None = None  # of all due records; None: none waits
+    oldest_ready_s: float | None = None  # of those that wait for nothing but a worker
+
+
+def judge(signs: Signs) -> list[Finding]:
+    return [
+        _judge_age(signs, "scheduler", signs.beat_s, SEEN_WITHIN_S, Level.DOWN),
+        _judge_age(signs, "reaper", signs.reaper_s, REAPED_WITHIN_S, Level.WARNING),
+        _judge_workers(signs),
+        *(
+            _judge_queue(signs, queue, age_s)
+            for queue, age_s in sorted((signs.unanswered_s or {}).items())
+        ),
+        _judge_queued(signs),
+    ]
+
+
+def _judge_age(
+    signs: Signs, part: str, age_s: float | None, within_s: float, level: Level
+) -> Finding:
+    if age_s is not None and age_s <= within_s:
+        return Finding(part, age_s=age_s)
+    if _may_be_starting(signs, age_s):
+        return Finding(part, "starting", Level.STARTING, age_s)
+    return Finding(part, "never seen" if age_s is None else "late", level, age_s)
+
+
+def _judge_workers(signs: Signs) -> Finding:
+    if signs.workers:
+        return Finding("workers", age_s=signs.worker_s)
+    if _may_be_starting(signs, signs.worker_s):
+        return Finding("workers", "starting", Level.STARTING, signs.worker_s)
+    return Finding("workers", "none", Level.DOWN, signs.worker_s)
+
+
+def _judge_queue(signs: Signs, queue: str, unanswered_s: float) -> Finding:
+    part = f"queue:{queue}"
+    if unanswered_s <= ANSWERED_WITHIN_S:
+        return Finding(part, age_s=unanswered_s)
+    if _may_be_starting(signs, unanswered_s):
+        return Finding(part, "starting", Level.STARTING, unanswered_s)
+    return Finding(part, "unanswered", Level.DOWN, unanswered_s)
+
+
+def _judge_queued(signs: Signs) -> Finding:
+    """A record that could run and does not, beside free slots: bells do not reach the workers, or they
+    cannot claim. Where every slot is taken it waits its turn."""
+    age_s = signs.oldest_ready_s
+    if age_s is None or age_s <= STALLED_AFTER_S or signs.busy >= signs.slots:
+        return Finding("queued", age_s=age_s)
+    if _may_be_starting(signs, age_s):
+        return Finding("queued", "starting", Level.STARTING, age_s)
+    return Finding("queued", "stalled", Level.DOWN, age_s)
+
+
+def _may_be_starting(signs: Signs, age_s: float | None) -> bool:
+    """What was seen before this start says nothing of it."""
+    if signs.prepared_s is None or signs.prepared_s > START_WITHIN_S:
+        return False
+    return age_s is None or age_s > signs.prepared_s

@@ -1,0 +1,117 @@
+"""A worker process tells that it is there, and what it has to do.
+
+A thread of its own over a session of its own, like the heartbeat: whatever the records in work do, and
+also with none in work. It is told by the database's clock alone. Nothing that goes wrong here may end
+or hold up the worker; the row then grows old, which is what watchdogs look for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+
+from syncjobs.lifecycle.sessions import open_session
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 5.0
+FORGOTTEN_AFTER_S = 3600
+_LEAVE_WITHIN_S = 3.0
+
+_TELL = """
+WITH forgotten AS (
+  DELETE FROM syncjobs_workerprocess
+   WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s)
+INSERT INTO syncjobs_workerprocess AS w (name, slots, running, draining, started_at, seen_at)
+VALUES (%(name)s, %(slots)s, %(running)s, %(draining)s,
+        now() - make_interval(secs => %(age_s)s), now())
+ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, running = excluded.running,
+  draining = excluded.draining, seen_at = excluded.seen_at
+"""
+_LEAVE = "DELETE FROM syncjobs_workerprocess WHERE name = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    running: int  # records in work
+    draining: bool  # no new one is taken
+
+
+class Presence:
+    """The row of one worker process, from `appear` to `leave`."""
+
+    def __init__(self, name: str, slots: int, look: Callable[[], Load]) -> None:
+        self._name = name
+        self._slots = slots
+        self._look = look
+        self._born = time.monotonic()
+        self._wake = threading.Event()
+        self._leaving = False
+        self._thread: threading.Thread | None = None
+        self._session: psycopg.Connection[Any] | None = None
+
+    def appear(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name=f"presence {self._name}", daemon=True
+            )
+            self._thread.start()
+
+    def tell_now(self) -> None:
+        """What changed is told at once, and not at the next turn."""
+        self._wake.set()
+
+    def leave(self) -> None:
+        """A clean end takes the row away; waits a little for that, never for ever."""
+        self._leaving = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_LEAVE_WITHIN_S)
+
+    def _run(self) -> None:
+        while not self._leaving:
+            self._try_to(self._tell)
+            self._wake.wait(EVERY_S)
+            self._wake.clear()
+        self._try_to(self._forget)
+        self._close()
+
+    def _try_to(self, write: Callable[[psycopg.Connection[Any]], None]) -> None:
+        try:
+            if self._session is None:
+                self._session = open_session(statement_timeout_s=5, name="presence")
+            write(self._session)
+        except psycopg.Error as exc:
+            log.warning("presence.failed", error=str(exc).partition("\n")[0])
+            self._close()
+        except Exception:  # no file descriptors, no memory: the next turn tries again
+            log.exception("presence.crashed")
+            self._close()
+
+    def _tell(self, session: psycopg.Connection[Any]) -> None:
+        load = self._look()
+        session.execute(
+            _TELL,
+            {
+                "name": self._name,
+                "slots": self._slots,
+                "running": load.running,
+                "draining": load.draining,
+                "age_s": time.monotonic() - self._born,
+                "forgotten_s": FORGOTTEN_AFTER_S,
+            },
+        )
+
+    def _forget(self, session: psycopg.Connection[Any]) -> None:
+        session.execute(_LEAVE, [self._name])
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()

@@ -1,0 +1,131 @@
+"""The figures that Prometheus asks for, of one workspace or of the whole installation.
+
+No statement reads the records: totals are kept (`syncjobs.lifecycle.counting`), and what runs or waits
+is counted on the small indexes of running and queued records.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from syncjobs.core.states import FINAL, MOVES, Event
+from syncjobs.models import DURATION_BOUNDS_S
+from syncjobs.queries.installation import Cursor, read_oldest
+
+ACTIONS = (
+    "added",
+    "changed",
+    "removed",
+    "unchanged",
+    "failed",
+    "skipped",
+    "deferred",
+    "cleared",  # at the source
+)
+
+_FILES = ", ".join(f"sum(files_{action})::bigint" for action in ACTIONS)
+_TOTALS = f"""
+SELECT kind, event, sum(records)::bigint, sum(bytes_transferred)::bigint, sum(duration_s),
+       ARRAY[{", ".join(f"sum(durations[{n + 1}])::bigint" for n in range(len(DURATION_BOUNDS_S) + 1))}],
+       ARRAY[{_FILES}]
+  FROM syncjobs_eventtotal WHERE {{mine}} GROUP BY kind, event
+"""  # noqa: S608 — made of this module's own names and numbers
+_NOW = """
+SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mine}),
+       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}),
+       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND {mine}),
+       (SELECT extract(epoch FROM now() - j.next_run_at)
+          FROM syncjobs_syncjob j JOIN connectors_connector c ON c.id = j.connector_id
+         WHERE j.enabled AND j.next_run_at <= now() AND c.status = 'active' AND {job_mine}
+         ORDER BY j.next_run_at LIMIT 1)
+"""
+_CONNECTORS = """
+SELECT w.name, c.name, c.kind, c.status = 'active', c.last_sync_status,
+       extract(epoch FROM c.last_sync_at)::float
+  FROM connectors_connector c JOIN workspaces_workspace w ON w.id = c.workspace_id
+ WHERE {connector_mine} ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of one kind and event, since the first day."""
+
+    kind: str
+    event: str
+    records: int
+    bytes_transferred: int
+    duration_s: float
+    durations: Sequence[int]  # between two of DURATION_BOUNDS_S; one more than there are bounds
+    files: Mapping[str, int]  # by action
+
+    @property
+    def final_state(self) -> str | None:
+        """The state that the event leaves a record in for good; None where it goes on."""
+        if self.event not in set(Event):
+            return None  # of an older version
+        state = MOVES[Event(self.event)].target
+        return state.value if state in FINAL else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFigures:
+    workspace: str
+    name: str
+    kind: str
+    active: bool
+    last_status: str  # of the latest record; empty where none has ended
+    last_success_at: float | None  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    totals: Sequence[Totals]
+    running: int
+    queued: int
+    held: int
+    oldest_queued_s: float  # 0 where none waits
+    dispatch_lag_s: float  # of the job that is longest due; 0 where none is
+    connectors: Sequence[ConnectorFigures]
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted({row.kind for row in self.totals} | {row.kind for row in self.connectors})
+
+
+def read_figures(cursor: Cursor, workspace_id: uuid.UUID | None = None) -> Figures:
+    words = {"workspace": workspace_id}
+
+    def ask(statement: str) -> list[Any]:
+        cursor.execute(
+            statement.format(
+                mine=_mine("workspace_id", workspace_id),
+                job_mine=_mine("j.workspace_id", workspace_id),
+                connector_mine=_mine("c.workspace_id", workspace_id),
+            ),
+            words,
+        )
+        return cursor.fetchall()
+
+    totals = [
+        Totals(kind, event, records, sent, took_s, spans, dict(zip(ACTIONS, files, strict=True)))
+        for kind, event, records, sent, took_s, spans, files in ask(_TOTALS)
+    ]
+    [(running, queued, held, lag_s)] = ask(_NOW)
+    oldest_s, _ = read_oldest(cursor, workspace_id)
+    return Figures(
+        totals=totals,
+        running=running,
+        queued=queued,
+        held=held,
+        oldest_queued_s=oldest_s or 0.0,
+        dispatch_lag_s=float(lag_s or 0),
+        connectors=[ConnectorFigures(*row) for row in ask(_CONNECTORS)],
+    )
+
+
+def _mine(column: str, workspace_id: uuid.UUID | None) -> str:
+    return "true" if workspace_id is None else f"{column} = %(workspace)s"

@@ -1,0 +1,111 @@
+"""What the parts of the installation have told of themselves, in three small statements."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from syncjobs.core.watching import SEEN_WITHIN_S, Signs
+
+# Of each workspace the longest waiting due records, from the index `record_waiting`: a queue of any length
+# makes this no slower. A record that was claimed before waits since it came back, which its last events
+# tell. Who waits for nothing but a worker says so, or is a retry whose time has come; and it is being rung
+# for, else a limit keeps its bell silent.
+_LOOKED_AT = 20
+_OLDEST = """
+WITH RECURSIVE spaces AS (
+   (SELECT workspace_id FROM syncjobs_syncrecord WHERE state = 'queued' {mine}
+     ORDER BY workspace_id LIMIT 1)
+  UNION ALL
+   SELECT (SELECT workspace_id FROM syncjobs_syncrecord
+            WHERE state = 'queued' AND workspace_id > s.workspace_id {mine}
+            ORDER BY workspace_id LIMIT 1)
+     FROM spaces s WHERE s.workspace_id IS NOT NULL
+ ), spans AS (
+  SELECT w.*, extract(epoch FROM now() - coalesce(
+       w.not_before,
+       CASE WHEN w.started_at IS NOT NULL THEN (
+         SELECT max(e.at) FROM (SELECT at, from_state, to_state FROM syncjobs_syncevent
+                                 WHERE record_id = w.id ORDER BY id DESC LIMIT 50) e
+          WHERE e.to_state = 'queued' AND e.from_state <> 'queued') END,
+       w.queued_at)) AS waited_s
+   FROM spaces CROSS JOIN LATERAL (
+     SELECT id, job_id, waiting_for, rung_at, started_at, not_before, queued_at
+       FROM syncjobs_syncrecord
+      WHERE state = 'queued' AND workspace_id = spaces.workspace_id
+        AND (not_before IS NULL OR not_before <= now())
+      ORDER BY coalesce(not_before, queued_at) LIMIT {limit}) w
+ )
+ SELECT max(waited_s), max(waited_s) FILTER (
+          WHERE (waiting_for = 'a worker' OR waiting_for LIKE 'its next attempt%%')
+            AND rung_at > now() - interval '90 s'
+            AND NOT EXISTS (SELECT FROM syncjobs_syncrecord r
+                             WHERE r.job_id = spans.job_id AND r.state = 'running'))
+   FROM spans
+"""
+_PULSES = "SELECT part, extract(epoch FROM now() - at) FROM syncjobs_pulse"
+_WORKERS = """
+SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining),
+       coalesce(sum(slots) FILTER (WHERE alive AND NOT draining), 0),
+       coalesce(sum(running) FILTER (WHERE alive AND NOT draining), 0),
+       extract(epoch FROM now() - max(seen_at))
+  FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive
+          FROM syncjobs_workerprocess) w
+"""
+
+
+class Cursor(Protocol):
+    """What is used of Django's cursors and of psycopg's."""
+
+    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+def read_signs(cursor: Cursor) -> Signs:
+    cursor.execute(_PULSES)
+    pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
+    cursor.execute(_WORKERS, [SEEN_WITHIN_S])
+    workers, draining, slots, busy, worker_s = cursor.fetchone()
+    oldest_queued_s, oldest_ready_s = read_oldest(cursor)
+    return Signs(
+        prepared_s=pulses.get("prepared"),
+        beat_s=pulses.get("beat"),
+        reaper_s=pulses.get("reaper"),
+        unanswered_s=_unanswered(pulses),
+        worker_s=_span(worker_s),
+        workers=workers,
+        draining=draining,
+        slots=slots,
+        busy=busy,
+        oldest_queued_s=oldest_queued_s,
+        oldest_ready_s=oldest_ready_s,
+    )
+
+
+def read_oldest(
+    cursor: Cursor, workspace_id: uuid.UUID | None = None
+) -> tuple[float | None, float | None]:
+    """For how long the longest waiting due record has waited, and of those that wait for nothing but a
+    worker; of one workspace or of all."""
+    mine = "" if workspace_id is None else "AND workspace_id = %(workspace)s"
+    statement = _OLDEST.format(mine=mine, limit=_LOOKED_AT)
+    cursor.execute(statement, {"workspace": workspace_id})
+    queued_s, ready_s = cursor.fetchone()
+    return _span(queued_s), _span(ready_s)
+
+
+def _unanswered(pulses: Mapping[str, float | None]) -> dict[str, float]:
+    """By queue. An answer that came after the oldest open bell has answered them all."""
+    ages = {}
+    for part, rung_s in pulses.items():
+        kind, _, queue = part.partition(":")
+        if kind == "rung" and rung_s is not None:
+            answered_s = pulses.get(f"queue:{queue}")
+            ages[queue] = 0.0 if answered_s is not None and answered_s <= rung_s else rung_s
+    return ages
+
+
+def _span(seconds: Any) -> float | None:
+    return None if seconds is None else max(0.0, float(seconds))

@@ -1,0 +1,94 @@
+"""The dashboard's card "Is it running?"."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.test import Client
+from pytest_django import Settings
+
+from syncjobs.core.states import State
+from syncjobs.lifecycle import pulsing
+from syncjobs.models import Pulse, SyncRecord, WorkerProcess
+from tests.console.conftest import Tenant, make_record
+from workspaces.models import Role
+
+LIVE = "/admin/syncjobs/syncrecord/dashboard/"
+LINE = re.compile(
+    r'<li><span class="sp-dot ([\w-]*)"></span><span>([^<]*)</span><span [^>]*>([^<]*)</span></li>'
+)
+
+
+def read_card(client: Client) -> dict[str, tuple[str, str]]:
+    """By part, its tone and its words."""
+    text = client.get(LIVE).content.decode()
+    card = text[text.index('id="machine"') :].partition("</section>")[0]
+    return {unescape(part): (tone, unescape(words)) for tone, part, words in LINE.findall(card)}
+
+
+@pytest.fixture
+def alive(acme: Tenant) -> None:
+    WorkerProcess.objects.create(name="w", slots=8, running=3, started_at=Now(), seen_at=Now())
+    for part in (pulsing.BEAT, pulsing.REAPER):
+        pulsing.note_pulse(part, holder="")
+    pulsing.note_canary_rung("sync", holder="")
+    pulsing.note_canary_answered("sync", holder="")
+
+
+@pytest.mark.usefixtures("alive")
+def test_it_says_that_all_is_well(acme: Tenant, root: Client) -> None:
+    card = read_card(root)
+    assert set(card) == {"Scheduler", "Workers", "Queue sync", "Oldest queued", "Disk"}
+    assert {tone for tone, _ in card.values()} == {""}
+    assert card["Workers"][1] == "1 alive, 3 of 8 slots in use"
+    assert card["Oldest queued"][1] == "nothing waits"
+    assert "free of" in card["Disk"][1]
+
+
+@pytest.mark.usefixtures("alive")
+def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
+    record = make_record(acme.job, State.QUEUED)
+    SyncRecord.objects.filter(pk=record.pk).update(queued_at=Now() - timedelta(minutes=20))
+    Pulse.objects.exclude(part="queue:sync").update(at=Now() - timedelta(minutes=5))
+    Pulse.objects.filter(part="queue:sync").update(at=Now() - timedelta(minutes=6))
+    card = read_card(root)
+    assert card["Scheduler"] == ("sp-dot-late", "late: last tick 5 min ago")
+    assert card["Queue sync"] == ("sp-dot-late", "unanswered for 5 min")
+    assert card["Clean-up"] == ("sp-dot-warning", "late: last round 5 min ago")
+    assert card["Oldest queued"] == ("sp-dot-late", "stalled: waits for 20 min")
+    WorkerProcess.objects.update(seen_at=Now() - timedelta(minutes=3))
+    assert read_card(root)["Workers"] == ("sp-dot-late", "none: last one seen 3 min ago")
+
+
+def test_before_anything_was_seen(root: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.STORE_ROOT = tmp_path / "unmounted"
+    card = read_card(root)
+    assert card["Scheduler"] == ("sp-dot-late", "never seen: no tick yet")
+    assert card["Workers"][1] == "none: no one seen yet"
+    assert card["Store"][0] == "sp-dot-late"
+
+
+@pytest.mark.usefixtures("alive")
+def test_little_room_is_told(root: Client, settings: Settings) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datasets.room.SHARE_MAX", 1.0)
+        settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=1 << 60)
+        tone, words = read_card(root)["Disk"]
+    assert (tone, words.rpartition(": ")[2]) == ("sp-dot-warning", "new work waits")
+
+
+@pytest.mark.usefixtures("alive")
+def test_p12_members_see_nothing_of_others_work(
+    acme: Tenant, browser_of: Callable[[User], Client]
+) -> None:
+    card = read_card(browser_of(acme.people[Role.ADMIN]))
+    assert set(card) == {"Scheduler", "Workers", "Queue sync"}
+    assert card["Workers"][1] == "1 alive"

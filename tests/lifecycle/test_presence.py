@@ -1,0 +1,155 @@
+"""Worker processes and never-resting parts tell of themselves, and nothing stops them from it."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from syncjobs.lifecycle import presence, pulsing
+from syncjobs.lifecycle.presence import Load, Presence
+from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.workers import Worker
+from syncjobs.models import Pulse, WorkerProcess
+from tests.servers import servers
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Start = Callable[..., Presence]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    monkeypatch.setattr(presence, "EVERY_S", 0.05)
+    started: list[Presence] = []
+
+    def start_one(name: str = "host:1:abc", load: Load | None = None) -> Presence:
+        one = Presence(name, 8, lambda: load or Load(running=3, draining=False))
+        started.append(one)
+        one.appear()
+        return one
+
+    yield start_one
+    for one in started:
+        one.leave()
+
+
+def find(name: str = "host:1:abc") -> WorkerProcess | None:
+    return WorkerProcess.objects.filter(name=name).first()
+
+
+def until_seen_again(name: str = "host:1:abc") -> None:
+    WorkerProcess.objects.filter(name=name).update(seen_at=Now() - timedelta(minutes=5))
+    recent = WorkerProcess.objects.filter(name=name, seen_at__gt=Now() - timedelta(minutes=1))
+    until(recent.exists, "it did not tell of itself again")
+
+
+def test_a_worker_tells_of_itself_and_goes_without_a_trace(start: Start) -> None:
+    one = start()
+    row = until(find, "it did not tell of itself")
+    assert row is not None
+    assert (row.slots, row.running, row.draining) == (8, 3, False)
+    born = row.started_at
+    until_seen_again()
+    row.refresh_from_db()
+    assert abs(row.started_at - born) < timedelta(seconds=1)
+    one.leave()
+    assert find() is None
+    assert not any(thread.name == "presence host:1:abc" for thread in threading.enumerate())
+
+
+def test_a_worker_tells_what_it_has_to_do() -> None:
+    worker = Worker(2)
+    seen: list[Load] = []
+
+    def look(*_: Any) -> None:
+        seen.append(worker._look())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("syncjobs.lifecycle.workers.execute", look)
+        worker.work_on(uuid.uuid4())
+    look()
+    worker.drain()
+    look()
+    assert seen == [Load(1, False), Load(0, False), Load(0, True)]
+
+
+def test_rows_of_workers_long_gone_are_swept(start: Start) -> None:
+    for name, age in (("gone", timedelta(minutes=61)), ("dead", timedelta(minutes=59))):
+        then = Now() - age
+        WorkerProcess.objects.create(name=name, slots=8, started_at=then, seen_at=then)
+    start()
+    until(lambda: find("gone") is None, "the row stayed")
+    assert find("dead") is not None
+
+
+def test_q05_presence_outlives_a_restart_of_the_database(start: Start) -> None:
+    start()
+    until(find, "it did not tell of itself")
+    database = servers().postgres
+    connection.close()
+    database.stop()
+    database.start()
+    database.wait_until_ready()
+    until_seen_again()
+
+
+def test_presence_survives_what_is_no_database_error(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D06: no file descriptor for its session, once."""
+    tries: list[int] = []
+
+    def open_at_second(**words: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_session(**words)
+
+    monkeypatch.setattr(presence, "open_session", open_at_second)
+    start()
+    until(find, "its thread stopped")
+    assert len(tries) == 2
+
+
+def age_s(part: str) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        (now,) = cursor.fetchone()
+    return float((now - Pulse.objects.get(part=part).at).total_seconds())
+
+
+def backdate(part: str, seconds: float) -> None:
+    Pulse.objects.filter(part=part).update(at=Now() - timedelta(seconds=seconds))
+
+
+def test_a_pulse_is_written_no_more_often_than_asked() -> None:
+    pulsing.note_pulse("beat", holder="one")
+    pulsing.note_pulse("beat", holder="two", at_most_every_s=60)
+    assert Pulse.objects.get().holder == "one"
+    backdate("beat", 61)
+    pulsing.note_pulse("beat", holder="two", at_most_every_s=60)
+    assert Pulse.objects.get().holder == "two"
+    assert age_s("beat") < 60
+
+
+def test_the_oldest_unanswered_bell_keeps_its_time() -> None:
+    pulsing.note_canary_rung("sync", holder="beat")
+    backdate("rung:sync", 100)
+    pulsing.note_canary_rung("sync", holder="beat")  # nobody ever answered
+    assert age_s("rung:sync") >= 100
+    pulsing.note_canary_answered("sync", holder="worker")
+    pulsing.note_canary_rung("sync", holder="beat")
+    assert age_s("rung:sync") < 100
+    backdate("rung:sync", 50)
+    backdate("queue:sync", 80)
+    pulsing.note_canary_rung("sync", holder="beat")  # the bell of 50 s ago is still unanswered
+    assert 50 <= age_s("rung:sync") < 80
