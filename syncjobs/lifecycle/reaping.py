@@ -26,6 +26,7 @@ from syncjobs.core.retries import decide_crash, decide_retry
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Finding, Limits, Rule, decide_hold, find_stuck
 from syncjobs.lifecycle.claiming import session_name
+from syncjobs.lifecycle.pulsing import REAPER
 from syncjobs.lifecycle.transition import QUARANTINED, move
 from syncjobs.models import Pulse, SyncRecord
 from syncjobs.queries.rules import stuck_limits, sweep_rule
@@ -33,8 +34,8 @@ from syncjobs.queries.signs import Sighting, look_at, look_at_all
 from workspaces.clock import database_now
 
 AT_ONCE = 100
-MANY = 4  # from here on, most leases running out at once is not a matter of dead workers
-PULSE, HOLD = "reaper", "reaper.hold"
+MANY = 4  # from here on, most owners' leases running out at once is not a matter of dead workers
+PULSE, HOLD = REAPER, "reaper.hold"
 
 log = structlog.get_logger(__name__)
 
@@ -96,9 +97,13 @@ def reap(*, young_s: float | None = None) -> int:
     sweep = _Sweep(stuck_limits(), counted_from=held_until)
     seen = look_at_all(counted_from=held_until)
     found = [(one, sweep.judge(one)) for one in seen]
-    expired = sum(why is not None and why.rule is Rule.LEASE_EXPIRED for _, why in found)
-    if expired >= MANY and expired * 2 > len(seen):
-        log.error("reaper.braked", expired=expired)
+    expired = [
+        one.owner for one, why in found if why is not None and why.rule is Rule.LEASE_EXPIRED
+    ]
+    # One dead worker may have held most of the records: owners are counted.
+    owners, gone = {one.owner for one in seen}, set(expired)
+    if len(expired) >= MANY and len(gone) > 1 and len(gone) * 2 > len(owners):
+        log.error("reaper.braked", expired=len(expired), owners=len(gone))
         limits = replace(sweep.limits, lease_grace_s=settings.SYNC.lease_s)
         sweep = replace(sweep, limits=limits)
     return len(_run(sweep, seen))

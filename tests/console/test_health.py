@@ -123,9 +123,19 @@ def test_a_fresh_stack_is_starting(ask: Ask) -> None:
 
 
 def make_waiting(tenant: Tenant, *, ago_s: float, **fields: Any) -> SyncRecord:
+    """Whose bell was rung just now, and not for the first time."""
     record = make_record(tenant.job, State.QUEUED, **fields)
-    SyncRecord.objects.filter(pk=record.pk).update(queued_at=Now() - timedelta(seconds=ago_s))
+    SyncRecord.objects.filter(pk=record.pk).update(
+        queued_at=Now() - timedelta(seconds=ago_s), rung_at=Now()
+    )
     return record
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_record_whose_bell_a_limit_keeps_silent_is_no_stall(ask: Ask) -> None:
+    record = make_waiting(make_tenant("acme"), ago_s=9999)
+    SyncRecord.objects.filter(pk=record.pk).update(rung_at=Now() - timedelta(seconds=100))
+    assert ask()[0] == 200
 
 
 @pytest.mark.usefixtures("alive")

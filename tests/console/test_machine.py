@@ -56,7 +56,9 @@ def test_it_says_that_all_is_well(acme: Tenant, root: Client) -> None:
 @pytest.mark.usefixtures("alive")
 def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
     record = make_record(acme.job, State.QUEUED)
-    SyncRecord.objects.filter(pk=record.pk).update(queued_at=Now() - timedelta(minutes=20))
+    SyncRecord.objects.filter(pk=record.pk).update(
+        queued_at=Now() - timedelta(minutes=20), rung_at=Now()
+    )
     Pulse.objects.exclude(part="queue:sync").update(at=Now() - timedelta(minutes=5))
     Pulse.objects.filter(part="queue:sync").update(at=Now() - timedelta(minutes=6))
     card = read_card(root)

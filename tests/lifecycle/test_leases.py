@@ -333,12 +333,25 @@ def test_most_leases_running_out_at_once_is_no_matter_of_dead_workers(
     settings.SYNC = dataclasses.replace(settings.SYNC, max_per_host=0)
     connector = make_connector(sshd.target(source))
     records = [enqueue(make_job(connector), trigger=Trigger.MANUAL) for _ in range(5)]
-    for one in records:
-        take(one)
+    for number, one in enumerate(records):
+        take(one, owner=f"worker {number}")
         expire(one)
     assert reap(young_s=0) == 0
     SyncRecord.objects.update(lease_expires_at=Now() - timedelta(seconds=60))
     assert reap(young_s=0) == 5
+
+
+def test_p8_one_dead_worker_that_held_most_records_does_not_brake(
+    sshd: Sshd, source: Path, settings: Settings
+) -> None:
+    settings.SYNC = dataclasses.replace(settings.SYNC, max_per_host=0)
+    connector = make_connector(sshd.target(source))
+    records = [enqueue(make_job(connector), trigger=Trigger.MANUAL) for _ in range(5)]
+    for one in records[:4]:
+        take(one, owner="dead")
+        expire(one)
+    take(records[4], owner="alive")
+    assert reap(young_s=0) == 4
 
 
 def test_a_record_may_come_back_to_the_process_that_lost_it(record: SyncRecord) -> None:
