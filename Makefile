@@ -52,7 +52,8 @@ check: .venv/.development
 	$(VENV)/python manage.py check
 
 bench: .venv/.development test-tools bench-tools
-	@exec $(VENV)/python -m benchmarks $(ARGS)
+	@$(VENV)/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.queues)
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

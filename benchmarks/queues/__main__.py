@@ -153,21 +153,18 @@ def measure_celery(count: int) -> float:
 
 def measure_procrastinate(count: int) -> float:
     """No-op jobs a second, from the first that is taken to the last end, as its events tell."""
-    import procrastinate
     import psycopg
+    from procrastinate.schema import SchemaManager
 
-    from benchmarks.queues.procrastinate_app import app
-
-    url = os.environ["DATABASE_URL"]
-    with (
-        psycopg.connect(url, autocommit=True) as session,
-        app.with_connector(procrastinate.SyncPsycopgConnector(conninfo=url)).open() as here,
-    ):
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as session:
         if session.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() == (None,):
-            here.schema_manager.apply_schema()
+            session.execute(SchemaManager.get_schema().encode())
         session.execute("TRUNCATE procrastinate_jobs CASCADE")
-        jobs = [{"number": number} for number in range(count)]
-        here.configure_task("nothing", queue="sync").batch_defer(*jobs)  # type: ignore[arg-type] # numbers are JSON
+        session.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+            " SELECT 'sync', 'nothing', jsonb_build_object('number', n) FROM generate_series(1, %s) n",
+            [count],
+        )
         todo = "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded'"
         with workers(PROCRASTINATE):
             until(lambda: session.execute(todo).fetchone() == (0,), "jobs ended")
