@@ -16,6 +16,10 @@ class ConnectorStatus(models.TextChoices):
     PAUSED = "paused"  # its jobs are not dispatched
 
 
+def address_of(host: str, port: int) -> str:
+    return f"{host.lower()}:{port}"
+
+
 class Connector(models.Model):
     """One far end: kind, host, options, secret, owner.
 
@@ -70,7 +74,7 @@ class Connector(models.Model):
     @property
     def address(self) -> str:
         """Whose budget its records use: one host and port, whatever the kind."""
-        return f"{self.host.lower()}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def endpoint(self) -> str:

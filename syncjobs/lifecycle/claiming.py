@@ -8,20 +8,27 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from connectors.budget import Obstacle
-from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.limiting import find_obstacle
-from syncjobs.lifecycle.transition import NEEDED, move_locked
+from connectors.models import address_of
+from syncjobs.core.states import Event
+from syncjobs.lifecycle.limiting import Bounds, find_obstacle
+from syncjobs.lifecycle.transition import NEEDED, columns_of, move_locked
 from syncjobs.models import SyncRecord
 
-_NEEDED = (
-    "started_at", "waiting_for", "workspace_id", "job__dataset_id", "connector__host",
-    "connector__port", "connector__max_running", "workspace__max_running",
-    "workspace__one_sync_at_a_time",
-)  # fmt: skip
+_COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
+_LOOK = f"""
+SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
+       j.dataset_id, c.host, c.port, c.max_running, w.max_running, w.one_sync_at_a_time
+  FROM syncjobs_syncrecord r
+  JOIN syncjobs_syncjob j ON j.id = r.job_id
+  JOIN connectors_connector c ON c.id = r.connector_id
+  JOIN workspaces_workspace w ON w.id = r.workspace_id
+ WHERE r.id = %s AND r.state = 'queued' AND (r.not_before IS NULL OR r.not_before <= now())
+   FOR UPDATE OF r SKIP LOCKED
+"""  # noqa: S608 — names of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +66,22 @@ def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
 
 
 def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
-    record = (
-        SyncRecord.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("job", "connector", "workspace")
-        .only(*NEEDED, *_NEEDED)
-        .filter(Q(not_before=None) | Q(not_before__lte=Now()), pk=record_id, state=State.QUEUED)
-        .first()
-    )
-    if record is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [record_id])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    obstacle = find_obstacle(record)
+    record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
+    dataset_id, host, port, of_connector, of_workspace, one_at_a_time = row[len(_COLUMNS) :]
+    bounds = Bounds(
+        address=address_of(host, port),
+        in_workspace=1 if one_at_a_time else of_workspace,
+        of_connector=of_connector,
+    )
+    obstacle = find_obstacle(record, bounds)
     if obstacle is not None:
         _wait_for(record, obstacle)
         return None
-    dataset_id = record.job.dataset_id
     token = _take_token(dataset_id)
     move_locked(
         record,
@@ -87,7 +96,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "deadline_s": None,
             "started_at": record.started_at or Now(),
             "attempt": Greatest(F("attempt"), 1),
-            "address": record.connector.address,
+            "address": bounds.address,
             "not_before": None,
             "stage": "initializing",
             "error": "",

@@ -7,7 +7,7 @@ never both take the last place.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from django.conf import settings
 from django.db import connection
@@ -40,19 +40,23 @@ SELECT now(),
 """  # noqa: S608 — names of a dataclass's fields
 
 
-def find_obstacle(record: SyncRecord) -> Obstacle | None:
-    """Call it in the claim's transaction, which keeps the counts true until it ends.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a record's workspace and connector allow; None: any number."""
 
-    The record comes with its connector and workspace.
-    """
-    workspace, connector = record.workspace, record.connector
-    address = connector.address
+    address: str
+    in_workspace: int | None
+    of_connector: int | None
+
+
+def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
+    """Call it in the claim's transaction, which keeps the counts true until it ends."""
+    address = bounds.address
     everywhere = settings.SYNC.batch_size or None
-    in_workspace = 1 if workspace.one_sync_at_a_time else workspace.max_running
     locks = [
         "syncs" if everywhere else "",
-        f"syncs of workspace {workspace.pk}" if in_workspace else "",
-        f"syncs of connector {connector.pk}" if connector.max_running else "",
+        f"syncs of workspace {record.workspace_id}" if bounds.in_workspace else "",
+        f"syncs of connector {record.connector_id}" if bounds.of_connector else "",
         f"syncs at {address}",
     ]
     with connection.cursor() as cursor:
@@ -63,10 +67,10 @@ def find_obstacle(record: SyncRecord) -> Obstacle | None:
             {
                 "job": record.job_id,
                 "everywhere": everywhere is not None,
-                "in_workspace": in_workspace is not None,
-                "in_connector": connector.max_running is not None,
-                "workspace": workspace.pk,
-                "connector": connector.pk,
+                "in_workspace": bounds.in_workspace is not None,
+                "in_connector": bounds.of_connector is not None,
+                "workspace": record.workspace_id,
+                "connector": record.connector_id,
                 "address": address,
             },
         )
@@ -77,8 +81,8 @@ def find_obstacle(record: SyncRecord) -> Obstacle | None:
     reached = decide_limits(
         [
             Limit("on this installation", running, everywhere),
-            Limit("in this workspace", of_workspace, in_workspace),
-            Limit("of this connector", of_connector, connector.max_running),
+            Limit("in this workspace", of_workspace, bounds.in_workspace),
+            Limit("of this connector", of_connector, bounds.of_connector),
             Limit(f"at {address}", at_host, settings.SYNC.max_per_host or None),
         ]
     )
