@@ -29,7 +29,7 @@ from connectors.wire.http_fetch import HttpFetch
 from connectors.wire.http_stream import HttpFile
 from connectors.wire.http_tree import HttpWalk
 from connectors.wire.http_url import Origin, Url, quote_path
-from connectors.wire.tls import ClientCertificate, show_certificate, trusting
+from connectors.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
 
 _BUFFER_BYTES = 256 * 1024
 
@@ -108,16 +108,21 @@ class HttpTransport:
 
 @reached
 def open_http(target: Target, context: Context) -> Transport:
-    tls = trusting("")
+    tls = trusting_system()
     return _open("http", target, context, tls, tls)
 
 
 @reached
 def open_https(target: Target, context: Context) -> Transport:
     """The client certificate is for the host itself: who is redirected to does not see it."""
-    tls, elsewhere = (trusting(target.options.ca_certificate) for _ in range(2))
-    if isinstance(target.secret, ClientCertificate):
-        show_certificate(tls, target.secret)
+    authority, secret = target.options.ca_certificate, target.secret
+    elsewhere = trusting(authority) if authority else trusting_system()
+    tls = elsewhere
+    if isinstance(secret, ClientCertificate) and (
+        secret.client_certificate or secret.client_private_key
+    ):
+        tls = trusting(authority)
+        show_certificate(tls, secret)
     return _open("https", target, context, tls, elsewhere)
 
 
