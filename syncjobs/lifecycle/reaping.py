@@ -239,6 +239,7 @@ def _move(record: SyncRecord, finding: Finding, evidence: dict[str, Any]) -> boo
     else:
         event, reason, more = _survive_crash(record, finding)
         changes |= more
+        evidence = evidence | {"crashes": more["crash_count"]}  # this one included
     by = "" if evidence["by"] == "reaper" else f" (cleaned up by {evidence['by']})"
     moved = move(record.pk, event, reason=reason + by, data=evidence, changes=changes)
     return moved is not None
