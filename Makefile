@@ -31,7 +31,7 @@ demo: .venv/.runtime
 	@exec $(VENV)/python manage.py stack --tied --demo $(if $(filter-out 0,$(EXIT)),--exit)
 
 test: .venv/.development test-tools
-	@exec $(VENV)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile)
+	@exec $(VENV)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
 scale: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)

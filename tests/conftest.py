@@ -46,6 +46,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=1, help="of the points at which it does")
 
 
+# What takes minutes comes first, so that several processes end together.
+LONG = (
+    "tests/faults/test_runs", "tests/conformance/test_transports", "tests/kills/", "tests/processes/",
+    "tests/e2e/", "tests/conformance/", "tests/scale/", "tests/fuzz/", "tests/lifecycle/", "tests/embedded/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        return next((n for n, part in enumerate(LONG) if item.nodeid.startswith(part)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -109,6 +109,8 @@ class FtpSocket:
             return True
         try:
             if not isinstance(self.socket, ssl.SSLSocket):
+                # Wrapping one whose peer is gone loses it unclosed (CPython gh-108310's check reads first).
+                self.socket.getpeername()
                 self.socket = self._tls.context.wrap_socket(
                     self.socket,
                     server_hostname=self._tls.host,
