@@ -22,9 +22,10 @@ from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
 from console.words import NOTHING, local_words, plan_fires, schedule_words, span_words
 from syncjobs.core.schedules import InvalidSchedule
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
 from syncjobs.lifecycle.planning import resume_job, save_job
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.lifecycle.requesting import request_sync
+from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from workspaces.models import Role
 
 FIRES_SHOWN = 5
@@ -172,7 +173,7 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         """A dry run; its record shows what a sync would do, to be approved there."""
-        record = enqueue(job, trigger=Trigger.MANUAL, by=str(request.user), dry_run=True)
+        record = request_sync(job, by=str(request.user), dry_run=True)
         self.log_change(request, job, "Queued a dry run.")
         messages.success(request, f"{job}: its plan is being made.")
         return HttpResponseRedirect(page_of(record))
@@ -213,7 +214,7 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def _enqueue(self, request: HttpRequest, job: SyncJob, mode: SyncMode | None) -> SyncRecord:
         try:
-            record = enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=str(request.user))
+            record = request_sync(job, mode=mode, by=str(request.user))
         except AlreadyQueued as exc:
             messages.info(request, f"{job}: a sync is queued already.")
             return exc.record

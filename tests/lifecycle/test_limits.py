@@ -21,6 +21,7 @@ from connectors.transports.sftp import SftpOptions, SftpSecret
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
+from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncRecord, Trigger
@@ -215,6 +216,18 @@ def test_a_workspace_that_syncs_one_thing_at_a_time_answers_with_it(limits: Any)
     assert busy.value.record.pk == running.pk
     move(running.pk, Event.SUCCEEDED, token=held.token)
     assert enqueue(jobs.second, trigger=Trigger.MANUAL).state == State.QUEUED
+
+
+def test_a_stuck_record_is_cleaned_up_and_the_new_one_queued(limits: Any) -> None:
+    jobs = one_at_a_time()
+    stuck = enqueue(jobs.first, trigger=Trigger.MANUAL)
+    assert claim(stuck.pk, "worker") is not None
+    with pytest.raises(WorkspaceBusy):
+        request_sync(jobs.second, by="a person")
+    past = timezone.now() - timedelta(seconds=1)
+    SyncRecord.objects.filter(pk=stuck.pk).update(lease_expires_at=past)
+    assert request_sync(jobs.second, by="a person").state == State.QUEUED
+    assert stuck.events.get(event="lease_expired").data["by"] == "a person"
 
 
 def test_of_two_that_ask_at_once_one_is_queued(limits: Any) -> None:

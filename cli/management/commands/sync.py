@@ -17,8 +17,9 @@ from cli.command import WorkspaceCommand
 from connectors.names import printable
 from syncjobs.core.states import FINAL, State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
+from syncjobs.lifecycle.requesting import request_sync
+from syncjobs.models import SyncJob, SyncMode, SyncRecord
 
 EXIT_STATUS = {
     State.SUCCEEDED: 0,
@@ -75,9 +76,8 @@ class Command(WorkspaceCommand):
 
     def _enqueue(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         try:
-            return enqueue(
+            return request_sync(
                 job,
-                trigger=Trigger.MANUAL,
                 mode=SyncMode.FULL if options["full"] else None,
                 by="command line",
                 dry_run=options["dry_run"],

@@ -19,8 +19,9 @@ from cli.management.commands.prepare import DEMO
 from cli.management.commands.sync import describe
 from syncjobs.core.states import FINAL, State
 from syncjobs.lifecycle.applying import apply_configuration
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
+from syncjobs.lifecycle.enqueueing import AlreadyQueued
 from syncjobs.lifecycle.planning import save_job
+from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 
 PATIENCE_S = 120.0
@@ -71,7 +72,7 @@ class Command(DatabaseCommand):
 
 def _on_demand(job: SyncJob) -> SyncRecord:
     try:
-        return enqueue(job, trigger=Trigger.MANUAL, by="demo")
+        return request_sync(job, by="demo")
     except AlreadyQueued as exc:
         return exc.record
 
