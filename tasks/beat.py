@@ -44,13 +44,25 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         super().__init__(*args, **kwargs)
 
+    def setup_schedule(self) -> None:
+        """A beat that starts while the database is away waits for it; the chores are read at a tick."""
+        try:
+            super().setup_schedule()
+        except DatabaseError as exc:
+            self._have_no_chores(exc)
+
+    def _have_no_chores(self, exc: DatabaseError) -> None:
+        log.warning("beat.chores_failed", error=str(exc).splitlines()[0])
+        connection.close()
+        if self._schedule is None:  # a first reading that failed counts as done over there
+            self._initial_read = True
+
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Seconds until the next tick."""
         try:
             wait_s = float(super().tick(*args, **kwargs))
         except DatabaseError as exc:
-            log.warning("beat.chores_failed", error=str(exc).splitlines()[0])
-            connection.close()
+            self._have_no_chores(exc)
             wait_s = TICK_S
         now = time.monotonic()
         if now >= self._next_dispatch:

@@ -10,6 +10,7 @@ from celery import current_app
 from django.db import Error as DatabaseError
 from django.db import connection
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from syncjobs.lifecycle.pulsing import note_canary_rung
 from syncjobs.lifecycle.ringing import forget_rung, take_unrung
@@ -17,6 +18,7 @@ from syncjobs.lifecycle.ringing import forget_rung, take_unrung
 log = structlog.get_logger(__name__)
 
 TASK = "sync.record"
+BELLS_MAX = 1_000
 CANARIES = {"control": "control.canary", "sync": "sync.canary"}  # by queue
 
 
@@ -38,7 +40,18 @@ def ring(record_ids: Sequence[uuid.UUID]) -> int:
 
 
 def ring_waiting(limit: int = 200) -> int:
-    return ring(take_unrung(limit))
+    """For what has waited without a bell; nothing while workers have more bells than they answer."""
+    return 0 if count_bells() > BELLS_MAX else ring(take_unrung(limit))
+
+
+def count_bells() -> int:
+    """How many wait in Redis to be answered; 0 also where it does not say."""
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            return int(producer.channel._size("sync"))
+    except (OperationalError, RedisError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+        return 0
 
 
 def ring_canaries(holder: str) -> None:

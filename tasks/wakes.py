@@ -1,12 +1,12 @@
-"""Who has finished wakes the next. Those who finish while another rings leave it to that one: under load
-one question to the database serves many."""
+"""Who has finished wakes the next, where no bell waits in Redis that would do so. Those who finish while
+another rings leave it to that one: under load one question to the database serves many."""
 
 from __future__ import annotations
 
 import threading
 
 from syncjobs.lifecycle.ringing import take_unrung
-from tasks.bells import ring
+from tasks.bells import count_bells, ring
 
 _ringing = threading.Lock()
 _counting = threading.Lock()
@@ -18,7 +18,7 @@ def wake_next() -> None:
     _add(1)
     while _pending() and _ringing.acquire(blocking=False):
         try:
-            if count := _take():
+            if (count := _take()) and count_bells() == 0:
                 ring(take_unrung(count, ring_again_s=1))
         finally:
             _ringing.release()

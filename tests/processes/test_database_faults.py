@@ -12,9 +12,10 @@ import pytest
 from django.db import connection
 
 from datasets.models import Version
+from embedded.ports import find_free
 from syncjobs.core.states import State
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.models import SyncItem, Trigger
+from syncjobs.models import SyncItem, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.processes.lost_commit import losing_commit
@@ -105,3 +106,17 @@ def test_q05_a_commit_whose_answer_is_lost_counts_once(
     assert Version.objects.count() == 1
     assert SyncItem.objects.filter(record=record, action="added").count() == len(FILES)
     assert digests_of(job.dataset) == digests_below(source)
+
+
+def test_q05_a_beat_that_starts_while_the_database_is_away_waits_for_it(
+    start: Start, sshd: Sshd, source: Path
+) -> None:
+    fill(source, {"a.txt": b"x"})
+    job = make_job(make_connector(sshd.target(source)), schedule={"every_s": 3600})
+    start("worker")
+    beat = start("beat", database_port=find_free())
+    beat.wait_for_line("beat.chores_failed")
+    until(lambda: "beat.dispatch_failed" in beat.log.read_text(), "it did not tick")
+    assert beat.popen.poll() is None
+    start("beat")
+    until(lambda: SyncRecord.objects.filter(job=job, state=State.SUCCEEDED).exists(), "no sync")
