@@ -54,7 +54,9 @@ def describe(request: HttpRequest) -> dict[str, Any]:
     queued = records.filter(state=State.QUEUED)
     waiting = queued.aggregate(count=Count("pk"), oldest=Min("queued_at"))
     failures = with_names.filter(state__in=FAILED, queued_at__gte=now - FAILURES_SINCE)
-    due = jobs.filter(enabled=True, next_run_at__isnull=False).select_related("workspace")
+    due = jobs.filter(enabled=True, paused_at=None, next_run_at__isnull=False).select_related(
+        "workspace"
+    )
     return {
         "now": now,
         "every_s": LIVE_EVERY_S,

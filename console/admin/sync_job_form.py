@@ -94,7 +94,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "max_files": "What one record fetches at most; the rest waits for the next.",
             "max_bytes": "What one record fetches at most; the rest waits for the next.",
             "timeout_s": "Seconds for one attempt. Empty: by the number of files.",
-            "max_attempts": "Tries before a record fails for good.",
+            "max_attempts": "Tries in a row that kept nothing, before a record fails for good.",
             "sync_mode": "Incremental compares sizes and times; full fetches and compares content.",
             "comparison": "What has to be equal: size and time (modified), SHA-256 as the host computes"
             " it or of the bytes that it sends (checksum), size alone, or a strong ETag.",

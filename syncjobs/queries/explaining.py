@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
-from connectors.models import ConnectorStatus
 from syncjobs.core.advice import next_steps
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
@@ -212,10 +211,6 @@ def _waits(record: SyncRecord) -> list[Wait]:
     other = SyncRecord.objects.filter(job=record.job_id, state=State.RUNNING).first()
     if other is not None:
         waits.append(Wait(f"the running record of the same job, {other.pk}", _due_end(other)))
-    if record.job.paused_at is not None:
-        waits.append(Wait(f"its job, which is paused: {record.job.paused_reason or 'by a person'}"))
-    if record.connector.status != ConnectorStatus.ACTIVE:
-        waits.append(Wait(f"its connector {record.connector.name}, which is not active"))
     return waits or [Wait((record.waiting_for or "a worker") + _workers_away(now))]
 
 

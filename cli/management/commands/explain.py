@@ -74,7 +74,9 @@ def _lines(told: Explanation) -> Iterator[str]:
 
 def _attempts(told: Explanation) -> str:
     attempts = told.attempts
-    words = f"{attempts.number} of {attempts.most}"
+    words = f"{attempts.number}"
+    if attempts.without_progress:
+        words += f", {attempts.without_progress} in vain of the {attempts.most} that it may have in a row"
     if attempts.workers_lost:
         words += f", {attempts.workers_lost} of {attempts.workers_lost_most} workers lost"
     if attempts.worked_s:
