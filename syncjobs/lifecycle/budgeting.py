@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+from django.db import Error as DatabaseError
+from django.db import connection
+
 from connectors.budget import Budget, after_complaint, after_silence
 from connectors.errors import (
     AuthConfig,
@@ -22,13 +26,24 @@ from syncjobs.core.states import State
 from syncjobs.engine.progress import Progress
 from syncjobs.models import SyncRecord
 
+log = structlog.get_logger(__name__)
+
 _AWAY = (Unreachable, NameNotResolved)
 _CUT = (ConnectionLost, Stalled)  # the host was away only where nothing had come of it
 _NOT_CALLED = (AuthConfig, NetworkForbidden, ProxyRefused)
 
 
 def learn_of_host(record: SyncRecord, error: TransportError, progress: Progress) -> None:
-    """Opens or closes the host's circuit, or lowers what it is asked to bear."""
+    """Opens or closes the host's circuit, or lowers what it is asked to bear. Where the database is away the
+    hint is lost, and never the attempt's own end."""
+    try:
+        _learn(record, error, progress)
+    except DatabaseError as exc:
+        log.warning("budget.not_kept", error=str(exc).partition("\n")[0])
+        connection.close()
+
+
+def _learn(record: SyncRecord, error: TransportError, progress: Progress) -> None:
     connector = record.connector
     words = str(error)
     if isinstance(error, Throttled):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -214,3 +215,22 @@ def test_d07_a_quarantined_record_pauses_its_job_at_once(sshd: Sshd, source: Pat
     record.refresh_from_db()
     assert (record.state, record.error_code) == (State.FAILED, "quarantined")
     assert "quarantined: its worker died 3 times" in fresh(job).paused_reason
+
+
+def test_q05_a_hint_that_cannot_be_kept_costs_the_attempt_nothing(sshd: Sshd, source: Path) -> None:
+    connector = make_connector(sshd.target(source))
+    with proxying(sshd.port) as proxy:
+        proxy.weather = Weather(refusing=True)
+        target = dataclasses.replace(sshd.target(source), port=proxy.port)
+        record = enqueue(make_job(make_connector(target)), trigger=Trigger.MANUAL)
+
+        def refuse(execute_: Any, sql: str, *rest: Any) -> Any:
+            if "connectors_hostbudget" in sql and sql.startswith("INSERT"):
+                raise OperationalError("the server closed the connection")
+            return execute_(sql, *rest)
+
+        with connection.execute_wrapper(refuse):
+            execute(record.pk, Heart("test"))
+    record.refresh_from_db()
+    assert (record.state, record.attempt, record.crash_count) == (State.QUEUED, 2, 0)
+    assert not HostBudget.objects.filter(workspace=connector.workspace).exists()

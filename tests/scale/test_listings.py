@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +25,7 @@ from tests.hosts.sinks import loopback_context
 from tests.rows import make_connector, make_job, run
 from tests.scale.forced import running_forced_sftp
 from tests.scale.rss import rss_growth
+from tests.waiting import until
 
 MANY = 100_000
 MILLION = 1_000_000
@@ -161,5 +161,5 @@ def test_the_watch_on_memory_sees_what_is_held_and_let_go() -> None:
         mmap.mmap(-1, 64 * MIB) as held,
     ):  # pages of its own, never some freed earlier
         held.write(os.urandom(64 * MIB))
-        time.sleep(0.5)  # many looks, also on a busy machine
+        until(lambda: growth.peak_bytes > 32 * MIB, "the watch did not see it")
     assert growth.peak_bytes > 32 * MIB
