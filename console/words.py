@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from connectors import names
-from syncjobs.core.schedules import Cron, Every, InvalidSchedule, Schedule, first_fire
+from syncjobs.core.schedules import Cron, Every, InvalidSchedule, Schedule, first_due
 from syncjobs.models import SyncJob
 
 NOTHING = "–"  # noqa: RUF001 — a dash is what a table shows for nothing
@@ -69,7 +69,7 @@ def plan_fires(
 ) -> list[datetime]:
     """The fires to come; `start` is the one that is already planned."""
     fires: list[datetime] = []
-    moment = start or first_fire(schedule, now)
+    moment = start or first_due(schedule, now)
     while moment is not None and len(fires) < count:
         fires.append(moment)
         moment = schedule.next_fire(moment)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+
+from workspaces.windows import (
+    Calendar,
+    InvalidWindow,
+    parse_blackouts,
+    parse_calendar,
+    parse_windows,
+)
 
 
 class Role(models.TextChoices):
@@ -23,6 +32,20 @@ valid_name = RegexValidator(
 )
 
 
+def validate_windows(value: object) -> None:
+    try:
+        parse_windows(value)
+    except InvalidWindow as exc:
+        raise ValidationError(str(exc)) from None
+
+
+def validate_blackouts(value: object) -> None:
+    try:
+        parse_blackouts(value)
+    except InvalidWindow as exc:
+        raise ValidationError(str(exc)) from None
+
+
 class Workspace(models.Model):
     """The tenant; every row belongs to one."""
 
@@ -33,6 +56,9 @@ class Workspace(models.Model):
     )
     # While a record runs, a further sync is answered with it instead of being queued.
     one_sync_at_a_time = models.BooleanField(default=False)
+    # Of all its jobs, beside their own; see `workspaces.windows`.
+    windows = models.JSONField(default=list, blank=True, validators=[validate_windows])
+    blackouts = models.JSONField(default=list, blank=True, validators=[validate_blackouts])
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -40,6 +66,10 @@ class Workspace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def calendar(self) -> Calendar:
+        return parse_calendar(self.windows, self.blackouts)
 
 
 class Member(models.Model):

@@ -1,17 +1,22 @@
-"""When a job is due: cron in an IANA zone, every so many seconds, daily, hourly or weekly at a time.
+"""When a job is due: cron in an IANA zone, every so many seconds, daily, hourly or weekly at a time, or after
+other jobs.
 
-Written form (YAML, API): `{cron, timezone}`, `{every_s}`, `{frequency, time, weekday, timezone}`, or
-nothing for a job that runs by hand. cronsim computes cron: a time that a DST gap swallows fires once
-at the next valid instant, one that an overlap repeats fires once (Vixie cron's rule).
+Written form (YAML, API): `{cron, timezone}`, `{every_s, counted_from}`, `{frequency, time, weekday, timezone}`,
+`{after, condition}`, or nothing for a job that runs by hand. cronsim computes cron: a time that a DST gap
+swallows fires once at the next valid instant, one that an overlap repeats fires once (Vixie cron's rule).
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import islice
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,11 +24,25 @@ from cronsim import CronSim, CronSimError
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FREQUENCIES = ("hourly", "daily", "weekly")
-MISSED_COUNTED_MAX = 1_000
+PARENTS_MAX = 100
 
 
 class InvalidSchedule(ValueError):
     """The schedule says nothing that can be obeyed; the message says what is wrong."""
+
+
+class CountedFrom(StrEnum):
+    """Where an interval begins."""
+
+    START = "start"  # at the last fire: a fixed grid, however long a record takes
+    END = "end"  # when the job's last record ended: the same rest between any two
+
+
+class Condition(StrEnum):
+    """When a job that follows others is due."""
+
+    ALL_SUCCEEDED = "all_succeeded"  # each has succeeded since this job was due last
+    ANY_FINISHED = "any_finished"  # one of them has ended, however it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +58,17 @@ class Manual:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Due each `every_s` seconds, counted from the last fire."""
+    """Due each `every_s` seconds, counted from the last fire, or from the end of the last record."""
 
     every_s: int
+    counted_from: CountedFrom = CountedFrom.START
 
     def next_fire(self, after: datetime) -> datetime:
         return after + timedelta(seconds=self.every_s)
 
     def describe(self) -> str:
+        if self.counted_from is CountedFrom.END:
+            return f"{self.every_s} s after its last record has ended"
         return f"every {self.every_s} s"
 
 
@@ -58,42 +80,77 @@ class Cron:
 
     def next_fire(self, after: datetime) -> datetime | None:
         """The first fire strictly after `after`, in UTC; None where there is none in 50 years."""
-        local = after.astimezone(ZoneInfo(self.timezone))
-        found = next(CronSim(self.expression, local), None)
-        return found.astimezone(UTC) if found else None
+        return _step(self.expression, self.timezone, after, back=False)
+
+    def previous_fire(self, before: datetime) -> datetime | None:
+        """The last fire strictly before `before`, in UTC."""
+        return _step(self.expression, self.timezone, before, back=True)
 
     def describe(self) -> str:
         return f"{self.words or self.expression} ({self.timezone})"
 
 
-Schedule = Manual | Every | Cron
+@dataclass(frozen=True, slots=True)
+class After:
+    """Due when other jobs of its workspace have ended; see `Condition`."""
+
+    jobs: tuple[str, ...]
+    condition: Condition = Condition.ALL_SUCCEEDED
+
+    def next_fire(self, after: datetime) -> None:
+        return None
+
+    def describe(self) -> str:
+        names = ", ".join(self.jobs)
+        if self.condition is Condition.ANY_FINISHED:
+            return f"when {'any of ' * (len(self.jobs) > 1)}{names} has ended"
+        return f"when {names} {'has' if len(self.jobs) == 1 else 'have'} succeeded"
+
+
+Schedule = Manual | Every | Cron | After
+
+
+# At a full hour thousands of jobs ask for the same step.
+@lru_cache(maxsize=8192)
+def _step(expression: str, timezone: str, moment: datetime, *, back: bool) -> datetime | None:
+    local = moment.astimezone(ZoneInfo(timezone))
+    found = next(CronSim(expression, local, reverse=back), None)
+    return found.astimezone(UTC) if found else None
+
+
+_FORMS: dict[str, set[str]] = {
+    "cron": {"cron", "timezone"},
+    "every_s": {"every_s", "counted_from"},
+    "frequency": {"frequency", "time", "weekday", "timezone"},
+    "after": {"after", "condition"},
+}
 
 
 def parse_schedule(given: Mapping[str, Any] | None) -> Schedule:
     """Raises InvalidSchedule."""
     if not given:
         return Manual()
-    forms = [form for form in ("cron", "every_s", "frequency", "after") if form in given]
+    forms = [form for form in _FORMS if form in given]
     if len(forms) != 1:
-        raise InvalidSchedule("give one of cron, every_s or frequency")
+        raise InvalidSchedule(f"give one of {', '.join(_FORMS)}")
     form = forms[0]
-    takes = {
-        "cron": {"cron", "timezone"},
-        "every_s": {"every_s"},
-        "frequency": {"frequency", "time", "weekday", "timezone"},
-        "after": set(given),
-    }[form]
-    if unknown := sorted(set(given) - takes):
+    if unknown := sorted(set(given) - _FORMS[form]):
         raise InvalidSchedule(f"{unknown[0]} does not belong to a schedule with {form}")
-    if form == "cron":
-        return _cron(str(given["cron"]), _zone(given), "")
-    if form == "every_s":
-        return _every(given["every_s"])
-    if form == "frequency":
-        return _frequency(given)
-    raise InvalidSchedule(
-        "'after' is not supported by this version; use cron, every_s or frequency"
-    )
+    match form:
+        case "cron":
+            return _cron(str(given["cron"]), _zone(given), "")
+        case "every_s":
+            return _every(given)
+        case "after":
+            return _after(given)
+        case _:
+            return _frequency(given)
+
+
+@lru_cache(maxsize=8192)
+def parse_text(text: str) -> Schedule:
+    """As `parse_schedule`, of the written form as JSON: jobs share a few hundred schedules. Raises InvalidSchedule."""
+    return parse_schedule(json.loads(text))
 
 
 def _zone(given: Mapping[str, Any]) -> str:
@@ -115,10 +172,31 @@ def _cron(expression: str, timezone: str, words: str) -> Cron:
     return Cron(expression, timezone, words)
 
 
-def _every(seconds: Any) -> Every:
+def _every(given: Mapping[str, Any]) -> Every:
+    seconds = given["every_s"]
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= 31_536_000:
         raise InvalidSchedule("every_s must be a whole number of seconds, from 1 to a year")
-    return Every(seconds)
+    counted_from = given.get("counted_from", CountedFrom.START)
+    if counted_from not in [*CountedFrom]:
+        raise InvalidSchedule(f"counted_from must be one of {', '.join(CountedFrom)}")
+    return Every(seconds, CountedFrom(counted_from))
+
+
+def _after(given: Mapping[str, Any]) -> After:
+    names = given["after"]
+    if (
+        not isinstance(names, Sequence)
+        or isinstance(names, str)
+        or not 1 <= len(names) <= PARENTS_MAX
+        or not all(isinstance(name, str) and name for name in names)
+    ):
+        raise InvalidSchedule("after must be a list of names of jobs")
+    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
+        raise InvalidSchedule(f"after names {twice[0]} twice")
+    condition = given.get("condition", Condition.ALL_SUCCEEDED)
+    if condition not in [*Condition]:
+        raise InvalidSchedule(f"condition must be one of {', '.join(Condition)}")
+    return After(tuple(names), Condition(condition))
 
 
 def _frequency(given: Mapping[str, Any]) -> Cron:
@@ -141,40 +219,35 @@ def _frequency(given: Mapping[str, Any]) -> Cron:
     return _cron(f"{at.minute} {at.hour} * * {day}", _zone(given), words)
 
 
-def first_fire(schedule: Schedule, now: datetime) -> datetime | None:
-    """An interval is due at once, so that a new job shows its first result; a clock time waits."""
-    return now if isinstance(schedule, Every) else schedule.next_fire(now)
+def offset_of(job_id: uuid.UUID, jitter_s: int) -> timedelta:
+    """How long after each of its fires this job is due: from 0 to `jitter_s`, the same for ever."""
+    if not jitter_s:
+        return timedelta(0)
+    drawn = int.from_bytes(blake2b(job_id.bytes, digest_size=8).digest())
+    return timedelta(seconds=drawn % (jitter_s + 1))
 
 
-def fire_after(schedule: Schedule, served: datetime, now: datetime) -> datetime | None:
-    """The fire that follows `served` and lies in the future: fires in between are one misfire."""
+def first_due(
+    schedule: Schedule, now: datetime, offset: timedelta = timedelta(0)
+) -> datetime | None:
+    """When a new, edited or resumed job is due. An interval is due at once (and its offset), so that a new
+    job shows its first result; a clock time waits. What passed before `now` is never made up for."""
     if isinstance(schedule, Every):
-        missed = max(0, int((now - served).total_seconds() // schedule.every_s))
-        return served + timedelta(seconds=schedule.every_s * (missed + 1))
-    return schedule.next_fire(max(served, now))
+        return now + offset
+    fire = schedule.next_fire(now - offset)
+    return None if fire is None else fire + offset
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """Fires that passed unserved. `count` goes up to MISSED_COUNTED_MAX, and `last` with it."""
-
-    count: int
-    first: datetime
-    last: datetime
-
-
-def find_missed(schedule: Schedule, served: datetime, now: datetime) -> Missed | None:
-    """The fires after `served` that `fire_after` passes over; None where there is none."""
+def due_after(
+    schedule: Schedule, due: datetime, now: datetime, offset: timedelta
+) -> datetime | None:
+    """When the job is due next, after it was at `due`, and later than `now`; None where only an event tells."""
+    fire, latest = due - offset, now - offset
     if isinstance(schedule, Every):
-        count = int((now - served).total_seconds() // schedule.every_s)
+        if schedule.counted_from is CountedFrom.END:
+            return None
         step = timedelta(seconds=schedule.every_s)
-        return Missed(count, served + step, served + count * step) if count > 0 else None
-    fires = list(islice(_fires(schedule, served, now), MISSED_COUNTED_MAX))
-    return Missed(len(fires), fires[0], fires[-1]) if fires else None
-
-
-def _fires(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
-    fire = schedule.next_fire(after)
-    while fire is not None and fire <= until:
-        yield fire
-        fire = schedule.next_fire(fire)
+        passed = max(0, (latest - fire) // step)
+        return due + step * (passed + 1)
+    following = schedule.next_fire(max(fire, latest))
+    return None if following is None else following + offset

@@ -49,6 +49,8 @@ class Event(StrEnum):
     STOPPED = "stopped"  # the worker obeyed a cancel, or the reaper did in its place
     CANCELLED = "cancelled"  # nobody was working on it
     COALESCED = "coalesced"  # another queued record of the job serves its fire
+    SKIPPED = "skipped"  # born final: its fire was not served, and this record says why
+    PARKED = "parked"  # its window has closed: it goes on in the next; costs no attempt
     RELEASED = "released"
     VERIFICATION_DUE = "verification_due"  # why a scheduled record runs as `full`
 
@@ -78,6 +80,8 @@ MOVES: dict[Event, Move] = {
     Event.STOPPED: Move(_RUNNING, State.CANCELLED),
     Event.CANCELLED: Move(_WAITING, State.CANCELLED),
     Event.COALESCED: Move(frozenset({State.QUEUED}), State.CANCELLED),
+    Event.SKIPPED: Move(frozenset({State.QUEUED}), State.CANCELLED),
+    Event.PARKED: Move(_RUNNING, State.QUEUED),
     Event.RELEASED: Move(frozenset({State.HELD}), State.QUEUED),
     Event.VERIFICATION_DUE: Move(frozenset({State.QUEUED}), State.QUEUED),
 }

@@ -15,7 +15,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.models import ConnectorStatus
-from syncjobs.core.schedules import InvalidSchedule, Missed, find_missed, fire_after
+from syncjobs.core.misfires import Rules, Stretch, decide_service
+from syncjobs.core.schedules import InvalidSchedule
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.transition import note
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
@@ -77,23 +78,23 @@ def dispatch_due(limit: int = 500) -> Dispatched:
     return Dispatched(len(inserted), len(served) - len(inserted))
 
 
-def _move_on(job: SyncJob, now: datetime) -> Missed | None:
+def _move_on(job: SyncJob, now: datetime) -> Stretch | None:
     """The fires that are passed over, for nobody dispatched when they were due. One unreadable schedule
     must not stop the others: its job rests and says why."""
     served = job.next_run_at
     if served is None:
         return None
     try:
-        schedule = job.parsed_schedule
-        job.next_run_at = fire_after(schedule, served, now)
-        return find_missed(schedule, served, now)
+        service = decide_service(job.parsed_schedule, served, now, Rules(offset=job.offset))
     except InvalidSchedule as exc:
         job.next_run_at = None
         job.last_error = f"not scheduled any more: {exc}"
         return None
+    job.next_run_at = service.next_due
+    return service.merged
 
 
-def _note_missed(record: SyncRecord, missed: Missed) -> None:
+def _note_missed(record: SyncRecord, missed: Stretch) -> None:
     first, last = missed.first.isoformat(), missed.last.isoformat()
     fires = f"{missed.count} missed fires, {first} to {last}"
     note(

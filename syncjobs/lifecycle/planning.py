@@ -6,13 +6,13 @@ import itertools
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
 from connectors.models import Connector
 from datasets.models import Dataset
-from syncjobs.core.schedules import first_fire
+from syncjobs.core.schedules import first_due
 from syncjobs.lifecycle.transition import NOT_PAUSED
 from syncjobs.models import SyncJob
+from workspaces.clock import database_now
 
 
 def save_job(job: SyncJob) -> None:
@@ -93,4 +93,4 @@ def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:
     unchanged = stored is not None and stored.enabled and stored.schedule == job.schedule
     if unchanged and stored is not None:
         return stored.next_run_at
-    return first_fire(job.parsed_schedule, timezone.now())
+    return first_due(job.parsed_schedule, database_now(), job.offset)

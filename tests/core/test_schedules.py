@@ -12,10 +12,8 @@ from syncjobs.core.schedules import (
     Every,
     InvalidSchedule,
     Manual,
-    Missed,
-    find_missed,
-    fire_after,
-    first_fire,
+    due_after,
+    first_due,
     parse_schedule,
 )
 
@@ -85,32 +83,14 @@ def test_a_time_that_an_overlap_repeats_fires_once() -> None:
 
 
 def test_an_interval_is_due_at_once_and_a_clock_time_waits() -> None:
-    assert first_fire(Every(60), NOW) == NOW
-    assert first_fire(Cron("0 2 * * *", "UTC"), NOW) == datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+    assert first_due(Every(60), NOW) == NOW
+    assert first_due(Cron("0 2 * * *", "UTC"), NOW) == datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
 @given(every_s=st.integers(1, 100_000), late_s=st.integers(0, 10_000_000))
 def test_missed_intervals_are_one_misfire_and_keep_their_grid(every_s: int, late_s: int) -> None:
-    following = fire_after(Every(every_s), NOW, NOW + timedelta(seconds=late_s))
+    following = due_after(Every(every_s), NOW, NOW + timedelta(seconds=late_s), timedelta(0))
     assert following is not None
     assert following > NOW + timedelta(seconds=late_s)
     assert following - timedelta(seconds=every_s) <= NOW + timedelta(seconds=late_s)
     assert (following - NOW).total_seconds() % every_s == 0
-
-
-@pytest.mark.parametrize(
-    "schedule", [Every(120), parse_schedule({"cron": "*/2 * * * *", "timezone": "UTC"})]
-)
-def test_fires_between_the_served_one_and_now_are_missed(schedule: Every | Cron) -> None:
-    two_minutes = timedelta(minutes=2)
-    served = NOW - timedelta(minutes=10)
-    missed = find_missed(schedule, served, NOW)
-    assert missed == Missed(5, served + two_minutes, NOW)
-    assert fire_after(schedule, served, NOW) == NOW + two_minutes
-    assert find_missed(schedule, NOW, NOW + timedelta(seconds=119)) is None
-
-
-def test_years_of_missed_fires_are_counted_up_to_a_limit() -> None:
-    missed = find_missed(parse_schedule({"cron": "* * * * *"}), NOW - timedelta(days=1000), NOW)
-    assert missed is not None
-    assert missed.count == 1_000

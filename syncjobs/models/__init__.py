@@ -1,0 +1,51 @@
+"""Sync jobs, the records of their runs, and what happened to each."""
+
+from __future__ import annotations
+
+from syncjobs.models.jobs import (
+    AfterPublish,
+    Dependency,
+    OnDelete,
+    Overlap,
+    SyncJob,
+    SyncMode,
+    default_max_attempts,
+)
+from syncjobs.models.records import (
+    Backfill,
+    BackfillState,
+    ItemAction,
+    SyncEvent,
+    SyncItem,
+    SyncRecord,
+    Trigger,
+)
+from syncjobs.models.signs import (
+    DURATION_BOUNDS_S,
+    CountingMark,
+    EventTotal,
+    Pulse,
+    WorkerProcess,
+)
+
+__all__ = [
+    "DURATION_BOUNDS_S",
+    "AfterPublish",
+    "Backfill",
+    "BackfillState",
+    "CountingMark",
+    "Dependency",
+    "EventTotal",
+    "ItemAction",
+    "OnDelete",
+    "Overlap",
+    "Pulse",
+    "SyncEvent",
+    "SyncItem",
+    "SyncJob",
+    "SyncMode",
+    "SyncRecord",
+    "Trigger",
+    "WorkerProcess",
+    "default_max_attempts",
+]

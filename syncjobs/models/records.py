@@ -1,0 +1,279 @@
+"""Sync records, what happened to each, and what each did with every file."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
+
+from connectors.models import Connector
+from syncjobs.core.states import FINAL, Event, Stage, State
+from syncjobs.models.jobs import SyncJob, SyncMode, choices
+from workspaces.models import Workspace
+
+
+class Trigger(models.TextChoices):
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    AFTER = "after"  # other jobs have ended
+    BACKFILL = "backfill"  # a fire of the past that a person asked for
+
+
+class BackfillState(models.TextChoices):
+    ACTIVE = "active"
+    DONE = "done"  # each fire has its record
+    CANCELLED = "cancelled"
+
+
+class Backfill(models.Model):
+    """Fires of the past that get a record each, some at a time: asked for by a person, or those that a job
+    catches up with. Beat moves it on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="backfills")
+    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="backfills")
+    trigger = models.CharField(
+        max_length=10, choices=Trigger.choices, default=Trigger.BACKFILL
+    )  # of its records: those that a job catches up with are the schedule's
+    since = models.DateTimeField()  # fires from here on
+    until = models.DateTimeField()  # and to here, both included
+    parallel = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )  # of its records, queued and running ones together
+    mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
+    fires = models.PositiveIntegerField()  # in all
+    queued = models.PositiveIntegerField(default=0)  # fires that have their record
+    next_fire = models.DateTimeField(null=True)  # NULL: each has
+    state = models.CharField(
+        max_length=10, choices=BackfillState.choices, default=BackfillState.ACTIVE
+    )
+    requested_by = models.CharField(max_length=150, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state=BackfillState.ACTIVE),
+                name="backfill_active",
+            ),
+            models.Index(fields=["workspace", "-created_at"], name="backfill_of_workspace"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job}: {self.fires} fires from {self.since:%Y-%m-%d %H:%M:%S}"
+
+
+class SyncRecord(models.Model):
+    """One execution of a sync job, from queued to a final state.
+
+    `state` is written by `syncjobs.lifecycle.transition` alone. `token` is the fencing token of the
+    latest claim; the lease belongs to `lease_owner` until `lease_expires_at` by the database's clock.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_records")
+    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="records")
+    connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_records")
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    scheduled_for = models.DateTimeField(null=True)
+    backfill = models.ForeignKey(Backfill, models.SET_NULL, null=True, related_name="records")
+    mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
+    dry_run = models.BooleanField(default=False)
+
+    state = models.CharField(max_length=10, choices=choices(*State), default=State.QUEUED)
+    verdict = models.CharField(max_length=40, blank=True, default="")  # the rule that decided
+    stage = models.CharField(max_length=20, choices=choices(*Stage), blank=True, default="")
+    percentage = models.FloatField(default=0)
+    current_file_index = models.PositiveBigIntegerField(default=0)
+    total_files = models.PositiveBigIntegerField(null=True)
+    files_added = models.PositiveBigIntegerField(default=0)
+    files_changed = models.PositiveBigIntegerField(default=0)
+    files_removed = models.PositiveBigIntegerField(default=0)
+    files_unchanged = models.PositiveBigIntegerField(default=0)
+    files_failed = models.PositiveBigIntegerField(default=0)
+    files_skipped = models.PositiveBigIntegerField(default=0)
+    files_deferred = models.PositiveBigIntegerField(default=0)
+    bytes_transferred = models.PositiveBigIntegerField(default=0)
+    dataset_version = models.PositiveIntegerField(null=True)
+
+    attempt = models.PositiveSmallIntegerField(default=0)  # tries that the far end has seen
+    vain_attempts = models.PositiveSmallIntegerField(default=0)  # that failed and kept nothing
+    crash_count = models.PositiveSmallIntegerField(default=0)  # workers lost without progress
+    token = models.BigIntegerField(default=0)
+    lease_owner = models.CharField(max_length=100, null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    progress_at = models.DateTimeField(null=True)  # when the work last moved
+    expected_duration_s = models.FloatField(null=True)
+    deadline_s = models.FloatField(null=True)  # of the running attempt
+    address = models.CharField(max_length=300, blank=True, default="")  # whose budget it uses
+
+    not_before = models.DateTimeField(null=True)  # retry time; NULL: at once
+    rung_at = models.DateTimeField(null=True)  # the bell was rung; not a state
+    requested_by = models.CharField(max_length=150, blank=True, default="")
+    cancel_asked_at = models.DateTimeField(null=True)
+    cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
+    hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
+    files_cleared = models.PositiveBigIntegerField(default=0)  # deleted or moved at the source
+    files_left = models.PositiveBigIntegerField(default=0)  # that were to be, and were not
+    warning = models.TextField(blank=True, default="")  # what did not fail the record
+    guards_waived = models.BooleanField(default=False)  # a person released that hold
+    # A dry run's plan; on a record that applies one, the plan as it was approved.
+    plan = models.JSONField(null=True)
+    applies_id = models.UUIDField(null=True)  # the dry run whose plan this record is bound to
+    drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
+    waiting_for = models.CharField(max_length=200, blank=True, default="")
+
+    queued_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-queued_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    state=State.RUNNING,
+                    lease_owner__isnull=False,
+                    lease_expires_at__isnull=False,
+                    heartbeat_at__isnull=False,
+                    started_at__isnull=False,
+                )
+                | (~Q(state=State.RUNNING) & Q(lease_owner=None, lease_expires_at=None)),
+                name="record_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(FINAL), finished_at__isnull=False)
+                | (~Q(state__in=sorted(FINAL)) & Q(finished_at=None)),
+                name="record_final_has_end",
+            ),
+            models.UniqueConstraint(
+                fields=["job", "scheduled_for"],
+                condition=~Q(scheduled_for=None) & ~Q(trigger=Trigger.BACKFILL),
+                name="record_once_per_fire",
+            ),
+            models.UniqueConstraint(
+                fields=["backfill", "scheduled_for"],
+                condition=~Q(backfill=None),
+                name="record_once_per_backfilled_fire",
+            ),
+            models.UniqueConstraint(
+                fields=["job"],
+                condition=Q(state=State.QUEUED, dry_run=False, applies_id=None, backfill=None),
+                name="record_one_queued",
+            ),
+            models.UniqueConstraint(
+                fields=["applies_id"],
+                condition=~Q(applies_id=None)
+                & ~Q(state__in=[State.FAILED, State.TIMED_OUT, State.CANCELLED]),
+                name="record_plan_applied_once",
+            ),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(state=State.RUNNING), name="record_one_running"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(state=State.RUNNING), name="record_leased"
+            ),
+            # Whom to ring for, fairly: the longest waiting of each workspace.
+            models.Index(
+                "workspace",
+                Coalesce("not_before", "queued_at"),
+                condition=Q(state=State.QUEUED),
+                name="record_waiting",
+            ),
+            # The limits are counted from live rows.
+            models.Index(
+                fields=["workspace"], condition=Q(state=State.RUNNING), name="record_running_in"
+            ),
+            models.Index(
+                fields=["connector"], condition=Q(state=State.RUNNING), name="record_running_from"
+            ),
+            models.Index(
+                fields=["address"], condition=Q(state=State.RUNNING), name="record_running_at"
+            ),
+            models.Index(fields=["job", "-queued_at"], name="record_of_job"),
+            models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
+            # What people look at first: the latest, what failed, what waits for them.
+            models.Index(fields=["-queued_at"], name="record_latest"),
+            models.Index(
+                fields=["-queued_at"],
+                condition=Q(state__in=[State.FAILED, State.TIMED_OUT, State.PARTIAL]),
+                name="record_troubled",
+            ),
+            models.Index(fields=["-queued_at"], condition=Q(state=State.HELD), name="record_held"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.queued_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+class SyncEvent(models.Model):
+    """One thing that happened to a record, with its reason: timeline, audit and outbox in one row."""
+
+    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="events")
+    at = models.DateTimeField(db_default=Now(), editable=False)  # no worker's clock
+    event = models.CharField(max_length=30, choices=choices(*Event))
+    from_state = models.CharField(max_length=10, blank=True, default="")
+    to_state = models.CharField(max_length=10, blank=True, default="")
+    token = models.BigIntegerField(default=0)
+    reason = models.TextField(blank=True, default="")
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["record", "id"], name="event_of_record")]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.reason}"
+
+
+class ItemAction(models.TextChoices):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    DELETED = "deleted"  # at the source, after it was published
+    MOVED = "moved"
+    LEFT = "left"  # at the source, where it was to be deleted or moved
+    DEFERRED = "deferred"  # for a later record: too young, or past this record's caps
+
+
+class SyncItem(models.Model):
+    """What a record did with one file: the per-file ledger. Unchanged files have no row."""
+
+    record = models.ForeignKey(  # without a constraint: its row is written in the same transaction
+        SyncRecord, models.CASCADE, related_name="items", db_constraint=False, db_index=False
+    )
+    path = models.TextField()
+    action = models.CharField(max_length=10, choices=ItemAction.choices)
+    size_bytes = models.PositiveBigIntegerField(null=True)
+    modified_ns = models.BigIntegerField(null=True)  # of a plan's file, as listed
+    etag = models.TextField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    message = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["record", "id"], name="item_page"),
+            models.Index(fields=["record", "action", "id"], name="item_of_record"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.path}"

@@ -1,0 +1,82 @@
+"""Signs of life and running totals of the whole installation."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class WorkerProcess(models.Model):
+    """A process that works on records, as its heart last told."""
+
+    name = models.CharField(max_length=100, primary_key=True)  # what `lease_owner` holds
+    slots = models.PositiveSmallIntegerField()
+    running = models.PositiveSmallIntegerField(default=0)
+    draining = models.BooleanField(default=False)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pulse(models.Model):
+    """The last sign of life of a part that must never stand still: beat's tick, the reaper."""
+
+    part = models.CharField(max_length=30, primary_key=True)
+    at = models.DateTimeField()
+    holder = models.CharField(max_length=100, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.part
+
+
+class EventTotal(models.Model):
+    """What records did since the first day, summed; see `syncjobs.lifecycle.counting`.
+
+    It stays when records, jobs and workspaces go: a counter never falls.
+    """
+
+    workspace_id = models.UUIDField()
+    kind = models.CharField(max_length=20)  # of the connector
+    event = models.CharField(max_length=30)  # that moved a record; it tells the state
+    records = models.PositiveBigIntegerField(default=0)
+    # Of records that have ended, dry runs apart:
+    bytes_transferred = models.PositiveBigIntegerField(default=0)
+    files_added = models.PositiveBigIntegerField(default=0)
+    files_changed = models.PositiveBigIntegerField(default=0)
+    files_removed = models.PositiveBigIntegerField(default=0)
+    files_unchanged = models.PositiveBigIntegerField(default=0)
+    files_failed = models.PositiveBigIntegerField(default=0)
+    files_skipped = models.PositiveBigIntegerField(default=0)
+    files_deferred = models.PositiveBigIntegerField(default=0)
+    files_cleared = models.PositiveBigIntegerField(default=0)
+    duration_s = models.FloatField(default=0)
+    durations = ArrayField(models.BigIntegerField())  # how many between two of DURATION_BOUNDS_S
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace_id", "kind", "event"], name="event_total_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.event}: {self.records}"
+
+
+DURATION_BOUNDS_S = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
+
+
+class CountingMark(models.Model):
+    """One row: up to which event the totals go; see `syncjobs.lifecycle.counting`."""
+
+    counted_id = models.BigIntegerField(default=0)
+    seen_id = models.BigIntegerField(default=0)
+    seen_xid = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"counted up to {self.counted_id}"
