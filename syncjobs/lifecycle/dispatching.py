@@ -244,7 +244,7 @@ class _Batch:
             elif state == State.RUNNING:
                 asked.append(record_id)
             else:
-                move(record_id, Event.CANCELLED, reason=f"cancelled by {A_NEWER_FIRE}")
+                move(record_id, Event.COALESCED, reason=f"replaced by {A_NEWER_FIRE}")
         if asked:
             with connection.cursor() as cursor:
                 cursor.execute(_ASK_TO_CANCEL, [A_NEWER_FIRE, asked])

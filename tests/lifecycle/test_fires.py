@@ -135,7 +135,7 @@ def test_overlap_cancel_older_asks_the_running_one_and_replaces_the_queued_one(
     running.refresh_from_db()
     assert (running.cancel_asked_by, running.state) == ("a newer fire", State.RUNNING)
     replaced = job.records.get(state=State.CANCELLED)
-    assert "a newer fire" in replaced.events.get(event=Event.CANCELLED).reason
+    assert "a newer fire" in replaced.events.get(event=Event.COALESCED).reason
     assert queued(job).pk not in (running.pk, replaced.pk)
 
 
