@@ -17,10 +17,9 @@ from datasets.models import Dataset
 from syncjobs.core.dependencies import find_cycle
 from syncjobs.core.schedules import After
 from syncjobs.lifecycle.rescheduling import NOT_PAUSED, resume, start_anew
+from syncjobs.lifecycle.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
 from workspaces.models import Workspace
-
-WINDOW = "its window"  # what `waiting_for` begins with where a record waits for one
 
 # A next fire that was planned stays while these do.
 _TIMING = ("schedule", "jitter_s")
@@ -130,15 +129,6 @@ def find_parents(job: SyncJob) -> list[SyncJob]:
         told = ", which runs after ".join(way[1:])
         raise ValidationError({"schedule": f"{job.name} would run after itself: after {told}"})
     return [found[name] for name in schedule.jobs]
-
-
-def reopen(records: Any) -> int:
-    """Records that wait for a window are looked at anew."""
-    return int(
-        records.filter(state="queued", waiting_for__startswith=WINDOW).update(
-            not_before=None, rung_at=None, waiting_for="a worker"
-        )
-    )
 
 
 def _unknown(job: SyncJob, name: str) -> str:
