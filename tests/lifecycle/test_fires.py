@@ -12,6 +12,7 @@ from connectors.models import Connector
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
+from syncjobs.lifecycle.enqueueing import JobBusy, enqueue
 from syncjobs.models import Backfill, Dependency, SyncJob, SyncRecord, Trigger
 from tests.rows import make_job, make_workspace
 
@@ -238,3 +239,26 @@ def test_a_thousand_due_jobs_take_a_handful_of_statements(
         make_missed(connector, 3, **policies[number % len(policies)])
     with django_assert_max_num_queries(12):
         assert dispatch_due().queued == 50
+
+
+def test_a_manual_run_is_refused_with_the_record_that_is_at_work(connector: Connector) -> None:
+    job = make_job(connector, overlap="skip")
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    assert claim(record.pk, "worker") is not None
+    with pytest.raises(JobBusy, match="does not overlap, and a record of it is running") as refused:
+        enqueue(job, trigger=Trigger.MANUAL)
+    assert refused.value.record.pk == record.pk
+    assert enqueue(job, trigger=Trigger.MANUAL, dry_run=True).state == State.QUEUED
+
+
+def test_a_manual_run_may_replace_the_older_ones(connector: Connector) -> None:
+    job = make_job(connector, overlap="cancel_older")
+    running = enqueue(job, trigger=Trigger.MANUAL)
+    assert claim(running.pk, "worker") is not None
+    replaced = enqueue(job, trigger=Trigger.MANUAL, by="ada")
+    newest = enqueue(job, trigger=Trigger.MANUAL, by="ada")
+    for record in (running, replaced):
+        record.refresh_from_db()
+    assert running.cancel_asked_by == "a newer record of ada"
+    assert replaced.state == State.CANCELLED
+    assert newest.state == State.QUEUED
