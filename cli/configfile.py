@@ -15,6 +15,7 @@ import yaml
 Position = tuple[str | int, ...]
 
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
@@ -70,9 +71,9 @@ class _Reader:
         return value
 
     def _scalar(self, node: yaml.Node, position: Position) -> Any:
-        """YAML 1.1 would make 1230 of 20:30 and 5349 of the password 012345."""
+        """YAML 1.1 would make 1230 of 20:30, a date of 2026-12-24, and 5349 of the password 012345."""
         text = str(node.value)
-        if "secret" in position or _CLOCK.fullmatch(text):
+        if "secret" in position or _CLOCK.fullmatch(text) or node.tag == _TIMESTAMP:
             return text
         try:
             value = self._constructor.construct_object(node)
@@ -81,6 +82,8 @@ class _Reader:
             raise self._error(node.start_mark.line + 1, f"{text[:40]!r}: {reason}") from None
         if isinstance(value, float) and not math.isfinite(value):
             raise self._error(node.start_mark.line + 1, f"{text!r} is no number to work with")
+        if isinstance(value, bytes):
+            raise self._error(node.start_mark.line + 1, "binary is nothing to configure with")
         if isinstance(value, str) and "\0" in value:
             raise self._error(node.start_mark.line + 1, "a NUL character cannot be stored")
         return value

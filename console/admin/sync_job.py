@@ -9,8 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 
 from connectors.models import Connector
 from console.admin.buttons import Button, ButtonsAdmin
@@ -20,15 +19,14 @@ from console.admin.schedule_fields import NAMES, SHOWN
 from console.admin.sync_job_form import SyncJobForm
 from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
-from console.words import NOTHING, local_words, plan_fires, schedule_words, span_words
-from syncjobs.core.schedules import InvalidSchedule
+from console.schedule_plan import FIRES_SHOWN, plan_of
+from console.words import NOTHING, span_words
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
 from syncjobs.lifecycle.planning import resume_job, save_job
 from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.fires import describe_schedule, find_fires
 from workspaces.models import Role
-
-FIRES_SHOWN = 5
 
 
 class JobList(ChangeList):
@@ -148,7 +146,7 @@ class SyncJobAdmin(ButtonsAdmin):
             context["facts"] = load_facts([job]).get(job.pk, JobFacts())
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
-            context["schedule_words"] = schedule_words(job)
+            context["schedule_words"] = describe_schedule(job)
             context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -239,7 +237,7 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="schedule")
     def schedule_shown(self, job: SyncJob) -> str:
-        return schedule_words(job)
+        return describe_schedule(job)
 
     @admin.display(description="next run", ordering="next_run_at")
     def next_run(self, job: SyncJob) -> str:
@@ -284,16 +282,13 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="next runs")
     def fires(self, job: SyncJob) -> str:
-        try:
-            schedule = job.parsed_schedule
-        except InvalidSchedule as exc:
-            return str(exc)
-        now = timezone.now()
-        planned = plan_fires(schedule, job.next_run_at, now, FIRES_SHOWN)
-        if not planned:
-            return "by hand only"
-        words = format_html_join(
-            "", "<li>{} <i>{}</i></li>", ((local_words(at, schedule), moment(at)) for at in planned)
-        )
-        pause = "" if job.enabled else "disabled; enabled, it would run "
-        return format_html('{}<ol class="sp-fires">{}</ol>', pause, words)
+        fires = find_fires(job, FIRES_SHOWN)
+        return plan_of(job, fires, _why_no_fires(job) if not fires else "").markup()
+
+
+def _why_no_fires(job: SyncJob) -> str:
+    if not job.enabled:
+        return "Disabled: it runs by hand only."
+    if job.paused_at is not None:
+        return "Paused: it runs by hand only, until it is resumed."
+    return ""

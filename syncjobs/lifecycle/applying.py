@@ -21,13 +21,16 @@ from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
 from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of, save_job
 from syncjobs.lifecycle.previewing import preview_selection
-from syncjobs.models import SyncJob
+from syncjobs.models import Overlap, SyncJob
+from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from workspaces.models import Workspace
 
 Path = tuple[str | int, ...]
 
 WORKSPACE_LIMITS = ("max_running", "one_sync_at_a_time")
-WORKSPACE_FIELDS = ("name", *WORKSPACE_LIMITS, "connectors", "sync_jobs")
+CALENDAR_FIELDS = ("windows", "blackouts")
+WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
+WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
 CONNECTOR_FIELDS = (
     "name",
     "kind",
@@ -54,6 +57,11 @@ JOB_FIELDS = (
     "verify_every_s",
     "schedule",
     "misfire",
+    "catch_up_max",
+    "max_lateness_s",
+    "jitter_s",
+    "overlap",
+    *CALENDAR_FIELDS,
     "on_delete",
     "after_publish",
     "move_to",
@@ -64,9 +72,14 @@ JOB_FIELDS = (
 )
 LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
 LIST_FIELDS = ("include", "exclude", "filters", "extensions")
-MISFIRES = ("run_once",)
-_EMPTY: dict[str, Any] = {
+_EMPTY: dict[str, Any] = {  # what null stands for
     "schedule": {},
+    "misfire": SyncJob._meta.get_field("misfire").get_default(),
+    "catch_up_max": SyncJob._meta.get_field("catch_up_max").get_default(),
+    "jitter_s": 0,
+    "overlap": Overlap.QUEUE,
+    "windows": [],
+    "blackouts": [],
     "include": [],
     "exclude": [],
     "filters": [],
@@ -115,6 +128,16 @@ def apply_configuration(document: Any) -> list[Change]:
     return application.changes
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A sync job as the file says, to be saved once all of its workspace are known."""
+
+    job: SyncJob
+    path: Path
+    fields: tuple[str, ...] | None  # that changed; None: all, for it is new
+    notes: tuple[str, ...]
+
+
 class _Application:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -129,8 +152,13 @@ class _Application:
                 continue
             for inner, item in self._items(fields, "connectors", path):
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
-            for inner, item in self._items(fields, "sync_jobs", path):
-                self._save_job(workspace, self._mapping(item, inner, JOB_FIELDS), inner)
+            given = [
+                (self._mapping(item, inner, JOB_FIELDS), inner)
+                for inner, item in self._items(fields, "sync_jobs", path)
+            ]
+            jobs = [self._want_job(workspace, item, inner) for item, inner in given]
+            names = {str(item.get("name")) for item, _ in given}
+            self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
 
     def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
         name = self._name(fields, path)
@@ -138,12 +166,13 @@ class _Application:
             return None
         found = Workspace.objects.filter(name=name).first()
         workspace = found or Workspace(name=name)
-        before = _state_of(workspace, WORKSPACE_LIMITS)
-        for field in set(fields) & {*WORKSPACE_LIMITS}:
-            setattr(workspace, field, fields[field])
+        before = _state_of(workspace, WORKSPACE_OWN)
+        for field in set(fields) & {*WORKSPACE_OWN}:
+            value = fields[field]
+            setattr(workspace, field, _EMPTY.get(field) if value is None else value)
         if not self._clean(workspace, path):
             return None
-        changed = _changed(before, _state_of(workspace, WORKSPACE_LIMITS))
+        changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
         if found is None or changed:
             workspace.save()
         self._note("workspace", name, created=found is None, fields=changed)
@@ -187,38 +216,64 @@ class _Application:
         secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
         return self._clean(connector, path) and options and secret
 
-    def _save_job(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
+    def _want_job(
+        self, workspace: Workspace, fields: Mapping[str, Any], path: Path
+    ) -> _Wanted | None:
         name = self._name(fields, path)
         if name is None:
-            return
+            return None
         found = SyncJob.objects.filter(workspace=workspace, name=name).first()
         job = found or SyncJob(workspace=workspace, name=name)
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
         connector = self._find_connector(workspace, fields, job, path)
         if connector is None:
-            return
+            return None
         job.connector = connector
         limits = self._mapping(fields.get("limits") or {}, (*path, "limits"), LIMIT_FIELDS)
         plain = {
             key: value
             for key, value in fields.items()
-            if key not in ("name", "connector", "limits", "misfire")
+            if key not in ("name", "connector", "limits")
         }
         if not self._check_lists(plain, path):
-            return
+            return None
         for field, value in {**plain, **limits}.items():
             setattr(job, field, _EMPTY.get(field) if value is None else value)
-        misfire = fields.get("misfire", "run_once")
-        if misfire not in MISFIRES:
-            self._problem((*path, "misfire"), f"misfire must be one of {', '.join(MISFIRES)}")
         if not self._clean(job, path, exclude=("dataset",)):
-            return
+            return None
+        if found is None:
+            return _Wanted(job, path, None, ())
         changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
-        preview = preview_selection(job) if found is not None and changed else None
-        if found is None or changed:
-            save_job(job)
-        notes = preview.sentences() if preview else ()
-        self._note("sync job", name, created=found is None, fields=changed, notes=notes)
+        preview = preview_selection(job) if changed else None
+        notes = tuple(preview.sentences()) if preview else ()
+        return _Wanted(job, path, tuple(changed), notes)
+
+    def _save_jobs(self, workspace: Workspace, jobs: list[_Wanted], names: set[str]) -> None:
+        """Parents first, wherever in the file they stand; `names` are all that it has."""
+        named = {wanted.job.name: wanted for wanted in jobs}
+        for wanted in jobs:
+            if named[wanted.job.name] is not wanted:
+                self._problem((*wanted.path, "name"), f"{wanted.job.name} stands here twice")
+        parents = {name: parents_of(wanted.job.schedule) for name, wanted in named.items()}
+        for problem in find_parent_problems(
+            workspace.pk, parents, coming=names, instead_of=[wanted.job.pk for wanted in jobs]
+        ):
+            at = (*named[problem.job].path, "schedule", "after", problem.index)
+            self._problem(at, f"schedule: {problem.message}")
+        if self.problems:
+            return
+        for name in order_by_parents(parents):
+            wanted = named[name]
+            if wanted.fields is None or wanted.fields:
+                try:
+                    save_job(wanted.job)
+                except ValidationError as exc:
+                    self._problem((*wanted.path, "schedule"), f"schedule: {' '.join(exc.messages)}")
+        for wanted in jobs:
+            created, fields = wanted.fields is None, wanted.fields or ()
+            self._note(
+                "sync job", wanted.job.name, created=created, fields=fields, notes=wanted.notes
+            )
 
     def _find_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
@@ -266,8 +321,9 @@ class _Application:
         try:
             row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
         except ValidationError as exc:
-            for field, messages in exc.message_dict.items():
-                self._problem((*path, field), f"{field}: {' '.join(messages)}")
+            for field, errors in exc.error_dict.items():
+                words = " ".join(_hint(row, field, error) for error in errors)
+                self._problem((*path, field), f"{field}: {words}")
             return False
         return True
 
@@ -311,6 +367,19 @@ class _Application:
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+
+def _hint(row: models.Model, field: str, error: ValidationError) -> str:
+    """What is wrong; of a word that is not to choose, which ones are."""
+    if error.code != "invalid_choice":
+        return " ".join(error.messages)
+    choices: Iterable[tuple[Any, Any]] = getattr(row._meta.get_field(field), "flatchoices", ())
+    words = [str(value) for value, _ in choices]
+    given = str(getattr(row, field))
+    near = difflib.get_close_matches(given, words, n=1)
+    return f"no {given!r}; " + (
+        f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
+    )
 
 
 def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:

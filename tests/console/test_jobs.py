@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from django.test import Client
 from pytest_django import Settings
 
 from console.admin.schedule_fields import read_schedule
-from console.words import plan_fires, schedule_words
 from datasets.models import Dataset
 from syncjobs.core.schedules import parse_schedule
 from syncjobs.core.states import State
@@ -168,16 +166,7 @@ def test_the_list_tells_the_last_run_and_how_long_runs_take(acme: Tenant, root: 
     assert "held" in text
     assert "7 s" in text
     assert "v1" in text
-    assert "0 2 * * * (Europe/Berlin)" in text
-
-
-def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    fires = plan_fires(parse_schedule({"every_s": 60}), now, now, 3)
-    assert [fire.minute for fire in fires] == [0, 1, 2]
-    assert plan_fires(parse_schedule({}), None, now, 5) == []
-    assert schedule_words(SyncJob(schedule={"every_s": 900})) == "every 15 min"
-    assert schedule_words(SyncJob(schedule={"cron": "bad"})).startswith("invalid")
+    assert "At 02:00 every day (Europe/Berlin)" in text
 
 
 def test_a_changed_selection_is_confirmed_before_it_is_saved(acme: Tenant, root: Client) -> None:
