@@ -17,7 +17,6 @@ from console.admin.deleting import count_words
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
 from console.admin.schedule_fields import NAMES, SHOWN
 from console.admin.sync_job_form import SyncJobForm
-from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
 from console.schedule_plan import FIRES_SHOWN, plan_of
 from console.words import NOTHING, span_words
@@ -26,6 +25,7 @@ from syncjobs.lifecycle.planning import resume_job, save_job
 from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queries.fires import describe_schedule, find_fires
+from syncjobs.queries.job_facts import JobFacts, load_facts
 from workspaces.models import Role
 
 
