@@ -58,9 +58,11 @@ def test_every_answer_is_as_the_document_says(
         "--no-color",
         "--generation-database=none",
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    print(ran.stdout)
-    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    if thorough:
+        assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    else:
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
 
 
 def test_the_document_is_openapi_3_1_and_open_to_read(client: Client) -> None:
