@@ -6,7 +6,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from api.answers import Refused, need_token, problem
+from api.answers import Refused, problem
+from api.callers import need_token
 from syncjobs.lifecycle.reaping import clean_up
 from workspaces.models import Role
 

@@ -8,6 +8,7 @@ stop because a database does.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import time
@@ -19,6 +20,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.dispatching import dispatch_due
 from syncjobs.lifecycle.pulsing import BEAT, note_pulse
 from syncjobs.lifecycle.reaping import reap, reap_cancelled
@@ -27,6 +29,7 @@ from tasks.bells import ring_canaries, ring_waiting
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+BATCH = 1_000
 CANARY_EVERY_S = 30.0
 
 
@@ -82,13 +85,18 @@ def dispatch(name: str) -> None:
     """Serves what is due, says so, and rings for what waits."""
     try:
         while True:
-            served = dispatch_due()
+            served = dispatch_due(BATCH)
+            backfilled = advance_backfills()
             # Before the ringing, which a broker may hold up: that is told by the queues' canaries.
             note_pulse(BEAT, holder=name, at_most_every_s=TICK_S / 2)
             ring_waiting()  # each time, because a stream of due jobs must not keep the waiting ones waiting
-            if served.queued + served.coalesced == 0:
+            if served.jobs:
+                counts = dataclasses.asdict(served)
+                log.info("fires.dispatched", **counts)
+            if backfilled:
+                log.info("fires.backfilled", queued=backfilled)
+            if served.jobs < BATCH:
                 break
-            log.info("fires.dispatched", queued=served.queued, coalesced=served.coalesced)
     except DatabaseError as exc:
         log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
         connection.close()

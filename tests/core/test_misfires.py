@@ -4,7 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from syncjobs.core.misfires import Misfire, Rules, Service, Skipped, Stretch, decide_service
+from syncjobs.core.misfires import (
+    Misfire,
+    Rules,
+    Service,
+    Skipped,
+    SkippedBy,
+    Stretch,
+    decide_service,
+)
 from syncjobs.core.schedules import Every, Schedule, parse_schedule
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -36,7 +44,11 @@ def test_skip_serves_what_is_in_time_and_tells_the_rest(schedule: Schedule) -> N
     service = decide(schedule, policy=Misfire.SKIP)
     assert service.serve == NOW
     assert service.skipped == (
-        Skipped(Stretch(5, DUE, NOW - TWO_MINUTES), "missed, and the job's misfire policy is skip"),
+        Skipped(
+            Stretch(5, DUE, NOW - TWO_MINUTES),
+            SkippedBy.MISFIRE,
+            "missed, and the job's misfire policy is skip",
+        ),
     )
 
 

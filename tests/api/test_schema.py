@@ -1,0 +1,52 @@
+"""The OpenAPI document is true: what it allows is taken, what it forbids refused, and every answer is as it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from pytest_django.live_server_helper import LiveServer
+
+from connectors.spec import Target
+from connectors.transports.sftp import SftpOptions, SftpSecret
+from tests.rows import make_connector, make_job, make_workspace
+from workspaces.models import Role
+from workspaces.tokens import create_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def token() -> str:
+    target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
+    make_job(make_connector(target), name="nightly")
+    return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
+
+
+@pytest.mark.timeout(300)
+def test_every_answer_is_as_the_document_says(
+    token: str, live_server: LiveServer, tmp_path: Path
+) -> None:
+    config = tmp_path / "schemathesis.toml"
+    config.write_text('[parameters]\nworkspace = "acme"\n')
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        f"--config-file={config}",
+        "run",
+        f"{live_server.url}/api/openapi.json",
+        f"--header=Authorization: Bearer {token}",
+        "--max-examples=20",
+        "--seed=1",
+        "--no-color",
+        "--generation-database=none",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+
+
+def test_the_document_is_openapi_3_1_and_open_to_read(client: Client) -> None:
+    told = client.get("/api/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
