@@ -12,6 +12,7 @@ from console.admin.forms import LinesField, WorkspaceForm, keep_calendar
 from console.admin.schedule_fields import RULES, ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
 from syncjobs.core.comparing import Comparison
+from syncjobs.lifecycle.planning import default_schedule
 from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.queries.parents import find_parent_problems, parents_of
@@ -114,7 +115,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         super().__init__(*args, **kwargs)
         if "comparison" in self.fields:
             self.fields["comparison"].required = False
-        for name, value in read_schedule(self.instance.schedule or {}).items():
+        new = self.instance._state.adding
+        schedule = default_schedule() if new else self.instance.schedule
+        for name, value in read_schedule(schedule or {}).items():
             self.initial.setdefault(name, value)
         self._tell_defaults()
         if size := self.instance.max_file_size_bytes:

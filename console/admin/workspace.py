@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from console import tenancy
 from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
 from console.admin.scoped import ScopedAdmin
+from syncjobs.lifecycle.planning import save_workspace
 from syncjobs.queries.fires import describe_calendar
 from workspaces.models import Workspace
 
@@ -49,6 +50,9 @@ class WorkspaceAdmin(ScopedAdmin):
             (None, {"fields": ["name", "max_running", "one_sync_at_a_time", "created_at"]}),
             ("When its jobs may work", {"fields": when}),
         ]
+
+    def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
+        save_workspace(obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["created_at", "windows_shown"]

@@ -19,7 +19,13 @@ from connectors.models import Connector
 from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
-from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of, save_job
+from syncjobs.lifecycle.planning import (
+    default_schedule,
+    follow_auto_sync,
+    resume_jobs_of,
+    save_job,
+    save_workspace,
+)
 from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import Overlap, SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
@@ -174,7 +180,7 @@ class _Application:
             return None
         changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
         if found is None or changed:
-            workspace.save()
+            save_workspace(workspace)
         self._note("workspace", name, created=found is None, fields=changed)
         return workspace
 
@@ -223,7 +229,7 @@ class _Application:
         if name is None:
             return None
         found = SyncJob.objects.filter(workspace=workspace, name=name).first()
-        job = found or SyncJob(workspace=workspace, name=name)
+        job = found or SyncJob(workspace=workspace, name=name, schedule=default_schedule())
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
         connector = self._find_connector(workspace, fields, job, path)
         if connector is None:
