@@ -88,6 +88,16 @@ def describe_fire(job: SyncJob, at: datetime) -> str:
     return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %Y %H:%M:%S} {zone}"
 
 
+def describe_calendar(calendar: Calendar) -> list[str]:
+    """At most two lines: when work is allowed only, and when never."""
+    words = []
+    if calendar.windows:
+        words.append(f"only {', '.join(window.describe() for window in calendar.windows)}")
+    if calendar.blackouts:
+        words.append(f"never {', '.join(blackout.describe() for blackout in calendar.blackouts)}")
+    return words
+
+
 def exact_words(seconds: int) -> str:
     """`15 min`, `1 h 1 s`: nothing is rounded."""
     parts, left = [], seconds
@@ -131,6 +141,8 @@ def _cron_words(expression: str) -> str:
 def _jitter_words(job: SyncJob) -> list[str]:
     if not job.jitter_s:
         return []
+    if job._state.adding:  # its share follows from its id
+        return [f"each up to {exact_words(job.jitter_s)} later, always by the same"]
     return [
         f"{exact_words(int(job.offset.total_seconds()))} after each of these times (its share of the"
         f" jitter of {exact_words(job.jitter_s)})"
@@ -160,16 +172,10 @@ def _calendar_words(job: SyncJob) -> list[str]:
         own, workspace = _calendars(job)
     except InvalidWindow as exc:
         return [f"invalid windows: {exc}"]
-    return [*_only(own, ""), *_only(workspace, " in this workspace")]
-
-
-def _only(calendar: Calendar, where: str) -> list[str]:
-    words = []
-    if calendar.windows:
-        words.append(f"only {', '.join(w.describe() for w in calendar.windows)}{where}")
-    if calendar.blackouts:
-        words.append(f"never {', '.join(b.describe() for b in calendar.blackouts)}{where}")
-    return words
+    return [
+        *describe_calendar(own),
+        *(f"{words} in this workspace" for words in describe_calendar(workspace)),
+    ]
 
 
 def _calendars(job: SyncJob) -> tuple[Calendar, Calendar]:

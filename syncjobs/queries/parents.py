@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from uuid import UUID
 
+from syncjobs.core.dependencies import find_cycle
 from syncjobs.core.schedules import After, InvalidSchedule, parse_schedule
-from syncjobs.models import SyncJob
+from syncjobs.models import Dependency, SyncJob
 
 _COMPARED_MAX = 5_000  # names that a wrong one is held against
 
@@ -37,23 +39,28 @@ def find_parent_problems(
         return []
     jobs = SyncJob.objects.filter(workspace=workspace_id).exclude(pk__in=[*instead_of])
     known = {*coming, *jobs.filter(name__in=named).values_list("name", flat=True)}
-    stored = jobs.filter(schedule__has_key="after").values_list("name", "schedule")
-    parents = {name: parents_of(schedule) for name, schedule in stored} | dict(wanted)
+    edges = _edges(workspace_id, instead_of) | dict(wanted)
     problems = []
     for job, names in wanted.items():
         for index, parent in enumerate(names):
-            if parent == job:
-                message = "a job cannot run after itself"
-            elif parent not in known:
+            if parent not in known and parent != job:
                 near = _nearest(parent, [*coming, *jobs.values_list("name", flat=True)])
                 hint = f"; did you mean {near}?" if near else ""
                 message = f"no sync job {parent!r} in this workspace{hint}"
-            elif circle := _find_way(parents, parent, job):
-                message = f"a circle: {' runs after '.join([job, *circle])}"
-            else:
-                continue
-            problems.append(ParentProblem(job, index, message))
+                problems.append(ParentProblem(job, index, message))
+        if way := find_cycle(edges, job):
+            told = ", which runs after ".join(way[1:])
+            message = f"{job} would run after itself: after {told}"
+            problems.append(ParentProblem(job, [*names].index(way[1]), message))
     return problems
+
+
+def _edges(workspace_id: UUID, instead_of: Iterable[UUID]) -> dict[str, Sequence[str]]:
+    rows = Dependency.objects.filter(job__workspace=workspace_id).exclude(job__in=[*instead_of])
+    edges = defaultdict(list)
+    for follower, parent in rows.values_list("job__name", "parent__name"):
+        edges[follower].append(parent)
+    return dict(edges)
 
 
 def parents_of(schedule: object) -> tuple[str, ...]:
@@ -69,24 +76,6 @@ def order_by_parents(parents: Mapping[str, Sequence[str]]) -> list[str]:
     """The names, parents first, else as given. There must be no circle."""
     given = {name: [parent for parent in parents[name] if parent in parents] for name in parents}
     return list(TopologicalSorter(given).static_order())
-
-
-def _find_way(parents: Mapping[str, Sequence[str]], start: str, goal: str) -> list[str]:
-    """The names from start to goal, from follower to parent; none where no way leads there."""
-    came_from: dict[str, str | None] = {start: None}
-    left = [start]
-    while left:
-        at = left.pop()
-        if at == goal:
-            way = [at]
-            while (before := came_from[way[-1]]) is not None:
-                way.append(before)
-            return way[::-1]
-        for parent in parents.get(at, ()):
-            if parent not in came_from:
-                came_from[parent] = at
-                left.append(parent)
-    return []
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

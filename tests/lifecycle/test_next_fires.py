@@ -28,7 +28,10 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def _job(schedule: dict[str, Any], **fields: Any) -> SyncJob:
-    return SyncJob(workspace=Workspace(name="acme"), name="job", schedule=schedule, **fields)
+    """As it would be, were it stored."""
+    job = SyncJob(workspace=Workspace(name="acme"), name="job", schedule=schedule, **fields)
+    job._state.adding = False
+    return job
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,11 @@ def test_every_rule_has_its_words() -> None:
         "missed fires are skipped",
         "a record of it that is queued or running is cancelled for a new one",
     ]
+
+
+def test_a_new_job_does_not_know_its_share_of_the_jitter() -> None:
+    job = SyncJob(workspace=Workspace(name="acme"), schedule={"every_s": 60}, jitter_s=90)
+    assert describe_rules(job) == ["each up to 1 min 30 s later, always by the same"]
 
 
 def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
