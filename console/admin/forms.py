@@ -56,7 +56,8 @@ class NamesWidget(widgets.UnfoldAdminMultipleAutocompleteWidget):  # type: ignor
     """Shows what is chosen alone; the page's script offers the others as one types."""
 
     class Media:
-        js = ["console/schedule.js"]
+        # After what it calls: Django keeps the order of one list only.
+        js = (*widgets.AutocompleteWidgetMixin.Media.js, "console/schedule.js")
 
     def __init__(self) -> None:
         super().__init__()

@@ -62,7 +62,7 @@ def _check_parents(form: ScheduleFields, job: SyncJob) -> None:
         for problem in find_parent_problems(
             job.workspace_id, wanted, coming=own, instead_of=[job.pk]
         ):
-            form.add_error("after_jobs", f"{problem.message[:1].upper()}{problem.message[1:]}.")
+            form.add_error("after_jobs", problem.message)
 
 
 def _wrong(form: ScheduleFields) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from django.utils.html import format_html
 
 from connectors.models import Connector
 from console import tenancy
+from console.admin import backfills
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import count_words
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
@@ -29,11 +31,13 @@ from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
 from console.labels import label, link, moment, page_of
+from console.live import fragment
 from console.words import NOTHING, span_words
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.lifecycle.planning import resume_job, save_job
 from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.models import Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from workspaces.models import Role, Workspace
@@ -60,6 +64,10 @@ def _is_disabled(job: SyncJob) -> bool:
 
 def _is_paused(job: SyncJob) -> bool:
     return job.paused_at is not None
+
+
+def _has_fires(job: SyncJob) -> bool:
+    return bool({"cron", "every_s", "frequency"} & set(job.schedule))
 
 
 SELECTION = [
@@ -112,6 +120,7 @@ class SyncJobAdmin(ButtonsAdmin):
         Button("sync", "Sync now", "sync", tone="primary"),
         Button("plan", "Plan", "fact_check"),
         Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
+        Button("backfill", "Backfill\u2026", "event_repeat", shown=_has_fires),
         Button("resume", "Resume", "resume", tone="primary", shown=_is_paused),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
@@ -124,6 +133,21 @@ class SyncJobAdmin(ButtonsAdmin):
                 "names/", self.admin_site.admin_view(self.names_view), name="syncjobs_syncjob_names"
             ),
             path("<uuid:pk>/schedule/", self.preview_view, name="syncjobs_syncjob_preview"),
+            path(
+                "<uuid:pk>/backfill/",
+                self.admin_site.admin_view(partial(backfills.backfill_view, self)),
+                name="syncjobs_syncjob_backfill",
+            ),
+            path(
+                "<uuid:pk>/backfill/live/",
+                fragment(partial(backfills.live_view, self)),
+                name="syncjobs_syncjob_backfills_live",
+            ),
+            path(
+                "backfills/<uuid:pk>/cancel/",
+                self.admin_site.admin_view(partial(backfills.cancel_view, self)),
+                name="syncjobs_syncjob_backfill_cancel",
+            ),
         ]
         return [*own, *super().get_urls()]
 
@@ -213,6 +237,11 @@ class SyncJobAdmin(ButtonsAdmin):
             context["facts"] = load_facts([job]).get(job.pk, JobFacts())
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
+            context["backfills"] = [
+                progress
+                for progress in latest_backfills(job)
+                if progress.backfill.state == BackfillState.ACTIVE
+            ]
             context["schedule_words"] = describe_schedule(job)
             context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -252,6 +281,9 @@ class SyncJobAdmin(ButtonsAdmin):
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))
 
+    def press_backfill(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:syncjobs_syncjob_backfill", args=[job.pk]))
+
     def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
         if resume_job(job):
             self.log_change(request, job, "Resumed.")
@@ -289,7 +321,7 @@ class SyncJobAdmin(ButtonsAdmin):
         except AlreadyQueued as exc:
             messages.info(request, f"{job}: a sync is queued already.")
             return exc.record
-        except WorkspaceBusy as exc:
+        except (WorkspaceBusy, JobBusy) as exc:
             messages.warning(request, f"Not queued: {exc}.")
             return exc.record
         self.log_change(request, job, f"Queued {'a full' if mode else 'a'} sync.")

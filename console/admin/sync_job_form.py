@@ -188,7 +188,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         for problem in find_parent_problems(
             workspace_id, wanted, coming=[*wanted], instead_of=[self.instance.pk]
         ):
-            self.add_error("after_jobs", f"{problem.message[:1].upper()}{problem.message[1:]}.")
+            self.add_error("after_jobs", problem.message)
 
     def _clean_dataset_name(self, workspace: Any) -> None:
         """A new job makes a dataset of its own name, or goes on with the one a deleted job left."""

@@ -176,7 +176,8 @@ def test_a_connector_is_tested_stage_by_stage(
 
 
 @pytest.mark.parametrize(
-    "command", ["apply", "sync", "test_connector", "checkout", "create_token", "prepare"]
+    "command",
+    ["apply", "sync", "fires", "backfill", "test_connector", "checkout", "create_token", "prepare"],
 )
 def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)}

@@ -314,7 +314,7 @@ def test_a_circle_is_said_in_the_form(acme: Tenant, root: Client) -> None:
         fields = _fields(connector=acme.connector.pk, name=name) | given
         errors = root.post(page_of(acme.job), fields).context["adminform"].form.errors
         assert (
-            "Acme-job would run after itself: after later, which runs after acme-job."
+            "acme-job would run after itself: after later, which runs after acme-job"
             in errors["after_jobs"]
         )
 
