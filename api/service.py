@@ -7,16 +7,20 @@ from typing import Any
 
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import is_valid_path
+from django.views.defaults import page_not_found
 from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import jobs, records
+from api import jobs, overview, records, starting
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
 log = structlog.get_logger(__name__)
+
+TREE = "/api/workspaces/{workspace}"
 
 
 class Service(NinjaAPI):
@@ -41,16 +45,31 @@ def make_service() -> Service:
         description="Connectors, sync jobs, their records and the datasets they keep.",
         parser=StrictParser(),
         docs_url=None,
+        openapi_url="/api/openapi.json",
         urls_namespace="api",
     )
-    service.add_router("/workspaces/{workspace}/sync-jobs", jobs.router)
-    service.add_router("/workspaces/{workspace}/sync-records", records.router)
+    service.add_router(f"{TREE}/sync-jobs", jobs.router)
+    service.add_router(f"{TREE}/sync-records", records.router)
+    service.add_router("", overview.router)
+    service.add_router("", starting.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)
     service.add_exception_handler(Http404, _missing)
     service.add_exception_handler(Exception, _broken)
     return service
+
+
+def nothing_there(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Where no path leads: pages for people have their own."""
+    if request.path.startswith("/admin/"):
+        return page_not_found(request, exception)
+    bare = request.path.rstrip("/")
+    if bare != request.path and is_valid_path(bare):
+        words = f"There is nothing at {request.path}: leave out the slash at its end."
+    else:
+        words = "There is no such path: /api-docs lists those that there are."
+    return problem(Refused(HTTPStatus.NOT_FOUND, words))
 
 
 def _refused(request: HttpRequest, exc: Refused | type[Refused]) -> HttpResponse:

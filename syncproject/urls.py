@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
 from api.cleaning import clean_up_stuck
-from api.service import make_service
+from api.service import make_service, nothing_there
 from console.health import health
 from console.metrics import metrics
 
@@ -22,6 +22,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("api/v1/sync/cleanup", clean_up_stuck, name="clean-up"),
-    path("api/", service.urls),
     path("admin/", admin.site.urls),
+    path("", service.urls),
 ]
+handler404 = nothing_there
