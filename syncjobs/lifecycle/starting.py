@@ -101,14 +101,14 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
     return Started(done.queued, done.already_queued, done.refused, cancelled=tuple(asked))
 
 
-def start_due(jobs: QuerySet[SyncJob], *, by: str) -> Started:
-    """Those of auto-sync connectors that are due (seed document 001): their intervals begin now, so that the
-    schedule does not serve them once more. Another caller's are left to that."""
+def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Started]:
+    """Those of auto-sync connectors that are due (seed document 001), and what became of them: their intervals
+    begin now, so that the schedule does not serve them once more. What another caller is at is left to that."""
     with transaction.atomic():
         taken = list(jobs.select_for_update(skip_locked=True, of=("self",), no_key=True))
         done = _queue(taken, by=by, mode=None, trigger=Trigger.SCHEDULE)
         _count_anew(list(done.queued))
-    return done
+    return taken, done
 
 
 def find_active(job_ids: Sequence[uuid.UUID]) -> SyncRecord | None:
