@@ -7,8 +7,6 @@ from typing import Any
 
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import is_valid_path
-from django.views.defaults import page_not_found
 from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
@@ -59,18 +57,6 @@ def make_service() -> Service:
     service.add_exception_handler(Http404, _missing)
     service.add_exception_handler(Exception, _broken)
     return service
-
-
-def nothing_there(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Where no path leads: pages for people have their own."""
-    if request.path.startswith("/admin/"):
-        return page_not_found(request, exception)
-    bare = request.path.rstrip("/")
-    if bare != request.path and is_valid_path(bare):
-        words = f"There is nothing at {request.path}: leave out the slash at its end."
-    else:
-        words = "There is no such path: /api-docs lists those that there are."
-    return problem(Refused(HTTPStatus.NOT_FOUND, words))
 
 
 def _refused(request: HttpRequest, exc: Refused | type[Refused]) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
 from api.cleaning import clean_up_stuck
-from api.service import make_service, nothing_there
+from api.service import make_service
 from console.health import health
 from console.metrics import metrics
 
@@ -25,4 +25,3 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", service.urls),
 ]
-handler404 = nothing_there

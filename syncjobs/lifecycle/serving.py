@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from syncjobs.core.watching import SEEN_WITHIN_S
+from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.dispatching import dispatch_due
 from syncjobs.lifecycle.pulsing import REAPER
 from syncjobs.lifecycle.reaping import clean_up
@@ -41,12 +42,13 @@ class Due:
 
 
 def dispatch_all() -> Due:
-    """Serves every due fire."""
+    """Serves every due fire, and what backfills have to go on with."""
     queued = coalesced = skipped = 0
     while (served := dispatch_due()).jobs:
         queued += served.queued
         coalesced += served.coalesced
         skipped += served.skipped
+    queued += advance_backfills()
     return Due(queued, coalesced, skipped)
 
 
@@ -55,6 +57,8 @@ def take_next(seen: Collection[uuid.UUID]) -> uuid.UUID | None:
     called for it meanwhile: the claim decides."""
     for _ in range(len(seen) + 1):
         taken = take_unrung(1, ring_again_s=1)
+        if not taken and advance_backfills():  # records that have ended made room for the next ones
+            continue
         if not taken or taken[0] not in seen:
             return taken[0] if taken else None
     return None

@@ -11,18 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Case, Q, QuerySet, When
+from django.db.models import Q, QuerySet
 
 from connectors.models import ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, ordinary
 from syncjobs.lifecycle.inserting import NewRecord, insert_records
 from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
-
-_WAITING = Q(state=State.QUEUED, dry_run=False, applies_id=None, backfill=None)
+from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
 
 
 class AtWork(Exception):
@@ -59,17 +57,18 @@ def start(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> 
     syncs one thing at a time nothing is queued beside what is at work; else they run one after the other."""
     refused, able = _part(jobs)
     if not able or not able[0].workspace.one_sync_at_a_time:
-        return _queue(able, by=by, mode=mode, refused=refused)
+        free = _settle_overlaps(able, refused, by)
+        return _queue(free, by=by, mode=mode, refused=refused)
     queued, waiting = {}, {}
     first, *rest = able
     try:
         queued[first.pk] = request_sync(first, by=by, mode=mode).pk
     except AlreadyQueued as exc:
         waiting[first.pk] = exc.record.pk
-    except WorkspaceBusy as exc:
+    except (JobBusy, WorkspaceBusy) as exc:
         refused += [Obstacle(job, str(exc)) for job in able]
         return Started({}, {}, tuple(refused), busy=exc.record)
-    others = _queue(rest, by=by, mode=mode, refused=refused)
+    others = _queue(_settle_overlaps(rest, refused, by), by=by, mode=mode, refused=refused)
     return Started(queued | others.queued, waiting | others.already_queued, others.refused)
 
 
@@ -117,7 +116,7 @@ def find_active(job_ids: Sequence[uuid.UUID]) -> SyncRecord | None:
         SyncRecord.objects.filter(job_id__in=job_ids, dry_run=False)
         .filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
         .select_related("job", "connector")
-        .order_by(Case(When(state=State.RUNNING, then=0), default=1), "queued_at")
+        .order_by("-state", "queued_at")  # the running one first
         .first()
     )
 
@@ -143,6 +142,26 @@ def _part(jobs: Iterable[SyncJob]) -> tuple[list[Obstacle], list[SyncJob]]:
         else:
             able.append(job)
     return refused, able
+
+
+def _settle_overlaps(jobs: Sequence[SyncJob], refused: list[Obstacle], by: str) -> list[SyncJob]:
+    """As for one job: who skips is refused beside an older record, who cancels the older asks it to end."""
+    strict = {job.pk: job for job in jobs if job.overlap != Overlap.QUEUE}
+    if not strict:
+        return list(jobs)
+    busy = set()
+    older = SyncRecord.objects.filter(
+        ordinary(), job_id__in=list(strict), state__in=[State.RUNNING, State.QUEUED]
+    )
+    for record in older.order_by("-state"):  # the running one first
+        record.job = strict[record.job_id]
+        if record.job.overlap == Overlap.CANCEL_OLDER:
+            if record.state == State.RUNNING:
+                cancel(record.pk, by=f"a newer record of {by}")
+        elif record.job_id not in busy:
+            busy.add(record.job_id)
+            refused.append(Obstacle(record.job, str(JobBusy(record))))
+    return [job for job in jobs if job.pk not in busy]
 
 
 def _queue(
@@ -181,7 +200,7 @@ def _queue(
 def _find_waiting(job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
     if not job_ids:
         return {}
-    rows = SyncRecord.objects.filter(_WAITING, job_id__in=job_ids)
+    rows = SyncRecord.objects.filter(ordinary(), state=State.QUEUED, job_id__in=job_ids)
     return dict(rows.values_list("job_id", "pk"))
 
 

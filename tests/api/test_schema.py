@@ -23,6 +23,7 @@ CONFIG = """
 [parameters]
 workspace = "acme"
 job = "nightly"
+connector = "host-0"
 
 [[operations]]
 include-operation-id = ["api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job"]

@@ -23,7 +23,7 @@ from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.transition import move
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import Overlap, SyncJob, SyncRecord, Trigger
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.rows import make_connector, make_job, make_workspace
 from tests.waiting import until
@@ -171,6 +171,23 @@ def test_post_sync_asks_every_active_connectors_enabled_jobs(
     assert (record.requested_by, record.trigger) == ("token ci", Trigger.MANUAL)
     assert record.mode == new.sync_mode
     assert not elsewhere.records.exists()
+
+
+def test_post_sync_keeps_to_the_jobs_overlap_policies(
+    client: Client, token: dict[str, str]
+) -> None:
+    running = {}
+    for policy in Overlap:
+        record = enqueue(job_of(policy, overlap=policy), trigger=Trigger.MANUAL)
+        assert claim(record.pk, "worker") is not None
+        running[policy] = record
+    told = client.post("/sync", headers=token).json()
+    assert names(told["queued"]) == ["cancel_older", "queue"]
+    (refused,) = told["refused"]
+    assert refused["job"] == "skip"
+    assert "does not overlap" in refused["reason"]
+    asked = SyncRecord.objects.exclude(cancel_asked_at=None)
+    assert [record.pk for record in asked] == [running[Overlap.CANCEL_OLDER].pk]
 
 
 def test_post_sync_costs_the_same_few_statements_for_many_jobs(
