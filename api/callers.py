@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import Q
 from django.http import HttpRequest
+from ninja import Query
 from ninja.security.http import HttpAuthBase
 from ninja.utils import check_csrf
 
@@ -17,6 +18,16 @@ from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import find_token, note_use
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_SEVERAL = "You are in several workspaces: say which one by ?workspace=NAME."
+
+# Of the paths that name no workspace.
+WorkspaceIn = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        description="For a person who is a member of several: the id or name of one. A token has its own.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,8 @@ class Caller:
 
 
 class Bearer(HttpAuthBase):
-    """Lets those in who may do what `needed` may, in the workspace that the path names, or in the token's."""
+    """Lets those in who may do what `needed` may, in the workspace that the path names. Where it names none:
+    in the token's, or in the one that a person gives by `?workspace=`, or is a member of."""
 
     openapi_scheme = "bearer"
     openapi_description = "A token of one workspace: `python manage.py create_token WORKSPACE`."
@@ -40,7 +52,7 @@ class Bearer(HttpAuthBase):
 
     def __call__(self, request: HttpRequest) -> Caller:
         """Raises Refused."""
-        named = request.resolver_match.kwargs.get("workspace") if request.resolver_match else None
+        named = _named_in(request)
         if request.headers.get("Authorization"):
             caller = _by_token(need_live_token(request), named)
         else:
@@ -102,7 +114,7 @@ def _by_session(request: HttpRequest, named: str | None) -> Caller:
         )
     if request.method not in _SAFE and check_csrf(request) is not None:
         raise Refused(HTTPStatus.FORBIDDEN, "The CSRF token is missing or wrong.")
-    workspace = _find_workspace(named)
+    workspace = _only_one_of(user) if named is None else _find_workspace(named)
     if workspace is None:
         raise not_found("workspace")
     if user.is_superuser:
@@ -113,8 +125,25 @@ def _by_session(request: HttpRequest, named: str | None) -> Caller:
     return Caller(workspace, Role(member.role), user.get_username())
 
 
-def _find_workspace(named: str | None) -> Workspace | None:
-    if named is None:
+def _named_in(request: HttpRequest) -> str | None:
+    in_path = request.resolver_match.kwargs if request.resolver_match else {}
+    named = in_path.get("workspace") or request.GET.get("workspace")
+    return None if named is None else str(named)
+
+
+def _only_one_of(user: Any) -> Workspace | None:
+    """Of a person. Raises Refused where there are several."""
+    rows = Workspace.objects.all()
+    if not user.is_superuser:
+        rows = rows.filter(members__user=user.pk)
+    found = list(rows[:2])
+    if len(found) > 1:
+        raise Refused(HTTPStatus.BAD_REQUEST, _SEVERAL, errors={"workspace": [_SEVERAL]})
+    return found[0] if found else None
+
+
+def _find_workspace(named: str) -> Workspace | None:
+    if "\0" in named:  # PostgreSQL holds no such text
         return None
     by_name = Q(name=named)
     try:

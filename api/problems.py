@@ -1,4 +1,5 @@
-"""What Django itself refuses below /api/ (no such path, no such method, a bad host) is a problem too."""
+"""What Django itself refuses (no such path, no such method, a bad host) is a problem too, but to the console's
+people."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import is_valid_path
 
 from api.answers import Refused, problem
 
@@ -23,10 +25,14 @@ def tell_problems(
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         plain = response.get("Content-Type", "").startswith("text/html")
-        if not request.path.startswith("/api/") or response.status_code < 400 or not plain:
+        if request.path.startswith("/admin/") or response.status_code < 400 or not plain:
             return response
         status = HTTPStatus(response.status_code)
-        told = problem(Refused(status, _WORDS.get(status, f"{status.phrase}.")))
+        words = _WORDS.get(status, f"{status.phrase}.")
+        bare = request.path.rstrip("/")
+        if status is HTTPStatus.NOT_FOUND and bare != request.path and is_valid_path(bare):
+            words = f"There is no such path: leave out the slash at the end of {request.path}"
+        told = problem(Refused(status, words))
         if "Allow" in response:
             told["Allow"] = response["Allow"]
         return told

@@ -12,11 +12,13 @@ from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import jobs, records
+from api import due, jobs, overview, records, starting
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
 log = structlog.get_logger(__name__)
+
+TREE = "/api/workspaces/{workspace}"
 
 
 class Service(NinjaAPI):
@@ -41,10 +43,14 @@ def make_service() -> Service:
         description="Connectors, sync jobs, their records and the datasets they keep.",
         parser=StrictParser(),
         docs_url=None,
+        openapi_url="/api/openapi.json",
         urls_namespace="api",
     )
-    service.add_router("/workspaces/{workspace}/sync-jobs", jobs.router)
-    service.add_router("/workspaces/{workspace}/sync-records", records.router)
+    service.add_router(f"{TREE}/sync-jobs", jobs.router)
+    service.add_router(f"{TREE}/sync-records", records.router)
+    service.add_router("", overview.router)
+    service.add_router("", starting.router)
+    service.add_router("/api/connectors", due.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

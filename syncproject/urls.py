@@ -22,6 +22,6 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("api/v1/sync/cleanup", clean_up_stuck, name="clean-up"),
-    path("api/", service.urls),
     path("admin/", admin.site.urls),
+    path("", service.urls),
 ]

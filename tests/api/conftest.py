@@ -3,10 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
+from pytest_django import Settings
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_root() -> None:
     """Whitenoise warns where the folder is missing."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _cron_secret(settings: Settings) -> None:
+    settings.CRON_SECRET = "a word that no test says by chance"

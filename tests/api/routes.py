@@ -23,7 +23,7 @@ def routes() -> list[Route]:
     found = []
     for bound in service._get_bound_routers():
         for path, view in bound.path_operations.items():
-            full = f"/api{bound.prefix}{path}"
+            full = f"{bound.prefix}{path}"
             for operation in view.operations:
                 doors = [door for door in operation.auth_callbacks if isinstance(door, Bearer)]
                 needed = doors[0].needed if doors else None

@@ -23,6 +23,7 @@ CONFIG = """
 [parameters]
 workspace = "acme"
 job = "nightly"
+connector = "host-0"
 
 [[operations]]
 include-operation-id = ["api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job"]
@@ -68,3 +69,10 @@ def test_every_answer_is_as_the_document_says(
 def test_the_document_is_openapi_3_1_and_open_to_read(client: Client) -> None:
     told = client.get("/api/openapi.json").json()
     assert told["openapi"].startswith("3.1")
+
+
+def test_the_seeds_own_paths_stand_in_it_exactly(client: Client) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert set(paths["/sync"]) == {"post"}
+    assert {"/status", "/connections", "/history", "/sync/force"} < set(paths)
+    assert "/sync/connection/{connector}" in paths
