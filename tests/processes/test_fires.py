@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -69,7 +70,7 @@ def test_q08_after_ten_minutes_without_a_beat_each_policy_is_obeyed(
     """Two beats and a worker: of each fire there is one record, or one that tells why there is none."""
     fill(source, {"a.txt": b"x"})
     connector = make_connector(sshd.target(source))
-    policies = {
+    policies: dict[str, dict[str, Any]] = {
         "once": {"misfire": "run_once"},
         "skip": {"misfire": "skip"},
         "three": {"misfire": "catch_up", "catch_up_max": 3},
