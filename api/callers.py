@@ -73,14 +73,6 @@ def caller_of(request: HttpRequest) -> Caller:
     return caller
 
 
-def need_token(request: HttpRequest, role: Role) -> ApiToken:
-    """The token of the request, which may do what `role` may. Raises Refused."""
-    token = need_live_token(request)
-    if not Role(token.role).covers(role):
-        raise too_low(Role(token.role), role)
-    return token
-
-
 def need_live_token(request: HttpRequest) -> ApiToken:
     """Raises Refused."""
     kind, _, word = request.headers.get("Authorization", "").partition(" ")

@@ -9,7 +9,6 @@ from django.urls import path
 from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
-from api.cleaning import clean_up_stuck
 from api.service import make_service
 from console.health import health
 from console.metrics import metrics
@@ -21,7 +20,6 @@ urlpatterns = [
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
-    path("api/v1/sync/cleanup", clean_up_stuck, name="clean-up"),
     path("admin/", admin.site.urls),
     path("", service.urls),
 ]

@@ -21,6 +21,7 @@ from syncjobs.lifecycle.inserting import NewRecord, insert_records
 from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
+from workspaces.models import Workspace
 
 
 class AtWork(Exception):
@@ -73,16 +74,17 @@ def start(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> 
 
 
 def start_alone(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> Started:
-    """The same, where none of these jobs is at work; what is stuck is cleaned up first (seed document 003).
-    Raises AtWork."""
+    """The same, where none of these jobs is at work, nor another in a workspace that syncs one thing at a time;
+    what is stuck is cleaned up first (seed document 003). Raises AtWork."""
     refused, able = _part(jobs)
-    ids = [job.pk for job in able]
-    if find_active(ids) is not None:
-        clean_up(by=by, workspace_ids=[able[0].workspace_id])
+    if not able:
+        return Started({}, {}, tuple(refused))
+    workspace = able[0].workspace
+    if _find_active(workspace, able) is not None:
+        clean_up(by=by, workspace_ids=[workspace.pk])
     with transaction.atomic():
-        if able:
-            _keep_out_others(able[0].workspace_id)
-        if (active := find_active(ids)) is not None:
+        _keep_out_others(workspace)
+        if (active := _find_active(workspace, able)) is not None:
             raise AtWork(active)
         return _queue(able, by=by, mode=mode, refused=refused)
 
@@ -110,11 +112,13 @@ def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Start
     return taken, done
 
 
-def find_active(job_ids: Sequence[uuid.UUID]) -> SyncRecord | None:
+def _find_active(workspace: Workspace, jobs: Sequence[SyncJob]) -> SyncRecord | None:
     """What works, or is about to: a record that waits for its retry or its host keeps nobody out."""
+    rows = SyncRecord.objects.filter(workspace=workspace, dry_run=False)
+    if not workspace.one_sync_at_a_time:
+        rows = rows.filter(job__in=jobs)
     return (
-        SyncRecord.objects.filter(job_id__in=job_ids, dry_run=False)
-        .filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
+        rows.filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
         .select_related("job", "connector")
         .order_by("-state", "queued_at")  # the running one first
         .first()
@@ -204,9 +208,9 @@ def _find_waiting(job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
     return dict(rows.values_list("job_id", "pk"))
 
 
-def _keep_out_others(workspace_id: uuid.UUID) -> None:
+def _keep_out_others(workspace: Workspace) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"a sync in workspace {workspace_id}"],
+            [f"a sync in workspace {workspace.pk}"],  # as for one record by hand
         )
