@@ -7,7 +7,7 @@ before anything is written, each with the path to where it stands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,13 +124,21 @@ class Change:
     notes: tuple[str, ...] = ()  # what a person should know of it
 
 
-def apply_configuration(document: Any) -> list[Change]:
-    """Raises InvalidConfiguration. Objects that the document does not name are left alone."""
-    application = _Application()
+def apply_configuration(
+    document: Any, *, dry_run: bool = False, tell: Callable[[Change], None] = lambda change: None
+) -> list[Change]:
+    """Raises InvalidConfiguration. Objects that the document does not name are left alone.
+
+    A dry run does all of it and takes it back, so that its changes are those that would be. `tell` hears of
+    each as it comes; they count for nothing before this returns.
+    """
+    application = _Application(tell)
     with transaction.atomic():
         application.run(document)
         if application.problems:
             raise InvalidConfiguration(application.problems)
+        if dry_run:
+            transaction.set_rollback(True)
     return application.changes
 
 
@@ -158,9 +166,10 @@ def write_job(
 
 
 class _Application:
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Change], None]) -> None:
         self.problems: list[Problem] = []
         self.changes: list[Change] = []
+        self._tell = tell
 
     def run(self, document: Any) -> None:
         top = self._mapping(document, (), ("workspaces",))
@@ -238,7 +247,9 @@ class _Application:
         connector.port = connector.port or spec.default_port
         for field in set(fields) - {"name", "options", "secret"}:
             setattr(connector, field, fields[field])
-        if "options" in fields:
+        if "options" in fields and not _mean_the_same(
+            spec.options, fields["options"] or {}, connector.options
+        ):
             connector.options = fields["options"] or {}
         options = self._check_options(spec.options, connector.options, (*path, "options"))
         secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
@@ -397,6 +408,7 @@ class _Application:
         action = "created" if created else "changed" if changed else "unchanged"
         shown = () if created else changed
         self.changes.append(Change(action, noun, name, shown, tuple(notes)))
+        self._tell(self.changes[-1])
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
@@ -426,6 +438,14 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in after
         if after[name] != before.get(name) and name != "name"
     ]
+
+
+def _mean_the_same(cls: type, given: Any, stored: Any) -> bool:
+    """Whether options differ in nothing but defaults that are written out."""
+    try:
+        return bool(parse_options(cls, given) == parse_options(cls, stored))
+    except (InvalidOptions, AttributeError):
+        return False
 
 
 def _secret_of(connector: Connector) -> dict[str, Any] | None:
