@@ -21,7 +21,11 @@ from connectors.secrets import unseal
 from connectors.spec import parse_options
 from syncjobs.lifecycle.applying import LIMIT_FIELDS
 from syncjobs.models import SyncJob
+from syncjobs.models.jobs import default_max_attempts
 from workspaces.models import Workspace
+
+# Their defaults are settings: written out, the file means the same on another installation.
+OF_THE_INSTALLATION = ("schedule", "max_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class _Exporter:
 
     def _job(self, row: SyncJob) -> dict[str, Any]:
         """Nothing for a job that its connector's `auto_sync` makes as it is."""
-        told = _differing(row)
+        told = _differing(row, always=OF_THE_INSTALLATION)
         told = {"name": told.pop("name"), "connector": row.connector.name, **told}
         limits = {name: told.pop(name) for name in LIMIT_FIELDS if name in told}
         if limits:
@@ -110,6 +114,8 @@ class _Exporter:
                 )
             elif row.schedule == {"every_s": row.connector.sync_interval_s}:
                 del told["schedule"]  # its connector says it
+                if row.max_attempts == default_max_attempts():
+                    del told["max_attempts"]
                 return told if len(told) > 2 else {}
         return told
 

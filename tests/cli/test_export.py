@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.management import call_command
 from django.db import models, transaction
 from hypothesis import Phase
 from hypothesis import strategies as st
+from pytest_django.fixtures import Settings
 
 from cli.configfile import dump, load
 from cli.management.commands.export import as_text
@@ -100,6 +102,22 @@ def test_an_export_of_one_workspace_goes_to_a_file_without_its_secrets(
     told = capsys.readouterr().out
     assert "name: other" in told
     assert told.replace("- name: other\n", "") == text
+
+
+def test_jobs_mean_the_same_where_new_ones_have_other_defaults(
+    tmp_path: Path, settings: Settings
+) -> None:
+    workspace = {
+        "name": "acme",
+        "connectors": [{"name": "host", "kind": "http", "host": "files.example.com"}],
+        "sync_jobs": [
+            {"name": "by-hand", "connector": "host", "schedule": {}},
+            {"name": "usual", "connector": "host"},
+        ],
+    }
+    apply_configuration({"workspaces": [workspace]})
+    settings.SYNC = replace(settings.SYNC, sync_frequency="hourly", max_retries=7)
+    assert_fixed_point(tmp_path)
 
 
 def test_secrets_whose_variables_would_have_one_name_are_told_apart(tmp_path: Path) -> None:
