@@ -7,7 +7,7 @@ before anything is written, each with the path to where it stands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,13 +124,21 @@ class Change:
     notes: tuple[str, ...] = ()  # what a person should know of it
 
 
-def apply_configuration(document: Any) -> list[Change]:
-    """Raises InvalidConfiguration. Objects that the document does not name are left alone."""
-    application = _Application()
+def apply_configuration(
+    document: Any, *, dry_run: bool = False, tell: Callable[[Change], None] = lambda change: None
+) -> list[Change]:
+    """Raises InvalidConfiguration. Objects that the document does not name are left alone.
+
+    A dry run does all of it and takes it back, so that its changes are those that would be. `tell` hears of
+    each as it comes; they count for nothing before this returns.
+    """
+    application = _Application(tell)
     with transaction.atomic():
         application.run(document)
         if application.problems:
             raise InvalidConfiguration(application.problems)
+        if dry_run:
+            transaction.set_rollback(True)
     return application.changes
 
 
@@ -149,7 +157,7 @@ def write_job(
 ) -> SyncJob:
     """Creates a job from its written form, or changes this one: what is not named stays. Raises
     InvalidConfiguration, with paths that begin at the job."""
-    application = _Application()
+    application = _Application(lambda change: None)
     with transaction.atomic():
         wanted = application.write_job(workspace, fields, job)
         if wanted is None or application.problems:
@@ -158,9 +166,13 @@ def write_job(
 
 
 class _Application:
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Change], None]) -> None:
         self.problems: list[Problem] = []
         self.changes: list[Change] = []
+        self._tell = tell
+        # Of the workspace at hand, by name, where a file is applied: it may have thousands.
+        self._connectors: dict[str, Connector] | None = None
+        self._jobs: dict[str, SyncJob] | None = None
 
     def run(self, document: Any) -> None:
         top = self._mapping(document, (), ("workspaces",))
@@ -169,8 +181,13 @@ class _Application:
             workspace = self._save_workspace(fields, path)
             if workspace is None:
                 continue
+            self._connectors, self._jobs = (
+                {row.name: row for row in workspace.connectors.all()},
+                None,
+            )
             for inner, item in self._items(fields, "connectors", path):
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
+            self._jobs = {row.name: row for row in workspace.sync_jobs.select_related("connector")}
             given = [
                 (self._mapping(item, inner, JOB_FIELDS), inner)
                 for inner, item in self._items(fields, "sync_jobs", path)
@@ -210,7 +227,7 @@ class _Application:
         name = self._name(fields, path)
         if name is None:
             return
-        found = Connector.objects.filter(workspace=workspace, name=name).first()
+        found = self._find_connector(workspace, name)
         connector = found or Connector(workspace=workspace, name=name)
         before = _state_of(connector, CONNECTOR_FIELDS)
         secret_before = _secret_of(connector)
@@ -225,6 +242,8 @@ class _Application:
             changed.append("secret")
         if found is None or changed:
             connector.save()
+            if self._connectors is not None:
+                self._connectors[name] = connector
             follow_auto_sync(connector)
             resume_jobs_of(connector)
         self._note("connector", name, created=found is None, fields=changed)
@@ -238,11 +257,13 @@ class _Application:
         connector.port = connector.port or spec.default_port
         for field in set(fields) - {"name", "options", "secret"}:
             setattr(connector, field, fields[field])
-        if "options" in fields:
+        if "options" in fields and not _mean_the_same(
+            spec.options, fields["options"] or {}, connector.options
+        ):
             connector.options = fields["options"] or {}
         options = self._check_options(spec.options, connector.options, (*path, "options"))
         secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
-        return self._clean(connector, path) and options and secret
+        return self._clean(connector, path, exclude=("workspace",)) and options and secret
 
     def _want_job(
         self,
@@ -254,11 +275,11 @@ class _Application:
         name = found.name if found and "name" not in fields else self._name(fields, path)
         if name is None:
             return None
-        found = found or SyncJob.objects.filter(workspace=workspace, name=name).first()
+        found = found or self._find_job(workspace, name)
         job = found or SyncJob(workspace=workspace, schedule=default_schedule())
         job.name = name
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
-        connector = self._find_connector(workspace, fields, job, path)
+        connector = self._choose_connector(workspace, fields, job, path)
         if connector is None:
             return None
         job.connector = connector
@@ -272,7 +293,7 @@ class _Application:
             return None
         for field, value in {**plain, **limits}.items():
             setattr(job, field, _EMPTY.get(field) if value is None else value)
-        if not self._clean(job, path, exclude=("dataset",)):
+        if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
             return None
         if found is None:
             return _Wanted(job, path, None, ())
@@ -308,19 +329,29 @@ class _Application:
                 "sync job", wanted.job.name, created=created, fields=fields, notes=wanted.notes
             )
 
-    def _find_connector(
+    def _find_job(self, workspace: Workspace, name: str) -> SyncJob | None:
+        if self._jobs is not None:
+            return self._jobs.get(name)
+        return SyncJob.objects.filter(workspace=workspace, name=name).first()
+
+    def _find_connector(self, workspace: Workspace, name: str) -> Connector | None:
+        if self._connectors is not None:
+            return self._connectors.get(name)
+        return Connector.objects.filter(workspace=workspace, name=name).first()
+
+    def _choose_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
     ) -> Connector | None:
         if "connector" not in fields and job.connector_id is not None:
             return job.connector
         wanted = str(fields.get("connector", ""))
-        names = list(workspace.connectors.values_list("name", flat=True))
-        if wanted in names:
-            return workspace.connectors.get(name=wanted)
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
-        return None
+        found = self._find_connector(workspace, wanted)
+        if found is None:
+            names = workspace.connectors.values_list("name", flat=True)
+            near = difflib.get_close_matches(wanted, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
+        return found
 
     def _check_lists(self, fields: Mapping[str, Any], path: Path) -> bool:
         """Lists of text, where the database would take other things for one."""
@@ -397,6 +428,7 @@ class _Application:
         action = "created" if created else "changed" if changed else "unchanged"
         shown = () if created else changed
         self.changes.append(Change(action, noun, name, shown, tuple(notes)))
+        self._tell(self.changes[-1])
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
@@ -426,6 +458,14 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in after
         if after[name] != before.get(name) and name != "name"
     ]
+
+
+def _mean_the_same(cls: type, given: Any, stored: Any) -> bool:
+    """Whether options differ in nothing but defaults that are written out."""
+    try:
+        return bool(parse_options(cls, given) == parse_options(cls, stored))
+    except (InvalidOptions, AttributeError):
+        return False
 
 
 def _secret_of(connector: Connector) -> dict[str, Any] | None:

@@ -149,7 +149,9 @@ def _find_free(name: str, taken: set[str]) -> str:
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
     named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
-    if named is not None and not SyncJob.objects.filter(dataset=named).exists():
+    if named is None:
+        return Dataset.objects.create(workspace=job.workspace, name=job.name)
+    if not SyncJob.objects.filter(dataset=named).exists():
         return named
     taken = set(job.workspace.datasets.values_list("name", flat=True))
     return Dataset.objects.create(workspace=job.workspace, name=_find_free(job.name, taken))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -85,6 +87,53 @@ def test_secrets_stay_out_of_output_and_rows(
         out = apply(config, capsys)
     assert "canary" not in out
     assert all("canary" not in query["sql"] for query in queries)
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("apply", str(config), "--dry-run")
+    planned = capsys.readouterr().out.splitlines()
+    assert planned[-1] == "nothing was changed: this is what would be"
+    assert not Workspace.objects.exists()
+    assert planned[:-1] == apply(config, capsys).splitlines()
+    config.write_text(CONFIG.replace("/exports", "/out"))
+    call_command("apply", str(config), "--dry-run", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["dry_run"] is True
+    changed = [each for each in told["changes"] if each["action"] == "changed"]
+    assert [(each["name"], each["fields"]) for each in changed] == [("reports-host", ["options"])]
+    assert Connector.objects.get().options["root"] == "/exports"
+
+
+def test_options_that_write_out_a_default_are_no_change(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(config, capsys)
+    config.write_text(CONFIG.replace("root: /exports", "root: /exports, compression: false"))
+    assert "unchanged  connector" in apply(config, capsys)
+
+
+def test_many_jobs_are_one_transaction_and_few_queries_each(
+    config: Path, django_assert_max_num_queries: Any
+) -> None:
+    head, _, job = CONFIG.partition("      - name: nightly-reports")
+    job = "      - name: nightly-reports" + job
+
+    def write(count: int) -> None:
+        jobs = "".join(job.replace("nightly", f"nightly-{n}") for n in range(count))
+        config.write_text(head + jobs)
+
+    write(100)
+    with CaptureQueriesContext(connection) as queries:
+        call_command("apply", str(config))
+    assert SyncJob.objects.count() == 100
+    said = [query["sql"].split()[0] for query in queries]
+    # A savepoint for each job, and one COMMIT for all: the one around this test.
+    assert "COMMIT" not in said
+    assert len([word for word in said if word not in ("SAVEPOINT", "RELEASE")]) < 100 * 9
+    with django_assert_max_num_queries(20):
+        call_command("apply", str(config))
 
 
 def test_applying_again_changes_nothing(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
