@@ -23,6 +23,16 @@ def on_terminal() -> bool:
 
 
 @contextmanager
+def busy(words: str) -> Iterator[None]:
+    """For work whose size nobody knows before."""
+    if not on_terminal():
+        yield
+        return
+    with Console(stderr=True).status(words):
+        yield
+
+
+@contextmanager
 def count_bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yields a function that takes how many were done since its last call."""
     if not on_terminal():
