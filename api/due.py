@@ -83,7 +83,7 @@ class DueList(Schema):
     next: None = Field(None, description="Always null: the rest comes when these are served.")
 
 
-class TriggerIn(Schema):
+class HookIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     limit: Whole = Field(default=LIMIT, ge=1, le=LIMIT_MAX, description="Connectors at most.")
@@ -96,7 +96,7 @@ class QueuedSync(Schema):
     job: str
 
 
-class TriggerOut(Schema):
+class HookOut(Schema):
     queued: int = Field(description="How many connectors got a record.")
     records: list[QueuedSync]
 
@@ -112,15 +112,15 @@ def list_due(
     return {"items": [_tell(job) for job in _due(_asker_of(request))[:limit]]}
 
 
-@router.post("/sync", response={202: TriggerOut, **ANSWERS}, auth=CronSecret(Role.OPERATOR))
+@router.post("/sync", response={202: HookOut, **ANSWERS}, auth=CronSecret(Role.OPERATOR))
 def trigger_due(
     request: HttpRequest,
-    body: Annotated[TriggerIn | None, Body()] = None,
+    body: Annotated[HookIn | None, Body()] = None,
     workspace: WorkspaceIn = None,
 ) -> Status[dict[str, Any]]:
     """Queues a record for each of them, the longest neglected first."""
     asker = _asker_of(request)
-    jobs, done = start_due(_due(asker)[: (body or TriggerIn()).limit], by=asker.name)
+    jobs, done = start_due(_due(asker)[: (body or HookIn()).limit], by=asker.name)
     records = [
         {
             "id": done.queued[job.pk],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.test import Client
+from ninja import Schema
 from pytest_django.live_server_helper import LiveServer
 
 from connectors.spec import Target
@@ -76,3 +79,17 @@ def test_the_seeds_own_paths_stand_in_it_exactly(client: Client) -> None:
     assert set(paths["/sync"]) == {"post"}
     assert {"/status", "/connections", "/history", "/sync/force"} < set(paths)
     assert "/sync/connection/{connector}" in paths
+
+
+def test_no_two_shapes_share_a_name() -> None:
+    """In the document one would take the other's place."""
+
+    def below(shape: type[Schema]) -> Iterator[type[Schema]]:
+        for one in shape.__subclasses__():
+            yield one
+            yield from below(one)
+
+    ours = {one for one in below(Schema) if one.__module__.startswith("api.")}
+    assert len(ours) > 10
+    doubled = [name for name, count in Counter(o.__name__ for o in ours).items() if count > 1]
+    assert doubled == []
