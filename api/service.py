@@ -8,10 +8,11 @@ from typing import Any
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import records
+from api import jobs, records
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
@@ -42,9 +43,11 @@ def make_service() -> Service:
         docs_url=None,
         urls_namespace="api",
     )
+    service.add_router("/workspaces/{workspace}/sync-jobs", jobs.router)
     service.add_router("/workspaces/{workspace}/sync-records", records.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
+    service.add_exception_handler(HttpError, _failed)
     service.add_exception_handler(Http404, _missing)
     service.add_exception_handler(Exception, _broken)
     return service
@@ -56,6 +59,14 @@ def _refused(request: HttpRequest, exc: Refused | type[Refused]) -> HttpResponse
 
 def _missing(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
     return problem(Refused(HTTPStatus.NOT_FOUND, "There is no such thing."))
+
+
+def _failed(request: HttpRequest, exc: HttpError | type[HttpError]) -> HttpResponse:
+    if not isinstance(exc, HttpError):
+        return _broken(request, exc)
+    if isinstance(exc.__cause__, Refused):  # what our own parser said of the body
+        return problem(exc.__cause__)
+    return problem(Refused(HTTPStatus(exc.status_code), f"{exc}."))
 
 
 def _broken(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "embedded",
 ]
 MIDDLEWARE = [
+    "api.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -30,7 +30,6 @@ from console.admin.filters import ConnectorFilter, WorkspaceFilter
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
-from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
 from console.live import fragment
 from console.words import NOTHING, span_words
@@ -40,6 +39,7 @@ from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
 from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
+from syncjobs.queries.job_facts import JobFacts, load_facts
 from workspaces.models import Role, Workspace
 
 NAMES_SHOWN = 20

@@ -144,6 +144,19 @@ class _Wanted:
     notes: tuple[str, ...]
 
 
+def write_job(
+    workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None = None
+) -> SyncJob:
+    """Creates a job from its written form, or changes this one: what is not named stays. Raises
+    InvalidConfiguration, with paths that begin at the job."""
+    application = _Application()
+    with transaction.atomic():
+        wanted = application.write_job(workspace, fields, job)
+        if wanted is None or application.problems:
+            raise InvalidConfiguration(application.problems)
+    return wanted
+
+
 class _Application:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -165,6 +178,15 @@ class _Application:
             jobs = [self._want_job(workspace, item, inner) for item, inner in given]
             names = {str(item.get("name")) for item, _ in given}
             self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
+
+    def write_job(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None
+    ) -> SyncJob | None:
+        wanted = self._want_job(workspace, self._mapping(fields, (), JOB_FIELDS), (), job)
+        if wanted is None or self.problems:
+            return None
+        self._save_jobs(workspace, [wanted], {wanted.job.name})
+        return wanted.job
 
     def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
         name = self._name(fields, path)
@@ -223,13 +245,18 @@ class _Application:
         return self._clean(connector, path) and options and secret
 
     def _want_job(
-        self, workspace: Workspace, fields: Mapping[str, Any], path: Path
+        self,
+        workspace: Workspace,
+        fields: Mapping[str, Any],
+        path: Path,
+        found: SyncJob | None = None,
     ) -> _Wanted | None:
-        name = self._name(fields, path)
+        name = found.name if found and "name" not in fields else self._name(fields, path)
         if name is None:
             return None
-        found = SyncJob.objects.filter(workspace=workspace, name=name).first()
-        job = found or SyncJob(workspace=workspace, name=name, schedule=default_schedule())
+        found = found or SyncJob.objects.filter(workspace=workspace, name=name).first()
+        job = found or SyncJob(workspace=workspace, schedule=default_schedule())
+        job.name = name
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
         connector = self._find_connector(workspace, fields, job, path)
         if connector is None:

@@ -3,13 +3,16 @@
 Any number of dispatchers may run at once: jobs are taken with SKIP LOCKED, and `record_once_per_fire`
 stands behind that. Every fire that is due gets a record, or is told by one: as served by it, or as skipped.
 A thousand jobs take a handful of statements, whatever their policies are.
+
+Workspaces take turns, as with the bells: one with 60,000 due jobs does not keep another's single one waiting.
+Nothing here waits for a record: a job whose records are moving this instant stays due for the next round.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +32,8 @@ from syncjobs.core.misfires import (
 from syncjobs.core.schedules import (
     After,
     Condition,
+    CountedFrom,
+    Every,
     InvalidSchedule,
     Schedule,
     offset_of,
@@ -40,6 +45,10 @@ from syncjobs.lifecycle.transition import move
 from syncjobs.models import Backfill, Overlap, SyncMode, Trigger
 
 A_NEWER_FIRE = "a newer fire"
+BATCH = 2_000
+# The turns are those of so many that are longest due; where more are, the others come when these are served.
+LOOK = 50_000
+SPARE = 4  # batches: others may be serving the first ones just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +64,35 @@ class Dispatched:
         return self.queued + self.coalesced + self.skipped + self.rested
 
 
-def dispatch_due(limit: int = 1_000, *, now: datetime | None = None) -> Dispatched:
-    """Serves up to `limit` due jobs, the longest due first. `now` is the database's, unless a test has its own."""
+def dispatch_due(limit: int = BATCH, *, now: datetime | None = None) -> Dispatched:
+    """Serves up to `limit` due jobs, the workspaces in turn, the longest due of each first. `now` is the database's, unless a test has its own."""
     with transaction.atomic():
         jobs = _take_due(limit, now)
         return _Batch(jobs).serve() if jobs else Dispatched(0, 0)
 
 
+# The inner part is answered by the index `job_due` alone: so it passes over the jobs of paused connectors, which
+# stay due until these are back. These connectors are no join: they are hashed when the first due job is met,
+# whatever the planner believes of their number.
 _TAKE = """
+WITH due AS (
+    SELECT j.id, j.workspace_id, j.next_run_at FROM syncjobs_syncjob j
+     WHERE j.enabled AND j.paused_at IS NULL AND j.next_run_at <= coalesce(%(now)s, now())
+       AND j.connector_id NOT IN (SELECT c.id FROM connectors_connector c WHERE c.status <> %(active)s)
+     ORDER BY j.next_run_at LIMIT %(look)s),
+turns AS MATERIALIZED (
+    SELECT id, next_run_at,
+           row_number() OVER (PARTITION BY workspace_id ORDER BY next_run_at) AS turn
+      FROM due ORDER BY turn, next_run_at LIMIT %(limit)s * %(spare)s)
 SELECT j.id, j.workspace_id, j.connector_id, c.host, c.port, j.schedule::text, j.next_run_at,
        j.jitter_s, j.misfire, j.catch_up_max, j.max_lateness_s, j.overlap, j.sync_mode,
        j.verify_every_s, coalesce(j.last_verified_at, j.created_at), coalesce(%(now)s, now())
-  FROM syncjobs_syncjob j JOIN connectors_connector c ON c.id = j.connector_id
+  FROM turns
+  JOIN syncjobs_syncjob j ON j.id = turns.id
+  JOIN connectors_connector c ON c.id = j.connector_id
  WHERE j.enabled AND j.paused_at IS NULL AND j.next_run_at <= coalesce(%(now)s, now())
    AND c.status = %(active)s
- ORDER BY j.next_run_at LIMIT %(limit)s
+ ORDER BY turns.turn, turns.next_run_at LIMIT %(limit)s
    FOR NO KEY UPDATE OF j SKIP LOCKED
 """
 _MOVE_ON = """
@@ -77,17 +100,26 @@ UPDATE syncjobs_syncjob j SET next_run_at = u.next_run_at, last_error = coalesce
   FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS u(id, next_run_at, error)
  WHERE j.id = u.id
 """
+# Each part is one look at an index for each job, however long the job's history is.
 _SERVING = """
-SELECT job_id, id, state, scheduled_for FROM syncjobs_syncrecord
- WHERE job_id = ANY(%(jobs)s) AND trigger <> 'backfill'
-   AND (state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
-        OR scheduled_for = ANY(%(fires)s))
+SELECT job_id, id, NULL FROM syncjobs_syncrecord
+ WHERE job_id = ANY(%(jobs)s) AND state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
+UNION ALL
+SELECT r.job_id, r.id, r.scheduled_for
+  FROM unnest(%(jobs)s::uuid[], %(fires)s::timestamptz[]) AS due(job_id, fire)
+  JOIN syncjobs_syncrecord r ON r.job_id = due.job_id AND r.scheduled_for = due.fire
+ WHERE r.trigger <> 'backfill'
+"""
+_OLDER = """
+SELECT job_id, id FROM syncjobs_syncrecord
+ WHERE job_id = ANY(%(jobs)s) AND state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
+UNION ALL
+SELECT job_id, id FROM syncjobs_syncrecord
+ WHERE job_id = ANY(%(jobs)s) AND state = 'running' AND NOT dry_run AND backfill_id IS NULL
 """
 # Whoever moves a record has its row and wants its job's: never wait for the former while the latter is ours.
-_OLDER = """
-SELECT job_id, id, state FROM syncjobs_syncrecord
- WHERE job_id = ANY(%s) AND state IN ('queued', 'running')
-   AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
+_LOCK = """
+SELECT job_id, id, state FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state IN ('queued', 'running')
    FOR NO KEY UPDATE SKIP LOCKED
 """
 _ASK_TO_CANCEL = """
@@ -130,12 +162,17 @@ class _Due:
     trigger: Trigger = Trigger.SCHEDULE
     error: str | None = None
     cause: str = ""  # what an after-job was waiting for
+    used: Sequence[_Parent] = ()  # whose ends have been answered when it moves on
+    rest: timedelta | None = None  # after the end of a record
+    left: bool = False  # it stays due: the next round looks again
 
     def decide(self) -> Schedule | None:
         """One unreadable schedule must not stop the others: its job rests and says why."""
         try:
             schedule = parse_text(self.written)
             self.service = decide_service(schedule, self.due, self.now, self._rules())
+            if isinstance(schedule, Every) and schedule.counted_from is CountedFrom.END:
+                self.rest = timedelta(seconds=schedule.every_s)
         except InvalidSchedule as exc:
             self.service = Service(self.due)
             self.error = f"not scheduled any more: {exc}"
@@ -165,6 +202,12 @@ class _Due:
             skipped=(*self.service.skipped, skipped),
         )
 
+    def next_due(self, *, ends: bool) -> datetime | None:
+        """Where no record is to end, a rest that would be counted from there begins now."""
+        if self.rest is not None and not ends:
+            return self.now + self.rest
+        return self.service.next_due
+
     @property
     def verifies(self) -> bool:
         """Whether the last look at every content is too long ago."""
@@ -186,7 +229,8 @@ class _Due:
 
 def _take_due(limit: int, now: datetime | None) -> list[_Due]:
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, {"limit": limit, "now": now, "active": ConnectorStatus.ACTIVE})
+        words = {"now": now, "active": ConnectorStatus.ACTIVE, "look": LOOK, "spare": SPARE}
+        cursor.execute(_TAKE, {"limit": limit, **words})
         return [_Due(*row) for row in cursor.fetchall()]
 
 
@@ -196,7 +240,7 @@ class _Batch:
     def __init__(self, jobs: Sequence[_Due]) -> None:
         self._jobs = jobs
         self._events: list[NewEvent] = []
-        self._left: set[uuid.UUID] = set()  # they stay due: the next round looks again
+        self._awaited: set[uuid.UUID] = set()  # jobs that have a record in the queue now
 
     def serve(self) -> Dispatched:
         followers = {}
@@ -206,10 +250,12 @@ class _Batch:
         if followers:
             self._decide_followers(followers)
         self._settle_overlaps()
-        self._skip()
         queued, coalesced = self._queue()
+        served = [job for job in self._jobs if not job.left]
+        self._skip(served)
+        self._catch_up(served)
         insert_events(self._events)
-        served = [job for job in self._jobs if job.id not in self._left]
+        self._forget([parent for job in served for parent in job.used])
         self._move_on(served)
         skipped = sum(job.service.serve is None and bool(job.service.skipped) for job in served)
         return Dispatched(queued, coalesced, skipped, len(served) - queued - coalesced - skipped)
@@ -218,10 +264,11 @@ class _Batch:
         parents: dict[uuid.UUID, list[_Parent]] = defaultdict(list)
         for job_id, *parent in _fetch(_PARENTS, [list(followers)]):
             parents[job_id].append(_Parent(*parent))
-        used: list[_Parent] = []
         for job, condition in followers.values():
             job.trigger = Trigger.AFTER
-            used += _decide_follower(job, condition, parents[job.id])
+            job.used = _decide_follower(job, condition, parents[job.id])
+
+    def _forget(self, used: Sequence[_Parent]) -> None:
         if used:
             with connection.cursor() as cursor:
                 cursor.execute(_FORGET, [[p.id for p in used], [p.record_id for p in used]])
@@ -234,24 +281,39 @@ class _Batch:
         }
         if not strict:
             return
-        asked = []
-        for job_id, record_id, state in _fetch(_OLDER, [list(strict)]):
+        older = _fetch(_OLDER, {"jobs": list(strict)})
+        for job_id, record_id in older:
             job = strict[job_id]
-            if job.overlap == Overlap.SKIP:
-                if job.service.serve is not None:
-                    words = f"record {record_id} of the same job was {state} still"
-                    job.skip(SkippedBy.OVERLAP, f"{words}, and the job's overlap policy is skip")
-            elif state == State.RUNNING:
+            if job.overlap == Overlap.SKIP and job.service.serve is not None:
+                words = f"record {record_id} of the same job had not ended"
+                job.skip(SkippedBy.OVERLAP, f"{words}, and the job's overlap policy is skip")
+        self._replace(
+            {
+                record_id: strict[job_id]
+                for job_id, record_id in older
+                if strict[job_id].overlap == Overlap.CANCEL_OLDER
+            }
+        )
+
+    def _replace(self, older: Mapping[uuid.UUID, _Due]) -> None:
+        """Running records are asked to end, queued ones do."""
+        if not older:
+            return
+        asked, locked = [], set()
+        for _, record_id, state in _fetch(_LOCK, [list(older)]):
+            locked.add(record_id)
+            if state == State.RUNNING:
                 asked.append(record_id)
             else:
                 move(record_id, Event.COALESCED, reason=f"replaced by {A_NEWER_FIRE}")
-        if asked:
-            with connection.cursor() as cursor:
-                cursor.execute(_ASK_TO_CANCEL, [A_NEWER_FIRE, asked])
+        with connection.cursor() as cursor:
+            cursor.execute(_ASK_TO_CANCEL, [A_NEWER_FIRE, asked])
+        for record_id, job in older.items():
+            job.left |= record_id not in locked  # it is moving just now
 
-    def _skip(self) -> None:
+    def _skip(self, jobs: Iterable[_Due]) -> None:
         records, told = [], []
-        for job in self._jobs:
+        for job in jobs:
             for skipped in job.service.skipped:
                 record = replace(
                     job.record(skipped.fires.first),
@@ -267,13 +329,17 @@ class _Batch:
         self._events += [event for event in told if event.record_id in made]
 
     def _queue(self) -> tuple[int, int]:
-        serving = [(job, job.record(job.service.serve)) for job in self._jobs if job.service.serve]
+        serving = [
+            (job, job.record(job.service.serve))
+            for job in self._jobs
+            if job.service.serve and not job.left
+        ]
         made = insert_records([record for _, record in serving])
         for job, record in serving:
             if record.id in made:
+                self._awaited.add(job.id)
                 self._tell(job, record)
         coalesced = self._coalesce([pair for pair in serving if pair[1].id not in made])
-        self._catch_up([job for job, _ in serving if job.id not in self._left])
         return len(made), coalesced
 
     def _tell(self, job: _Due, record: NewRecord) -> None:
@@ -289,27 +355,27 @@ class _Batch:
         already. Where neither is there, the waiting one was claimed this instant: the fire stays due."""
         if not pairs:
             return 0
-        fires = {(job.id, record.scheduled_for) for job, record in pairs}
-        found = {}
         wanted = {
             "jobs": [job.id for job, _ in pairs],
             "fires": [record.scheduled_for for _, record in pairs],
         }
-        for job_id, record_id, state, fire in _fetch(_SERVING, wanted):
-            if state == State.QUEUED or (job_id, fire) in fires:
-                found[job_id] = record_id, fire
+        queued: dict[uuid.UUID, uuid.UUID] = {}
+        own: dict[uuid.UUID, uuid.UUID] = {}
+        for job_id, record_id, fire in _fetch(_SERVING, wanted):
+            (queued if fire is None else own)[job_id] = record_id
         for job, record in pairs:
-            if job.id not in found:
-                self._left.add(job.id)
-                continue
-            record_id, fire = found[job.id]
-            if fire != record.scheduled_for:
+            if (record_id := own.get(job.id)) is None:
+                record_id = queued.get(job.id)
+                if record_id is None or job.overlap != Overlap.QUEUE:  # it is to be heeded
+                    job.left = True
+                    continue
+                self._awaited.add(job.id)
                 told = record.scheduled_for.isoformat()
                 reason = f"also serves the fire of {told}"
                 self._note(record_id, Event.COALESCED, reason, {"fire": told})
             if job.service.merged is not None:
                 self._note_merged(record_id, job.service.merged)
-        return len(pairs) - sum(job.id in self._left for job, _ in pairs)
+        return sum(not job.left for job, _ in pairs)
 
     def _catch_up(self, jobs: Iterable[_Due]) -> None:
         Backfill.objects.bulk_create(
@@ -334,7 +400,7 @@ class _Batch:
                 _MOVE_ON,
                 [
                     [job.id for job in jobs],
-                    [job.service.next_due for job in jobs],
+                    [job.next_due(ends=job.id in self._awaited) for job in jobs],
                     [job.error for job in jobs],
                 ],
             )
@@ -365,12 +431,13 @@ def _decide_follower(job: _Due, condition: Condition, parents: Sequence[_Parent]
         return ended
     failed = [parent for parent in ended if parent.state != State.SUCCEEDED]
     if failed:
+        job.service = Service(job.due)
         job.skip(SkippedBy.PARENT, f"it runs after {_list(failed)}")
         return failed
     if ended and len(ended) == len(parents):
         job.cause = f"after {_list(ended)}"
         return ended
-    job.service = replace(job.service, serve=None)  # it rests until the next one ends
+    job.service = Service(None)  # it rests until the next one ends
     return []
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
-from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +12,10 @@ from django.db import connection, transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset
-from syncjobs.core.dependencies import find_cycle
-from syncjobs.core.schedules import After
 from syncjobs.lifecycle.rescheduling import NOT_PAUSED, resume, start_anew
 from syncjobs.lifecycle.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.queries.parents import find_parent_problems, parents_of
 from workspaces.models import Workspace
 
 # A next fire that was planned stays while these do.
@@ -110,42 +107,18 @@ def follow_auto_sync(connector: Connector) -> None:
 def find_parents(job: SyncJob) -> list[SyncJob]:
     """The jobs that it runs after. Raises ValidationError on `schedule` where one is unknown, or where it would
     come to run after itself; within a transaction nobody else makes a cycle meanwhile."""
-    schedule = job.parsed_schedule
-    if not isinstance(schedule, After):
+    names = parents_of(job.schedule)
+    if not names:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
             [f"who follows whom in workspace {job.workspace_id}"],
         )
-    found = {
-        parent.name: parent
-        for parent in SyncJob.objects.filter(workspace=job.workspace_id, name__in=schedule.jobs)
-    }
-    for name in schedule.jobs:
-        if name not in found and name != job.name:
-            raise ValidationError({"schedule": _unknown(job, name)})
-    if way := find_cycle(_edges(job, schedule), job.name):
-        told = ", which runs after ".join(way[1:])
-        raise ValidationError({"schedule": f"{job.name} would run after itself: after {told}"})
-    return [found[name] for name in schedule.jobs]
-
-
-def _unknown(job: SyncJob, name: str) -> str:
-    names = SyncJob.objects.filter(workspace=job.workspace_id).values_list("name", flat=True)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"after names no job of this workspace: {name!r}{hint}"
-
-
-def _edges(job: SyncJob, schedule: After) -> dict[str, list[str]]:
-    """Of each job of the workspace that runs after others, which; this one as it is to be."""
-    rows = Dependency.objects.filter(job__workspace=job.workspace_id).exclude(job=job.pk)
-    edges: dict[str, list[str]] = defaultdict(list)
-    for follower, parent in rows.values_list("job__name", "parent__name"):
-        edges[follower].append(parent)
-    edges[job.name] = list(schedule.jobs)
-    return edges
+    problems = find_parent_problems(job.workspace_id, {job.name: names}, instead_of=[job.pk])
+    if problems:
+        raise ValidationError({"schedule": [problem.message for problem in problems]})
+    return list(SyncJob.objects.filter(workspace=job.workspace_id, name__in=names))
 
 
 def _keep_parents(job: SyncJob, parents: list[SyncJob]) -> None:

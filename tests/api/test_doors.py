@@ -35,7 +35,11 @@ def ask(client: Client, route: Route, names: dict[str, str], token: str | None =
     path = re.sub(r"\{(?:\w+:)?(\w+)\}", lambda match: names[match[1]], route.path)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return client.generic(
-        route.method, path, data=b"{}", content_type="application/json", headers=headers
+        route.method,
+        path,
+        data=b'{"name": "other", "connector": "none"}' if route.method == "PUT" else b"{}",
+        content_type="application/json",
+        headers=headers,
     )
 
 

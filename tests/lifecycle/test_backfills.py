@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
-from connectors.models import Connector
+from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import Event, State
+from syncjobs.lifecycle import backfilling
 from syncjobs.lifecycle.backfilling import (
     NoFires,
     TooManyFires,
@@ -189,3 +193,82 @@ def test_overlap_policies_leave_backfills_out(connector: Connector) -> None:
     request_backfill(job, SINCE, UNTIL)
     advance_backfills()
     assert enqueue(job, trigger=Trigger.MANUAL).state == State.QUEUED
+
+
+def test_a_backfills_record_that_goes_back_to_the_queue_stays_beside_the_ordinary_one(
+    connector: Connector,
+) -> None:
+    job = make_job(connector, schedule=DAILY)
+    backfill = request_backfill(job, SINCE, UNTIL)
+    advance_backfills()
+    record = backfill.records.get()
+    held = claim(record.pk, "worker")
+    assert held is not None
+    ordinary = enqueue(job, trigger=Trigger.MANUAL)
+    move(record.pk, Event.INTERRUPTED, token=held.token)
+    for waiting in (record, ordinary):
+        waiting.refresh_from_db()
+        assert waiting.state == State.QUEUED
+
+
+def test_many_that_cannot_move_keep_none_waiting(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a paused connector rest, and go on when it is back; those that have all at work are passed over."""
+    monkeypatch.setattr(backfilling, "AT_ONCE", 2)
+    asleep = Connector.objects.create(
+        workspace=connector.workspace,
+        name="asleep",
+        kind="sftp",
+        host="127.0.0.1",
+        port=2,
+        options={"username": "x"},
+        status=ConnectorStatus.PAUSED,
+    )
+    resting = [
+        request_backfill(make_job(asleep, schedule=DAILY), SINCE, UNTIL, parallel=7)
+        for _ in range(3)
+    ]
+    for _ in range(5):
+        request_backfill(make_job(connector, schedule=DAILY), SINCE, UNTIL)
+    assert [advance_backfills() for _ in range(4)] == [2, 2, 1, 0]
+    Connector.objects.update(status=ConnectorStatus.ACTIVE)
+    assert [advance_backfills() for _ in range(3)] == [14, 7, 0]
+    assert {backfill.records.count() for backfill in resting} == {7}
+
+
+@pytest.mark.parametrize("pause", [{"enabled": False}, {"paused_at": timezone.now()}])
+def test_what_a_job_catches_up_with_ends_with_a_pause(
+    connector: Connector, pause: dict[str, Any]
+) -> None:
+    job = make_job(connector, schedule={"every_s": 60}, misfire="catch_up")
+    due = timezone.now() - timedelta(minutes=10, seconds=5)
+    SyncJob.objects.filter(pk=job.pk).update(next_run_at=due)
+    dispatch_due()
+    assert advance_backfills() == 1
+    asked = request_backfill(job, due, due + timedelta(minutes=3), by="ada")
+    SyncJob.objects.filter(pk=job.pk).update(**pause)
+    assert advance_backfills() == 1
+    caught_up = Backfill.objects.exclude(pk=asked.pk).get()
+    assert caught_up.state == BackfillState.CANCELLED
+    assert caught_up.records.get().state == State.CANCELLED
+    assert asked.records.get().state == State.QUEUED
+
+
+def test_q08_two_beats_queue_each_fire_of_a_backfill_once(connector: Connector) -> None:
+    job = make_job(connector, schedule={"every_s": 60})
+    now = timezone.now()
+    backfill = request_backfill(job, now - timedelta(hours=2), now, parallel=100)
+    gate = threading.Barrier(4)
+
+    def advance(_: int) -> int:
+        try:
+            gate.wait()
+            return sum(advance_backfills() for _ in range(5))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(advance, range(4))) == 100
+    fires = list(backfill.records.values_list("scheduled_for", flat=True))
+    assert len(fires) == len(set(fires)) == 100

@@ -169,9 +169,7 @@ def test_nobody_runs_after_itself(connector: Connector) -> None:
     after(connector, "a", name="b")
     after(connector, "b", name="c")
     first.schedule = {"after": ["c"]}
-    with pytest.raises(
-        ValidationError, match="a would run after itself: after c, which runs after b, which"
-    ):
+    with pytest.raises(ValidationError, match="after c, which runs after b, which runs after a"):
         save_job(first)
     assert fresh(first).schedule == {}
     with pytest.raises(ValidationError, match="would run after itself"):
