@@ -87,6 +87,12 @@ class BackfillForm(forms.Form):
                 self.add_error(None, f"{words[:1].upper()}{words[1:]}.")
         return self.cleaned_data
 
+    @property
+    def counted(self) -> str:
+        """What was counted; a range that was changed since is counted anew before it is confirmed."""
+        data = self.cleaned_data
+        return f"{data['since'].isoformat()} {data['until'].isoformat()} {self.fires}"
+
     def _on_its_clock(self, name: str) -> datetime:
         """Django has read it as UTC."""
         given: datetime = self.cleaned_data[name]
@@ -94,10 +100,14 @@ class BackfillForm(forms.Form):
 
 
 def backfill_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
-    """GET asks for the range, the first POST counts its fires, one with `confirmed` makes the backfill."""
+    """GET asks for the range, the first POST counts its fires, one that confirms these makes the backfill."""
     job = _get_job(page, request, pk)
     form = BackfillForm(job, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and "confirmed" in request.POST:
+    if (
+        request.method == "POST"
+        and form.is_valid()
+        and request.POST.get("confirmed") == form.counted
+    ):
         data = form.cleaned_data
         made = request_backfill(
             job,

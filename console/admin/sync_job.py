@@ -120,7 +120,6 @@ class SyncJobAdmin(ButtonsAdmin):
         Button("sync", "Sync now", "sync", tone="primary"),
         Button("plan", "Plan", "fact_check"),
         Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
-        Button("backfill", "Backfill\u2026", "event_repeat", shown=_has_fires),
         Button("resume", "Resume", "resume", tone="primary", shown=_is_paused),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
@@ -237,6 +236,7 @@ class SyncJobAdmin(ButtonsAdmin):
             context["facts"] = load_facts([job]).get(job.pk, JobFacts())
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
+            context["may_backfill"] = _has_fires(job) and self.has_operate_permission(request, job)
             context["backfills"] = [
                 progress
                 for progress in latest_backfills(job)
@@ -280,9 +280,6 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))
-
-    def press_backfill(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
-        return HttpResponseRedirect(reverse("admin:syncjobs_syncjob_backfill", args=[job.pk]))
 
     def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
         if resume_job(job):

@@ -18,6 +18,7 @@ from tests.console.conftest import Tenant
 from tests.console.urls import list_of, page_of, press
 from workspaces.models import Role
 
+COUNTED = "2026-11-01T00:00:00+01:00 2026-11-07T12:00:00+01:00 7"
 GIVEN = {
     "since": "2026-11-01T00:00",
     "until": "2026-11-07T12:00",
@@ -39,7 +40,7 @@ def _cancel(backfill: Backfill) -> str:
 
 
 def test_a_range_is_counted_before_it_is_confirmed(acme: Tenant, root: Client) -> None:
-    assert root.post(press(acme.job, "backfill"))["Location"] == _page(acme.job)
+    assert _page(acme.job) in root.get(page_of(acme.job)).content.decode()
     empty = root.get(_page(acme.job)).content.decode()
     assert "Times are on the clock of Europe/Berlin" in empty
     assert 'name="confirmed"' not in empty
@@ -47,7 +48,10 @@ def test_a_range_is_counted_before_it_is_confirmed(acme: Tenant, root: Client) -
     assert "<b>7 fires</b>" in counted
     assert 'name="confirmed"' in counted
     assert not Backfill.objects.exists()
-    assert root.post(_page(acme.job), GIVEN | {"confirmed": "yes"}).status_code == 302
+    later = root.post(_page(acme.job), GIVEN | {"until": "2026-11-08T12:00", "confirmed": COUNTED})
+    assert "<b>8 fires</b>" in later.content.decode()  # not what was counted: it is counted anew
+    assert not Backfill.objects.exists()
+    assert root.post(_page(acme.job), GIVEN | {"confirmed": COUNTED}).status_code == 302
     made = Backfill.objects.get()
     assert (made.fires, made.parallel, made.requested_by) == (7, 2, "root")
     assert made.since == datetime(2026, 11, 1, 1, tzinfo=UTC)  # 02:00 in Berlin
@@ -66,13 +70,13 @@ def test_a_range_is_counted_before_it_is_confirmed(acme: Tenant, root: Client) -
 def test_a_range_that_cannot_be_meant_is_refused(
     changed: dict[str, str], says: str, acme: Tenant, root: Client
 ) -> None:
-    answer = root.post(_page(acme.job), GIVEN | changed | {"confirmed": "yes"})
+    answer = root.post(_page(acme.job), GIVEN | changed | {"confirmed": COUNTED})
     assert says in answer.content.decode()
     assert not Backfill.objects.exists()
 
 
 def test_its_progress_is_shown_until_it_ends(acme: Tenant, root: Client) -> None:
-    root.post(_page(acme.job), GIVEN | {"confirmed": "yes"})
+    root.post(_page(acme.job), GIVEN | {"confirmed": COUNTED})
     advance_backfills()
     live = root.get(_live(acme.job)).content.decode()
     assert "0 of 7 fires: 2 queued" in live
@@ -94,7 +98,7 @@ def test_backfills_are_for_operators_of_the_workspace(
 ) -> None:
     operator = browser_of(acme.people[Role.OPERATOR])
     viewer = browser_of(acme.people[Role.VIEWER])
-    confirmed = GIVEN | {"confirmed": "yes"}
+    confirmed = GIVEN | {"confirmed": COUNTED}
     assert operator.post(_page(lab.job), confirmed).status_code == 404
     assert operator.get(_live(lab.job)).status_code == 404
     assert viewer.post(_page(acme.job), confirmed).status_code == 403
@@ -110,10 +114,10 @@ def test_backfills_are_for_operators_of_the_workspace(
 
 
 def test_a_job_without_fires_offers_no_backfill(acme: Tenant, root: Client) -> None:
-    assert press(acme.job, "backfill") in root.get(page_of(acme.job)).content.decode()
+    assert _page(acme.job) in root.get(page_of(acme.job)).content.decode()
     acme.job.schedule = {}
     save_job(acme.job)
-    assert press(acme.job, "backfill") not in root.get(page_of(acme.job)).content.decode()
+    assert _page(acme.job) not in root.get(page_of(acme.job)).content.decode()
     text = root.post(_page(acme.job), GIVEN).content.decode()
     assert "A job that runs by hand has no fires of its own." in text
 

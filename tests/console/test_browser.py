@@ -13,6 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
 from syncjobs.core.states import State
+from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
@@ -224,3 +225,26 @@ def test_what_cannot_be_saved_keeps_its_text(
     page.click("button[name=_continue]")
     page.get_by_text("was changed successfully").wait_for()
     assert shown.input_value() == "2026-12-24 00:00+01:00 - 2026-12-27 00:00+01:00  Christmas"
+
+
+def test_a_backfill_is_counted_confirmed_watched_and_cancelled(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    seen = Watch(page)
+    _log_in(page, live_server)
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.goto(live_server.url + page_of(tenant.job))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("link", name="Backfill").click()
+    page.get_by_label("From").fill("2026-11-01T00:00")
+    page.get_by_label("To, included").fill("2026-11-07T12:00")
+    page.get_by_role("button", name="Count its fires").click()
+    page.get_by_text("This range holds 7 fires").wait_for()
+    page.get_by_role("button", name="Queue 7 records").click()
+    page.locator("#backfills").get_by_text("0 of 7 fires").wait_for()
+    advance_backfills()
+    page.locator("#backfills").get_by_text("0 of 7 fires: 1 queued").wait_for()
+    page.locator("#backfills").get_by_role("button", name="Cancel").click()
+    page.locator("#backfills").get_by_text("1 of 7 fires: 1 cancelled").wait_for()
+    assert page.get_attribute("#backfills", "hx-get") is None
+    assert seen.problems == []
