@@ -16,13 +16,20 @@ from api.answers import Problem, Refused, not_found
 from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.job_shapes import JobChange, JobNew, JobOut, JobPage, JobStatus, RunIn
 from api.pages import BY_NAME, PageQuery
-from api.records import RecordOut, by_id_or_name, records_of, tell_record
+from api.records import (
+    RecordOut,
+    by_id_or_name,
+    conflict,
+    records_of,
+    reread,
+    tell_record,
+)
 from syncjobs.core.states import State
 from syncjobs.lifecycle.applying import LIMIT_FIELDS, InvalidConfiguration, write_job
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.lifecycle.planning import HasFollowers, delete_job, resume_job, save_job
 from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.models import SyncJob, SyncMode
 from syncjobs.queries.fires import describe_schedule, find_fires
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from workspaces.models import Workspace
@@ -208,23 +215,10 @@ def _run(
     except AlreadyQueued as exc:
         record = exc.record
         if full and record.mode != SyncMode.FULL:
-            raise _conflict("An incremental sync is queued already", record) from None
+            raise conflict("An incremental sync is queued already", record) from None
     except (JobBusy, WorkspaceBusy) as exc:
-        raise _conflict(str(exc), exc.record) from None
-    return tell_record(_reread(record))
-
-
-def _conflict(words: str, record: SyncRecord) -> Refused:
-    told = RecordOut(**tell_record(_reread(record))).model_dump(mode="json")
-    return Refused(
-        HTTPStatus.CONFLICT,
-        f"{words}: wait for record {record.pk}, or cancel it.",
-        more={"record": told},
-    )
-
-
-def _reread(record: SyncRecord) -> SyncRecord:
-    return SyncRecord.objects.select_related("job", "connector").get(pk=record.pk)
+        raise conflict(str(exc), exc.record) from None
+    return tell_record(reread(record))
 
 
 def tell_job(job: SyncJob) -> dict[str, Any]:

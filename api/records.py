@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.db.models import Q, QuerySet
@@ -11,17 +12,23 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router, Schema, Status
 from pydantic import Field
 
-from api.answers import Problem, not_found
+from api.answers import Problem, Refused, not_found
 from api.callers import OPERATOR, VIEWER, caller_of
 from api.moments import Moment
 from api.pages import NEWEST_FIRST, PageQuery
 from syncjobs.core.states import State
+from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan
 from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.lifecycle.releasing import release
+from syncjobs.lifecycle.retrying import NothingToRetry, retry
+from syncjobs.lifecycle.transition import IllegalMove
 from syncjobs.models import SyncRecord
 from workspaces.models import Workspace
 
 router = Router(tags=["sync records"])
 REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
+CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
 
 
 class RecordOut(Schema):
@@ -122,6 +129,62 @@ def cancel_record(
     record = get_record(request, record_id)
     cancel(record.pk, by=caller_of(request).name)
     return Status(202, tell_record(get_record(request, record_id)))
+
+
+@router.post("/{record_id}/retry", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def retry_record(
+    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+) -> Status[dict[str, Any]]:
+    """Does it again, as a new record, where it failed, timed out, was cancelled or is partial. The problem of a
+    409 has the record that is in the way as `record`."""
+    record = get_record(request, record_id)
+    try:
+        again = retry(record, by=caller_of(request).name)
+    except NothingToRetry as exc:
+        raise Refused(HTTPStatus.CONFLICT, str(exc), more=_in_the_way(record)) from None
+    except NoPlan as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    except (AlreadyQueued, JobBusy, WorkspaceBusy, AlreadyApplied) as exc:
+        raise conflict(str(exc), exc.record) from None
+    return Status(202, tell_record(get_record(request, again.pk)))
+
+
+@router.post("/{record_id}/release", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def release_record(
+    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+) -> Status[dict[str, Any]]:
+    """Lets a held one go on: what its guard stopped is done."""
+    record = get_record(request, record_id)
+    try:
+        done = release(record.pk, by=caller_of(request).name)
+    except IllegalMove:
+        done = False
+    record = get_record(request, record_id)
+    if not done:
+        raise Refused(
+            HTTPStatus.CONFLICT,
+            f"It is {record.state}, not held: there is nothing to release.",
+            more=_in_the_way(record),
+        )
+    return Status(202, tell_record(record))
+
+
+def conflict(words: str, record: SyncRecord) -> Refused:
+    """Something else is at work; the problem tells that record and its progress."""
+    return Refused(
+        HTTPStatus.CONFLICT,
+        f"{words}: wait for record {record.pk}, or cancel it.",
+        more=_in_the_way(reread(record)),
+    )
+
+
+def _in_the_way(record: SyncRecord) -> dict[str, Any]:
+    return {"record": RecordOut(**tell_record(record)).model_dump(mode="json")}
+
+
+def reread(record: SyncRecord) -> SyncRecord:
+    """As it is now, with its job and connector."""
+    return SyncRecord.objects.select_related("job", "connector").get(pk=record.pk)
 
 
 def records_of(workspace: Workspace) -> QuerySet[SyncRecord]:

@@ -12,7 +12,7 @@ from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import cleaning, due, jobs, operations, overview, records, starting
+from api import cleaning, due, events, jobs, ledger, operations, overview, records, starting
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
@@ -53,6 +53,8 @@ def make_service() -> Service:
     service.add_router("/api/connectors", due.router)
     service.add_router("/api/v1/sync", operations.router)
     service.add_router("/api/v1/sync", cleaning.router)
+    service.add_router(f"{TREE}/sync-records", ledger.router)
+    service.add_router(f"{TREE}/sync-records", events.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

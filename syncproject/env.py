@@ -55,6 +55,9 @@ class Environment:
     stall_s: float  # work that stands still for so long is stuck
     publish_stall_s: float  # the same while a version is published and the source cleared
     hung_s: float  # a thread that has lost its record and does not end: its process is replaced
+    sse_max_streams: int  # open at once in one web process, of its 16 threads
+    sse_max_streams_per_token: int  # of these, those of one token or person
+    sse_max_s: float  # then a client opens the next
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
@@ -144,6 +147,9 @@ def read() -> Environment:
         stall_s=number("SYNC_STALL_SECONDS", 600),
         publish_stall_s=number("SYNC_PUBLISH_STALL_SECONDS", 1200),
         hung_s=number("SYNC_HUNG_SECONDS", 60),
+        sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
+        sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
+        sse_max_s=env.float("SSE_MAX_SECONDS", 600),
         workspace=env.str("SYNC_WORKSPACE", "") or None,
         flower_url=env.str("FLOWER_URL", ""),
         console_password=env.str("CONSOLE_PASSWORD", "").strip(),
