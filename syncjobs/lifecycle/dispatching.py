@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from connectors.models import ConnectorStatus, address_of
@@ -43,6 +44,8 @@ from syncjobs.core.states import Event, State
 from syncjobs.lifecycle.inserting import NewEvent, NewRecord, insert_events, insert_records
 from syncjobs.lifecycle.transition import move
 from syncjobs.models import Backfill, Overlap, SyncMode, Trigger
+
+log = structlog.get_logger(__name__)
 
 A_NEWER_FIRE = "a newer fire"
 BATCH = 2_000
@@ -176,6 +179,11 @@ class _Due:
         except InvalidSchedule as exc:
             self.service = Service(self.due)
             self.error = f"not scheduled any more: {exc}"
+            return None
+        except Exception as exc:  # an error of ours in one schedule must not stop all jobs
+            log.exception("job.unschedulable", job=str(self.id), schedule=self.written)
+            self.service = Service(self.due)
+            self.error = f"not scheduled any more, by an error of ours: {type(exc).__name__}: {exc}"
             return None
         return schedule
 

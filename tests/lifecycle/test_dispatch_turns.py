@@ -237,3 +237,24 @@ def test_a_record_of_the_very_fire_goes_before_the_one_that_waits(connector: Con
     SyncJob.objects.filter(pk=job.pk).update(next_run_at=first)
     assert dispatch_due() == Dispatched(0, 1)
     assert not SyncRecord.objects.filter(events__event=Event.COALESCED).exists()
+
+
+def test_an_error_of_ours_in_one_schedule_stops_its_own_job_only(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = make_job(connector, schedule={"every_s": 77})
+    fine = make_job(connector, schedule=MINUTE)
+    decide = dispatching.decide_service
+
+    def decide_or_fail(schedule: Any, *rest: Any) -> Any:
+        if schedule.every_s == 77:
+            raise IndexError("list index out of range")
+        return decide(schedule, *rest)
+
+    monkeypatch.setattr(dispatching, "decide_service", decide_or_fail)
+    assert dispatch_due() == Dispatched(2, 0)
+    for job in (broken, fine):
+        job.refresh_from_db()
+    assert broken.next_run_at is None
+    assert "error of ours: IndexError" in broken.last_error
+    assert fine.next_run_at is not None
