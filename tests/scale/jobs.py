@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.models import Connector
@@ -32,6 +32,7 @@ def make_many_jobs(
     workspaces: int = 1,
     prefix: str = "many",
     fields: Callable[[int], dict[str, Any]] = mixed_fields,
+    now: datetime | None = None,
 ) -> list[SyncJob]:
     """Each workspace has one connector; a job is due when its first fire comes, from now on."""
     owners = [
@@ -63,12 +64,11 @@ def make_many_jobs(
             )
             for n, dataset in zip(numbers, datasets, strict=True)
         ]
-        made += SyncJob.objects.bulk_create(_planned(jobs))
+        made += SyncJob.objects.bulk_create(_planned(jobs, now or database_now()))
     return made
 
 
-def _planned(jobs: list[SyncJob]) -> list[SyncJob]:
-    now = database_now()
+def _planned(jobs: list[SyncJob], now: datetime) -> list[SyncJob]:
     for job in jobs:
         if job.next_run_at is None:
             job.next_run_at = first_due(job.parsed_schedule, now, job.offset)
