@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from connectors.models import Connector, ConnectorStatus
+from syncjobs.core.misfires import decide_service
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle import dispatching
 from syncjobs.lifecycle.claiming import claim
@@ -244,14 +245,13 @@ def test_an_error_of_ours_in_one_schedule_stops_its_own_job_only(
 ) -> None:
     broken = make_job(connector, schedule={"every_s": 77})
     fine = make_job(connector, schedule=MINUTE)
-    decide = dispatching.decide_service
 
     def decide_or_fail(schedule: Any, *rest: Any) -> Any:
         if schedule.every_s == 77:
             raise IndexError("list index out of range")
-        return decide(schedule, *rest)
+        return decide_service(schedule, *rest)
 
-    monkeypatch.setattr(dispatching, "decide_service", decide_or_fail)
+    monkeypatch.setattr(f"{dispatching.__name__}.decide_service", decide_or_fail)
     assert dispatch_due() == Dispatched(2, 0)
     for job in (broken, fine):
         job.refresh_from_db()
