@@ -7,7 +7,7 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test scale faults kills check bench clean test-tools bench-tools
+.PHONY: help up demo test scale faults kills schema check bench clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
@@ -16,6 +16,7 @@ help:
 	@echo "make scale     listings of a million files in flat memory, and the slow ones of 100,000"
 	@echo "make faults    ten minutes of kills, stops and cuts on a fleet of this machine's, judged (docs/faults.md)"
 	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED)"
+	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
@@ -43,6 +44,9 @@ faults: .venv/.development test-tools
 kills: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS)
 
+schema: .venv/.development
+	@exec $(VENV)/python -m pytest tests/api/test_schema.py -s --thorough $(ARGS)
+
 check: .venv/.development
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
@@ -53,7 +57,8 @@ check: .venv/.development
 
 bench: .venv/.development test-tools bench-tools
 	@$(VENV)/python -m benchmarks $(ARGS)
-	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.queues)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.queues)
+	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.schedules)
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,39 +1,52 @@
-"""Who asks, and what a refusal looks like (RFC 9457)."""
+"""What a refusal looks like (RFC 9457)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.http import JsonResponse
+from ninja import Schema
+from pydantic import Field
 
-from workspaces.models import ApiToken, Role
-from workspaces.tokens import find_token
+PROBLEM_TYPE = "application/problem+json"
+Errors = Mapping[str, list[str]]
 
-_RANK = [Role.VIEWER, Role.OPERATOR, Role.ADMIN]
+
+class Problem(Schema):
+    """Why a request was refused."""
+
+    type: str = Field("about:blank", description="A URI that names the kind of problem.")
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="What is wrong, and what to do.")
+    errors: dict[str, list[str]] = Field(
+        default_factory=dict, description="By field, what is wrong with it; nested ones with dots."
+    )
 
 
 class Refused(Exception):
-    """The request is refused with this status; the message says what to do."""
+    """The request is refused with this status; the message says what to do. `more` are further members of
+    the answer (RFC 9457 §3.2)."""
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        errors: Errors | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.errors = errors or {}
+        self.more = more or {}
 
 
-def need_token(request: HttpRequest, role: Role) -> ApiToken:
-    """The token of the request, which may do what `role` may. Raises Refused."""
-    kind, _, word = request.headers.get("Authorization", "").partition(" ")
-    token = find_token(word.strip()) if kind.lower() == "bearer" else None
-    if token is None:
-        raise Refused(
-            HTTPStatus.UNAUTHORIZED,
-            "Give a live token: Authorization: Bearer TOKEN (create_token).",
-        )
-    if _RANK.index(Role(token.role)) < _RANK.index(role):
-        raise Refused(
-            HTTPStatus.FORBIDDEN, f"This token's role is {token.role}; this needs {role.value}."
-        )
-    return token
+def not_found(noun: str) -> Refused:
+    """The same words for what is another workspace's and what does not exist."""
+    return Refused(HTTPStatus.NOT_FOUND, f"There is no such {noun}.")
 
 
 def problem(refused: Refused) -> JsonResponse:
@@ -44,9 +57,11 @@ def problem(refused: Refused) -> JsonResponse:
             "title": status.phrase,
             "status": status.value,
             "detail": str(refused),
+            "errors": dict(refused.errors),
+            **refused.more,
         },
         status=status.value,
-        content_type="application/problem+json",
+        content_type=PROBLEM_TYPE,
     )
     if status is HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"

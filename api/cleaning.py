@@ -1,36 +1,44 @@
-"""`POST /api/v1/sync/cleanup`: what is stuck in the token's workspace is taken back now (seed document 003)."""
+"""`POST /api/v1/sync/cleanup`: what is stuck in the workspace is taken back now (seed document 003)."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
+import uuid
+from typing import Any
 
-from api.answers import Refused, need_token, problem
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import Field
+
+from api.callers import OPERATOR, WorkspaceIn, caller_of
+from api.records import REFUSALS
+from syncjobs.core.stuck import Rule
 from syncjobs.lifecycle.reaping import clean_up
-from workspaces.models import Role
+
+router = Router(tags=["sync operations"])
 
 
-@csrf_exempt  # a token, and no cookie, says who asks
-@require_POST
-def clean_up_stuck(request: HttpRequest) -> JsonResponse:
-    """The count, the count by rule, and each record with its reason."""
-    try:
-        token = need_token(request, Role.OPERATOR)
-    except Refused as refused:
-        return problem(refused)
-    done = clean_up(by=f"token {token.name}", workspace_ids=[token.workspace_id])
-    return JsonResponse(
-        {
-            "cleaned_up": done.count,
-            "by_rule": done.by_rule,
-            "records": [
-                {
-                    "id": str(stuck.record_id),
-                    "rule": stuck.finding.rule.value,
-                    "reason": stuck.finding.words,
-                }
-                for stuck in done.records
-            ],
-        }
-    )
+class StuckOut(Schema):
+    id: uuid.UUID = Field(description="The record's.")
+    rule: Rule
+    reason: str
+
+
+class CleanUpOut(Schema):
+    cleaned_up: int
+    by_rule: dict[Rule, int]
+    records: list[StuckOut]
+
+
+@router.post("/cleanup", response={200: CleanUpOut, **REFUSALS}, auth=OPERATOR)
+def clean_up_stuck(request: HttpRequest, workspace: WorkspaceIn = None) -> dict[str, Any]:
+    """Takes back what is stuck: the count, the count by rule, and each record with its reason."""
+    caller = caller_of(request)
+    done = clean_up(by=caller.name, workspace_ids=[caller.workspace.pk])
+    return {
+        "cleaned_up": done.count,
+        "by_rule": done.by_rule,
+        "records": [
+            {"id": one.record_id, "rule": one.finding.rule, "reason": one.finding.words}
+            for one in done.records
+        ],
+    }

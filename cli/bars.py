@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
@@ -19,6 +20,34 @@ from rich.progress import (
 
 def on_terminal() -> bool:
     return sys.stderr.isatty()
+
+
+@contextmanager
+def busy(words: str) -> Iterator[None]:
+    """For work whose size nobody knows before."""
+    if not on_terminal():
+        yield
+        return
+    with Console(stderr=True).status(words):
+        yield
+
+
+@contextmanager
+def count_bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function that takes how many were done since its last call."""
+    if not on_terminal():
+        yield lambda done: None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(words, total=total)
+        yield lambda done: progress.update(task, advance=done)
 
 
 @contextmanager

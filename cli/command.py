@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +14,8 @@ from django.db import OperationalError
 from workspaces.models import Workspace
 
 
-class Command(BaseCommand):
-    """A command that talks to the database. Subclasses write `run`."""
+class Command(BaseCommand, ABC):
+    """A command that talks to the database."""
 
     requires_system_checks: list[str] = []
 
@@ -28,8 +31,9 @@ class Command(BaseCommand):
             reason = str(exc).splitlines()[0]
             raise CommandError(f"the database does not answer: {reason}") from None
 
+    @abstractmethod
     def run(self, *args: Any, **options: Any) -> None:
-        raise NotImplementedError
+        """The command's work, with its options by name."""
 
 
 class WorkspaceCommand(Command):
@@ -52,6 +56,17 @@ class WorkspaceCommand(Command):
         if len(several) != 1:
             raise CommandError(f"name one with --workspace; there are: {_names()}")
         return several[0]
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """For an argument's `type`: refuses what lies outside, with these words."""
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:20]) <= most):
+            raise argparse.ArgumentTypeError(f"give a whole number from {least} to {most}")
+        return int(text)
+
+    return convert
 
 
 def _names() -> str:

@@ -38,6 +38,15 @@ class Obstacle:
     reason: str
     until: datetime | None = None
 
+    @property
+    def words(self) -> str:
+        """As a record says what it waits for."""
+        return (
+            f"{self.reason}; until {self.until:%Y-%m-%d %H:%M:%S} UTC"
+            if self.until
+            else self.reason
+        )
+
 
 def after_answer(budget: Budget, now: datetime) -> Budget:
     """The host worked with us: the circuit is closed; after a time without complaint it may bear more."""

@@ -54,10 +54,23 @@ def secret_fields(connector: Connector) -> list[str]:
 
 
 def reseal(connector: Connector) -> bool:
-    """Encrypts with the newest key (unsaved); False where there is nothing to do."""
-    if not connector.sealed_secret:
+    """Encrypts with the newest key (unsaved); False where that is done. Raises AuthConfig where no key opens it."""
+    if not connector.sealed_secret or _opens(connector.sealed_secret):
         return False
-    connector.sealed_secret = _fernet().rotate(connector.sealed_secret.encode()).decode()
+    try:
+        connector.sealed_secret = _fernet().rotate(connector.sealed_secret.encode()).decode()
+    except InvalidToken:
+        raise AuthConfig("the stored secret does not open with SECRETS_KEYS") from None
+    return True
+
+
+def _opens(sealed: str) -> bool:
+    """With the newest key alone."""
+    _fernet()
+    try:
+        Fernet(settings.SECRETS_KEYS[0]).decrypt(sealed.encode())
+    except InvalidToken:
+        return False
     return True
 
 

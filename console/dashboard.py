@@ -15,9 +15,9 @@ from django.utils import timezone
 from console import tenancy
 from console.labels import STALE_HEARTBEAT_S, counts
 from console.machine import describe_machine
-from console.words import schedule_words
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queries.fires import describe_schedule
 from workspaces.models import Role
 
 SHOWN = 8
@@ -68,7 +68,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "held": list(with_names.filter(state=State.HELD).order_by("-queued_at")[:SHOWN]),
         "failures": list(failures.order_by("-queued_at")[:SHOWN]),
         "day": _last_day(records, now),
-        "due": [(job, schedule_words(job)) for job in due.order_by("next_run_at")[:SHOWN]],
+        "due": [(job, describe_schedule(job)) for job in due.order_by("next_run_at")[:SHOWN]],
         "workers": _workers(running, now),
         "machine": describe_machine(whole=tenancy.sees_all(request)),
         "flower_url": getattr(settings, "FLOWER_URL", "") if tenancy.sees_all(request) else "",

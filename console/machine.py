@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from console.store_room import find_room
 from console.words import size_words, span_words
+from datasets.store_room import find_room
 from syncjobs.core.watching import Finding, Level, Signs, judge
 from syncjobs.queries.installation import read_signs
 

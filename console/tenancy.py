@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from workspaces.models import Member, Role
 
 M = TypeVar("M", bound=Model)
-_RANKS = {role: rank for rank, role in enumerate(Role)}
 
 
 def sees_all(request: HttpRequest) -> bool:
@@ -32,11 +31,7 @@ def find_roles(request: HttpRequest) -> dict[UUID, Role]:
 
 def workspaces_where(request: HttpRequest, needed: Role) -> list[UUID]:
     """Workspaces in which the person has at least this role; meaningless for superusers."""
-    return [
-        workspace
-        for workspace, role in find_roles(request).items()
-        if _RANKS[role] >= _RANKS[needed]
-    ]
+    return [workspace for workspace, role in find_roles(request).items() if role.covers(needed)]
 
 
 def may(request: HttpRequest, needed: Role, workspace: UUID | None = None) -> bool:

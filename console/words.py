@@ -1,13 +1,10 @@
-"""Figures and names in the words that people read: sizes, spans, moments, schedules, remote names."""
+"""Figures and names in the words that people read: sizes, spans, moments, remote names."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from connectors import names
-from syncjobs.core.schedules import Cron, Every, InvalidSchedule, Schedule, first_due
-from syncjobs.models import SyncJob
 
 NOTHING = "–"  # noqa: RUF001 — a dash is what a table shows for nothing
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -52,34 +49,6 @@ def moment_words(moment: datetime | None, now: datetime) -> str:
         return "now"
     span = " ".join(span_words(max(1, round(abs(seconds)))).split(" ")[:2])
     return f"in {span}" if seconds > 0 else f"{span} ago"
-
-
-def schedule_words(job: SyncJob) -> str:
-    try:
-        schedule = job.parsed_schedule
-    except InvalidSchedule as exc:
-        return f"invalid: {exc}"
-    if isinstance(schedule, Every):
-        return f"every {span_words(schedule.every_s)}"
-    return schedule.describe()
-
-
-def plan_fires(
-    schedule: Schedule, start: datetime | None, now: datetime, count: int
-) -> list[datetime]:
-    """The fires to come; `start` is the one that is already planned."""
-    fires: list[datetime] = []
-    moment = start or first_due(schedule, now)
-    while moment is not None and len(fires) < count:
-        fires.append(moment)
-        moment = schedule.next_fire(moment)
-    return fires
-
-
-def local_words(moment: datetime, schedule: Schedule) -> str:
-    """The moment on the clock that the schedule goes by."""
-    zone = schedule.timezone if isinstance(schedule, Cron) else "UTC"
-    return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y %H:%M:%S} {zone}"
 
 
 def path_words(text: str) -> str:

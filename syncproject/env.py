@@ -12,6 +12,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -39,6 +40,8 @@ class Environment:
     batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
     min_free_bytes: int  # on the store's disk, or new work waits; see `datasets.room`
     max_per_host: int  # records at once on one host and port; 0: no limit
+    sync_frequency: str  # hourly, daily or weekly: when a new job runs that says nothing of it
+    sync_time: str  # HH:MM, in UTC
     supported_extensions: tuple[str, ...]  # empty: every file
     max_file_size_mb: int | None
     max_retries: int  # of a record, after its first try, for new jobs
@@ -52,9 +55,16 @@ class Environment:
     stall_s: float  # work that stands still for so long is stuck
     publish_stall_s: float  # the same while a version is published and the source cleared
     hung_s: float  # a thread that has lost its record and does not end: its process is replaced
+    sse_max_streams: int  # open at once in one web process, of its 16 threads
+    sse_max_streams_per_token: int  # of these, those of one token or person
+    sse_max_s: float  # then a client opens the next
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
+
+    @property
+    def default_schedule(self) -> dict[str, str]:
+        return {"frequency": self.sync_frequency, "time": self.sync_time}
 
     @property
     def has_database(self) -> bool:
@@ -78,6 +88,18 @@ def load_stack_env(data_dir: Path) -> None:
             os.environ.setdefault(name.removeprefix("export ").strip(), "".join(shlex.split(value)))
 
 
+def _number(
+    env: environ.FileAwareEnv, name: str, kind: type[int] | type[float], default: float | None
+) -> float | None:
+    """Ends the program with one line where the text is no such number."""
+    text = env.str(name, "").strip()
+    try:
+        return kind(text) if text else default
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise SystemExit(f"{name} must be {wanted}, and is {text!r}") from None
+
+
 def read() -> Environment:
     env = environ.FileAwareEnv()
     data_dir = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
@@ -87,7 +109,12 @@ def read() -> Environment:
     def words(name: str, default: str = "") -> tuple[str, ...]:
         return tuple(part.strip() for part in env.str(name, default).split(",") if part.strip())
 
-    max_file_size_mb = env.str("MAX_FILE_SIZE_MB", "")
+    def whole(name: str, default: int | None) -> Any:
+        return _number(env, name, int, default)
+
+    def number(name: str, default: float) -> Any:
+        return _number(env, name, float, default)
+
     return Environment(
         data_dir=data_dir,
         database_url=env.str("DATABASE_URL", PLACEHOLDER_DATABASE),
@@ -101,23 +128,28 @@ def read() -> Environment:
         metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),
-        sync_concurrency=env.int("SYNC_CONCURRENCY", 8),
-        batch_size=env.int("BATCH_SIZE", 5),
-        max_per_host=env.int("SYNC_MAX_PER_HOST", 4),
-        min_free_bytes=env.int("SYNC_MIN_FREE_BYTES", 1 << 30),
+        sync_concurrency=whole("SYNC_CONCURRENCY", 8),
+        batch_size=whole("BATCH_SIZE", 5),
+        max_per_host=whole("SYNC_MAX_PER_HOST", 4),
+        min_free_bytes=whole("SYNC_MIN_FREE_BYTES", 1 << 30),
+        sync_frequency=env.str("SYNC_FREQUENCY", "daily").strip().lower(),
+        sync_time=env.str("SYNC_TIME", "02:00").strip(),
         supported_extensions=words("SUPPORTED_EXTENSIONS"),
-        max_file_size_mb=int(max_file_size_mb) if max_file_size_mb else None,
-        max_retries=env.int("MAX_RETRIES", 2),
-        base_timeout_s=env.int("SYNC_BASE_TIMEOUT_SECONDS", 300),
-        per_file_timeout_s=env.float("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
-        min_timeout_s=env.int("SYNC_MIN_TIMEOUT_SECONDS", 300),
-        max_timeout_s=env.int("SYNC_MAX_TIMEOUT_SECONDS", 7200),
-        heartbeat_interval_s=env.float("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
-        lease_s=env.float("SYNC_LEASE_SECONDS", 20),
-        cleanup_interval_s=env.float("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
-        stall_s=env.float("SYNC_STALL_SECONDS", 600),
-        publish_stall_s=env.float("SYNC_PUBLISH_STALL_SECONDS", 1200),
-        hung_s=env.float("SYNC_HUNG_SECONDS", 60),
+        max_file_size_mb=whole("MAX_FILE_SIZE_MB", None),
+        max_retries=whole("MAX_RETRIES", 2),
+        base_timeout_s=whole("SYNC_BASE_TIMEOUT_SECONDS", 300),
+        per_file_timeout_s=number("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
+        min_timeout_s=whole("SYNC_MIN_TIMEOUT_SECONDS", 300),
+        max_timeout_s=whole("SYNC_MAX_TIMEOUT_SECONDS", 7200),
+        heartbeat_interval_s=number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
+        lease_s=number("SYNC_LEASE_SECONDS", 20),
+        cleanup_interval_s=number("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
+        stall_s=number("SYNC_STALL_SECONDS", 600),
+        publish_stall_s=number("SYNC_PUBLISH_STALL_SECONDS", 1200),
+        hung_s=number("SYNC_HUNG_SECONDS", 60),
+        sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
+        sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
+        sse_max_s=env.float("SSE_MAX_SECONDS", 600),
         workspace=env.str("SYNC_WORKSPACE", "") or None,
         flower_url=env.str("FLOWER_URL", ""),
         console_password=env.str("CONSOLE_PASSWORD", "").strip(),

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_celery_beat",
+    "ninja",  # for the static files of /api-docs
     "workspaces",
     "connectors",
     "datasets",
@@ -46,6 +47,7 @@ INSTALLED_APPS = [
     "embedded",
 ]
 MIDDLEWARE = [
+    "api.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

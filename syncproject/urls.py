@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
+from ninja.openapi.views import openapi_view
 
-from api.cleaning import clean_up_stuck
-from console.health import health
-from console.metrics import metrics
+from api.health import health
+from api.metrics import metrics
+from api.service import make_service
+
+service = make_service()
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),
-    path("api/v1/sync/cleanup", clean_up_stuck, name="clean-up"),
+    path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("admin/", admin.site.urls),
+    path("", service.urls),
 ]

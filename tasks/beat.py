@@ -8,6 +8,7 @@ stop because a database does.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import time
@@ -19,7 +20,8 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.backfilling import advance_backfills
+from syncjobs.lifecycle.dispatching import BATCH, dispatch_due
 from syncjobs.lifecycle.pulsing import BEAT, note_pulse
 from syncjobs.lifecycle.reaping import reap, reap_cancelled
 from tasks.bells import ring_canaries, ring_waiting
@@ -27,6 +29,7 @@ from tasks.bells import ring_canaries, ring_waiting
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+SPELL_S = 2.0  # of dispatching a backlog, before chores and stuck records have their turn
 CANARY_EVERY_S = 30.0
 
 
@@ -66,8 +69,8 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
             wait_s = TICK_S
         now = time.monotonic()
         if now >= self._next_dispatch:
-            self._next_dispatch = now + TICK_S
-            dispatch(self._name)
+            has_backlog = dispatch(self._name)
+            self._next_dispatch = now if has_backlog else now + TICK_S
             sweeps = now >= self._next_sweep
             if sweeps:
                 self._next_sweep = now + settings.SYNC.cleanup_interval_s
@@ -78,20 +81,32 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
 
 
-def dispatch(name: str) -> None:
-    """Serves what is due, says so, and rings for what waits."""
+def dispatch(name: str) -> bool:
+    """Serves what is due, says so, and rings for what waits; whether more is due that this spell had no time for.
+
+    Each batch is a transaction of its own: other beats take theirs beside it, and what waits is rung for.
+    """
+    ends_at = time.monotonic() + SPELL_S
     try:
         while True:
-            served = dispatch_due()
+            served = dispatch_due(BATCH)
+            backfilled = advance_backfills()
             # Before the ringing, which a broker may hold up: that is told by the queues' canaries.
             note_pulse(BEAT, holder=name, at_most_every_s=TICK_S / 2)
             ring_waiting()  # each time, because a stream of due jobs must not keep the waiting ones waiting
-            if served.queued + served.coalesced == 0:
-                break
-            log.info("fires.dispatched", queued=served.queued, coalesced=served.coalesced)
+            if served.jobs:
+                counts = dataclasses.asdict(served)
+                log.info("fires.dispatched", **counts)
+            if backfilled:
+                log.info("fires.backfilled", queued=backfilled)
+            if served.jobs < BATCH:
+                return False
+            if time.monotonic() > ends_at:
+                return True
     except DatabaseError as exc:
         log.warning("beat.dispatch_failed", error=str(exc).splitlines()[0])
         connection.close()
+        return False
 
 
 def take_back(*, everything: bool) -> None:

@@ -25,6 +25,10 @@ class Role(models.TextChoices):
     OPERATOR = "operator"  # also starts, cancels, releases
     ADMIN = "admin"  # also changes configuration
 
+    def covers(self, needed: Role) -> bool:
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
+
 
 valid_name = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 
 from workspaces.models import ApiToken, Role, Workspace
+
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def create_token(
@@ -48,6 +50,13 @@ def find_token(token: str) -> ApiToken | None:
     if row is None or not hmac.compare_digest(row.digest, _digest(token)):
         return None
     return row
+
+
+def note_use(token: ApiToken) -> None:
+    """Remembers when a token was used last, to the minute."""
+    now = timezone.now()
+    if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
 
 
 def revoke_tokens(workspace: Workspace, *, name: str) -> int:

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from unfold import widgets
 
+from console.window_lines import (
+    PERIOD_EXAMPLE,
+    WINDOW_EXAMPLE,
+    InvalidLine,
+    read_blackouts,
+    read_windows,
+    write_lines,
+)
+from workspaces.windows import InvalidWindow
+
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]
 else:
@@ -40,6 +50,92 @@ class LinesField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(list(initial or []) != self.to_python(data))
+
+
+class NamesWidget(widgets.UnfoldAdminMultipleAutocompleteWidget):  # type: ignore[misc]  # no types
+    """Shows what is chosen alone; the page's script offers the others as one types."""
+
+    class Media:
+        # After what it calls: Django keeps the order of one list only.
+        js = (*widgets.AutocompleteWidgetMixin.Media.js, "console/schedule.js")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attrs["class"] = "sp-names-input admin-autocomplete"
+        self.attrs["data-placeholder"] = "Type a part of a name"
+
+    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> Any:
+        self.choices = [(chosen, chosen) for chosen in value]
+        return super().optgroups(name, value, attrs)
+
+
+class NamesField(forms.MultipleChoiceField):
+    """Names of rows, many to choose from; whoever uses it checks that they are there."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, widget=NamesWidget(), **kwargs)
+
+    def valid_value(self, value: str) -> bool:
+        return True
+
+
+class WindowsField(forms.CharField):
+    """Windows as lines; the value is their written form. An unreadable one is shown as it is stored."""
+
+    label_shown = "Only within these windows"
+    example = WINDOW_EXAMPLE
+    help_shown = (
+        "One on each line: days, times, zone. What runs at the end of one goes on in the next."
+        " Empty: at any time."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=self.label_shown,
+            required=False,
+            help_text=self.help_shown,
+            widget=widgets.UnfoldAdminTextareaWidget(
+                {"rows": 3, "class": "sp-code", "placeholder": self.example, "spellcheck": "false"}
+            ),
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        try:
+            return write_lines(value)
+        except InvalidWindow:
+            return str(value)
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return self.read(super().to_python(value) or "")
+        except InvalidLine as exc:
+            raise forms.ValidationError(str(exc)) from None
+
+    def read(self, text: str) -> list[dict[str, Any]]:
+        return read_windows(text)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((self.prepare_value(initial) or "").split() != (data or "").split())
+
+
+class BlackoutsField(WindowsField):
+    label_shown = "Never within these blackouts"
+    example = PERIOD_EXAMPLE
+    help_shown = "One on each line: as above, or two dates with times, a zone and a reason."
+
+    def read(self, text: str) -> list[dict[str, Any]]:
+        return read_blackouts(text)
+
+
+def keep_calendar(form: forms.ModelForm[Any], stored: Any) -> None:
+    """What says the same is left as it is written, so that nothing counts as changed."""
+    for name in ("windows", "blackouts"):
+        if name in form.cleaned_data and not form.fields[name].has_changed(
+            getattr(stored, name), form.data.get(form.add_prefix(name))
+        ):
+            form.cleaned_data[name] = getattr(stored, name)
 
 
 class SecretText(widgets.UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types

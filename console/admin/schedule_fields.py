@@ -12,7 +12,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold import widgets
 
-from syncjobs.core.schedules import WEEKDAYS, InvalidSchedule, parse_schedule
+from console.admin.forms import BlackoutsField, NamesField, WindowsField
+from syncjobs.core.misfires import CATCH_UP_MAX, Misfire
+from syncjobs.core.schedules import (
+    WEEKDAYS,
+    Condition,
+    CountedFrom,
+    InvalidSchedule,
+    parse_schedule,
+)
+from syncjobs.models import Overlap, SyncJob
 
 FORMS = [
     ("manual", "by hand only"),
@@ -21,27 +30,41 @@ FORMS = [
     ("daily", "daily"),
     ("weekly", "weekly"),
     ("cron", "cron expression"),
+    ("after", "after other jobs"),
 ]
+CAUGHT_UP: int = SyncJob._meta.get_field("catch_up_max").get_default()
 UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days"}
-NAMES = (
+KIND = (
     "schedule_form",
     "every_count",
     "every_unit",
+    "every_from",
     "cron",
     "minute",
     "weekday",
     "at",
     "timezone",
+    "after_jobs",
+    "after_condition",
 )
+RULES = ("jitter_s", "misfire", "catch_up_max", "max_lateness_s", "overlap", "windows", "blackouts")
+_CLOCKED = "['every', 'hourly', 'daily', 'weekly', 'cron'].includes(schedule_form)"
 # In the words of the page's script: which fields belong to which form.
 SHOWN = {
     "every_count": "schedule_form == 'every'",
     "every_unit": "schedule_form == 'every'",
+    "every_from": "schedule_form == 'every'",
     "cron": "schedule_form == 'cron'",
     "minute": "schedule_form == 'hourly'",
     "weekday": "schedule_form == 'weekly'",
     "at": "['daily', 'weekly'].includes(schedule_form)",
     "timezone": "['hourly', 'daily', 'weekly', 'cron'].includes(schedule_form)",
+    "after_jobs": "schedule_form == 'after'",
+    "after_condition": "schedule_form == 'after'",
+    "jitter_s": _CLOCKED,
+    "misfire": _CLOCKED,
+    "catch_up_max": f"misfire == 'catch_up' && {_CLOCKED}",
+    "max_lateness_s": _CLOCKED,
 }
 
 
@@ -70,6 +93,15 @@ class ScheduleFields(forms.Form):
         required=False,
         coerce=int,
         choices=list(UNITS.items()),
+        widget=widgets.UnfoldAdminSelectWidget(),
+    )
+    every_from = forms.ChoiceField(
+        label="Counted from",
+        required=False,
+        choices=[
+            (CountedFrom.START, "the last start: a fixed beat"),
+            (CountedFrom.END, "the end of its last record: always the same rest"),
+        ],
         widget=widgets.UnfoldAdminSelectWidget(),
     )
     cron = forms.CharField(
@@ -104,6 +136,76 @@ class ScheduleFields(forms.Form):
         help_text="such as Europe/Berlin; empty: UTC",
     )
 
+    after_jobs = NamesField(label="After these jobs", help_text="Type a part of a name.")
+    after_condition = forms.ChoiceField(
+        label="When",
+        required=False,
+        choices=[
+            (Condition.ALL_SUCCEEDED, "all have succeeded"),
+            (Condition.ANY_FINISHED, "any of them has ended, however it did"),
+        ],
+        widget=widgets.UnfoldAdminSelectWidget(),
+    )
+    jitter_s = forms.IntegerField(
+        label="Jitter (s)",
+        required=False,
+        min_value=0,
+        max_value=86_400,
+        widget=widgets.UnfoldAdminIntegerFieldWidget(),
+        help_text="Spreads jobs of the same time: each is late by its own share of this, always by the"
+        " same.",
+    )
+    misfire = forms.ChoiceField(
+        label="Missed fires",
+        required=False,
+        choices=[
+            (Misfire.RUN_ONCE, "one record for all of them"),
+            (Misfire.SKIP, "are skipped"),
+            (Misfire.CATCH_UP, "are made up for, one by one"),
+        ],
+        widget=widgets.UnfoldAdminSelectWidget(),
+        help_text="Those over a minute late, because nothing ran that could have served them.",
+    )
+    catch_up_max = forms.IntegerField(
+        label="Made up for at most",
+        required=False,
+        min_value=1,
+        max_value=CATCH_UP_MAX,
+        widget=widgets.UnfoldAdminIntegerFieldWidget(),
+        help_text="The latest so many; older ones are skipped.",
+    )
+    max_lateness_s = forms.IntegerField(
+        label="Latest start (s)",
+        required=False,
+        min_value=1,
+        widget=widgets.UnfoldAdminIntegerFieldWidget(),
+        help_text="A fire that is later than this is skipped. Empty: however late.",
+    )
+    overlap = forms.ChoiceField(
+        label="While a record is at work",
+        required=False,
+        choices=[
+            (Overlap.QUEUE, "a new one waits behind it"),
+            (Overlap.SKIP, "a new one is skipped"),
+            (Overlap.CANCEL_OLDER, "the older one is cancelled"),
+        ],
+        widget=widgets.UnfoldAdminSelectWidget(),
+    )
+    windows = WindowsField()
+    blackouts = BlackoutsField()
+
+    def clean_jitter_s(self) -> int:
+        return self.cleaned_data["jitter_s"] or 0
+
+    def clean_misfire(self) -> str:
+        return self.cleaned_data["misfire"] or Misfire.RUN_ONCE
+
+    def clean_catch_up_max(self) -> int:
+        return self.cleaned_data["catch_up_max"] or CAUGHT_UP
+
+    def clean_overlap(self) -> str:
+        return self.cleaned_data["overlap"] or Overlap.QUEUE
+
     def write_schedule(self) -> dict[str, Any] | None:
         """None where something is wrong; it then stands beside its field."""
         try:
@@ -129,7 +231,11 @@ class ScheduleFields(forms.Form):
         if form == "every":
             if not data.get("every_count"):
                 raise InvalidSchedule("say every how many")
-            return {"every_s": data["every_count"] * int(data.get("every_unit") or 1)}
+            written = {"every_s": data["every_count"] * int(data.get("every_unit") or 1)}
+            from_end = data.get("every_from") == CountedFrom.END
+            return written | ({"counted_from": str(CountedFrom.END)} if from_end else {})
+        if form == "after":
+            return _after(data)
         if form == "cron":
             if not data.get("cron"):
                 raise InvalidSchedule("give the cron expression")
@@ -145,7 +251,16 @@ class ScheduleFields(forms.Form):
         )
 
 
+def _after(data: Mapping[str, Any]) -> dict[str, Any]:
+    if not data.get("after_jobs"):
+        raise InvalidSchedule("say which jobs")
+    any_finished = data.get("after_condition") == Condition.ANY_FINISHED
+    condition = {"condition": str(Condition.ANY_FINISHED)} if any_finished else {}
+    return {"after": data["after_jobs"]} | condition
+
+
 _FAULTS = {
+    "after": "after_jobs",
     "every": "every_count",
     "cron": "cron",
     "daily": "at",
@@ -160,6 +275,9 @@ def read_schedule(written: Mapping[str, Any]) -> dict[str, Any]:
         "schedule_form": "manual",
         "every_count": 15,
         "every_unit": 60,
+        "every_from": CountedFrom(written.get("counted_from", CountedFrom.START)).value,
+        "after_jobs": [],
+        "after_condition": Condition(written.get("condition", Condition.ALL_SUCCEEDED)).value,
         "minute": 0,
         "weekday": WEEKDAYS[0],
         "at": "02:00",
@@ -169,6 +287,8 @@ def read_schedule(written: Mapping[str, Any]) -> dict[str, Any]:
         seconds = int(written["every_s"])
         unit = max(length for length in UNITS if seconds % length == 0)
         values |= {"schedule_form": "every", "every_count": seconds // unit, "every_unit": unit}
+    elif "after" in written:
+        values |= {"schedule_form": "after", "after_jobs": list(written["after"])}
     elif "cron" in written:
         values |= {"schedule_form": "cron", "cron": written["cron"]}
     elif "frequency" in written:
@@ -180,3 +300,11 @@ def read_schedule(written: Mapping[str, Any]) -> dict[str, Any]:
             "weekday": str(written.get("weekday", "sunday")).lower(),
         }
     return values
+
+
+def same_schedule(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both say the same, however they are written: the fires of an unchanged one stay."""
+    try:
+        return parse_schedule(one) == parse_schedule(other)
+    except InvalidSchedule:
+        return False

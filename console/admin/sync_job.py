@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    JsonResponse,
+    QueryDict,
+)
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from connectors.models import Connector
+from console import tenancy
+from console.admin import backfills
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import count_words
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
-from console.admin.schedule_fields import NAMES, SHOWN
+from console.admin.schedule_fields import KIND, RULES, SHOWN
+from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
-from console.job_facts import JobFacts, load_facts
 from console.labels import label, link, moment, page_of
-from console.words import NOTHING, local_words, plan_fires, schedule_words, span_words
-from syncjobs.core.schedules import InvalidSchedule
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
+from console.live import fragment
+from console.words import NOTHING, span_words
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.lifecycle.planning import resume_job, save_job
 from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.models import SyncJob, SyncMode, SyncRecord
-from workspaces.models import Role
+from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.backfills import latest_backfills
+from syncjobs.queries.fires import describe_schedule
+from syncjobs.queries.job_facts import JobFacts, load_facts
+from workspaces.models import Role, Workspace
 
-FIRES_SHOWN = 5
+NAMES_SHOWN = 20
+FOLLOWERS_SHOWN = 20
 
 
 class JobList(ChangeList):
@@ -49,6 +64,10 @@ def _is_disabled(job: SyncJob) -> bool:
 
 def _is_paused(job: SyncJob) -> bool:
     return job.paused_at is not None
+
+
+def _has_fires(job: SyncJob) -> bool:
+    return bool({"cron", "every_s", "frequency"} & set(job.schedule))
 
 
 SELECTION = [
@@ -106,24 +125,93 @@ class SyncJobAdmin(ButtonsAdmin):
         Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
     )
 
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path("schedule/", self.preview_view, name="syncjobs_syncjob_preview_new"),
+            path(
+                "names/", self.admin_site.admin_view(self.names_view), name="syncjobs_syncjob_names"
+            ),
+            path("<uuid:pk>/schedule/", self.preview_view, name="syncjobs_syncjob_preview"),
+            path(
+                "<uuid:pk>/backfill/",
+                self.admin_site.admin_view(partial(backfills.backfill_view, self)),
+                name="syncjobs_syncjob_backfill",
+            ),
+            path(
+                "<uuid:pk>/backfill/live/",
+                fragment(partial(backfills.live_view, self)),
+                name="syncjobs_syncjob_backfills_live",
+            ),
+            path(
+                "backfills/<uuid:pk>/cancel/",
+                self.admin_site.admin_view(partial(backfills.cancel_view, self)),
+                name="syncjobs_syncjob_backfill_cancel",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+    def preview_view(self, request: HttpRequest, pk: UUID | None = None) -> HttpResponse:
+        """What the form as it stands would do. Whoever may not save it is refused; a log-in form in its
+        place would only hide that what was typed is still there."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.admin_site.has_permission(request):
+            return HttpResponse(status=403)
+        job: SyncJob | None = SyncJob() if pk is None else self.get_object(request, str(pk))
+        if job is None:
+            return HttpResponse(status=404)
+        allowed = (
+            self.has_change_permission(request, job) if pk else self.has_add_permission(request)
+        )
+        if not allowed:
+            return HttpResponse(status=403)
+        if pk is None and (workspace := self._workspace_named(request, request.POST)) is not None:
+            job.workspace = workspace
+        shown = preview(request.POST, job)
+        return HttpResponse(shown, headers={"Cache-Control": "no-store"})
+
+    def names_view(self, request: HttpRequest) -> JsonResponse:
+        """What `schedule.js` offers: jobs of one workspace, or of all in which the person may make one."""
+        rows = tenancy.scope(request, SyncJob.objects.order_by("name"), needed=Role.ADMIN)
+        if (workspace := self._workspace_named(request, request.GET)) is not None:
+            rows = rows.filter(workspace=workspace)
+        found = rows.filter(name__icontains=request.GET.get("term", ""))
+        page = request.GET.get("page", "1")
+        start = (int(page) - 1) * NAMES_SHOWN if page.isdecimal() and 0 < int(page) < 10_000 else 0
+        names = list(
+            found.values_list("name", flat=True).distinct()[start : start + NAMES_SHOWN + 1]
+        )
+        return JsonResponse(
+            {
+                "results": [{"id": name, "text": name} for name in names[:NAMES_SHOWN]],
+                "pagination": {"more": len(names) > NAMES_SHOWN},
+            }
+        )
+
+    def _workspace_named(self, request: HttpRequest, given: QueryDict) -> Workspace | None:
+        try:
+            pk = UUID(given.get("workspace", ""))
+        except ValueError:
+            return None
+        rows = tenancy.scope(request, Workspace.objects.all(), path="pk", needed=Role.ADMIN)
+        return rows.filter(pk=pk).first()
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
-        schedule: list[Any] = list(NAMES) if editable else ["schedule_shown"]
-        if obj is not None:
-            schedule.append("fires")
+        schedule = [*KIND, *RULES, "plan"] if editable else ["fires"]
         size = "max_file_size_mib" if editable else "max_file_size_bytes"
         return [
             (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
-            ("Schedule", {"fields": schedule}),
+            ("Schedule", {"classes": ["sp-scheduled"], "fields": schedule}),
             ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
             ("How", {"fields": [*HOW, *(["verified"] if obj else [])]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["workspace", "schedule_shown", "fires", "verified"] if obj else []
+        return ["workspace", "fires", "plan", "verified"] if obj else ["plan"]
 
     def formfield_for_foreignkey(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -148,7 +236,13 @@ class SyncJobAdmin(ButtonsAdmin):
             context["facts"] = load_facts([job]).get(job.pk, JobFacts())
             recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
             context["recent"] = recent
-            context["schedule_words"] = schedule_words(job)
+            context["may_backfill"] = _has_fires(job) and self.has_operate_permission(request, job)
+            context["backfills"] = [
+                progress
+                for progress in latest_backfills(job)
+                if progress.backfill.state == BackfillState.ACTIVE
+            ]
+            context["schedule_words"] = describe_schedule(job)
             context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -164,6 +258,12 @@ class SyncJobAdmin(ButtonsAdmin):
         live = SyncRecord.objects.filter(job__in=[job.pk for job in objs], state="running")
         protected = [
             f"{record} is running: cancel it first" for record in live.select_related("job")
+        ]
+        chosen = [job.pk for job in objs]
+        followed = Dependency.objects.filter(parent__in=chosen).exclude(job__in=chosen)
+        protected += [
+            f"{row.job} runs after {row.parent}: change its schedule first"
+            for row in followed.select_related("job", "parent")[:FOLLOWERS_SHOWN]
         ]
         refused = self.refuse_deletion(request, objs)
         return tree, {"sync jobs": len(list(objs))}, refused, protected
@@ -218,7 +318,7 @@ class SyncJobAdmin(ButtonsAdmin):
         except AlreadyQueued as exc:
             messages.info(request, f"{job}: a sync is queued already.")
             return exc.record
-        except WorkspaceBusy as exc:
+        except (WorkspaceBusy, JobBusy) as exc:
             messages.warning(request, f"Not queued: {exc}.")
             return exc.record
         self.log_change(request, job, f"Queued {'a full' if mode else 'a'} sync.")
@@ -239,7 +339,7 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="schedule")
     def schedule_shown(self, job: SyncJob) -> str:
-        return schedule_words(job)
+        return describe_schedule(job)
 
     @admin.display(description="next run", ordering="next_run_at")
     def next_run(self, job: SyncJob) -> str:
@@ -284,16 +384,20 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="next runs")
     def fires(self, job: SyncJob) -> str:
-        try:
-            schedule = job.parsed_schedule
-        except InvalidSchedule as exc:
-            return str(exc)
-        now = timezone.now()
-        planned = plan_fires(schedule, job.next_run_at, now, FIRES_SHOWN)
-        if not planned:
-            return "by hand only"
-        words = format_html_join(
-            "", "<li>{} <i>{}</i></li>", ((local_words(at, schedule), moment(at)) for at in planned)
+        return plan_ahead(job, job).markup()
+
+    @admin.display(description="next runs")
+    def plan(self, job: SyncJob) -> str:
+        """Follows what is typed; `job` holds what was sent where that could not be saved."""
+        new = job._state.adding
+        stored = job if new else SyncJob.objects.select_related("workspace").get(pk=job.pk)
+        view = "admin:syncjobs_syncjob_preview"
+        names = reverse("admin:syncjobs_syncjob_names")
+        return format_html(
+            '<div id="schedule-plan" role="status" hx-post="{}" hx-trigger="{}" hx-sync="this:replace"'
+            ' data-names-url="{}">{}</div>',
+            reverse(f"{view}_new") if new else reverse(view, args=[job.pk]),
+            "input from:.sp-scheduled delay:300ms, change from:closest form delay:300ms",
+            names if new else f"{names}?workspace={job.workspace_id}",
+            plan_ahead(job, stored).markup(),
         )
-        pause = "" if job.enabled else "disabled; enabled, it would run "
-        return format_html('{}<ol class="sp-fires">{}</ol>', pause, words)

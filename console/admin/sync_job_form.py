@@ -8,12 +8,14 @@ from django import forms
 from django.conf import settings
 from unfold import widgets
 
-from console.admin.forms import LinesField, WorkspaceForm
-from console.admin.schedule_fields import ScheduleFields, read_schedule
+from console.admin.forms import LinesField, WorkspaceForm, keep_calendar
+from console.admin.schedule_fields import RULES, ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
 from syncjobs.core.comparing import Comparison
+from syncjobs.lifecycle.planning import default_schedule
 from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
+from syncjobs.queries.parents import find_parent_problems, parents_of
 
 MIB = 1 << 20
 CONFIRMED = "_confirmed"
@@ -75,6 +77,7 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
             "timeout_s",
             "max_attempts",
             "enabled",
+            *RULES,
         ]
         labels = {
             "timeout_s": "Time limit (s)",
@@ -112,7 +115,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         super().__init__(*args, **kwargs)
         if "comparison" in self.fields:
             self.fields["comparison"].required = False
-        for name, value in read_schedule(self.instance.schedule or {}).items():
+        new = self.instance._state.adding
+        schedule = default_schedule() if new else self.instance.schedule
+        for name, value in read_schedule(schedule or {}).items():
             self.initial.setdefault(name, value)
         self._tell_defaults()
         if size := self.instance.max_file_size_bytes:
@@ -154,8 +159,9 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
+        keep_calendar(self, self.instance)
         written = self.write_schedule()
-        if written is not None:
+        if written is not None and not same_schedule(written, self.instance.schedule):
             self.instance.schedule = written
         size = self.cleaned_data.get("max_file_size_mib")
         self.instance.max_file_size_bytes = round(size * MIB) if size else None
@@ -170,7 +176,19 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         ):
             self.add_error("connector", "This connector belongs to another workspace.")
         self._clean_dataset_name(workspace)
+        if written is not None and workspace:
+            self._clean_parents(getattr(workspace, "pk", workspace))
         return self.cleaned_data
+
+    def _clean_parents(self, workspace_id: Any) -> None:
+        name = self.cleaned_data.get("name") or self.instance.name
+        parents = parents_of(self.instance.schedule)
+        # Others may know it by the name that it had.
+        wanted = {known: parents for known in (name, self.initial.get("name")) if known}
+        for problem in find_parent_problems(
+            workspace_id, wanted, coming=[*wanted], instead_of=[self.instance.pk]
+        ):
+            self.add_error("after_jobs", problem.message)
 
     def _clean_dataset_name(self, workspace: Any) -> None:
         """A new job makes a dataset of its own name, or goes on with the one a deleted job left."""

@@ -10,17 +10,56 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from console import tenancy
+from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
 from console.admin.scoped import ScopedAdmin
+from syncjobs.lifecycle.planning import save_workspace
+from syncjobs.queries.fires import describe_calendar
 from workspaces.models import Workspace
+
+
+class WorkspaceForm(AnyModelForm):
+    windows = WindowsField()
+    blackouts = BlackoutsField()
+
+    class Meta:
+        model = Workspace
+        fields = ["name", "max_running", "one_sync_at_a_time", "windows", "blackouts"]
+        labels = {"max_running": "Records at once"}
+        help_texts = {
+            "max_running": "Further ones wait. Empty: no limit of its own.",
+            "one_sync_at_a_time": "A further sync by hand is refused while one runs.",
+        }
+
+    def clean(self) -> dict[str, Any] | None:
+        super().clean()
+        keep_calendar(self, self.instance)
+        return self.cleaned_data
 
 
 @admin.register(Workspace)
 class WorkspaceAdmin(ScopedAdmin):
+    form = WorkspaceForm
     workspace_path = "pk"
     list_display = ["name", "connectors", "sync_jobs", "members", "created_at"]
     search_fields = ["name"]
-    fields = ["name", "max_running", "one_sync_at_a_time", "created_at"]
-    readonly_fields = ["created_at"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        editable = obj is None or self.has_change_permission(request, obj)
+        when = ["windows", "blackouts"] if editable else ["windows_shown"]
+        return [
+            (None, {"fields": ["name", "max_running", "one_sync_at_a_time", "created_at"]}),
+            ("When its jobs may work", {"fields": when}),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
+        save_workspace(obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["created_at", "windows_shown"]
+
+    @admin.display(description="windows and blackouts")
+    def windows_shown(self, row: Workspace) -> str:
+        return "\n".join(describe_calendar(row.calendar)) or "at any time"
 
     def workspace_of(self, obj: Workspace) -> UUID:
         return obj.pk

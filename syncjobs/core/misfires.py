@@ -54,9 +54,19 @@ class Stretch:
         return f"{self.count}{' or more' * self.more} fires, {first} to {last}"
 
 
+class SkippedBy(StrEnum):
+    """The rule by which fires are not served; the verdict of the record that says so."""
+
+    MISFIRE = "misfire"
+    LATE = "late"
+    OVERLAP = "overlap"
+    PARENT = "parent"
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     fires: Stretch
+    rule: SkippedBy
     reason: str
 
 
@@ -84,10 +94,16 @@ def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rule
     skipped = []
     if too_late is not None:
         skipped.append(
-            Skipped(too_late, f"later than max_lateness_s allows ({rules.max_lateness_s} s)")
+            Skipped(
+                too_late,
+                SkippedBy.LATE,
+                f"later than max_lateness_s allows ({rules.max_lateness_s} s)",
+            )
         )
     if missed is not None and rules.policy is Misfire.SKIP:
-        skipped.append(Skipped(missed, "missed, and the job's misfire policy is skip"))
+        skipped.append(
+            Skipped(missed, SkippedBy.MISFIRE, "missed, and the job's misfire policy is skip")
+        )
         missed = None
     left = _joined(missed, in_time)
     if left is None:
@@ -96,7 +112,7 @@ def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rule
         older, left = fires.split(left, rules.catch_up_max)
         if older is not None:
             words = f"missed, and the job catches up with the latest {rules.catch_up_max} only"
-            skipped.append(Skipped(older, words))
+            skipped.append(Skipped(older, SkippedBy.MISFIRE, words))
         rest = fires.after_first(left)
         return Service(left.first, None, rest, tuple(skipped), next_due)
     return Service(left.first, fires.after_first(left), None, tuple(skipped), next_due)

@@ -52,6 +52,8 @@ class Event(StrEnum):
     SKIPPED = "skipped"  # born final: its fire was not served, and this record says why
     PARKED = "parked"  # its window has closed: it goes on in the next; costs no attempt
     RELEASED = "released"
+    BACKFILLED = "backfilled"  # which fire of which backfill it is for
+    FOLLOWED = "followed"  # which jobs' ends it was queued for
     VERIFICATION_DUE = "verification_due"  # why a scheduled record runs as `full`
 
 
@@ -83,6 +85,8 @@ MOVES: dict[Event, Move] = {
     Event.SKIPPED: Move(frozenset({State.QUEUED}), State.CANCELLED),
     Event.PARKED: Move(_RUNNING, State.QUEUED),
     Event.RELEASED: Move(frozenset({State.HELD}), State.QUEUED),
+    Event.BACKFILLED: Move(frozenset({State.QUEUED}), State.QUEUED),
+    Event.FOLLOWED: Move(frozenset({State.QUEUED}), State.QUEUED),
     Event.VERIFICATION_DUE: Move(frozenset({State.QUEUED}), State.QUEUED),
 }
 

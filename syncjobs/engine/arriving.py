@@ -15,6 +15,7 @@ from datasets.catalog import Counts, Listed, Pair, Told
 from datasets.partials import Received
 from datasets.receipts import Arrived
 from syncjobs.engine.progress import Progress
+from syncjobs.engine.stops import PUT_OFF
 
 COMMIT_FILES = 1_000
 COMMIT_BYTES = 256 << 20
@@ -43,8 +44,8 @@ class Receipts(Protocol):
 class Keeper:
     """Collects what arrives and keeps it batch by batch, one in the making while the next comes in.
 
-    A batch is kept when it is large or old enough, at `finish`, and before an error of the far end goes
-    on. What keeping raises comes out of the next call. Leaving the context waits for the batch under way.
+    A batch is kept when it is large or old enough, at `finish`, and before an error of the far end, or
+    what puts the work off, goes on. What keeping raises comes out of the next call. Leaving the context waits for the batch under way.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Keeper:
         self._wait()
 
     def finishing_on_error(self, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
-        """What came before a far end failed is kept, so that the next attempt gets further."""
+        """What came before a far end failed, or the work was put off, is kept: the next attempt gets further."""
         try:
             yield from fetched
-        except TransportError:
+        except (TransportError, *PUT_OFF):
             self.finish()
             raise
 

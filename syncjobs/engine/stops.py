@@ -3,12 +3,15 @@
 Stop
 ├── CancelAsked       a person or an API asked
 ├── DrainAsked        this worker is going away
+├── WindowClosed      the job's window has ended: the rest comes in the next
 ├── LeaseLost         another claim has taken the record: write nothing more
 ├── DeadlinePassed    the record has used up its time
 └── NoProgress        the work stood still for too long; carries what was measured
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class Stop(Exception):
@@ -21,6 +24,15 @@ class CancelAsked(Stop):
 
 class DrainAsked(Stop):
     """The worker is shutting down."""
+
+
+class WindowClosed(Stop):
+    """The job may not work now; `until` is when to look again, `waits_for` what it says meanwhile."""
+
+    def __init__(self, waits_for: str, until: datetime | None) -> None:
+        self.waits_for = waits_for
+        self.until = until
+        super().__init__("its window has closed")
 
 
 class LeaseLost(Stop):
@@ -42,3 +54,7 @@ class NoProgress(Stop):
         super().__init__(
             f"nothing moved for {silent_s:.0f} s while {words} (limit {limit_s:.0f} s)"
         )
+
+
+# The record goes on later, so what has arrived is worth keeping.
+PUT_OFF = (DrainAsked, WindowClosed, NoProgress)

@@ -7,7 +7,7 @@ before anything is written, each with the path to where it stands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,24 @@ from connectors.models import Connector
 from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, parse_options
-from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of, save_job
+from syncjobs.lifecycle.planning import (
+    default_schedule,
+    follow_auto_sync,
+    resume_jobs_of,
+    save_job,
+    save_workspace,
+)
 from syncjobs.lifecycle.previewing import preview_selection
-from syncjobs.models import SyncJob
+from syncjobs.models import Overlap, SyncJob
+from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from workspaces.models import Workspace
 
 Path = tuple[str | int, ...]
 
 WORKSPACE_LIMITS = ("max_running", "one_sync_at_a_time")
-WORKSPACE_FIELDS = ("name", *WORKSPACE_LIMITS, "connectors", "sync_jobs")
+CALENDAR_FIELDS = ("windows", "blackouts")
+WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
+WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
 CONNECTOR_FIELDS = (
     "name",
     "kind",
@@ -54,6 +63,11 @@ JOB_FIELDS = (
     "verify_every_s",
     "schedule",
     "misfire",
+    "catch_up_max",
+    "max_lateness_s",
+    "jitter_s",
+    "overlap",
+    *CALENDAR_FIELDS,
     "on_delete",
     "after_publish",
     "move_to",
@@ -64,9 +78,14 @@ JOB_FIELDS = (
 )
 LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
 LIST_FIELDS = ("include", "exclude", "filters", "extensions")
-MISFIRES = ("run_once",)
-_EMPTY: dict[str, Any] = {
+_EMPTY: dict[str, Any] = {  # what null stands for
     "schedule": {},
+    "misfire": SyncJob._meta.get_field("misfire").get_default(),
+    "catch_up_max": SyncJob._meta.get_field("catch_up_max").get_default(),
+    "jitter_s": 0,
+    "overlap": Overlap.QUEUE,
+    "windows": [],
+    "blackouts": [],
     "include": [],
     "exclude": [],
     "filters": [],
@@ -105,20 +124,55 @@ class Change:
     notes: tuple[str, ...] = ()  # what a person should know of it
 
 
-def apply_configuration(document: Any) -> list[Change]:
-    """Raises InvalidConfiguration. Objects that the document does not name are left alone."""
-    application = _Application()
+def apply_configuration(
+    document: Any, *, dry_run: bool = False, tell: Callable[[Change], None] = lambda change: None
+) -> list[Change]:
+    """Raises InvalidConfiguration. Objects that the document does not name are left alone.
+
+    A dry run does all of it and takes it back, so that its changes are those that would be. `tell` hears of
+    each as it comes; they count for nothing before this returns.
+    """
+    application = _Application(tell)
     with transaction.atomic():
         application.run(document)
         if application.problems:
             raise InvalidConfiguration(application.problems)
+        if dry_run:
+            transaction.set_rollback(True)
     return application.changes
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A sync job as the file says, to be saved once all of its workspace are known."""
+
+    job: SyncJob
+    path: Path
+    fields: tuple[str, ...] | None  # that changed; None: all, for it is new
+    notes: tuple[str, ...]
+
+
+def write_job(
+    workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None = None
+) -> SyncJob:
+    """Creates a job from its written form, or changes this one: what is not named stays. Raises
+    InvalidConfiguration, with paths that begin at the job."""
+    application = _Application(lambda change: None)
+    with transaction.atomic():
+        wanted = application.write_job(workspace, fields, job)
+        if wanted is None or application.problems:
+            raise InvalidConfiguration(application.problems)
+    return wanted
+
+
 class _Application:
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Change], None]) -> None:
         self.problems: list[Problem] = []
         self.changes: list[Change] = []
+        self._tell = tell
+        # Of the workspace at hand, by name, where a file is applied: it may have thousands.
+        self._connectors: dict[str, Connector] | None = None
+        self._jobs: dict[str, SyncJob] | None = None
 
     def run(self, document: Any) -> None:
         top = self._mapping(document, (), ("workspaces",))
@@ -127,10 +181,29 @@ class _Application:
             workspace = self._save_workspace(fields, path)
             if workspace is None:
                 continue
+            self._connectors, self._jobs = (
+                {row.name: row for row in workspace.connectors.all()},
+                None,
+            )
             for inner, item in self._items(fields, "connectors", path):
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
-            for inner, item in self._items(fields, "sync_jobs", path):
-                self._save_job(workspace, self._mapping(item, inner, JOB_FIELDS), inner)
+            self._jobs = {row.name: row for row in workspace.sync_jobs.select_related("connector")}
+            given = [
+                (self._mapping(item, inner, JOB_FIELDS), inner)
+                for inner, item in self._items(fields, "sync_jobs", path)
+            ]
+            jobs = [self._want_job(workspace, item, inner) for item, inner in given]
+            names = {str(item.get("name")) for item, _ in given}
+            self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
+
+    def write_job(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None
+    ) -> SyncJob | None:
+        wanted = self._want_job(workspace, self._mapping(fields, (), JOB_FIELDS), (), job)
+        if wanted is None or self.problems:
+            return None
+        self._save_jobs(workspace, [wanted], {wanted.job.name})
+        return wanted.job
 
     def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
         name = self._name(fields, path)
@@ -138,14 +211,15 @@ class _Application:
             return None
         found = Workspace.objects.filter(name=name).first()
         workspace = found or Workspace(name=name)
-        before = _state_of(workspace, WORKSPACE_LIMITS)
-        for field in set(fields) & {*WORKSPACE_LIMITS}:
-            setattr(workspace, field, fields[field])
+        before = _state_of(workspace, WORKSPACE_OWN)
+        for field in set(fields) & {*WORKSPACE_OWN}:
+            value = fields[field]
+            setattr(workspace, field, _EMPTY.get(field) if value is None else value)
         if not self._clean(workspace, path):
             return None
-        changed = _changed(before, _state_of(workspace, WORKSPACE_LIMITS))
+        changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
         if found is None or changed:
-            workspace.save()
+            save_workspace(workspace)
         self._note("workspace", name, created=found is None, fields=changed)
         return workspace
 
@@ -153,7 +227,7 @@ class _Application:
         name = self._name(fields, path)
         if name is None:
             return
-        found = Connector.objects.filter(workspace=workspace, name=name).first()
+        found = self._find_connector(workspace, name)
         connector = found or Connector(workspace=workspace, name=name)
         before = _state_of(connector, CONNECTOR_FIELDS)
         secret_before = _secret_of(connector)
@@ -168,6 +242,8 @@ class _Application:
             changed.append("secret")
         if found is None or changed:
             connector.save()
+            if self._connectors is not None:
+                self._connectors[name] = connector
             follow_auto_sync(connector)
             resume_jobs_of(connector)
         self._note("connector", name, created=found is None, fields=changed)
@@ -181,58 +257,101 @@ class _Application:
         connector.port = connector.port or spec.default_port
         for field in set(fields) - {"name", "options", "secret"}:
             setattr(connector, field, fields[field])
-        if "options" in fields:
+        if "options" in fields and not _mean_the_same(
+            spec.options, fields["options"] or {}, connector.options
+        ):
             connector.options = fields["options"] or {}
         options = self._check_options(spec.options, connector.options, (*path, "options"))
         secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
-        return self._clean(connector, path) and options and secret
+        return self._clean(connector, path, exclude=("workspace",)) and options and secret
 
-    def _save_job(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
-        name = self._name(fields, path)
+    def _want_job(
+        self,
+        workspace: Workspace,
+        fields: Mapping[str, Any],
+        path: Path,
+        found: SyncJob | None = None,
+    ) -> _Wanted | None:
+        name = found.name if found and "name" not in fields else self._name(fields, path)
         if name is None:
-            return
-        found = SyncJob.objects.filter(workspace=workspace, name=name).first()
-        job = found or SyncJob(workspace=workspace, name=name)
+            return None
+        found = found or self._find_job(workspace, name)
+        job = found or SyncJob(workspace=workspace, schedule=default_schedule())
+        job.name = name
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
-        connector = self._find_connector(workspace, fields, job, path)
+        connector = self._choose_connector(workspace, fields, job, path)
         if connector is None:
-            return
+            return None
         job.connector = connector
         limits = self._mapping(fields.get("limits") or {}, (*path, "limits"), LIMIT_FIELDS)
         plain = {
             key: value
             for key, value in fields.items()
-            if key not in ("name", "connector", "limits", "misfire")
+            if key not in ("name", "connector", "limits")
         }
         if not self._check_lists(plain, path):
-            return
+            return None
         for field, value in {**plain, **limits}.items():
             setattr(job, field, _EMPTY.get(field) if value is None else value)
-        misfire = fields.get("misfire", "run_once")
-        if misfire not in MISFIRES:
-            self._problem((*path, "misfire"), f"misfire must be one of {', '.join(MISFIRES)}")
-        if not self._clean(job, path, exclude=("dataset",)):
-            return
+        if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
+            return None
+        if found is None:
+            return _Wanted(job, path, None, ())
         changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
-        preview = preview_selection(job) if found is not None and changed else None
-        if found is None or changed:
-            save_job(job)
-        notes = preview.sentences() if preview else ()
-        self._note("sync job", name, created=found is None, fields=changed, notes=notes)
+        preview = preview_selection(job) if changed else None
+        notes = tuple(preview.sentences()) if preview else ()
+        return _Wanted(job, path, tuple(changed), notes)
 
-    def _find_connector(
+    def _save_jobs(self, workspace: Workspace, jobs: list[_Wanted], names: set[str]) -> None:
+        """Parents first, wherever in the file they stand; `names` are all that it has."""
+        named = {wanted.job.name: wanted for wanted in jobs}
+        for wanted in jobs:
+            if named[wanted.job.name] is not wanted:
+                self._problem((*wanted.path, "name"), f"{wanted.job.name} stands here twice")
+        parents = {name: parents_of(wanted.job.schedule) for name, wanted in named.items()}
+        for problem in find_parent_problems(
+            workspace.pk, parents, coming=names, instead_of=[wanted.job.pk for wanted in jobs]
+        ):
+            at = (*named[problem.job].path, "schedule", "after", problem.index)
+            self._problem(at, f"schedule: {problem.message}")
+        if self.problems:
+            return
+        for name in order_by_parents(parents):
+            wanted = named[name]
+            if wanted.fields is None or wanted.fields:
+                try:
+                    save_job(wanted.job)
+                except ValidationError as exc:
+                    self._problem((*wanted.path, "schedule"), f"schedule: {' '.join(exc.messages)}")
+        for wanted in jobs:
+            created, fields = wanted.fields is None, wanted.fields or ()
+            self._note(
+                "sync job", wanted.job.name, created=created, fields=fields, notes=wanted.notes
+            )
+
+    def _find_job(self, workspace: Workspace, name: str) -> SyncJob | None:
+        if self._jobs is not None:
+            return self._jobs.get(name)
+        return SyncJob.objects.filter(workspace=workspace, name=name).first()
+
+    def _find_connector(self, workspace: Workspace, name: str) -> Connector | None:
+        if self._connectors is not None:
+            return self._connectors.get(name)
+        return Connector.objects.filter(workspace=workspace, name=name).first()
+
+    def _choose_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
     ) -> Connector | None:
         if "connector" not in fields and job.connector_id is not None:
             return job.connector
         wanted = str(fields.get("connector", ""))
-        names = list(workspace.connectors.values_list("name", flat=True))
-        if wanted in names:
-            return workspace.connectors.get(name=wanted)
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
-        return None
+        found = self._find_connector(workspace, wanted)
+        if found is None:
+            names = workspace.connectors.values_list("name", flat=True)
+            near = difflib.get_close_matches(wanted, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
+        return found
 
     def _check_lists(self, fields: Mapping[str, Any], path: Path) -> bool:
         """Lists of text, where the database would take other things for one."""
@@ -266,8 +385,9 @@ class _Application:
         try:
             row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
         except ValidationError as exc:
-            for field, messages in exc.message_dict.items():
-                self._problem((*path, field), f"{field}: {' '.join(messages)}")
+            for field, errors in exc.error_dict.items():
+                words = " ".join(_hint(row, field, error) for error in errors)
+                self._problem((*path, field), f"{field}: {words}")
             return False
         return True
 
@@ -308,9 +428,23 @@ class _Application:
         action = "created" if created else "changed" if changed else "unchanged"
         shown = () if created else changed
         self.changes.append(Change(action, noun, name, shown, tuple(notes)))
+        self._tell(self.changes[-1])
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+
+def _hint(row: models.Model, field: str, error: ValidationError) -> str:
+    """What is wrong; of a word that is not to choose, which ones are."""
+    if error.code != "invalid_choice":
+        return " ".join(error.messages)
+    choices: Iterable[tuple[Any, Any]] = getattr(row._meta.get_field(field), "flatchoices", ())
+    words = [str(value) for value, _ in choices]
+    given = str(getattr(row, field))
+    near = difflib.get_close_matches(given, words, n=1)
+    return f"no {given!r}; " + (
+        f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
+    )
 
 
 def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
@@ -324,6 +458,14 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in after
         if after[name] != before.get(name) and name != "name"
     ]
+
+
+def _mean_the_same(cls: type, given: Any, stored: Any) -> bool:
+    """Whether options differ in nothing but defaults that are written out."""
+    try:
+        return bool(parse_options(cls, given) == parse_options(cls, stored))
+    except (InvalidOptions, AttributeError):
+        return False
 
 
 def _secret_of(connector: Connector) -> dict[str, Any] | None:

@@ -16,11 +16,13 @@ from connectors.models import address_of
 from syncjobs.core.states import Event
 from syncjobs.lifecycle.limiting import Bounds, find_obstacle
 from syncjobs.lifecycle.transition import NEEDED, columns_of, move_locked
+from syncjobs.lifecycle.windowing import CALENDARS, find_closed
 from syncjobs.models import SyncRecord
 
 _COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
+       now(), {CALENDARS},
        j.dataset_id, c.host, c.port, c.max_running, w.max_running, w.one_sync_at_a_time
   FROM syncjobs_syncrecord r
   JOIN syncjobs_syncjob j ON j.id = r.job_id
@@ -72,13 +74,14 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     if row is None:
         return None
     record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
-    dataset_id, host, port, of_connector, of_workspace, one_at_a_time = row[len(_COLUMNS) :]
+    now, calendars, dataset_id, host, port, *limits = row[len(_COLUMNS) :]
+    of_connector, of_workspace, one_at_a_time = limits
     bounds = Bounds(
         address=address_of(host, port),
         in_workspace=1 if one_at_a_time else of_workspace,
         of_connector=of_connector,
     )
-    obstacle = find_obstacle(record, bounds)
+    obstacle = find_closed(calendars, now) or find_obstacle(record, bounds)
     if obstacle is not None:
         _wait_for(record, obstacle)
         return None
@@ -119,10 +122,6 @@ def _take_token(dataset_id: uuid.UUID) -> int:
 
 def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:
     """The record stays queued and says what for; with a time where one is known."""
-    told = {"waiting_for": obstacle.reason[:200]}
-    if obstacle.until is not None:
-        told["waiting_for"] = f"{obstacle.reason}; until {obstacle.until:%Y-%m-%d %H:%M:%S} UTC"[
-            :200
-        ]
-    if record.waiting_for != told["waiting_for"]:
-        SyncRecord.objects.filter(pk=record.pk).update(**told, not_before=obstacle.until)
+    words = obstacle.words[:200]
+    if record.waiting_for != words:
+        SyncRecord.objects.filter(pk=record.pk).update(waiting_for=words, not_before=obstacle.until)

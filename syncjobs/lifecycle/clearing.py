@@ -31,7 +31,7 @@ from datasets.errors import StoreError
 from datasets.receipts import Fenced
 from datasets.versions import iter_published
 from syncjobs.core.comparing import Fingerprint, proves_equal
-from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress
+from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress, WindowClosed
 from syncjobs.lifecycle.claiming import Claim
 from syncjobs.lifecycle.heartbeat import Lease
 from syncjobs.models import AfterPublish, ItemAction, SyncJob, SyncRecord
@@ -91,7 +91,7 @@ def clear_source(
         _clear_all(session, lease, record, store, tally)
     except TransportError as exc:
         stopped = str(exc)
-    except (CancelAsked, DeadlinePassed, DrainAsked, NoProgress, _Enough) as exc:
+    except (CancelAsked, DeadlinePassed, DrainAsked, NoProgress, WindowClosed, _Enough) as exc:
         # The version is published: what is left to do here is no reason to end the record otherwise.
         stopped = str(exc) or (type(exc).__doc__ or "").rstrip(".")
     _note(session, lease.claim, tally)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
-from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.core.states import Event, State
+from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.transition import move
+from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
 
 
 class AlreadyQueued(Exception):
@@ -28,6 +30,17 @@ class WorkspaceBusy(Exception):
         self.record = record
 
 
+class JobBusy(Exception):
+    """The job's overlap policy allows one record at a time, and `record` is that one."""
+
+    def __init__(self, record: SyncRecord) -> None:
+        super().__init__(
+            f"job {record.job.name} does not overlap, and a record of it is {record.state}"
+            f" ({record.percentage:.0f} %)"
+        )
+        self.record = record
+
+
 def enqueue(
     job: SyncJob,
     *,
@@ -36,12 +49,14 @@ def enqueue(
     by: str = "",
     dry_run: bool = False,
 ) -> SyncRecord:
-    """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued, and
-    WorkspaceBusy where its workspace syncs one thing at a time."""
+    """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued, WorkspaceBusy
+    where its workspace syncs one thing at a time, and JobBusy where the job's overlap policy is to skip."""
     try:
         with transaction.atomic():
             if job.workspace.one_sync_at_a_time and not dry_run:
                 _refuse_second(job)
+            if job.overlap != Overlap.QUEUE and not dry_run:
+                _settle_overlap(job, by)
             return SyncRecord.objects.create(
                 workspace_id=job.workspace_id,
                 job=job,
@@ -55,13 +70,34 @@ def enqueue(
             )
     except IntegrityError:
         queued = (
-            SyncRecord.objects.filter(job=job, state=State.QUEUED, dry_run=False, applies_id=None)
+            SyncRecord.objects.filter(ordinary(), job=job, state=State.QUEUED)
             .select_related("job")
             .first()
         )
         if queued is None:  # it was claimed meanwhile, or the job is gone
             raise
         raise AlreadyQueued(queued) from None
+
+
+def ordinary() -> Q:
+    """Records of which a job has one that runs and one that waits: no plans, no backfills."""
+    return Q(dry_run=False, applies_id=None, backfill=None)
+
+
+def _settle_overlap(job: SyncJob, by: str) -> None:
+    """Raises JobBusy; or asks the older ones to make room, the record's row before the job's as everywhere."""
+    older = SyncRecord.objects.filter(
+        ordinary(), job=job, state__in=[State.RUNNING, State.QUEUED]
+    ).select_related("job")
+    for record in older.order_by("-state"):  # the running one first
+        if job.overlap == Overlap.SKIP:
+            raise JobBusy(record)
+        if record.state == State.QUEUED:
+            move(
+                record.pk, Event.COALESCED, reason=f"replaced by a newer one of {by or 'a person'}"
+            )
+        else:
+            cancel(record.pk, by=f"a newer record of {by or 'a person'}")
 
 
 def _refuse_second(job: SyncJob) -> None:

@@ -35,7 +35,14 @@ from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Rule
 from syncjobs.engine.filesync import FileSync, Order, Outcome
 from syncjobs.engine.progress import Progress
-from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress, Stop
+from syncjobs.engine.stops import (
+    CancelAsked,
+    DeadlinePassed,
+    DrainAsked,
+    NoProgress,
+    Stop,
+    WindowClosed,
+)
 from syncjobs.lifecycle.budgeting import learn_of_host
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
@@ -149,6 +156,9 @@ def _stopped(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
             return _plain(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
         case DrainAsked():
             return _plain(Event.INTERRUPTED, "its worker is shutting down")
+        case WindowClosed():
+            waits = {"waiting_for": stop.waits_for, "not_before": stop.until}
+            return _plain(Event.PARKED, str(stop), **waits)
         case DeadlinePassed():
             words = str(stop)
             return _plain(

@@ -23,6 +23,7 @@ import psycopg
 import structlog
 from django.conf import settings
 
+from connectors.budget import Obstacle
 from syncjobs.engine.progress import Progress, Snapshot
 from syncjobs.engine.stops import (
     CancelAsked,
@@ -30,9 +31,11 @@ from syncjobs.engine.stops import (
     DrainAsked,
     LeaseLost,
     NoProgress,
+    WindowClosed,
 )
 from syncjobs.lifecycle.claiming import Claim
 from syncjobs.lifecycle.sessions import open_session
+from syncjobs.lifecycle.windowing import CALENDARS, find_closed
 from syncjobs.queries.rules import stall_rule
 
 log = structlog.get_logger(__name__)
@@ -63,10 +66,13 @@ UPDATE syncjobs_syncrecord r SET
 RETURNING r.id, r.token
 """
 
-_LOOK = """
-SELECT id, token, cancel_asked_at IS NOT NULL FROM syncjobs_syncrecord
- WHERE id = ANY(%(ids)s) AND lease_owner = %(owner)s
-"""
+_LOOK = f"""
+SELECT r.id, r.token, r.cancel_asked_at IS NOT NULL, now(), {CALENDARS}
+  FROM syncjobs_syncrecord r
+  JOIN syncjobs_syncjob j ON j.id = r.job_id
+  JOIN workspaces_workspace w ON w.id = r.workspace_id
+ WHERE r.id = ANY(%(ids)s) AND r.lease_owner = %(owner)s
+"""  # noqa: S608 — no values
 
 
 def boot_clock_s() -> float:
@@ -89,6 +95,7 @@ class Lease:
         self._cancelled = False
         self._lost = False
         self._draining = False
+        self._closed: Obstacle | None = None
         self._stuck: NoProgress | None = None
         self._stall = stall_rule()
         self._moves = progress.moves
@@ -108,6 +115,8 @@ class Lease:
             raise CancelAsked
         if self._draining:
             raise DrainAsked
+        if (closed := self._closed) is not None:
+            raise WindowClosed(closed.words, closed.until)
         now = boot_clock_s()
         deadline_s = self.progress.deadline_s
         if deadline_s is not None and now - self._started_at > deadline_s:
@@ -170,6 +179,7 @@ class Lease:
                     self._lost
                     or self._cancelled
                     or self._draining
+                    or self._closed is not None
                     or boot_clock_s() < self._trusted_until
                 ),
                 timeout=DOUBT_LEASES * settings.SYNC.lease_s,
@@ -188,6 +198,12 @@ class Lease:
     def ask_to_cancel(self) -> None:
         with self._changed:
             self._cancelled = True
+            self._changed.notify_all()
+
+    def heed_window(self, closed: Obstacle | None) -> None:
+        """What is under way ends at its next check, unless the window has opened again by then."""
+        with self._changed:
+            self._closed = closed
             self._changed.notify_all()
 
     def lose(self) -> None:
@@ -304,18 +320,21 @@ class Heart:
         return rows is not None
 
     def _look(self, leases: list[Lease]) -> None:
-        """Hears of cancels and losses within a second, by one small question for all records."""
+        """Hears of cancels, closed windows and losses within a second, by one small question for all records."""
         ids = [lease.claim.record_id for lease in leases]
         rows = self._ask(_LOOK, {"ids": ids, "owner": self.owner})
         if rows is None:
             return
-        answers = {(record_id, token): cancelled for record_id, token, cancelled in rows}
+        answers = {(record_id, token): told for record_id, token, *told in rows}
         for lease in leases:
-            cancelled = answers.get(_key(lease.claim))
-            if cancelled is None:
+            told = answers.get(_key(lease.claim))
+            if told is None:
                 lease.lose()
-            elif cancelled:
-                lease.ask_to_cancel()
+            else:
+                cancelled, now, calendars = told
+                if cancelled:
+                    lease.ask_to_cancel()
+                lease.heed_window(find_closed(calendars, now))
             lease.cut_off()
 
     def _ask(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]] | None:

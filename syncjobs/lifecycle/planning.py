@@ -1,45 +1,88 @@
-"""Saving a job: its dataset exists, its next fire follows its schedule."""
+"""Saving a job: its dataset exists, its parents are known, its next fire follows its schedule."""
 
 from __future__ import annotations
 
 import itertools
 from datetime import datetime
+from typing import Any
 
-from django.db import transaction
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset
-from syncjobs.core.schedules import first_due
-from syncjobs.lifecycle.transition import NOT_PAUSED
-from syncjobs.models import SyncJob
-from workspaces.clock import database_now
+from syncjobs.lifecycle.rescheduling import NOT_PAUSED, resume, start_anew
+from syncjobs.lifecycle.windowing import reopen
+from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.queries.parents import find_parent_problems, parents_of
+from workspaces.models import Workspace
+
+# A next fire that was planned stays while these do.
+_TIMING = ("schedule", "jitter_s")
+_CALENDAR = ("windows", "blackouts")
+
+
+class HasFollowers(Exception):
+    """The job cannot go, because others run after it; the message names them."""
+
+
+def default_schedule() -> dict[str, Any]:
+    """Of a new job that says nothing of when it runs (seed document 000)."""
+    return dict(settings.SYNC.default_schedule)
 
 
 def save_job(job: SyncJob) -> None:
-    """Saves a new or edited job. A job that is off has no next fire; an unchanged schedule keeps its own."""
+    """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
+    own. Raises ValidationError where it would run after itself, or after a job that is not there."""
     with transaction.atomic():
         stored = SyncJob.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
         if stored is None:
             job.dataset = _take_dataset(job)
         elif stored.name != job.name:
             _rename_dataset(job)
-        job.next_run_at = _next_run_at(job, stored)
+            _rename_in_followers(job, stored.name)
+        parents = find_parents(job)
         if stored is not None and job.enabled and not stored.enabled:
             for name, value in NOT_PAUSED.items():
                 setattr(job, name, value)
+        job.next_run_at = _next_run_at(job, stored)
         job.save()
+        _keep_parents(job, parents)
+        if stored is not None and _differ(job, stored, _CALENDAR):
+            reopen(SyncRecord.objects.filter(job=job))
+
+
+def save_workspace(workspace: Workspace) -> None:
+    """Saves a workspace; records that wait for one of its windows look at the new ones."""
+    with transaction.atomic():
+        stored = Workspace.objects.filter(pk=workspace.pk).first()
+        workspace.save()
+        if stored is not None and _differ(workspace, stored, _CALENDAR):
+            reopen(SyncRecord.objects.filter(workspace=workspace))
+
+
+def delete_job(job: SyncJob) -> None:
+    """Its records go with it, its dataset stays. Raises HasFollowers."""
+    with transaction.atomic():
+        SyncJob.objects.select_for_update().filter(pk=job.pk).first()
+        names = list(job.followers.order_by("job__name").values_list("job__name", flat=True))
+        if names:
+            raise HasFollowers(
+                f"{job.name} cannot be deleted, because {', '.join(names)}"
+                f" {'runs' if len(names) == 1 else 'run'} after it"
+            )
+        job.delete()
 
 
 def resume_job(job: SyncJob) -> bool:
-    """Lets a paused job go on, a missed fire first; False where it was not paused."""
-    paused = SyncJob.objects.filter(pk=job.pk).exclude(paused_at=None)
-    return paused.update(**NOT_PAUSED) == 1
+    """Lets a paused job go on as of now; False where it was not paused."""
+    return resume(SyncJob.objects.filter(pk=job.pk)) == 1
 
 
 def resume_jobs_of(connector: Connector) -> int:
     """Whoever changed a connector may have mended what its paused jobs failed at; their count."""
-    paused = SyncJob.objects.filter(connector=connector).exclude(paused_at=None)
-    return paused.update(**NOT_PAUSED)
+    return resume(SyncJob.objects.filter(connector=connector))
 
 
 def follow_auto_sync(connector: Connector) -> None:
@@ -61,6 +104,37 @@ def follow_auto_sync(connector: Connector) -> None:
         save_job(job)
 
 
+def find_parents(job: SyncJob) -> list[SyncJob]:
+    """The jobs that it runs after. Raises ValidationError on `schedule` where one is unknown, or where it would
+    come to run after itself; within a transaction nobody else makes a cycle meanwhile."""
+    names = parents_of(job.schedule)
+    if not names:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"who follows whom in workspace {job.workspace_id}"],
+        )
+    problems = find_parent_problems(job.workspace_id, {job.name: names}, instead_of=[job.pk])
+    if problems:
+        raise ValidationError({"schedule": [problem.message for problem in problems]})
+    return list(SyncJob.objects.filter(workspace=job.workspace_id, name__in=names))
+
+
+def _keep_parents(job: SyncJob, parents: list[SyncJob]) -> None:
+    Dependency.objects.filter(job=job).exclude(parent__in=parents).delete()
+    Dependency.objects.bulk_create(
+        [Dependency(job=job, parent=parent) for parent in parents], ignore_conflicts=True
+    )
+
+
+def _rename_in_followers(job: SyncJob, old: str) -> None:
+    for follower in SyncJob.objects.select_for_update(no_key=True).filter(parents__parent=job):
+        names = [job.name if name == old else name for name in follower.schedule["after"]]
+        follower.schedule = follower.schedule | {"after": names}
+        follower.save(update_fields=["schedule"])
+
+
 def _free_name(connector: Connector) -> str:
     taken = set(connector.workspace.sync_jobs.values_list("name", flat=True))
     return _find_free(f"{connector.name[:85]}-auto", taken)
@@ -75,7 +149,9 @@ def _find_free(name: str, taken: set[str]) -> str:
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
     named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
-    if named is not None and not SyncJob.objects.filter(dataset=named).exists():
+    if named is None:
+        return Dataset.objects.create(workspace=job.workspace, name=job.name)
+    if not SyncJob.objects.filter(dataset=named).exists():
         return named
     taken = set(job.workspace.datasets.values_list("name", flat=True))
     return Dataset.objects.create(workspace=job.workspace, name=_find_free(job.name, taken))
@@ -88,9 +164,13 @@ def _rename_dataset(job: SyncJob) -> None:
 
 
 def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:
-    if not job.enabled:
+    if not job.enabled or job.paused_at is not None:
         return None
-    unchanged = stored is not None and stored.enabled and stored.schedule == job.schedule
-    if unchanged and stored is not None:
+    was_on = stored is not None and stored.enabled and stored.paused_at is None
+    if stored is not None and was_on and not _differ(job, stored, _TIMING):
         return stored.next_run_at
-    return first_due(job.parsed_schedule, database_now(), job.offset)
+    return start_anew(job)
+
+
+def _differ(row: SyncJob | Workspace, stored: SyncJob | Workspace, names: tuple[str, ...]) -> bool:
+    return any(getattr(row, name) != getattr(stored, name) for name in names)

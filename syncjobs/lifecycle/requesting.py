@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncjobs.lifecycle.enqueueing import WorkspaceBusy, enqueue
+from syncjobs.lifecycle.enqueueing import JobBusy, WorkspaceBusy, enqueue
 from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 
@@ -10,11 +10,11 @@ from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 def request_sync(
     job: SyncJob, *, by: str, mode: SyncMode | None = None, dry_run: bool = False
 ) -> SyncRecord:
-    """A queued record. Raises AlreadyQueued, and WorkspaceBusy with the record that is at work where the
-    workspace syncs one thing at a time and that one is not stuck."""
+    """A queued record. Raises AlreadyQueued; WorkspaceBusy where the workspace, and JobBusy where the job syncs
+    one at a time, each with the record that is at work and not stuck."""
     try:
         return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
-    except WorkspaceBusy:
+    except (WorkspaceBusy, JobBusy):
         if not clean_up(by=by, workspace_ids=[job.workspace_id]).count:
             raise
     return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)

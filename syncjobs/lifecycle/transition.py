@@ -16,13 +16,14 @@ from connectors.models import Connector
 from connectors.names import printable
 from syncjobs.core.retries import decide_pause
 from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
+from syncjobs.lifecycle.following import tell_followers
+from syncjobs.lifecycle.rescheduling import start_anew
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 
 log = structlog.get_logger(__name__)
 
 INTERNAL = "internal"  # an error of ours
 QUARANTINED = "quarantined"
-NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused_reason": ""}
 
 
 class IllegalMove(Exception):
@@ -60,6 +61,7 @@ NEEDED = frozenset(
         "mode",
         "dry_run",
         "applies_id",
+        "backfill_id",
         "cancel_asked_at",
         "job_id",
         "connector_id",
@@ -112,7 +114,8 @@ def move_locked(
     }
     fields = (changes or {}) | texts | _implied(state, target, changes or {})
     _write(record, fields)
-    if target in FINAL and (paused := _tell_owners(record, target, fields)):
+    ended = target in FINAL and event is not Event.COALESCED
+    if ended and (paused := _tell_owners(record, target, fields)):
         reason = f"{reason}; the job is paused: {paused}"
     _note(record, event, target, token=fields.get("token", record.token), reason=reason, data=data)
     log.info(
@@ -143,7 +146,7 @@ def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
         row.update(**fields)
         return
     for last_try in (False, True):
-        if not (record.dry_run or record.applies_id):
+        if not (record.dry_run or record.applies_id or record.backfill_id):
             _yield_queue_place(record, fields)
         try:
             with transaction.atomic():
@@ -193,6 +196,7 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
     waiting = (
         SyncRecord.objects.select_for_update(no_key=True)
         .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False, applies_id=None)
+        .filter(backfill=None)
         .exclude(pk=record.pk)
         .first()
     )
@@ -209,23 +213,46 @@ def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> st
 
     Why the job pauses now; empty where it goes on.
     """
-    if state is State.CANCELLED:
-        return ""
+    paused = "" if state is State.CANCELLED else _show(record, state, fields)
+    if not record.dry_run:
+        tell_followers(record.job_id, record.pk, state)
+    return paused
+
+
+_SUCCEEDED = """
+WITH was AS (SELECT id, paused_at FROM syncjobs_syncjob WHERE id = %s FOR NO KEY UPDATE)
+UPDATE syncjobs_syncjob j
+   SET last_run_at = now(), last_error = %s, failures_in_a_row = 0, paused_at = NULL, paused_reason = ''
+  FROM was WHERE j.id = was.id
+RETURNING was.paused_at IS NOT NULL
+"""
+
+
+def _show(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
+    """Why the job pauses now; empty where it goes on."""
     error = str(fields.get("error", ""))
     succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
     Connector.objects.filter(pk=record.connector_id).update(
         last_sync_status=state, last_sync_error=error, **succeeded
     )
     # The connector first: whoever changes both does it in that order.
-    job = SyncJob.objects.filter(pk=record.job_id)
     if succeeded and not record.dry_run:
-        job.update(last_run_at=Now(), last_error=error, **NOT_PAUSED)
+        _note_success(record, error)
         return ""
-    job.update(last_run_at=Now(), last_error=error)
+    SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)
     code = str(fields.get("error_code", ""))
     if record.dry_run or not (needs_person(code) or code in (INTERNAL, QUARANTINED)):
         return ""
     return _count_failure(record, code, error)
+
+
+def _note_success(record: SyncRecord, error: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_SUCCEEDED, [record.job_id, error])
+        row = cursor.fetchone()
+    if row is not None and row[0]:  # it was paused, and works again
+        job = SyncJob.objects.get(pk=record.job_id)
+        SyncJob.objects.filter(pk=job.pk, enabled=True).update(next_run_at=start_anew(job))
 
 
 def _count_failure(record: SyncRecord, code: str, error: str) -> str:
@@ -243,8 +270,8 @@ def _count_failure(record: SyncRecord, code: str, error: str) -> str:
             last_error=error,
         )
     if reason:
-        job.paused_at, job.paused_reason = timezone.now(), reason
-        changed += ["paused_at", "paused_reason"]
+        job.paused_at, job.paused_reason, job.next_run_at = timezone.now(), reason, None
+        changed += ["paused_at", "paused_reason", "next_run_at"]
         log.error("job.paused", job=str(job.pk), reason=reason)
     job.save(update_fields=changed)
     return reason

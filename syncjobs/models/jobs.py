@@ -199,10 +199,12 @@ class SyncJob(models.Model):
             ),
         ]
         indexes = [
-            # The dispatcher's queue: due jobs, oldest first.
+            # The dispatcher's queue: due jobs, oldest first. Whose turn it is, and which jobs a paused connector
+            # keeps waiting, is told by the index alone.
             models.Index(
                 fields=["next_run_at"],
-                condition=Q(enabled=True) & ~Q(next_run_at=None),
+                include=["id", "workspace", "connector"],
+                condition=Q(enabled=True, paused_at=None) & ~Q(next_run_at=None),
                 name="job_due",
             ),
         ]

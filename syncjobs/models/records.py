@@ -24,7 +24,7 @@ class Trigger(models.TextChoices):
 
 class BackfillState(models.TextChoices):
     ACTIVE = "active"
-    DONE = "done"  # each fire has its record
+    DONE = "done"  # each fire has its record, and none of these is at work or held any more
     CANCELLED = "cancelled"
 
 
@@ -200,6 +200,13 @@ class SyncRecord(models.Model):
             ),
             models.Index(
                 fields=["address"], condition=Q(state=State.RUNNING), name="record_running_at"
+            ),
+            # What a backfill has at work, however many records it had before.
+            models.Index(
+                fields=["backfill"],
+                condition=Q(state__in=[State.QUEUED, State.RUNNING, State.HELD])
+                & ~Q(backfill=None),
+                name="record_backfilling",
             ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),
             models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),

@@ -206,8 +206,9 @@ def _waits(record: SyncRecord) -> list[Wait]:
     now = database_now()
     waits = []
     if record.not_before is not None and record.not_before > now:
-        told = record.waiting_for != "a worker" and record.waiting_for
-        waits.append(Wait(told or "its next attempt", record.not_before))
+        told = record.waiting_for.partition("; until ")[0]
+        told = "its next attempt" if told in ("", "a worker") else told
+        waits.append(Wait(told, record.not_before))
     other = SyncRecord.objects.filter(job=record.job_id, state=State.RUNNING).first()
     if other is not None:
         waits.append(Wait(f"the running record of the same job, {other.pk}", _due_end(other)))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -87,6 +89,53 @@ def test_secrets_stay_out_of_output_and_rows(
     assert all("canary" not in query["sql"] for query in queries)
 
 
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("apply", str(config), "--dry-run")
+    planned = capsys.readouterr().out.splitlines()
+    assert planned[-1] == "nothing was changed: this is what would be"
+    assert not Workspace.objects.exists()
+    assert planned[:-1] == apply(config, capsys).splitlines()
+    config.write_text(CONFIG.replace("/exports", "/out"))
+    call_command("apply", str(config), "--dry-run", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["dry_run"] is True
+    changed = [each for each in told["changes"] if each["action"] == "changed"]
+    assert [(each["name"], each["fields"]) for each in changed] == [("reports-host", ["options"])]
+    assert Connector.objects.get().options["root"] == "/exports"
+
+
+def test_options_that_write_out_a_default_are_no_change(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(config, capsys)
+    config.write_text(CONFIG.replace("root: /exports", "root: /exports, compression: false"))
+    assert "unchanged  connector" in apply(config, capsys)
+
+
+def test_many_jobs_are_one_transaction_and_few_queries_each(
+    config: Path, django_assert_max_num_queries: Any
+) -> None:
+    head, _, job = CONFIG.partition("      - name: nightly-reports")
+    job = "      - name: nightly-reports" + job
+
+    def write(count: int) -> None:
+        jobs = "".join(job.replace("nightly", f"nightly-{n}") for n in range(count))
+        config.write_text(head + jobs)
+
+    write(100)
+    with CaptureQueriesContext(connection) as queries:
+        call_command("apply", str(config))
+    assert SyncJob.objects.count() == 100
+    said = [query["sql"].split()[0] for query in queries]
+    # A savepoint for each job, and one COMMIT for all: the one around this test.
+    assert "COMMIT" not in said
+    assert len([word for word in said if word not in ("SAVEPOINT", "RELEASE")]) < 100 * 9
+    with django_assert_max_num_queries(20):
+        call_command("apply", str(config))
+
+
 def test_applying_again_changes_nothing(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apply(config, capsys)
     sealed = Connector.objects.get().sealed_secret
@@ -132,7 +181,20 @@ def test_a_change_names_its_fields(
         ("    connectors:", "    connectors: {", ":"),
         ("        port: 22", "        port: 22\n        port: 23", "stands here twice"),
         ("limits: {", "limits: {max_fils: 3, ", "unknown word 'max_fils'; did you mean max_files?"),
-        ("misfire: run_once", "misfire: twice", ":17: misfire"),
+        ("misfire: run_once", "misfire: twice", ":17: misfire: no 'twice'; one of skip, run_once"),
+        ("misfire: run_once", "misfire: catchup", "did you mean catch_up?"),
+        ("misfire: run_once", "overlap: cancel_old", "did you mean cancel_older?"),
+        ("misfire: run_once", "jitter_s: 86401", ":17: jitter_s"),
+        ("misfire: run_once", "catch_up_max: 0", ":17: catch_up_max"),
+        ("misfire: run_once", "windows: [{from: 22:00}]", ":17: windows: a window has from and to"),
+        ("misfire: run_once", "windows: [{from: 9:00, to: 24:00}]", ":17: windows: from must be"),
+        ("misfire: run_once", "blackouts: [{since: 2026-12-24}]", ":17: blackouts: a blackout has"),
+        (
+            "    connectors:",
+            "    windows: {from: 22:00}\n    connectors:",
+            ":3: windows: give a list",
+        ),
+        ("misfire: run_once", "jitter_s: !!binary aGk=", ":17: binary is nothing"),
     ],
 )
 def test_a_mistake_names_file_and_line_and_changes_nothing(
@@ -255,3 +317,125 @@ def test_what_does_not_fit_together_is_refused(config: Path, old: str, new: str,
     config.write_text(CONFIG.replace(old, new))
     assert says in refused(config)
     assert not Workspace.objects.exists()
+
+
+NIGHTS = """\
+    windows: [{from: 22:00, to: 06:00, timezone: Europe/Berlin}]
+    blackouts:
+      - {since: 2026-12-24 18:00:00, until: 2026-12-27, reason: Christmas}
+    connectors:
+"""
+FOLLOWERS = """\
+        enabled: true
+        jitter_s: 60
+        catch_up_max: 3
+        max_lateness_s: 3600
+        overlap: skip
+        windows: [{days: [sat, sun], from: 20:30, to: 21:15}]
+      - name: summary
+        connector: reports-host
+        schedule: {after: [mails, nightly-reports], condition: any_finished}
+      - name: mails
+        connector: reports-host
+        schedule: {after: [nightly-reports]}
+      - name: sweep
+        connector: reports-host
+        schedule: {every_s: 900, counted_from: end}
+        misfire: catch_up
+"""
+
+
+@pytest.fixture
+def scheduled(config: Path) -> str:
+    text = CONFIG.replace("    connectors:\n", NIGHTS).replace("        enabled: true\n", FOLLOWERS)
+    config.write_text(text)
+    return text
+
+
+def test_every_rule_of_a_schedule_is_said_in_the_file(
+    config: Path, scheduled: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = apply(config, capsys)
+    assert [line.split()[-1] for line in out.splitlines()] == [
+        "acme",
+        "reports-host",
+        "nightly-reports",
+        "summary",
+        "mails",
+        "sweep",
+    ]
+    workspace = Workspace.objects.get()
+    assert workspace.windows == [{"from": "22:00", "to": "06:00", "timezone": "Europe/Berlin"}]
+    assert workspace.blackouts[0]["since"] == "2026-12-24 18:00:00"
+    assert len(workspace.calendar.parts) == 2
+    job = SyncJob.objects.get(name="nightly-reports")
+    assert (job.jitter_s, job.catch_up_max, job.max_lateness_s) == (60, 3, 3600)
+    assert (job.overlap, job.misfire) == ("skip", "run_once")
+    assert job.windows == [{"days": ["sat", "sun"], "from": "20:30", "to": "21:15"}]
+    summary = SyncJob.objects.get(name="summary")
+    assert summary.schedule["after"] == ["mails", "nightly-reports"]
+    sweep = SyncJob.objects.get(name="sweep")
+    assert (sweep.schedule["counted_from"], sweep.misfire) == ("end", "catch_up")
+
+    assert {line.split()[0] for line in apply(config, capsys).splitlines()} == {"unchanged"}
+    config.write_text(scheduled.replace("jitter_s: 60", "jitter_s: null").replace("18:00", "19:00"))
+    out = apply(config, capsys)
+    assert "changed    workspace acme (blackouts)" in out
+    assert "changed    sync job nightly-reports (jitter_s)" in out
+    assert SyncJob.objects.get(name="nightly-reports").jitter_s == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "[mails, night",
+            "[mils, night",
+            ":31: schedule: no sync job 'mils' in this workspace; did you mean mails?",
+        ),
+        (
+            "{after: [nightly-reports]}",
+            "{after: [summary]}",
+            ":31: schedule: summary would run after itself: after mails, which runs after summary",
+        ),
+        (
+            "{after: [nightly-reports]}",
+            "{after: [mails]}",
+            ":34: schedule: mails would run after itself: after mails",
+        ),
+        ("{after: [nightly-reports]}", "{after: mails}", ":34: schedule: after must be a list"),
+        ("name: sweep", "name: mails", ":32: mails stands here twice"),
+    ],
+)
+def test_parents_that_are_not_there_or_wait_for_their_followers_are_refused(
+    config: Path, scheduled: str, old: str, new: str, says: str
+) -> None:
+    assert old in scheduled
+    config.write_text(scheduled.replace(old, new))
+    assert says in refused(config)
+    assert not Workspace.objects.exists()
+
+
+def test_followers_may_change_places(
+    config: Path, scheduled: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the old nor the new order is a circle; both at once would be."""
+    apply(config, capsys)
+    config.write_text(
+        scheduled.replace("{after: [nightly-reports]}", "{after: [summary]}").replace(
+            "[mails, nightly-reports]", "[nightly-reports]"
+        )
+    )
+    out = apply(config, capsys)
+    assert "changed    sync job mails (schedule)" in out
+    assert "changed    sync job summary (schedule)" in out
+
+
+def test_a_circle_through_a_job_that_the_file_does_not_name_is_found(
+    config: Path, scheduled: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(config, capsys)
+    config.write_text(
+        CONFIG.replace('{cron: "0 2 * * *", timezone: "America/New_York"}', "{after: [summary]}")
+    )
+    assert ":16: schedule: nightly-reports would run after itself: after summary" in refused(config)

@@ -86,7 +86,7 @@ def test_a_wrong_name_or_version_says_what_there_is(job: SyncJob, tmp_path: Path
 
 def test_a_token_is_printed_once_and_works(capsys: pytest.CaptureFixture[str]) -> None:
     make_workspace("acme")
-    call_command("create_token", "acme", "--role", "operator", "--days", "1")
+    call_command("create_token", "acme", "--role", "operator", "--expires-in", "1")
     token = capsys.readouterr().out.strip()
     found = find_token(token)
     assert found is not None
@@ -176,7 +176,8 @@ def test_a_connector_is_tested_stage_by_stage(
 
 
 @pytest.mark.parametrize(
-    "command", ["apply", "sync", "test_connector", "checkout", "create_token", "prepare"]
+    "command",
+    ["apply", "sync", "fires", "backfill", "test_connector", "checkout", "create_token", "prepare"],
 )
 def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)}

@@ -13,7 +13,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
 from syncjobs.core.states import State
-from syncjobs.models import SyncRecord
+from syncjobs.lifecycle.backfilling import advance_backfills
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.urls import list_of, page_of
 
@@ -167,3 +169,82 @@ def test_a_selection_is_confirmed_and_a_plan_is_applied(
     page.get_by_role("button", name="Apply this plan").click()
     page.locator("#record-live[data-state=queued]").wait_for()
     assert SyncRecord.objects.get(applies_id=plan.pk).guards_waived
+
+
+def test_the_schedule_is_told_while_one_types(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    for name in ("first", "second"):
+        save_job(SyncJob(workspace=tenant.workspace, connector=tenant.connector, name=name))
+    seen = Watch(page)
+    _log_in(page, live_server)
+    page.goto(live_server.url + page_of(tenant.job))
+    told = page.locator("#schedule-plan")
+    told.get_by_text("At 02:00 every day (Europe/Berlin)").wait_for()
+
+    page.get_by_label("Cron expression").fill("15 4 * * 1-5")
+    told.get_by_text("At 04:15 on Monday through Friday (Europe/Berlin)").wait_for()
+    assert told.get_by_role("listitem").count() == 5
+    page.get_by_label("Cron expression").fill("15 4 * *")
+    told.get_by_text("Wrong number of fields").wait_for()
+    page.get_by_label("Cron expression").fill("15 4 * * *")
+    page.get_by_label("Only within these windows").fill("mno 8:00-9:00")
+    told.get_by_text("did you mean mon?").wait_for()
+    page.get_by_label("Only within these windows").fill("mon-fri 08:00-09:00 Europe/Berlin")
+    told.get_by_text("waits for its window").first.wait_for()
+
+    page.locator("select[name=schedule_form]").select_option("after")
+    told.get_by_text("Say which jobs").wait_for()
+    # By keyboard alone: the names are offered as one types, Enter takes the first.
+    page.get_by_role("searchbox", name="After these jobs").focus()
+    page.keyboard.type("seco")
+    page.get_by_role("option", name="second").wait_for()
+    page.keyboard.press("Enter")
+    told.get_by_text("when second has succeeded").wait_for()
+    page.click("button[name=_continue]")
+    page.get_by_text("was changed successfully").wait_for()
+    tenant.job.refresh_from_db()
+    assert tenant.job.schedule == {"after": ["second"]}
+    assert tenant.job.windows[0]["from"] == "08:00"
+    windows = page.get_by_label("Only within these windows").input_value()
+    assert windows == "mon-fri 08:00-09:00 Europe/Berlin"
+    assert seen.problems == []
+
+
+def test_what_cannot_be_saved_keeps_its_text(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    _log_in(page, live_server)
+    page.goto(live_server.url + page_of(tenant.workspace))
+    page.get_by_label("Never within these blackouts").fill("2026-12-24 - 2026-12-26")
+    page.click("button[name=_continue]")
+    page.get_by_text("each with date and time").wait_for()
+    shown = page.get_by_label("Never within these blackouts")
+    assert shown.input_value() == "2026-12-24 - 2026-12-26"
+    shown.fill("2026-12-24 00:00 - 2026-12-27 00:00 Europe/Berlin  Christmas")
+    page.click("button[name=_continue]")
+    page.get_by_text("was changed successfully").wait_for()
+    assert shown.input_value() == "2026-12-24 00:00+01:00 - 2026-12-27 00:00+01:00  Christmas"
+
+
+def test_a_backfill_is_counted_confirmed_watched_and_cancelled(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    seen = Watch(page)
+    _log_in(page, live_server)
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.goto(live_server.url + page_of(tenant.job))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("link", name="Backfill").click()
+    page.get_by_label("From").fill("2026-11-01T00:00")
+    page.get_by_label("To, included").fill("2026-11-07T12:00")
+    page.get_by_role("button", name="Count its fires").click()
+    page.get_by_text("This range holds 7 fires").wait_for()
+    page.get_by_role("button", name="Queue 7 records").click()
+    page.locator("#backfills").get_by_text("0 of 7 fires").wait_for()
+    advance_backfills()
+    page.locator("#backfills").get_by_text("0 of 7 fires: 1 queued").wait_for()
+    page.locator("#backfills").get_by_role("button", name="Cancel").click()
+    page.locator("#backfills").get_by_text("1 of 7 fires: 1 cancelled").wait_for()
+    assert page.get_attribute("#backfills", "hx-get") is None
+    assert seen.problems == []

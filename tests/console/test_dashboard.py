@@ -33,7 +33,7 @@ def test_it_tells_what_runs_waits_failed_and_asks(acme: Tenant, root: Client) ->
         for words in ("file 5 of 20", "45 %", "1,204 files", "went silent", "worker:1", "+1"):
             assert words in text, words
         assert f'hx-get="{LIVE}"' in text
-        assert "daily" in text or "0 2 * * *" in text
+        assert "At 02:00 every day (Europe/Berlin)" in text
 
 
 def test_a_worker_whose_heart_is_late_is_marked(acme: Tenant, root: Client) -> None:

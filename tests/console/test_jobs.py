@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from console.admin.schedule_fields import read_schedule
-from console.words import plan_fires, schedule_words
 from datasets.models import Dataset
 from syncjobs.core.schedules import parse_schedule
 from syncjobs.core.states import State
+from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from tests.console.urls import add_to, list_of, page_of, press
+from workspaces.models import Role
 
 SCHEDULES: list[dict[str, Any]] = [
     {},
@@ -25,6 +28,10 @@ SCHEDULES: list[dict[str, Any]] = [
     {"every_s": 900},
     {"every_s": 7_200},
     {"every_s": 172_800},
+    {"every_s": 900, "counted_from": "end"},
+    {"every_s": 900, "counted_from": "start"},
+    {"after": ["other", "third"]},
+    {"after": ["other"], "condition": "any_finished"},
     {"cron": "*/7 1-5 * * 1", "timezone": "Europe/Berlin"},
     {"frequency": "hourly", "time": "00:10", "timezone": "UTC"},
     {"frequency": "daily", "time": "04:30", "timezone": "Asia/Kathmandu"},
@@ -46,12 +53,19 @@ def _fields(**changed: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("written", SCHEDULES)
 def test_a_schedule_survives_its_form(written: dict[str, Any], acme: Tenant, root: Client) -> None:
+    for name in ("other", "third"):
+        save_job(SyncJob(workspace=acme.workspace, connector=acme.connector, name=name))
     fields = _fields(connector=acme.connector.pk, name=acme.job.name, **read_schedule(written))
-    answer = root.post(page_of(acme.job), fields)
-    assert answer.status_code == 302
+    for _ in range(2):  # an unchanged one is left as it is written
+        answer = root.post(page_of(acme.job), fields)
+        assert answer.status_code == 302
+        acme.job.refresh_from_db()
+        assert parse_schedule(acme.job.schedule) == parse_schedule(written)
+        acme.job.schedule = written
+        acme.job.save()
+    root.post(page_of(acme.job), fields)
     acme.job.refresh_from_db()
     assert acme.job.schedule == written
-    parse_schedule(acme.job.schedule)
 
 
 def test_a_new_job_gets_its_dataset_patterns_and_next_run(acme: Tenant, root: Client) -> None:
@@ -96,6 +110,15 @@ def test_an_edited_schedule_moves_the_next_run(acme: Tenant, root: Client) -> No
         ("cron", {"schedule_form": "cron"}),
         ("timezone", {"schedule_form": "daily", "timezone": "Mars/Olympus"}),
         ("every_count", {"schedule_form": "every"}),
+        ("after_jobs", {"schedule_form": "after"}),
+        ("after_jobs", {"schedule_form": "after", "after_jobs": ["acme-jab"]}),
+        ("after_jobs", {"schedule_form": "after", "after_jobs": ["new-job"]}),
+        ("jitter_s", {"jitter_s": "86401"}),
+        ("misfire", {"misfire": "twice"}),
+        ("catch_up_max", {"catch_up_max": "0"}),
+        ("overlap", {"overlap": "some"}),
+        ("windows", {"windows": "mno 8:00-9:00"}),
+        ("blackouts", {"blackouts": "2026-12-24"}),
         ("include", {"include": "[ab"}),
         ("name", {"name": "-x"}),
         ("name", {"name": "acme-job"}),
@@ -168,16 +191,7 @@ def test_the_list_tells_the_last_run_and_how_long_runs_take(acme: Tenant, root: 
     assert "held" in text
     assert "7 s" in text
     assert "v1" in text
-    assert "0 2 * * * (Europe/Berlin)" in text
-
-
-def test_planned_fires_begin_with_the_one_that_is_planned() -> None:
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    fires = plan_fires(parse_schedule({"every_s": 60}), now, now, 3)
-    assert [fire.minute for fire in fires] == [0, 1, 2]
-    assert plan_fires(parse_schedule({}), None, now, 5) == []
-    assert schedule_words(SyncJob(schedule={"every_s": 900})) == "every 15 min"
-    assert schedule_words(SyncJob(schedule={"cron": "bad"})).startswith("invalid")
+    assert "At 02:00 every day (Europe/Berlin)" in text
 
 
 def test_a_changed_selection_is_confirmed_before_it_is_saved(acme: Tenant, root: Client) -> None:
@@ -231,3 +245,145 @@ def test_the_form_tells_the_installations_defaults(
     assert "those of the installation (.csv)" in text
     assert "50 MiB" in text
     assert 'name="max_attempts" value="5"' in text
+
+
+RULES: dict[str, Any] = {
+    "jitter_s": 60,
+    "misfire": "catch_up",
+    "catch_up_max": 7,
+    "max_lateness_s": 3_600,
+    "overlap": "cancel_older",
+}
+
+
+def test_the_rules_of_a_schedule_are_saved_and_shown(acme: Tenant, root: Client) -> None:
+    given = _fields(
+        connector=acme.connector.pk,
+        name=acme.job.name,
+        include="**/*.csv",
+        schedule_form="daily",
+        windows="mon-fri 22:00-06:00 Europe/Berlin\r\n\r\nsat 8:00 - 24:00",
+        blackouts="2026-12-24 18:00 - 2026-12-27 06:00 Europe/Berlin  Christmas",
+        **RULES,
+    )
+    assert root.post(page_of(acme.job), given).status_code == 302
+    job = SyncJob.objects.get(pk=acme.job.pk)
+    assert {name: getattr(job, name) for name in RULES} == RULES
+    assert job.windows[1] == {"days": ["sat"], "from": "08:00", "to": "00:00", "timezone": "UTC"}
+    assert job.blackouts == [
+        {
+            "since": "2026-12-24T18:00+01:00",
+            "until": "2026-12-27T06:00+01:00",
+            "reason": "Christmas",
+        }
+    ]
+    text = root.get(page_of(job)).content.decode()
+    assert "mon-fri 22:00-06:00 Europe/Berlin\nsat 08:00-00:00 UTC" in text
+    assert "2026-12-24 18:00+01:00 - 2026-12-27 06:00+01:00  Christmas" in text
+    assert "the latest 7 at most" in text
+    assert "is cancelled for a new one" in text
+
+
+def test_windows_that_say_the_same_are_left_as_they_are_written(acme: Tenant, root: Client) -> None:
+    written = [{"from": "22:00", "to": "06:00"}]
+    for row in (acme.job, acme.workspace):
+        row.windows = written
+        row.save()
+    fields = _fields(connector=acme.connector.pk, name=acme.job.name, windows="22:00-06:00 UTC")
+    assert root.post(page_of(acme.job), fields | {"include": "**/*.csv"}).status_code == 302
+    fields = {"name": "acme", "windows": "22:00-06:00 UTC", "blackouts": "sun 0:00-24:00"}
+    assert root.post(page_of(acme.workspace), fields).status_code == 302
+    for row in (acme.job, acme.workspace):
+        row.refresh_from_db()
+        assert row.windows == written
+    assert acme.workspace.blackouts[0]["days"] == ["sun"]
+    assert "never sun 00:00 to 00:00 (UTC) in this workspace" in _preview(root, acme.job)
+
+
+def test_a_circle_is_said_in_the_form(acme: Tenant, root: Client) -> None:
+    save_job(
+        SyncJob(
+            workspace=acme.workspace,
+            connector=acme.connector,
+            name="later",
+            schedule={"after": ["acme-job"]},
+        )
+    )
+    given = {"schedule_form": "after", "after_jobs": ["later"], "include": "**/*.csv"}
+    for name in ("acme-job", "renamed"):
+        fields = _fields(connector=acme.connector.pk, name=name) | given
+        errors = root.post(page_of(acme.job), fields).context["adminform"].form.errors
+        assert (
+            "acme-job would run after itself: after later, which runs after acme-job"
+            in errors["after_jobs"]
+        )
+
+
+def _preview(browser: Client, job: SyncJob | None, **given: Any) -> str:
+    view = "admin:syncjobs_syncjob_preview"
+    url = reverse(f"{view}_new") if job is None else reverse(view, args=[job.pk])
+    answer = browser.post(url, {"schedule_form": "manual", "enabled": "on"} | given)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_preview_tells_words_and_fires_of_what_is_typed(acme: Tenant, root: Client) -> None:
+    workspace = acme.workspace.pk
+    cron = {"schedule_form": "cron", "cron": "30 5 * * 1-5", "timezone": "Asia/Tokyo"}
+    text = _preview(root, None, workspace=workspace, **cron)
+    assert "At 05:30 on Monday through Friday (Asia/Tokyo)" in text
+    assert text.count("05:30:00 Asia/Tokyo") == 5
+    text = _preview(root, acme.job, **cron, windows="6:00-7:00 Asia/Tokyo")
+    assert text.count("waits for its window") == 5
+    assert "Cron expression:" in _preview(root, None, **(cron | {"cron": "61 * * * *"}))
+    assert "did you mean mon?" in _preview(root, None, windows="mno 8:00-9:00")
+    save_job(SyncJob(workspace=acme.workspace, connector=acme.connector, name="later"))
+    after = {"schedule_form": "after", "after_jobs": ["latr"]}
+    assert "did you mean later?" in _preview(root, acme.job, **after)
+    acme.job.enabled = False
+    save_job(acme.job)
+    view = reverse("admin:syncjobs_syncjob_preview", args=[acme.job.pk])
+    off = root.post(view, cron).content.decode()
+    assert "Disabled" in off
+    assert "05:30:00" not in off
+
+
+def test_the_preview_is_for_who_may_save(
+    acme: Tenant, lab: Tenant, browser_of: Callable[[User], Client]
+) -> None:
+    mine = reverse("admin:syncjobs_syncjob_preview", args=[acme.job.pk])
+    theirs = reverse("admin:syncjobs_syncjob_preview", args=[lab.job.pk])
+    new = reverse("admin:syncjobs_syncjob_preview_new")
+    assert Client().post(mine).status_code == 403
+    admin = browser_of(acme.people[Role.ADMIN])
+    assert admin.post(theirs).status_code == 404
+    assert admin.get(mine).status_code == 405
+    for url in (mine, new):
+        assert browser_of(acme.people[Role.OPERATOR]).post(url).status_code == 403
+        assert admin.post(url, {"schedule_form": "manual"}).status_code == 200
+    # Nothing of a workspace that is not theirs is told.
+    SyncJob.objects.filter(pk=lab.job.pk).update(name="secret-name")
+    given = {"schedule_form": "after", "after_jobs": "secret-nam", "workspace": lab.workspace.pk}
+    assert "secret-name" not in _preview(admin, None, **given)
+    names = reverse("admin:syncjobs_syncjob_names")
+    for query in ("", f"?workspace={lab.workspace.pk}"):
+        offered = admin.get(names + query).json()["results"]
+        assert offered == [{"id": "acme-job", "text": "acme-job"}]
+    assert admin.get(f"{names}?term=none&page=x").json()["results"] == []
+
+
+def test_a_job_that_others_run_after_stays(acme: Tenant, root: Client) -> None:
+    follower = SyncJob(
+        workspace=acme.workspace,
+        connector=acme.connector,
+        name="later",
+        schedule={"after": ["acme-job"]},
+    )
+    save_job(follower)
+    page = page_of(acme.job).replace("change", "delete")
+    assert "later runs after acme-job" in root.get(page).content.decode()
+    root.post(page, {"post": "yes"})
+    assert SyncJob.objects.filter(pk=acme.job.pk).exists()
+    both = {"action": "delete_selected", "_selected_action": [acme.job.pk, follower.pk]}
+    root.post(list_of(SyncJob), both | {"post": "yes"})
+    assert not SyncJob.objects.exists()

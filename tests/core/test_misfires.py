@@ -13,6 +13,7 @@ from syncjobs.core.misfires import (
     Rules,
     Service,
     Skipped,
+    SkippedBy,
     Stretch,
     decide_service,
 )
@@ -54,7 +55,11 @@ def test_skip_serves_what_is_in_time_and_tells_the_rest(schedule: Schedule) -> N
     service = decide(schedule, policy=Misfire.SKIP)
     assert service.serve == NOW
     assert service.skipped == (
-        Skipped(Stretch(5, DUE, NOW - TWO_MINUTES), "missed, and the job's misfire policy is skip"),
+        Skipped(
+            Stretch(5, DUE, NOW - TWO_MINUTES),
+            SkippedBy.MISFIRE,
+            "missed, and the job's misfire policy is skip",
+        ),
     )
 
 

@@ -149,7 +149,7 @@ def test_p9_a_fire_whose_queued_record_is_claimed_meanwhile_stays_due(connector:
         def between(execute: Any, sql: str, *rest: Any) -> Any:
             """After the insert has met the queued record, and before that is looked for."""
             result = execute(sql, *rest)
-            if sql.startswith('INSERT INTO "syncjobs_syncrecord"'):
+            if sql.startswith("INSERT INTO syncjobs_syncrecord"):
                 pool.submit(claim_first).result()
             return result
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from connectors.models import Connector
 from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.lifecycle.planning import save_job
+from syncjobs.models import Backfill, SyncJob, SyncRecord
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.rows import fill, make_connector, make_job
+from tests.scale.jobs import make_many_jobs
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -58,3 +62,106 @@ def test_q08_p9_what_was_due_while_no_beat_ran_is_served_once_and_told(
     # Between what was told and what comes next there is no fire that nobody speaks of.
     assert job.next_run_at == datetime.fromisoformat(told["last"]) + timedelta(seconds=120)
     assert job.next_run_at > began
+
+
+def test_q08_after_ten_minutes_without_a_beat_each_policy_is_obeyed(
+    start: Start, sshd: Sshd, source: Path
+) -> None:
+    """Two beats and a worker: of each fire there is one record, or one that tells why there is none."""
+    fill(source, {"a.txt": b"x"})
+    connector = make_connector(sshd.target(source))
+    policies: dict[str, dict[str, Any]] = {
+        "once": {"misfire": "run_once"},
+        "skip": {"misfire": "skip"},
+        "three": {"misfire": "catch_up", "catch_up_max": 3},
+        "late": {"misfire": "catch_up", "catch_up_max": 100, "max_lateness_s": 300},
+    }
+    every = timedelta(seconds=120)
+    jobs = {
+        name: make_job(connector, name=name, schedule={"every_s": 120}, **fields)
+        for name, fields in policies.items()
+    }
+    SyncJob.objects.update(next_run_at=timezone.now() + timedelta(days=1))
+    start("worker")
+    start("beat")
+    start("beat")
+    oldest = timezone.now() - timedelta(
+        seconds=602
+    )  # the latest fire is in time, the next two minutes away
+    fires = [oldest + every * number for number in range(6)]
+    SyncJob.objects.update(next_run_at=oldest)
+    until(
+        lambda: (
+            not SyncJob.objects.filter(next_run_at__lt=timezone.now()).exists()
+            and not Backfill.objects.filter(state="active").exists()
+            and not SyncRecord.objects.exclude(state__in=["succeeded", "cancelled"]).exists()
+        ),
+        "the missed fires were not served",
+        within_s=90,
+    )
+
+    def told(name: str) -> list[tuple[str, datetime | None]]:
+        records = jobs[name].records.order_by("scheduled_for")
+        return [
+            (record.verdict if record.state == State.CANCELLED else "served", record.scheduled_for)
+            for record in records
+        ]
+
+    assert told("once") == [("served", fires[0])]
+    assert told("skip") == [("skipped.misfire", fires[0]), ("served", fires[5])]
+    assert told("three") == [
+        ("skipped.misfire", fires[0]),
+        *[("served", fire) for fire in fires[3:]],
+    ]
+    assert told("late") == [("skipped.late", fires[0]), *[("served", fire) for fire in fires[3:]]]
+    counts = {
+        event.record.job.name: event.data["count"]
+        for record in SyncRecord.objects.filter(verdict__startswith="skipped.")
+        for event in record.events.select_related("record__job").filter(event="skipped")
+    }
+    assert counts == {"skip": 5, "three": 3, "late": 3}
+
+
+def test_q09_an_edit_is_obeyed_at_the_next_tick(start: Start) -> None:
+    """Among ten thousand jobs: what is made, edited, switched on and off is seen with no restart."""
+    jobs = make_many_jobs(10_000, fields=lambda _: {"schedule": {"cron": "0 0 1 1 *"}})
+    SyncJob.objects.update(next_run_at=timezone.now() + timedelta(days=30))
+    beat = start("beat")
+
+    def records(job: SyncJob) -> int:
+        return SyncRecord.objects.filter(job=job).count()
+
+    edited, switched, other, last = jobs[:4]
+    edited.schedule = {"every_s": 3600}
+    save_job(edited)
+    until(lambda: records(edited) == 1, "the edit was not seen")
+    made = make_job(Connector.objects.get(), name="new", schedule={"every_s": 3600})
+    until(lambda: records(made) == 1, "the new job was not seen")
+    switched.enabled = False
+    save_job(switched)
+    # It would be due now, were it on; a later edit shows that ticks have passed.
+    SyncJob.objects.filter(pk=switched.pk).update(next_run_at=timezone.now())
+    other.schedule = {"every_s": 3600}
+    save_job(other)
+    until(lambda: records(other) == 1, "the second edit was not seen")
+    assert records(switched) == 0
+    switched.schedule, switched.enabled = {"every_s": 3600}, True
+    save_job(switched)
+    until(lambda: records(switched) == 1, "the toggle was not seen")
+    assert records(last) == 0
+    assert beat.popen.poll() is None
+
+
+def test_a_backlog_is_worked_off_by_two_beats_with_workspaces_in_turn(start: Start) -> None:
+    """10,000 due at once, with a job of another workspace: served among the first, and each once."""
+    make_many_jobs(10_000, prefix="crowd", fields=lambda _: {"schedule": {"every_s": 86_400}})
+    (lone,) = make_many_jobs(1, prefix="lone", fields=lambda _: {"schedule": {"every_s": 86_400}})
+    SyncJob.objects.update(next_run_at=timezone.now())
+    beats = [start("beat"), start("beat")]
+    until(lambda: SyncRecord.objects.count() == 10_001, "the backlog was not served", within_s=90)
+    jobs = SyncRecord.objects.values_list("job_id", flat=True)
+    assert len(set(jobs)) == 10_001
+    before = SyncRecord.objects.filter(queued_at__lt=SyncRecord.objects.get(job=lone).queued_at)
+    assert before.count() < 5_000
+    assert SyncRecord.objects.exclude(rung_at=None).filter(job=lone).exists()
+    assert all("fires.dispatched" in beat.log.read_text() for beat in beats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,20 @@ class Command(WorkspaceCommand):
     def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
         # Django's own --version would take the word.
         parser = super().create_parser(*args, **kwargs, conflict_handler="resolve")
-        parser.add_argument("--version", type=int, default=None, metavar="N", dest="number")
+        parser.add_argument(
+            "--version",
+            type=int,
+            metavar="N",
+            dest="number",
+            help="which (default: the current one)",
+        )
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("dataset", metavar="DATASET")
         parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+        parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
@@ -51,10 +59,18 @@ class Command(WorkspaceCommand):
                 )
         except (NoSuchVersion, DestinationNotEmpty, StoreError, OSError) as exc:
             raise CommandError(str(exc)) from None
-        self.stdout.write(
-            f"{dataset.name} v{version.number}: {tree.files} files, {tree.size_bytes} bytes"
-            f" in {options['directory']}"
-        )
+        if options["json"]:
+            told = {"dataset": dataset.name, "version": version.number, "files": tree.files}
+            refused = [
+                {"path": names.to_text(path), "reason": reason} for path, reason in tree.refused
+            ]
+            more = {"bytes": tree.size_bytes, "directory": str(options["directory"])}
+            self.stdout.write(json.dumps(told | more | {"not_written": refused}, indent=2))
+        else:
+            self.stdout.write(
+                f"{dataset.name} v{version.number}: {tree.files} files, {tree.size_bytes} bytes"
+                f" in {options['directory']}"
+            )
         for path, reason in tree.refused:
             self.stderr.write(f"not written: {names.to_text(path)}: {reason}")
         if tree.refused:

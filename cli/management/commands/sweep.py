@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
+from django.core.management.base import CommandError, CommandParser
+
+from cli.bars import busy
 from cli.command import Command as DatabaseCommand
+from datasets.errors import StoreError
 from syncjobs.lifecycle.sweeping import sweep
 
 
@@ -13,8 +19,18 @@ class Command(DatabaseCommand):
         "Remove leftovers of lost attempts, and content that no version names. Safe beside syncs."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+
     def run(self, *args: Any, **options: Any) -> None:
-        removed = sweep()
+        try:
+            with busy("sweeping"):
+                removed = sweep()
+        except (StoreError, OSError) as exc:
+            raise CommandError(str(exc)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(removed), indent=2))
+            return
         self.stdout.write(
             f"{removed.blobs} blobs ({removed.size_bytes} bytes) that no version names,"
             f" {removed.leftovers} leftovers of lost attempts"

@@ -14,10 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
+from cli.jobs import get_job
 from connectors.names import printable
 from syncjobs.core.states import FINAL, State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 
@@ -60,10 +61,7 @@ class Command(WorkspaceCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
-        job = SyncJob.objects.filter(workspace=workspace, name=options["job"]).first()
-        if job is None:
-            known = ", ".join(workspace.sync_jobs.values_list("name", flat=True)) or "none"
-            raise CommandError(f"no sync job {options['job']!r}; there are: {known}")
+        job = get_job(workspace, options["job"])
         record = self._apply(job, options) if options["apply"] else self._enqueue(job, options)
         if options["wait"]:
             self._wait(record)
@@ -90,8 +88,10 @@ class Command(WorkspaceCommand):
                 ) from None
             self.stderr.write(f"queued already as record {record.pk}")
             return record
-        except WorkspaceBusy as exc:
-            raise CommandError(f"{exc}; wait for record {exc.record.pk}, or cancel it") from None
+        except (WorkspaceBusy, JobBusy) as exc:
+            raise CommandError(
+                f"{exc}: {_line(exc.record)}; wait for record {exc.record.pk}, or cancel it"
+            ) from None
 
     def _apply(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         if options["full"] or options["dry_run"]:

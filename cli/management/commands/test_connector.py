@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from cli.bars import busy
 from cli.command import WorkspaceCommand
 from connectors.errors import TransportError
 from connectors.measuring import describe
@@ -36,7 +37,8 @@ class Command(WorkspaceCommand):
             known = ", ".join(workspace.connectors.values_list("name", flat=True)) or "none"
             raise CommandError(f"no connector {options['name']!r}; there are: {known}")
         try:
-            results = test_connector(connector)
+            with busy(f"testing {connector.name}"):
+                results = test_connector(connector)
         except TransportError as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:

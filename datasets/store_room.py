@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from console.looking import Look
 from datasets.blobs import SENTINEL
+from datasets.looking import Look
 from datasets.room import Room, look_at
 
 WITHIN_S = 1.0

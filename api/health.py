@@ -19,8 +19,8 @@ from django.views.decorators.cache import never_cache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from console.looking import Look
 from datasets.blobs import SENTINEL
+from datasets.looking import Look
 from datasets.room import look_at
 from syncjobs.core.watching import Finding, Level, judge
 from syncjobs.lifecycle.sessions import open_session

@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
 
-from console import health
-from console.looking import Look
+from api import health
+from datasets.looking import Look
 from datasets.store import ensure_store
 from embedded import ports
 from syncjobs.core.states import State

@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import psycopg
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -28,9 +29,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from console.looking import Look
-from console.store_room import find_room
+from api.answers import Refused, problem
+from datasets.looking import Look
 from datasets.room import Room
+from datasets.store_room import find_room
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import Signs
 from syncjobs.lifecycle.sessions import open_session
@@ -65,13 +67,15 @@ class Seen:
 def metrics(request: HttpRequest) -> HttpResponse:
     scope = _find_scope(request)
     if scope is None:
-        return _problem(401, "Give a token, or ask from a network in METRICS_NETWORKS.")
+        words = "Give a token, or ask from a network in METRICS_NETWORKS."
+        return problem(Refused(HTTPStatus.UNAUTHORIZED, words))
     registry = CollectorRegistry(auto_describe=False)
     try:
         registry.register(RecordCollector(_look(scope)))
     except (psycopg.Error, OSError) as exc:  # TimeoutError is one
         log.warning("metrics.failed", error=type(exc).__name__)
-        return _problem(503, "The database does not answer.")
+        words = "The database does not answer."
+        return problem(Refused(HTTPStatus.SERVICE_UNAVAILABLE, words))
     if scope.workspace_id is None:
         registry.register(StoreCollector(find_room()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -99,15 +103,6 @@ def _is_neighbour(text: str) -> bool:
     return any(
         address in ip_network(network, strict=False) for network in settings.METRICS_NETWORKS
     )
-
-
-def _problem(status: int, detail: str) -> JsonResponse:
-    title = {401: "Unauthorized", 503: "Service Unavailable"}[status]
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    response = JsonResponse(problem, status=status, content_type="application/problem+json")
-    if status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    return response
 
 
 def _look(scope: Scope) -> Seen:

@@ -1,0 +1,144 @@
+"""Who calls: a program with a token of one workspace, or a person who is logged in and a member."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+from ninja import Query
+from ninja.security.http import HttpAuthBase
+from ninja.utils import check_csrf
+
+from api.answers import Refused, not_found
+from workspaces.models import ApiToken, Member, Role, Workspace
+from workspaces.tokens import find_token, note_use
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_SEVERAL = "You are in several workspaces: say which one by ?workspace=NAME."
+
+# Of the paths that name no workspace.
+WorkspaceIn = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        description="For a person who is a member of several: the id or name of one. A token has its own.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """In whose name, and in which workspace, a request works."""
+
+    workspace: Workspace
+    role: Role
+    name: str  # as it stands in records and events
+
+
+class Bearer(HttpAuthBase):
+    """Lets those in who may do what `needed` may, in the workspace that the path names. Where it names none:
+    in the token's, or in the one that a person gives by `?workspace=`, or is a member of."""
+
+    openapi_scheme = "bearer"
+    openapi_description = "A token of one workspace: `python manage.py create_token WORKSPACE`."
+
+    def __init__(self, needed: Role) -> None:
+        super().__init__()
+        self.needed = needed
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        """Raises Refused."""
+        named = _named_in(request)
+        if request.headers.get("Authorization"):
+            caller = _by_token(need_live_token(request), named)
+        else:
+            caller = _by_session(request, named)
+        if not caller.role.covers(self.needed):
+            raise too_low(caller.role, self.needed)
+        return caller
+
+
+VIEWER, OPERATOR, ADMIN = (Bearer(role) for role in Role)
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Of a request that `Bearer` let in."""
+    caller: Any = request.auth  # type: ignore[attr-defined]  # ninja sets it
+    if not isinstance(caller, Caller):
+        raise TypeError("this route lets everybody in")
+    return caller
+
+
+def need_live_token(request: HttpRequest) -> ApiToken:
+    """Raises Refused."""
+    kind, _, word = request.headers.get("Authorization", "").partition(" ")
+    token = find_token(word.strip()) if kind.lower() == "bearer" else None
+    if token is None:
+        raise Refused(
+            HTTPStatus.UNAUTHORIZED,
+            "Give a live token: Authorization: Bearer TOKEN (create_token).",
+        )
+    note_use(token)
+    return token
+
+
+def too_low(role: Role, needed: Role) -> Refused:
+    return Refused(HTTPStatus.FORBIDDEN, f"Your role is {role.value}; this needs {needed.value}.")
+
+
+def _by_token(token: ApiToken, named: str | None) -> Caller:
+    workspace = token.workspace
+    if named is not None and named not in (workspace.name, str(workspace.pk)):
+        raise not_found("workspace")
+    return Caller(workspace, Role(token.role), f"token {token.name}")
+
+
+def _by_session(request: HttpRequest, named: str | None) -> Caller:
+    user = request.user
+    if not user.is_authenticated or not user.is_active:
+        raise Refused(
+            HTTPStatus.UNAUTHORIZED,
+            "Give a live token: Authorization: Bearer TOKEN (create_token), or log in.",
+        )
+    if request.method not in _SAFE and check_csrf(request) is not None:
+        raise Refused(HTTPStatus.FORBIDDEN, "The CSRF token is missing or wrong.")
+    workspace = _only_one_of(user) if named is None else _find_workspace(named)
+    if workspace is None:
+        raise not_found("workspace")
+    if user.is_superuser:
+        return Caller(workspace, Role.ADMIN, user.get_username())
+    member = Member.objects.filter(user=user.pk, workspace=workspace).first()
+    if member is None:
+        raise not_found("workspace")
+    return Caller(workspace, Role(member.role), user.get_username())
+
+
+def _named_in(request: HttpRequest) -> str | None:
+    in_path = request.resolver_match.kwargs if request.resolver_match else {}
+    named = in_path.get("workspace") or request.GET.get("workspace")
+    return None if named is None else str(named)
+
+
+def _only_one_of(user: Any) -> Workspace | None:
+    """Of a person. Raises Refused where there are several."""
+    rows = Workspace.objects.all()
+    if not user.is_superuser:
+        rows = rows.filter(members__user=user.pk)
+    found = list(rows[:2])
+    if len(found) > 1:
+        raise Refused(HTTPStatus.BAD_REQUEST, _SEVERAL, errors={"workspace": [_SEVERAL]})
+    return found[0] if found else None
+
+
+def _find_workspace(named: str) -> Workspace | None:
+    if "\0" in named:  # PostgreSQL holds no such text
+        return None
+    by_name = Q(name=named)
+    try:
+        return Workspace.objects.filter(by_name | Q(pk=uuid.UUID(named))).first()
+    except ValueError:
+        return Workspace.objects.filter(by_name).first()

@@ -1,0 +1,248 @@
+"""`/api/workspaces/{workspace}/sync-jobs`: what is synced, and when (seed document 004)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.db.models import Field as Column
+from django.http import HttpRequest
+from ninja import Path, Query, Router, Status
+from pydantic import Field
+
+from api.answers import Problem, Refused, not_found
+from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.job_shapes import JobChange, JobNew, JobOut, JobPage, JobStatus, RunIn
+from api.pages import BY_NAME, PageQuery
+from api.records import (
+    RecordOut,
+    by_id_or_name,
+    conflict,
+    records_of,
+    reread,
+    tell_record,
+)
+from syncjobs.core.states import State
+from syncjobs.lifecycle.applying import LIMIT_FIELDS, InvalidConfiguration, write_job
+from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.lifecycle.planning import HasFollowers, delete_job, resume_job, save_job
+from syncjobs.lifecycle.requesting import request_sync
+from syncjobs.models import SyncJob, SyncMode
+from syncjobs.queries.fires import describe_schedule, find_fires
+from syncjobs.queries.job_facts import JobFacts, load_facts
+from workspaces.models import Workspace
+
+# What `PUT` gives to fields that it does not name.
+_DEFAULTS = {
+    field.name: field.get_default()
+    for field in SyncJob._meta.get_fields()
+    if field.name in JobChange.model_fields and isinstance(field, Column) and field.has_default()
+} | {"limits": dict.fromkeys(LIMIT_FIELDS)}
+
+router = Router(tags=["sync jobs"])
+REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
+CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
+WorkspaceIn = Annotated[str, Path(max_length=100, description="The workspace's id or name.")]
+JobIn = Annotated[str, Path(max_length=100, description="The job's id or name.")]
+
+
+class JobQuery(PageQuery):
+    connector: str | None = Field(None, max_length=100, description="A connector's id or name.")
+    enabled: bool | None = None
+
+
+@router.get("", response={200: JobPage, **REFUSALS}, auth=VIEWER)
+def list_jobs(
+    request: HttpRequest, workspace: WorkspaceIn, query: Annotated[JobQuery, Query()]
+) -> dict[str, Any]:
+    """By name."""
+    rows = SyncJob.objects.filter(workspace=caller_of(request).workspace)
+    if query.connector is not None:
+        rows = rows.filter(by_id_or_name("connector", query.connector))
+    if query.enabled is not None:
+        rows = rows.filter(enabled=query.enabled)
+    found, following = BY_NAME.take(rows.select_related("connector", "dataset"), query)
+    return {"items": tell_jobs(found), "next": following}
+
+
+@router.post("", response={201: JobOut, **CONFLICTS}, auth=ADMIN)
+def create_job(
+    request: HttpRequest, workspace: WorkspaceIn, body: JobNew
+) -> Status[dict[str, Any]]:
+    """Where no schedule is given, the installation's default holds; `{}` is by hand only."""
+    owner = caller_of(request).workspace
+    return Status(201, tell_job(_write(owner, body.written(), None)))
+
+
+@router.get("/{job}", response={200: JobOut, **REFUSALS}, auth=VIEWER)
+def read_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
+    return tell_job(get_job(request, job))
+
+
+@router.put("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
+def replace_job(
+    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobNew
+) -> dict[str, Any]:
+    """What is left out gets its default."""
+    found = get_job(request, job)
+    return tell_job(_write(found.workspace, _DEFAULTS | body.written(), found))
+
+
+@router.patch("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
+def change_job(
+    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobChange
+) -> dict[str, Any]:
+    """What is left out stays."""
+    found = get_job(request, job)
+    return tell_job(_write(found.workspace, body.written(), found))
+
+
+@router.delete("/{job}", response={204: None, **CONFLICTS}, auth=ADMIN)
+def remove_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> Status[None]:
+    """Its records go with it; its dataset stays."""
+    try:
+        delete_job(get_job(request, job))
+    except HasFollowers as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return Status(204, None)
+
+
+@router.post("/{job}/toggle", response={200: JobOut, **REFUSALS}, auth=OPERATOR)
+def toggle_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
+    """Off where it is on, and the other way round; one that was paused after failures goes on."""
+    found = get_job(request, job)
+    if not (found.enabled and resume_job(found)):
+        found.enabled = not found.enabled
+        save_job(found)
+    return tell_job(get_job(request, job))
+
+
+@router.post("/{job}/run", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def run_job(
+    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: RunIn | None = None
+) -> Status[dict[str, Any]]:
+    """One record now; the schedule stays as it is. Where one is queued already, that one."""
+    return Status(202, _run(request, job, full=body.full if body else False))
+
+
+@router.post("/{job}/plan", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def plan_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> Status[dict[str, Any]]:
+    """A dry run: its record tells what would be added, changed and removed, and fetches nothing."""
+    return Status(202, _run(request, job, dry_run=True))
+
+
+@router.get("/{job}/status", response={200: JobStatus, **REFUSALS}, auth=VIEWER)
+def read_status(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
+    """The job, what it does now, and how it ended last."""
+    found = get_job(request, job)
+    rows = records_of(found.workspace).filter(job=found, dry_run=False)
+    current = rows.filter(state__in=[State.RUNNING, State.QUEUED, State.HELD])
+    latest = rows.order_by("-queued_at").first()
+    running = sorted(current, key=lambda record: record.state != State.RUNNING)
+    return {
+        **tell_job(found),
+        "running": any(record.state == State.RUNNING for record in running),
+        "current": tell_record(running[0]) if running else None,
+        "latest": tell_record(latest) if latest else None,
+    }
+
+
+def get_job(request: HttpRequest, text: str) -> SyncJob:
+    """Raises Refused."""
+    found = _find_job(caller_of(request).workspace, text)
+    if found is None:
+        raise not_found("sync job")
+    return found
+
+
+def _find_job(workspace: Workspace, text: str) -> SyncJob | None:
+    rows = SyncJob.objects.filter(workspace=workspace).select_related(
+        "connector", "dataset", "workspace"
+    )
+    try:
+        return rows.filter(pk=uuid.UUID(text)).first() or rows.filter(name=text).first()
+    except ValueError:
+        return rows.filter(name=text).first()
+
+
+def _write(workspace: Workspace, fields: dict[str, Any], job: SyncJob | None) -> SyncJob:
+    """Raises Refused, with what is wrong by field."""
+    name = fields.get("name")
+    if name and name != (job and job.name):
+        _refuse_taken(workspace, name)
+    if "connector" in fields:
+        fields = fields | {"connector": _name_of(workspace, fields["connector"])}
+    try:
+        written = write_job(workspace, fields, job)
+    except InvalidConfiguration as exc:
+        errors: dict[str, list[str]] = {}
+        for wrong in exc.problems:
+            errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
+    found = _find_job(workspace, str(written.pk))
+    if found is None:
+        raise not_found("sync job")
+    return found
+
+
+def _refuse_taken(workspace: Workspace, name: str) -> None:
+    if SyncJob.objects.filter(workspace=workspace, name=name).exists():
+        raise Refused(
+            HTTPStatus.CONFLICT,
+            f"There is a sync job {name} already: PUT or PATCH changes it.",
+            errors={"name": ["This name is taken."]},
+        )
+
+
+def _name_of(workspace: Workspace, text: str) -> str:
+    """The connector's name, which is what a written job says."""
+    try:
+        found = workspace.connectors.filter(pk=uuid.UUID(text)).values_list("name", flat=True)
+    except ValueError:
+        return text
+    return found[0] if found else text
+
+
+def _run(
+    request: HttpRequest, text: str, *, full: bool = False, dry_run: bool = False
+) -> dict[str, Any]:
+    job, by = get_job(request, text), caller_of(request).name
+    mode = SyncMode.FULL if full else None
+    try:
+        record = request_sync(job, by=by, mode=mode, dry_run=dry_run)
+    except AlreadyQueued as exc:
+        record = exc.record
+        if full and record.mode != SyncMode.FULL:
+            raise conflict("An incremental sync is queued already", record) from None
+    except (JobBusy, WorkspaceBusy) as exc:
+        raise conflict(str(exc), exc.record) from None
+    return tell_record(reread(record))
+
+
+def tell_job(job: SyncJob) -> dict[str, Any]:
+    return tell_jobs([job])[0]
+
+
+def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
+    """As `JobOut` has it; each job with its connector and dataset."""
+    facts = load_facts(jobs)
+    return [_tell(job, facts.get(job.pk, JobFacts())) for job in jobs]
+
+
+def _tell(job: SyncJob, facts: JobFacts) -> dict[str, Any]:
+    limits = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
+    apart = {"connector", "dataset", "limits", "schedule_words", "next_fires"}
+    apart |= {"average_duration_s", "dataset_version"}
+    plain = [name for name in JobOut.model_fields if name not in apart]
+    return {
+        **{name: getattr(job, name) for name in plain},
+        "connector": job.connector.name,
+        "dataset": job.dataset.name,
+        "dataset_version": facts.version,
+        "limits": {name: getattr(job, name) for name in limits},
+        "schedule_words": describe_schedule(job),
+        "next_fires": find_fires(job),
+        "average_duration_s": facts.average_s,
+    }

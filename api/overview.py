@@ -1,0 +1,235 @@
+"""`GET /status`, `/connections`, `/history`: a workspace at a glance (seed document 000)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from api.callers import VIEWER, WorkspaceIn, caller_of
+from api.pages import BY_NAME, LIMIT_MAX, NEWEST_FIRST, PageQuery
+from api.records import REFUSALS, RecordOut, by_id_or_name, records_of, tell_record
+from connectors.models import Connector, ConnectorStatus
+from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
+from syncjobs.queries.overview import look_over, since
+
+router = Router(tags=["overview"])
+SHOWN = 20
+DAYS = 7
+
+
+class RunningOut(Schema):
+    id: uuid.UUID
+    job: str
+    connector: str
+    stage: str
+    percentage: float
+    current_file_index: int
+    total_files: int | None
+    bytes_transferred: int
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    expected_duration_s: float | None
+
+
+class WaitingOut(Schema):
+    id: uuid.UUID
+    job: str
+    connector: str
+    queued_at: datetime
+    not_before: datetime | None
+    waiting_for: str
+
+
+class EndedOut(Schema):
+    id: uuid.UUID
+    job: str
+    connector: str
+    state: State
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_s: float | None
+    files_added: int
+    files_changed: int
+    files_removed: int
+    files_failed: int
+    bytes_transferred: int
+    error: str
+
+
+class DueOut(Schema):
+    job: str
+    connector: str
+    next_run_at: datetime
+
+
+class Configuration(Schema):
+    """The installation's settings, by the names that they have in the environment."""
+
+    SYNC_FREQUENCY: str
+    SYNC_TIME: str
+    MAX_FILE_SIZE_MB: int | None
+    BATCH_SIZE: int
+    SUPPORTED_EXTENSIONS: list[str]
+    MAX_RETRIES: int
+    SYNC_CONCURRENCY: int
+    SYNC_MAX_PER_HOST: int
+    SYNC_BASE_TIMEOUT_SECONDS: float
+    SYNC_PER_FILE_TIMEOUT_SECONDS: float
+    SYNC_MIN_TIMEOUT_SECONDS: float
+    SYNC_MAX_TIMEOUT_SECONDS: float
+    SYNC_HEARTBEAT_INTERVAL_SECONDS: float
+    SYNC_LEASE_SECONDS: float
+    SYNC_CLEANUP_INTERVAL_SECONDS: float
+    SYNC_STALL_SECONDS: float
+
+
+class StatusOut(Schema):
+    """Lists hold the first 20."""
+
+    workspace: str
+    status: Literal["running", "waiting", "idle"]
+    running_count: int
+    queued_count: int
+    held_count: int = Field(description="Stopped by a guard: a person releases or cancels them.")
+    running: list[RunningOut]
+    queued: list[WaitingOut]
+    last_results: list[EndedOut] = Field(description="The newest first.")
+    next_due: list[DueOut]
+    configuration: Configuration
+
+
+class ConnectionOut(Schema):
+    """An active connector."""
+
+    id: uuid.UUID
+    name: str
+    kind: str
+    host: str
+    port: int
+    status: str
+    auto_sync: bool
+    sync_interval_s: int
+    last_sync_at: datetime | None = Field(description="When a sync last succeeded.")
+    last_sync_status: str
+    last_sync_error: str
+
+
+class ConnectionPage(Schema):
+    items: list[ConnectionOut]
+    next: str | None
+
+
+class ConnectionQuery(PageQuery):
+    limit: int = Field(LIMIT_MAX, ge=1, le=LIMIT_MAX, description="How many at most.")
+
+
+class HistoryItem(RecordOut):
+    duration_s: float | None = Field(description="From the first claim to the end.")
+
+
+class HistoryPage(Schema):
+    items: list[HistoryItem]
+    next: str | None
+
+
+class HistoryQuery(PageQuery):
+    days: int = Field(DAYS, ge=1, le=3660, description="Queued within so many days.")
+    connection_id: str | None = Field(
+        None, max_length=100, pattern=r"^[^\x00]*$", description="A connector's id or name."
+    )
+
+
+@router.get("/status", response={200: StatusOut, **REFUSALS}, auth=VIEWER)
+def read_status(request: HttpRequest, workspace: WorkspaceIn = None) -> dict[str, Any]:
+    """What runs and how far it is, what waits and for what, the latest results, what is due next, and the
+    configuration without its secrets."""
+    of = caller_of(request).workspace
+    seen = look_over(of, most=SHOWN)
+    status = "running" if seen.running_count else "waiting" if seen.waiting_count else "idle"
+    return {
+        "workspace": of.name,
+        "status": status,
+        "running_count": seen.running_count,
+        "queued_count": seen.waiting_count,
+        "held_count": seen.held_count,
+        "running": [_tell(row, RunningOut) for row in seen.running],
+        "queued": [_tell(row, WaitingOut) for row in seen.waiting],
+        "last_results": [_tell(row, EndedOut) for row in seen.ended],
+        "next_due": [
+            {"job": job.name, "connector": job.connector.name, "next_run_at": job.next_run_at}
+            for job in seen.due_next
+        ],
+        "configuration": _configuration(),
+    }
+
+
+@router.get("/connections", response={200: ConnectionPage, **REFUSALS}, auth=VIEWER)
+def list_connections(
+    request: HttpRequest,
+    query: Annotated[ConnectionQuery, Query()],
+    workspace: WorkspaceIn = None,
+) -> dict[str, Any]:
+    """The active connectors, by name."""
+    rows = Connector.objects.filter(
+        workspace=caller_of(request).workspace, status=ConnectorStatus.ACTIVE
+    )
+    found, following = BY_NAME.take(rows, query)
+    return {"items": found, "next": following}
+
+
+@router.get("/history", response={200: HistoryPage, **REFUSALS}, auth=VIEWER)
+def list_history(
+    request: HttpRequest,
+    query: Annotated[HistoryQuery, Query()],
+    workspace: WorkspaceIn = None,
+) -> dict[str, Any]:
+    """What was synced lately, the newest first: files, bytes and durations."""
+    rows = records_of(caller_of(request).workspace).filter(since(query.days))
+    if query.connection_id is not None:
+        rows = rows.filter(by_id_or_name("connector", query.connection_id))
+    found, following = NEWEST_FIRST.take(rows, query)
+    items = [{**tell_record(row), "duration_s": _duration_s(row)} for row in found]
+    return {"items": items, "next": following}
+
+
+def _tell(record: SyncRecord, schema: type[Schema]) -> dict[str, Any]:
+    made: dict[str, Any] = {"job": record.job.name, "connector": record.connector.name}
+    if "duration_s" in schema.model_fields:
+        made |= {"duration_s": _duration_s(record)}
+    return made | {name: getattr(record, name) for name in schema.model_fields if name not in made}
+
+
+def _duration_s(record: SyncRecord) -> float | None:
+    if record.started_at is None or record.finished_at is None:
+        return None
+    return (record.finished_at - record.started_at).total_seconds()
+
+
+def _configuration() -> dict[str, Any]:
+    """Named one by one, so that no secret comes along by being added."""
+    of = settings.SYNC
+    return {
+        "SYNC_FREQUENCY": of.sync_frequency,
+        "SYNC_TIME": of.sync_time,
+        "MAX_FILE_SIZE_MB": of.max_file_size_mb,
+        "BATCH_SIZE": of.batch_size,
+        "SUPPORTED_EXTENSIONS": list(of.supported_extensions),
+        "MAX_RETRIES": of.max_retries,
+        "SYNC_CONCURRENCY": of.sync_concurrency,
+        "SYNC_MAX_PER_HOST": of.max_per_host,
+        "SYNC_BASE_TIMEOUT_SECONDS": of.base_timeout_s,
+        "SYNC_PER_FILE_TIMEOUT_SECONDS": of.per_file_timeout_s,
+        "SYNC_MIN_TIMEOUT_SECONDS": of.min_timeout_s,
+        "SYNC_MAX_TIMEOUT_SECONDS": of.max_timeout_s,
+        "SYNC_HEARTBEAT_INTERVAL_SECONDS": of.heartbeat_interval_s,
+        "SYNC_LEASE_SECONDS": of.lease_s,
+        "SYNC_CLEANUP_INTERVAL_SECONDS": of.cleanup_interval_s,
+        "SYNC_STALL_SECONDS": of.stall_s,
+    }

@@ -1,0 +1,103 @@
+"""The REST surface: routes, errors as problems, and an OpenAPI document that says what is true."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError
+from ninja.errors import ValidationError as Malformed
+from ninja.openapi.schema import OpenAPISchema
+
+from api import cleaning, due, events, jobs, ledger, operations, overview, records, starting
+from api.answers import PROBLEM_TYPE, Refused, problem
+from api.bodies import StrictParser
+
+log = structlog.get_logger(__name__)
+
+TREE = "/api/workspaces/{workspace}"
+
+
+class Service(NinjaAPI):
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                for status, response in operation["responses"].items():
+                    if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:
+                        response["content"] = {
+                            PROBLEM_TYPE: next(iter(response["content"].values()))
+                        }
+        return schema
+
+
+def make_service() -> Service:
+    service = Service(
+        title="SyncProject",
+        version="1",
+        description="Connectors, sync jobs, their records and the datasets they keep.",
+        parser=StrictParser(),
+        docs_url=None,
+        openapi_url="/api/openapi.json",
+        urls_namespace="api",
+    )
+    service.add_router(f"{TREE}/sync-jobs", jobs.router)
+    service.add_router(f"{TREE}/sync-records", records.router)
+    service.add_router("", overview.router)
+    service.add_router("", starting.router)
+    service.add_router("/api/connectors", due.router)
+    service.add_router("/api/v1/sync", operations.router)
+    service.add_router("/api/v1/sync", cleaning.router)
+    service.add_router(f"{TREE}/sync-records", ledger.router)
+    service.add_router(f"{TREE}/sync-records", events.router)
+    service.add_exception_handler(Refused, _refused)
+    service.add_exception_handler(Malformed, _malformed)
+    service.add_exception_handler(HttpError, _failed)
+    service.add_exception_handler(Http404, _missing)
+    service.add_exception_handler(Exception, _broken)
+    return service
+
+
+def _refused(request: HttpRequest, exc: Refused | type[Refused]) -> HttpResponse:
+    return problem(exc if isinstance(exc, Refused) else exc(HTTPStatus.BAD_REQUEST, ""))
+
+
+def _missing(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+    return problem(Refused(HTTPStatus.NOT_FOUND, "There is no such thing."))
+
+
+def _failed(request: HttpRequest, exc: HttpError | type[HttpError]) -> HttpResponse:
+    if not isinstance(exc, HttpError):
+        return _broken(request, exc)
+    if isinstance(exc.__cause__, Refused):  # what our own parser said of the body
+        return problem(exc.__cause__)
+    return problem(Refused(HTTPStatus(exc.status_code), f"{exc}."))
+
+
+def _broken(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+    log.error("request.failed", path=request.path, exc_info=exc)
+    words = "This is an error of ours; the server's log says more."
+    return problem(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, words))
+
+
+def _malformed(request: HttpRequest, exc: Malformed | type[Malformed]) -> HttpResponse:
+    errors: dict[str, list[str]] = {}
+    for error in exc.errors if isinstance(exc, Malformed) else []:
+        errors.setdefault(_field_of(error["loc"]), []).append(str(error["msg"]))
+    fields = ", ".join(errors)
+    return problem(
+        Refused(HTTPStatus.BAD_REQUEST, f"The request does not fit: {fields}.", errors=errors)
+    )
+
+
+def _field_of(location: tuple[Any, ...]) -> str:
+    """Without where the field came from, and ninja's name for the body."""
+    parts = [str(part) for part in location[1:]]
+    if location and location[0] == "body":
+        parts = parts[1:]
+    return ".".join(parts) or "body"

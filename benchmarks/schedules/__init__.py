@@ -1,0 +1,1 @@
+"""How late jobs are dispatched, and what a beat costs."""

@@ -1,0 +1,206 @@
+"""`backfill JOB`: the fires of a range that has passed, each with a record of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from cli.bars import on_terminal
+from cli.command import WorkspaceCommand
+from cli.jobs import get_job
+from syncjobs.core.states import State
+from syncjobs.lifecycle.backfilling import (
+    NoFires,
+    TooManyFires,
+    cancel_backfill,
+    request_backfill,
+)
+from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode
+from syncjobs.queries.backfills import (
+    Progress,
+    UnreadableMoment,
+    latest_backfills,
+    load_progress,
+    read_moment,
+    zone_of,
+)
+from workspaces.clock import database_now
+
+LOOK_S = 0.5
+QUIET_S = 15.0
+PARALLEL_MAX = 100
+# The worst of its records decides.
+WORST = (
+    (State.FAILED, 1),
+    (State.TIMED_OUT, 1),
+    (State.HELD, 5),
+    (State.CANCELLED, 3),
+    (State.PARTIAL, 4),
+)
+
+
+class Command(WorkspaceCommand):
+    help = (
+        "Run the fires of a job that lie in a range of the past, each as a record of its own, whether or"
+        " not they were served then. A day alone is meant whole, and times without an offset are on the"
+        " clock of the job's schedule. Without --since, list the job's backfills. With --wait, show the"
+        " progress and end with the worst state of its records: 0 all succeeded, 1 failed or timed out, 3"
+        " cancelled, 4 partial, 5 held for a person."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("job", metavar="JOB", nargs="?")
+        parser.add_argument("--since", metavar="TIME", help="from this fire on: 2026-11-01")
+        parser.add_argument(
+            "--until",
+            metavar="TIME",
+            help="to this fire, included: 2026-11-07T12:00 (default: now)",
+        )
+        parser.add_argument(
+            "--parallel",
+            type=int,
+            default=1,
+            metavar="N",
+            help="records queued and running at once (default: 1)",
+        )
+        parser.add_argument("--full", action="store_true", help="trust no metadata in any of them")
+        parser.add_argument("--wait", action="store_true", help="wait for the end")
+        parser.add_argument(
+            "--cancel", type=uuid.UUID, metavar="ID", help="stop this backfill and its records"
+        )
+        parser.add_argument("--json", action="store_true", help="print as JSON")
+
+    def run(self, *args: Any, **options: Any) -> None:
+        if options["cancel"]:
+            self._cancel(options)
+            return
+        if not options["job"]:
+            raise CommandError("name a job, or a backfill with --cancel")
+        job = get_job(self.get_workspace(options["workspace"]), options["job"])
+        if not options["since"]:
+            self._list(job, options)
+            return
+        progress = _look(_request(job, options))
+        if options["wait"]:
+            progress = self._wait(progress)
+        self._tell(progress, options)
+        if options["wait"]:
+            sys.exit(_status(progress))
+
+    def _list(self, job: SyncJob, options: dict[str, Any]) -> None:
+        if options["until"] or options["wait"]:
+            raise CommandError("say where the range begins: --since 2026-11-01")
+        found = latest_backfills(job)
+        if options["json"]:
+            self.stdout.write(json.dumps([progress.as_json() for progress in found], indent=2))
+            return
+        for progress in found:
+            self.stdout.write(_line(progress))
+        if not found:
+            self.stdout.write(f"{job.name} has no backfills")
+
+    def _cancel(self, options: dict[str, Any]) -> None:
+        rows = Backfill.objects.select_related("job")
+        if options["workspace"]:
+            rows = rows.filter(workspace=self.get_workspace(options["workspace"]))
+        if options["job"]:
+            rows = rows.filter(job__name=options["job"])
+        backfill = rows.filter(pk=options["cancel"]).first()
+        if backfill is None:
+            raise CommandError(f"no backfill {options['cancel']}")
+        if not cancel_backfill(backfill, by="command line"):
+            backfill.refresh_from_db()
+            raise CommandError(f"backfill {backfill.pk} is {backfill.state} already")
+        self._tell(_look(backfill), options)
+
+    def _tell(self, progress: Progress, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(progress.as_json(), indent=2))
+        else:
+            self.stdout.write(_line(progress))
+
+    def _wait(self, progress: Progress) -> Progress:
+        if on_terminal():
+            return _wait_with_bar(progress)
+        said_at, said = time.monotonic(), ""
+        while not _is_over(progress):
+            words = progress.describe()
+            if words != said and time.monotonic() - said_at >= QUIET_S:
+                self.stderr.write(words)
+                said_at, said = time.monotonic(), words
+            time.sleep(LOOK_S)
+            progress = _look(progress.backfill)
+        return progress
+
+
+def _request(job: SyncJob, options: dict[str, Any]) -> Backfill:
+    if not 1 <= options["parallel"] <= PARALLEL_MAX:
+        raise CommandError(f"--parallel is from 1 to {PARALLEL_MAX}")
+    now, zone = database_now(), zone_of(job)
+    try:
+        since = read_moment(options["since"], zone, now)
+        until = read_moment(options["until"], zone, now, ends=True) if options["until"] else now
+        return request_backfill(
+            job,
+            since,
+            until,
+            parallel=options["parallel"],
+            mode=SyncMode.FULL if options["full"] else None,
+            by="command line",
+        )
+    except (UnreadableMoment, NoFires, TooManyFires) as exc:
+        raise CommandError(str(exc)) from None
+
+
+def _look(backfill: Backfill) -> Progress:
+    backfill.refresh_from_db()
+    return load_progress([backfill])[0]
+
+
+def _is_over(progress: Progress) -> bool:
+    """A cancelled one is over when its records are, too."""
+    live = progress.states.get(State.QUEUED, 0) + progress.states.get(State.RUNNING, 0)
+    ended = progress.backfill.state != BackfillState.ACTIVE and not live
+    return ended or progress.waits_for_person
+
+
+def _status(progress: Progress) -> int:
+    for state, status in WORST:
+        if progress.states.get(state):
+            return status
+    return 3 if progress.backfill.state == BackfillState.CANCELLED else 0
+
+
+def _wait_with_bar(progress: Progress) -> Progress:
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} fires"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task(progress.backfill.job.name, total=progress.backfill.fires)
+        while not _is_over(progress):
+            bar.update(task, completed=progress.ended)
+            time.sleep(LOOK_S)
+            progress = _look(progress.backfill)
+        bar.update(task, completed=progress.ended)
+    return progress
+
+
+def _line(progress: Progress) -> str:
+    row = progress.backfill
+    span = f"{row.since:%Y-%m-%d %H:%M:%S} to {row.until:%Y-%m-%d %H:%M:%S} UTC"
+    held = "\n  held for a person: release or cancel what is held" * progress.waits_for_person
+    return (
+        f"{row.job.name}: backfill {row.state} ({row.pk})\n  {span}\n  {progress.describe()}{held}"
+    )

@@ -1,0 +1,148 @@
+"""`process_due`: what is due is synced by this very process, for hosts with cron and no workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import uuid
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import connection
+
+from cli.command import Command as DatabaseCommand
+from cli.management.commands.sync import EXIT_STATUS, describe
+from cli.watching import watch
+from syncjobs.core.states import State
+from syncjobs.lifecycle.counting import count_events
+from syncjobs.lifecycle.serving import clean_up_where_nobody_does, dispatch_all, take_next
+from syncjobs.lifecycle.workers import Worker
+from syncjobs.models import SyncRecord
+
+EXIT_LEFT = 75  # EX_TEMPFAIL: what is left goes on in a later call
+# The worst outcome of several is the one that the exit status tells.
+WORST_FIRST = (1, 5, 4, 3, EXIT_LEFT, 0)
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Queue what is due and sync it in this process, one record after the other: for cron on a host"
+        " without workers. Safe beside workers, beats and other calls. SIGTERM hands the record in work back"
+        " to the queue. Exit status, the worst of all: 0 succeeded or nothing was due, 1 failed or timed out,"
+        " 5 held for a person, 4 partial, 3 cancelled, 75 something goes on in a later call."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "limit",
+            metavar="LIMIT",
+            type=_positive,
+            nargs="?",
+            help="records at most (default: all that are due)",
+        )
+        parser.add_argument("--json", action="store_true", help="print the records as JSON")
+
+    def run(self, *args: Any, **options: Any) -> None:
+        self._as_json = options["json"]
+        worker = Worker(slots=1)
+        worker.heart.leave = _leave
+        worker.presence.appear()
+        try:
+            with _drained_by_signals(worker):
+                done = self._work(worker, options["limit"])
+        finally:
+            worker.presence.leave()
+        count_events()
+        self._tell_end(done, drained=worker.heart.draining)
+
+    def _work(self, worker: Worker, limit: int | None) -> list[SyncRecord]:
+        if count := clean_up_where_nobody_does(by="process_due"):
+            self.stderr.write(f"taken back, because their worker is gone: {count}")
+        dispatched = dispatch_all()
+        self.stderr.write(f"due: {dispatched}")
+        done: list[SyncRecord] = []
+        seen: set[uuid.UUID] = set()
+        while not worker.heart.draining and (limit is None or len(done) < limit):
+            record_id = take_next(seen)
+            if record_id is None:
+                break
+            seen.add(record_id)
+            record = self._sync(worker, record_id)
+            if record is not None:
+                done.append(record)
+        return done
+
+    def _sync(self, worker: Worker, record_id: uuid.UUID) -> SyncRecord | None:
+        """None where it was not to be had: taken by a worker, or in the way of a limit."""
+        ended: list[State | None] = []
+
+        def work() -> None:
+            try:
+                ended.append(worker.work_on(record_id))
+            finally:
+                connection.close()
+
+        # A thread of its own, so that signals and progress find this one free.
+        thread = threading.Thread(target=work, name=f"record {record_id}")
+        thread.start()
+        watch(record_id, thread, self.stderr.write)
+        if not ended or ended[0] is None:
+            return None
+        record = SyncRecord.objects.select_related("job").get(pk=record_id)
+        if not self._as_json:
+            self.stdout.write(describe(record))
+        return record
+
+    def _tell_end(self, done: list[SyncRecord], *, drained: bool) -> None:
+        if self._as_json:
+            told = [_as_json(record) for record in done]
+            self.stdout.write(json.dumps({"records": told, "drained": drained}, indent=2))
+        elif not done:
+            self.stdout.write("Nothing was due.")
+        statuses = {EXIT_STATUS.get(State(record.state), EXIT_LEFT) for record in done}
+        statuses.add(EXIT_LEFT if drained else 0)
+        if status := next(status for status in WORST_FIRST if status in statuses):
+            sys.exit(status)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+@contextmanager
+def _drained_by_signals(worker: Worker) -> Iterator[None]:
+    def drain(*_: Any) -> None:
+        # A thread, because the one that was interrupted may hold the lock that draining takes.
+        threading.Thread(target=worker.drain, daemon=True).start()
+
+    before = {number: signal.signal(number, drain) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave() -> None:
+    """The record was taken back, and its thread does not end: no thread can be ended from outside."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_LEFT)
+
+
+def _as_json(record: SyncRecord) -> dict[str, Any]:
+    fields = (
+        "state verdict files_added files_changed files_removed files_unchanged files_failed"
+        " files_skipped bytes_transferred attempt dataset_version error_code error waiting_for"
+    )
+    return {"id": str(record.pk), "job": record.job.name} | {
+        name: getattr(record, name) for name in fields.split()
+    }

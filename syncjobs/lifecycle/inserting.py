@@ -1,0 +1,103 @@
+"""Records and events by the thousand: each in one statement, with the models' own defaults for the rest.
+
+A record that has been made already (its fire has one, or its job waits in the queue) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Field, Model
+
+from syncjobs.core.states import Event, State
+from syncjobs.models import SyncEvent, SyncRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to be: queued, or final from birth where its fire is skipped."""
+
+    job_id: uuid.UUID
+    workspace_id: uuid.UUID
+    connector_id: uuid.UUID
+    address: str
+    trigger: str
+    scheduled_for: datetime
+    mode: str
+    state: State = State.QUEUED
+    waiting_for: str = "a worker"
+    verdict: str = ""
+    error: str = ""
+    finished_at: datetime | None = None
+    requested_by: str = ""
+    backfill_id: uuid.UUID | None = None
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    record_id: uuid.UUID
+    event: Event
+    from_state: str
+    to_state: str
+    reason: str
+    data: dict[str, Any]
+
+
+def insert_records(records: Sequence[NewRecord]) -> set[uuid.UUID]:
+    """The ids of those that were made."""
+    if not records:
+        return set()
+    columns = [[getattr(record, name) for record in records] for name in _RECORD_COLUMNS]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{_INSERT_RECORDS} ON CONFLICT DO NOTHING RETURNING id", [*_RECORD_DEFAULTS, *columns]
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def insert_events(events: Sequence[NewEvent]) -> None:
+    if not events:
+        return
+    columns = [[getattr(event, name) for event in events] for name in _EVENT_COLUMNS[:-1]]
+    columns.append([json.dumps(event.data) for event in events])
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_EVENTS, [*_EVENT_DEFAULTS, *columns])
+
+
+_RECORD_COLUMNS = tuple(NewRecord.__slots__)
+_EVENT_COLUMNS = tuple(NewEvent.__slots__)
+_ARRAYS = {"UUIDField": "uuid[]", "DateTimeField": "timestamptz[]", "JSONField": "jsonb[]"}
+
+
+def _insert(model: type[Model], given: Sequence[str]) -> tuple[str, list[Any]]:
+    """The statement that takes an array for each given column, and the models' defaults that follow these."""
+    columns = {column.attname: column for column in model._meta.concrete_fields}
+    rest = {
+        name: column.get_default()
+        for name, column in columns.items()
+        if name not in given and column.has_default() and not column.primary_key
+    }
+    arrays = ", ".join(f"%s::{_array_of(columns[name])}" for name in given)
+    constants = ", %s" * len(rest)
+    names = ", ".join([*given, *rest])
+    return (
+        f"INSERT INTO {model._meta.db_table} ({names})"  # noqa: S608 — names of columns
+        f" SELECT u.*{constants} FROM unnest({arrays}) AS u"
+    ), list(rest.values())
+
+
+def _array_of(column: Field[Any, Any]) -> str:
+    if column.is_relation:
+        return "uuid[]"  # what every row of ours is named by
+    return _ARRAYS.get(column.get_internal_type(), "text[]")
+
+
+_INSERT_RECORDS, _RECORD_DEFAULTS = _insert(SyncRecord, _RECORD_COLUMNS)
+_INSERT_EVENTS, _EVENT_DEFAULTS = _insert(SyncEvent, _EVENT_COLUMNS)

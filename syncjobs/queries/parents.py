@@ -1,0 +1,83 @@
+"""Whether jobs can run after the ones that they name: each is there, and none waits for itself."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from uuid import UUID
+
+from syncjobs.core.dependencies import find_cycle
+from syncjobs.core.schedules import After, InvalidSchedule, parse_schedule
+from syncjobs.models import Dependency, SyncJob
+
+_COMPARED_MAX = 5_000  # names that a wrong one is held against
+
+
+@dataclass(frozen=True, slots=True)
+class ParentProblem:
+    job: str
+    index: int  # of the parent in the job's list
+    message: str
+
+
+def find_parent_problems(
+    workspace_id: UUID,
+    wanted: Mapping[str, Sequence[str]],
+    *,
+    coming: Collection[str] = (),
+    instead_of: Iterable[UUID] = (),
+) -> list[ParentProblem]:
+    """What is wrong with `wanted`, the parents by name of each job that is about to be saved.
+
+    `coming` are names that will be there, `instead_of` the stored jobs that these replace.
+    """
+    named = {parent for parents in wanted.values() for parent in parents}
+    if not named:
+        return []
+    jobs = SyncJob.objects.filter(workspace=workspace_id).exclude(pk__in=[*instead_of])
+    known = {*coming, *jobs.filter(name__in=named).values_list("name", flat=True)}
+    edges = _edges(workspace_id, instead_of) | dict(wanted)
+    problems = []
+    for job, names in wanted.items():
+        for index, parent in enumerate(names):
+            if parent not in known and parent != job:
+                near = _nearest(parent, [*coming, *jobs.values_list("name", flat=True)])
+                hint = f"; did you mean {near}?" if near else ""
+                message = f"no sync job {parent!r} in this workspace{hint}"
+                problems.append(ParentProblem(job, index, message))
+        if way := find_cycle(edges, job):
+            told = ", which runs after ".join(way[1:])
+            message = f"{job} would run after itself: after {told}"
+            problems.append(ParentProblem(job, [*names].index(way[1]), message))
+    return problems
+
+
+def _edges(workspace_id: UUID, instead_of: Iterable[UUID]) -> dict[str, Sequence[str]]:
+    rows = Dependency.objects.filter(job__workspace=workspace_id).exclude(job__in=[*instead_of])
+    edges = defaultdict(list)
+    for follower, parent in rows.values_list("job__name", "parent__name"):
+        edges[follower].append(parent)
+    return dict(edges)
+
+
+def parents_of(schedule: object) -> tuple[str, ...]:
+    """The jobs that a written schedule names; none where it is of another kind, or says nothing."""
+    try:
+        parsed = parse_schedule(schedule if isinstance(schedule, dict) else None)
+    except InvalidSchedule:
+        return ()
+    return parsed.jobs if isinstance(parsed, After) else ()
+
+
+def order_by_parents(parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names, parents first, else as given. There must be no circle."""
+    given = {name: [parent for parent in parents[name] if parent in parents] for name in parents}
+    return list(TopologicalSorter(given).static_order())
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names[:_COMPARED_MAX], n=1)
+    return near[0] if near else ""

@@ -1,0 +1,147 @@
+"""Who is let in where: a walk over every route, with no token, a lower role, and another workspace's (P12)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from connectors.spec import Target
+from connectors.transports.sftp import SftpOptions, SftpSecret
+from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.models import Trigger
+from tests.api.routes import Route, routes
+from tests.rows import make_connector, make_job, make_workspace
+from workspaces.models import ApiToken, Member, Role
+from workspaces.tokens import create_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+every_route = pytest.mark.parametrize("route", routes(), ids=str)
+guarded = pytest.mark.parametrize("route", [r for r in routes() if r.needed], ids=str)
+LOWER = {Role.OPERATOR: Role.VIEWER, Role.ADMIN: Role.OPERATOR}
+
+
+def token_of(workspace: str, role: Role) -> str:
+    return create_token(make_workspace(workspace), name="ci", role=role)[1]
+
+
+def ask(client: Client, route: Route, names: dict[str, str], token: str | None = None) -> Any:
+    path = re.sub(r"\{(?:\w+:)?(\w+)\}", lambda match: names[match[1]], route.path)
+    if "{workspace}" not in route.path:
+        path += f"?workspace={names['workspace']}"
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return client.generic(
+        route.method,
+        path,
+        data=b'{"name": "other", "connector": "none"}' if route.method == "PUT" else b"{}",
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def things_of(workspace: str) -> dict[str, str]:
+    """Ids of everything that a path can name, all of one workspace."""
+    target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
+    job = make_job(make_connector(target, workspace=workspace))
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    return {
+        "workspace": workspace,
+        "job": str(job.pk),
+        "connector": str(job.connector_id),
+        "record_id": str(record.pk),
+    }
+
+
+def test_no_route_but_the_documents_own_is_open() -> None:
+    assert [str(route) for route in routes() if route.needed is None] == []
+
+
+@guarded
+def test_without_a_token_nobody_is_let_in(client: Client, route: Route) -> None:
+    answer = ask(client, route, things_of("acme"))
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["WWW-Authenticate"] == "Bearer"
+
+
+@guarded
+def test_a_lower_role_is_told_what_is_needed(client: Client, route: Route) -> None:
+    if route.needed not in LOWER:
+        assert route.needed == Role.VIEWER
+        return
+    answer = ask(client, route, things_of("acme"), token_of("acme", LOWER[route.needed]))
+    assert answer.status_code == 403
+    assert route.needed.value in answer.json()["detail"]
+
+
+@guarded
+def test_p12_another_workspaces_things_are_not_there(client: Client, route: Route) -> None:
+    """By their ids in one's own tree, and in their own tree: the same answer as for what does not exist."""
+    theirs = things_of("lab")
+    token = token_of("acme", Role.ADMIN)
+    nothing = {name: str(uuid.uuid4()) for name in theirs}
+    in_their_tree = ask(client, route, theirs, token)
+    assert in_their_tree.status_code == 404
+    assert in_their_tree.content == ask(client, route, nothing, token).content
+    if set(re.findall(r"\{(?:\w+:)?(\w+)\}", route.path)) - {"workspace"}:
+        by_id = ask(client, route, theirs | {"workspace": "acme"}, token)
+        missing = ask(client, route, nothing | {"workspace": "acme"}, token)
+        assert (by_id.status_code, by_id.content) == (404, missing.content)
+
+
+@guarded
+@pytest.mark.parametrize("how", ["expired", "revoked", "one character off", "no bearer", "empty"])
+def test_x14_a_token_that_is_no_good_lets_nobody_in(client: Client, route: Route, how: str) -> None:
+    token = token_of("acme", Role.ADMIN)
+    past = timezone.now() - timedelta(seconds=1)
+    match how:
+        case "expired":
+            ApiToken.objects.update(expires_at=past)
+        case "revoked":
+            ApiToken.objects.update(revoked_at=past)
+        case "one character off":
+            token = token[:-1] + ("a" if token[-1] != "a" else "b")
+        case "no bearer":
+            token = "x " + token
+        case _:
+            token = ""
+    assert ask(client, route, things_of("acme"), token).status_code == 401
+
+
+def test_a_person_who_is_logged_in_has_the_role_of_a_member(client: Client) -> None:
+    things = things_of("acme")
+    user = User.objects.create_user("ada", password="x")
+    client.force_login(user)
+    path = f"/api/workspaces/acme/sync-records/{things['record_id']}"
+    assert client.get(path).status_code == 404
+    member = Member.objects.create(workspace=make_workspace(), user=user, role=Role.VIEWER)
+    assert client.get(path).status_code == 200
+    assert client.post(f"{path}/cancel").status_code == 403
+    member.role = Role.OPERATOR
+    member.save()
+    assert client.post(f"{path}/cancel").status_code == 202
+
+
+def test_x10_a_persons_request_from_another_page_is_refused(client: Client) -> None:
+    things = things_of("acme")
+    user = User.objects.create_superuser("root", password="x")
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(user)
+    path = f"/api/workspaces/acme/sync-records/{things['record_id']}/cancel"
+    assert strict.post(path).status_code == 403
+    csrf = "a" * 32
+    strict.cookies["csrftoken"] = csrf
+    assert strict.post(path, headers={"X-CSRFToken": csrf}).status_code == 202
+
+
+def test_a_token_remembers_when_it_was_used(client: Client) -> None:
+    token = token_of("acme", Role.VIEWER)
+    assert ApiToken.objects.get().last_used_at is None
+    client.get("/api/workspaces/acme/sync-records", headers={"Authorization": f"Bearer {token}"})
+    assert ApiToken.objects.get().last_used_at is not None

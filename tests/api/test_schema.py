@@ -1,0 +1,95 @@
+"""The OpenAPI document is true: what it allows is taken, what it forbids refused, and every answer is as it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from ninja import Schema
+from pytest_django.live_server_helper import LiveServer
+
+from connectors.spec import Target
+from connectors.transports.sftp import SftpOptions, SftpSecret
+from tests.rows import make_connector, make_job, make_workspace
+from workspaces.models import Role
+from workspaces.tokens import create_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Which names exist, which schedule fits which job: that is no matter of a schema, and is refused with 400.
+CONFIG = """
+[parameters]
+workspace = "acme"
+job = "nightly"
+connector = "host-0"
+
+[[operations]]
+include-operation-id = ["api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job"]
+checks.positive_data_acceptance.enabled = false
+"""
+
+SHORT = ["--phases=examples,fuzzing", "--max-examples=8"]
+THOROUGH = ["--max-examples=100"]  # in all phases
+
+
+@pytest.fixture
+def token() -> str:
+    target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
+    make_job(make_connector(target), name="nightly")
+    return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
+
+
+@pytest.mark.timeout(3_600)
+def test_every_answer_is_as_the_document_says(
+    token: str, live_server: LiveServer, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    thorough = pytestconfig.getoption("--thorough")
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        f"--config-file={config}",
+        "run",
+        f"{live_server.url}/api/openapi.json",
+        f"--header=Authorization: Bearer {token}",
+        *(THOROUGH if thorough else SHORT),
+        "--seed=1",
+        "--no-color",
+        "--generation-database=none",
+    ]
+    if thorough:
+        assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    else:
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+
+
+def test_the_document_is_openapi_3_1_and_open_to_read(client: Client) -> None:
+    told = client.get("/api/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
+
+
+def test_the_seeds_own_paths_stand_in_it_exactly(client: Client) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert set(paths["/sync"]) == {"post"}
+    assert {"/status", "/connections", "/history", "/sync/force"} < set(paths)
+    assert "/sync/connection/{connector}" in paths
+
+
+def test_no_two_shapes_share_a_name() -> None:
+    """In the document one would take the other's place."""
+
+    def below(shape: type[Schema]) -> Iterator[type[Schema]]:
+        for one in shape.__subclasses__():
+            yield one
+            yield from below(one)
+
+    ours = {one for one in below(Schema) if one.__module__.startswith("api.")}
+    assert len(ours) > 10
+    doubled = [name for name, count in Counter(o.__name__ for o in ours).items() if count > 1]
+    assert doubled == []

@@ -1,0 +1,77 @@
+"""Many jobs at once, as rows: without the care that `save_job` takes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from connectors.models import Connector
+from datasets.models import Dataset
+from syncjobs.core.schedules import Every, first_due
+from syncjobs.models import SyncJob
+from workspaces.clock import database_now
+from workspaces.models import Workspace
+
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
+
+
+def mixed_fields(number: int) -> dict[str, Any]:
+    """Mostly daily, some hourly, some in minutes; in several zones."""
+    zone = ZONES[number % len(ZONES)]
+    if number % 10 == 0:
+        return {"schedule": {"every_s": 300 + number % 7 * 60}}
+    if number % 10 < 4:
+        return {"schedule": {"cron": f"{number % 60} * * * *", "timezone": zone}}
+    return {"schedule": {"cron": f"{number % 60} {number % 24} * * *", "timezone": zone}}
+
+
+def make_many_jobs(
+    count: int,
+    *,
+    workspaces: int = 1,
+    prefix: str = "many",
+    fields: Callable[[int], dict[str, Any]] = mixed_fields,
+) -> list[SyncJob]:
+    """Each workspace has one connector; a job is due when its first fire comes, from now on."""
+    owners = [
+        Connector.objects.create(
+            workspace=Workspace.objects.create(name=f"{prefix}-{number}"),
+            name="host",
+            kind="sftp",
+            host=f"{prefix}-{number}.example.com",
+            port=22,
+            options={"username": "x"},
+        )
+        for number in range(workspaces)
+    ]
+    made: list[SyncJob] = []
+    for begin in range(0, count, 5_000):
+        numbers = range(begin, min(begin + 5_000, count))
+        datasets = [
+            Dataset(workspace_id=owners[n % workspaces].workspace_id, name=f"job-{n}")
+            for n in numbers
+        ]
+        Dataset.objects.bulk_create(datasets)
+        jobs = [
+            SyncJob(
+                workspace_id=owners[n % workspaces].workspace_id,
+                connector=owners[n % workspaces],
+                dataset=dataset,
+                name=f"job-{n}",
+                **fields(n),
+            )
+            for n, dataset in zip(numbers, datasets, strict=True)
+        ]
+        made += SyncJob.objects.bulk_create(_planned(jobs))
+    return made
+
+
+def _planned(jobs: list[SyncJob]) -> list[SyncJob]:
+    now = database_now()
+    for job in jobs:
+        if job.next_run_at is None:
+            job.next_run_at = first_due(job.parsed_schedule, now, job.offset)
+            if isinstance(job.parsed_schedule, Every):  # not all at once
+                job.next_run_at = now + timedelta(seconds=job.parsed_schedule.every_s)
+    return jobs
