@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from typing import Any
 
 import environ
@@ -11,6 +12,10 @@ from kombu.entity import Queue
 from syncproject import env as environment
 
 ENV = environment.read()
+
+# Zones come from the pinned package `tzdata`, not from the machine: a fleet agrees on when a fire is.
+zoneinfo.reset_tzpath(())
+zoneinfo.ZoneInfo.clear_cache()
 
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key

@@ -2,18 +2,25 @@
 
 Written form: windows are `[{days: [mon, tue], from: "22:00", to: "06:00", timezone: Europe/Berlin}]`, where `days`
 (the days on which a window begins; without: all) and `timezone` (without: UTC) may be left out, and a `to` that is not
-after `from` lies on the next day. Blackouts are the same, or `{since, until, reason}` with two ISO 8601 times.
-No window: always allowed.
+after `from` lies on the next day: the same time twice is a whole day. Blackouts are the same, or `{since, until,
+reason}` with two ISO 8601 times. No window: always allowed.
+
+A window begins, and ends, at the first instant at which its zone's clock shows the time or a later one: so where an
+overlap (DST ends) repeats 02:00 to 03:00, one to 02:30 ends in the first pass and one from 02:30 goes on through the
+second; a time that a gap swallows is the end of the gap, and a window wholly in the gap is none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from itertools import chain
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from workspaces.zones import UnknownZone, find_zone, first_instant
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOWS_MAX = 50
@@ -35,14 +42,15 @@ class Window:
     timezone: str
 
     def spans(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Its stretches that begin on the days from `since` to `until`, and the day before."""
+        """Its stretches that begin on the days from `since` to `until`, and a day before and after: an overlap
+        may put the clock back to yesterday."""
         zone = ZoneInfo(self.timezone)
         day = since.astimezone(zone).date() - timedelta(days=1)
-        last = until.astimezone(zone).date()
+        last = until.astimezone(zone).date() + timedelta(days=1)
         while day <= last:
             if day.weekday() in self.days:
                 ends_on = day if self.end > self.start else day + timedelta(days=1)
-                yield _instant(day, self.start, zone), _instant(ends_on, self.end, zone)
+                yield _reach(day, self.start, zone), _reach(ends_on, self.end, zone)
             day += timedelta(days=1)
 
     def describe(self) -> str:
@@ -110,38 +118,48 @@ def is_open(calendars: Sequence[Calendar], at: datetime) -> bool:
 
 def find_change(calendars: Sequence[Calendar], at: datetime) -> datetime | None:
     """When what is open at `at` closes next, or what is closed opens; None: not within a year."""
+    if not any(calendar.parts for calendar in calendars):
+        return None
     now_open = is_open(calendars, at)
-    parts = [part for calendar in calendars for part in calendar.parts]
     moment = at
-    for _ in range(_LOOKS if parts else 0):
+    for _ in range(_LOOKS):
         until = moment + timedelta(days=_LOOK_DAYS)
-        bounds = {bound for part in parts for span in part.spans(moment, until) for bound in span}
-        for bound in sorted(bounds):
-            if moment < bound <= until and is_open(calendars, bound) != now_open:
+        for bound, is_open_then in _iter_bounds(calendars, moment, until):
+            if moment < bound <= until and is_open_then != now_open:
                 return bound
         moment = until
     return None
+
+
+def _iter_bounds(
+    calendars: Sequence[Calendar], since: datetime, until: datetime
+) -> Iterator[tuple[datetime, bool]]:
+    """Each instant at which a window or blackout begins or ends, and whether work is allowed from then on."""
+    steps: dict[datetime, list[tuple[int, int]]] = {}
+    inside = [0] * (2 * len(calendars))  # how many windows, and how many blackouts, of each one
+    for number, calendar in enumerate(calendars):
+        for place, parts in ((2 * number, calendar.windows), (2 * number + 1, calendar.blackouts)):
+            for begin, end in chain.from_iterable(part.spans(since, until) for part in parts):
+                steps.setdefault(begin, []).append((place, 1))
+                steps.setdefault(end, []).append((place, -1))
+    for bound in sorted(steps):
+        for place, step in steps[bound]:
+            inside[place] += step
+        yield (
+            bound,
+            all(
+                (inside[2 * number] or not calendar.windows) and not inside[2 * number + 1]
+                for number, calendar in enumerate(calendars)
+            ),
+        )
 
 
 def _any_covers(parts: Iterable[Window | Period], at: datetime) -> bool:
     return any(since <= at < until for part in parts for since, until in part.spans(at, at))
 
 
-@lru_cache(maxsize=4096)
-def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """A time that a DST gap swallows is the end of the gap; of one that comes twice, the first."""
-    local = datetime.combine(day, at, tzinfo=zone)
-    instant = local.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-        return instant
-    # Of a time in a gap, fold=0 reads the clock of before, so it lies past the change of the clocks.
-    low, high = int(instant.timestamp()) - 86_400, int(instant.timestamp())
-    new = instant.astimezone(zone).utcoffset()
-    while high - low > 1:
-        middle = (low + high) // 2
-        changed = datetime.fromtimestamp(middle, zone).utcoffset() == new
-        low, high = (low, middle) if changed else (middle, high)
-    return datetime.fromtimestamp(high, UTC)
+def _reach(day: date, at: time, zone: ZoneInfo) -> datetime:
+    return first_instant(datetime.combine(day, at), zone)
 
 
 def _items(given: Any) -> list[Mapping[str, Any]]:
@@ -155,14 +173,11 @@ def _items(given: Any) -> list[Mapping[str, Any]]:
 def _window(item: Mapping[str, Any]) -> Window:
     _refuse_unknown(item, {"days", "from", "to", "timezone"})
     start, end = _clock(item, "from"), _clock(item, "to")
-    name = str(item.get("timezone", "UTC"))
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidWindow(
-            f"no time zone {name!r}; use an IANA name such as Europe/Berlin"
-        ) from None
-    return Window(_days(item.get("days", list(DAYS))), start, end, name)
+        zone = find_zone(item.get("timezone", "UTC"))
+    except UnknownZone as exc:
+        raise InvalidWindow(str(exc)) from None
+    return Window(_days(item.get("days", list(DAYS))), start, end, zone.key)
 
 
 def _days(given: Any) -> frozenset[int]:
@@ -173,15 +188,12 @@ def _days(given: Any) -> frozenset[int]:
 
 
 def _clock(item: Mapping[str, Any], name: str) -> time:
-    try:
-        at = time.fromisoformat(item[name])
-    except KeyError:
-        raise InvalidWindow("a window has from and to, each HH:MM") from None
-    except (TypeError, ValueError):
-        raise InvalidWindow(f"{name} must be HH:MM, from 00:00 to 23:59") from None
-    if at.tzinfo is not None or at.second or at.microsecond:
-        raise InvalidWindow(f"{name} must be HH:MM, from 00:00 to 23:59")
-    return at
+    if name not in item:
+        raise InvalidWindow("a window has from and to, each HH:MM")
+    written = item[name]
+    if not isinstance(written, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", written, re.A):
+        raise InvalidWindow(f'{name} must be "HH:MM", from "00:00" to "23:59"')
+    return time.fromisoformat(written)
 
 
 def _period(item: Mapping[str, Any]) -> Period:
@@ -195,15 +207,17 @@ def _period(item: Mapping[str, Any]) -> Period:
 def _moment(item: Mapping[str, Any], name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(item[name])
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except KeyError:
         raise InvalidWindow("a blackout has since and until, or from and to") from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidWindow(
             f"{name} must be an ISO 8601 time such as 2026-12-24T18:00:00Z"
         ) from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def _refuse_unknown(item: Mapping[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(map(str, item)) - known):
-        raise InvalidWindow(f"unknown word {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise InvalidWindow(
+            f"unknown word {unknown[0][:60]!r}; known are {', '.join(sorted(known))}"
+        )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 
-from syncjobs.core.schedules import Cron, Every, Schedule, due_after
+from syncjobs.core.schedules import CountedFrom, Cron, Every, Schedule, due_after
 
 GRACE_S = 60
 COUNTED_MAX = 1_000  # of cron fires; a longer stretch says "1000 or more"
@@ -40,18 +40,18 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Consecutive fires, as the instants when they were due. `count` of cron goes up to COUNTED_MAX."""
+    """Consecutive fires, as the instants when they were due; `more` than `count` where counting was given up."""
 
     count: int
     first: datetime
     last: datetime
+    more: bool = False
 
     def describe(self) -> str:
         first, last = self.first.isoformat(), self.last.isoformat()
         if self.count == 1:
             return f"the fire of {first}"
-        more = " or more" if self.count == COUNTED_MAX else ""
-        return f"{self.count}{more} fires, {first} to {last}"
+        return f"{self.count}{' or more' * self.more} fires, {first} to {last}"
 
 
 class SkippedBy(StrEnum):
@@ -125,16 +125,17 @@ def _latest_of(moment: datetime, now: datetime, lateness_s: int | None) -> datet
 def _joined(older: Stretch | None, newer: Stretch | None) -> Stretch | None:
     if older is None or newer is None:
         return newer or older
-    return Stretch(older.count + newer.count, older.first, newer.last)
+    return Stretch(older.count + newer.count, older.first, newer.last, older.more or newer.more)
 
 
 class _Fires:
     """The instants from `due` on at which a job is due."""
 
     def __init__(self, schedule: Schedule, due: datetime, offset: timedelta) -> None:
-        self._schedule = schedule
         self._due = due
         self._offset = offset
+        self._step = _step_of(schedule)
+        self._cron = schedule if isinstance(schedule, Cron) else None
 
     def between(self, since: datetime, before: datetime) -> Stretch | None:
         """Of `since` and later, and earlier than `before`; None where there is none."""
@@ -142,31 +143,25 @@ class _Fires:
         return None if first is None or first >= before else self._stretch(first, before)
 
     def after_first(self, stretch: Stretch) -> Stretch | None:
-        if stretch.count == 1:
-            return None
-        second = self._at_or_after(stretch.first + _INSTANT)
-        return None if second is None else self._stretch(second, stretch.last + _INSTANT)
+        return self.between(stretch.first + _INSTANT, stretch.last + _INSTANT)
 
     def split(self, stretch: Stretch, latest: int) -> tuple[Stretch | None, Stretch]:
-        """The older fires, and the `latest` ones."""
-        if stretch.count <= latest:
+        """The older fires, and up to `latest` of the latest."""
+        if stretch.count <= latest and not stretch.more:
             return None, stretch
         begin = stretch.last
         for _ in range(latest - 1):
             begin = self._previous(begin)
-        return (
-            self._stretch(stretch.first, begin),
-            Stretch(latest, begin, stretch.last),
-        )
+        return self.between(stretch.first, begin), Stretch(latest, begin, stretch.last)
 
     def _stretch(self, first: datetime, high: datetime) -> Stretch:
-        if isinstance(self._schedule, Every):
-            step = timedelta(seconds=self._schedule.every_s)
-            count = (high - _INSTANT - first) // step + 1
-            return Stretch(count, first, first + (count - 1) * step)
-        found = list(islice(self._iterate(first, high), COUNTED_MAX))
-        last = found[-1] if len(found) < COUNTED_MAX else self._previous(high)
-        return Stretch(len(found), first, last)
+        if self._step is not None:
+            count = (high - _INSTANT - first) // self._step + 1
+            return Stretch(count, first, first + (count - 1) * self._step)
+        found = list(islice(self._iterate(first, high), COUNTED_MAX + 1))
+        if len(found) <= COUNTED_MAX:
+            return Stretch(len(found), first, found[-1])
+        return Stretch(COUNTED_MAX, first, self._previous(high), more=True)
 
     def _iterate(self, first: datetime, high: datetime) -> Iterator[datetime]:
         moment: datetime | None = first
@@ -177,19 +172,23 @@ class _Fires:
     def _at_or_after(self, moment: datetime) -> datetime | None:
         if moment <= self._due:
             return self._due
-        if isinstance(self._schedule, Every):
-            step = timedelta(seconds=self._schedule.every_s)
-            return self._due + -((self._due - moment) // step) * step
-        if not isinstance(self._schedule, Cron):
+        if self._step is not None:
+            return self._due + -((self._due - moment) // self._step) * self._step
+        if self._cron is None:
             return None  # an event was the fire, and there is one only
-        fire = self._schedule.next_fire(moment - self._offset - _INSTANT)
+        fire = self._cron.next_fire(moment - self._offset - _INSTANT)
         return None if fire is None else fire + self._offset
 
     def _previous(self, moment: datetime) -> datetime:
         """The fire before `moment`; the first one where there is none."""
-        if isinstance(self._schedule, Every):
-            return moment - timedelta(seconds=self._schedule.every_s)
-        if not isinstance(self._schedule, Cron):
-            return self._due
-        fire = self._schedule.previous_fire(moment - self._offset)
+        if self._step is not None:
+            return max(self._due, moment - self._step)
+        fire = self._cron.previous_fire(moment - self._offset) if self._cron is not None else None
         return self._due if fire is None else max(self._due, fire + self._offset)
+
+
+def _step_of(schedule: Schedule) -> timedelta | None:
+    """Of a fixed grid. What is counted from the end of a record is due once, until that has ended."""
+    if isinstance(schedule, Every) and schedule.counted_from is CountedFrom.START:
+        return timedelta(seconds=schedule.every_s)
+    return None

@@ -2,8 +2,21 @@
 other jobs.
 
 Written form (YAML, API): `{cron, timezone}`, `{every_s, counted_from}`, `{frequency, time, weekday, timezone}`,
-`{after, condition}`, or nothing for a job that runs by hand. cronsim computes cron: a time that a DST gap
-swallows fires once at the next valid instant, one that an overlap repeats fires once (Vixie cron's rule).
+`{after, condition}`, or nothing for a job that runs by hand.
+
+Cron has five fields: minute, hour, day of month, month, weekday (0 and 7: Sunday), with names, lists, ranges,
+steps, and `L`, `LW`, `5L`, `MON#2`. No seconds, no `W`, no `@daily`. As in Vixie's and Debian's cron, either day
+will do where neither field begins with `*`; else both must fit. cronsim reads it and finds times on a clock
+without a zone; here these become instants, the same ones forwards and backwards:
+
+- Where neither minute nor hour begins with `*`, a time fires once, at the first instant at which the zone's clock
+  shows it or a later one: one that a gap (DST begins) swallows at the end of the gap, one that an overlap (DST ends)
+  repeats the first time. Times that share an instant, as the swallowed ones do, fire once together.
+- Where one of them does (`*/15 * * * *`, `0 * * * *`), a fire is each minute at which the clock shows such a time:
+  none in a gap, both times in an overlap. So `0 * * * *` is hourly in real time, but where the clock is put by
+  half an hour; and `*/15 2 * * *` rests on the day on which there is no 2 o'clock.
+
+An interval is counted in real time and knows no DST.
 """
 
 from __future__ import annotations
@@ -18,13 +31,18 @@ from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from workspaces.zones import UnknownZone, find_zone, first_instant, last_bound, next_bound
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FREQUENCIES = ("hourly", "daily", "weekly")
 PARENTS_MAX = 100
+CRON_MAX = 500  # characters: each minute and each hour, listed
+_LOOKS = 200  # stretches of one offset, for a cron that begins with `*`: 50 years
+_INSTANT = timedelta(microseconds=1)
 
 
 class InvalidSchedule(ValueError):
@@ -111,11 +129,70 @@ Schedule = Manual | Every | Cron | After
 
 
 # At a full hour thousands of jobs ask for the same step.
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16_384)
 def _step(expression: str, timezone: str, moment: datetime, *, back: bool) -> datetime | None:
-    local = moment.astimezone(ZoneInfo(timezone))
-    found = next(CronSim(expression, local, reverse=back), None)
-    return found.astimezone(UTC) if found else None
+    zone = ZoneInfo(timezone)
+    minute, hour = expression.split()[:2]
+    if minute.startswith("*") or hour.startswith("*"):
+        search = _last_shown if back else _first_shown
+    else:
+        search = _last_reached if back else _first_reached
+    return search(expression, zone, moment.astimezone(UTC))
+
+
+def _first_reached(expression: str, zone: ZoneInfo, after: datetime) -> datetime | None:
+    for local in CronSim(expression, _clock(zone, after)):
+        fire = first_instant(local, zone)
+        if fire > after:  # in an overlap, what was reached the first time is past
+            return fire
+    return None
+
+
+def _last_reached(expression: str, zone: ZoneInfo, before: datetime) -> datetime | None:
+    shown = before.astimezone(zone)
+    # In the second pass of an overlap, times that the clock is still to show were reached in the first.
+    ahead = (
+        (shown.replace(fold=0).utcoffset() or timedelta())
+        - (shown.utcoffset() or timedelta())
+    )  # fmt: skip
+    for local in CronSim(expression, _clock(zone, before) + ahead, reverse=True):
+        fire = first_instant(local, zone)
+        if fire < before:
+            return fire
+    return None
+
+
+def _first_shown(expression: str, zone: ZoneInfo, after: datetime) -> datetime | None:
+    """A stretch of one offset after the other: the clock runs evenly in each."""
+    beyond = after
+    for _ in range(_LOOKS):
+        clock = _clock(zone, beyond + _INSTANT) - _INSTANT
+        local = next(CronSim(expression, clock), None)
+        if local is None:
+            return None
+        fire, bound = beyond + (local - clock), next_bound(zone, beyond + _INSTANT)
+        if fire < bound:
+            return fire
+        beyond = bound - _INSTANT
+    return None
+
+
+def _last_shown(expression: str, zone: ZoneInfo, before: datetime) -> datetime | None:
+    for _ in range(_LOOKS):
+        clock = _clock(zone, before - _INSTANT) + _INSTANT
+        local = next(CronSim(expression, clock, reverse=True), None)
+        if local is None:
+            return None
+        fire, bound = before - (clock - local), last_bound(zone, before)
+        if fire >= bound:
+            return fire
+        before = bound
+    return None
+
+
+def _clock(zone: ZoneInfo, at: datetime) -> datetime:
+    """What the zone's clock shows, as a naive time."""
+    return at.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 _FORMS: dict[str, set[str]] = {
@@ -134,8 +211,8 @@ def parse_schedule(given: Mapping[str, Any] | None) -> Schedule:
     if len(forms) != 1:
         raise InvalidSchedule(f"give one of {', '.join(_FORMS)}")
     form = forms[0]
-    if unknown := sorted(set(given) - _FORMS[form]):
-        raise InvalidSchedule(f"{unknown[0]} does not belong to a schedule with {form}")
+    if unknown := sorted(set(map(str, given)) - _FORMS[form]):
+        raise InvalidSchedule(f"{unknown[0][:60]} does not belong to a schedule with {form}")
     match form:
         case "cron":
             return _cron(str(given["cron"]), _zone(given), "")
@@ -154,22 +231,42 @@ def parse_text(text: str) -> Schedule:
 
 
 def _zone(given: Mapping[str, Any]) -> str:
-    name = str(given.get("timezone", "UTC"))
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidSchedule(
-            f"no time zone {name!r}; use an IANA name such as Europe/Berlin"
-        ) from None
-    return name
+        return find_zone(given.get("timezone", "UTC")).key
+    except UnknownZone as exc:
+        raise InvalidSchedule(str(exc)) from None
+
+
+_NEVER = "there is no such day"
+_SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 — on any clock
 
 
 def _cron(expression: str, timezone: str, words: str) -> Cron:
+    told = f"cron {expression[:60]!r}"
+    if len(expression) > CRON_MAX:
+        raise InvalidSchedule(f"{told}... is longer than {CRON_MAX} characters")
+    if (count := len(expression.split())) != 5:
+        raise InvalidSchedule(
+            f"{told} has {count} field{'s' * (count != 1)}; give five: minute, hour, day of month, month,"
+            " weekday (and every_s for what is due more often than each minute)"
+        )
     try:
-        CronSim(expression, datetime(2026, 1, 1, tzinfo=ZoneInfo(timezone)))
-    except CronSimError as exc:
-        raise InvalidSchedule(f"cron {expression!r}: {exc}") from None
+        first = next(CronSim(expression, _SOME_DAY), None)
+    except (CronSimError, ValueError) as exc:
+        raise InvalidSchedule(f"{told}: {_in_words(expression, str(exc))}") from None
+    if first is None:
+        raise InvalidSchedule(f"{told}: {_NEVER}")
     return Cron(expression, timezone, words)
+
+
+def _in_words(expression: str, problem: str) -> str:
+    """cronsim says "Bad day-of-month" also of a day that none of the months has."""
+    minute, hour, day, _, weekday = expression.split()
+    try:
+        CronSim(f"{minute} {hour} {day} * {weekday}", _SOME_DAY)
+    except (CronSimError, ValueError):
+        return problem
+    return f"{_NEVER} in its months" if problem == "Bad day-of-month" else problem
 
 
 def _every(given: Mapping[str, Any]) -> Every:
