@@ -12,7 +12,7 @@ from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import events, jobs, ledger, records
+from api import contents, datasets, events, files, jobs, ledger, records
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
@@ -47,6 +47,9 @@ def make_service() -> Service:
     service.add_router("/workspaces/{workspace}/sync-records", records.router)
     service.add_router("/workspaces/{workspace}/sync-records", ledger.router)
     service.add_router("/workspaces/{workspace}/sync-records", events.router)
+    service.add_router("/workspaces/{workspace}/datasets", datasets.router)
+    service.add_router("/workspaces/{workspace}/datasets", contents.router)
+    service.add_router("/workspaces/{workspace}/datasets", files.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from connectors import names
+from connectors.attachments import content_disposition
 from console.browsing import list_folder
-from console.downloads import content_disposition
 from datasets.models import Dataset, Entry, Version
 from tests.console.conftest import Tenant, make_blob
 from tests.console.urls import page_of
