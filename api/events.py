@@ -62,10 +62,10 @@ _STREAMED = {
     }
 }
 LastEventId = Annotated[
-    str | None,
+    str,
     Header(
         alias="Last-Event-ID",
-        pattern=r"^[0-9]{1,18}$",
+        pattern=r"^[0-9]{0,18}$",
         description="Of a stream: the last event that came; what was after it comes first.",
     ),
 ]
@@ -86,7 +86,7 @@ def list_events(
     workspace: Annotated[str, Path(max_length=100)],
     record_id: uuid.UUID,
     query: NumberedIn,
-    last_event_id: LastEventId = None,
+    last_event_id: LastEventId = "",
 ) -> dict[str, Any] | HttpResponseBase:
     """The oldest first. With `Accept: text/event-stream` a stream of server-sent events: those so far, those to
     come, and how far the record is, once a second while that changes. It ends with the record, or after ten

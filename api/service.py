@@ -12,7 +12,20 @@ from ninja.errors import HttpError
 from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
-from api import cleaning, due, events, jobs, ledger, operations, overview, records, starting
+from api import (
+    cleaning,
+    contents,
+    datasets,
+    due,
+    events,
+    files,
+    jobs,
+    ledger,
+    operations,
+    overview,
+    records,
+    starting,
+)
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
 
@@ -55,6 +68,9 @@ def make_service() -> Service:
     service.add_router("/api/v1/sync", cleaning.router)
     service.add_router(f"{TREE}/sync-records", ledger.router)
     service.add_router(f"{TREE}/sync-records", events.router)
+    service.add_router(f"{TREE}/datasets", datasets.router)
+    service.add_router(f"{TREE}/datasets", contents.router)
+    service.add_router(f"{TREE}/datasets", files.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

@@ -68,11 +68,15 @@ class BlobStore:
         self._count = itertools.count()
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
 
+    def need(self) -> None:
+        """Raises StoreMissing where the root is no store."""
+        if not (self._root / SENTINEL).is_file():
+            raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
+
     def prepare(self) -> None:
         """Looks at what is there. Raises StoreMissing where the root is no store, StoreReadOnly (D04),
         DiskFull, StoreBroken."""
-        if not (self._root / SENTINEL).is_file():
-            raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
+        self.need()
         if not os.access(
             self._root, os.W_OK | os.X_OK
         ):  # of a disk, too, that is mounted read-only
@@ -202,9 +206,9 @@ class BlobStore:
         with self.open(sha256, places) as source, destination.open("xb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
 
-    def verify(self, sha256: bytes) -> bool:
-        """Reads the whole blob again. Raises BlobMissing."""
-        with self.open(sha256) as source:
+    def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
+        """Reads the whole blob again; with `places` nothing is asked of the index. Raises BlobMissing."""
+        with self.open(sha256, places) as source:
             digest = hashlib.sha256()
             while piece := source.read(1 << 20):
                 digest.update(piece)

@@ -45,6 +45,8 @@ class Version(models.Model):
     number = models.PositiveIntegerField()
     is_current = models.BooleanField(default=True)
     record_id = models.UUIDField(null=True, db_index=True)  # the sync record that published it
+    restores = models.PositiveIntegerField(null=True)  # or the version that a person went back to
+    restored_by = models.CharField(max_length=150, blank=True, db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     file_count = models.PositiveBigIntegerField()
     size_bytes = models.PositiveBigIntegerField()
@@ -100,7 +102,10 @@ class Entry(models.Model):
         ]
         indexes = [
             models.Index(fields=["dataset", "path", "since"], name="entry_history"),
+            # What differs between two versions has ended or begun between them. The first version's
+            # entries are in neither index: most are written then, and all at once.
             models.Index(fields=["dataset", "until"], condition=~Q(until=None), name="entry_ended"),
+            models.Index(fields=["dataset", "since"], condition=Q(since__gt=1), name="entry_begun"),
         ]
 
     def __str__(self) -> str:

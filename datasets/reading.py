@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from datasets.models import Dataset, Entry, Version
@@ -28,6 +30,28 @@ def entries_of(dataset: Dataset, number: int) -> QuerySet[Entry]:
     return dataset.entries.filter(Q(until=None) | Q(until__gt=number), since__lte=number).order_by(
         "path"
     )
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """What is read within belongs together, whatever is published meanwhile."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def page_of_entries(
+    version: Version, *, prefix: str = "", last: str = "", limit: int
+) -> list[Entry]:
+    """Those behind `last`, by path, bytewise. Within `one_moment` with the look that found the version: a current
+    one is read from the entries that are current, however long the history is."""
+    rows = version.dataset.entries.filter(until=None)
+    if not version.is_current:
+        rows = entries_of(version.dataset, version.number)
+    if prefix:
+        rows = rows.filter(path__gte=prefix, path__startswith=prefix)
+    return list(rows.filter(path__gt=last).order_by("path")[:limit])
 
 
 def iter_entries(dataset: Dataset, number: int) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from typing import Any
 from connectors.models import Connector
 from connectors.secrets import seal
 from connectors.spec import Target
-from datasets.models import Dataset
+from datasets.models import Dataset, Entry, Version
 from datasets.reading import get_version, iter_entries
 from datasets.store import ensure_store, open_store
 from syncjobs.lifecycle.enqueueing import enqueue
@@ -46,6 +46,26 @@ def make_job(connector: Connector, **fields: Any) -> SyncJob:
     job = SyncJob(workspace=connector.workspace, connector=connector, **fields)
     save_job(job)
     return job
+
+
+def make_version(dataset: Dataset, contents: dict[str, bytes]) -> Version:
+    """A first version with these files, blobs included, as if a record had published it."""
+    store = open_store(dataset.workspace_id)
+    store.prepare()
+    received = {}
+    for path, content in contents.items():
+        writer = store.create("test")
+        writer.write(content)
+        received[path] = writer.finish()
+    store.commit("test", received.values())
+    Entry.objects.bulk_create(
+        Entry(dataset=dataset, path=path, size_bytes=got.size_bytes, sha256=got.sha256, since=1)
+        for path, got in received.items()
+    )
+    size_bytes = sum(got.size_bytes for got in received.values())
+    return Version.objects.create(
+        dataset=dataset, number=1, file_count=len(received), size_bytes=size_bytes
+    )
 
 
 def run(job: SyncJob, *, mode: SyncMode | None = None, dry_run: bool = False) -> SyncRecord:

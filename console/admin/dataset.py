@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from console import browsing
+from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
 from console.downloads import download
@@ -84,11 +85,19 @@ class DatasetAdmin(ReadOnlyAdmin):
         listing = browsing.list_folder(dataset.pk, version.number, folder, start=start)
         return {
             "version": version,
+            "buttons": self._buttons_for(request, version),
             "folder": folder,
             "crumbs": browsing.crumbs(folder),
             "rows": [(row, _modified(row.modified_ns)) for row in listing.rows],
             "next_start": listing.next_start,
         }
+
+    def _buttons_for(self, request: HttpRequest, version: Version) -> list[dict[str, Any]]:
+        """A version's page is this one."""
+        of_versions = self.admin_site.get_model_admin(Version)
+        if not isinstance(of_versions, ButtonsAdmin):
+            raise TypeError("versions have buttons")
+        return of_versions.buttons_for(request, version)
 
     def download_view(self, request: HttpRequest, pk: Any, entry_id: int) -> HttpResponseBase:
         dataset = self.get_object(request, str(pk))

@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.paginator import InfinitePaginator
 
+from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.scoped import ReadOnlyAdmin
 from console.labels import changes, label, link, moment, page_of
 from console.words import size_words
 from datasets.models import Version
+from syncjobs.lifecycle.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from workspaces.models import Role
+
+
+def _is_older(version: Version) -> bool:
+    return not version.is_current
 
 
 @admin.register(Version)
-class VersionAdmin(ReadOnlyAdmin):
+class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
     workspace_path = "dataset__workspace"
     list_display = ["named", "dataset_shown", "current", "file_count", "size", "files", "created"]
     ordering = ["-pk"]
@@ -25,6 +32,18 @@ class VersionAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator  # counts nothing
     show_full_result_count = False
     list_filter = ["is_current"]
+    buttons = (
+        Button(
+            "rollback",
+            "Roll back to this",
+            "history",
+            needs=Role.ADMIN,
+            tone="danger",
+            confirm="Publish what this version holds as the next one? The next sync brings what the source has"
+            " by then: to stay at this state, switch the job off first.",
+            shown=_is_older,
+        ),
+    )
 
     def workspace_of(self, obj: Version) -> UUID:
         return obj.dataset.workspace_id
@@ -39,6 +58,17 @@ class VersionAdmin(ReadOnlyAdmin):
         if version is None:
             return self.answer_missing(request, object_id)
         return HttpResponseRedirect(f"{page_of(version.dataset)}?version={version.number}")
+
+    def press_rollback(self, request: HttpRequest, version: Version) -> HttpResponse:
+        try:
+            published = roll_back(version.dataset_id, version.number, by=str(request.user))
+        except (DatasetBusy, NothingToRollBack, VersionMissing) as exc:
+            messages.error(request, f"Nothing was changed: {exc}.")
+        else:
+            messages.success(
+                request, f"v{published.number} holds what v{version.number} does, and is current."
+            )
+        return HttpResponseRedirect(page_of(version.dataset))
 
     @admin.display(description="version")
     def named(self, version: Version) -> str:

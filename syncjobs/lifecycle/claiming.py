@@ -85,7 +85,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     if obstacle is not None:
         _wait_for(record, obstacle)
         return None
-    token = _take_token(dataset_id)
+    token = take_token(dataset_id)
     move_locked(
         record,
         Event.CLAIMED,
@@ -109,7 +109,8 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     return Claim(record_id, dataset_id, token, owner)
 
 
-def _take_token(dataset_id: uuid.UUID) -> int:
+def take_token(dataset_id: uuid.UUID) -> int:
+    """The dataset's row is locked until the transaction ends; who has an older token writes no more."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE datasets_dataset SET fencing_token = fencing_token + 1 WHERE id = %s"

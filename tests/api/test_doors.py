@@ -17,7 +17,7 @@ from connectors.transports.sftp import SftpOptions, SftpSecret
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import Trigger
 from tests.api.routes import Route, routes
-from tests.rows import make_connector, make_job, make_workspace
+from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import ApiToken, Member, Role
 from workspaces.tokens import create_token
 
@@ -25,6 +25,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 every_route = pytest.mark.parametrize("route", routes(), ids=str)
 guarded = pytest.mark.parametrize("route", [r for r in routes() if r.needed], ids=str)
 LOWER = {Role.OPERATOR: Role.VIEWER, Role.ADMIN: Role.OPERATOR}
+
+
+# What a route wants to be asked with, where nothing will not do: by the path's last word, or the method.
+BODIES = {"PUT": b'{"name": "other", "connector": "none"}', "rollback": b'{"version": 1}'}
+QUERIES = {"diff": "from=1"}
 
 
 def token_of(workspace: str, role: Role) -> str:
@@ -35,13 +40,15 @@ def ask(client: Client, route: Route, names: dict[str, str], token: str | None =
     path = re.sub(r"\{(?:\w+:)?(\w+)\}", lambda match: names[match[1]], route.path)
     if "{workspace}" not in route.path:
         path += f"?workspace={names['workspace']}"
+    last = route.path.rpartition("/")[2]
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return client.generic(
         route.method,
         path,
-        data=b'{"name": "other", "connector": "none"}' if route.method == "PUT" else b"{}",
+        data=BODIES.get(last) or BODIES.get(route.method, b"{}"),
         content_type="application/json",
         headers=headers,
+        QUERY_STRING=QUERIES.get(last, ""),
     )
 
 
@@ -55,6 +62,9 @@ def things_of(workspace: str) -> dict[str, str]:
         "job": str(job.pk),
         "connector": str(job.connector_id),
         "record_id": str(record.pk),
+        "dataset": str(job.dataset_id),
+        "number": str(make_version(job.dataset, {"a.txt": b"held"}).number),
+        "path": "a.txt",
     }
 
 
@@ -85,7 +95,7 @@ def test_p12_another_workspaces_things_are_not_there(client: Client, route: Rout
     """By their ids in one's own tree, and in their own tree: the same answer as for what does not exist."""
     theirs = things_of("lab")
     token = token_of("acme", Role.ADMIN)
-    nothing = {name: str(uuid.uuid4()) for name in theirs}
+    nothing = {name: "9" if theirs[name].isdigit() else str(uuid.uuid4()) for name in theirs}
     in_their_tree = ask(client, route, theirs, token)
     assert in_their_tree.status_code == 404
     assert in_their_tree.content == ask(client, route, nothing, token).content

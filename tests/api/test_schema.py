@@ -15,7 +15,10 @@ from pytest_django.live_server_helper import LiveServer
 
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
-from tests.rows import make_connector, make_job, make_workspace
+from syncjobs.lifecycle.cancelling import cancel
+from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
+from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token
 
@@ -27,9 +30,18 @@ CONFIG = """
 workspace = "acme"
 job = "nightly"
 connector = "host-0"
+dataset = "nightly"
+number = 1
+path = "a.txt"
+record_id = "{record_id}"
 
 [[operations]]
 include-operation-id = ["api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job"]
+checks.positive_data_acceptance.enabled = false
+
+# Nor whether a condition holds (412), or a range lies within the file (416).
+[[operations]]
+include-operation-id = ["api_files_read_file", "api_files_head_file"]
 checks.positive_data_acceptance.enabled = false
 """
 
@@ -40,8 +52,17 @@ THOROUGH = ["--max-examples=100"]  # in all phases
 @pytest.fixture
 def token() -> str:
     target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
-    make_job(make_connector(target), name="nightly")
+    job = make_job(make_connector(target), name="nightly")
+    make_version(job.dataset, {"a.txt": b"held", "b.txt": b""})
     return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
+
+
+def run_in_vain() -> SyncRecord:
+    """A record that has ended, with what it did."""
+    record = enqueue(SyncJob.objects.get(), trigger=Trigger.MANUAL)
+    SyncItem.objects.create(record=record, path="a.txt", action=ItemAction.FAILED)
+    cancel(record.pk, by="a person")
+    return record
 
 
 @pytest.mark.timeout(3_600)
@@ -50,7 +71,8 @@ def test_every_answer_is_as_the_document_says(
 ) -> None:
     thorough = pytestconfig.getoption("--thorough")
     config = tmp_path / "schemathesis.toml"
-    config.write_text(CONFIG)
+    record = run_in_vain()
+    config.write_text(CONFIG.replace("{record_id}", str(record.pk)))
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         f"--config-file={config}",

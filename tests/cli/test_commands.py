@@ -177,7 +177,18 @@ def test_a_connector_is_tested_stage_by_stage(
 
 @pytest.mark.parametrize(
     "command",
-    ["apply", "sync", "fires", "backfill", "test_connector", "checkout", "create_token", "prepare"],
+    [
+        "apply",
+        "sync",
+        "fires",
+        "backfill",
+        "test_connector",
+        "checkout",
+        "diff",
+        "scrub",
+        "create_token",
+        "prepare",
+    ],
 )
 def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)}
@@ -186,11 +197,16 @@ def test_help_helps_and_a_missing_stack_is_said(command: str, tmp_path: Path) ->
         [*called, "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert len(helped.stdout.split("options:")[0]) > 100
-    words = {"create_token": ["acme"], "checkout": ["a", "b"], "prepare": []}.get(command, ["x"])
+    words = {
+        "create_token": ["acme"],
+        "checkout": ["a", "b"],
+        "diff": ["a", "1", "2"],
+        "prepare": [],
+    }.get(command, ["x"])
     missing = subprocess.run(
         [*called, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert missing.returncode == 1
+    assert missing.returncode == (2 if command in ("diff", "scrub") else 1)
     assert "make up" in missing.stderr
     assert "Traceback" not in missing.stderr
 

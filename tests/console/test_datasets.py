@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from connectors import names
+from connectors.attachments import content_disposition
 from console.browsing import list_folder
-from console.downloads import content_disposition
 from datasets.models import Dataset, Entry, Version
 from tests.console.conftest import Tenant, make_blob
-from tests.console.urls import page_of
+from tests.console.urls import page_of, press
+from workspaces.models import Role
 
 BAD_BYTES = names.to_text(names.decode(b"bad-\xff.txt"))
 
@@ -91,6 +94,27 @@ def test_an_empty_dataset_says_so(acme: Tenant, root: Client) -> None:
 def test_a_version_leads_to_its_dataset(acme: Tenant, root: Client) -> None:
     assert root.get(page_of(acme.version))["Location"] == f"{page_of(acme.dataset)}?version=1"
     assert Version.objects.count() == 1
+
+
+def test_an_older_version_is_rolled_back_to(
+    acme: Tenant, root: Client, browser_of: Callable[[User], Client]
+) -> None:
+    first = acme.version
+    assert "Roll back" not in root.get(page_of(acme.dataset)).content.decode()
+    root.post(press(first, "rollback"))
+    assert Version.objects.filter(dataset=acme.dataset).count() == 1
+    Version.objects.filter(pk=first.pk).update(is_current=False)
+    Version.objects.create(dataset=acme.dataset, number=2, file_count=2, size_bytes=2)
+    _hold(acme.dataset, "late", since=2)
+    older = f"{page_of(acme.dataset)}?version=1"
+    assert press(first, "rollback") in root.get(older).content.decode()
+    operator = browser_of(acme.people[Role.OPERATOR])
+    assert press(first, "rollback") not in operator.get(older).content.decode()
+    answer = root.post(press(first, "rollback"), follow=True)
+    assert "v3 holds what v1 does" in answer.content.decode()
+    assert "went back to" in answer.content.decode()
+    assert Version.objects.get(is_current=True, dataset=acme.dataset).restores == 1
+    assert not Entry.objects.filter(dataset=acme.dataset, path="late", until=None).exists()
 
 
 def _download(browser: Client, entry: Entry) -> tuple[dict[str, str], bytes]:

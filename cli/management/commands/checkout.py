@@ -11,10 +11,11 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
+from cli.datasets import need_dataset
 from connectors import names
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
 from datasets.errors import StoreError
-from datasets.models import Dataset, Version
+from datasets.models import Version
 from datasets.reading import NoSuchVersion, get_version, iter_entries
 from datasets.store import open_store
 
@@ -44,10 +45,7 @@ class Command(WorkspaceCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
-        dataset = Dataset.objects.filter(workspace=workspace, name=options["dataset"]).first()
-        if dataset is None:
-            known = ", ".join(workspace.datasets.values_list("name", flat=True)) or "none"
-            raise CommandError(f"no dataset {options['dataset']!r}; there are: {known}")
+        dataset = need_dataset(workspace, options["dataset"])
         try:
             version = get_version(dataset, options["number"])
             with file_bar("checking out", version.file_count, version.size_bytes) as bar:

@@ -1,0 +1,202 @@
+"""`…/datasets/{dataset}/files/{path}`: a held file, whole or in part (RFC 9110 §13, §14)."""
+
+from __future__ import annotations
+
+import io
+import re
+from http import HTTPStatus
+from typing import Annotated, Any, BinaryIO
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import register_converter
+from django.utils.cache import get_conditional_response
+from ninja import Path, Query, Router
+
+from api.answers import Problem, Refused, not_found, problem
+from api.callers import VIEWER
+from api.contents import PATH
+from api.datasets import NUMBER_MAX, DatasetIn, WorkspaceIn, get_dataset, need_version
+from connectors.attachments import attachment_fields
+from datasets.errors import StoreError
+from datasets.models import Dataset, Entry
+from datasets.reading import entries_of
+from datasets.store import open_store
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
+
+router = Router(tags=["datasets"])
+
+
+class _StoredPath:
+    """With slashes, and with the line ends that names of files may have."""
+
+    regex = r"[\s\S]+"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(_StoredPath, "stored")
+
+PathIn = Annotated[str, Path(pattern=r"^[^\x00]+$", description=PATH)]
+VersionIn = Annotated[
+    int | None,
+    Query(ge=1, le=NUMBER_MAX, description="A version's number; the current one where left out."),
+]
+_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_RESPONSES: Any = {
+    200: None,
+    206: None,
+    304: None,
+    frozenset({400, 401, 403, 404, 412, 416, 503}): Problem,
+}
+
+
+def _fields(*names: str) -> list[dict[str, Any]]:
+    return [
+        {"in": "header", "name": name, "required": False, "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
+_OPENAPI = {
+    "parameters": _fields("Range", "If-Range", "If-None-Match", "If-Match"),
+    "responses": {200: {"content": _BYTES}, 206: {"content": _BYTES}},
+}
+
+
+@router.get(
+    "/{dataset}/files/{stored:path}", response=_RESPONSES, auth=VIEWER, openapi_extra=_OPENAPI
+)
+def read_file(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    dataset: DatasetIn,
+    path: PathIn,
+    version: VersionIn = None,
+) -> HttpResponseBase:
+    """Its bytes, as an attachment. The ETag is the SHA-256. Of `Range` a single range is heeded; for several the
+    whole file comes."""
+    return _answer(request, get_dataset(request, dataset), path, version)
+
+
+@router.api_operation(
+    ["HEAD"],
+    "/{dataset}/files/{stored:path}",
+    response=_RESPONSES,
+    auth=VIEWER,
+    openapi_extra={"parameters": _fields("If-None-Match", "If-Match")},
+)
+def head_file(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    dataset: DatasetIn,
+    path: PathIn,
+    version: VersionIn = None,
+) -> HttpResponseBase:
+    """What GET says of it, without its bytes."""
+    return _answer(request, get_dataset(request, dataset), path, version)
+
+
+def _answer(
+    request: HttpRequest, dataset: Dataset, path: str, number: int | None
+) -> HttpResponseBase:
+    """Raises Refused."""
+    version = need_version(dataset, number)
+    entry = entries_of(dataset, version.number).filter(path=path).first()
+    if entry is None:
+        raise not_found("file")
+    etag = f'"{bytes(entry.sha256).hex()}"'
+    settled = get_conditional_response(request, etag=etag)
+    if settled is not None:
+        return _settled(settled, etag)
+    try:
+        blob = _open(dataset, entry)
+    except (StoreError, OSError) as exc:
+        words = f"This file cannot be had now: {exc}."
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
+    return _respond(request, entry, etag, blob)
+
+
+def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
+    """By the request's conditions alone."""
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        return problem(Refused(HTTPStatus.PRECONDITION_FAILED, "The file is another by now."))
+    unchanged = HttpResponse(status=response.status_code)
+    unchanged.headers["ETag"] = etag
+    return unchanged
+
+
+def _open(dataset: Dataset, entry: Entry) -> BinaryIO:
+    """Raises StoreError, OSError."""
+    blob = open_store(dataset.workspace_id).open(bytes(entry.sha256))
+    size_bytes = blob.seek(0, io.SEEK_END)
+    if size_bytes != entry.size_bytes:
+        blob.close()
+        raise StoreError(f"the store has {size_bytes} bytes of its {entry.size_bytes}")
+    blob.seek(0)
+    return blob
+
+
+def _respond(request: HttpRequest, entry: Entry, etag: str, blob: BinaryIO) -> HttpResponseBase:
+    size_bytes = entry.size_bytes
+    part = _wanted_part(request, size_bytes, etag)
+    if part is None:
+        response = FileResponse(blob)
+    elif part.start >= size_bytes:
+        blob.close()
+        words = f"The file has {size_bytes} bytes; none of them are in that range."
+        refusal = problem(Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, words))
+        refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
+        return refusal
+    else:
+        blob.seek(part.start)
+        response = FileResponse(_Part(blob, len(part)), status=HTTPStatus.PARTIAL_CONTENT)
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"
+    fields = attachment_fields(entry.path) | {
+        "Content-Length": str(size_bytes if part is None else len(part)),
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # kept by who asks, and asked for again by its ETag
+    }
+    for name, value in fields.items():
+        response.headers[name] = value
+    return response
+
+
+def _wanted_part(request: HttpRequest, size_bytes: int, etag: str) -> range | None:
+    """None: the whole. What is no single range of bytes is ignored, as RFC 9110 §14.2 allows. A part that begins
+    at the end or behind it cannot be had."""
+    if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
+        return None
+    match = _RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
+    if match is None or match[0].endswith("=-"):
+        return None
+    first, last = match.groups()
+    if not first:
+        start = max(0, size_bytes - int(last)) if int(last) else size_bytes
+        return range(start, size_bytes) if size_bytes else None
+    stop = min(int(last) + 1, size_bytes) if last else size_bytes
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), max(stop, int(first)))
+
+
+class _Part:
+    """So many bytes of a file from where it stands."""
+
+    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+        self._file = file
+        self._left = size_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self._left if size < 0 else min(size, self._left)
+        piece = self._file.read(wanted)
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,124 @@
+"""`scrub [DATASET]`: every content that a version names is read once more."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from cli.arrays import write_object
+from cli.bars import file_bar
+from cli.command import WorkspaceCommand
+from cli.datasets import need_dataset, path_words
+from datasets.errors import StoreError
+from datasets.models import Dataset
+from datasets.scrubbing import Finding, measure, scrub
+from workspaces.models import Workspace
+
+TROUBLE = 2  # exit status where nothing could be read at all
+
+
+class Command(WorkspaceCommand):
+    help = (
+        "Read every stored content that a version names once more, and list the files whose content is"
+        " corrupt or missing, with the versions they belong to. Ends with 1 where there are any. Without"
+        " DATASET: all of the workspace; without a workspace, either, all there is."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("dataset", metavar="DATASET", nargs="?")
+        parser.add_argument("--json", action="store_true", help="print as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            super().handle(*args, **options)
+        except CommandError as exc:
+            exc.returncode = TROUBLE
+            raise
+
+    def run(self, *args: Any, **options: Any) -> None:
+        chosen = self._choose(options["workspace"], options["dataset"])
+        counts: Counter[str] = Counter()
+
+        def told() -> dict[str, int]:
+            names = ("contents", "size_bytes", "corrupt", "missing", "unreadable")
+            return {name: counts[name] for name in names}
+
+        try:
+            found = _scrub(chosen, counts)
+            if options["json"]:
+                write_object(
+                    partial(self.stdout.write, ending=""),
+                    {},
+                    "findings",
+                    map(_as_json, found),
+                    told,
+                )
+            else:
+                for workspace, finding in found:
+                    self.stdout.write(_line(workspace, finding))
+        except StoreError as exc:
+            raise CommandError(str(exc)) from None
+        self.stderr.write(_summary(counts))
+        if counts["damaged"]:
+            sys.exit(1)
+
+    def _choose(self, workspace: str | None, dataset: str | None) -> dict[Workspace, list[Dataset]]:
+        if dataset is not None:
+            owner = self.get_workspace(workspace)
+            return {owner: [need_dataset(owner, dataset)]}
+        owners = [self.get_workspace(workspace)] if workspace else list(Workspace.objects.all())
+        return {owner: list(owner.datasets.all()) for owner in owners}
+
+
+def _scrub(
+    chosen: dict[Workspace, list[Dataset]], counts: Counter[str]
+) -> Iterator[tuple[Workspace, Finding]]:
+    for workspace, datasets in chosen.items():
+        extent = measure(datasets)
+        with file_bar(f"scrubbing {workspace.name}", extent.count, extent.size_bytes) as bar:
+
+            def advance(size_bytes: int, bar: Any = bar) -> None:
+                counts["contents"] += 1
+                counts["size_bytes"] += size_bytes
+                bar(1, size_bytes)
+
+            for finding in scrub(workspace.pk, datasets, advance=advance):
+                counts[finding.damage] += 1
+                counts["damaged"] += 1
+                yield workspace, finding
+
+
+def _line(workspace: Workspace, finding: Finding) -> str:
+    last = "now" if finding.last is None else f"v{finding.last}"
+    versions = last if last == f"v{finding.first}" else f"v{finding.first} to {last}"
+    where = f"{workspace.name}/{finding.dataset}"
+    return f"{finding.damage:<10} {where} {versions}: {path_words(finding.path)} ({finding.reason})"
+
+
+def _summary(counts: Counter[str]) -> str:
+    read = f"{counts['contents']} contents read, {counts['size_bytes']:,} bytes"
+    if not counts["damaged"]:
+        return f"{read}: all as they were stored"
+    damages = ", ".join(f"{counts[name]} {name}" for name in ("corrupt", "missing", "unreadable"))
+    return f"{read}; of the files that have them: {damages}"
+
+
+def _as_json(found: tuple[Workspace, Finding]) -> dict[str, Any]:
+    workspace, finding = found
+    return {
+        "damage": finding.damage,
+        "workspace": workspace.name,
+        "dataset": finding.dataset,
+        "path": finding.path,
+        "first_version": finding.first,
+        "last_version": finding.last,
+        "size_bytes": finding.size_bytes,
+        "sha256": finding.sha256.hex(),
+        "reason": finding.reason,
+    }

@@ -1,0 +1,137 @@
+"""Reading everything that is held once more: what versions name must be there, byte by byte.
+
+Each content is read once, however many files and versions have it. Nothing is kept in memory but a batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db import connection
+from django.db.models import Count, Max, QuerySet, Sum
+
+from datasets.blobs import BlobStore
+from datasets.errors import BlobMissing
+from datasets.models import Dataset, Entry
+from datasets.packs import Place
+from datasets.store import open_store
+
+AT_ONCE = 500
+
+
+class Damage(StrEnum):
+    CORRUPT = "corrupt"  # it is there, and is something else
+    MISSING = "missing"
+    UNREADABLE = "unreadable"  # the disk says so
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A file whose content is damaged, in every version from `first` to `last` (None: the current one)."""
+
+    damage: Damage
+    sha256: bytes
+    dataset: str
+    path: str  # in the text form of `connectors.names`
+    size_bytes: int
+    first: int
+    last: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What there is to read: contents, each once."""
+
+    count: int
+    size_bytes: int
+
+
+def measure(datasets: Iterable[Dataset]) -> Extent:
+    each = _entries(datasets).values("sha256").annotate(size=Max("size_bytes"))
+    total = each.aggregate(count=Count("sha256"), size_bytes=Sum("size"))
+    return Extent(total["count"], int(total["size_bytes"] or 0))
+
+
+def scrub(
+    workspace_id: uuid.UUID,
+    datasets: Iterable[Dataset],
+    *,
+    advance: Callable[[int], None] = lambda size_bytes: None,
+) -> Iterator[Finding]:
+    """Damaged files of these datasets, which belong to one workspace. `advance` is told the size of each content
+    that was read. Raises StoreMissing where there is no store at all."""
+    chosen = list(datasets)
+    store = open_store(workspace_id)
+    store.need()
+    for batch in _batches(chosen):
+        places = store.locate([sha256 for sha256, _ in batch])
+        damaged = {}
+        for sha256, size_bytes in batch:
+            if (found := _look(store, sha256, places)) is not None:
+                damaged[sha256] = found
+            advance(size_bytes)
+        if damaged:
+            yield from _owners(chosen, damaged)
+
+
+def _entries(datasets: Iterable[Dataset]) -> QuerySet[Entry]:
+    return Entry.objects.filter(dataset__in=list(datasets)).order_by()
+
+
+def _batches(datasets: list[Dataset]) -> Iterator[list[tuple[bytes, int]]]:
+    """Each content with its size, by a cursor that the database holds open."""
+    each = _entries(datasets).values("sha256").annotate(size=Max("size_bytes"))
+    rows = each.values_list("sha256", "size")
+    with _patience():
+        remaining = iter(rows.order_by("sha256").iterator(chunk_size=AT_ONCE))
+        while batch := list(itertools.islice(remaining, AT_ONCE)):
+            yield [(bytes(sha256), size_bytes) for sha256, size_bytes in batch]
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """To sort the digests of many millions of files takes its time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '15min'")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
+
+
+def _look(
+    store: BlobStore, sha256: bytes, places: Mapping[bytes, Place]
+) -> tuple[Damage, str] | None:
+    """None where all is well."""
+    try:
+        if store.verify(sha256, places):
+            return None
+    except BlobMissing as exc:
+        return Damage.MISSING, str(exc)
+    except OSError as exc:
+        return Damage.UNREADABLE, exc.strerror or str(exc)
+    return Damage.CORRUPT, "its bytes have another digest"
+
+
+def _owners(datasets: list[Dataset], damaged: dict[bytes, tuple[Damage, str]]) -> Iterator[Finding]:
+    """Nobody's where the content was swept meanwhile."""
+    named = _entries(datasets).filter(sha256__in=list(damaged)).select_related("dataset")
+    for entry in named.order_by("dataset", "path", "since").iterator(chunk_size=AT_ONCE):
+        damage, reason = damaged[bytes(entry.sha256)]
+        yield Finding(
+            damage,
+            bytes(entry.sha256),
+            entry.dataset.name,
+            entry.path,
+            entry.size_bytes,
+            entry.since,
+            None if entry.until is None else entry.until - 1,
+            reason,
+        )
