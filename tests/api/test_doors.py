@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from datetime import timedelta
@@ -27,6 +28,20 @@ guarded = pytest.mark.parametrize("route", [r for r in routes() if r.needed], id
 LOWER = {Role.OPERATOR: Role.VIEWER, Role.ADMIN: Role.OPERATOR}
 
 
+# What a route takes, where `{}` does not fit: what is not there must be told before what is wrong with it.
+BODIES = {
+    "PUT /api/workspaces/{workspace}/sync-jobs/{job}": {"name": "other", "connector": "none"},
+    "PUT /api/workspaces/{workspace}/connectors/{connector}": {
+        "name": "other",
+        "kind": "sftp",
+        "host": "files.example.com",
+    },
+    "POST /api/workspaces/{workspace}/connectors/{connector}/approve-host-key": {
+        "fingerprint": "SHA256:x"
+    },
+}
+
+
 def token_of(workspace: str, role: Role) -> str:
     return create_token(make_workspace(workspace), name="ci", role=role)[1]
 
@@ -39,7 +54,7 @@ def ask(client: Client, route: Route, names: dict[str, str], token: str | None =
     return client.generic(
         route.method,
         path,
-        data=b'{"name": "other", "connector": "none"}' if route.method == "PUT" else b"{}",
+        data=json.dumps(BODIES.get(str(route), {})),
         content_type="application/json",
         headers=headers,
     )
