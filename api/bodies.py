@@ -6,7 +6,6 @@ import json
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from ninja.parser import Parser
 
@@ -18,10 +17,6 @@ class StrictParser(Parser):
         """Raises Refused."""
         try:
             return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant)
-        except RequestDataTooBig:
-            raise Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than this accepts."
-            ) from None
         except (ValueError, RecursionError) as exc:
             words = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
             raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {words}.") from None

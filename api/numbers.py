@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 def _exact(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("give a whole number")  # noqa: TRY004 — what pydantic listens for
-    return int(value) if float(value).is_integer() else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Whole = Annotated[int, BeforeValidator(_exact)]

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError
@@ -14,6 +15,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from api import (
     cleaning,
+    connectors,
     contents,
     datasets,
     due,
@@ -59,6 +61,7 @@ def make_service() -> Service:
         openapi_url="/api/openapi.json",
         urls_namespace="api",
     )
+    service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
     service.add_router(f"{TREE}/sync-records", records.router)
     service.add_router("", overview.router)
@@ -75,6 +78,7 @@ def make_service() -> Service:
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)
     service.add_exception_handler(Http404, _missing)
+    service.add_exception_handler(RequestDataTooBig, _too_large)
     service.add_exception_handler(Exception, _broken)
     return service
 
@@ -85,6 +89,14 @@ def _refused(request: HttpRequest, exc: Refused | type[Refused]) -> HttpResponse
 
 def _missing(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
     return problem(Refused(HTTPStatus.NOT_FOUND, "There is no such thing."))
+
+
+def _too_large(
+    request: HttpRequest, exc: RequestDataTooBig | type[RequestDataTooBig]
+) -> HttpResponse:
+    return problem(
+        Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than this accepts.")
+    )
 
 
 def _failed(request: HttpRequest, exc: HttpError | type[HttpError]) -> HttpResponse:

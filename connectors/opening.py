@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,13 +13,15 @@ from django.utils import timezone
 
 from connectors.contract import Capabilities, Context, Remover, Transport
 from connectors.dialing import Dialer, Policy
-from connectors.errors import AuthConfig
+from connectors.errors import AuthConfig, Stalled
 from connectors.learning import learn_answer
 from connectors.models import Connector
 from connectors.probe import StageResult, probe
 from connectors.registry import get_spec
 from connectors.secrets import unseal
 from connectors.spec import InvalidOptions, Target, parse_options
+
+TEST_S = 60.0
 
 
 def open_transport(
@@ -52,10 +55,12 @@ def root_of(connector: Connector) -> str:
 
 
 def test_connector(connector: Connector) -> list[StageResult]:
-    """Tries every stage and keeps the answer with the connector."""
+    """Tries every stage and keeps the answer with the connector. A far end that makes it wait for longer
+    fails the stage that it has come to. Raises UnknownKind, AuthConfig."""
     spec = get_spec(connector.kind)
     seen: list[Capabilities] = []
-    results = probe(spec, make_target(connector), make_context(lambda: None), seen.append)
+    patience = make_context(_until(TEST_S))
+    results = probe(spec, make_target(connector), patience, seen.append)
     for capabilities in seen:  # a session that works says that the host is back
         keep_capabilities(connector, capabilities)
         learn_answer(connector)
@@ -83,6 +88,16 @@ def find_capabilities(connector: Connector) -> Capabilities | None:
         return None
     known = {field.name for field in fields(Capabilities)}
     return Capabilities(**{name: value for name, value in kept.items() if name in known})
+
+
+def _until(within_s: float) -> Callable[[], None]:
+    ends_at = time.monotonic() + within_s
+
+    def check() -> None:
+        if time.monotonic() > ends_at:
+            raise Stalled(f"the test took longer than {within_s:g} s")
+
+    return check
 
 
 def make_target(connector: Connector) -> Target:

@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from connectors.errors import TransportError
 from connectors.models import Connector
 from connectors.opening import test_connector
+from connectors.pinning import find_offer
 from connectors.registry import SPECS, UnknownKind, get_spec
 from connectors.secrets import secret_fields
 from connectors.spec import option_fields
@@ -33,7 +34,7 @@ from console.admin.filters import KindFilter, WorkspaceFilter
 from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
-from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of
+from syncjobs.lifecycle.configuring import delete_connector, save_connector
 from syncjobs.models import SyncJob, SyncRecord
 
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
@@ -99,13 +100,15 @@ class ConnectorAdmin(ButtonsAdmin):
         return ["workspace", "kind_shown", "options_shown", "secret_shown"]
 
     def save_model(self, request: HttpRequest, obj: Connector, form: Any, change: bool) -> None:
-        if change and getattr(form, "endpoint_before", obj.endpoint) != obj.endpoint:
-            # The test, and the host key that it was offered, speak of another endpoint.
-            obj.last_test, obj.last_test_at = None, None
-        super().save_model(request, obj, form, change)
-        follow_auto_sync(obj)
-        if resumed := resume_jobs_of(obj):
+        if resumed := save_connector(obj):
             messages.info(request, f"Paused jobs of this connector go on: {resumed}.")
+
+    def delete_model(self, request: HttpRequest, obj: Connector) -> None:
+        delete_connector(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Connector]) -> None:
+        for connector in self.changeable(request, queryset):
+            delete_connector(connector)
 
     def response_add(
         self, request: HttpRequest, obj: Connector, post_url_continue: str | None = None
@@ -119,7 +122,7 @@ class ConnectorAdmin(ButtonsAdmin):
     ) -> HttpResponse:
         connector = context.get("original")
         if isinstance(connector, Connector):
-            offered = host_key.find_offer(connector)
+            offered = find_offer(connector)
             context["test"] = describe_test(connector)
             context["host_facts"] = describe_host(connector)
             context["host_key_offered"] = offered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from datetime import timedelta
@@ -27,9 +28,21 @@ guarded = pytest.mark.parametrize("route", [r for r in routes() if r.needed], id
 LOWER = {Role.OPERATOR: Role.VIEWER, Role.ADMIN: Role.OPERATOR}
 
 
-# What a route wants to be asked with, where nothing will not do: by the path's last word, or the method.
-BODIES = {"PUT": b'{"name": "other", "connector": "none"}', "rollback": b'{"version": 1}'}
-QUERIES = {"diff": "from=1"}
+# What a route wants to be asked with, where nothing will not do: what is not there must be told before what is
+# wrong with it.
+BODIES = {
+    "PUT /api/workspaces/{workspace}/sync-jobs/{job}": {"name": "other", "connector": "none"},
+    "PUT /api/workspaces/{workspace}/connectors/{connector}": {
+        "name": "other",
+        "kind": "sftp",
+        "host": "files.example.com",
+    },
+    "POST /api/workspaces/{workspace}/connectors/{connector}/approve-host-key": {
+        "fingerprint": "SHA256:x"
+    },
+    "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
+}
+QUERIES = {"diff": "from=1"}  # by the path's last word
 
 
 def token_of(workspace: str, role: Role) -> str:
@@ -40,15 +53,15 @@ def ask(client: Client, route: Route, names: dict[str, str], token: str | None =
     path = re.sub(r"\{(?:\w+:)?(\w+)\}", lambda match: names[match[1]], route.path)
     if "{workspace}" not in route.path:
         path += f"?workspace={names['workspace']}"
-    last = route.path.rpartition("/")[2]
+    elif query := QUERIES.get(route.path.rpartition("/")[2]):
+        path += f"?{query}"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return client.generic(
         route.method,
         path,
-        data=BODIES.get(last) or BODIES.get(route.method, b"{}"),
+        data=json.dumps(BODIES.get(str(route), {})),
         content_type="application/json",
         headers=headers,
-        QUERY_STRING=QUERIES.get(last, ""),
     )
 
 

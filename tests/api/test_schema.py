@@ -24,7 +24,7 @@ from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Which names exist, which schedule fits which job: that is no matter of a schema, and is refused with 400.
+# Which names exist, which schedule fits which job, which options and secrets a kind has: that is no matter of a schema, and is refused with 400.
 CONFIG = """
 [parameters]
 workspace = "acme"
@@ -36,13 +36,21 @@ path = "a.txt"
 record_id = "{record_id}"
 
 [[operations]]
-include-operation-id = ["api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job"]
+include-operation-id = [
+  "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
+  "api_connectors_create_connector", "api_connectors_replace_connector", "api_connectors_change_connector",
+]
 checks.positive_data_acceptance.enabled = false
 
 # Nor whether a condition holds (412), or a range lies within the file (416).
 [[operations]]
 include-operation-id = ["api_files_read_file", "api_files_head_file"]
 checks.positive_data_acceptance.enabled = false
+
+# A far end that cannot be reached is told with 502.
+[[operations]]
+include-operation-id = "api_connectors_browse"
+checks.not_a_server_error.enabled = false
 """
 
 SHORT = ["--phases=examples,fuzzing", "--max-examples=8"]

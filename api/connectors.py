@@ -1,0 +1,263 @@
+"""`/api/workspaces/{workspace}/connectors`: the far ends, whether they answer, and what lies there."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.db.models import Field as Column
+from django.http import HttpRequest
+from ninja import Path, Query, Router, Status
+
+from api.answers import Problem, Refused, not_found
+from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.connector_shapes import (
+    ConnectivityOut,
+    ConnectorChange,
+    ConnectorNew,
+    ConnectorOut,
+    ConnectorPage,
+    FolderOut,
+    HostKeyIn,
+    Kind,
+    TestOut,
+)
+from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
+from api.pages import BY_NAME, PageQuery
+from connectors.errors import RootMissing, TransportError, UnsafeName
+from connectors.folders import Row, look_into
+from connectors.models import Connector, ConnectorStatus
+from connectors.opening import test_connector
+from connectors.pinning import pin
+from connectors.registry import UnknownKind
+from connectors.secrets import secret_fields
+from syncjobs.lifecycle.configuring import (
+    FIELDS,
+    InUse,
+    InvalidConnector,
+    NameTaken,
+    delete_connector,
+    write_connector,
+)
+from syncjobs.queries.connectivity import has_passed, look_up
+from workspaces.models import Workspace
+
+router = Router(tags=["connectors"])
+CALLS: dict[Any, Any] = {**CONFLICTS, 502: Problem, 503: Problem}
+FAR_CALLS_MAX = 6  # of a process at once: a far end may keep each waiting, and a web thread with it
+_far_calls = threading.BoundedSemaphore(FAR_CALLS_MAX)
+_APART = {"has_secret", "secret_fields"}
+_SHOWN = [name for name in ConnectorOut.model_fields if name not in _APART]
+# What PUT gives to fields that it does not name. A secret never comes out, and so it stays.
+_DEFAULTS: dict[str, Any] = {
+    field.name: field.get_default()
+    for field in Connector._meta.get_fields()
+    if field.name in FIELDS and isinstance(field, Column) and field.has_default()
+} | {"port": None, "max_running": None}
+
+ConnectorIn = Annotated[str, Path(max_length=100, description="The connector's id or name.")]
+
+
+class ConnectorQuery(PageQuery):
+    kind: Kind | None = None
+    status: ConnectorStatus | None = None
+
+
+@router.get("", response={200: ConnectorPage, **REFUSALS}, auth=VIEWER)
+def list_connectors(
+    request: HttpRequest, workspace: WorkspaceIn, query: Annotated[ConnectorQuery, Query()]
+) -> dict[str, Any]:
+    """By name."""
+    rows = Connector.objects.filter(workspace=caller_of(request).workspace)
+    if query.kind is not None:
+        rows = rows.filter(kind=query.kind)
+    if query.status is not None:
+        rows = rows.filter(status=query.status)
+    found, following = BY_NAME.take(rows, query)
+    return {"items": [tell_connector(row) for row in found], "next": following}
+
+
+@router.post("", response={201: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def create_connector(
+    request: HttpRequest, workspace: WorkspaceIn, body: ConnectorNew
+) -> Status[dict[str, Any]]:
+    """Without a port: the kind's own."""
+    owner = caller_of(request).workspace
+    return Status(201, _write(Connector(workspace=owner), body.written()))
+
+
+@router.get("/{connector}", response={200: ConnectorOut, **REFUSALS}, auth=VIEWER)
+def read_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    return tell_connector(get_connector(request, connector))
+
+
+@router.put("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def replace_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorNew
+) -> dict[str, Any]:
+    """What is left out gets its default; a secret that is left out stays, where the far end does."""
+    return _write(get_connector(request, connector), _DEFAULTS | body.written())
+
+
+@router.patch("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def change_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorChange
+) -> dict[str, Any]:
+    """What is left out stays, each option and each part of the secret for itself. A secret goes nowhere but to
+    the far end that it was stored for: whoever changes kind, host, port or the way there gives it again."""
+    return _write(get_connector(request, connector), body.written(), merge=True)
+
+
+@router.delete("/{connector}", response={204: None, **CONFLICTS}, auth=ADMIN)
+def remove_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> Status[None]:
+    """Only one that no sync job uses and no sync record tells of."""
+    try:
+        delete_connector(get_connector(request, connector))
+    except InUse as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return Status(204, None)
+
+
+@router.post("/{connector}/test", response={200: TestOut, **CALLS}, auth=OPERATOR)
+def test_connection(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    """Stage by stage, with what to do where one fails: that is an answer too."""
+    found = get_connector(request, connector)
+    with _calling():
+        results = test_connector(found)
+    stages = [asdict(result) for result in results]
+    return {"passed": bool(has_passed(found)), "tested_at": found.last_test_at, "stages": stages}
+
+
+@router.get("/{connector}/browse", response={200: FolderOut, **CALLS}, auth=OPERATOR)
+def browse(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    connector: ConnectorIn,
+    path: Annotated[
+        str,
+        Query(max_length=4_000, pattern=r"^[^\x00]*$", description="From the connector's root."),
+    ] = "",
+) -> dict[str, Any]:
+    """What lies in a folder of the far end, before a job is made for it. Folders without files are not seen."""
+    found = get_connector(request, connector)
+    try:
+        with _calling():
+            folder = look_into(found, path)
+    except (UnsafeName, RootMissing):
+        raise Refused(HTTPStatus.NOT_FOUND, "The far end has no such folder.") from None
+    rows = sorted(folder.rows.values(), key=lambda row: (not row.is_folder, row.name))
+    items = [_tell_row(row) for row in rows]
+    return {"path": path.strip("/"), "items": items, "complete": folder.complete}
+
+
+@router.get("/{connector}/connectivity", response={200: ConnectivityOut, **REFUSALS}, auth=VIEWER)
+def read_connectivity(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    """What syncs and tests have shown of the host. It is not called for this."""
+    found = get_connector(request, connector)
+    unknown = dict.fromkeys(("checked_at", "uptime_s", "downtime_s"))  # nobody watches it yet
+    return {"connector": found.name, **asdict(look_up(found)), **unknown}
+
+
+@router.post("/{connector}/approve-host-key", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def approve_host_key(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: HostKeyIn
+) -> dict[str, Any]:
+    """Pins the key that the last connection test was offered; only that very one."""
+    found = get_connector(request, connector)
+    if pin(found, body.fingerprint) is None:
+        raise Refused(
+            HTTPStatus.CONFLICT,
+            "This is not the key that the last test was offered, or it is pinned already: test again.",
+        )
+    return tell_connector(get_connector(request, connector))
+
+
+def get_connector(request: HttpRequest, text: str) -> Connector:
+    """Raises Refused."""
+    found = _find(caller_of(request).workspace, text)
+    if found is None:
+        raise not_found("connector")
+    return found
+
+
+def _find(workspace: Workspace, text: str) -> Connector | None:
+    rows = Connector.objects.filter(workspace=workspace).select_related("workspace")
+    try:
+        return rows.filter(pk=uuid.UUID(text)).first() or rows.filter(name=text).first()
+    except ValueError:
+        return rows.filter(name=text).first() if "\0" not in text else None
+
+
+def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False) -> dict[str, Any]:
+    try:
+        return tell_connector(write_connector(connector, fields, merge=merge).connector)
+    except InvalidConnector as exc:
+        errors: dict[str, list[str]] = {}
+        for path, message in exc.problems:
+            errors.setdefault(".".join(path), []).append(message)
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
+    except NameTaken as exc:
+        raise Refused(
+            HTTPStatus.CONFLICT, f"{exc}.", errors={"name": ["This name is taken."]}
+        ) from None
+
+
+@contextmanager
+def _calling() -> Iterator[None]:
+    """While a far end is called. Raises Refused."""
+    if not _far_calls.acquire(blocking=False):
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Many far ends are being called: try again.")
+    try:
+        yield
+    except (UnsafeName, RootMissing):
+        raise
+    except TransportError as exc:
+        raise Refused(HTTPStatus.BAD_GATEWAY, f"{exc}.", more={"code": exc.code}) from None
+    except UnknownKind as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    finally:
+        _far_calls.release()
+
+
+def tell_connector(connector: Connector) -> dict[str, Any]:
+    """As `ConnectorOut` has it."""
+    return {
+        **{name: getattr(connector, name) for name in _SHOWN},
+        "has_secret": bool(connector.sealed_secret),
+        "secret_fields": secret_fields(connector),
+    }
+
+
+def _tell_row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "path": row.path,
+        "type": "folder" if row.is_folder else "file",
+        "size_bytes": row.size_bytes,
+        "modified_at": _moment(row.modified_ns),
+        "skipped": row.skipped,
+    }
+
+
+def _moment(since_1970_ns: int | None) -> datetime | None:
+    """None also for what no calendar holds."""
+    if since_1970_ns is None:
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970_ns // 1_000)
+    except OverflowError:
+        return None

@@ -1,0 +1,50 @@
+"""A host key is pinned because a person looked at it and said so, never silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from connectors.models import Connector
+from connectors.registry import SPECS
+from connectors.spec import option_fields
+
+OPTIONS = ("host_key", "jump_host_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The key that a host showed in the last test, and the option that would pin it."""
+
+    key: str
+    option: str
+
+    @property
+    def whose(self) -> str:
+        return "jump host" if self.option == "jump_host_key" else "host"
+
+
+def find_offer(connector: Connector) -> Offer | None:
+    """None where nothing was offered that is not pinned already."""
+    spec = SPECS.get(connector.kind)
+    if spec is None:
+        return None
+    known = {field.name for field in option_fields(spec.options)}.intersection(OPTIONS)
+    for stage in connector.last_test or []:
+        key, option = str(stage.get("offered") or ""), stage.get("option") or OPTIONS[0]
+        if key and option in known:
+            return Offer(key, option) if key != connector.options.get(option) else None
+    return None
+
+
+def pin(connector: Connector, key: str) -> Offer | None:
+    """Approves this key; None where it is not (or no longer) the one on offer."""
+    with transaction.atomic():
+        row = Connector.objects.select_for_update(no_key=True).get(pk=connector.pk)
+        offered = find_offer(row)
+        if offered is None or offered.key != key:
+            return None
+        row.options = {**row.options, offered.option: key}
+        row.save(update_fields=["options", "updated_at"])
+    return offered

@@ -1,0 +1,212 @@
+"""Saving a connector: what is written of it fits its kind, its secret is bound to its far end, its jobs follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+
+from connectors.errors import AuthConfig
+from connectors.models import Connector
+from connectors.registry import UnknownKind, get_spec
+from connectors.secrets import seal, unseal
+from connectors.spec import InvalidOptions, Spec, parse_options
+from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of
+
+FIELDS = (
+    "name",
+    "kind",
+    "host",
+    "port",
+    "options",
+    "secret",
+    "status",
+    "auto_sync",
+    "sync_interval_s",
+    "max_running",
+)
+_PLAIN = tuple(name for name in FIELDS if name not in ("options", "secret"))
+
+Problems = list[tuple[tuple[str, ...], str]]
+
+
+class InvalidConnector(Exception):
+    """Nothing was written. `problems` are pairs of the path to a field, below the connector, and words."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+class NameTaken(Exception):
+    """The workspace has a connector of this name."""
+
+
+class InUse(Exception):
+    """The connector cannot go; the message names what hangs on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`changed` names the fields that a stored one got anew."""
+
+    connector: Connector
+    changed: tuple[str, ...]
+    resumed: int  # of its jobs, that were paused
+
+
+def write_connector(
+    connector: Connector, fields: Mapping[str, Any], *, merge: bool = False
+) -> Written:
+    """Gives a new or stored connector the fields of its written form; what is not named stays.
+
+    `options` and `secret` take the place of what was there; with `merge` their fields do, each for itself, and
+    None takes one away (RFC 7396). A secret that stays must be for the same far end. Raises InvalidConnector,
+    NameTaken.
+    """
+    try:
+        with transaction.atomic():
+            return _write(connector, fields, merge)
+    except IntegrityError as exc:
+        if "connector_name_in_workspace" in str(exc):
+            raise NameTaken(_taken(connector)) from None
+        raise
+
+
+def save_connector(connector: Connector) -> int:
+    """Saves one whose fields were checked. Its default job follows, its paused ones go on: their count."""
+    with transaction.atomic():
+        stored = Connector.objects.select_for_update(no_key=True).filter(pk=connector.pk).first()
+        if stored is not None and stored.endpoint != connector.endpoint:
+            # The test, and the host key that it was offered, speak of another endpoint.
+            connector.last_test, connector.last_test_at = None, None
+        connector.save()
+        follow_auto_sync(connector)
+        return resume_jobs_of(connector)
+
+
+def delete_connector(connector: Connector) -> None:
+    """Raises InUse where jobs or their records hang on it."""
+    with transaction.atomic():
+        Connector.objects.select_for_update().filter(pk=connector.pk).first()
+        jobs = list(connector.sync_jobs.order_by("name").values_list("name", flat=True)[:11])
+        if jobs:
+            shown = ", ".join(jobs[:10]) + (" and more" if len(jobs) > 10 else "")
+            raise InUse(
+                f"{connector.name} cannot be deleted, because these sync jobs use it: {shown}"
+            )
+        record = connector.sync_records.select_related("job").first()
+        if record is not None:
+            raise InUse(
+                f"{connector.name} cannot be deleted, because sync records tell of it, such as one of the"
+                f" job {record.job.name}"
+            )
+        connector.delete()
+
+
+def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
+    rows = Connector.objects.select_for_update(no_key=True, of=("self",))
+    stored = rows.select_related("workspace").filter(pk=given.pk).first()
+    connector = given if stored is None else stored
+    before, secret_before = _state_of(connector), _secret_of(connector)
+    endpoint_before = connector.endpoint if stored is not None else None
+    spec = _fill(connector, fields, merge)
+    problems = _clean(connector)
+    problems += _problems_of("options", spec.options, connector.options)
+    if "secret" in fields:
+        secret = _next_secret(fields["secret"], connector, merge)
+        problems += _problems_of("secret", spec.secret, secret)
+        if secret != secret_before or connector.endpoint != endpoint_before:
+            seal(connector, secret)
+    elif connector.sealed_secret and connector.endpoint != endpoint_before:
+        words = f"secret: it was stored for {endpoint_before} and goes nowhere else: give it again"
+        problems.append((("secret",), words))
+    if problems:
+        raise InvalidConnector(problems)
+    changed = [name for name, value in _state_of(connector).items() if value != before[name]]
+    if _secret_of(connector) != secret_before:
+        changed.append("secret")
+    if stored is not None and not changed:
+        return Written(connector, (), 0)
+    if "name" in changed or stored is None:
+        others = Connector.objects.filter(workspace=connector.workspace, name=connector.name)
+        if others.exclude(pk=connector.pk).exists():
+            raise NameTaken(_taken(connector))
+    return Written(connector, tuple(changed), save_connector(connector))
+
+
+def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
+    """Raises InvalidConnector for a kind that is not there."""
+    try:
+        spec = get_spec(str(fields.get("kind", connector.kind)))
+    except UnknownKind as exc:
+        raise InvalidConnector([(("kind",), f"kind: {exc}")]) from None
+    for name in _PLAIN:
+        if name in fields:
+            setattr(connector, name, fields[name])
+    connector.port = connector.port or spec.default_port
+    if "options" in fields:
+        options = fields["options"] or {}
+        kept = {**connector.options, **options} if merge else options
+        kept = {name: value for name, value in kept.items() if value is not None}
+        if not _mean_the_same(spec, kept, connector.options):
+            connector.options = kept
+    return spec
+
+
+def _mean_the_same(spec: Spec, given: Any, stored: Any) -> bool:
+    """Whether options differ in nothing but defaults that are written out."""
+    try:
+        return bool(parse_options(spec.options, given) == parse_options(spec.options, stored))
+    except (InvalidOptions, AttributeError):
+        return False
+
+
+def _next_secret(
+    given: Mapping[str, Any] | None, connector: Connector, merge: bool
+) -> dict[str, Any]:
+    """None forgets it. What is kept of a stored one was stored for the far end of now."""
+    kept = (_secret_of(connector) or {}) if merge and given is not None else {}
+    return {name: value for name, value in {**kept, **(given or {})}.items() if value}
+
+
+def _problems_of(noun: str, cls: type, given: Mapping[str, Any]) -> Problems:
+    try:
+        parse_options(cls, given)
+    except InvalidOptions as exc:
+        return [
+            ((noun, name), f"{name} {text}" if text.startswith("is ") else f"{name}: {text}")
+            for name, text in exc.problems.items()
+        ]
+    return []
+
+
+def _clean(connector: Connector) -> Problems:
+    try:
+        connector.full_clean(
+            exclude=["workspace"], validate_unique=False, validate_constraints=False
+        )
+    except ValidationError as exc:
+        return [
+            ((name,), f"{name}: {' '.join(messages)}")
+            for name, messages in exc.message_dict.items()
+        ]
+    return []
+
+
+def _state_of(row: models.Model) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in (*_PLAIN, "options")}
+
+
+def _secret_of(connector: Connector) -> dict[str, Any] | None:
+    try:
+        return unseal(connector)
+    except AuthConfig:
+        return None
+
+
+def _taken(connector: Connector) -> str:
+    return f"There is a connector {connector.name} in this workspace already"
