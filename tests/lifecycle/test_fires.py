@@ -262,3 +262,38 @@ def test_a_manual_run_may_replace_the_older_ones(connector: Connector) -> None:
     assert running.cancel_asked_by == "a newer record of ada"
     assert replaced.state == State.CANCELLED
     assert newest.state == State.QUEUED
+
+
+def test_q08_a_clock_that_jumps_ahead_obeys_each_policy(connector: Connector) -> None:
+    jobs = {
+        policy: make_job(connector, schedule=MINUTE, misfire=policy, catch_up_max=3)
+        for policy in ("skip", "run_once", "catch_up")
+    }
+    dispatch_due()
+    SyncRecord.objects.update(state=State.SUCCEEDED, finished_at=timezone.now())
+    ahead = timezone.now() + timedelta(hours=5, seconds=10)
+    assert dispatch_due(now=ahead).queued == 3
+    told = {
+        policy: [r.events.get().data["count"] for r in skipped(j)] for policy, j in jobs.items()
+    }
+    assert told["run_once"] == []
+    assert 298 <= told["skip"][0] <= 301
+    assert 296 <= told["catch_up"][0] <= 299
+    assert Backfill.objects.get().fires == 2
+    for job in jobs.values():
+        job.refresh_from_db()
+        assert job.next_run_at is not None
+        assert timedelta(0) < job.next_run_at - ahead <= timedelta(seconds=60)
+
+
+def test_q08_a_clock_that_is_put_back_fires_nothing_twice(connector: Connector) -> None:
+    job = make_job(connector, schedule=MINUTE)
+    began = timezone.now()
+    fires = []
+    for minutes in (0, 1, 2, -60, -59, 0, 1, 2, 3):  # the clock is put back by an hour, and runs on
+        dispatch_due(now=began + timedelta(minutes=minutes, seconds=5))
+        fires += job.records.filter(state=State.QUEUED).values_list("scheduled_for", flat=True)
+        job.records.filter(state=State.QUEUED).update(
+            state=State.SUCCEEDED, finished_at=timezone.now()
+        )
+    assert len(fires) == len(set(fires)) == 4
