@@ -4,14 +4,13 @@ constraint that stands behind them."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from syncproject.celery import app
 
 __all__ = ["app"]
 EVERY_S = 3.0
+LOCK = "FOR NO KEY UPDATE OF j SKIP LOCKED"
 
 
 def install() -> None:
@@ -19,26 +18,25 @@ def install() -> None:
 
     django.setup()
     from syncjobs.lifecycle import dispatching
-    from syncjobs.models import SyncJob
 
-    ask_database: Callable[[], datetime] = vars(dispatching)["database_now"]
+    take_due = vars(dispatching)["_take_due"]
     rest_at = time.monotonic() + EVERY_S
 
-    def ask_slowly() -> datetime:
+    def take_slowly(*given: Any) -> Any:
         nonlocal rest_at
-        now = ask_database()
-        if time.monotonic() >= rest_at:
+        jobs = take_due(*given)
+        if jobs and time.monotonic() >= rest_at:
             time.sleep(
                 1.5
             )  # for another to take the same jobs meanwhile, and for a worker to claim
             rest_at = time.monotonic() + EVERY_S
-        return now
+        return jobs
 
-    def take_unlocked(**_: Any) -> Any:
-        return SyncJob.objects.all()
-
-    setattr(dispatching, "database_now", ask_slowly)  # noqa: B010 — a name that it imported
-    SyncJob.objects.select_for_update = take_unlocked  # type: ignore[assignment, method-assign]
+    query = vars(dispatching)["_TAKE"]
+    if LOCK not in query:
+        raise LookupError("the dispatchers' lock is not where this mutant breaks it")
+    dispatching._TAKE = query.replace(LOCK, "")
+    setattr(dispatching, "_take_due", take_slowly)  # noqa: B010 — whatever its types say
 
 
 install()
