@@ -289,7 +289,7 @@ def test_q08_a_clock_that_jumps_ahead_obeys_each_policy(connector: Connector) ->
 def test_q08_a_clock_that_is_put_back_fires_nothing_twice(connector: Connector) -> None:
     job = make_job(connector, schedule=MINUTE)
     began = timezone.now()
-    fires = []
+    fires: list[datetime | None] = []
     for minutes in (0, 1, 2, -60, -59, 0, 1, 2, 3):  # the clock is put back by an hour, and runs on
         dispatch_due(now=began + timedelta(minutes=minutes, seconds=5))
         fires += job.records.filter(state=State.QUEUED).values_list("scheduled_for", flat=True)

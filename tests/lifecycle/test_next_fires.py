@@ -56,7 +56,11 @@ def _job(schedule: dict[str, Any], **fields: Any) -> SyncJob:
         ({"after": ["a", "b"]}, "when a, b have succeeded"),
         ({"after": ["a"], "condition": "any_finished"}, "when a has ended"),
         ({"after": list("abcdefg")}, "when a, b, c, d, 3 others have succeeded"),
-        ({"cron": "bad"}, "invalid: cron 'bad': Wrong number of fields"),
+        (
+            {"cron": "bad"},
+            "invalid: cron 'bad' has 1 field; give five: minute, hour, day of month, month, weekday"
+            " (and every_s for what is due more often than each minute)",
+        ),
     ],
 )
 def test_a_schedule_in_words(schedule: dict[str, Any], words: str) -> None:
