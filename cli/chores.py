@@ -11,6 +11,7 @@ def plan_chores() -> None:
     cleanup_s = max(1, round(settings.SYNC.cleanup_interval_s))
     _plan("take back records of dead workers", "control.reap", cleanup_s)
     _plan("count what records did", "control.count", 10)
+    _plan("plan anew what newer time zones move", "control.replan", 300)
     _plan("sweep partial files", "control.sweep", 24 * 3600)
 
 

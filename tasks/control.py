@@ -9,8 +9,10 @@ from connectors.staging import sweep_staging
 from syncjobs.lifecycle.counting import count_events
 from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.reaping import reap as reap_expired
+from syncjobs.lifecycle.replanning import replan as replan_jobs
 from syncjobs.lifecycle.sweeping import sweep as sweep_store
 from syncjobs.lifecycle.workers import this_worker
+from workspaces.zones import VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,13 @@ def sweep() -> None:
 def count() -> None:
     """Adds what records did lately to the totals that /metrics shows."""
     count_events()
+
+
+@shared_task(name="control.replan", queue="control")  # type: ignore[untyped-decorator]
+def replan() -> None:
+    """Moves due times that newer zone data have moved."""
+    if count := replan_jobs():
+        log.warning("jobs.replanned", count=count, zones=VERSION)
 
 
 @shared_task(name="control.canary", queue="control")  # type: ignore[untyped-decorator]

@@ -200,8 +200,9 @@ class _Due:
         fires = [self.service.serve] if self.service.serve else []
         for stretch in (self.service.merged, self.service.catch_up):
             fires += [stretch.first, stretch.last] if stretch else []
-        count = sum(s.count for s in (self.service.merged, self.service.catch_up) if s) + 1
-        skipped = Skipped(Stretch(count, fires[0], fires[-1]), rule, reason)
+        others = [s for s in (self.service.merged, self.service.catch_up) if s]
+        count, more = sum(s.count for s in others) + 1, any(s.more for s in others)
+        skipped = Skipped(Stretch(count, fires[0], fires[-1], more), rule, reason)
         self.service = replace(
             self.service,
             serve=None,
