@@ -20,10 +20,12 @@ from api import (
     events,
     jobs,
     ledger,
+    members,
     operations,
     overview,
     records,
     starting,
+    tokens,
 )
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
@@ -59,6 +61,8 @@ def make_service() -> Service:
         urls_namespace="api",
     )
     service.add_router(f"{TREE}/connectors", connectors.router)
+    service.add_router(f"{TREE}/tokens", tokens.router)
+    service.add_router(f"{TREE}/members", members.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
     service.add_router(f"{TREE}/sync-records", records.router)
     service.add_router("", overview.router)
