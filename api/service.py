@@ -23,10 +23,12 @@ from api import (
     files,
     jobs,
     ledger,
+    members,
     operations,
     overview,
     records,
     starting,
+    tokens,
 )
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
@@ -62,6 +64,8 @@ def make_service() -> Service:
         urls_namespace="api",
     )
     service.add_router(f"{TREE}/connectors", connectors.router)
+    service.add_router(f"{TREE}/tokens", tokens.router)
+    service.add_router(f"{TREE}/members", members.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
     service.add_router(f"{TREE}/sync-records", records.router)
     service.add_router("", overview.router)

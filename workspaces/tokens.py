@@ -19,10 +19,21 @@ from workspaces.models import ApiToken, Role, Workspace
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
+class RoleTooHigh(Exception):
+    """Nobody gives away more than they may do themselves."""
+
+
 def create_token(
-    workspace: Workspace, *, name: str, role: Role, expires_at: datetime | None = None
+    workspace: Workspace,
+    *,
+    name: str,
+    role: Role,
+    expires_at: datetime | None = None,
+    granted_by: Role = Role.ADMIN,
 ) -> tuple[ApiToken, str]:
-    """The stored row and the token itself, which is never to be had again."""
+    """The stored row and the token itself, which is never to be had again. Raises RoleTooHigh."""
+    if not granted_by.covers(role):
+        raise RoleTooHigh(f"your role is {granted_by.value}, and the token's would be {role.value}")
     prefix = secrets.token_hex(4)
     token = f"sp_{prefix}_{secrets.token_urlsafe(32)}"
     row = ApiToken.objects.create(
@@ -57,6 +68,12 @@ def note_use(token: ApiToken) -> None:
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+
+
+def revoke_token(token: ApiToken) -> bool:
+    """Programs that use it stop working at once; False where it was revoked before."""
+    live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
+    return live.update(revoked_at=timezone.now()) == 1
 
 
 def revoke_tokens(workspace: Workspace, *, name: str) -> int:

@@ -15,7 +15,7 @@ from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.labels import label, moment
 from workspaces.models import ApiToken, Role
-from workspaces.tokens import create_token
+from workspaces.tokens import create_token, revoke_token
 
 
 def _is_live(row: ApiToken) -> bool:
@@ -81,10 +81,10 @@ class ApiTokenAdmin(ButtonsAdmin):
         self._revoke(request, self.changeable(request, rows))
 
     def _revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        live = list(rows.filter(revoked_at=None))
-        count = rows.filter(revoked_at=None).update(revoked_at=timezone.now())
-        for row in live:
+        revoked = [row for row in rows.filter(revoked_at=None) if revoke_token(row)]
+        for row in revoked:
             self.log_change(request, row, "Revoked.")
+        count = len(revoked)
         messages.success(request, f"{count} token{'' if count == 1 else 's'} revoked.")
 
     @admin.display(description="begins with")

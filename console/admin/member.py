@@ -7,13 +7,15 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold import widgets
 
 from console.admin.filters import WorkspaceFilter
-from console.admin.forms import WorkspaceForm
+from console.admin.forms import AnyModelForm, WorkspaceForm
 from console.admin.scoped import ScopedAdmin
-from workspaces.models import Member
+from workspaces.members import is_last_admin, remove_member, save_member
+from workspaces.models import Member, Role
 
 
 class MemberForm(WorkspaceForm):
@@ -45,6 +47,18 @@ class MemberForm(WorkspaceForm):
         return cleaned
 
 
+class RoleForm(AnyModelForm):
+    class Meta:
+        model = Member
+        fields = ["role"]
+
+    def clean_role(self) -> str:
+        role = str(self.cleaned_data["role"])
+        if role != Role.ADMIN and is_last_admin([self.instance]):
+            raise forms.ValidationError("This is the workspace's last admin.")
+        return role
+
+
 @admin.register(Member)
 class MemberAdmin(ScopedAdmin):
     list_display = ["user", "workspace", "role"]
@@ -56,8 +70,7 @@ class MemberAdmin(ScopedAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[Any]]:
-        if obj is None:
-            kwargs["form"] = MemberForm
+        kwargs["form"] = MemberForm if obj is None else RoleForm
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -65,3 +78,21 @@ class MemberAdmin(ScopedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["workspace", "user"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
+        save_member(obj)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        members = list(objs)
+        refused = self.refuse_deletion(request, members)
+        kept = ["the last admin of a workspace"] if is_last_admin(members) else []
+        return [str(member) for member in members], {"members": len(members)}, refused, kept
+
+    def delete_model(self, request: HttpRequest, obj: Member) -> None:
+        remove_member(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
+        for member in self.changeable(request, queryset):
+            remove_member(member)

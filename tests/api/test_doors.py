@@ -41,6 +41,7 @@ BODIES = {
         "fingerprint": "SHA256:x"
     },
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
+    "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
 }
 QUERIES = {"diff": "from=1"}  # by the path's last word
 
@@ -70,8 +71,13 @@ def things_of(workspace: str) -> dict[str, str]:
     target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
     job = make_job(make_connector(target, workspace=workspace))
     record = enqueue(job, trigger=Trigger.MANUAL)
+    person, _ = User.objects.get_or_create(username=f"{workspace}-person")
+    Member.objects.get_or_create(workspace=job.workspace, user=person)
+    token, _ = create_token(job.workspace, name="another", role=Role.VIEWER)
     return {
         "workspace": workspace,
+        "member": person.username,
+        "token": str(token.pk),
         "job": str(job.pk),
         "connector": str(job.connector_id),
         "record_id": str(record.pk),

@@ -22,7 +22,9 @@ NIGHTLY = {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}
 @pytest.fixture
 def connector() -> Connector:
     workspace = make_workspace()
-    return Connector.objects.create(workspace=workspace, name="host", kind="sftp", host="127.0.0.1")
+    return Connector.objects.create(
+        workspace=workspace, name="host", kind="sftp", host="127.0.0.1", port=1
+    )
 
 
 def plan_otherwise(job: SyncJob, by: timedelta = timedelta(hours=1)) -> datetime:

@@ -1,0 +1,133 @@
+"""`/api/workspaces/{workspace}/tokens`: what programs log in with."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Path, Query, Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from api.answers import Refused, not_found
+from api.callers import ADMIN, caller_of
+from api.job_shapes import Text
+from api.jobs import REFUSALS, WorkspaceIn
+from api.moments import Moment
+from api.pages import Order, PageQuery
+from workspaces.models import ApiToken, Role
+from workspaces.tokens import RoleTooHigh, create_token, revoke_token
+
+router = Router(tags=["tokens"])
+TokenIn = Annotated[str, Path(max_length=100, description="The token's id or prefix.")]
+_NEWEST: Order[ApiToken] = Order("created_at", descending=True, read=datetime.fromisoformat)
+
+
+class TokenNew(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
+        description="What it is for."
+    )
+    role: Role = Field(Role.VIEWER, description="What its bearer may do.")
+    expires_at: Moment | None = Field(None, description="Without: never.")
+
+
+class TokenOut(Schema):
+    """A program's key to the workspace. The token itself is not kept."""
+
+    id: uuid.UUID
+    name: str
+    prefix: str = Field(description="The token begins with sp_, this, and _.")
+    role: Role
+    state: Literal["live", "expired", "revoked"]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+    revoked_at: datetime | None
+
+
+class TokenMade(TokenOut):
+    token: str = Field(description="Shown this once.")
+
+
+class TokenPage(Schema):
+    items: list[TokenOut]
+    next: str | None
+
+
+class TokenQuery(PageQuery):
+    state: Literal["live", "revoked"] | None = Field(None, description="Live ones may be expired.")
+
+
+@router.get("", response={200: TokenPage, **REFUSALS}, auth=ADMIN)
+def list_tokens(
+    request: HttpRequest, workspace: WorkspaceIn, query: Annotated[TokenQuery, Query()]
+) -> dict[str, Any]:
+    """The newest first."""
+    rows = ApiToken.objects.filter(workspace=caller_of(request).workspace)
+    if query.state is not None:
+        rows = rows.filter(revoked_at__isnull=query.state == "live")
+    found, following = _NEWEST.take(rows, query)
+    return {"items": [_tell(row) for row in found], "next": following}
+
+
+@router.post("", response={201: TokenMade, **REFUSALS}, auth=ADMIN)
+def make_token(
+    request: HttpRequest, workspace: WorkspaceIn, body: TokenNew
+) -> Status[dict[str, Any]]:
+    """The token is in this answer and never to be had again."""
+    caller = caller_of(request)
+    if body.expires_at is not None and body.expires_at <= timezone.now():
+        words = "expires_at: give a time to come"
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{words}.", errors={"expires_at": [words]})
+    try:
+        row, token = create_token(
+            caller.workspace,
+            name=body.name,
+            role=body.role,
+            expires_at=body.expires_at,
+            granted_by=caller.role,
+        )
+    except RoleTooHigh as exc:
+        raise Refused(HTTPStatus.FORBIDDEN, f"{exc}.") from None
+    return Status(201, _tell(row) | {"token": token})
+
+
+@router.get("/{token}", response={200: TokenOut, **REFUSALS}, auth=ADMIN)
+def read_token(request: HttpRequest, workspace: WorkspaceIn, token: TokenIn) -> dict[str, Any]:
+    return _tell(_get(request, token))
+
+
+@router.delete("/{token}", response={204: None, **REFUSALS}, auth=ADMIN)
+def remove_token(request: HttpRequest, workspace: WorkspaceIn, token: TokenIn) -> Status[None]:
+    """Revokes it: programs that use it stop working at once. Its row stays, to be looked at."""
+    revoke_token(_get(request, token))
+    return Status(204, None)
+
+
+def _get(request: HttpRequest, text: str) -> ApiToken:
+    """Raises Refused."""
+    rows = ApiToken.objects.filter(workspace=caller_of(request).workspace)
+    try:
+        found = rows.filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        found = rows.filter(prefix=text).first() if "\0" not in text else None
+    if found is None:
+        raise not_found("token")
+    return found
+
+
+def _tell(row: ApiToken) -> dict[str, Any]:
+    plain = {name: getattr(row, name) for name in TokenOut.model_fields if name != "state"}
+    return plain | {"state": _state_of(row)}
+
+
+def _state_of(row: ApiToken) -> str:
+    if row.revoked_at is not None:
+        return "revoked"
+    expired = row.expires_at is not None and row.expires_at <= timezone.now()
+    return "expired" if expired else "live"
