@@ -14,6 +14,7 @@ from ninja.security.http import HttpAuthBase
 from ninja.utils import check_csrf
 
 from api.answers import Refused, not_found
+from api.throttling import take_turn
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import find_token, note_use
 
@@ -54,9 +55,12 @@ class Bearer(HttpAuthBase):
         """Raises Refused."""
         named = _named_in(request)
         if request.headers.get("Authorization"):
-            caller = _by_token(need_live_token(request), named)
+            token = need_live_token(request)
+            take_turn(f"token {token.pk}")
+            caller = _by_token(token, named)
         else:
             caller = _by_session(request, named)
+            take_turn(f"person {request.user.pk}")
         if not caller.role.covers(self.needed):
             raise too_low(caller.role, self.needed)
         return caller

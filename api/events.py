@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Header, Path, Router, Schema
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from api.answers import Problem, Refused, problem
 from api.callers import VIEWER, caller_of
@@ -155,7 +155,7 @@ def _look(
     return record, list(events[:EVENTS_AT_ONCE])
 
 
-def _plain(schema: type[Schema], told: dict[str, Any]) -> dict[str, Any]:
+def _plain(schema: type[BaseModel], told: dict[str, Any]) -> dict[str, Any]:
     return schema(**told).model_dump(mode="json")
 
 

@@ -58,9 +58,10 @@ def list_jobs(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[JobQuery, Query()]
 ) -> dict[str, Any]:
     """By name."""
-    rows = SyncJob.objects.filter(workspace=caller_of(request).workspace)
+    owner = caller_of(request).workspace
+    rows = SyncJob.objects.filter(workspace=owner)
     if query.connector is not None:
-        rows = rows.filter(by_id_or_name("connector", query.connector))
+        rows = rows.filter(by_id_or_name(owner, "connector", query.connector))
     if query.enabled is not None:
         rows = rows.filter(enabled=query.enabled)
     found, following = BY_NAME.take(rows.select_related("connector", "dataset"), query)

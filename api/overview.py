@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from api.answers import Told
 from api.callers import VIEWER, WorkspaceIn, caller_of
 from api.pages import BY_NAME, LIMIT_MAX, NEWEST_FIRST, PageQuery
-from api.records import REFUSALS, RecordOut, by_id_or_name, records_of, tell_record
+from api.records import REFUSALS, RecordOut, by_id_or_name, lines_of, tell_line
 from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -134,7 +135,7 @@ class HistoryItem(RecordOut):
     duration_s: float | None = Field(description="From the first claim to the end.")
 
 
-class HistoryPage(Schema):
+class HistoryPage(Told):
     items: list[HistoryItem]
     next: str | None
 
@@ -191,11 +192,12 @@ def list_history(
     workspace: WorkspaceIn = None,
 ) -> dict[str, Any]:
     """What was synced lately, the newest first: files, bytes and durations."""
-    rows = records_of(caller_of(request).workspace).filter(since(query.days))
+    owner = caller_of(request).workspace
+    rows = lines_of(owner).filter(since(query.days))
     if query.connection_id is not None:
-        rows = rows.filter(by_id_or_name("connector", query.connection_id))
+        rows = rows.filter(by_id_or_name(owner, "connector", query.connection_id))
     found, following = NEWEST_FIRST.take(rows, query)
-    items = [{**tell_record(row), "duration_s": _duration_s(row)} for row in found]
+    items = [{**tell_line(row), "duration_s": _duration_s(row)} for row in found]
     return {"items": items, "next": following}
 
 
@@ -206,10 +208,12 @@ def _tell(record: SyncRecord, schema: type[Schema]) -> dict[str, Any]:
     return made | {name: getattr(record, name) for name in schema.model_fields if name not in made}
 
 
-def _duration_s(record: SyncRecord) -> float | None:
-    if record.started_at is None or record.finished_at is None:
+def _duration_s(record: Any) -> float | None:
+    began, ended = record.started_at, record.finished_at
+    if began is None or ended is None:
         return None
-    return (record.finished_at - record.started_at).total_seconds()
+    seconds: float = (ended - began).total_seconds()
+    return seconds
 
 
 def _configuration() -> dict[str, Any]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-from ninja import Path, Query, Router, Schema, Status
+from ninja import Path, Query, Router, Status
 from pydantic import Field
 
-from api.answers import Problem, Refused, not_found
+from api.answers import Problem, Refused, Told, not_found
 from api.callers import OPERATOR, VIEWER, caller_of
 from api.moments import Moment
 from api.pages import NEWEST_FIRST, PageQuery
+from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan
 from syncjobs.lifecycle.cancelling import cancel
@@ -23,7 +24,7 @@ from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.lifecycle.releasing import release
 from syncjobs.lifecycle.retrying import NothingToRetry, retry
 from syncjobs.lifecycle.transition import IllegalMove
-from syncjobs.models import SyncRecord
+from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
 router = Router(tags=["sync records"])
@@ -31,7 +32,7 @@ REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
 CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
 
 
-class RecordOut(Schema):
+class RecordOut(Told):
     """One execution of a sync job."""
 
     id: uuid.UUID
@@ -71,7 +72,7 @@ class RecordOut(Schema):
     dataset_version: int | None
 
 
-class RecordPage(Schema):
+class RecordPage(Told):
     items: list[RecordOut]
     next: str | None
 
@@ -99,11 +100,12 @@ def list_records(
     query: Annotated[RecordQuery, Query()],
 ) -> dict[str, Any]:
     """The newest first."""
-    rows = records_of(caller_of(request).workspace)
+    owner = caller_of(request).workspace
+    rows = lines_of(owner)
     if query.job is not None:
-        rows = rows.filter(by_id_or_name("job", query.job))
+        rows = rows.filter(by_id_or_name(owner, "job", query.job))
     if query.connector is not None:
-        rows = rows.filter(by_id_or_name("connector", query.connector))
+        rows = rows.filter(by_id_or_name(owner, "connector", query.connector))
     if query.state is not None:
         rows = rows.filter(state=query.state)
     if query.since is not None:
@@ -111,7 +113,7 @@ def list_records(
     if query.until is not None:
         rows = rows.filter(queued_at__lt=query.until)
     found, following = NEWEST_FIRST.take(rows, query)
-    return {"items": [tell_record(row) for row in found], "next": following}
+    return {"items": [tell_line(row) for row in found], "next": following}
 
 
 @router.get("/{record_id}", response={200: RecordOut, **REFUSALS}, auth=VIEWER)
@@ -195,6 +197,19 @@ def records_of(workspace: Workspace) -> QuerySet[SyncRecord]:
     )
 
 
+def lines_of(workspace: Workspace) -> QuerySet[SyncRecord, Any]:
+    """For lists: a named tuple for `tell_line` costs a third of an instance with its job and connector."""
+    return SyncRecord.objects.filter(workspace=workspace).values_list(
+        "pk", *_SHOWN, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
+        named=True,
+    )  # fmt: skip
+
+
+def tell_line(line: Any) -> dict[str, Any]:
+    """As `RecordOut` has it; `line` of `lines_of`."""
+    return {**line._asdict(), "job": line.job__name, "connector": line.connector__name}
+
+
 def get_record(request: HttpRequest, record_id: uuid.UUID) -> SyncRecord:
     """Raises Refused."""
     found = records_of(caller_of(request).workspace).filter(pk=record_id).first()
@@ -215,9 +230,13 @@ def tell_record(record: SyncRecord) -> dict[str, Any]:
     }
 
 
-def by_id_or_name(relation: str, text: str) -> Q:
-    named = Q(**{f"{relation}__name": text})
+def by_id_or_name(workspace: Workspace, relation: Literal["job", "connector"], text: str) -> Q:
+    """Looked up first: a condition on names of another table is one that no index of this one serves."""
+    meant = Q(name=text)
     try:
-        return named | Q(**{f"{relation}_id": uuid.UUID(text)})
+        meant |= Q(pk=uuid.UUID(text))
     except ValueError:
-        return named
+        pass
+    model: type[Model] = {"job": SyncJob, "connector": Connector}[relation]
+    ids = model._default_manager.filter(meant, workspace=workspace).values_list("pk", flat=True)
+    return Q(**{f"{relation}_id__in": list(ids)})

@@ -14,6 +14,7 @@ from ninja.errors import ValidationError as Malformed
 from ninja.openapi.schema import OpenAPISchema
 
 from api import (
+    audit,
     cleaning,
     connectors,
     contents,
@@ -21,6 +22,7 @@ from api import (
     due,
     events,
     files,
+    idempotency,
     jobs,
     ledger,
     members,
@@ -44,13 +46,30 @@ class Service(NinjaAPI):
     ) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         for path in schema["paths"].values():
-            for operation in path.values():
+            for method, operation in path.items():
+                _tell_common(method, operation)
                 for status, response in operation["responses"].items():
                     if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:
                         response["content"] = {
                             PROBLEM_TYPE: next(iter(response["content"].values()))
                         }
         return schema
+
+
+def _tell_common(method: str, operation: dict[str, Any]) -> None:
+    """What holds of every operation with a door, whatever it says of itself."""
+    if not operation.get("security"):
+        return
+    refused = next(
+        answer for status, answer in operation["responses"].items() if int(status) == 401
+    )
+    more = {HTTPStatus.TOO_MANY_REQUESTS}
+    if method == "post" and operation["operationId"] not in idempotency.NOT_KEPT:
+        operation.setdefault("parameters", []).append(idempotency.PARAMETER)
+        more |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+    for status in more:
+        answer = {**refused, "description": status.phrase}
+        operation["responses"].setdefault(status.value, answer)
 
 
 def make_service() -> Service:
@@ -63,9 +82,11 @@ def make_service() -> Service:
         openapi_url="/api/openapi.json",
         urls_namespace="api",
     )
+    service.add_decorator(idempotency.once)
     service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)
+    service.add_router(f"{TREE}/audit", audit.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
     service.add_router(f"{TREE}/sync-records", records.router)
     service.add_router("", overview.router)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
+from workspaces.acting import Actor, Door, acting
 from workspaces.models import Workspace
 
 
@@ -26,7 +29,8 @@ class Command(BaseCommand, ABC):
                 " Start one with `make up`, or set DATABASE_URL and REDIS_URL."
             )
         try:
-            self.run(**options)
+            with acting(_whose_shell):
+                self.run(**options)
         except OperationalError as exc:
             reason = str(exc).splitlines()[0]
             raise CommandError(f"the database does not answer: {reason}") from None
@@ -67,6 +71,13 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return convert
+
+
+def _whose_shell() -> Actor:
+    try:
+        return Actor(getpass.getuser(), Door.COMMAND)
+    except (KeyError, OSError):  # a container's account need not have a name
+        return Actor(f"account {os.getuid()}", Door.COMMAND)
 
 
 def _names() -> str:

@@ -9,6 +9,7 @@ from django.db import transaction
 from connectors.models import Connector
 from connectors.registry import SPECS
 from connectors.spec import option_fields
+from workspaces import auditing
 
 OPTIONS = ("host_key", "jump_host_key")
 
@@ -45,6 +46,8 @@ def pin(connector: Connector, key: str) -> Offer | None:
         offered = find_offer(row)
         if offered is None or offered.key != key:
             return None
+        before = row.options.get(offered.option)
         row.options = {**row.options, offered.option: key}
         row.save(update_fields=["options", "updated_at"])
+        auditing.note(row, "host key approved", {offered.option: [before, key]})
     return offered

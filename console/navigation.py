@@ -38,6 +38,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
                 _page("Workspaces", "domain", "workspaces_workspace"),
                 _page("Members", "group", "workspaces_member"),
                 _page("API tokens", "key", "workspaces_apitoken"),
+                *_audit(request),
             ],
         },
     ]
@@ -54,6 +55,11 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             }
         )
     return [{"separator": True, "collapsible": False, **group} for group in groups]
+
+
+def _audit(request: HttpRequest) -> list[dict[str, Any]]:
+    may = tenancy.may(request, Role.ADMIN)
+    return [_page("Audit trail", "policy", "workspaces_auditentry")] if may else []
 
 
 def _flower() -> list[dict[str, Any]]:

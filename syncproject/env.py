@@ -55,6 +55,7 @@ class Environment:
     stall_s: float  # work that stands still for so long is stuck
     publish_stall_s: float  # the same while a version is published and the source cleared
     hung_s: float  # a thread that has lost its record and does not end: its process is replaced
+    api_requests_per_minute: int  # of one token; 0: no limit
     sse_max_streams: int  # open at once in one web process, of its 16 threads
     sse_max_streams_per_token: int  # of these, those of one token or person
     sse_max_s: float  # then a client opens the next
@@ -147,6 +148,7 @@ def read() -> Environment:
         stall_s=number("SYNC_STALL_SECONDS", 600),
         publish_stall_s=number("SYNC_PUBLISH_STALL_SECONDS", 1200),
         hung_s=number("SYNC_HUNG_SECONDS", 60),
+        api_requests_per_minute=whole("API_REQUESTS_PER_MINUTE", 30_000),
         sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
         sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
         sse_max_s=env.float("SSE_MAX_SECONDS", 600),

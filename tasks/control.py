@@ -12,6 +12,7 @@ from syncjobs.lifecycle.reaping import reap as reap_expired
 from syncjobs.lifecycle.replanning import replan as replan_jobs
 from syncjobs.lifecycle.sweeping import sweep as sweep_store
 from syncjobs.lifecycle.workers import this_worker
+from workspaces.answers import drop_old_answers
 from workspaces.zones import VERSION
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,12 @@ def replan() -> None:
     """Moves due times that newer zone data have moved."""
     if count := replan_jobs():
         log.warning("jobs.replanned", count=count, zones=VERSION)
+
+
+@shared_task(name="control.forget", queue="control")  # type: ignore[untyped-decorator]
+def forget() -> None:
+    """Drops answers that were kept for requests that are sent again."""
+    drop_old_answers()
 
 
 @shared_task(name="control.canary", queue="control")  # type: ignore[untyped-decorator]

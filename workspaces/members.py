@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from workspaces import auditing
 from workspaces.models import Member, Role, Workspace
 
 
@@ -28,6 +29,7 @@ def save_member(member: Member) -> None:
             if stored is not None and member.role != Role.ADMIN and is_last_admin([stored]):
                 raise LastAdmin(_words([stored]))
             member.save()
+            auditing.note_saved(member, stored)
     except IntegrityError:
         raise AlreadyMember(f"{member.user} is a member already") from None
 
@@ -38,6 +40,7 @@ def remove_member(member: Member) -> None:
         _lock(member)
         if is_last_admin([member]):
             raise LastAdmin(_words([member]))
+        auditing.note_deleted(member)
         member.delete()
 
 

@@ -6,9 +6,12 @@ import uuid
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 
+from workspaces.acting import Door
 from workspaces.windows import (
     Calendar,
     InvalidWindow,
@@ -111,3 +114,41 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class AuditEntry(models.Model):
+    """One change of what people set. Never changed itself; see `workspaces.auditing`."""
+
+    workspace = models.ForeignKey(Workspace, models.SET_NULL, null=True, related_name="audit")
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=200)
+    door = models.CharField(max_length=10, choices=Door.choices)
+    action = models.CharField(max_length=30)
+    kind = models.CharField(max_length=30)  # of the object
+    object_id = models.CharField(max_length=40)
+    object_name = models.CharField(max_length=255)
+    changes = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="audit_of_workspace"),
+            models.Index(fields=["workspace", "object_id", "-id"], name="audit_of_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_name} {self.action}"
+
+
+class KeptAnswer(models.Model):
+    """What a POST was answered with, for whoever sends it again; see `api.idempotency`."""
+
+    id = models.CharField(primary_key=True, max_length=64)  # a digest of who gave which key
+    request = models.CharField(max_length=64)  # a digest of method, path and body
+    status = models.PositiveSmallIntegerField()
+    body = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.status} of {self.at}"

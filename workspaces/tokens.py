@@ -11,9 +11,11 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from workspaces import auditing
 from workspaces.models import ApiToken, Role, Workspace
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -36,14 +38,16 @@ def create_token(
         raise RoleTooHigh(f"your role is {granted_by.value}, and the token's would be {role.value}")
     prefix = secrets.token_hex(4)
     token = f"sp_{prefix}_{secrets.token_urlsafe(32)}"
-    row = ApiToken.objects.create(
-        workspace=workspace,
-        name=name,
-        role=role,
-        prefix=prefix,
-        digest=_digest(token),
-        expires_at=expires_at,
-    )
+    with transaction.atomic():
+        row = ApiToken.objects.create(
+            workspace=workspace,
+            name=name,
+            role=role,
+            prefix=prefix,
+            digest=_digest(token),
+            expires_at=expires_at,
+        )
+        auditing.note_saved(row, None)
     return row, token
 
 
@@ -73,14 +77,25 @@ def note_use(token: ApiToken) -> None:
 def revoke_token(token: ApiToken) -> bool:
     """Programs that use it stop working at once; False where it was revoked before."""
     live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
-    return live.update(revoked_at=timezone.now()) == 1
+    with transaction.atomic():
+        revoked = live.update(revoked_at=timezone.now()) == 1
+        if revoked:
+            auditing.note(token, "revoked")
+    return revoked
 
 
 def revoke_tokens(workspace: Workspace, *, name: str) -> int:
     """Revokes the workspace's live tokens of that name; returns their count."""
-    return ApiToken.objects.filter(workspace=workspace, name=name, revoked_at=None).update(
-        revoked_at=timezone.now()
-    )
+    live = ApiToken.objects.filter(workspace=workspace, name=name, revoked_at=None)
+    return sum(revoke_token(token) for token in live)
+
+
+def rename_token(token: ApiToken, name: str) -> None:
+    with transaction.atomic():
+        stored = ApiToken.objects.select_for_update().get(pk=token.pk)
+        token.name = name
+        token.save(update_fields=["name"])
+        auditing.note_saved(token, stored)
 
 
 def _digest(token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.admin import (
     api_token,
+    audit,
     connector,
     dataset,
     member,
@@ -17,6 +18,7 @@ from console.admin import (
 
 __all__ = [
     "api_token",
+    "audit",
     "connector",
     "dataset",
     "member",

@@ -15,7 +15,7 @@ from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.labels import label, moment
 from workspaces.models import ApiToken, Role
-from workspaces.tokens import create_token, revoke_token
+from workspaces.tokens import create_token, rename_token, revoke_token
 
 
 def _is_live(row: ApiToken) -> bool:
@@ -61,7 +61,7 @@ class ApiTokenAdmin(ButtonsAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         if change:
-            obj.save(update_fields=["name"])
+            rename_token(obj, obj.name)
             return
         row, token = create_token(
             obj.workspace, name=obj.name, role=Role(obj.role), expires_at=obj.expires_at

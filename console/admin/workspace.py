@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from console import tenancy
 from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
 from console.admin.scoped import ScopedAdmin
-from syncjobs.lifecycle.planning import save_workspace
+from syncjobs.lifecycle.planning import delete_workspace, save_workspace
 from syncjobs.queries.fires import describe_calendar
 from workspaces.models import Workspace
 
@@ -53,6 +53,13 @@ class WorkspaceAdmin(ScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
         save_workspace(obj)
+
+    def delete_model(self, request: HttpRequest, obj: Workspace) -> None:
+        delete_workspace(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> None:
+        for workspace in self.changeable(request, queryset):
+            delete_workspace(workspace)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["created_at", "windows_shown"]

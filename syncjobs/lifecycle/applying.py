@@ -14,18 +14,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
-from connectors.errors import AuthConfig
 from connectors.models import Connector
-from connectors.registry import UnknownKind, get_spec
-from connectors.secrets import seal, unseal
-from connectors.spec import InvalidOptions, parse_options
-from syncjobs.lifecycle.planning import (
-    default_schedule,
-    follow_auto_sync,
-    resume_jobs_of,
-    save_job,
-    save_workspace,
-)
+from syncjobs.lifecycle.configuring import FIELDS as CONNECTOR_FIELDS
+from syncjobs.lifecycle.configuring import InvalidConnector, find_problems, write_connector
+from syncjobs.lifecycle.planning import default_schedule, save_job, save_workspace
 from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import Overlap, SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
@@ -37,18 +29,6 @@ WORKSPACE_LIMITS = ("max_running", "one_sync_at_a_time")
 CALENDAR_FIELDS = ("windows", "blackouts")
 WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
 WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
-CONNECTOR_FIELDS = (
-    "name",
-    "kind",
-    "host",
-    "port",
-    "options",
-    "secret",
-    "status",
-    "auto_sync",
-    "sync_interval_s",
-    "max_running",
-)
 JOB_FIELDS = (
     "name",
     "connector",
@@ -227,43 +207,23 @@ class _Application:
         name = self._name(fields, path)
         if name is None:
             return
+        for noun in ("options", "secret"):
+            if not isinstance(fields.get(noun) or {}, Mapping):
+                self._problem((*path, noun), f"{noun} must be a mapping")
+                return
         found = self._find_connector(workspace, name)
-        connector = found or Connector(workspace=workspace, name=name)
-        before = _state_of(connector, CONNECTOR_FIELDS)
-        secret_before = _secret_of(connector)
-        if not self._fill_connector(connector, fields, path):
-            return
-        if "secret" in fields:
-            given = {key: value for key, value in (fields["secret"] or {}).items() if value}
-            if given != _secret_of(connector):  # also where it is bound to the endpoint of before
-                seal(connector, given)
-        changed = _changed(before, _state_of(connector, CONNECTOR_FIELDS))
-        if _secret_of(connector) != secret_before:
-            changed.append("secret")
-        if found is None or changed:
-            connector.save()
-            if self._connectors is not None:
-                self._connectors[name] = connector
-            follow_auto_sync(connector)
-            resume_jobs_of(connector)
-        self._note("connector", name, created=found is None, fields=changed)
-
-    def _fill_connector(self, connector: Connector, fields: Mapping[str, Any], path: Path) -> bool:
         try:
-            spec = get_spec(str(fields.get("kind", connector.kind)))
-        except UnknownKind as exc:
-            self._problem((*path, "kind"), str(exc))
-            return False
-        connector.port = connector.port or spec.default_port
-        for field in set(fields) - {"name", "options", "secret"}:
-            setattr(connector, field, fields[field])
-        if "options" in fields and not _mean_the_same(
-            spec.options, fields["options"] or {}, connector.options
-        ):
-            connector.options = fields["options"] or {}
-        options = self._check_options(spec.options, connector.options, (*path, "options"))
-        secret = self._check_options(spec.secret, fields.get("secret") or {}, (*path, "secret"))
-        return self._clean(connector, path, exclude=("workspace",)) and options and secret
+            written = write_connector(
+                found or Connector(workspace=workspace, name=name), {**fields, "name": name}
+            )
+        except InvalidConnector as exc:
+            for inner, message in exc.problems:
+                self._problem((*path, *inner), message)
+            return
+        if self._connectors is not None:
+            self._connectors[name] = written.connector
+        changed = () if found is None else written.changed
+        self._note("connector", name, created=found is None, fields=changed)
 
     def _want_job(
         self,
@@ -368,28 +328,11 @@ class _Application:
             self._problem((*path, name), f"{name} must be a list of text")
         return not wrong
 
-    def _check_options(self, cls: type, given: Any, path: Path) -> bool:
-        if not isinstance(given, Mapping):
-            self._problem(path, "must be a mapping")
-            return False
-        try:
-            parse_options(cls, given)
-        except InvalidOptions as exc:
-            for name, text in exc.problems.items():
-                at = (*path, name) if name in given else path
-                self._problem(at, f"{name} {text}" if text.startswith("is ") else f"{name}: {text}")
-            return False
-        return True
-
     def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:
-        try:
-            row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
-        except ValidationError as exc:
-            for field, errors in exc.error_dict.items():
-                words = " ".join(_hint(row, field, error) for error in errors)
-                self._problem((*path, field), f"{field}: {words}")
-            return False
-        return True
+        problems = find_problems(row, exclude)
+        for inner, message in problems:
+            self._problem((*path, *inner), message)
+        return not problems
 
     def _mapping(self, given: Any, path: Path, known: tuple[str, ...]) -> Mapping[str, Any]:
         if not isinstance(given, Mapping):
@@ -434,19 +377,6 @@ class _Application:
         self.problems.append(Problem(path, message))
 
 
-def _hint(row: models.Model, field: str, error: ValidationError) -> str:
-    """What is wrong; of a word that is not to choose, which ones are."""
-    if error.code != "invalid_choice":
-        return " ".join(error.messages)
-    choices: Iterable[tuple[Any, Any]] = getattr(row._meta.get_field(field), "flatchoices", ())
-    words = [str(value) for value, _ in choices]
-    given = str(getattr(row, field))
-    near = difflib.get_close_matches(given, words, n=1)
-    return f"no {given!r}; " + (
-        f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
-    )
-
-
 def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
     return {field: getattr(row, field) for field in fields if field in row.__dict__}
 
@@ -458,18 +388,3 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in after
         if after[name] != before.get(name) and name != "name"
     ]
-
-
-def _mean_the_same(cls: type, given: Any, stored: Any) -> bool:
-    """Whether options differ in nothing but defaults that are written out."""
-    try:
-        return bool(parse_options(cls, given) == parse_options(cls, stored))
-    except (InvalidOptions, AttributeError):
-        return False
-
-
-def _secret_of(connector: Connector) -> dict[str, Any] | None:
-    try:
-        return unseal(connector)
-    except AuthConfig:
-        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -81,7 +81,7 @@ def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
 # Those that have something to do: room for a record, an end to tell, a job that was switched off.
 _TAKE = """
 SELECT b.id, b.workspace_id, b.job_id, j.connector_id, c.host, c.port, b.trigger, b.mode, b.requested_by,
-       b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel - live.count, j.schedule::text, j.jitter_s,
+       b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel, j.schedule::text, j.jitter_s,
        b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL)
   FROM syncjobs_backfill b
   JOIN syncjobs_syncjob j ON j.id = b.job_id
@@ -95,6 +95,10 @@ SELECT b.id, b.workspace_id, b.job_id, j.connector_id, c.host, c.port, b.trigger
             ELSE c.status = 'active' AND live.count < b.parallel END
  ORDER BY b.created_at LIMIT %s
    FOR NO KEY UPDATE OF b SKIP LOCKED
+"""
+_COUNT = """
+SELECT backfill_id, count(*) FROM syncjobs_syncrecord
+ WHERE backfill_id = ANY(%s) AND state IN ('queued', 'running', 'held') GROUP BY 1
 """
 _MOVE_ON = """
 UPDATE syncjobs_backfill b SET queued = u.queued, next_fire = u.next_fire
@@ -120,10 +124,20 @@ class _Active:
     next_fire: datetime | None
     fires: int
     queued: int
-    room: int
+    parallel: int
     written: str  # its job's schedule, as JSON
     jitter_s: int
     is_off: bool
+    live: int = 0  # its records that wait or run
+
+    @property
+    def room(self) -> int:
+        """For so many records more."""
+        return max(0, self.parallel - self.live)
+
+    @property
+    def has_work(self) -> bool:
+        return self.is_off or (self.live == 0 if self.next_fire is None else self.room > 0)
 
     def plan(self) -> list[datetime]:
         """The fires that get a record now, and the one after them where there is one."""
@@ -164,7 +178,12 @@ def advance_backfills(now: datetime | None = None) -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_TAKE, [AT_ONCE])
-            found = [_Active(*row) for row in cursor.fetchall()]
+            taken = [_Active(*row) for row in cursor.fetchall()]
+            # Another beat may have moved some on since this statement began; now their rows are locked.
+            cursor.execute(_COUNT, [[active.id for active in taken]])
+            live = dict(cursor.fetchall())
+        seen = [replace(active, live=live.get(active.id, 0)) for active in taken]
+        found = [active for active in seen if active.has_work]
         going = [active for active in found if not active.is_off and active.next_fire is not None]
         made = _queue(going) if going else 0
         ended = [active.id for active in found if not active.is_off and active.next_fire is None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from connectors.registry import UnknownKind, get_spec
 from connectors.secrets import seal, unseal
 from connectors.spec import InvalidOptions, Spec, parse_options
 from syncjobs.lifecycle.planning import follow_auto_sync, resume_jobs_of
+from workspaces import auditing
 
 FIELDS = (
     "name",
@@ -84,6 +86,7 @@ def save_connector(connector: Connector) -> int:
             # The test, and the host key that it was offered, speak of another endpoint.
             connector.last_test, connector.last_test_at = None, None
         connector.save()
+        auditing.note_saved(connector, stored)
         follow_auto_sync(connector)
         return resume_jobs_of(connector)
 
@@ -104,7 +107,20 @@ def delete_connector(connector: Connector) -> None:
                 f"{connector.name} cannot be deleted, because sync records tell of it, such as one of the"
                 f" job {record.job.name}"
             )
+        auditing.note_deleted(connector)
         connector.delete()
+
+
+def find_problems(row: models.Model, exclude: Iterable[str] = ()) -> Problems:
+    """What does not fit in its fields' values, whatever other rows there are."""
+    try:
+        row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
+    except ValidationError as exc:
+        return [
+            ((name,), f"{name}: {' '.join(_hint(row, name, error) for error in errors)}")
+            for name, errors in exc.error_dict.items()
+        ]
+    return []
 
 
 def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
@@ -114,7 +130,7 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
     before, secret_before = _state_of(connector), _secret_of(connector)
     endpoint_before = connector.endpoint if stored is not None else None
     spec = _fill(connector, fields, merge)
-    problems = _clean(connector)
+    problems = find_problems(connector, ["workspace"])
     problems += _problems_of("options", spec.options, connector.options)
     if "secret" in fields:
         secret = _next_secret(fields["secret"], connector, merge)
@@ -184,17 +200,17 @@ def _problems_of(noun: str, cls: type, given: Mapping[str, Any]) -> Problems:
     return []
 
 
-def _clean(connector: Connector) -> Problems:
-    try:
-        connector.full_clean(
-            exclude=["workspace"], validate_unique=False, validate_constraints=False
-        )
-    except ValidationError as exc:
-        return [
-            ((name,), f"{name}: {' '.join(messages)}")
-            for name, messages in exc.message_dict.items()
-        ]
-    return []
+def _hint(row: models.Model, field: str, error: ValidationError) -> str:
+    """What is wrong; of a word that is not to choose, which ones are."""
+    if error.code != "invalid_choice":
+        return " ".join(error.messages)
+    choices: Iterable[tuple[Any, Any]] = getattr(row._meta.get_field(field), "flatchoices", ())
+    words = [str(value) for value, _ in choices]
+    given = str(getattr(row, field))
+    near = difflib.get_close_matches(given, words, n=1)
+    return f"no {given!r}; " + (
+        f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
+    )
 
 
 def _state_of(row: models.Model) -> dict[str, Any]:

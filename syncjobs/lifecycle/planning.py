@@ -16,6 +16,7 @@ from syncjobs.lifecycle.rescheduling import NOT_PAUSED, resume, start_anew
 from syncjobs.lifecycle.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.queries.parents import find_parent_problems, parents_of
+from workspaces import auditing
 from workspaces.models import Workspace
 
 # A next fire that was planned stays while these do.
@@ -48,6 +49,7 @@ def save_job(job: SyncJob) -> None:
                 setattr(job, name, value)
         job.next_run_at = _next_run_at(job, stored)
         job.save()
+        auditing.note_saved(job, stored)
         _keep_parents(job, parents)
         if stored is not None and _differ(job, stored, _CALENDAR):
             reopen(SyncRecord.objects.filter(job=job))
@@ -58,6 +60,7 @@ def save_workspace(workspace: Workspace) -> None:
     with transaction.atomic():
         stored = Workspace.objects.filter(pk=workspace.pk).first()
         workspace.save()
+        auditing.note_saved(workspace, stored)
         if stored is not None and _differ(workspace, stored, _CALENDAR):
             reopen(SyncRecord.objects.filter(workspace=workspace))
 
@@ -72,12 +75,24 @@ def delete_job(job: SyncJob) -> None:
                 f"{job.name} cannot be deleted, because {', '.join(names)}"
                 f" {'runs' if len(names) == 1 else 'run'} after it"
             )
+        auditing.note_deleted(job)
         job.delete()
+
+
+def delete_workspace(workspace: Workspace) -> None:
+    """With its members and tokens; connectors and jobs must have gone before."""
+    with transaction.atomic():
+        auditing.note_deleted(workspace)
+        workspace.delete()
 
 
 def resume_job(job: SyncJob) -> bool:
     """Lets a paused job go on as of now; False where it was not paused."""
-    return resume(SyncJob.objects.filter(pk=job.pk)) == 1
+    with transaction.atomic():
+        resumed = resume(SyncJob.objects.filter(pk=job.pk)) == 1
+        if resumed:
+            auditing.note(job, "resumed")
+    return resumed
 
 
 def resume_jobs_of(connector: Connector) -> int:

@@ -16,6 +16,7 @@ from datasets.rollbacks import write_rollback
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import take_token
 from syncjobs.models import SyncRecord
+from workspaces import auditing
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
                 f"version {current.number} holds just what version {number} does"
             )
         version = versions.select_related("dataset").get(number=published.number)
+        auditing.note(version.dataset, "rolled back", {"version": [current.number, number]})
     log.info(
         "dataset.rolled_back", dataset=str(dataset_id), to=number, version=version.number, by=by
     )

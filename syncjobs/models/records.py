@@ -77,9 +77,14 @@ class SyncRecord(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_records")
-    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="records")
-    connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_records")
+    # Without indexes of their own: each begins one of those below.
+    workspace = models.ForeignKey(
+        Workspace, models.CASCADE, related_name="sync_records", db_index=False
+    )
+    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="records", db_index=False)
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="sync_records", db_index=False
+    )
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     scheduled_for = models.DateTimeField(null=True)
     backfill = models.ForeignKey(Backfill, models.SET_NULL, null=True, related_name="records")
@@ -209,7 +214,9 @@ class SyncRecord(models.Model):
                 name="record_backfilling",
             ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),
+            models.Index(fields=["connector", "-queued_at"], name="record_of_connector"),
             models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
+            models.Index(fields=["workspace", "state", "-queued_at"], name="record_in_state"),
             # What people look at first: the latest, what failed, what waits for them.
             models.Index(fields=["-queued_at"], name="record_latest"),
             models.Index(

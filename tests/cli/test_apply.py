@@ -166,7 +166,7 @@ def test_a_change_names_its_fields(
             "    sync_job:",
             ":10: unknown word 'sync_job'; did you mean sync_jobs?",
         ),
-        ("kind: sftp", "kind: sftpx", ":5: no kind 'sftpx'; there are"),
+        ("kind: sftp", "kind: sftpx", ":5: kind: no kind 'sftpx'; there are"),
         ("username: sync", "usrname: sync", "did you mean username?"),
         ("connector: reports-host", "connector: report-host", "did you mean reports-host?"),
         ("0 2 * * *", "99 2 * * *", ":16: schedule: cron"),

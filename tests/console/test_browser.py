@@ -186,7 +186,7 @@ def test_the_schedule_is_told_while_one_types(
     told.get_by_text("At 04:15 on Monday through Friday (Europe/Berlin)").wait_for()
     assert told.get_by_role("listitem").count() == 5
     page.get_by_label("Cron expression").fill("15 4 * *")
-    told.get_by_text("Wrong number of fields").wait_for()
+    told.get_by_text("give five: minute").wait_for()
     page.get_by_label("Cron expression").fill("15 4 * * *")
     page.get_by_label("Only within these windows").fill("mno 8:00-9:00")
     told.get_by_text("did you mean mon?").wait_for()

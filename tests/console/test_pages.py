@@ -18,6 +18,7 @@ from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import CANARY, NASTY, Tenant, make_record
 from tests.console.urls import add_to, list_of, models, page_of
+from workspaces.models import AuditEntry
 
 QUERIES_MAX = 16
 
@@ -32,6 +33,7 @@ def pages(acme: Tenant, lab: Tenant, root: Client) -> list[str]:
         CrontabSchedule: CrontabSchedule.objects.create(),
         PeriodicTask: PeriodicTask.objects.create(name="tick", task="tasks.x", interval=pace),
         Group: Group.objects.create(name="group"),
+        AuditEntry: AuditEntry.objects.filter(kind="sync job")[0],
         get_user_model(): get_user_model().objects.get(username="root"),
     }
     found = ["/admin/"]
@@ -75,10 +77,13 @@ def test_every_page_renders_escaped_and_without_secrets(
         "dataset",
         "version",
         "periodictask",
+        "auditentry",
     }
 
 
-@pytest.mark.parametrize("model", ["syncjob", "syncrecord", "dataset", "connector", "version"])
+@pytest.mark.parametrize(
+    "model", ["syncjob", "syncrecord", "dataset", "connector", "version", "auditentry"]
+)
 def test_a_list_costs_the_same_queries_for_many_rows(
     model: str,
     acme: Tenant,

@@ -29,6 +29,7 @@ SCOPED = [
     "apitoken",
     "member",
 ]
+FOR_ADMINS = ["auditentry"]
 
 
 def _names(tenant: Tenant) -> list[str]:
@@ -42,6 +43,9 @@ def test_lists_hold_only_the_persons_own_rows(
 ) -> None:
     browser = browser_of(acme.people[role])
     for model in models():
+        if model._meta.model_name in FOR_ADMINS and role == Role.ADMIN:
+            assert browser.get(list_of(model)).status_code == 200
+            continue
         if model._meta.model_name not in SCOPED:
             assert browser.get(list_of(model)).status_code == 403, model
             continue

@@ -156,8 +156,10 @@ def test_a_backlog_is_worked_off_by_two_beats_with_workspaces_in_turn(start: Sta
     """10,000 due at once, with a job of another workspace: served among the first, and each once."""
     make_many_jobs(10_000, prefix="crowd", fields=lambda _: {"schedule": {"every_s": 86_400}})
     (lone,) = make_many_jobs(1, prefix="lone", fields=lambda _: {"schedule": {"every_s": 86_400}})
-    SyncJob.objects.update(next_run_at=timezone.now())
+    SyncJob.objects.update(next_run_at=timezone.now() + timedelta(days=1))
     beats = [start("beat"), start("beat")]
+    until(lambda: all("beat: Starting" in beat.log.read_text() for beat in beats), "no beats")
+    SyncJob.objects.update(next_run_at=timezone.now())
     until(lambda: SyncRecord.objects.count() == 10_001, "the backlog was not served", within_s=90)
     jobs = SyncRecord.objects.values_list("job_id", flat=True)
     assert len(set(jobs)) == 10_001

@@ -1,0 +1,72 @@
+"""`/api/workspaces/{workspace}/audit`: who changed what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import Field
+
+from api.answers import Told
+from api.callers import ADMIN, caller_of
+from api.jobs import REFUSALS, WorkspaceIn
+from api.moments import Moment
+from api.numbered import NumberedQuery, take_numbered
+from workspaces.acting import Door
+from workspaces.models import AuditEntry
+
+router = Router(tags=["audit"])
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class AuditOut(Told):
+    """One change of what people set."""
+
+    id: int
+    at: datetime
+    actor: str = Field(description="A user's name, `token NAME`, or the account of a shell.")
+    door: Door = Field(description="Where they came in.")
+    action: str = Field(description="created, changed, deleted, revoked, resumed, rolled back …")
+    kind: str = Field(description="Of the object: connector, sync job, api token …")
+    object_id: str
+    object_name: str
+    changes: dict[str, Any] = Field(
+        description="By field, the value before and after; of a secret, only that it is stored."
+    )
+
+
+class AuditPage(Told):
+    items: list[AuditOut]
+    next: str | None
+
+
+class AuditQuery(NumberedQuery):
+    actor: Word | None = None
+    action: Word | None = None
+    kind: Word | None = None
+    object: Word | None = Field(None, description="The object's id or name.")
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+@router.get("", response={200: AuditPage, **REFUSALS}, auth=ADMIN)
+def list_audit(
+    request: HttpRequest, workspace: WorkspaceIn, query: Annotated[AuditQuery, Query()]
+) -> dict[str, Any]:
+    """The newest first. What is done with sync records stands in their events."""
+    rows = AuditEntry.objects.filter(workspace=caller_of(request).workspace)
+    for name in ("actor", "action", "kind"):
+        if (word := getattr(query, name)) is not None:
+            rows = rows.filter(**{name: word})
+    if query.object is not None:
+        rows = rows.filter(Q(object_id=query.object) | Q(object_name=query.object))
+    if query.since is not None:
+        rows = rows.filter(at__gte=query.since)
+    if query.until is not None:
+        rows = rows.filter(at__lt=query.until)
+    found, following = take_numbered(rows, query, "id", descending=True)
+    items = [{name: getattr(row, name) for name in AuditOut.model_fields} for row in found]
+    return {"items": items, "next": following}

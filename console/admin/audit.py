@@ -1,0 +1,71 @@
+"""The audit trail, the newest first: for admins."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.paginator import InfinitePaginator
+
+from console import tenancy
+from console.admin.filters import WorkspaceFilter
+from console.admin.scoped import ReadOnlyAdmin
+from console.labels import moment
+from console.words import NOTHING
+from workspaces.models import AuditEntry, Role
+
+_SHOWN = 4  # changes in a row of the list
+
+
+@admin.register(AuditEntry)
+class AuditAdmin(ReadOnlyAdmin):
+    list_display = ["when", "actor", "door", "action", "kind", "object_name", "what", "workspace"]
+    list_filter = [WorkspaceFilter, "door", "kind", "action"]
+    list_select_related = ["workspace"]
+    search_fields = ["actor", "object_name", "object_id"]
+    ordering = ["-id"]
+    sortable_by = ()
+    paginator = InfinitePaginator  # counts nothing
+    show_full_result_count = False
+    fields = ["at", "actor", "door", "action", "kind", "object_name", "object_id", "all_changes"]
+    readonly_fields = ["all_changes"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return tenancy.scope(request, super().get_queryset(request), needed=Role.ADMIN)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return tenancy.may(request, Role.ADMIN)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if isinstance(obj, AuditEntry) and obj.workspace_id is None:  # of one that is gone
+            return tenancy.sees_all(request)
+        return self._may(request, Role.ADMIN, obj)
+
+    @admin.display(description="when")
+    def when(self, entry: AuditEntry) -> str:
+        return moment(entry.at)
+
+    @admin.display(description="changes")
+    def what(self, entry: AuditEntry) -> str:
+        more = len(entry.changes) - _SHOWN
+        first = dict(list(entry.changes.items())[:_SHOWN])
+        words = f"and {more} more" if more > 0 else ""
+        return format_html("{}{}", _lines(first), words) or NOTHING
+
+    @admin.display(description="changes")
+    def all_changes(self, entry: AuditEntry) -> str:
+        return _lines(entry.changes) or NOTHING
+
+
+def _lines(changes: dict[str, list[Any]]) -> SafeString:
+    said = ((name, _words(before), _words(after)) for name, (before, after) in changes.items())
+    return format_html_join("", "<div><b>{}</b>: {} → {}</div>", said)
+
+
+def _words(value: Any) -> str:
+    return NOTHING if value is None else value if isinstance(value, str) else json.dumps(value)

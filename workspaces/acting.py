@@ -1,0 +1,45 @@
+"""In whose name code runs: each door says so as it lets somebody in, and whoever writes the audit trail asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django.db import models
+
+
+class Door(models.TextChoices):
+    """Where somebody came in."""
+
+    API = "api"
+    CONSOLE = "console"
+    COMMAND = "command"
+    SYSTEM = "system"  # nobody did: the platform itself
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`name` as people know it: a user name, `token NAME`, or the machine's account of a shell."""
+
+    name: str
+    door: Door
+
+
+_PLATFORM = Actor("platform", Door.SYSTEM)
+_who: ContextVar[Callable[[], Actor]] = ContextVar("who", default=lambda: _PLATFORM)
+
+
+@contextmanager
+def acting(who: Callable[[], Actor]) -> Iterator[None]:
+    """Within it, `who` acts; it is asked when there is something to write, for only then is it needed."""
+    before = _who.set(who)
+    try:
+        yield
+    finally:
+        _who.reset(before)
+
+
+def actor_now() -> Actor:
+    return _who.get()()

@@ -1,0 +1,28 @@
+"""Answers that are kept for a day, for whoever sends a request again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from workspaces.models import KeptAnswer
+
+KEPT_FOR = timedelta(days=1)
+
+
+def find_answer(pk: str) -> KeptAnswer | None:
+    """None too where its day is over."""
+    return KeptAnswer.objects.filter(pk=pk, at__gt=Now() - KEPT_FOR).first()
+
+
+def keep_answer(pk: str, request: str, status: int, body: Any) -> None:
+    KeptAnswer.objects.update_or_create(
+        pk=pk, defaults={"request": request, "status": status, "body": body, "at": Now()}
+    )
+
+
+def drop_old_answers() -> int:
+    """Those whose day is over; their count."""
+    return KeptAnswer.objects.filter(at__lte=Now() - KEPT_FOR).delete()[0]
