@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from ninja import Schema
 from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictStr
 
+from api.answers import Told
 from api.numbers import Whole
 from api.records import RecordOut
 from syncjobs.core.comparing import Comparison
@@ -142,7 +143,7 @@ class RunIn(Written):
     full: StrictBool = Field(False, description="Trust no metadata: compare every content.")
 
 
-class LimitsOut(Schema):
+class LimitsOut(Told):
     max_file_size_bytes: int | None
     max_age_s: int | None
     max_files: int | None
@@ -150,7 +151,7 @@ class LimitsOut(Schema):
     timeout_s: int | None
 
 
-class JobOut(Schema):
+class JobOut(Told):
     """A standing order."""
 
     id: uuid.UUID
@@ -197,7 +198,7 @@ class JobOut(Schema):
     updated_at: datetime
 
 
-class JobPage(Schema):
+class JobPage(Told):
     items: list[JobOut]
     next: str | None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode
 from syncjobs.queries.fires import describe_schedule, find_fires
 from syncjobs.queries.job_facts import JobFacts, load_facts
+from workspaces.clock import database_now
 from workspaces.models import Workspace
 
 # What `PUT` gives to fields that it does not name.
@@ -228,11 +230,11 @@ def tell_job(job: SyncJob) -> dict[str, Any]:
 
 def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
     """As `JobOut` has it; each job with its connector and dataset."""
-    facts = load_facts(jobs)
-    return [_tell(job, facts.get(job.pk, JobFacts())) for job in jobs]
+    facts, now = load_facts(jobs, latest=False), database_now()
+    return [_tell(job, facts.get(job.pk, JobFacts()), now) for job in jobs]
 
 
-def _tell(job: SyncJob, facts: JobFacts) -> dict[str, Any]:
+def _tell(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
     limits = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
     apart = {"connector", "dataset", "limits", "schedule_words", "next_fires"}
     apart |= {"average_duration_s", "dataset_version"}
@@ -244,6 +246,6 @@ def _tell(job: SyncJob, facts: JobFacts) -> dict[str, Any]:
         "dataset_version": facts.version,
         "limits": {name: getattr(job, name) for name in limits},
         "schedule_words": describe_schedule(job),
-        "next_fires": find_fires(job),
+        "next_fires": find_fires(job, now=now),
         "average_duration_s": facts.average_s,
     }

@@ -27,12 +27,12 @@ from workspaces.windows import ALWAYS, Calendar, InvalidWindow, find_change, is_
 _UNITS = (("d", "day", 86_400), ("h", "hour", 3_600), ("min", "minute", 60), ("s", "second", 1))
 
 
-def find_fires(job: SyncJob, count: int = 5) -> list[datetime]:
-    """When it is due next, jitter included. Empty where nothing is planned: for a job that is off or paused, runs
+def find_fires(job: SyncJob, count: int = 5, *, now: datetime | None = None) -> list[datetime]:
+    """When it is due next, jitter included; `now` by the database's clock, which else is asked for it. Empty where nothing is planned: for a job that is off or paused, runs
     by hand or after others, or whose interval is counted from the end of a record that has not ended."""
     if not job.enabled or job.paused_at is not None or job.next_run_at is None:
         return []
-    return plan_fires(job, job.next_run_at, database_now(), count)
+    return plan_fires(job, job.next_run_at, now or database_now(), count)
 
 
 def plan_fires(job: SyncJob, due: datetime | None, now: datetime, count: int) -> list[datetime]:

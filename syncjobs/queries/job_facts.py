@@ -39,13 +39,15 @@ _SQL = """
 """
 
 
-def load_facts(jobs: Sequence[SyncJob]) -> dict[UUID, JobFacts]:
+def load_facts(jobs: Sequence[SyncJob], *, latest: bool = True) -> dict[UUID, JobFacts]:
+    """`latest` False: without the records, which are the most of the cost."""
     if not jobs:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_SQL, [AVERAGED, [job.pk for job in jobs]])
         rows = cursor.fetchall()
-    records = SyncRecord.objects.in_bulk([row[1] for row in rows if row[1] is not None])
+    newest = [row[1] for row in rows if row[1] is not None]
+    records = SyncRecord.objects.in_bulk(newest) if latest else {}
     return {
         job: JobFacts(
             latest=records.get(record),

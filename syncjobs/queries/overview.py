@@ -35,7 +35,7 @@ class Overview:
 
 
 def look_over(workspace: Workspace, *, most: int) -> Overview:
-    records = SyncRecord.objects.filter(workspace=workspace).select_related("job", "connector")
+    records = SyncRecord.objects.filter(workspace=workspace)
     counts = records.filter(state__in=[State.RUNNING, State.QUEUED, State.HELD]).aggregate(
         **{state: Count("pk", filter=Q(state=state)) for state in ("running", "queued", "held")}
     )
@@ -50,7 +50,6 @@ def look_over(workspace: Workspace, *, most: int) -> Overview:
             connector__status=ConnectorStatus.ACTIVE,
         )
         .exclude(next_run_at=None)
-        .select_related("connector")
         .order_by("next_run_at")[:most],
         running_count=counts["running"],
         waiting_count=counts["queued"],
