@@ -38,8 +38,9 @@ scale: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
 
 faults: .venv/.development test-tools
-	@exec $(VENV)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	@$(VENV)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(KILLS),--kills $(KILLS)) $(ARGS)
+	@$(if $(or $(SEED),$(SECONDS),$(KILLS),$(ARGS)),true,exec $(VENV)/python -m pytest tests/faults -m apart)
 
 kills: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS)

@@ -42,7 +42,7 @@ def unstated(nodeid: str, report: pytest.TestReport | pytest.CollectReport) -> s
 def pytest_addoption(parser: pytest.Parser) -> None:
     help_text = "let tests skip that tests/skips.txt does not state, such as for a missing server"
     parser.addoption("--may-skip", action="store_true", help=help_text)
-    parser.addoption("--kills", type=int, default=200, help="how often tests/kills kills a worker")
+    parser.addoption("--kills", type=int, default=120, help="how often tests/kills kills a worker")
     parser.addoption(
         "--thorough", action="store_true", help="tests/api/test_schema.py in all its phases"
     )
