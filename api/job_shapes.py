@@ -20,7 +20,10 @@ from syncjobs.models import AfterPublish, OnDelete, Overlap, SyncMode
 
 Text = Annotated[StrictStr, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 Name = Annotated[
-    StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    StrictStr,
+    Field(
+        min_length=1, max_length=100, pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9._-])?$"
+    ),
 ]
 Patterns = Annotated[list[Text], Field(max_length=1000)]
 Seconds = Annotated[Whole, Field(ge=0, le=2_147_483_647)]
@@ -117,6 +120,7 @@ class JobChange(Written):
     def written(self) -> dict[str, Any]:
         """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
         dumped: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
+        dumped.pop("destination_database_id", None)
         given = {
             name: value for name, value in dumped.items() if value is not None or name in _NULLABLE
         }
@@ -130,6 +134,11 @@ class JobChange(Written):
 
 class JobNew(JobChange):
     name: Name
+    destination_database_id: Text | None = Field(
+        None,
+        description="Of seed document 004, and without effect: a sync job has a dataset of its own, which the"
+        " answer names.",
+    )
     connector: Annotated[
         Text,
         Field(

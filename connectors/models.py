@@ -8,7 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from connectors.reaching import detours
-from workspaces.models import Workspace, valid_name
+from workspaces.models import Workspace, valid_title
 
 
 class ConnectorStatus(models.TextChoices):
@@ -29,7 +29,7 @@ class Connector(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="connectors")
-    name = models.CharField(max_length=100, validators=[valid_name])
+    name = models.CharField(max_length=100, validators=[valid_title])
     kind = models.CharField(max_length=20)
     host = models.CharField(max_length=255)
     port = models.PositiveIntegerField(

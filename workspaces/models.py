@@ -39,6 +39,13 @@ valid_name = RegexValidator(
 )
 
 
+# Of what people name in words, and paths, columns and addresses do not.
+valid_title = RegexValidator(
+    r"\A[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9._-])?\Z",
+    "use letters, digits, blanks, '.', '_' and '-', at most 100, beginning with a letter or digit",
+)
+
+
 def validate_windows(value: object) -> None:
     try:
         parse_windows(value)

@@ -237,8 +237,8 @@ class _Application:
             return None
         found = found or self._find_job(workspace, name)
         job = found or SyncJob(workspace=workspace, schedule=default_schedule())
-        job.name = name
         before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
+        job.name = name
         connector = self._choose_connector(workspace, fields, job, path)
         if connector is None:
             return None
@@ -383,8 +383,4 @@ def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     names = {"connector_id": "connector"}
-    return [
-        names.get(name, name)
-        for name in after
-        if after[name] != before.get(name) and name != "name"
-    ]
+    return [names.get(name, name) for name in after if after[name] != before.get(name)]

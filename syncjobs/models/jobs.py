@@ -22,7 +22,7 @@ from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.misfires import CATCH_UP_MAX, Misfire
 from syncjobs.core.schedules import InvalidSchedule, Schedule, offset_of, parse_schedule
 from syncjobs.core.selection import Selection, check_filter, compile_glob
-from workspaces.models import Workspace, valid_name, validate_blackouts, validate_windows
+from workspaces.models import Workspace, valid_title, validate_blackouts, validate_windows
 from workspaces.windows import Calendar, parse_calendar
 
 
@@ -112,7 +112,7 @@ class SyncJob(models.Model):
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_jobs")
     connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_jobs")
     dataset = models.OneToOneField(Dataset, models.PROTECT, related_name="job", editable=False)
-    name = models.CharField(max_length=100, validators=[valid_name])
+    name = models.CharField(max_length=100, validators=[valid_title])
     include = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
     exclude = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
     sync_mode = models.CharField(

@@ -175,7 +175,7 @@ def test_a_change_names_its_fields(
         ("sync_mode: incremental", "comparison: some", ":15: comparison"),
         ("port: 22", "port: 99999", ":7: port"),
         ('include: ["**/*.csv"]', 'include: ["[a"]', ":13: include"),
-        ("name: nightly-reports", "name: nightly reports", ":11: name"),
+        ("name: nightly-reports", "name: nightly/reports", ":11: name"),
         ("${env:REPORTS_PASSWORD}", "${env:NOT_THERE}", ":9: the environment has no NOT_THERE"),
         ("${file:reports_key}", "${file:gone}", ":9: cannot read"),
         ("    connectors:", "    connectors: {", ":"),
