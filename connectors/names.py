@@ -70,7 +70,7 @@ def join(folder: str, name: str) -> str:
     slash, NUL, a component over 255 bytes, a path over 4,096 bytes or 256 levels.
     """
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise UnsafeName(f"unsafe name {printable(name[:SHOWN_MAX])!r}")
+        raise UnsafeName(f"unsafe name {printable(name, SHOWN_MAX)!r}")
     path = f"{folder}/{name}" if folder else name
     if len(path) * 4 > COMPONENT_BYTES_MAX:  # only long names pay for counting their bytes
         if len(encode(name)) > COMPONENT_BYTES_MAX:

@@ -15,6 +15,7 @@ from connectors.contract import Capabilities, Context, Remover, Transport
 from connectors.dialing import Dialer, Policy
 from connectors.errors import AuthConfig, Stalled
 from connectors.learning import learn_answer
+from connectors.masking import MaskedRemover, MaskedTransport, hidden, mask_of, masked
 from connectors.models import Connector
 from connectors.probe import StageResult, probe
 from connectors.registry import get_spec
@@ -31,8 +32,11 @@ def open_transport(
     moved: Callable[[], None] = lambda: None,
 ) -> Transport:
     """Connects and logs in. Raises TransportError's children."""
-    spec = get_spec(connector.kind)
-    return spec.open(make_target(connector), make_context(check, moved))
+    target = make_target(connector)
+    mask = mask_of(target)
+    with hidden(mask):
+        transport = get_spec(connector.kind).open(target, make_context(check, moved))
+    return transport if mask is None else MaskedTransport(transport, mask)
 
 
 def open_remover(
@@ -45,7 +49,11 @@ def open_remover(
     opener = get_spec(connector.kind).open_remover
     if opener is None:
         raise AuthConfig(f"a connector of kind {connector.kind} only reads")
-    return opener(make_target(connector), make_context(check, moved))
+    target = make_target(connector)
+    mask = mask_of(target)
+    with hidden(mask):
+        remover = opener(target, make_context(check, moved))
+    return remover if mask is None else MaskedRemover(remover, mask)
 
 
 def root_of(connector: Connector) -> str:
@@ -60,9 +68,11 @@ def test_connector(connector: Connector) -> list[StageResult]:
     spec = get_spec(connector.kind)
     seen: list[Capabilities] = []
     patience = make_context(_until(TEST_S))
-    results = probe(spec, make_target(connector), patience, seen.append)
+    target = make_target(connector)
+    mask = mask_of(target)
+    results = [masked(told, mask) for told in probe(spec, target, patience, seen.append)]
     for capabilities in seen:  # a session that works says that the host is back
-        keep_capabilities(connector, capabilities)
+        keep_capabilities(connector, masked(capabilities, mask))
         learn_answer(connector)
     connector.last_test_at = timezone.now()
     connector.last_test = [asdict(result) for result in results]

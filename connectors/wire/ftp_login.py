@@ -46,13 +46,6 @@ class Login:
     def anonymous(self) -> bool:
         return self.username.lower() in ANONYMOUS
 
-    def masked(self, text: str) -> str:
-        """A host may echo what it did not like."""
-        for secret in (self.password, self.account):
-            if secret:
-                text = text.replace(shown(secret), "***")
-        return text
-
 
 @dataclass
 class Features:
@@ -76,14 +69,14 @@ class Features:
     software: str = ""
 
 
-def secure(login: Login, features: Features, *, tls: bool, implicit: bool) -> Dialog:
+def secure(features: Features, *, tls: bool, implicit: bool) -> Dialog:
     """Greeting, and TLS before anything else is said. Raises TlsRefused (RELIABILITY F09)."""
     if implicit:
         yield Ask.TLS
     greeting = yield Ask.GREETING
     if not greeting.completed:
-        raise _log_in_error(greeting, login, "greeting", Stage.CONNECT)
-    features.software = shown(b" ".join(greeting.lines))[:120]
+        raise _log_in_error(greeting, "greeting", Stage.CONNECT)
+    features.software = shown(b" ".join(greeting.lines), 120)
     if tls and not implicit:
         reply = yield b"AUTH TLS"
         if reply.code != 234:
@@ -111,11 +104,11 @@ def log_in(login: Login) -> Dialog:
             raise AuthConfig("the host asks for an account, and none is stored")
         reply = yield argument(b"ACCT", login.account, "account")
     if not reply.completed:
-        raise _log_in_error(reply, login, "log-in", Stage.LOG_IN)
+        raise _log_in_error(reply, "log-in", Stage.LOG_IN)
 
 
-def _log_in_error(reply: Reply, login: Login, doing: str, stage: Stage) -> TransportError:
-    message = login.masked(f"{doing}: {reply.text} ({reply.code})")
+def _log_in_error(reply: Reply, doing: str, stage: Stage) -> TransportError:
+    message = f"{doing}: {reply.text} ({reply.code})"
     error: TransportError
     if says_full(reply):
         error = Throttled(message)
@@ -166,7 +159,7 @@ def settle(features: Features) -> Dialog:
 
 
 def whole(login: Login, features: Features, *, tls: bool, implicit: bool, first: bool) -> Dialog:
-    yield from secure(login, features, tls=tls, implicit=implicit)
+    yield from secure(features, tls=tls, implicit=implicit)
     yield from log_in(login)
     if tls:
         yield from protect()

@@ -84,7 +84,7 @@ class ReplyReader:
         elif not line:
             return None  # some hosts send an empty line between replies
         elif not code.isdigit() or code[0] not in b"12345" or mark not in (b" ", b"-", b""):
-            raise ProtocolViolation(f"{shown(line[:60])!r} is no FTP reply")
+            raise ProtocolViolation(f"{shown(line, 60)!r} is no FTP reply")
         elif mark == b"-":
             self._code, self._lines = code, [line[4:]]
             return None

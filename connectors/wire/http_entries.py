@@ -10,6 +10,7 @@ from connectors.names import decode, join
 from connectors.wire.http_dates import modified_ns
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
+from connectors.wire.shown import shown
 
 _STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
 # Nearly every link of an index page: one plain name, no matter how a URL is resolved.
@@ -27,7 +28,9 @@ def check_coding(head: Head) -> None:
     """Raises ProtocolViolation where the body is not the file's own bytes."""
     coding = head.fields.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity"):
-        raise ProtocolViolation(f"the body is coded as {coding[:40]!r}, which was not asked for")
+        raise ProtocolViolation(
+            f"the body is coded as {shown(coding, 40)!r}, which was not asked for"
+        )
 
 
 def whole_size(head: Head, offset: int) -> int | None:

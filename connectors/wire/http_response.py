@@ -66,7 +66,7 @@ def parse_head(raw: bytes, method: str) -> Head:
     lines = raw.split(b"\r\n")
     status_line = _STATUS_LINE.fullmatch(lines[0])
     if status_line is None:
-        raise ProtocolViolation(f"no HTTP status line: {shown(lines[0][:80])}")
+        raise ProtocolViolation(f"no HTTP status line: {shown(lines[0], 80)}")
     if len(lines) > FIELDS_MAX:
         raise ProtocolViolation(f"a response with over {FIELDS_MAX} header fields")
     fields: dict[str, str] = {}
@@ -87,7 +87,7 @@ def parse_head(raw: bytes, method: str) -> Head:
 def _parse_field(line: bytes) -> tuple[str, str]:
     field = _FIELD.fullmatch(line)
     if field is None:
-        raise ProtocolViolation(f"no HTTP header field: {shown(line[:80])}")
+        raise ProtocolViolation(f"no HTTP header field: {shown(line, 80)}")
     return field[1].decode("ascii").lower(), field[2].decode("latin-1")
 
 
@@ -223,7 +223,7 @@ class ResponseReader:
             return None
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:
-            raise ProtocolViolation(f"no chunk size: {shown(line[:40])}")
+            raise ProtocolViolation(f"no chunk size: {shown(line, 40)}")
         self._left = int(size[1], 16)
         self._state = _State.CHUNK_DATA if self._left else _State.TRAILER
         return at + len(line) + 2

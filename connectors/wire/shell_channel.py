@@ -279,7 +279,7 @@ class ShellChannel:
             return bytes(noise[at + len(self._marker) :]) or None
         if not data:
             self._check_connection()
-            raise NoShell(f"the host ran no command; it said: {shown(bytes(noise[:200]))}")
+            raise NoShell(f"the host ran no command; it said: {shown(bytes(noise))}")
         if self._secret.encode("ascii") in noise:
             raise NoShell("the host repeats what it is told")
         if len(noise) > _NOISE_BYTES_MAX:

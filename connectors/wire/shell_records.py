@@ -38,9 +38,9 @@ def parse_record(raw: bytes) -> Record:
         nanoseconds = int(fraction[:_NS_DIGITS].ljust(_NS_DIGITS, b"0"))
         record = Record(kind, int(size), int(seconds) * 10**_NS_DIGITS + nanoseconds, path)
     except ValueError:
-        raise ProtocolViolation(f"find said {shown(raw[:100])}") from None
+        raise ProtocolViolation(f"find said {shown(raw, 100)}") from None
     if record.size_bytes < 0 or len(kind) != 1:
-        raise ProtocolViolation(f"find said {shown(raw[:100])}")
+        raise ProtocolViolation(f"find said {shown(raw, 100)}")
     return record
 
 

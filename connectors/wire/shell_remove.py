@@ -45,7 +45,7 @@ class ShellRemover:
         (told,) = self._ask(CLEAR, words, CLEAR_ONE)
         word, _, rest = told.partition(b" ")
         if word != b"end":
-            raise ProtocolViolation(f"the host's shell said {shown(told[:100])}")
+            raise ProtocolViolation(f"the host's shell said {shown(told, 100)}")
         status, _, said = rest.partition(b" ")
         if status == b"there":
             raise AlreadyThere

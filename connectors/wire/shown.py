@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from connectors.contract import Reason, Skipped
+from connectors.names import printable
 
 _SHOWN_MAX = 200
 
 
-def shown(raw: bytes | str) -> str:
-    """Bytes that are no printable UTF-8 appear as backslash escapes."""
+def shown(raw: bytes | str, limit: int = _SHOWN_MAX) -> str:
+    """Bytes that are no printable UTF-8 appear as backslash escapes; a cut is marked, so that what masks
+    secrets knows it (`connectors.masking`)."""
     decoded = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
-    cut = decoded[:_SHOWN_MAX]
-    return "".join(
-        character
-        if character.isprintable()
-        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in cut
-    )
+    return printable(decoded, limit).replace("\n", "\\n")
 
 
 def skipped_name(folder: str, raw: bytes | str, message: str) -> Skipped:

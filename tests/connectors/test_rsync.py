@@ -34,10 +34,12 @@ from connectors.wire.rsync_exits import EXITS, exit_error
 from connectors.wire.rsync_lines import parse_complaint, parse_listed, unescape
 from tests.hosts.rsyncd import PASSWORD, Rsyncd, running_rsyncd
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
+from tests.hosts.speaking import speaking
 from tests.hosts.sshd import Sshd, make_key
 from tests.waiting import until
 
 CANARY = "canary-7f3a9c51e2"
+GREETING = b"@RSYNCD: 31.0 sha512 md5\n"
 
 
 @pytest.fixture(scope="module")
@@ -221,42 +223,16 @@ def test_r07_no_secret_stands_in_a_process_list(
     assert modes == [0o600]
 
 
-def speaking(said: bytes) -> tuple[socket.socket, threading.Thread]:
-    """A server that says one thing on each connection and then nothing more."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-
-    def serve() -> None:
-        while True:
-            try:
-                connected, _ = listener.accept()
-            except OSError:
-                break
-            connected.sendall(said)
-            held.append(connected)
-        for connected in held:
-            connected.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    return listener, thread
-
-
 def test_r04_a_daemon_silent_after_its_greeting_is_stalled_and_its_child_killed() -> None:
-    listener, thread = speaking(b"@RSYNCD: 31.0 sha512 md5\n")
     options = RsyncOptions(root="module/x")
-    target = Target("127.0.0.1", listener.getsockname()[1], options, RsyncSecret())
-    began = time.monotonic()
-    with pytest.raises(Stalled):
-        SPEC.open(target, loopback_context(idle_s=1.0))
-    assert time.monotonic() - began < 6
-    assert children() == []
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
-
-
-GREETING = b"@RSYNCD: 31.0 sha512 md5\n"
+    with speaking(GREETING) as port:
+        began = time.monotonic()
+        with pytest.raises(Stalled):
+            SPEC.open(
+                Target("127.0.0.1", port, options, RsyncSecret()), loopback_context(idle_s=1.0)
+            )
+        assert time.monotonic() - began < 6
+        assert children() == []
 
 
 @pytest.mark.parametrize(
@@ -276,15 +252,12 @@ def test_r04_whatever_a_daemon_says_after_its_greeting_ends_and_leaves_no_child(
     said: bytes, errors: tuple[type[TransportError], ...]
 ) -> None:
     """The staging fixture looks for what is left of child and folder."""
-    listener, thread = speaking(said)
-    target = Target("127.0.0.1", listener.getsockname()[1], RsyncOptions(root="m"), RsyncSecret())
-    with pytest.raises(errors) as caught:
-        fetch_all(target, context=loopback_context(idle_s=1.0))
+    with speaking(said) as port:
+        target = Target("127.0.0.1", port, RsyncOptions(root="m"), RsyncSecret())
+        with pytest.raises(errors) as caught:
+            fetch_all(target, context=loopback_context(idle_s=1.0))
     assert len(str(caught.value)) < 1_000
     assert str(caught.value).isprintable()
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
 
 
 def test_s10_refused_log_ins_leave_no_descriptor_no_thread_and_no_password_file(
@@ -308,14 +281,11 @@ def test_s10_refused_log_ins_leave_no_descriptor_no_thread_and_no_password_file(
 def test_what_is_no_daemon_is_told_before_a_child_starts(
     said: bytes, error: type[TransportError]
 ) -> None:
-    listener, thread = speaking(said)
-    target = Target("127.0.0.1", listener.getsockname()[1], RsyncOptions(root="m"), RsyncSecret())
-    with pytest.raises(error) as caught:
-        SPEC.open(target, loopback_context(log_in_s=1.0))
+    with speaking(said) as port:
+        target = Target("127.0.0.1", port, RsyncOptions(root="m"), RsyncSecret())
+        with pytest.raises(error) as caught:
+            SPEC.open(target, loopback_context(log_in_s=1.0))
     assert caught.value.stage.value == "connect"
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
 
 
 class Stopped(Exception):

@@ -49,6 +49,8 @@ class Files(asyncssh.SFTPServer):
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
         if b"denied" in path:
             raise asyncssh.SFTPPermissionDenied("denied")
+        if b"echoing" in path:
+            raise asyncssh.SFTPFailure(f"\x1b[2J no such file for {PASSWORD}\r\n")
         if b"hostile-names" in path:
             for name in HOSTILE_NAMES:
                 attrs = asyncssh.SFTPAttrs(size=1, permissions=0o100644, atime=0, mtime=0)
@@ -67,6 +69,8 @@ class Files(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if b"denied" in path:
             raise asyncssh.SFTPPermissionDenied("denied")
+        if b"echoing" in path:
+            raise asyncssh.SFTPFailure(f"\x1b[2J no such file for {PASSWORD}\r\n")
         opened = super().open(path, pflags, attrs)
         self._names[opened] = path
         return opened
