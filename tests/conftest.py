@@ -4,10 +4,14 @@ one for a missing program, unless `make test` has said that it could not install
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from django.test import TransactionTestCase
+
+from tests import emptying
 
 SKIPS = Path(__file__).with_name("skips.txt")
 MISSING = Path(__file__).parents[1] / ".venv" / ".missing-tools"
@@ -37,6 +41,19 @@ def unstated(nodeid: str, report: pytest.TestReport | pytest.CollectReport) -> s
     if reason is not None and reason.strip() in told:
         return None
     return f"{told}\n(tests/skips.txt does not state it; --may-skip lets it pass)"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quickly_emptied() -> Generator[None, None, None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore it, and so would every program that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
