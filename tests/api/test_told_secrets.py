@@ -19,7 +19,7 @@ from connectors.spec import Target
 from connectors.transports.http import HttpSecret
 from connectors.transports.rsync import RsyncOptions, RsyncSecret
 from syncjobs.core.states import State
-from tests.api.asking import TREE, asker
+from tests.api.asking import asker
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.asyncssh_server import PASSWORD as SFTP_PASSWORD
 from tests.hosts.scripted_ftp import Conversation as FtpConversation
@@ -27,6 +27,7 @@ from tests.hosts.scripted_ftp import scripted_ftp
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.speaking import speaking
 from tests.rows import make_connector, make_job, run
+from workspaces.models import Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = 'Quok/ka+7 "<\u00fc>'
@@ -116,12 +117,14 @@ def test_x07_a_secret_that_a_host_echoes_is_hidden_wherever_it_is_told(
         job = make_job(connector, max_attempts=1)
         record = run(job)
         try_connector(connector)
-        api = asker().post(f"{TREE}/acme/connectors/{connector.name}/test").json()
+        answer = asker(Role.OPERATOR).post(f"connectors/{connector.name}/test")
+    assert answer.status_code == 200
+    assert "***" in answer.text
     assert record.state in (State.FAILED, State.PARTIAL)
     explained = io.StringIO()
     call_command("explain", str(record.pk), stdout=explained)
     logged = [(kept.msg, kept.exc_info) for kept in caplog.records]
-    told = [*stored(), json.dumps(api, ensure_ascii=False), explained.getvalue(), str(logged)]
+    told = [*stored(), answer.text, explained.getvalue(), str(logged)]
     for text in told:
         for part in parts_of(secret):
             assert part not in text.lower(), text
@@ -136,11 +139,13 @@ def test_x07_a_secret_that_a_host_echoes_is_hidden_wherever_it_is_told(
 
 
 def stored() -> Iterator[str]:
-    """Every row that the product keeps."""
+    """Every row that the product keeps, without what a person gave: a folder's name or a key may have four
+    characters in common with the secret."""
+    given = {"sealed_secret", "options"}
     for label in PROJECT:
         for model in apps.get_app_config(label).get_models():
             for row in model._default_manager.values():
-                yield str({name: value for name, value in row.items() if name != "sealed_secret"})
+                yield str({name: value for name, value in row.items() if name not in given})
 
 
 def parts_of(secret: str) -> set[str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,8 +95,8 @@ def test_what_is_due_is_synced_in_sequence_by_this_process(
     assert "due: 2 queued" in err
     for job in (first, second, asked.job):
         record = job.records.get()
+        assert f"{job.name}: succeeded ({record.pk})" in out, err
         assert (record.state, record.attempt) == (State.SUCCEEDED, 1)
-        assert f"{job.name}: succeeded ({record.pk})" in out
         assert digests_of(job.dataset) == digests_below(source)
     ordered = SyncRecord.objects.order_by("started_at")
     pairs = zip(ordered, list(ordered)[1:], strict=False)
@@ -105,6 +106,37 @@ def test_what_is_due_is_synced_in_sequence_by_this_process(
     again = cron()
     assert again.communicate(timeout=60)[0] == "Nothing was due.\n"
     assert again.returncode == 0
+
+
+def test_an_error_of_the_database_keeps_no_other_record_back_and_is_told(
+    cron: Cron, connector: Connector
+) -> None:
+    broken, other = due_job(connector, "broken", due_s_ago=60), due_job(connector, "other")
+    with refusing_to_claim(broken):
+        process = cron()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"broken: broke off, queued ({broken.records.get().pk})" in err
+    assert "canary: no room" in err
+    assert other.records.get().state == State.SUCCEEDED
+    assert "other: succeeded" in out
+    assert "broken" not in out
+
+
+@contextmanager
+def refusing_to_claim(job: SyncJob) -> Iterator[None]:
+    """The database does, as a full disk would make it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE 'canary: no room'; END$$;"
+            "CREATE TRIGGER refuse BEFORE UPDATE ON syncjobs_syncrecord FOR EACH ROW"
+            f" WHEN (NEW.state = 'running' AND NEW.job_id = '{job.pk}') EXECUTE FUNCTION refuse()"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("DROP FUNCTION refuse CASCADE")
 
 
 def test_a_limit_leaves_the_rest_to_a_later_call(cron: Cron, connector: Connector) -> None:

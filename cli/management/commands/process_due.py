@@ -50,6 +50,7 @@ class Command(DatabaseCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         self._as_json = options["json"]
+        self._broke = False
         worker = Worker(slots=1)
         worker.heart.leave = _leave
         worker.presence.appear()
@@ -79,7 +80,8 @@ class Command(DatabaseCommand):
         return done
 
     def _sync(self, worker: Worker, record_id: uuid.UUID) -> SyncRecord | None:
-        """None where it was not to be had: taken by a worker, or in the way of a limit."""
+        """None where it was not to be had (taken by a worker, or in the way of a limit), and where an error
+        that is not the record's own, such as the database's, ended the work on it."""
         ended: list[State | None] = []
 
         def work() -> None:
@@ -92,9 +94,15 @@ class Command(DatabaseCommand):
         thread = threading.Thread(target=work, name=f"record {record_id}")
         thread.start()
         watch(record_id, thread, self.stderr.write)
-        if not ended or ended[0] is None:
-            return None
         record = SyncRecord.objects.select_related("job").get(pk=record_id)
+        if not ended:  # the thread has told its traceback
+            self.stderr.write(f"{record.job.name}: broke off, {record.state} ({record_id})")
+            self._broke = True
+            return None
+        if ended[0] is None:
+            what = f", waits for {record.waiting_for}" if record.waiting_for else ""
+            self.stderr.write(f"{record.job.name}: not taken, {record.state}{what} ({record_id})")
+            return None
         if not self._as_json:
             self.stdout.write(describe(record))
         return record
@@ -106,7 +114,7 @@ class Command(DatabaseCommand):
         elif not done:
             self.stdout.write("Nothing was due.")
         statuses = {EXIT_STATUS.get(State(record.state), EXIT_LEFT) for record in done}
-        statuses.add(EXIT_LEFT if drained else 0)
+        statuses |= {EXIT_LEFT if drained else 0, 1 if self._broke else 0}
         if status := next(status for status in WORST_FIRST if status in statuses):
             sys.exit(status)
 
