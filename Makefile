@@ -13,7 +13,7 @@ help:
 	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
-	@echo "make scale     listings of a million files in flat memory, and the slow ones of 100,000"
+	@echo "make scale     listings of a million files in flat memory, the slow ones of 100,000, and 10,000 fuzzed names"
 	@echo "make faults    ten minutes of kills, stops and cuts on a fleet of this machine's, judged (docs/faults.md)"
 	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
@@ -35,7 +35,8 @@ test: .venv/.development test-tools
 	@exec $(VENV)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
 scale: .venv/.development test-tools
-	@exec $(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
+	@$(VENV)/python -m pytest tests/scale -m scale --timeout 900 $(ARGS)
+	@$(if $(ARGS),true,exec $(VENV)/python -m pytest tests/fuzz --thorough --timeout 900)
 
 faults: .venv/.development test-tools
 	@$(VENV)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \

@@ -59,9 +59,9 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     help_text = "let tests skip that tests/skips.txt does not state, such as for a missing server"
     parser.addoption("--may-skip", action="store_true", help=help_text)
-    parser.addoption("--kills", type=int, default=120, help="how often tests/kills kills a worker")
+    parser.addoption("--kills", type=int, default=60, help="how often tests/kills kills a worker")
     parser.addoption(
-        "--thorough", action="store_true", help="tests/api/test_schema.py in all its phases"
+        "--thorough", action="store_true", help="all phases of tests/api/test_schema.py, all names of tests/fuzz"
     )
     parser.addoption("--seed", type=int, default=1, help="of the points at which it does")
 

@@ -54,7 +54,7 @@ include-operation-id = "api_connectors_browse"
 checks.not_a_server_error.enabled = false
 """
 
-SHORT = ["--phases=examples,fuzzing", "--max-examples=8"]
+SHORT = ["--phases=examples,fuzzing", "--max-examples=5"]
 THOROUGH = ["--max-examples=100"]  # in all phases
 
 

@@ -117,7 +117,7 @@ def check(expression: str, zone: str, at: datetime) -> None:
             assert previous is None or previous < since
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(fields=often, place=near_changes)
 def test_fires_around_a_change_of_the_clock_are_those_of_a_second_library(
     fields: tuple[str, ...], place: tuple[str, datetime]
@@ -133,7 +133,7 @@ def test_fires_in_any_zone_are_those_of_a_second_library(
     check(expression, *place)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(expression=crons, place=st.one_of(near_changes, anywhere))
 def test_fires_follow_each_other_forwards_and_backwards(
     expression: str, place: tuple[str, datetime]
@@ -348,7 +348,7 @@ def test_q11_a_hostile_cron_is_refused_in_words(expression: str, says: str) -> N
     assert len(str(raised.value)) < 400
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.text("0123456789*/,-#LWSUNMONFEB \t²٣", max_size=CRON_MAX))
 @example("0 0 L,15/2 * *")
 @example("0 0 * 2 MON#5")

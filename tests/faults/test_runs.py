@@ -49,14 +49,8 @@ def test_p1_p8_p9_p10_a_minute_of_faults_breaks_no_promise(tmp_path: Path) -> No
     assert status == 0
 
 
-# One of them in every run of the suite; all by `make faults`.
-BROKEN = [
-    pytest.param(name, marks=[] if name == "twice_fired" else pytest.mark.apart)
-    for name in sorted(set(MUTANTS) - {"none"})
-]
-
-
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.apart
+@pytest.mark.parametrize("name", sorted(set(MUTANTS) - {"none"}))
 def test_the_checker_finds_out_a_broken_build(tmp_path: Path, name: str) -> None:
     words = ("--mutant", name, "--seconds", "10", "--keep", str(tmp_path / "kept"))
     status, report, told = run(tmp_path, *words)
@@ -74,9 +68,8 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.apart)]
-)
+@pytest.mark.apart
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_interrupted_leaves_nothing(
     tmp_path: Path, folder: Path, number: signal.Signals
 ) -> None:

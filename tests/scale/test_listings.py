@@ -31,7 +31,7 @@ MANY = 100_000
 MILLION = 1_000_000
 MIB = 1024 * 1024
 # vsftpd has no MLSD, so it is asked twice for each file; the others are of a kind that is there already.
-SLOW = {"vsftpd", "vsftpd-tls", "rsync-ssh", "nginx-html"}
+SLOW = {"vsftpd", "vsftpd-tls", "rsync-ssh", "nginx-html", "nginx-tls", "proftpd"}
 
 
 @pytest.fixture(scope="session")
