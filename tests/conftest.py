@@ -61,7 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--may-skip", action="store_true", help=help_text)
     parser.addoption("--kills", type=int, default=60, help="how often tests/kills kills a worker")
     parser.addoption(
-        "--thorough", action="store_true", help="all phases of tests/api/test_schema.py, all names of tests/fuzz"
+        "--thorough",
+        action="store_true",
+        help="all phases of tests/api/test_schema.py, all names of tests/fuzz",
     )
     parser.addoption("--seed", type=int, default=1, help="of the points at which it does")
 
