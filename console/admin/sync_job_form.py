@@ -12,7 +12,7 @@ from console.admin.forms import LinesField, WorkspaceForm, keep_calendar
 from console.admin.schedule_fields import RULES, ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
 from syncjobs.core.comparing import Comparison
-from syncjobs.lifecycle.planning import default_schedule
+from syncjobs.lifecycle.planning import default_schedule, hold_dependencies
 from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.queries.parents import find_parent_problems, parents_of
@@ -185,6 +185,8 @@ class SyncJobForm(ScheduleFields, WorkspaceForm):
         parents = parents_of(self.instance.schedule)
         # Others may know it by the name that it had.
         wanted = {known: parents for known in (name, self.initial.get("name")) if known}
+        if parents:
+            hold_dependencies(workspace_id)  # what is found here is still so when the job is saved
         for problem in find_parent_problems(
             workspace_id, wanted, coming=[*wanted], instead_of=[self.instance.pk]
         ):

@@ -17,7 +17,12 @@ from django.db import models, transaction
 from connectors.models import Connector
 from syncjobs.lifecycle.configuring import FIELDS as CONNECTOR_FIELDS
 from syncjobs.lifecycle.configuring import InvalidConnector, find_problems, write_connector
-from syncjobs.lifecycle.planning import default_schedule, save_job, save_workspace
+from syncjobs.lifecycle.planning import (
+    default_schedule,
+    hold_dependencies,
+    save_job,
+    save_workspace,
+)
 from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import Overlap, SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
@@ -161,6 +166,7 @@ class _Application:
             workspace = self._save_workspace(fields, path)
             if workspace is None:
                 continue
+            hold_dependencies(workspace.pk)
             self._connectors, self._jobs = (
                 {row.name: row for row in workspace.connectors.all()},
                 None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -37,13 +38,15 @@ def save_job(job: SyncJob) -> None:
     """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
     own. Raises ValidationError where it would run after itself, or after a job that is not there."""
     with transaction.atomic():
+        if parents_of(job.schedule) or _is_renamed(job):
+            hold_dependencies(job.workspace_id)
         stored = SyncJob.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
         if stored is None:
             job.dataset = _take_dataset(job)
         elif stored.name != job.name:
             _rename_dataset(job)
             _rename_in_followers(job, stored.name)
-        parents = find_parents(job)
+        parents = _find_parents(job)
         if stored is not None and job.enabled and not stored.enabled:
             for name, value in NOT_PAUSED.items():
                 setattr(job, name, value)
@@ -68,6 +71,7 @@ def save_workspace(workspace: Workspace) -> None:
 def delete_job(job: SyncJob) -> None:
     """Its records go with it, its dataset stays. Raises HasFollowers."""
     with transaction.atomic():
+        hold_dependencies(job.workspace_id)
         SyncJob.objects.select_for_update().filter(pk=job.pk).first()
         names = list(job.followers.order_by("job__name").values_list("job__name", flat=True))
         if names:
@@ -119,17 +123,28 @@ def follow_auto_sync(connector: Connector) -> None:
         save_job(job)
 
 
-def find_parents(job: SyncJob) -> list[SyncJob]:
-    """The jobs that it runs after. Raises ValidationError on `schedule` where one is unknown, or where it would
-    come to run after itself; within a transaction nobody else makes a cycle meanwhile."""
-    names = parents_of(job.schedule)
-    if not names:
-        return []
+def hold_dependencies(workspace_id: UUID) -> None:
+    """Until the transaction ends nobody else changes who runs after whom in the workspace. It comes before any
+    lock of a job's row: whoever has one of these does not wait for it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"who follows whom in workspace {job.workspace_id}"],
+            [f"who follows whom in workspace {workspace_id}"],
         )
+
+
+def _is_renamed(job: SyncJob) -> bool:
+    if job._state.adding:
+        return False
+    return SyncJob.objects.filter(pk=job.pk).exclude(name=job.name).exists()
+
+
+def _find_parents(job: SyncJob) -> list[SyncJob]:
+    """The jobs that it runs after. Raises ValidationError on `schedule` where one is unknown, or where it would
+    come to run after itself."""
+    names = parents_of(job.schedule)
+    if not names:
+        return []
     problems = find_parent_problems(job.workspace_id, {job.name: names}, instead_of=[job.pk])
     if problems:
         raise ValidationError({"schedule": [problem.message for problem in problems]})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -20,6 +22,7 @@ from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from tests.console.urls import add_to, list_of, page_of, press
+from tests.waiting import until
 from workspaces.models import Role
 
 SCHEDULES: list[dict[str, Any]] = [
@@ -317,6 +320,39 @@ def test_a_circle_is_said_in_the_form(acme: Tenant, root: Client) -> None:
             "acme-job would run after itself: after later, which runs after acme-job"
             in errors["after_jobs"]
         )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_circle_that_another_closes_meanwhile_is_said_in_the_form(
+    acme: Tenant, root: Client
+) -> None:
+    later = SyncJob(workspace=acme.workspace, connector=acme.connector, name="later")
+    save_job(later)
+    later.schedule = {"after": ["acme-job"]}
+    given = {"schedule_form": "after", "after_jobs": ["later"]}
+    fields = _fields(connector=acme.connector.pk, name="acme-job") | given
+
+    def send() -> Any:
+        try:
+            return root.post(page_of(acme.job), fields)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as person:
+        with transaction.atomic():
+            save_job(later)
+            answer = person.submit(send)
+            until(_somebody_waits, "the other did not wait")
+        page = answer.result(30)
+    assert (
+        "acme-job would run after itself" in page.context["adminform"].form.errors["after_jobs"][0]
+    )
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return cursor.fetchone() is not None
 
 
 def _preview(browser: Client, job: SyncJob | None, **given: Any) -> str:
