@@ -15,6 +15,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from api import (
     audit,
+    backfills,
     cleaning,
     connectors,
     contents,
@@ -88,6 +89,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/members", members.router)
     service.add_router(f"{TREE}/audit", audit.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
+    service.add_router(f"{TREE}/backfills", backfills.router)
     service.add_router(f"{TREE}/sync-records", records.router)
     service.add_router("", overview.router)
     service.add_router("", starting.router)

@@ -22,7 +22,7 @@ from syncjobs.lifecycle.backfilling import (
     count_fires,
     request_backfill,
 )
-from syncjobs.models import Backfill, SyncJob, SyncMode
+from syncjobs.models import PARALLEL_MAX, Backfill, SyncJob, SyncMode
 from syncjobs.queries.backfills import latest_backfills, zone_of
 from syncjobs.queries.fires import describe_schedule
 from workspaces.clock import database_now
@@ -47,7 +47,7 @@ class BackfillForm(forms.Form):
     parallel = forms.IntegerField(
         label="Records at once",
         min_value=1,
-        max_value=100,
+        max_value=PARALLEL_MAX,
         initial=1,
         widget=widgets.UnfoldAdminIntegerFieldWidget(),
         help_text="Queued and running together. One record of a job runs at a time all the same.",

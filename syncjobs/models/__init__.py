@@ -12,6 +12,7 @@ from syncjobs.models.jobs import (
     default_max_attempts,
 )
 from syncjobs.models.records import (
+    PARALLEL_MAX,
     Backfill,
     BackfillState,
     ItemAction,
@@ -30,6 +31,7 @@ from syncjobs.models.signs import (
 
 __all__ = [
     "DURATION_BOUNDS_S",
+    "PARALLEL_MAX",
     "AfterPublish",
     "Backfill",
     "BackfillState",

@@ -22,6 +22,9 @@ class Trigger(models.TextChoices):
     BACKFILL = "backfill"  # a fire of the past that a person asked for
 
 
+PARALLEL_MAX = 100  # records of a backfill that wait and run at once
+
+
 class BackfillState(models.TextChoices):
     ACTIVE = "active"
     DONE = "done"  # each fire has its record, and none of these is at work or held any more
@@ -41,7 +44,7 @@ class Backfill(models.Model):
     since = models.DateTimeField()  # fires from here on
     until = models.DateTimeField()  # and to here, both included
     parallel = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(100)]
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(PARALLEL_MAX)]
     )  # of its records, queued and running ones together
     mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
     fires = models.PositiveIntegerField()  # in all

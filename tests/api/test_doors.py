@@ -16,7 +16,7 @@ from django.utils import timezone
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.models import Trigger
+from syncjobs.models import Backfill, Trigger
 from tests.api.routes import Route, routes
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import ApiToken, Member, Role
@@ -42,6 +42,7 @@ BODIES = {
     },
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
+    "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
 }
 QUERIES = {"diff": "from=1"}  # by the path's last word
 
@@ -74,6 +75,10 @@ def things_of(workspace: str) -> dict[str, str]:
     person, _ = User.objects.get_or_create(username=f"{workspace}-person")
     Member.objects.get_or_create(workspace=job.workspace, user=person)
     token, _ = create_token(job.workspace, name="another", role=Role.VIEWER)
+    now = timezone.now()
+    backfill = Backfill.objects.create(
+        workspace=job.workspace, job=job, since=now, until=now, fires=1
+    )
     return {
         "workspace": workspace,
         "member": person.username,
@@ -81,6 +86,7 @@ def things_of(workspace: str) -> dict[str, str]:
         "job": str(job.pk),
         "connector": str(job.connector_id),
         "record_id": str(record.pk),
+        "backfill_id": str(backfill.pk),
         "dataset": str(job.dataset_id),
         "number": str(make_version(job.dataset, {"a.txt": b"held"}).number),
         "path": "a.txt",

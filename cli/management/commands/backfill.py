@@ -23,7 +23,7 @@ from syncjobs.lifecycle.backfilling import (
     cancel_backfill,
     request_backfill,
 )
-from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode
+from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import (
     Progress,
     UnreadableMoment,
@@ -36,7 +36,6 @@ from workspaces.clock import database_now
 
 LOOK_S = 0.5
 QUIET_S = 15.0
-PARALLEL_MAX = 100
 # The worst of its records decides.
 WORST = (
     (State.FAILED, 1),
