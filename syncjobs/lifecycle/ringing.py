@@ -69,16 +69,18 @@ turns AS (
          -- A few more than are asked for, because others may be taking the same ones just now.
          LIMIT CASE WHEN free.places > 0
                     THEN least(%(limit)s, free.places) + greatest(0, %(spare)s - %(limit)s)
-                    ELSE 0 END) q)
-UPDATE syncjobs_syncrecord SET rung_at = now() WHERE id IN (
-  SELECT q.id FROM syncjobs_syncrecord q JOIN turns USING (id)
-   WHERE q.state = 'queued'
-     AND (q.rung_at IS NULL OR q.rung_at < now() - make_interval(secs => %(again_s)s))
-   ORDER BY turns.turn, turns.due_at
-   LIMIT CASE WHEN %(everywhere)s = 0 THEN %(limit)s
-              ELSE least(%(limit)s, greatest(0, %(everywhere)s - (SELECT count(*) FROM running))) END
-   FOR UPDATE OF q SKIP LOCKED)
-RETURNING id
+                    ELSE 0 END) q),
+-- Once, and not inside of the update's condition: run again for another row, it would lock others, beyond the limit.
+taken AS MATERIALIZED (
+    SELECT q.id, turns.turn, turns.due_at FROM syncjobs_syncrecord q JOIN turns USING (id)
+     WHERE q.state = 'queued'
+       AND (q.rung_at IS NULL OR q.rung_at < now() - make_interval(secs => %(again_s)s))
+     ORDER BY turns.turn, turns.due_at
+     LIMIT CASE WHEN %(everywhere)s = 0 THEN %(limit)s
+                ELSE least(%(limit)s, greatest(0, %(everywhere)s - (SELECT count(*) FROM running))) END
+       FOR UPDATE OF q SKIP LOCKED)
+UPDATE syncjobs_syncrecord r SET rung_at = now() FROM taken WHERE r.id = taken.id
+RETURNING taken.turn, taken.due_at, r.id
 """
 
 
@@ -97,7 +99,7 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
                 "failures_open": FAILURES_OPEN,
             },
         )
-        return [row[0] for row in cursor.fetchall()]
+        return [record_id for *_, record_id in sorted(cursor.fetchall())]
 
 
 def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from connectors.models import Connector, HostBudget
@@ -142,6 +142,16 @@ def test_bells_are_rung_for_workspaces_in_turn(limits: Any) -> None:
     rung = take_unrung(6)
     assert set(rung) >= {record.pk for record in few}
     assert set(rung) - {record.pk for record in few} == {record.pk for record in many[:4]}
+
+
+@pytest.mark.parametrize("refused", ["nestloop", "hashjoin mergejoin", "hashjoin mergejoin hashagg sort material"])
+def test_no_more_bells_are_rung_than_asked_for_whatever_the_plan(limits: Any, refused: str) -> None:
+    """A locking subquery with a limit that is run again for each row of an outer one takes more and more."""
+    records = queue(host(), 8)
+    with transaction.atomic(), connection.cursor() as cursor:
+        for name in refused.split():
+            cursor.execute(f"SET LOCAL enable_{name} = off")
+        assert [take_unrung(1) for _ in records] == [[record.pk] for record in records]
 
 
 def test_a_retry_that_is_due_is_not_overtaken_for_ever(limits: Any) -> None:
