@@ -144,7 +144,9 @@ def test_bells_are_rung_for_workspaces_in_turn(limits: Any) -> None:
     assert set(rung) - {record.pk for record in few} == {record.pk for record in many[:4]}
 
 
-@pytest.mark.parametrize("refused", ["nestloop", "hashjoin mergejoin", "hashjoin mergejoin hashagg sort material"])
+@pytest.mark.parametrize(
+    "refused", ["nestloop", "hashjoin mergejoin", "hashjoin mergejoin hashagg sort material"]
+)
 def test_no_more_bells_are_rung_than_asked_for_whatever_the_plan(limits: Any, refused: str) -> None:
     """A locking subquery with a limit that is run again for each row of an outer one takes more and more."""
     records = queue(host(), 8)
