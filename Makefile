@@ -60,7 +60,8 @@ check: .venv/.development
 bench: .venv/.development test-tools bench-tools
 	@$(VENV)/python -m benchmarks $(ARGS)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.queues)
-	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.schedules)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.schedules)
+	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

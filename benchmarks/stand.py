@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedded import ports, postgres
+from embedded import ports, postgres, valkey
 from embedded.child import Child
 
 if TYPE_CHECKING:
@@ -55,6 +55,23 @@ def product() -> Iterator[Path]:
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def broker(home: Path) -> Iterator[None]:
+    """Valkey as the one-machine stack runs it, for the product at `home`."""
+    prepared = valkey.prepare(home / "var")
+    server = Child(prepared.program(home / "valkey.log"))
+    server.start()
+    try:
+        server.wait_until_ready()
+        os.environ["REDIS_URL"] = prepared.url
+        from django.conf import settings
+
+        settings.CELERY_BROKER_URL = prepared.url
+        yield
+    finally:
+        server.stop()
 
 
 def _set_up() -> None:

@@ -13,11 +13,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from benchmarks import stand
-from embedded import valkey
-from embedded.child import Child
 
 PROCESSES = 2
 SLOTS = 8
@@ -45,7 +42,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     parts = asked.only.split(",")
-    with stand.product() as home, broker(home):
+    with stand.product() as home, stand.broker(home):
         os.environ.update(
             BATCH_SIZE="0", SYNC_MAX_PER_HOST="0", SYNC_CONCURRENCY=str(SLOTS),
             PROCRASTINATE_DATABASE_URL=os.environ["DATABASE_URL"],
@@ -60,22 +57,6 @@ def main() -> None:
 
 def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 — a program's answer
-
-
-@contextlib.contextmanager
-def broker(home: Path) -> Iterator[None]:
-    prepared = valkey.prepare(home / "var")
-    server = Child(prepared.program(home / "valkey.log"))
-    server.start()
-    try:
-        server.wait_until_ready()
-        os.environ["REDIS_URL"] = prepared.url
-        from django.conf import settings
-
-        settings.CELERY_BROKER_URL = prepared.url
-        yield
-    finally:
-        server.stop()
 
 
 @contextlib.contextmanager

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks import stand
-from benchmarks.queues.__main__ import broker, say, until
+from benchmarks.queues.__main__ import say, until
 
 BEAT = "celery -A syncproject beat --pidfile= --loglevel WARNING --scheduler {scheduler}"
 OURS, PEERS = "tasks.beat:SyncScheduler", "django_celery_beat.schedulers:DatabaseScheduler"
@@ -45,7 +46,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     rows: list[Row] = []
-    with stand.product() as home, broker(home):
+    with stand.product() as home, stand.broker(home):
         from benchmarks.schedules.rows import Crowd, make_jobs
 
         began = time.perf_counter()
@@ -221,6 +222,7 @@ def peer(home: Path, asked: argparse.Namespace) -> list[Row]:
     import json
 
     import redis
+    from django.utils import timezone
     from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     count = 10_000
@@ -235,6 +237,7 @@ def peer(home: Path, asked: argparse.Namespace) -> list[Row]:
             interval=interval,
             args=json.dumps([number]),
             queue="sync",
+            last_run_at=timezone.now() - timedelta(hours=2),  # a new entry would be due in an hour
         )
         for number in range(count)
     )

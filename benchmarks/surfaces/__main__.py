@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="paths whose name holds this")
     parser.add_argument("--explain", action="store_true", help="print PostgreSQL's plans instead")
     asked = parser.parse_args()
-    with stand.product() as home:
+    with stand.product() as home, stand.broker(home):
         from benchmarks.surfaces.rows import fill
         from workspaces.models import Role, Workspace
         from workspaces.tokens import create_token

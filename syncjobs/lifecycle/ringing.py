@@ -71,9 +71,10 @@ turns AS (
                     THEN least(%(limit)s, free.places) + greatest(0, %(spare)s - %(limit)s)
                     ELSE 0 END) q),
 -- Once, and not inside of the update's condition: run again for another row, it would lock others, beyond the limit.
+-- `IS TRUE` keeps the planner, whatever it believes of the queue, from reading all of it for each turn.
 taken AS MATERIALIZED (
     SELECT q.id, turns.turn, turns.due_at FROM syncjobs_syncrecord q JOIN turns USING (id)
-     WHERE q.state = 'queued'
+     WHERE (q.state = 'queued') IS TRUE
        AND (q.rung_at IS NULL OR q.rung_at < now() - make_interval(secs => %(again_s)s))
      ORDER BY turns.turn, turns.due_at
      LIMIT CASE WHEN %(everywhere)s = 0 THEN %(limit)s

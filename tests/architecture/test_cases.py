@@ -82,6 +82,7 @@ CASES = {
     "x01": "no address in disguise, and none of the machine's own, is dialled",
     "x05": "another workspace's ids are told like those that do not exist",
     "x07": "a secret that a host echoes is hidden wherever it is told",
+    "x09": "passwords are not tried without end",
     "x10": "a forged form, Host or Origin is refused",
     "x11": "too large, too deep, too many: refused at once",
     "x14": "a token that is no good lets nobody in",

@@ -1,0 +1,86 @@
+"""The log-in of people: passwords are not tried without end (X09)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db.models import F
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+RIGHT, WRONG = "canary-right-pass", "canary-wrong-pass"
+HOME, AWAY = "192.0.2.1", "192.0.2.2"
+TRIES = settings.AXES_FAILURE_LIMIT
+
+
+@pytest.fixture(autouse=True)
+def people() -> None:
+    for name in ("ada", "grace"):
+        get_user_model().objects.create_superuser(name, password=RIGHT)
+
+
+def log_in(
+    name: str = "ada", password: str = WRONG, *, address: str = HOME, agent: str = "x"
+) -> int:
+    """The answer's status: 302 is in."""
+    form = {"username": name, "password": password, "next": "/admin/"}
+    client = Client(REMOTE_ADDR=address, headers={"User-Agent": agent})
+    return client.post("/admin/login/", form).status_code
+
+
+def test_x09_many_tries_lock_this_user_out_at_this_address_and_nobody_else() -> None:
+    statuses = [log_in(agent=f"agent {number}") for number in range(TRIES + 90)]
+    assert statuses == [200] * (TRIES - 1) + [429] * 91
+    assert log_in(password=RIGHT) == 429
+    assert log_in("grace", RIGHT) == 302
+    assert log_in(password=RIGHT, address=AWAY) == 302
+    assert AccessAttempt.objects.count() <= TRIES  # what is kept does not grow with the tries
+
+
+def test_who_is_locked_out_is_told_until_when_and_how_it_is_lifted() -> None:
+    for _ in range(TRIES):
+        log_in()
+    form = {"username": "ada", "password": RIGHT}
+    answer = Client(REMOTE_ADDR=HOME).post("/admin/login/", form)
+    assert answer["Retry-After"] == "900"
+    assert "Try again in 15 minutes" in answer.text
+    assert "axes_reset_username" in answer.text
+    assert RIGHT not in answer.text
+    call_command("axes_reset_username", "ada")
+    assert log_in(password=RIGHT) == 302
+
+
+def test_the_lock_ends_after_its_time_whatever_was_tried_meanwhile() -> None:
+    for _ in range(TRIES + 5):
+        log_in()
+    assert log_in(password=RIGHT) == 429
+    AccessAttempt.objects.update(
+        attempt_time=F("attempt_time") - settings.AXES_COOLOFF_TIME - timedelta(seconds=1)
+    )
+    assert log_in(password=RIGHT) == 302
+
+
+def test_a_log_in_forgets_the_failures_before_it() -> None:
+    for _ in range(3):
+        for _ in range(TRIES - 1):
+            assert log_in() == 200
+        assert log_in(password=RIGHT) == 302
+    assert not AccessAttempt.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["ada\0", "a" * 100_000, "ä" * 300, "\u202e\x1b[31m", ""])
+def test_odd_names_are_wrong_ones(name: str) -> None:
+    assert log_in(name, agent="y" * 4_000) == 200
+
+
+def test_no_password_is_kept_or_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(TRIES + 1):
+        log_in()
+    kept = repr(list(AccessAttempt.objects.values()))
+    assert "ada" in kept
+    assert WRONG not in kept + caplog.text
