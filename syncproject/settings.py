@@ -102,7 +102,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "console.locking_out.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 # By user and address together: nobody elsewhere can lock a person out, and a proxy in front not everybody.

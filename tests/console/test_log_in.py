@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from axes.models import AccessAttempt
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client
@@ -76,6 +76,12 @@ def test_a_log_in_forgets_the_failures_before_it() -> None:
 @pytest.mark.parametrize("name", ["ada\0", "a" * 100_000, "ä" * 300, "\u202e\x1b[31m", ""])
 def test_odd_names_are_wrong_ones(name: str) -> None:
     assert log_in(name, agent="y" * 4_000) == 200
+
+
+def test_a_program_without_a_request_may_ask_for_a_password() -> None:
+    assert authenticate(username="ada", password=RIGHT) is not None
+    assert authenticate(username="ada", password=WRONG) is None
+    assert Client().login(username="ada", password=RIGHT)
 
 
 def test_no_password_is_kept_or_logged(caplog: pytest.LogCaptureFixture) -> None:
