@@ -131,22 +131,15 @@ def test_p12_another_workspaces_things_are_not_there(client: Client, route: Rout
 
 
 @guarded
-@pytest.mark.parametrize("how", ["expired", "revoked", "one character off", "no bearer", "empty"])
-def test_x14_a_token_that_is_no_good_lets_nobody_in(client: Client, route: Route, how: str) -> None:
-    token = token_of("acme", Role.ADMIN)
+def test_x14_a_token_that_is_no_good_lets_nobody_in(client: Client, route: Route) -> None:
+    things, token = things_of("acme"), token_of("acme", Role.ADMIN)
+    off_by_one = token[:-1] + ("a" if token[-1] != "a" else "b")
+    for wrong in (off_by_one, "x " + token, ""):
+        assert ask(client, route, things, wrong).status_code == 401, wrong
     past = timezone.now() - timedelta(seconds=1)
-    match how:
-        case "expired":
-            ApiToken.objects.update(expires_at=past)
-        case "revoked":
-            ApiToken.objects.update(revoked_at=past)
-        case "one character off":
-            token = token[:-1] + ("a" if token[-1] != "a" else "b")
-        case "no bearer":
-            token = "x " + token
-        case _:
-            token = ""
-    assert ask(client, route, things_of("acme"), token).status_code == 401
+    for way in ("expires_at", "revoked_at"):
+        ApiToken.objects.update(**{"expires_at": None, "revoked_at": None, way: past})
+        assert ask(client, route, things, token).status_code == 401, way
 
 
 def test_a_person_who_is_logged_in_has_the_role_of_a_member(client: Client) -> None:
