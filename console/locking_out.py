@@ -38,7 +38,7 @@ def tell_locked_out(
     away: timedelta = settings.AXES_COOLOFF_TIME
     reason = (
         f"{settings.AXES_FAILURE_LIMIT} log-ins as this user have failed from your address. Try again in"
-        f" {away.total_seconds() / 60:.0f} minutes."
+        f" {away.total_seconds() / 60:.0f} minutes at most."
     )
     context = {**admin.site.each_context(request), "reason": reason}
     response = render(

@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from kombu.entity import Queue
 
 from syncproject import env as environment
@@ -208,6 +209,13 @@ UNFOLD = {
     "SITE_HEADER": "SyncProject",
     "SITE_SUBHEADER": "Copies you can trust",
     "SITE_SYMBOL": "sync",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("console/favicon.svg"),
+        }
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

@@ -13,7 +13,7 @@ from django.db import models
 class Door(models.TextChoices):
     """Where somebody came in."""
 
-    API = "api"
+    API = "api", "REST"
     CONSOLE = "console"
     COMMAND = "command"
     SYSTEM = "system"  # nobody did: the platform itself

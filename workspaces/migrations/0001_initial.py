@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('actor', models.CharField(max_length=200)),
-                ('door', models.CharField(choices=[('api', 'Api'), ('console', 'Console'), ('command', 'Command'), ('system', 'System')], max_length=10)),
+                ('door', models.CharField(choices=[('api', 'REST'), ('console', 'Console'), ('command', 'Command'), ('system', 'System')], max_length=10)),
                 ('action', models.CharField(max_length=30)),
                 ('kind', models.CharField(max_length=30)),
                 ('object_id', models.CharField(max_length=40)),
