@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -121,8 +122,12 @@ def _missing(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResp
 def _too_large(
     request: HttpRequest, exc: RequestDataTooBig | type[RequestDataTooBig]
 ) -> HttpResponse:
+    most_mib = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) / (1 << 20)
     return problem(
-        Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than this accepts.")
+        Refused(
+            HTTPStatus.BAD_REQUEST,
+            f"The body is larger than {most_mib:g} MiB, the most that is taken.",
+        )
     )
 
 

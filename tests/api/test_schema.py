@@ -38,6 +38,10 @@ path = "a.txt"
 record_id = "{record_id}"
 backfill_id = "{backfill_id}"
 
+# An Idempotency-Key that was given with another request is refused with 422.
+[checks]
+positive_data_acceptance.expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
+
 [[operations]]
 include-operation-id = [
   "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
