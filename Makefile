@@ -18,7 +18,7 @@ help:
 	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
-	@echo "make bench     whole records beside rclone, lftp, rsync, wget (ARGS='--kinds sftp --corpora S')"
+	@echo "make bench     whole records beside rclone, lftp, rsync, wget; queue, schedules, REST (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from ninja import Path, Query, Router, Status
 from pydantic import Field, StrictBool, StrictInt
 
@@ -17,7 +18,7 @@ from api.callers import OPERATOR, VIEWER, caller_of
 from api.job_shapes import Written
 from api.jobs import REFUSALS, WorkspaceIn, get_job
 from api.moments import Moment
-from api.pages import LATEST_FIRST, PageQuery
+from api.pages import LAST_MADE_FIRST, PageQuery
 from api.records import by_id_or_name
 from syncjobs.lifecycle.backfilling import (
     NoFires,
@@ -89,7 +90,7 @@ def list_backfills(
         rows = rows.filter(by_id_or_name(owner, "job", query.job))
     if query.state is not None:
         rows = rows.filter(state=query.state)
-    found, following = LATEST_FIRST.take(rows, query)
+    found, following = LAST_MADE_FIRST.take(rows, query)
     return {"items": [_tell(progress) for progress in load_progress(found)], "next": following}
 
 
@@ -108,11 +109,8 @@ def create_backfill(
             by=caller_of(request).name,
         )
     except (NoFires, TooManyFires) as exc:
-        words = f"{exc}."
         errors = {"since": [str(exc)]}
-        raise Refused(
-            HTTPStatus.BAD_REQUEST, f"{words[:1].upper()}{words[1:]}", errors=errors
-        ) from None
+        raise Refused(HTTPStatus.BAD_REQUEST, capfirst(f"{exc}."), errors=errors) from None
     return Status(202, _reread(request, made.pk))
 
 

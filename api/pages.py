@@ -77,7 +77,7 @@ class Order(Generic[M]):
 
 
 BY_NAME: Order[Any] = Order("name", descending=False)
-LATEST_FIRST: Order[Any] = Order("created_at", descending=True, read=datetime.fromisoformat)
+LAST_MADE_FIRST: Order[Any] = Order("created_at", descending=True, read=datetime.fromisoformat)
 NEWEST_FIRST: Order[Any] = Order("queued_at", descending=True, read=datetime.fromisoformat)
 
 

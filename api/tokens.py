@@ -17,13 +17,12 @@ from api.callers import ADMIN, caller_of
 from api.job_shapes import Text
 from api.jobs import REFUSALS, WorkspaceIn
 from api.moments import Moment
-from api.pages import Order, PageQuery
+from api.pages import LAST_MADE_FIRST, PageQuery
 from workspaces.models import ApiToken, Role
 from workspaces.tokens import RoleTooHigh, create_token, revoke_token
 
 router = Router(tags=["tokens"])
 TokenIn = Annotated[str, Path(max_length=100, description="The token's id or prefix.")]
-_NEWEST: Order[ApiToken] = Order("created_at", descending=True, read=datetime.fromisoformat)
 
 
 class TokenNew(Schema):
@@ -71,7 +70,7 @@ def list_tokens(
     rows = ApiToken.objects.filter(workspace=caller_of(request).workspace)
     if query.state is not None:
         rows = rows.filter(revoked_at__isnull=query.state == "live")
-    found, following = _NEWEST.take(rows, query)
+    found, following = LAST_MADE_FIRST.take(rows, query)
     return {"items": [_tell(row) for row in found], "next": following}
 
 

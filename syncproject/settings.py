@@ -106,7 +106,8 @@ AUTHENTICATION_BACKENDS = [
     "console.locking_out.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# By user and address together: nobody elsewhere can lock a person out, and a proxy in front not everybody.
+# By user and address together: nobody elsewhere can lock a person out. Behind a proxy all have its address, and the
+# user alone counts: even there one is locked out, not everybody.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 @contextmanager
 def nothing_left_held() -> Iterator[None]:
-    """No more at the end than at the beginning. Fewer are no matter: a thread of an earlier test may end
-    meanwhile."""
-    before = _held()
+    """At the end nothing is held that was not at the beginning. What an earlier test left may end meanwhile."""
+    threads, opened = set(threading.enumerate()), _opened()
     yield
-    after = _held()
-    assert all(now <= was for now, was in zip(after, before, strict=True)), (before, after)
+    assert set(threading.enumerate()) - threads == set()
+    assert _opened() - opened == set()
 
 
-def _held() -> tuple[int, int]:
-    return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 — a count, of no paths
+def _opened() -> set[tuple[str, Path]]:
+    """Descriptors, and what each is of: a number alone may be another's by now."""
+    found = set()
+    for name in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found.add((name.name, name.readlink()))
+    return found

@@ -19,8 +19,8 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closes itself where its peer has gone while it is made; CPython 3.11 to 3.13 drop it unclosed then,
-    since the check of gh-108310 reads from it."""
+    """Closes itself where its peer has gone while it is made; CPython 3.11 drops it unclosed
+    then, by the check that came with gh-108310."""
 
     def getpeername(self) -> Any:
         try:

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold import widgets
 
 from syncjobs.lifecycle.backfilling import (
@@ -83,8 +84,7 @@ class BackfillForm(forms.Form):
             try:
                 self.fires = count_fires(self.job, data["since"], data["until"])
             except (NoFires, TooManyFires) as exc:
-                words = str(exc)
-                self.add_error(None, f"{words[:1].upper()}{words[1:]}.")
+                self.add_error(None, capfirst(f"{exc}."))
         return self.cleaned_data
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from unfold import widgets
 
 from connectors.errors import AuthConfig
@@ -184,7 +185,7 @@ def _held(connector: Connector) -> dict[str, Any] | None:
 
 
 def _option_field(field: OptionField) -> forms.Field:
-    help_text = _sentence_case(field.help)
+    help_text = capfirst(field.help)
     kwargs: dict[str, Any] = {"label": field.label, "help_text": help_text, "required": False}
     if field.choices:
         return forms.ChoiceField(
@@ -213,16 +214,12 @@ def _secret_field(field: OptionField, held: dict[str, Any] | None) -> forms.Fiel
     long = field.name.endswith(("private_key", "certificate", "client_key"))
     return forms.CharField(
         label=field.label,
-        help_text=f"{standing} {_sentence_case(field.help)}".strip(),
+        help_text=f"{standing} {capfirst(field.help)}".strip(),
         required=False,
         strip=False,
         widget=secret_text() if long else secret_line(),
     )
 
 
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _sentence(name: str, text: str, known: bool) -> str:
-    return f"{_sentence_case(text)}." if known else f"{name}: {text}."
+    return f"{capfirst(text)}." if known else f"{name}: {text}."

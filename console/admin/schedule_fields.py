@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold import widgets
 
 from console.admin.forms import BlackoutsField, NamesField, WindowsField
@@ -216,7 +217,7 @@ class ScheduleFields(forms.Form):
             field = (
                 "timezone" if "time zone" in text else _FAULTS.get(self._form(), "schedule_form")
             )
-            self.add_error(field, f"{text[:1].upper()}{text[1:]}.")
+            self.add_error(field, capfirst(f"{text}."))
             return None
         return written
 

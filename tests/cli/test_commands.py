@@ -175,41 +175,59 @@ def test_a_connector_is_tested_stage_by_stage(
     assert "SHA256:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "apply",
-        "sync",
-        "fires",
-        "backfill",
-        "test_connector",
-        "checkout",
-        "diff",
-        "scrub",
-        "create_token",
-        "prepare",
-    ],
-)
-def test_help_helps(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        call_command(command, "--help")
-    assert ended.value.code == 0
-    assert len(capsys.readouterr().out.split("options:")[0]) > 100
+# What each command answers where no stack runs, asked in one process: to start one takes longer than all answers.
+ASK_EACH = """
+import contextlib, io, json, sys
+from django.core.management import execute_from_command_line
+told = []
+for words in json.load(sys.stdin):
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            execute_from_command_line(["manage.py", *words])
+        except SystemExit as exc:
+            status = exc.code or 0
+    told.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(told))
+"""
+WORDS = {
+    "apply": ["x"],
+    "sync": ["x"],
+    "fires": ["x"],
+    "backfill": ["x"],
+    "test_connector": ["x"],
+    "checkout": ["a", "b"],
+    "diff": ["a", "1", "2"],
+    "scrub": ["x"],
+    "create_token": ["acme"],
+    "prepare": [],
+}
 
 
-@pytest.mark.parametrize(("words", "status"), [("sync x", 1), ("diff a 1 2", 2), ("prepare", 1)])
-def test_a_missing_stack_is_said(words: str, status: int, tmp_path: Path) -> None:
-    missing = subprocess.run(
-        [sys.executable, "manage.py", *words.split()],
+def test_help_helps_and_a_missing_stack_is_said(tmp_path: Path) -> None:
+    calls = [[name, *words] for name, words in WORDS.items()]
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_EACH],
+        input=json.dumps(calls + [[name, "--help"] for name in WORDS]),
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "DATA_DIR": str(tmp_path),
+            "DJANGO_SETTINGS_MODULE": "syncproject.settings",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert missing.returncode == status
-    assert "make up" in missing.stderr
-    assert "Traceback" not in missing.stderr
+    assert asked.returncode == 0, asked.stderr
+    answers = json.loads(asked.stdout)
+    for (name, *_), (status, _, err) in zip(calls, answers[: len(calls)], strict=True):
+        assert (name, status) == (name, 2 if name in ("diff", "scrub") else 1), err
+        assert "make up" in err, name
+        assert "Traceback" not in err, name
+    for name, (status, out, _) in zip(WORDS, answers[len(calls) :], strict=True):
+        assert (name, status) == (name, 0)
+        assert len(out.split("options:")[0]) > 100, name
 
 
 def test_a_plan_is_printed_and_applied_by_its_record(
