@@ -48,22 +48,54 @@ class RemoteEntry:
 class Reason(StrEnum):
     """Why something that was seen will not be synced."""
 
-    UNSAFE_NAME = "unsafe_name"
+    UNSAFE_NAME = "unsafe_name"  # the name is understood, and could leave its folder
     LINK = "link"
     SPECIAL = "special"  # device, FIFO, socket
+    LEADS_ELSEWHERE = "leads_elsewhere"  # a link to another host or another folder
     UNREADABLE = "unreadable"  # a folder whose content could not be listed
+    UNREADABLE_ROW = "unreadable_row"  # a row that tells no name or kind that we understand
+    LISTING_CUT = "listing_cut"  # the host ended the folder's listing before its end
+    NOT_A_LISTING = "not_a_listing"  # the answer for the folder is no listing at all
+
+
+# The listing lacks something that may well be there, so it proves no removal.
+INCOMPLETE = frozenset(
+    {Reason.UNREADABLE, Reason.UNREADABLE_ROW, Reason.LISTING_CUT, Reason.NOT_A_LISTING}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Something that was seen and will not be synced, with the reason that a person reads.
 
-    UNREADABLE speaks for the whole subtree: what is held below `path` keeps its state.
+    With a reason of INCOMPLETE the sync removes nothing. `path` is the folder's, empty for the root;
+    for UNREADABLE_ROW it is the folder's and what the row shows of a name. For LEADS_ELSEWHERE it is
+    where a file of that name would be: the engine tells it only where such a file is held, and keeps it.
+
+    `retryable` says that `path` is a folder, and that a second listing of it may go better.
     """
 
     path: str
     reason: Reason
     message: str
+    retryable: bool = False
+
+
+# Where hosts cut a listing without a word; two less where they count `.` and `..`.
+ROUND_ROWS = frozenset({998, 1_000, 1_998, 2_000, 9_998, 10_000})
+
+
+@dataclass(frozen=True, slots=True)
+class RoundListing:
+    """The listing of this folder has ended at one of ROUND_ROWS. `rows` counts what the host listed in
+    it: files, folders, links and what was refused, without `.` and `..`. A transport that reads the tree
+    from a real file system need not tell it."""
+
+    path: str
+    rows: int
+
+
+Seen = RemoteEntry | Skipped | RoundListing  # what a walk yields
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +103,17 @@ class Fetched:
     """What became of one wanted entry: a receipt from the sink, or an error of its own.
 
     `observed` is the entry as the far end described it during or after the transfer; where it
-    differs from the listing the file is not stable.
+    differs from the listing the file is not stable. `landed` is the address that redirects led to,
+    without query and credentials; None: it answered where it was asked. `content_type` is what the
+    host says of the content, in lower case and without parameters.
     """
 
     entry: RemoteEntry
     receipt: object | None = None
     observed: RemoteEntry | None = None
     error: TransportError | None = None
+    landed: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +211,11 @@ class Transport(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """Every regular file below `root`, streamed, in any order.
 
-        Raises RootMissing where there is no such folder. A folder below that fails is a `Skipped`.
+        Raises RootMissing where there is no such folder, and NotAListing where what answers for it is
+        no listing. A folder below that fails is a `Skipped`.
         """
         ...
 

@@ -22,6 +22,7 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── AuthRefused           auth_refused
         ├── AuthConfig            auth_config       the stored secret cannot be used as it is
         ├── RootMissing           root_missing
+        ├── NotAListing           not_a_listing     carries `shown`, how the answer begins
         ├── PermissionRefused     permission_refused
         ├── AlreadyThere          already_there     a move would replace a file
         ├── TooLarge              too_large         more bytes than the limit allows
@@ -187,6 +188,19 @@ class RootMissing(PermanentError):
 
     code = "root_missing"
     stage = Stage.LIST
+
+
+class NotAListing(PermanentError):
+    """What the host answers for the folder is no listing."""
+
+    code = "not_a_listing"
+    stage = Stage.LIST
+
+    def __init__(self, message: str | None = None, *, shown: str = "") -> None:
+        """`shown`: the first 200 characters of the answer, fit to be printed."""
+        words = message or (type(self).__doc__ or "").strip()
+        super().__init__(f"{words} It begins: {shown}" if shown else words)
+        self.shown = shown
 
 
 class PermissionRefused(PermanentError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from connectors import names
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, RoundListing, Seen, Skipped
 from connectors.models import Connector
 from connectors.opening import make_target, open_transport, root_of
 
@@ -86,12 +86,12 @@ def _checked(path: str) -> str:
     return checked
 
 
-def _take(folder: Folder, walk: Iterator[RemoteEntry | Skipped], prefix: str, most: int) -> None:
+def _take(folder: Folder, walk: Iterator[Seen], prefix: str, most: int) -> None:
     for number, entry in enumerate(walk):
         if number == most or len(folder.rows) == SHOWN_MAX:
             folder.complete = False
             return
-        if not entry.path.startswith(prefix):
+        if isinstance(entry, RoundListing) or not entry.path.startswith(prefix):
             continue
         row = _row(folder.path, entry.path.removeprefix(prefix), entry)
         if row is not None:
@@ -107,6 +107,8 @@ def _row(folder: str, below: str, entry: RemoteEntry | Skipped) -> Row | None:
     if deeper:
         return Row(shown, path, is_folder=True)
     if isinstance(entry, Skipped):
+        if entry.reason is Reason.LEADS_ELSEWHERE:
+            return None  # most links of a page lead elsewhere
         is_folder = entry.reason is Reason.UNREADABLE
         return Row(shown, path, is_folder=is_folder, skipped=names.printable(entry.message))
     return Row(shown, path, False, entry.size_bytes, entry.modified_ns)

@@ -24,6 +24,7 @@ from connectors.contract import (
     Fetched,
     RemoteEntry,
     Remover,
+    Seen,
     Sink,
     Skipped,
     Transport,
@@ -188,7 +189,7 @@ class MaskedTransport:
         software = self._mask(told.server_software)
         return told if software == told.server_software else replace(told, server_software=software)
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         with hidden(self._mask):
             for entry in self._inner.walk(root):
                 if isinstance(entry, Skipped):

@@ -18,8 +18,8 @@ from connectors.contract import (
     Fetched,
     Receiver,
     RemoteEntry,
+    Seen,
     Sink,
-    Skipped,
     Transport,
 )
 
@@ -72,7 +72,7 @@ class PacedTransport:
         told = self._inner.capabilities
         return replace(told, modified_precision_ns=self._precision_ns or told.modified_precision_ns)
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         return self._inner.walk(root)
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import PurePosixPath
 
-from connectors.contract import Capabilities, Context, RemoteEntry, Skipped, Transport
+from connectors.contract import Capabilities, Context, RemoteEntry, Seen, Skipped, Transport
 from connectors.dialing import Dialer
 from connectors.errors import (
     AuthConfig,
@@ -164,7 +164,7 @@ def _close(walk: object) -> None:
         close()
 
 
-def _listing(found: list[RemoteEntry | Skipped], files: int) -> str:
+def _listing(found: list[Seen], files: int) -> str:
     if not found:
         return "the folder is empty"
     more = " or more" if len(found) == ENTRIES_MAX else ""

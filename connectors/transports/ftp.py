@@ -20,8 +20,8 @@ from connectors.contract import (
     Fetched,
     RemoteEntry,
     Remover,
+    Seen,
     Sink,
-    Skipped,
 )
 from connectors.errors import AuthConfig
 from connectors.reaching import Reach, ReachSecret, reached, way_to
@@ -131,7 +131,7 @@ class FtpTransport:
             digests=features.digests.decode("ascii"),
         )
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options; any other root is taken as it stands."""
         self._root = self._resolve(self._option_root if root == PurePosixPath() else str(root))
         return iter(FtpWalk(self._client, self._root))

@@ -16,8 +16,8 @@ from connectors.contract import (
     Digested,
     Fetched,
     RemoteEntry,
+    Seen,
     Sink,
-    Skipped,
     Transport,
 )
 from connectors.reaching import Reach, ReachSecret, reached
@@ -80,7 +80,7 @@ class HttpTransport:
         """What the answers so far have told."""
         return self._client.capabilities
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options. With `urls` the root is the host's own."""
         if root != PurePosixPath() and not self._urls:
             self._root = str(root)

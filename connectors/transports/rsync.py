@@ -20,8 +20,8 @@ from connectors.contract import (
     Digested,
     Fetched,
     RemoteEntry,
+    Seen,
     Sink,
-    Skipped,
     Transport,
     undigested,
 )
@@ -111,7 +111,7 @@ class RsyncTransport:
         self._begun = self._begin()
         self._begun.log_in()
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options; any other root is taken as it stands."""
         begun, self._begun = self._begun, None
         if begun is not None and root == PurePosixPath():

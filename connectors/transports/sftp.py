@@ -16,8 +16,8 @@ from connectors.contract import (
     Fetched,
     RemoteEntry,
     Remover,
+    Seen,
     Sink,
-    Skipped,
 )
 from connectors.names import encode
 from connectors.reaching import reached, way_to
@@ -71,7 +71,7 @@ class SftpTransport:
             return self._capabilities
         return replace(self._capabilities, digests=NAME)
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options; any other root is taken as it stands."""
         chosen = self._option_root if root == PurePosixPath() else root
         self._root = encode(str(chosen))

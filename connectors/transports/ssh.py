@@ -19,8 +19,8 @@ from connectors.contract import (
     Fetched,
     RemoteEntry,
     Remover,
+    Seen,
     Sink,
-    Skipped,
 )
 from connectors.errors import TransportError
 from connectors.names import encode
@@ -60,7 +60,7 @@ class SshSecret(SshReachSecret):
 class Files(Protocol):
     """How the files of a host are read."""
 
-    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]: ...
+    def walk(self, root: bytes) -> Iterator[Seen]: ...
 
     def fetch(
         self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
@@ -92,7 +92,7 @@ class SshTransport:
         program = self._files.digests_by
         return replace(self._capabilities, digests=program) if program else self._capabilities
 
-    def walk(self, root: PurePosixPath) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options; any other root is taken as it stands."""
         chosen = self._option_root if root == PurePosixPath() else root
         self._root = encode(str(chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     ConnectionLost,
     PermissionRefused,
@@ -40,7 +40,7 @@ class FtpWalk:
         self.client = client
         self.root = root
         self.inbox: Inbox = deque()
-        self.found: deque[RemoteEntry | Skipped] = deque()
+        self.found: deque[Seen] = deque()
         self.takers: set[FolderTaker] = set()
         self._to_open: list[Folder] = [Folder("")]
         self._backlog = Backlog()
@@ -48,7 +48,7 @@ class FtpWalk:
         self._asked = 0
         self._batches: dict[Session, int] = {}
 
-    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+    def __iter__(self) -> Iterator[Seen]:
         try:
             while True:
                 self._ask()

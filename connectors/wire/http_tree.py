@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     ProtocolViolation,
     RootMissing,
@@ -58,7 +58,7 @@ class HttpWalk:
         self.client = client
         self.root = root
         self.inbox = Inbox()
-        self.found: deque[RemoteEntry | Skipped] = deque()
+        self.found: deque[Seen] = deque()
         self.to_open: list[_Folder] = [] if urls else [_Folder("")]
         self.backlog = Backlog()
         self.to_head: deque[RemoteEntry] = deque()
@@ -69,7 +69,7 @@ class HttpWalk:
         for url in urls:
             self._take_url(url)
 
-    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+    def __iter__(self) -> Iterator[Seen]:
         try:
             while True:
                 self.inbox.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     ConnectionLost,
     PermissionRefused,
@@ -51,7 +51,7 @@ class RsyncTree:
     def close(self) -> None:
         self._child.close()
 
-    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+    def __iter__(self) -> Iterator[Seen]:
         child = self._child
         try:
             while self._lines or child.running:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     PermissionRefused,
     RootMissing,
@@ -47,7 +47,7 @@ class TreeWalk:
     def __init__(self, client: SftpClient, root: bytes) -> None:
         self._client = client
         self._root = root
-        self._found: deque[RemoteEntry | Skipped] = deque()
+        self._found: deque[Seen] = deque()
         self._to_open: list[str] = [""]
         self._backlog = Backlog()
         self._backlog.add("")
@@ -57,7 +57,7 @@ class TreeWalk:
         self._root_error: TransportError | None = None
         self._over = False
 
-    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+    def __iter__(self) -> Iterator[Seen]:
         try:
             while True:
                 while self._found:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
-from connectors.contract import Context, Digested, Fetched, RemoteEntry, Remover, Sink, Skipped
+from connectors.contract import (
+    Context,
+    Digested,
+    Fetched,
+    RemoteEntry,
+    Remover,
+    Seen,
+    Sink,
+)
 from connectors.names import encode
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_fetch import Fetch
@@ -30,7 +38,7 @@ class ShellFiles:
     def digests_by(self) -> str:
         return self._digester.program or ""
 
-    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: bytes) -> Iterator[Seen]:
         return iter(ShellTree(self._session, root))
 
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
@@ -77,7 +85,7 @@ class SftpFiles:
             raise
         return cls(client, Digester(session))
 
-    def walk(self, root: bytes) -> Iterator[RemoteEntry | Skipped]:
+    def walk(self, root: bytes) -> Iterator[Seen]:
         return iter(TreeWalk(self._client, root))
 
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:

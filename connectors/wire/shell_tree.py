@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.contract import Reason, RemoteEntry, Skipped
+from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import ConnectionLost, PermissionRefused, Stage, TransientError, UnsafeName
 from connectors.wire.listed_paths import ListedPaths
 from connectors.wire.shell_channel import ShellSession
@@ -27,7 +27,7 @@ class ShellTree:
         self._root = root
         self._paths = ListedPaths()
 
-    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+    def __iter__(self) -> Iterator[Seen]:
         script = Script(LIST, (folder_argument(self._root),))
         channel = self._session.run(script, stage=Stage.LIST)
         try:

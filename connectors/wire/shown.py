@@ -17,5 +17,14 @@ def shown(raw: bytes | str, limit: int = _SHOWN_MAX) -> str:
 
 def skipped_name(folder: str, raw: bytes | str, message: str) -> Skipped:
     """An entry whose name is refused. Its path is a form for people that no file system reads."""
+    return Skipped(_seen_in(folder, raw), Reason.UNSAFE_NAME, message)
+
+
+def skipped_row(folder: str, raw: bytes | str, message: str) -> Skipped:
+    """A row of a listing that is not understood: the folder may hold more than the other rows tell."""
+    return Skipped(_seen_in(folder, raw), Reason.UNREADABLE_ROW, message)
+
+
+def _seen_in(folder: str, raw: bytes | str) -> str:
     name = shown(raw).replace("/", "\\x2f") or "(empty)"
-    return Skipped(f"{folder}/{name}" if folder else name, Reason.UNSAFE_NAME, message)
+    return f"{folder}/{name}" if folder else name

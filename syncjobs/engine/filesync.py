@@ -14,11 +14,14 @@ from typing import TypeVar
 
 from connectors import names
 from connectors.contract import (
+    INCOMPLETE,
     Capabilities,
     Digested,
     Fetched,
     Reason,
     RemoteEntry,
+    RoundListing,
+    Seen,
     Skipped,
     Transport,
 )
@@ -221,10 +224,12 @@ class FileSync:
             self._progress.enter(Stage.FINALIZING)
         return outcome
 
-    def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
+    def _select(self, seen: Iterator[Seen]) -> Iterator[Listed]:
         selection = self._order.selection
         for item in seen:
             self._progress.moved()
+            if isinstance(item, RoundListing):
+                continue
             path = names.to_text(item.path)
             if isinstance(item, Skipped):
                 self._note_skipped(path, item)
@@ -289,11 +294,13 @@ class FileSync:
             yield entry
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
+        if item.reason is Reason.LEADS_ELSEWHERE:
+            return
         action = "skipped"
-        if item.reason is Reason.UNREADABLE:
+        if item.reason in INCOMPLETE:
             self._listing_complete = False
             action = "failed"
-        self._progress.trouble(Trouble(path, action, item.reason.value, item.message))
+        self._progress.trouble(Trouble(path or ".", action, item.reason.value, item.message))
 
     def _compare(self) -> Counts:
         counts = self._catalog.compare(self._is_equal)

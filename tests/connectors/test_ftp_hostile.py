@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, Fetched, Patience, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    Context,
+    Fetched,
+    Patience,
+    Reason,
+    RemoteEntry,
+    Seen,
+    Skipped,
+    Transport,
+)
 from connectors.dialing import Dialer, Policy
 from connectors.errors import (
     AuthConfig,
@@ -81,9 +90,7 @@ def fetch_one(size: int | None = 10, context: Context | None = None, **scripts: 
         return fetch_all(host.target(), entries, context=context)["file"]
 
 
-def listing(
-    rows: bytes, *, context: Context | None = None, **scripts: Any
-) -> list[RemoteEntry | Skipped]:
+def listing(rows: bytes, *, context: Context | None = None, **scripts: Any) -> list[Seen]:
     def script(conversation: Conversation, argument: str) -> None:
         conversation.send(rows)
 
