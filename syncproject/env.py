@@ -55,6 +55,8 @@ class Environment:
     stall_s: float  # work that stands still for so long is stuck
     publish_stall_s: float  # the same while a version is published and the source cleared
     hung_s: float  # a thread that has lost its record and does not end: its process is replaced
+    presence_s: float  # how often a process tells that it is there
+    silent_s: float  # a process that has told nothing for so long is replaced
     api_requests_per_minute: int  # of one token; 0: no limit
     sse_max_streams: int  # open at once in one web process, of its 16 threads
     sse_max_streams_per_token: int  # of these, those of one token or person
@@ -148,6 +150,8 @@ def read() -> Environment:
         stall_s=number("SYNC_STALL_SECONDS", 600),
         publish_stall_s=number("SYNC_PUBLISH_STALL_SECONDS", 1200),
         hung_s=number("SYNC_HUNG_SECONDS", 60),
+        presence_s=number("SYNC_PRESENCE_SECONDS", 5),
+        silent_s=number("SYNC_SILENT_SECONDS", 60),
         api_requests_per_minute=whole("API_REQUESTS_PER_MINUTE", 30_000),
         sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
         sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),

@@ -1,7 +1,8 @@
-"""What gunicorn serves."""
+"""What gunicorn serves. A process that serves it tells of itself as long as it lives."""
 
 from __future__ import annotations
 
+import atexit
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -9,3 +10,10 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
 
 application = get_wsgi_application()
+
+from syncjobs.lifecycle import presence  # noqa: E402 — Django's settings come first
+
+presence.tell_where_it_hangs()
+_present = presence.Presence(presence.name_process(), part=presence.WEB)
+_present.appear()
+atexit.register(_present.leave)

@@ -8,18 +8,20 @@ stop because a database does.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
-import os
-import socket
 import time
 from typing import Any
 
 import structlog
+from celery.beat import Service
+from celery.signals import beat_init
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from syncjobs.lifecycle import presence
 from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.dispatching import BATCH, dispatch_due
 from syncjobs.lifecycle.pulsing import BEAT, note_pulse
@@ -44,7 +46,8 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._next_dispatch = 0.0
         self._next_sweep = 0.0
         self._next_canary = 0.0
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = presence.name_process()
+        self._ticked_at = time.monotonic()
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -62,6 +65,7 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Seconds until the next tick."""
+        self._ticked_at = time.monotonic()
         try:
             wait_s = float(super().tick(*args, **kwargs))
         except DatabaseError as exc:
@@ -69,7 +73,7 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
             wait_s = TICK_S
         now = time.monotonic()
         if now >= self._next_dispatch:
-            has_backlog = dispatch(self._name)
+            has_backlog = dispatch(self.name)
             self._next_dispatch = now if has_backlog else now + TICK_S
             sweeps = now >= self._next_sweep
             if sweeps:
@@ -77,8 +81,22 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
             take_back(everything=sweeps)
         if now >= self._next_canary:
             self._next_canary = now + CANARY_EVERY_S
-            ring_canaries(self._name)
+            ring_canaries(self.name)
         return min(wait_s, max(0.0, self._next_dispatch - time.monotonic()))
+
+    def look(self) -> presence.Load | None:
+        """None where the loop stands still, whatever its other threads do."""
+        stood_s = time.monotonic() - self._ticked_at
+        return presence.Load() if stood_s < settings.SYNC.silent_s else None
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def appear(sender: Service, **_: Any) -> None:
+    scheduler = sender.scheduler
+    presence.tell_where_it_hangs()
+    present = presence.Presence(scheduler.name, look=scheduler.look, part=presence.BEAT)
+    present.appear()
+    atexit.register(present.leave)
 
 
 def dispatch(name: str) -> bool:

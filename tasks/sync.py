@@ -12,6 +12,7 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
+from syncjobs.lifecycle.presence import tell_where_it_hangs
 from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.workers import this_worker
 from tasks.bells import TASK
@@ -46,6 +47,7 @@ def canary() -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def appear(**_: Any) -> None:
+    tell_where_it_hangs()
     this_worker().presence.appear()
 
 

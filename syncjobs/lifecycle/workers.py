@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import uuid
 
@@ -13,14 +11,14 @@ from syncjobs.core.states import State
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.parking import park_without_room
-from syncjobs.lifecycle.presence import Load, Presence
+from syncjobs.lifecycle.presence import Load, Presence, name_process
 
 
 class Worker:
     """Works on at most `slots` records at once; a process has one."""
 
     def __init__(self, slots: int) -> None:
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.name = name_process()
         self.heart = Heart(self.name)
         self.presence = Presence(self.name, slots, self._look)
         self._slots = threading.BoundedSemaphore(slots)

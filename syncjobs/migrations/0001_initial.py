@@ -43,10 +43,13 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='WorkerProcess',
+            name='ProcessSign',
             fields=[
                 ('name', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('slots', models.PositiveSmallIntegerField()),
+                ('part', models.CharField(default='worker', max_length=10)),
+                ('host', models.CharField(blank=True, default='', max_length=100)),
+                ('session', models.PositiveIntegerField(default=0)),
+                ('slots', models.PositiveSmallIntegerField(default=0)),
                 ('running', models.PositiveSmallIntegerField(default=0)),
                 ('draining', models.BooleanField(default=False)),
                 ('started_at', models.DateTimeField()),

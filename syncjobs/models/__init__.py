@@ -25,8 +25,8 @@ from syncjobs.models.signs import (
     DURATION_BOUNDS_S,
     CountingMark,
     EventTotal,
+    ProcessSign,
     Pulse,
-    WorkerProcess,
 )
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "ItemAction",
     "OnDelete",
     "Overlap",
+    "ProcessSign",
     "Pulse",
     "SyncEvent",
     "SyncItem",
@@ -48,6 +49,5 @@ __all__ = [
     "SyncMode",
     "SyncRecord",
     "Trigger",
-    "WorkerProcess",
     "default_max_attempts",
 ]

@@ -6,11 +6,18 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
-class WorkerProcess(models.Model):
-    """A process that works on records, as its heart last told."""
+class ProcessSign(models.Model):
+    """A worker, beat or web process, as it last told of itself."""
 
-    name = models.CharField(max_length=100, primary_key=True)  # what `lease_owner` holds
-    slots = models.PositiveSmallIntegerField()
+    name = models.CharField(
+        max_length=100, primary_key=True
+    )  # of a worker: what `lease_owner` holds
+    part = models.CharField(max_length=10, default="worker")  # or `beat`, `web`
+    host = models.CharField(max_length=100, blank=True, default="")
+    session = models.PositiveIntegerField(default=0)  # getsid(2): its supervisor's child leads it
+    slots = models.PositiveSmallIntegerField(
+        default=0
+    )  # records at once; of workers, as the next two
     running = models.PositiveSmallIntegerField(default=0)
     draining = models.BooleanField(default=False)
     started_at = models.DateTimeField()

@@ -14,7 +14,7 @@ from syncjobs.core.advice import next_steps
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Finding, find_stuck, stage_words
-from syncjobs.models import SyncEvent, SyncRecord, WorkerProcess
+from syncjobs.models import ProcessSign, SyncEvent, SyncRecord
 from syncjobs.queries.durations import spent_s
 from syncjobs.queries.rules import stuck_limits
 from syncjobs.queries.signs import look_at
@@ -217,7 +217,7 @@ def _waits(record: SyncRecord) -> list[Wait]:
 
 def _workers_away(now: datetime) -> str:
     """Where worker processes were seen, and none lately."""
-    seen_at = WorkerProcess.objects.aggregate(latest=Max("seen_at"))["latest"]
+    seen_at = ProcessSign.objects.filter(part="worker").aggregate(latest=Max("seen_at"))["latest"]
     if seen_at is None or (now - seen_at).total_seconds() < AWAY_S:
         return ""
     return f"; none was seen since {seen_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -51,7 +51,7 @@ SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining)
        coalesce(sum(running) FILTER (WHERE alive AND NOT draining), 0),
        extract(epoch FROM now() - max(seen_at))
   FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive
-          FROM syncjobs_workerprocess) w
+          FROM syncjobs_processsign WHERE part = 'worker') w
 """
 
 

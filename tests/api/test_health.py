@@ -23,7 +23,7 @@ from datasets.store import ensure_store
 from embedded import ports
 from syncjobs.core.states import State
 from syncjobs.lifecycle import pulsing
-from syncjobs.models import Pulse, SyncEvent, SyncRecord, WorkerProcess
+from syncjobs.models import ProcessSign, Pulse, SyncEvent, SyncRecord
 from tests.console.conftest import Tenant, make_record, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)  # its looks have sessions of their own
@@ -43,7 +43,7 @@ def ask(client: Client) -> Ask:
 def appear(name: str = "host:1:abc", *, ago_s: float = 0, **fields: Any) -> None:
     then = Now() - timedelta(seconds=ago_s)
     given = {"slots": 8, "running": 2, "started_at": then, "seen_at": then} | fields
-    WorkerProcess.objects.update_or_create(name=name, defaults=given)
+    ProcessSign.objects.update_or_create(name=name, defaults=given)
 
 
 def backdate(part: str, seconds: float) -> None:
@@ -114,7 +114,7 @@ def test_a_beat_that_stands_still_does_not_make_workers_look_deaf(ask: Ask) -> N
 @pytest.mark.usefixtures("alive")
 def test_a_fresh_stack_is_starting(ask: Ask) -> None:
     Pulse.objects.all().delete()
-    WorkerProcess.objects.all().delete()
+    ProcessSign.objects.all().delete()
     assert ask()[0] == 503
     pulsing.note_pulse(pulsing.PREPARED, holder="")
     status, told = ask()
@@ -278,7 +278,7 @@ def test_q05_a_database_that_does_not_answer_is_told(
 def test_the_probe_of_a_web_process_does_not_care_for_workers(
     ask: Ask, settings: Settings, tmp_path: Path
 ) -> None:
-    WorkerProcess.objects.all().delete()
+    ProcessSign.objects.all().delete()
     Pulse.objects.all().delete()
     assert ask()[0] == 503
     assert ask("web") == (

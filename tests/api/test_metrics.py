@@ -29,7 +29,7 @@ from embedded.child import PROJECT
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle import pulsing
 from syncjobs.lifecycle.counting import count_events
-from syncjobs.models import SyncEvent, SyncJob, SyncRecord, WorkerProcess
+from syncjobs.models import ProcessSign, SyncEvent, SyncJob, SyncRecord
 from tests.console.conftest import CANARY, Tenant, make_record, make_tenant
 from workspaces.models import Role
 from workspaces.tokens import create_token, revoke_tokens
@@ -145,7 +145,7 @@ def test_how_connectors_are(acme: Tenant, scrape: Scrape) -> None:
 def test_how_the_installations_parts_are(acme: Tenant, scrape: Scrape) -> None:
     now = timezone.now()
     for name, draining in (("one", False), ("two", True)):
-        WorkerProcess.objects.create(
+        ProcessSign.objects.create(
             name=name, slots=8, running=3, draining=draining, started_at=now, seen_at=Now()
         )
     pulsing.note_pulse(pulsing.BEAT, holder="")

@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from syncjobs.core.states import State
 from syncjobs.lifecycle import pulsing
-from syncjobs.models import Pulse, SyncRecord, WorkerProcess
+from syncjobs.models import ProcessSign, Pulse, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from workspaces.models import Role
 
@@ -36,7 +36,7 @@ def read_card(client: Client) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def alive(acme: Tenant) -> None:
-    WorkerProcess.objects.create(name="w", slots=8, running=3, started_at=Now(), seen_at=Now())
+    ProcessSign.objects.create(name="w", slots=8, running=3, started_at=Now(), seen_at=Now())
     for part in (pulsing.BEAT, pulsing.REAPER):
         pulsing.note_pulse(part, holder="")
     pulsing.note_canary_rung("sync", holder="")
@@ -66,7 +66,7 @@ def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
     assert card["Queue sync"] == ("sp-dot-late", "unanswered for 5 min")
     assert card["Clean-up"] == ("sp-dot-warning", "late: last round 5 min ago")
     assert card["Oldest queued"] == ("sp-dot-late", "stalled: waits for 20 min")
-    WorkerProcess.objects.update(seen_at=Now() - timedelta(minutes=3))
+    ProcessSign.objects.update(seen_at=Now() - timedelta(minutes=3))
     assert read_card(root)["Workers"] == ("sp-dot-late", "none: last one seen 3 min ago")
 
 

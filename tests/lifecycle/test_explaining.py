@@ -18,7 +18,7 @@ from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.reaping import reap
 from syncjobs.lifecycle.transition import move
-from syncjobs.models import SyncJob, SyncRecord, Trigger, WorkerProcess
+from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queries.explaining import (
     AmbiguousRecord,
     Explanation,
@@ -58,7 +58,7 @@ def test_a_queued_record_says_what_it_waits_for(job: SyncJob, record: SyncRecord
     assert [wait.what for wait in told.waits] == ["a worker"]
     assert told.next_steps
     long_ago = Now() - timedelta(hours=2)
-    WorkerProcess.objects.create(name="w", slots=8, started_at=long_ago, seen_at=long_ago)
+    ProcessSign.objects.create(name="w", slots=8, started_at=long_ago, seen_at=long_ago)
     assert "none was seen since 2" in why(record).waits[0].what
     until = Now() + timedelta(hours=1)
     change(record, not_before=until, waiting_for="its next attempt, after: went silent")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import os
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,29 +13,33 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from syncjobs.lifecycle import presence, pulsing
 from syncjobs.lifecycle.presence import Load, Presence
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.lifecycle.workers import Worker
-from syncjobs.models import Pulse, WorkerProcess
+from syncjobs.models import ProcessSign, Pulse
+from tasks.beat import SyncScheduler
 from tests.servers import servers
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Start = Callable[..., Presence]
+Look = Callable[[], Load | None]
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr(presence, "EVERY_S", 0.05)
+def start(settings: Settings) -> Iterator[Start]:
+    settings.SYNC = dataclasses.replace(settings.SYNC, presence_s=0.05)
     started: list[Presence] = []
 
-    def start_one(name: str = "host:1:abc", load: Load | None = None) -> Presence:
-        one = Presence(name, 8, lambda: load or Load(running=3, draining=False))
+    def start_one(name: str = "host:1:abc", look: Look | None = None) -> Presence:
+        one = Presence(name, 8, look or (lambda: Load(running=3, draining=False)))
         started.append(one)
         one.appear()
         return one
@@ -42,13 +49,13 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         one.leave()
 
 
-def find(name: str = "host:1:abc") -> WorkerProcess | None:
-    return WorkerProcess.objects.filter(name=name).first()
+def find(name: str = "host:1:abc") -> ProcessSign | None:
+    return ProcessSign.objects.filter(name=name).first()
 
 
 def until_seen_again(name: str = "host:1:abc") -> None:
-    WorkerProcess.objects.filter(name=name).update(seen_at=Now() - timedelta(minutes=5))
-    recent = WorkerProcess.objects.filter(name=name, seen_at__gt=Now() - timedelta(minutes=1))
+    ProcessSign.objects.filter(name=name).update(seen_at=Now() - timedelta(minutes=5))
+    recent = ProcessSign.objects.filter(name=name, seen_at__gt=Now() - timedelta(minutes=1))
     until(recent.exists, "it did not tell of itself again")
 
 
@@ -59,11 +66,31 @@ def test_a_worker_tells_of_itself_and_goes_without_a_trace(start: Start) -> None
     assert (row.slots, row.running, row.draining) == (8, 3, False)
     born = row.started_at
     until_seen_again()
+    assert (row.part, row.host, row.session) == ("worker", socket.gethostname(), os.getsid(0))
     row.refresh_from_db()
     assert abs(row.started_at - born) < timedelta(seconds=1)
     one.leave()
     assert find() is None
     assert not any(thread.name == "presence host:1:abc" for thread in threading.enumerate())
+
+
+def test_i13_13_what_stands_still_is_silent_though_its_thread_lives(start: Start) -> None:
+    asked = threading.Semaphore(0)
+
+    def look() -> None:
+        asked.release()
+
+    start(look=look)
+    assert asked.acquire(timeout=10)
+    assert asked.acquire(timeout=10)  # so its first turn is over
+    assert find() is None
+
+
+def test_i13_13_beat_is_silent_where_its_loop_does_not_come_round(settings: Settings) -> None:
+    scheduler = SyncScheduler(app=current_app, lazy=True)
+    assert scheduler.look() is not None
+    settings.SYNC = dataclasses.replace(settings.SYNC, silent_s=0)
+    assert scheduler.look() is None
 
 
 def test_a_worker_tells_what_it_has_to_do() -> None:
@@ -85,7 +112,7 @@ def test_a_worker_tells_what_it_has_to_do() -> None:
 def test_rows_of_workers_long_gone_are_swept(start: Start) -> None:
     for name, age in (("gone", timedelta(minutes=61)), ("dead", timedelta(minutes=59))):
         then = Now() - age
-        WorkerProcess.objects.create(name=name, slots=8, started_at=then, seen_at=then)
+        ProcessSign.objects.create(name=name, slots=8, started_at=then, seen_at=then)
     start()
     until(lambda: find("gone") is None, "the row stayed")
     assert find("dead") is not None

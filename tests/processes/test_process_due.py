@@ -20,7 +20,7 @@ from django.utils import timezone
 from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.models import SyncJob, SyncRecord, Trigger, WorkerProcess
+from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.processes.records import SLOW, events_of, fresh, owner_pid, slow_job, until_fetching
@@ -102,7 +102,7 @@ def test_what_is_due_is_synced_in_sequence_by_this_process(
     pairs = zip(ordered, list(ordered)[1:], strict=False)
     assert all(one.finished_at <= other.started_at for one, other in pairs)  # type: ignore[operator]
     assert not later.records.exists()
-    assert not WorkerProcess.objects.exists()  # it has taken its leave
+    assert not ProcessSign.objects.exists()  # it has taken its leave
     again = cron()
     assert again.communicate(timeout=60)[0] == "Nothing was due.\n"
     assert again.returncode == 0
