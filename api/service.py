@@ -30,6 +30,7 @@ from api import (
     members,
     operations,
     overview,
+    races,
     records,
     starting,
     tokens,
@@ -85,6 +86,7 @@ def make_service() -> Service:
         urls_namespace="api",
     )
     service.add_decorator(idempotency.once)
+    service.add_decorator(races.settled)  # around it: what was kept is worked at again too
     service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from console import tenancy
 from workspaces.models import Role, Workspace
+from workspaces.races import work_again_where_taken
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -21,7 +22,15 @@ else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
 
 
-class ScopedAdmin(UnfoldAdmin):
+class SettledAdmin(UnfoldAdmin):
+    """A form that loses a race for a name comes back with the field's error, as if it had been sent later."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: Callable[..., HttpResponse] = super().changeform_view
+        return work_again_where_taken(lambda: answer(request, *args, **kwargs))
+
+
+class ScopedAdmin(SettledAdmin):
     """`workspace_path` is the lookup from the model to its workspace.
 
     Django's own model permissions play no part: a member's role decides, in each workspace apart.
@@ -120,7 +129,7 @@ class ReadOnlyAdmin(ScopedAdmin):
         return False
 
 
-class PlatformAdmin(UnfoldAdmin):
+class PlatformAdmin(SettledAdmin):
     """What belongs to no workspace: for superusers alone."""
 
     list_fullwidth = True

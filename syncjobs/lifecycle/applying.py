@@ -27,6 +27,7 @@ from syncjobs.lifecycle.previewing import preview_selection
 from syncjobs.models import Overlap, SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from workspaces.models import Workspace
+from workspaces.races import work_again_where_taken
 
 Path = tuple[str | int, ...]
 
@@ -115,8 +116,13 @@ def apply_configuration(
     """Raises InvalidConfiguration. Objects that the document does not name are left alone.
 
     A dry run does all of it and takes it back, so that its changes are those that would be. `tell` hears of
-    each as it comes; they count for nothing before this returns.
+    each as it comes; they count for nothing before this returns. What somebody else makes under the same name
+    meanwhile is changed as if it had been there before.
     """
+    return work_again_where_taken(lambda: _apply(document, dry_run, tell))
+
+
+def _apply(document: Any, dry_run: bool, tell: Callable[[Change], None]) -> list[Change]:
     application = _Application(tell)
     with transaction.atomic():
         application.run(document)
@@ -141,7 +147,7 @@ def write_job(
     workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None = None
 ) -> SyncJob:
     """Creates a job from its written form, or changes this one: what is not named stays. Raises
-    InvalidConfiguration, with paths that begin at the job."""
+    InvalidConfiguration, with paths that begin at the job, and IntegrityError where the name is taken."""
     application = _Application(lambda change: None)
     with transaction.atomic():
         wanted = application.write_job(workspace, fields, job)
@@ -185,6 +191,8 @@ class _Application:
     def write_job(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None
     ) -> SyncJob | None:
+        if job is None:
+            self._jobs = {}  # a new one takes nobody's place
         wanted = self._want_job(workspace, self._mapping(fields, (), JOB_FIELDS), (), job)
         if wanted is None or self.problems:
             return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 
 from connectors.errors import AuthConfig
 from connectors.models import Connector
@@ -67,15 +67,10 @@ def write_connector(
 
     `options` and `secret` take the place of what was there; with `merge` their fields do, each for itself, and
     None takes one away (RFC 7396). A secret that stays must be for the same far end. Raises InvalidConnector,
-    NameTaken.
+    NameTaken, and IntegrityError where the name was taken at that moment.
     """
-    try:
-        with transaction.atomic():
-            return _write(connector, fields, merge)
-    except IntegrityError as exc:
-        if "connector_name_in_workspace" in str(exc):
-            raise NameTaken(_taken(connector)) from None
-        raise
+    with transaction.atomic():
+        return _write(connector, fields, merge)
 
 
 def save_connector(connector: Connector) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +25,14 @@ class Asker:
     def head(self, path: str, query: dict[str, Any] | None = None, **headers: str) -> Any:
         return Client().head(f"{TREE}/{path}", query or {}, headers=self._signed(headers))
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return Client().post(
-            f"{TREE}/{path}", body or {}, content_type="application/json", headers=self._signed({})
-        )
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("POST", path, body, headers)
+
+    def patch(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("PATCH", path, body, headers)
+
+    def delete(self, path: str) -> Any:
+        return self._send("DELETE", path, None, {})
 
     def items(self, path: str, **query: Any) -> list[Any]:
         """Of all pages."""
@@ -39,6 +44,15 @@ class Asker:
             cursor = told["next"]
             if cursor is None:
                 return found
+
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+        return Client(raise_request_exception=False).generic(
+            method,
+            f"{TREE}/{path}",
+            json.dumps(body or {}),
+            content_type="application/json",
+            headers=self._signed(headers),
+        )
 
     def _signed(self, headers: dict[str, str]) -> dict[str, str]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

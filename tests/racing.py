@@ -1,0 +1,45 @@
+"""Several requests that pass their checks together: a lock lets them read, and write when all have come so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import connection, transaction
+
+from tests.waiting import until
+
+T = TypeVar("T")
+
+
+def race(runners: Sequence[Callable[[], T]], *, table: str) -> list[T]:
+    """What each comes to. All of them write to `table`, or wait for one that does."""
+    with ThreadPoolExecutor(len(runners)) as pool:
+        with transaction.atomic():
+            _execute(f"LOCK TABLE {table} IN SHARE MODE")
+            running = [pool.submit(_run, runner) for runner in runners]
+            until(lambda: _count_waiting() == len(runners), "not all came to the lock")
+        return [one.result() for one in running]
+
+
+def _run(runner: Callable[[], T]) -> T:
+    try:
+        return runner()
+    finally:
+        connection.close()
+
+
+def _count_waiting() -> int:
+    _execute("SELECT pg_stat_clear_snapshot()")  # else the transaction sees the first look again
+    rows = _execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int(rows[0][0])
+
+
+def _execute(statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
