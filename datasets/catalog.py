@@ -5,7 +5,10 @@ only what differs comes back, so that memory stays flat at a million files and a
 costs its listing. Nothing here holds a transaction open while the far end is asked.
 
     listing  (temporary)  the far end's files, as staged
-    change   (temporary)  every path that is not plainly the same, with the action decided for it
+    folder   (temporary)  every folder that a listed file lies in, at any depth
+    change   (temporary)  every path that is not plainly the same, with the action decided for it:
+                          added, changed, removed, same; deferred (listed, for a later record), kept (held,
+                          not listed, and not proved to be gone); compare and ask on the way
     receipt  (durable)    files fetched but not yet published; see `datasets.receipts`
 """
 
@@ -59,6 +62,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """`path` names a file, and a folder in which `below` lies: no tree can hold both."""
+
+    path: str
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
     """What may spare a file its transfer, and what counts as a change."""
 
@@ -84,6 +95,16 @@ CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, mo
                            etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
 """
 
+_FOLDERS = """
+CREATE TEMP TABLE folder AS
+WITH RECURSIVE above AS (
+    SELECT path FROM listing_folder WHERE path <> ''
+    UNION
+    SELECT left(path, length(path) - strpos(reverse(path), '/')) FROM above WHERE strpos(path, '/') > 0
+)
+SELECT path FROM above
+"""
+
 # Everything recorded is equal and proves something: no need to look at the pair one by one. An
 # unsettled file, a file without size or time, mode `full` and comparisons that lean on something else
 # take the long way.
@@ -96,6 +117,7 @@ SELECT coalesce(l.path, e.path) AS path,
        e.id AS entry_id, e.size_bytes AS held_size_bytes,
        coalesce(e.seen_modified_ns, e.modified_ns) AS held_modified_ns,
        e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled,
+       e.content_type AS held_content_type,
        NULL::bytea AS told_sha256, NULL::boolean AS told_settled
   FROM (SELECT DISTINCT ON (path) * FROM listing WHERE NOT marker ORDER BY path) l
   FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
@@ -141,6 +163,55 @@ SELECT path, size_bytes, modified_ns, etag, told_sha256 FROM change
  WHERE action = 'ask' AND path > %(last)s ORDER BY path LIMIT %(page)s
 """
 
+# A path and what lies below it: `0` is the character after `/`.
+_BELOW = "c.path >= n.path || '/' AND c.path < n.path || '0'"
+_NAMES = "unnest(%(paths)s::text[]) AS n (path)"
+_KEEP = (
+    f"UPDATE change c SET action = 'kept' FROM {_NAMES}"  # noqa: S608 — made of constants
+    " WHERE c.action = 'removed' AND c.path = n.path RETURNING c.path, n.path",
+    f"UPDATE change c SET action = 'kept' FROM {_NAMES}"  # noqa: S608 — made of constants
+    f" WHERE c.action = 'removed' AND {_BELOW} RETURNING c.path, n.path",
+)
+
+# By the name in the folder that each removed file is, or lies below; a name that is still listed proves
+# that the listing went past it.
+_GONE_FROM = """
+WITH gone AS (
+    SELECT %(prefix)s || split_part(substr(path, length(%(prefix)s) + 1), '/', 1) AS path, count(*) AS files
+      FROM change WHERE action = 'removed' AND starts_with(path, %(prefix)s) GROUP BY 1
+)
+SELECT coalesce(sum(files), 0)::bigint FROM gone g
+ WHERE NOT EXISTS (SELECT FROM folder f WHERE f.path = g.path)
+"""
+
+# What the next version would hold beside what is listed: files that are kept though they are not listed.
+_KEPT = """
+CREATE TEMP TABLE kept AS
+SELECT path FROM change WHERE entry_id IS NOT NULL
+   AND (action IN ('deferred', 'kept') OR (action = 'removed' AND NOT %(removals)s))
+"""
+_CONFLICT = """
+CREATE TEMP TABLE conflict AS
+WITH RECURSIVE above_kept AS (
+    SELECT left(path, length(path) - strpos(reverse(path), '/')) AS path FROM kept WHERE strpos(path, '/') > 0
+    UNION
+    SELECT left(path, length(path) - strpos(reverse(path), '/')) FROM above_kept WHERE strpos(path, '/') > 0
+)
+SELECT path FROM listing JOIN folder USING (path) WHERE NOT marker
+UNION SELECT path FROM kept JOIN folder USING (path)
+UNION SELECT path FROM change JOIN above_kept USING (path) WHERE action = 'added'
+"""
+_PUT_OFF = "CASE WHEN c.action IN ('removed', 'kept') THEN 'kept' ELSE 'deferred' END"
+_DEFER_CONFLICTS = (
+    f"UPDATE change c SET action = {_PUT_OFF} FROM conflict n WHERE c.path = n.path",  # noqa: S608 — made of constants
+    f"UPDATE change c SET action = {_PUT_OFF} FROM conflict n WHERE {_BELOW}",  # noqa: S608 — made of constants
+)
+_TELL_CONFLICTS = """
+SELECT n.path, (SELECT min(b.path) FROM (SELECT path FROM listing UNION ALL SELECT path FROM change) b
+                 WHERE b.path >= n.path || '/' AND b.path < n.path || '0')
+  FROM conflict n ORDER BY n.path
+"""
+
 _TAKE_TOLD = """
 UPDATE change c SET told_sha256 = d.sha256, told_settled = d.settled,
        action = CASE WHEN d.sha256 = c.held_sha256 THEN 'same' ELSE 'changed' END
@@ -177,11 +248,15 @@ class Catalog:
             "receipts": trust.receipts and not full,
             "times": trust.times,
         }
-        self._execute("DROP TABLE IF EXISTS listing, change")
+        self._execute(
+            "DROP TABLE IF EXISTS listing, listing_folder, folder, change, kept, conflict"
+        )
         self._execute(_LISTING)
+        self._execute('CREATE TEMP TABLE listing_folder (path text COLLATE "C" NOT NULL)')
 
     def stage(self, files: Iterable[Listed]) -> None:
         """Adds listed files."""
+        folders: list[str] = []  # listings come folder by folder, so each stands here a few times
         with (
             self._connection.cursor() as cursor,
             cursor.copy(
@@ -201,6 +276,15 @@ class Catalog:
                         file.needs,
                     )
                 )
+                folder = file.path.rpartition("/")[0]
+                if not folders or folder != folders[-1]:
+                    folders.append(folder)
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy("COPY listing_folder (path) FROM STDIN") as copy,
+        ):
+            for folder in folders:
+                copy.write_row((folder,))
 
     def defer_unmarked(self) -> Iterator[tuple[str, str]]:
         """Defers files whose marker is not listed; (path, marker) of each. Call it after the last
@@ -213,18 +297,42 @@ class Catalog:
                 " RETURNING l.path, l.needs"
             )
 
-    def compare(self, is_equal: Callable[[Pair], bool | None]) -> Counts:
+    def compare(self, is_equal: Callable[[Pair], bool | None]) -> None:
         """Decides for every path; call once, after the last `stage`. `is_equal` returns None where
         only the content can tell: `iter_asked` and `take_told` go on from there."""
         self._execute("ANALYZE listing")
         self._execute(_CHANGE, self.parameters)
         self._execute("CREATE UNIQUE INDEX change_path ON change (path)")
         self._execute("ANALYZE change")
+        self._execute(_FOLDERS)
         if self._full:
             self._execute("UPDATE change SET action = 'changed' WHERE action = 'compare'")
         else:
             self._compare_pairs(is_equal)
-        return self.count()
+
+    def keep(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Keeps what would be removed of these paths and of what lies below them: (file, the path that it
+        is kept for) of each. Call it after `compare`."""
+        kept: list[tuple[str, str]] = []
+        for query in _KEEP:
+            kept += self._rows(query, paths=list(paths))
+        return kept
+
+    def count_gone_from(self, folder: str) -> int:
+        """Files that would be removed because a name that this very folder held is listed no more."""
+        ((count,),) = self._rows(_GONE_FROM, prefix=f"{folder}/" if folder else "")
+        return int(count)
+
+    def defer_conflicts(self, *, removals: bool) -> Iterator[Conflict]:
+        """Defers files and folders of one name: what is held of them stays, nothing of them is fetched.
+        Call it after `compare` and `keep`, and take all."""
+        self._execute(_KEPT, self.parameters | {"removals": removals})
+        self._execute(_CONFLICT)
+        for query in _DEFER_CONFLICTS:
+            self._execute(query)
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            for path, below in cursor.stream(_TELL_CONFLICTS):
+                yield Conflict(path, below)
 
     def iter_asked(self) -> Iterator[Listed]:
         """Files whose content decides, by path."""
@@ -305,17 +413,18 @@ class Catalog:
             last = rows[-1][0]
 
     def count(self) -> Counts:
-        ((added, changed, removed, deferred, deferred_new),) = self._rows(
+        ((added, changed, removed, kept, deferred, deferred_new),) = self._rows(
             "SELECT count(*) FILTER (WHERE action = 'added'),"
             " count(*) FILTER (WHERE action = 'changed'),"
             " count(*) FILTER (WHERE action = 'removed'),"
+            " count(*) FILTER (WHERE action = 'kept'),"
             " count(*) FILTER (WHERE action = 'deferred'),"
             " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) FROM change"
         )
         ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
         ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing WHERE NOT marker")
-        held = listed - added - deferred_new + removed
-        unchanged = held - changed - removed - (deferred - deferred_new)
+        held = listed - added - deferred_new + removed + kept
+        unchanged = held - changed - removed - kept - (deferred - deferred_new)
         return Counts(listed, held, added, changed, removed, unchanged, wanted, wanted_bytes)
 
     def _rows(self, query: str, **extra: object) -> list[tuple[Any, ...]]:

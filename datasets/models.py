@@ -84,6 +84,7 @@ class Entry(models.Model):
     etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32)
     settled = models.BooleanField(default=True)
+    content_type = models.TextField(null=True)  # as the host said when it was fetched
     # The time that the far end tells now, where the same content came to have another: what later
     # comparisons lean on. `modified_ns` belongs to the versions and never changes.
     seen_modified_ns = models.BigIntegerField(null=True)
@@ -134,6 +135,8 @@ class Receipt(models.Model):
     etag = models.TextField(null=True)
     sha256 = models.BinaryField(max_length=32)
     settled = models.BooleanField()
+    content_type = models.TextField(null=True)
+    landed = models.TextField(null=True)  # where redirects led
 
     class Meta:
         constraints = [

@@ -26,6 +26,8 @@ class Arrived:
     etag: str | None
     sha256: bytes
     settled: bool
+    content_type: str | None = None
+    landed: str | None = None
 
 
 class Receipts:
@@ -57,6 +59,8 @@ class Receipts:
                 item.etag,
                 item.sha256,
                 item.settled,
+                item.content_type,
+                item.landed,
             )
             for item in arrived
         ]
@@ -82,12 +86,13 @@ def check_fence(cursor: psycopg.Cursor[Any], parameters: dict[str, Any]) -> None
 
 _KEEP = """
 INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled)
+    listed_etag, size_bytes, modified_ns, etag, sha256, settled, content_type, landed)
 SELECT %s, %s, t.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[],
-    %b::bigint[], %b::text[], %b::bytea[], %b::bool[]) t
+    %b::bigint[], %b::text[], %b::bytea[], %b::bool[], %b::text[], %b::text[]) t
 ON CONFLICT (dataset_id, path) DO UPDATE SET
     record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
     listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
     size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
-    sha256 = excluded.sha256, settled = excluded.settled
+    sha256 = excluded.sha256, settled = excluded.settled, content_type = excluded.content_type,
+    landed = excluded.landed
 """

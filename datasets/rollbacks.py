@@ -35,9 +35,10 @@ UPDATE datasets_entry e SET until = %(number)s FROM back b WHERE e.id = b.curren
 # With all that later comparisons lean on: what the source has otherwise by now is fetched by the next sync.
 _ADD_ENTRIES = """
 INSERT INTO datasets_entry
-       (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled, seen_modified_ns, since)
+       (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled, content_type,
+        seen_modified_ns, since)
 SELECT e.dataset_id, e.path, e.size_bytes, e.modified_ns, e.etag, e.sha256, e.settled,
-       e.seen_modified_ns, %(number)s
+       e.content_type, e.seen_modified_ns, %(number)s
   FROM back b JOIN datasets_entry e ON e.id = b.old_id ORDER BY e.path
 """
 

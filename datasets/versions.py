@@ -21,7 +21,8 @@ SELECT c.path, c.entry_id, c.held_size_bytes,
                  AND (r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns OR NOT %(times)s)
             THEN 'same'
             ELSE 'changed' END AS action,
-       r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled
+       r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled, r.content_type, r.landed,
+       c.held_sha256, c.held_content_type
   FROM change c LEFT JOIN datasets_receipt r
     ON r.dataset_id = %(dataset)s AND r.path = c.path
        AND (r.record_id = %(record)s OR %(receipts)s)
@@ -38,8 +39,9 @@ UPDATE datasets_entry e SET until = %(number)s FROM outcome o
 """
 
 _ADD_ENTRIES = """
-INSERT INTO datasets_entry (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled, since)
-SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, %(number)s
+INSERT INTO datasets_entry (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled,
+    content_type, since)
+SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, content_type, %(number)s
   FROM outcome WHERE action IN ('added', 'changed') ORDER BY path
 """
 
@@ -88,6 +90,37 @@ SELECT DISTINCT ON (e.path) e.path, e.size_bytes,
 """
 
 
+# Many files that become one thing. `odd`: the host says that a page came, and the name says otherwise.
+# A redirect alone is no sign: a host may serve every file from one script elsewhere.
+_REPLACED = """
+WITH fresh AS (
+    SELECT *, coalesce(content_type = 'text/html' AND path ~ '[.][A-Za-z0-9]{1,5}$'
+                       AND path !~* '[.](html?|xhtml|shtml|php[0-9]?|aspx?|jspx?|cgi|cfm)$', false) AS odd
+      FROM outcome WHERE action IN ('added', 'changed')
+)
+SELECT 'redirect', landed, count(*), min(path) FROM fresh WHERE landed IS NOT NULL GROUP BY landed
+HAVING count(*) >= %(least)s AND (count(DISTINCT sha256) * 2 <= count(*) OR bool_and(odd))
+UNION ALL
+SELECT 'type', content_type, count(*), min(path) FROM fresh
+ WHERE CASE WHEN held_content_type IS NULL THEN odd ELSE content_type <> held_content_type END
+ GROUP BY content_type HAVING count(*) >= %(least)s
+UNION ALL
+SELECT 'content', '', count(*), min(path) FROM fresh WHERE action = 'changed' GROUP BY sha256
+HAVING count(*) >= %(least)s AND count(DISTINCT held_sha256) > 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Files that would become one thing: `what` is `redirect`, `type` or `content`, `shown` which
+    address or type, `example` one of the files."""
+
+    what: str
+    shown: str
+    files: int
+    example: str
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """`number` is None where nothing differed and no version was written."""
@@ -99,16 +132,27 @@ class Published:
     same: int = 0  # fetched, and found to be what is held
 
 
-def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bool) -> Published:
-    """Turns the attempt's receipts into the next version, and leaves table `outcome` for the ledger.
-
-    The first version is written even where it is empty, so that a dataset says that it was synced.
-    Raises Fenced.
-    """
+def decide_outcome(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bool) -> None:
+    """Makes table `outcome`: what the attempt's receipts would make of each path. Raises Fenced."""
     parameters = catalog.parameters | {"removals": removals}
     check_fence(cursor, parameters)
     cursor.execute("DROP TABLE IF EXISTS outcome")
     cursor.execute(_OUTCOME, parameters)
+    catalog.moved()
+
+
+def find_replaced(cursor: psycopg.Cursor[Any], *, least: int) -> list[Replaced]:
+    """Groups of at least so many files of `outcome` that would become one thing."""
+    return [Replaced(*row) for row in cursor.execute(_REPLACED, {"least": least}).fetchall()]
+
+
+def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog) -> Published:
+    """Turns `outcome` into the next version, and leaves it for the ledger. In the transaction of
+    `decide_outcome`.
+
+    The first version is written even where it is empty, so that a dataset says that it was synced.
+    """
+    parameters = dict(catalog.parameters)
     cursor.execute(
         "SELECT count(*) FILTER (WHERE action = 'added'),"
         " count(*) FILTER (WHERE action = 'changed'), count(*) FILTER (WHERE action = 'removed'),"

@@ -48,6 +48,10 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     "auth_refused": ("Check user name and secret, and that the host allows this way to log in.",),
     "auth_config": ("Store the secret again: the message says what cannot be used.",),
     "root_missing": ("Check the connector's root: the folder as this user sees it.",),
+    "not_a_listing": (
+        "Look at what the host answers for the folder: a log-in page, an error page, another form?",
+        "Check the connector's root; where the host has no listing, name the files in options.urls.",
+    ),
     "permission_refused": ("Give the user the right to read, or choose another folder.",),
     "already_there": ("Take away the file of that name in the folder that files are moved to.",),
     "too_large": ("Raise the job's max_file_size_bytes, or leave the file out.",),
@@ -55,6 +59,22 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     "protocol": ("Check that the connector's kind and port belong together.", _TRY_TEST),
     "transport": (_TRY_TEST,),
     "unreadable": ("Give the user the right to list that folder; until then nothing is removed.",),
+    "unreadable_row": (
+        "Look at the row as it is shown: the host lists it in a form that is not known here. Until then"
+        " nothing is removed.",
+    ),
+    "listing_cut": (
+        "Raise the host's limit of rows a listing, or spread the files over more folders; until then"
+        " nothing is removed.",
+    ),
+    "leads_elsewhere": (
+        "Look at the link: if its files have moved for good, point the connector to the new place.",
+        "What is held of it stays until the link is gone.",
+    ),
+    "type_conflict": (
+        "Rename the file or the folder at the source; until then neither is fetched, and what is held"
+        " of them stays.",
+    ),
     "path_too_long": ("Shorten the path at the source.",),
     # the store
     "store": ("Look at the workers' log.",),
@@ -76,6 +96,15 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     "mass_removal": (
         "Look at what would be removed.",
         "Release the record if that is meant; else cancel it.",
+    ),
+    "round_listing": (
+        "Look at the folder at the source: are the missing files still there? Then raise the host's limit"
+        " of rows a listing, or spread the files over more folders.",
+        "Release the record if they are gone; else cancel it.",
+    ),
+    "mass_replacement": (
+        "Look at one of the files at the source: does it ask for a log-in, or show an error page?",
+        "Release the record if that content is meant; else mend the source and cancel it.",
     ),
     "plan_drifted": ("Make a new plan: `manage.py sync JOB --dry-run`.",),
     # the work

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 REMOVED_SHARE_MAX = 0.10
 REMOVED_COUNT_MAX = 1_000
+REPLACED_MIN = 5  # fewer files that become one are no sign of anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,33 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A guard's verdict: the rule and what a person should know before releasing the record."""
+    """A guard's verdict: the rule, what a person should know before releasing the record, and how
+    many files would be removed or replaced."""
 
     rule: str
     reason: str
-    removed: int = 0
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """What a person released: this rule, up to so many removals. A source that has lost more since
-    is held again."""
+    """What a person released: this rule, up to so many files. A source that has lost more since is
+    held again."""
 
     rule: str
-    removed: int
+    files: int
 
     def covers(self, held: Held) -> bool:
-        return held.rule == self.rule and held.removed <= self.removed
+        return held.rule == self.rule and held.files <= self.files
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFolder:
+    """A folder whose listing has a round number of rows, and how many of its files the plan removes."""
+
+    path: str
+    rows: int
+    removed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,13 @@ class Terms:
     afterwards: str
 
 
-def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held | None:
+def judge(
+    plan: Plan,
+    *,
+    listing_complete: bool,
+    removals_apply: bool,
+    round_folders: Iterable[RoundFolder] = (),
+) -> Held | None:
     """The guard that stops this plan, or None.
 
     After any listing error nothing is removed, so there is nothing to guard; likewise where the job
@@ -84,4 +102,34 @@ def judge(plan: Plan, *, listing_complete: bool, removals_apply: bool) -> Held |
             f" {REMOVED_SHARE_MAX:.0%}",
             plan.removed,
         )
+    for folder in round_folders:
+        if folder.removed:
+            return Held(
+                "round_listing",
+                f"the host lists exactly {folder.rows} names in {folder.path or 'the root folder'}, and"
+                f" {folder.removed} files held there are not among them: a host that cuts a listing"
+                " silently looks like this",
+                plan.removed,
+            )
     return None
+
+
+def judge_replacement(listed: int, what: str, shown: str, files: int, example: str) -> Held | None:
+    """The guard that stops many of the `listed` files from becoming one thing, or None.
+
+    `what` is `redirect`, `type` or `content`, `shown` which address or type, `example` one of the files.
+    Files that all redirect to one page are a log-in or an error, however many others there are.
+    """
+    enough = files > min(listed * REMOVED_SHARE_MAX, REMOVED_COUNT_MAX)
+    if files < REPLACED_MIN or not (enough or what == "redirect"):
+        return None
+    ways = {
+        "redirect": f"{files} files are all answered from {shown}",
+        "type": f"{files} files are all answered as {shown}, which they were not before or by name",
+        "content": f"{files} files that differed would all have one content",
+    }
+    reason = (
+        f"{ways[what]}, among them {example}: a log-in or an error page in the place of files looks"
+        " like this"
+    )
+    return Held("mass_replacement", reason, files)

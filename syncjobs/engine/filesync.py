@@ -18,17 +18,15 @@ from connectors.contract import (
     Capabilities,
     Digested,
     Fetched,
-    Reason,
     RemoteEntry,
     RoundListing,
-    Seen,
     Skipped,
     Transport,
 )
 from connectors.errors import TransportError, Truncated, Unstable
 from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
-from datasets.catalog import Counts, Listed, Pair, Told
+from datasets.catalog import Listed, Pair, Told
 from datasets.partials import Received
 from datasets.receipts import Arrived
 from syncjobs.core.comparing import (
@@ -43,10 +41,11 @@ from syncjobs.core.comparing import (
     is_stable,
 )
 from syncjobs.core.deadlines import DeadlineRule, Past, decide_deadline_s, expect_s
-from syncjobs.core.plans import Held, Plan, Waiver, judge
+from syncjobs.core.plans import Held, Plan, RoundFolder, Waiver, judge
 from syncjobs.core.selection import LIMITS, MARKER, Selection
 from syncjobs.core.states import Stage
 from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
+from syncjobs.engine.listing import Listing
 from syncjobs.engine.progress import Progress, Trouble
 from syncjobs.engine.receiving import StoreSink
 
@@ -114,7 +113,7 @@ class FileSync:
         self._attempt = attempt
         self._progress = progress
         self._check = check
-        self._listing_complete = True
+        self._listing = Listing(transport, order.root, check)
         self._trusted_files = 0  # taken for unchanged by what the listing told
         self._capped = False
         self._times = TimesSeen()
@@ -150,7 +149,7 @@ class FileSync:
         self._progress.enter(Stage.DETECTING_CHANGES)
         # Until the plan is known the listing itself must not last for ever.
         self._progress.expect(self._deadline_s(None), self._expected_s(None))
-        files = self._select(self._transport.walk(self._order.root))
+        files = self._select(iter(self._listing))
         for batch in _batched(files, STAGED_AT_ONCE):
             self._check()
             self._catalog.stage(batch)
@@ -158,7 +157,11 @@ class FileSync:
         if self._order.selection.done is not None:
             self._defer_unmarked()
         self._progress.moved()
-        counts = self._compare()
+        self._compare()
+        self._keep_what_leads_elsewhere()
+        removals = self._listing.complete and self._order.removals_apply
+        self._defer_conflicts(removals)
+        counts = self._catalog.count()
         if self._order.comparison is not Comparison.CHECKSUM:  # mode `full` leaves none unchanged
             self._trusted_files = counts.unchanged
         plan = Plan(
@@ -171,11 +174,11 @@ class FileSync:
             counts.wanted,
             counts.wanted_bytes,
         )
-        removals = self._listing_complete and self._order.removals_apply
         held = judge(
             plan,
-            listing_complete=self._listing_complete,
+            listing_complete=self._listing.complete,
             removals_apply=self._order.removals_apply,
+            round_folders=map(self._look_into, self._listing.round),
         )
         if held is not None and self._order.waiver is not None and self._order.waiver.covers(held):
             held = None
@@ -185,7 +188,7 @@ class FileSync:
             deadline_s=self._deadline_s(plan.wanted),
             expected_s=self._expected_s(plan.wanted),
         )
-        return Outcome(plan, held, removals, self._listing_complete)
+        return Outcome(plan, held, removals, self._listing.complete)
 
     def _deadline_s(self, files: int | None) -> float:
         return decide_deadline_s(
@@ -224,12 +227,10 @@ class FileSync:
             self._progress.enter(Stage.FINALIZING)
         return outcome
 
-    def _select(self, seen: Iterator[Seen]) -> Iterator[Listed]:
+    def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
         selection = self._order.selection
         for item in seen:
             self._progress.moved()
-            if isinstance(item, RoundListing):
-                continue
             path = names.to_text(item.path)
             if isinstance(item, Skipped):
                 self._note_skipped(path, item)
@@ -294,24 +295,33 @@ class FileSync:
             yield entry
 
     def _note_skipped(self, path: str, item: Skipped) -> None:
-        if item.reason is Reason.LEADS_ELSEWHERE:
-            return
-        action = "skipped"
-        if item.reason in INCOMPLETE:
-            self._listing_complete = False
-            action = "failed"
+        action = "failed" if item.reason in INCOMPLETE else "skipped"
         self._progress.trouble(Trouble(path or ".", action, item.reason.value, item.message))
 
-    def _compare(self) -> Counts:
-        counts = self._catalog.compare(self._is_equal)
+    def _keep_what_leads_elsewhere(self) -> None:
+        """A file is not gone where its link is still there and leads to another place."""
+        words = {names.to_text(item.path): item.message for item in self._listing.elsewhere}
+        for path, link in self._catalog.keep(list(words)) if words else ():
+            self._progress.trouble(Trouble(path, "failed", "leads_elsewhere", words[link]))
+
+    def _defer_conflicts(self, removals: bool) -> None:
+        for conflict in self._catalog.defer_conflicts(removals=removals):
+            words = f"{conflict.path} is a file and a folder at once: {conflict.below} lies in it"
+            self._progress.trouble(Trouble(conflict.path, "failed", "type_conflict", words))
+
+    def _look_into(self, listing: RoundListing) -> RoundFolder:
+        path = names.to_text(listing.path)
+        return RoundFolder(path, listing.rows, self._catalog.count_gone_from(path))
+
+    def _compare(self) -> None:
+        self._catalog.compare(self._is_equal)
         if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
-            return counts
+            return
         asked = map(_remote, self._catalog.iter_asked())
         for batch in _batched(self._transport.digests(asked), TOLD_AT_ONCE):
             self._check()
             self._progress.moved()
             self._catalog.take_told([self._take_told(digested) for digested in batch])
-        return self._catalog.count()
 
     def _is_equal(self, pair: Pair) -> bool | None:
         now = self._clock_at(time.time_ns())
@@ -419,6 +429,8 @@ class FileSync:
             etag=etag,
             sha256=receipt.sha256,
             settled=self._is_settled(modified_ns, etag),
+            content_type=fetched.content_type,
+            landed=fetched.landed,
         )
 
 

@@ -39,7 +39,7 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
                 mode=plan.mode,
                 plan=plan.plan,
                 applies_id=plan.pk,
-                hold={"rule": guard["rule"], "removed": guard["removed"]} if guard else None,
+                hold={"rule": guard["rule"], "files": guard["files"]} if guard else None,
                 guards_waived=guard is not None,
                 waiting_for="a worker",
                 requested_by=by,

@@ -48,7 +48,7 @@ from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
-from syncjobs.lifecycle.publishing import publish
+from syncjobs.lifecycle.publishing import GuardStopped, publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
 from syncjobs.lifecycle.transition import INTERNAL, move
@@ -209,11 +209,15 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 catalog,
                 removals=outcome.removals,
                 troubles=lease.progress.troubles,
+                listed=outcome.plan.listed,
+                waiver=_waiver_of(record),
                 mark=clears,
                 verified=sync.looked_at_all,
             )
         warning = clear_source(session, lease, record, store) if clears else ""
         return _succeeded(outcome, published, lease.progress, warning)
+    except GuardStopped as exc:
+        return _held(exc.held)
     except DiskFull:
         full = True  # pieces that wait for the next attempt would keep it full, for every other job too
         raise
@@ -270,7 +274,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         selection=selection_of(job),
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
-        waiver=Waiver(**record.hold) if record.guards_waived and record.hold else None,
+        waiver=_waiver_of(record),
         deadline=deadline_rule(),
         timeout_s=job.timeout_s,
         past=history_of(job.pk, record.mode),
@@ -281,6 +285,10 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         as_listed=record.applies_id is not None,
         comparison=Comparison(job.comparison),
     )
+
+
+def _waiver_of(record: SyncRecord) -> Waiver | None:
+    return Waiver(**record.hold) if record.guards_waived and record.hold else None
 
 
 def _evidence(rule: Rule, lease: Lease) -> dict[str, Any]:
@@ -307,7 +315,7 @@ def _held(held: Held) -> Ending:
         verdict=f"guard.{held.rule}",
         error_code=held.rule,
         error=held.reason,
-        hold={"rule": held.rule, "removed": held.removed},
+        hold={"rule": held.rule, "files": held.files},
         guards_waived=False,
         waiting_for="a person, to release or cancel it",
     )

@@ -10,7 +10,14 @@ import psycopg
 from connectors.names import printable
 from datasets.catalog import Catalog
 from datasets.receipts import Fenced
-from datasets.versions import Published, mark_published, write_version
+from datasets.versions import (
+    Published,
+    decide_outcome,
+    find_replaced,
+    mark_published,
+    write_version,
+)
+from syncjobs.core.plans import REPLACED_MIN, Held, Waiver, judge_replacement
 from syncjobs.engine.progress import Trouble
 from syncjobs.lifecycle.claiming import Claim
 
@@ -40,6 +47,14 @@ UPDATE syncjobs_syncjob SET last_verified_at = now()
 """
 
 
+class GuardStopped(Exception):
+    """What was fetched must not be published before a person has looked at it."""
+
+    def __init__(self, held: Held) -> None:
+        super().__init__(held.reason)
+        self.held = held
+
+
 def publish(
     session: psycopg.Connection[Any],
     claim: Claim,
@@ -47,16 +62,20 @@ def publish(
     *,
     removals: bool,
     troubles: Iterable[Trouble],
+    listed: int = 0,
+    waiver: Waiver | None = None,
     mark: bool = False,
     verified: bool = False,
 ) -> Published:
-    """`mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
+    """`listed` counts the files of the listing; `waiver` is what a person released. `mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
     `verified`: the content of every file was looked at, as far as it could be read.
 
-    Raises Fenced, and then nothing was written."""
+    Raises Fenced and GuardStopped, and then nothing was written."""
     with session.transaction(), session.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '15min'")
-        published = write_version(cursor, catalog, removals=removals)
+        decide_outcome(cursor, catalog, removals=removals)
+        _check_replaced(cursor, listed, waiver)
+        published = write_version(cursor, catalog)
         if mark:
             mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])
@@ -84,6 +103,13 @@ def publish(
         if verified:
             cursor.execute(_VERIFIED, [claim.record_id])
     return published
+
+
+def _check_replaced(cursor: psycopg.Cursor[Any], listed: int, waiver: Waiver | None) -> None:
+    for found in find_replaced(cursor, least=REPLACED_MIN):
+        held = judge_replacement(listed, found.what, found.shown, found.files, found.example)
+        if held is not None and not (waiver is not None and waiver.covers(held)):
+            raise GuardStopped(held)
 
 
 def write_troubles(cursor: psycopg.Cursor[Any], claim: Claim, troubles: Iterable[Trouble]) -> None:

@@ -35,7 +35,7 @@ PLAN = {
     "bytes": 2048,
     "held_files": 9,
     "listing_complete": True,
-    "guard": {"rule": "mass_removal", "reason": "4 of 9 files would be removed", "removed": 4},
+    "guard": {"rule": "mass_removal", "reason": "4 of 9 files would be removed", "files": 4},
 }
 
 

@@ -154,7 +154,7 @@ def test_a_plan_is_shown_and_applied_by_an_operator(
     operator.post(press(record, "apply"))
     applying = SyncRecord.objects.get(applies_id=record.pk)
     assert (applying.state, applying.guards_waived) == (State.QUEUED, True)
-    assert applying.hold == {"rule": "mass_removal", "removed": 4}
+    assert applying.hold == {"rule": "mass_removal", "files": 4}
     text = _text(operator, page_of(record))
     assert press(record, "apply") not in text
     assert page_of(applying) in text

@@ -49,6 +49,8 @@ class Files(asyncssh.SFTPServer):
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
         if b"denied" in path:
             raise asyncssh.SFTPPermissionDenied("denied")
+        if b"failing" in path:
+            raise asyncssh.SFTPFailure("busy")
         if b"echoing" in path:
             raise asyncssh.SFTPFailure(f"\x1b[2J no such file for {PASSWORD}\r\n")
         if b"hostile-names" in path:
@@ -62,6 +64,14 @@ class Files(asyncssh.SFTPServer):
             if b"bare" in path:
                 attrs = asyncssh.SFTPAttrs()
             yield asyncssh.SFTPName(raw, attrs=attrs)
+            if raw in (b"both", b"thrice") and self._told_twice(path):
+                attrs = asyncssh.SFTPAttrs(size=5, permissions=0o100644, atime=0, mtime=0)
+                yield asyncssh.SFTPName(raw, attrs=attrs)
+
+    @staticmethod
+    def _told_twice(folder: bytes) -> bool:
+        """Whether the host tells a folder there as a file too."""
+        return b"conflict" in folder or os.path.exists(os.fsencode(folder) + b"/thrice.also-file")  # noqa: PTH110 — bytes
 
     async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
         return self._told(path, os.lstat(os.fsdecode(path)))

@@ -122,12 +122,12 @@ def test_held_and_failed_records_say_what_a_person_can_do(record: SyncRecord) ->
             "verdict": "guard.mass_removal",
             "error_code": "mass_removal",
             "error": "9 of 9 files would be removed",
-            "hold": {"rule": "mass_removal", "removed": 9},
+            "hold": {"rule": "mass_removal", "files": 9},
         },
     )
     told = why(record)
     assert told.summary == "Held by a guard: 9 of 9 files would be removed."
-    assert told.evidence == {"rule": "mass_removal", "removed": 9}
+    assert told.evidence == {"rule": "mass_removal", "files": 9}
     assert any("Release the record" in step for step in told.next_steps)
     move(record.pk, Event.RELEASED)
     assert claim(record.pk, "worker") is not None

@@ -1,0 +1,96 @@
+"""The far end's listing, looked at once more where a folder failed, and what it leaves in doubt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from connectors.contract import (
+    INCOMPLETE,
+    Reason,
+    RemoteEntry,
+    RoundListing,
+    Seen,
+    Skipped,
+    Transport,
+)
+from connectors.errors import Throttled, TransportError
+
+# Before each further look at the folders that failed: most hosts refuse for a moment only.
+PAUSES_S = (0.5, 2.0)
+AGAIN_MAX = 1_000  # folders that are looked at once more
+TOLD_MAX = 10_000  # of what is remembered of links and of round listings
+_TICK_S = 0.25
+
+T = TypeVar("T")
+
+
+class Listing:
+    """One look at a tree. Iterate it once; what it found out stands afterwards.
+
+    A folder that failed and may do better is listed again after all others, so a file may be yielded
+    twice. What fails in the end is yielded as it was told.
+    """
+
+    def __init__(
+        self, transport: Transport, root: PurePosixPath, check: Callable[[], None]
+    ) -> None:
+        self._transport = transport
+        self._root = root
+        self._check = check
+        self._again: list[Skipped] = []
+        self.complete = True
+        self.round: list[RoundListing] = []
+        self.elsewhere: list[Skipped] = []
+
+    def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
+        yield from self._sort(self._transport.walk(self._root))
+        for pause_s in PAUSES_S:
+            failed, self._again = self._again, []
+            if failed:
+                self._pause(pause_s)
+            for folder in failed:
+                yield from self._sort(self._walk_again(folder))
+        for folder in self._again:
+            self.complete = False
+            yield folder
+
+    def _walk_again(self, folder: Skipped) -> Iterator[Seen]:
+        """The folder's tree, with paths from the root of the listing."""
+        try:
+            for item in self._transport.walk(self._root / folder.path):
+                yield replace(item, path="/".join(filter(None, (folder.path, item.path))))
+        except Throttled:
+            raise
+        except TransportError as exc:
+            yield replace(folder, message=str(exc), retryable=exc.retryable)
+
+    def _sort(self, seen: Iterator[Seen]) -> Iterator[RemoteEntry | Skipped]:
+        for item in seen:
+            if isinstance(item, RemoteEntry):
+                yield item
+            elif isinstance(item, RoundListing):
+                self._remember(self.round, item)
+            elif item.reason is Reason.LEADS_ELSEWHERE:
+                self._remember(self.elsewhere, item)
+            elif item.retryable and item.path and len(self._again) < AGAIN_MAX:
+                self._again.append(item)
+            else:
+                self.complete = self.complete and item.reason not in INCOMPLETE
+                yield item
+
+    def _remember(self, told: list[T], item: T) -> None:
+        """What is too much to remember must not be taken for harmless."""
+        if len(told) < TOLD_MAX:
+            told.append(item)
+        else:
+            self.complete = False
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._check()
+            time.sleep(min(left, _TICK_S))
