@@ -135,8 +135,14 @@ class Receiver(Protocol):
 
     @property
     def offset(self) -> int:
-        """Bytes of this very content that are here already. A transport goes on from there, or calls
+        """How many bytes an earlier try has left here. The file may have been replaced since by one of
+        the same size and time, so a transport goes on from there only where it has proved them: by the
+        far end's digest of as many bytes, or by a validator that changes with the content. Else it calls
         `rewind` before its first write."""
+        ...
+
+    def prefix_sha256(self) -> bytes:
+        """The SHA-256 of the first `offset` bytes, as they were read from where they lie."""
         ...
 
     def rewind(self) -> None: ...

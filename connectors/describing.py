@@ -13,10 +13,26 @@ Made from the SPECs in `connectors/transports`; a test holds the two together. O
 connector's `options`, secrets into its `secret`, in YAML as in the console.
 """
 
+_CUT = """\
+## Downloads that were cut
+
+The next attempt goes on where the cut one ended only if the host proves that its file still begins with
+what is here. Otherwise the download starts again from the first byte: size and time are the same where a
+file was replaced quietly, and two halves of two files must never become one.
+
+| kind | what proves it | starts again |
+|---|---|---|
+| SFTP | the digest of `check-file`, or of `sha256sum` (or `shasum`, `sha256`, `openssl`) where the log-in may run commands | hosts with neither |
+| SSH | the digest of the same programs; not asked for less than 8 MiB | hosts with none of them |
+| FTP, FTPS | the digest of `XSHA256` with a range, or of `HASH` with `RANG` | hosts with neither |
+| HTTP, HTTPS | `If-Range` with a strong ETag that tells more than size and time | hosts without one; ETags of nginx, Apache and Caddy are made of size and time |
+| rsync | nothing | always |
+"""
+
 
 def describe_all() -> str:
     """Markdown, one section for each kind."""
-    return "\n".join([_HEAD, *(_describe(spec) for spec in SPECS.values())])
+    return "\n".join([_HEAD, *(_describe(spec) for spec in SPECS.values()), _CUT])
 
 
 def _describe(spec: Spec) -> str:

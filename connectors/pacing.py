@@ -106,6 +106,7 @@ class _PacedReceiver:
         self._receiver = receiver
         self._pace = pace
         self.rewind = receiver.rewind
+        self.prefix_sha256 = receiver.prefix_sha256
         self.finish = receiver.finish
         self.abandon = receiver.abandon
 

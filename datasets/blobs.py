@@ -101,8 +101,8 @@ class BlobStore:
     def create(self, attempt: str, key: str = UNKNOWN) -> BlobWriter:
         """A writer with a partial file of its own; `attempt` and `key` are names without `-` or `/`.
 
-        A key other than UNKNOWN stands for one file at one fingerprint that proves its content: the
-        writer begins with what an earlier attempt left under it.
+        A key other than UNKNOWN stands for one file at one fingerprint: the writer begins with what an
+        earlier attempt left under it, which may be of another content and is to be proved.
         """
         writer = BlobWriter(self._partial_path(attempt, key))
         for left in self._left.pop(key, ()):

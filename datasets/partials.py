@@ -70,6 +70,11 @@ class BlobWriter:
         """What is here already; more than 0 at the start where an earlier attempt left bytes."""
         return self._size
 
+    @property
+    def sha256(self) -> bytes:
+        """Of what is here already. What an earlier attempt left was read for it from the disk."""
+        return self._hash.digest()
+
     def write(self, data: bytes | memoryview) -> None:
         """Raises DiskFull or StoreBroken."""
         self._hash.update(data)

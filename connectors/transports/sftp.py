@@ -25,9 +25,12 @@ from connectors.spec import Spec, Target, option
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_digests import NAME, SftpDigests
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_proving import SftpProver
 from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
+from connectors.wire.shell_channel import ShellSession
+from connectors.wire.shell_digests import Digester
 from connectors.wire.shown import shown
 from connectors.wire.ssh_channel import ChannelDuplex
 from connectors.wire.ssh_end import SshReach, SshReachSecret, ssh_end
@@ -58,9 +61,12 @@ class SftpSecret(SshReachSecret):
 class SftpTransport:
     """One SSH connection with one SFTP channel; used by one thread at a time."""
 
-    def __init__(self, client: SftpClient, root: str, server_software: str) -> None:
+    def __init__(
+        self, client: SftpClient, digester: Digester, root: str, server_software: str
+    ) -> None:
         self._client = client
         self._digests = SftpDigests(client)
+        self._prover = SftpProver(self._digests, digester)
         self._option_root = PurePosixPath(root)
         self._root = encode(str(self._option_root))
         self._capabilities = Capabilities(server_software=server_software)
@@ -78,7 +84,7 @@ class SftpTransport:
         return iter(TreeWalk(self._client, self._root))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
-        return iter(Fetch(self._client, self._root, entries, sink))
+        return iter(Fetch(self._client, self._prover, self._root, entries, sink))
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digests.digests(self._root, entries)
@@ -111,7 +117,9 @@ def connect_sftp(target: Target, context: Context) -> SftpTransport:
     except BaseException:
         duplex.close()
         raise
-    return SftpTransport(client, options.root, shown(session.remote_version) + end.terms.warning)
+    digester = Digester(ShellSession(session, context))
+    software = shown(session.remote_version) + end.terms.warning
+    return SftpTransport(client, digester, options.root, software)
 
 
 SPEC = Spec(

@@ -19,7 +19,7 @@ ASKED_AT_ONCE = 32
 BYTES_AT_ONCE = 1 << 30
 SLOWEST_BYTES_S = 4 << 20  # a host that reads slower than this counts as silent
 TRIES_MAX = 3
-_HASHED = re.compile(r"SHA-256 0-(\d+) ([0-9a-fA-F]{64}) ")
+_HASHED = re.compile(r"SHA-256 0-(\d{1,20}) ([0-9a-fA-F]{64}) ")
 _XHASHED = re.compile(r"(?:^|\s)([0-9a-fA-F]{64})(?:\s|$)")
 
 

@@ -19,6 +19,7 @@ from connectors.errors import (
 )
 from connectors.wire.ftp_describe import Described, describe
 from connectors.wire.ftp_download import Download
+from connectors.wire.ftp_proof import PrefixProof
 from connectors.wire.ftp_reply import Reply, is_ambiguous, refusal
 from connectors.wire.ftp_rest import RestTrial
 from connectors.wire.ftp_rows import Kind
@@ -45,6 +46,7 @@ class FileTaker:
         self._fetched = False  # what is still wanted is the description
         self._failure: TransportError | None = None
         self._ambiguous = False
+        self._prefix_tried = False
         self._count = self._offset = 0
         self._tries = 0
         self.receiver: Receiver | None = None
@@ -60,6 +62,10 @@ class FileTaker:
         if offset and size is not None and client.features.rest_honoured is None:
             RestTrial(client, session, self._path, size, self, inbox)
             return
+        if offset and not self._prefix_tried:
+            PrefixProof(client, session, self._path, self._receiver(), self, inbox)
+            return
+        self._prefix_tried = False  # of this try; the next one asks anew
         self._count = self._offset = offset
         self._download = client.download(session, b"RETR", self._path, self, inbox, offset=offset)
 
@@ -67,13 +73,22 @@ class FileTaker:
         """The byte to go on from."""
         receiver, size = self._receiver(), self._entry.size_bytes
         offset = receiver.offset
-        unfit = size is None or offset >= size or self._fetch.client.features.rest_honoured is False
+        features = self._fetch.client.features
+        unfit = size is None or offset >= size or features.rest_honoured is False
+        unfit = unfit or not features.prefix_digests  # nothing could prove whose the bytes are
         if offset and unfit:
             receiver.rewind()
             return 0
         return offset
 
+    def prefix_tried(self) -> None:
+        self._prefix_tried = True
+        self._start_again()
+
     def rest_tried(self) -> None:
+        self._start_again()
+
+    def _start_again(self) -> None:
         session, self._session = self._session, None
         if session is None or session.over:
             self._wait()

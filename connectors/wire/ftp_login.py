@@ -63,6 +63,7 @@ class Features:
     times_listed: bool = False  # some times came from LIST
     rest_honoured: bool | None = None  # whether REST does what it says; None: not tried yet
     digests: bytes = b""  # the command that tells a file's SHA-256
+    prefix_digests: bytes = b""  # the one that may tell it of a file's first bytes
     fractions: bool = False  # whether times with fractions of a second were seen
     list_zone_s: int | None = None  # how far the times of LIST are ahead of UTC; None: not seen
     log_in_folder: bytes = b""
@@ -128,6 +129,8 @@ def learn(features: Features) -> Dialog:
         features.mlst = b"MLST" in told or b"MLSD" in told
         features.utf8 = b"UTF8" in told
         features.digests = _digest_command(reply.lines)
+        # ProFTPD's HASH knows no RANG, and answers for the whole file.
+        features.prefix_digests = XSHA256 if XSHA256 in told else features.digests
         features.telnet = b"MFF" in told or "ProFTPD" in features.software
     reply = yield b"PWD"
     found = _PWD.search(reply.lines[0]) if reply.code == 257 else None

@@ -20,6 +20,7 @@ from connectors.wire.http_entries import check_coding, described, whole_size
 from connectors.wire.http_exchange import Exchange, Inbox, status_error
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url
+from connectors.wire.http_validators import proves_content
 
 FILES_MAX = 64
 # A host reads a smaller file at once with its description; a larger one may change while it is sent.
@@ -88,8 +89,7 @@ class _FileTaker:
         fields = {}
         if self._offset:
             fields["Range"] = f"bytes={self._offset}-"
-            if entry.etag is not None:
-                fields["If-Range"] = entry.etag
+            fields["If-Range"] = entry.etag or ""
         self.exchange = Exchange(
             fetch.client,
             fetch.inbox,
@@ -102,9 +102,10 @@ class _FileTaker:
         fetch.client.submit(self.exchange)
 
     def _resume(self) -> int:
-        """The byte to go on from."""
-        offset = self.receiver.offset
-        if offset and (self.entry.size_bytes is None or offset >= self.entry.size_bytes):
+        """The byte to go on from: only an ETag that changes with the content lets the host prove, by
+        If-Range, that what is here belongs to it."""
+        offset, size = self.receiver.offset, self.entry.size_bytes
+        if offset and (size is None or offset >= size or not proves_content(self.entry)):
             self.receiver.rewind()
             return 0
         return offset
@@ -170,12 +171,15 @@ class _FileTaker:
         if not head.framed and listed is None:
             raise ProtocolViolation("the host tells neither the file's length nor its end")
         if partial:
+            if head.fields.get("etag", self.entry.etag) != self.entry.etag:  # it heeds no If-Range
+                self.receiver.rewind()
+                raise Unstable("the part that the host sent belongs to another file")
             size: int | None = whole_size(head, self._offset)
             self._fetch.client.note_ranges(work=True)
         else:
             size = head.length
             if self._offset:  # the host sends the whole file: nothing may be put together
-                if self.entry.etag is None:  # else the file may be another one now
+                if head.fields.get("etag") == self.entry.etag:  # else it is another file now
                     self._fetch.client.note_ranges(work=False)
                 self.receiver.rewind()
                 self._count = self._offset = 0

@@ -21,8 +21,12 @@ ASKED_MAX = 64
 BYTES_MAX = 1 << 30
 SLOWEST_BYTES_S = 4 << 20  # a host that reads slower than this counts as silent
 SILENT_MAX = 8  # refusals before any digest: then the server has none
-_WHOLE = struct.pack(">QQI", 0, 0, 0)  # from the first byte to the end, as one block
 _ALGORITHMS = (b"sha256", b"sha-256")
+
+
+def _first_bytes(count: int) -> bytes:
+    """A range, as one block; 0 is to the end."""
+    return struct.pack(">QQI", 0, count, 0)
 
 
 class SftpDigests:
@@ -60,6 +64,17 @@ class SftpDigests:
         finally:
             self._client.grace_s = 0.0
 
+    def prefix(self, handle: bytes, size_bytes: int) -> bytes | None:
+        """The digest of an open file's first bytes; None where the server cannot tell it."""
+        if self.told is False:
+            return None
+        body = text(b"check-file-handle") + text(handle) + text(b"sha256")
+        self._client.grace_s = size_bytes / SLOWEST_BYTES_S
+        try:
+            return self._read(*self._client.call(Kind.EXTENDED, body + _first_bytes(size_bytes)))
+        finally:
+            self._client.grace_s = 0.0
+
     def _ask(
         self,
         path: bytes,
@@ -72,7 +87,7 @@ class SftpDigests:
             del asked[number]
             done.append(Digested(entry, self._read(kind, fields)))
 
-        body = text(b"check-file-name") + text(path) + text(b"sha256") + _WHOLE
+        body = text(b"check-file-name") + text(path) + text(b"sha256") + _first_bytes(0)
         self._client.request(Kind.EXTENDED, body, answer)
 
     def _read(self, kind: int, fields: Fields) -> bytes | None:

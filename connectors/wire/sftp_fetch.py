@@ -14,8 +14,10 @@ from connectors.errors import (
     Unstable,
     Vanished,
 )
+from connectors.names import encode
 from connectors.wire.sftp_client import SftpClient, is_end, refusal
 from connectors.wire.sftp_packets import Attributes, Fields, Kind, open_body, read_body, text
+from connectors.wire.sftp_proving import SftpProver
 from connectors.wire.sftp_transfer import Transfer
 from connectors.wire.sftp_tree import remote_path
 
@@ -28,9 +30,15 @@ class Fetch:
     what a sink raises leaves the client whole."""
 
     def __init__(
-        self, client: SftpClient, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
+        self,
+        client: SftpClient,
+        prover: SftpProver,
+        root: bytes,
+        entries: Iterable[RemoteEntry],
+        sink: Sink,
     ) -> None:
         self._client = client
+        self._prover = prover
         self._root = root
         self._entries = iter(entries)
         self._sink = sink
@@ -97,7 +105,11 @@ class Fetch:
             self._fail(transfer, refusal(kind, fields, "opening the file"))
             return
         transfer.handle = fields.text()
-        transfer.receive_into(self._sink.receive(transfer.entry))
+        receiver = self._sink.receive(transfer.entry)
+        if transfer.receive_into(receiver):
+            path = encode(transfer.entry.path)
+            self._prover.prove(self._root, path, transfer.handle, receiver)
+            transfer.go_on()
         if transfer.size_bytes is None:
             self._stat(transfer)
         else:

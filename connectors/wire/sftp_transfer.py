@@ -35,15 +35,20 @@ class Transfer:
     def complete(self) -> bool:
         return self._end_seen and self._written == self.size_bytes and not self.asked
 
-    def receive_into(self, receiver: Receiver) -> None:
-        """Goes on after the bytes that the receiver has already, where they fit the listed size."""
+    def receive_into(self, receiver: Receiver) -> bool:
+        """Whether the receiver has bytes already that fit the listed size, and that are to be proved."""
         self.receiver = receiver
         if not receiver.offset:
-            return
+            return False
         if self.size_bytes is None or receiver.offset > self.size_bytes:
             receiver.rewind()
-        else:
-            self._next = self._written = receiver.offset
+            return False
+        return True
+
+    def go_on(self) -> None:
+        """After the bytes that the receiver has."""
+        if self.receiver is not None:
+            self._next = self._written = self.receiver.offset
 
     def next_range(self, limit: int) -> tuple[int, int]:
         """The next (offset, length) to ask for; only while not `everything_asked`."""

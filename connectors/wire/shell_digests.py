@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from connectors.contract import Digested, RemoteEntry
+from connectors.contract import Digested, Receiver, RemoteEntry
 from connectors.errors import ConnectionLost, ProtocolViolation
 from connectors.names import encode
 from connectors.wire.shell_channel import NoShell, ShellChannel, ShellSession
-from connectors.wire.shell_scripts import DIGEST, Script, folder_argument
+from connectors.wire.shell_scripts import DIGEST, PREFIX, Script, folder_argument
 from connectors.wire.shown import shown
 
 FILES_MAX = 1_000
 BYTES_MAX = 1 << 30
 SLOWEST_BYTES_S = 4 << 20  # a host that reads slower than this counts as silent
 _LINE_BYTES_MAX = 64 * 1024
+_ANSWER_BYTES_MAX = FILES_MAX * 8192
 _END = b"end"
 # The programs' common form, with a name that is known to need no escape.
 _LINE = re.compile(rb"\\?([0-9a-fA-F]{64}) [ *]?\./(.*)")
+_PREFIX = re.compile(rb"\\?([0-9a-fA-F]{64})(?: |$)")
 _ESCAPED = (b"\n", b"\r", b"\\")
 
 
@@ -28,6 +30,10 @@ class Digester:
     def __init__(self, session: ShellSession) -> None:
         self._session = session
         self.program: str | None = None  # empty: the host has none; None: not asked yet
+
+    @property
+    def is_connected(self) -> bool:
+        return self._session.transport.is_active()
 
     def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         batch: list[RemoteEntry] = []
@@ -39,6 +45,29 @@ class Digester:
                 yield from self._ask(root, batch, batch_bytes)
                 batch, batch_bytes = [], 0
         yield from self._ask(root, batch, batch_bytes)
+
+    def prove(self, root: bytes, path: bytes, receiver: Receiver) -> int:
+        """The byte to go on from: the receiver's offset where the host's file begins with what it has,
+        else 0, and it is rewound."""
+        offset = receiver.offset
+        try:
+            proved = self.prefix(root, path, offset) == receiver.prefix_sha256()
+        except BaseException:
+            receiver.rewind()  # else every attempt would ask again, and fail again
+            raise
+        if proved:
+            return offset
+        receiver.rewind()
+        return 0
+
+    def prefix(self, root: bytes, path: bytes, size_bytes: int) -> bytes | None:
+        """The digest of a file's first bytes; None where the host cannot tell it."""
+        if self.program == "":
+            return None
+        arguments = (folder_argument(root), path, b"%d" % size_bytes)
+        lines = self._run(root, Script(PREFIX, arguments), b"", size_bytes)
+        told = _PREFIX.match(lines[0]) if lines else None
+        return bytes.fromhex(told[1].decode("ascii")) if told else None
 
     def _ask(self, root: bytes, batch: list[RemoteEntry], size_bytes: int) -> Iterator[Digested]:
         names = {encode(entry.path): entry for entry in batch}
@@ -52,27 +81,37 @@ class Digester:
     def _compute(self, root: bytes, names: list[bytes], size_bytes: int) -> dict[bytes, bytes]:
         given = b"".join(b"./%b\0" % name for name in names)
         script = Script(DIGEST, (folder_argument(root), b"%d" % len(given)))
+        found: dict[bytes, bytes] = {}
+        for line in self._run(root, script, given, size_bytes):
+            if (told := _LINE.fullmatch(line)) is not None:
+                found[told[2]] = bytes.fromhex(told[1].decode("ascii"))
+        return found
+
+    def _run(self, root: bytes, script: Script, given: bytes, size_bytes: int) -> list[bytes]:
+        """The lines of the answer, behind the program's name and before its end."""
         try:
             channel = self._session.run(script)
         except NoShell:
             self.program = ""
-            return {}
+            return []
         try:
             channel.grace_s = size_bytes / SLOWEST_BYTES_S
-            channel.send(given)
+            if given:
+                channel.send(given)
             channel.enter(root)
-            found = self._receive(channel)
+            lines = self._receive(channel)
             channel.end()  # complaints are of what is gone or refused, which its absence tells
             channel.grace_s = 0.0
         except NoShell:
             self.program = ""
-            return {}
+            return []
         finally:
             channel.close()
-        return found
+        return lines
 
-    def _receive(self, channel: ShellChannel) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
+    def _receive(self, channel: ShellChannel) -> list[bytes]:
+        answered: list[bytes] = []
+        answered_bytes = 0
         program: str | None = None
         rest = b""
         while True:
@@ -87,6 +126,9 @@ class Digester:
                 if program is None:
                     program = self.program = shown(line.strip())
                 elif line == _END:
-                    return found
-                elif (told := _LINE.fullmatch(line)) is not None:
-                    found[told[2]] = bytes.fromhex(told[1].decode("ascii"))
+                    return answered
+                else:
+                    answered.append(line)
+                    answered_bytes += len(line)
+            if answered_bytes > _ANSWER_BYTES_MAX:
+                raise ProtocolViolation("the host tells digests without end")

@@ -15,6 +15,7 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.wire.shell_channel import ShellChannel, ShellSession
+from connectors.wire.shell_digests import Digester
 from connectors.wire.shell_records import Record
 from connectors.wire.shell_stream import ShellFile
 from connectors.wire.shell_transfer import Batch
@@ -33,9 +34,15 @@ class ShellFetch:
     """One call of `fetch`."""
 
     def __init__(
-        self, session: ShellSession, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
+        self,
+        session: ShellSession,
+        digester: Digester,
+        root: bytes,
+        entries: Iterable[RemoteEntry],
+        sink: Sink,
     ) -> None:
         self._session = session
+        self._digester = digester
         self._root = root
         self._entries = iter(entries)
         self._sink = sink
@@ -112,7 +119,7 @@ class ShellFetch:
                 raise ConnectionLost(f"the host's tar ended before its end: {told}".rstrip(": "))
             channel.unread(batch.feed(data or b""))
             current = batch.members.current
-            if current is not None and _useless_bytes(batch, current) > _SKIP_BYTES_MAX:
+            if current is not None and _is_useless(batch, current):
                 self._start_again(batch, current)
                 return False
         for line in channel.end():
@@ -136,10 +143,11 @@ class ShellFetch:
             self._go_on(current)
 
     def _go_on(self, wanted: Wanted) -> None:
-        """The rest of a file whose first bytes are here, on a channel of its own."""
+        """The rest of a file whose first bytes may be here, on a channel of its own."""
         if wanted.receiver is None:
             return
-        offset, wanted.here_bytes = wanted.receiver.offset, 0
+        offset = self._digester.prove(self._root, wanted.path, wanted.receiver)
+        wanted.has_prefix = False
         try:
             with ShellFile(self._session, self._root, wanted.path, offset) as file:
                 if file.size_bytes != wanted.size_bytes:
@@ -160,9 +168,11 @@ class ShellFetch:
                 work.callback(self._channel.close)
 
 
-def _useless_bytes(batch: Batch, current: Wanted) -> int:
-    """What the stream still holds before the next byte that is wanted."""
-    return batch.stream.left_bytes if current.error else current.here_bytes
+def _is_useless(batch: Batch, current: Wanted) -> bool:
+    """Whether the stream goes on with too much that nobody waits for."""
+    if current.error is None:
+        return current.has_prefix
+    return batch.stream.left_bytes > _SKIP_BYTES_MAX
 
 
 def _answer(wanted: Wanted, record: Record | None) -> Fetched:

@@ -16,7 +16,9 @@ from connectors.contract import (
 )
 from connectors.names import encode
 from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_digests import SftpDigests
 from connectors.wire.sftp_fetch import Fetch
+from connectors.wire.sftp_proving import SftpProver
 from connectors.wire.sftp_remove import SftpRemover
 from connectors.wire.sftp_stream import RemoteFile
 from connectors.wire.sftp_tree import TreeWalk, remote_path
@@ -42,7 +44,7 @@ class ShellFiles:
         return iter(ShellTree(self._session, root))
 
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
-        return iter(ShellFetch(self._session, root, entries, sink))
+        return iter(ShellFetch(self._session, self._digester, root, entries, sink))
 
     def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digester.digests(root, entries)
@@ -63,6 +65,7 @@ class SftpFiles:
     def __init__(self, client: SftpClient, digester: Digester) -> None:
         self._client = client
         self._digester = digester
+        self._prover = SftpProver(SftpDigests(client), digester)
 
     @property
     def digests_by(self) -> str:
@@ -89,7 +92,7 @@ class SftpFiles:
         return iter(TreeWalk(self._client, root))
 
     def fetch(self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
-        return iter(Fetch(self._client, root, entries, sink))
+        return iter(Fetch(self._client, self._prover, root, entries, sink))
 
     def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digester.digests(root, entries)

@@ -72,17 +72,27 @@ move)
 esac
 printf "end %s %s" "$s" "$m"; head -c 1 /dev/zero
 """
-# $2 bytes of names follow. The first line of the answer is the program that computes, empty where there is
-# none. What has become a link or a FIFO is not opened. Names hold no sign that a program escapes.
-DIGEST = (
-    f"{_ENTER} t=;"
+# The first line of the answer is the program that computes digests, empty where there is none.
+_CHOOSE = (
+    " t=;"
     ' if command -v sha256sum >/dev/null 2>&1; then t="sha256sum";'
     ' elif command -v shasum >/dev/null 2>&1; then t="shasum -a 256";'
     ' elif command -v sha256 >/dev/null 2>&1; then t="sha256 -r";'
     ' elif command -v openssl >/dev/null 2>&1; then t="openssl dgst -sha256 -r"; fi;'
-    ' printf "%s\\n" "$t"; if [ "$t" ]; then'
+    ' printf "%s\\n" "$t";'
+)
+# $2 bytes of names follow. What has become a link or a FIFO is not opened. Names hold no sign that a
+# program escapes.
+DIGEST = (
+    f"{_ENTER}{_CHOOSE}"
+    ' if [ "$t" ]; then'
     ' head -c "$2" | xargs -0 sh -c \'find "$@" -maxdepth 0 -type f -print0\' sh | xargs -0 $t;'
     ' else head -c "$2" >/dev/null; fi; echo end'
+)
+# $2 is a path below the folder, and $3 how many of its first bytes the digest is of.
+PREFIX = (
+    f'{_ENTER}{_CHOOSE} p=$(printf "%b." "$2"); p=./${{p%.}};'
+    ' if [ "$t" ] && [ -f "$p" ] && [ ! -h "$p" ]; then head -c "$3" "$p" | $t; fi; echo end'
 )
 # $2 is a path below the folder, $3 the number of the first byte, counted from 1.
 READ = (

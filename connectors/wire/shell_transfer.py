@@ -19,6 +19,10 @@ from connectors.wire.tar_header import HARD_LINK, REGULAR, Header
 from connectors.wire.tar_stream import TarStream
 from connectors.wire.wanted import Wanted
 
+# What an earlier try left of a file is sent again where it has fewer bytes: to prove it, and to leave the
+# stream for another one, would cost more.
+PREFIX_BYTES_MIN = 8 * 1024 * 1024
+
 
 class Batch:
     """`fetched` are asked for here; the bytes of `earlier` have come, and only the look is due."""
@@ -92,7 +96,7 @@ class Members:
             )
             return
         if wanted.has_size(header.size_bytes):
-            wanted.receive(self._sink)
+            wanted.receive(self._sink, worth_bytes=PREFIX_BYTES_MIN)
 
     def data(self, piece: memoryview) -> None:
         if self._current is not None:

@@ -20,7 +20,7 @@ class Wanted:
     receipt: object | None = None
     error: TransportError | None = None
     whole: bool = False
-    here_bytes: int = 0  # of its first bytes, which are sent again but were received before
+    has_prefix: bool = False  # its first bytes may be here; what is sent is then left alone
 
     @classmethod
     def of(cls, entry: RemoteEntry) -> Wanted:
@@ -36,27 +36,25 @@ class Wanted:
             self.fail(Unstable(f"the file grew to {size_bytes} bytes from {listed}"))
         return self.error is None
 
-    def receive(self, sink: Sink) -> None:
-        """Opens the receiver and takes into account what it has from an earlier try."""
+    def receive(self, sink: Sink, *, worth_bytes: int | None = None) -> None:
+        """Opens the receiver. With as many bytes of an earlier try as are worth a question, it keeps them
+        and takes none until they are proved (`has_prefix`); else it begins anew."""
         self.receiver = receiver = sink.receive(self.entry)
-        if not receiver.offset:
+        offset, size = receiver.offset, self.entry.size_bytes
+        if not offset:
             return
-        if self.entry.size_bytes is None or receiver.offset > self.entry.size_bytes:
+        if worth_bytes is None or size is None or not worth_bytes <= offset <= size:
             receiver.rewind()
-        self.here_bytes = receiver.offset
+        else:
+            self.has_prefix = True
 
     def write(self, piece: bytes | memoryview) -> None:
-        if self.receiver is None or self.error is not None:
+        if self.receiver is None or self.error is not None or self.has_prefix or not piece:
             return
-        if self.here_bytes:
-            count = min(self.here_bytes, len(piece))
-            self.here_bytes -= count
-            piece = piece[count:]
-        if piece:
-            try:
-                self.receiver.write(piece)
-            except TransportError as exc:
-                self.fail(exc)
+        try:
+            self.receiver.write(piece)
+        except TransportError as exc:
+            self.fail(exc)
 
     def finish(self) -> None:
         if self.receiver is not None and self.error is None:

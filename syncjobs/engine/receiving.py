@@ -36,8 +36,11 @@ class StoreReceiver:
 
     @property
     def offset(self) -> int:
-        """Bytes that an earlier attempt left: the transport may go on from here, or rewind."""
+        """Bytes that an earlier attempt left: the transport proves them and goes on, or rewinds."""
         return self._writer.size_bytes
+
+    def prefix_sha256(self) -> bytes:
+        return self._writer.sha256
 
     def rewind(self) -> None:
         self._writer.rewind()
@@ -56,7 +59,7 @@ class StoreReceiver:
         return self._writer.finish()
 
     def abandon(self) -> None:
-        """The bytes so far stay for the next attempt where a fingerprint proves whose they are."""
+        """The bytes so far stay for the next attempt where a fingerprint tells whose they may be."""
         gained = self._writer.size_bytes - self._began_at_bytes
         if self._resumable and gained > 0 and self._writer.size_bytes >= WORTH_KEEPING_BYTES:
             self._progress.left(gained)
@@ -64,8 +67,8 @@ class StoreReceiver:
 
 
 class StoreSink:
-    """Opens a partial file for each entry, named by the attempt and, where its fingerprint proves the
-    content, by file and fingerprint."""
+    """Opens a partial file for each entry, named by the attempt and, where it may be gone on with, by
+    file and fingerprint."""
 
     def __init__(
         self,
@@ -104,8 +107,8 @@ class StoreSink:
         )
 
     def _identify(self, entry: RemoteEntry) -> str:
-        """A key for a large file whose fingerprint had settled before the attempt began: only then are
-        all bytes that are ever stored under it of one content."""
+        """A key for a large file whose fingerprint had settled before the attempt began: only then is it
+        worth it to keep bytes under it. Which content they are of, the transport proves."""
         source = self._source_of(entry)
         if source is None:  # nothing that metadata tell is to be trusted
             return UNKNOWN

@@ -17,6 +17,7 @@ from connectors.spec import Spec, Target
 from connectors.transports import rsync, ssh
 from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
 from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
+from connectors.wire.shell_transfer import PREFIX_BYTES_MIN
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
 from tests.hosts.digest_http import running_digest_http
@@ -43,6 +44,9 @@ class Host:
     raw_names: bool = True
     ranges: bool = True
     digests: bool = False  # it computes SHA-256 itself
+    proves_from: int | None = (
+        None  # of a file's first so many bytes it can tell whether they are its own
+    )
     bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
 
 
@@ -74,7 +78,8 @@ class Tree:
 @contextlib.contextmanager
 def _sshd(home: Path, served: Path) -> Iterator[Host]:
     with running_sshd(home) as sshd:
-        yield Host(get_spec("sftp"), served, sshd.target, links=True, denies=os.geteuid() != 0)
+        denies = os.geteuid() != 0
+        yield Host(get_spec("sftp"), served, sshd.target, links=True, denies=denies, proves_from=1)
 
 
 @contextlib.contextmanager
@@ -90,7 +95,15 @@ def _ssh(home: Path, served: Path) -> Iterator[Host]:
                 sftp.host, sftp.port, options, ssh.SshSecret(private_key=sshd.private_key)
             )
 
-        yield Host(ssh.SPEC, served, target, links=True, denies=os.geteuid() != 0, digests=True)
+        yield Host(
+            ssh.SPEC,
+            served,
+            target,
+            links=True,
+            denies=os.geteuid() != 0,
+            digests=True,
+            proves_from=PREFIX_BYTES_MIN,
+        )
 
 
 @contextlib.contextmanager
@@ -115,6 +128,7 @@ def _rsyncd(home: Path, served: Path) -> Iterator[Host]:
 @contextlib.contextmanager
 def _proftpd_sftp(home: Path, served: Path) -> Iterator[Host]:
     with running_proftpd_sftp(home) as target:
+        # Of a range of more than 16 KiB it computes the digest to the file's end.
         yield Host(
             get_spec("sftp"), served, target, links=True, denies=os.geteuid() != 0, digests=True
         )
@@ -240,6 +254,7 @@ def _proftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
             denies=os.geteuid() != 0,
             bare_facts=True,
             digests=True,
+            proves_from=1,
         )
 
 

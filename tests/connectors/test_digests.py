@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,11 +12,12 @@ import pytest
 
 from connectors.contract import Capabilities, RemoteEntry, Transport
 from connectors.errors import Stalled
+from connectors.registry import get_spec
 from connectors.spec import Target
 from connectors.transports.ftp import FTP_SPEC
 from connectors.transports.ssh import SPEC, SshOptions, SshSecret
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
-from tests.hosts.sinks import loopback_context
+from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, running_sshd
 
 TEN = b"0123456789"
@@ -138,7 +140,8 @@ def host_with(sshd: Sshd, folder: Path, bin_folder: Path, *programs: str) -> Tar
             (bin_folder / name).symlink_to(found)
     if "sha256" in programs:  # as the BSDs have it
         (bin_folder / "sha256").write_text(
-            '#!/bin/sh\nshift\nfor f; do set -- $(/usr/bin/sha256sum "$f"); echo "$1 $f"; done\n'
+            "#!/bin/sh\nshift\n[ $# = 0 ] && set -- $(/usr/bin/sha256sum) && echo $1 && exit\n"
+            'for f; do set -- $(/usr/bin/sha256sum "$f"); echo "$1 $f"; done\n'
         )
         (bin_folder / "sha256").chmod(0o755)
     key = sshd.authorized_keys.read_text()
@@ -149,16 +152,45 @@ def host_with(sshd: Sshd, folder: Path, bin_folder: Path, *programs: str) -> Tar
     return Target("127.0.0.1", sshd.port, made, SshSecret(private_key=sshd.private_key))
 
 
-@pytest.mark.parametrize(
-    ("program", "told"),
-    [
-        ("sha256sum", "sha256sum"),
-        ("shasum", "shasum -a 256"),
-        ("sha256", "sha256 -r"),
-        ("openssl", "openssl dgst -sha256 -r"),
-        ("cat", ""),
-    ],
-)
+PROGRAMS = [
+    ("sha256sum", "sha256sum"),
+    ("shasum", "shasum -a 256"),
+    ("sha256", "sha256 -r"),
+    ("openssl", "openssl dgst -sha256 -r"),
+    ("cat", ""),
+]
+
+
+@pytest.mark.parametrize(("program", "told"), PROGRAMS)
+@pytest.mark.parametrize("kind", ["ssh", "sftp"])
+def test_i13_10_each_program_of_a_host_proves_what_is_here(
+    sshd: Sshd, tmp_path: Path, program: str, told: str, kind: str
+) -> None:
+    folder = tmp_path / "far"
+    folder.mkdir()
+    content = os.urandom(10_000_000)
+    held = {"-rf $(x)": content[:9_000_000], "other": b"x" * 9_000_000}
+    for name in held:
+        (folder / name).write_bytes(content)
+    target = host_with(sshd, folder, tmp_path / "bin", program)
+    if kind == "sftp":
+        (tmp_path / "bin" / "sftp").symlink_to("/usr/lib/openssh/sftp-server")
+        key = sshd.authorized_keys.read_text().replace(
+            "eval ", "case $SSH_ORIGINAL_COMMAND in internal-sftp*) exec sftp;; esac; eval "
+        )
+        sshd.authorized_keys.write_text(key)
+        target = sshd.target(folder)
+    transport = get_spec(kind).open(target, loopback_context())
+    entries = [item for item in transport.walk(PurePosixPath()) if isinstance(item, RemoteEntry)]
+    sink = DigestSink(held=held)
+    receipts = {answer.entry.path: answer.receipt for answer in transport.fetch(entries, sink)}
+    transport.close()
+    assert receipts == dict.fromkeys(held, digest_of(content))
+    written = {receiver.entry.path: receiver.written_bytes for receiver in sink.receivers}
+    assert written == {"-rf $(x)": 1_000_000 if told else 10_000_000, "other": 10_000_000}
+
+
+@pytest.mark.parametrize(("program", "told"), PROGRAMS)
 def test_each_program_of_a_host_is_read(
     sshd: Sshd, tmp_path: Path, program: str, told: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import resource
 import socket
@@ -213,7 +214,52 @@ def test_f05_what_an_earlier_try_left_is_never_put_before_a_whole_file(rest: Scr
     with scripted_ftp({"file": TEN}, **({} if rest is None else {"REST": rest})) as host:
         answers = fetch_all(host.target(), [RemoteEntry("file", 10, None)], sink)
     assert answers["file"].receipt == digest_of(TEN)
-    assert sink.receivers[0].written_bytes == (6 if rest is None else 10)
+    assert sink.receivers[0].written_bytes == 10
+
+
+FEATURES = {
+    "XSHA256": saying("211-so", " XSHA256", "211 end"),
+    "HASH": saying("211-so", " HASH SHA-1;SHA-256*", " RANG STREAM", "211 end"),
+}
+
+
+@pytest.mark.parametrize("here", [TEN[:4], b"XXXX"], ids=["the same file", "another file"])
+@pytest.mark.parametrize("verb", FEATURES)
+def test_i13_10_what_an_earlier_try_left_is_proved_by_the_host_s_digest(
+    verb: str, here: bytes
+) -> None:
+    """The host computes it of the range that is asked for; only an equal one joins the two halves."""
+    ranges: list[tuple[int, int]] = []
+
+    def rang(conversation: Conversation, argument: str) -> None:
+        start, end = map(int, argument.split(" "))
+        ranges.append((start, end + 1))
+        conversation.say("350 so")
+
+    def hashed(conversation: Conversation, argument: str) -> None:
+        start, end = ranges[-1]
+        digest = hashlib.sha256(TEN[start:end]).hexdigest()
+        conversation.say(f"213 SHA-256 {start}-{end} {digest} file")
+
+    def xhashed(conversation: Conversation, argument: str) -> None:
+        _, start, end = argument.split(" ")
+        digest = hashlib.sha256(TEN[int(start) : int(end)]).hexdigest().upper()
+        conversation.say(f"250 {digest}")
+
+    sink = DigestSink(held={"file": here})
+    with scripted_ftp(
+        {"file": TEN},
+        FEAT=FEATURES[verb],
+        OPTS=saying("200 ok"),
+        RANG=rang,
+        HASH=hashed,
+        XSHA256=xhashed,
+    ) as host:
+        answers = fetch_all(host.target(), [RemoteEntry("file", 10, None)], sink)
+        if verb == "HASH":
+            assert host.asked("RANG")[-1] == "RANG 1 0"  # the next one is of a whole file
+    assert answers["file"].receipt == digest_of(TEN)
+    assert sink.receivers[0].written_bytes == (6 if here == TEN[:4] else 10)
 
 
 def test_f05_a_host_that_honours_rest_only_once_is_still_noticed() -> None:

@@ -28,6 +28,7 @@ from connectors.errors import (
 )
 from connectors.spec import Target
 from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
+from connectors.wire.http_validators import proves_content
 from embedded.ports import find_free
 from tests.holding import nothing_left_held
 from tests.hosts.certificates import make_certificates
@@ -236,6 +237,57 @@ def test_h10_a_partial_file_goes_on_only_where_the_rest_fits(name: str) -> None:
     else:
         assert isinstance(answer.error, error)
     assert not sink.left_open
+
+
+MODIFIED_S = 1_700_000_001
+# As nginx, Apache and Caddy make them, and in plain figures.
+OF_SIZE_AND_TIME = [
+    '"6553f101-8"',
+    f'"8-{MODIFIED_S * 10**6 + 123_456:x}"',
+    '"s44we98"',
+    '"8"',
+    '"1700000001"',
+    '"1700000001-8"',
+]
+
+
+@pytest.mark.parametrize("etag", [None, *OF_SIZE_AND_TIME])
+def test_i13_10_a_validator_of_size_and_time_alone_joins_nothing(etag: str | None) -> None:
+    """The file was replaced by one of the same size and time, so the host finds its ETag unchanged."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        part = "range" in request.fields
+        fields = [f"ETag: {etag}"] * (etag is not None)
+        if part:
+            fields.append("Content-Range: bytes 3-7/8")
+        body = b"new file"[3:] if part else b"new file"
+        conversation.answer(body, *fields, status="206 Partial" if part else "200 OK")
+
+    sink = DigestSink(held={"file": b"old"})
+    entry = RemoteEntry("file", 8, MODIFIED_S * 10**9, etag)
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([entry], sink)
+        transport.close()
+    assert answer.receipt == digest_of(b"new file")
+
+
+@pytest.mark.parametrize("etag", ['"1"', '"d41d8cd98f00b204e9800998ecf8427e"', '"2-6553f101-8"'])
+def test_i13_10_a_validator_that_tells_more_is_asked_by(etag: str) -> None:
+    assert proves_content(RemoteEntry("file", 8, MODIFIED_S * 10**9, etag))
+
+
+def test_i13_10_a_part_of_another_file_than_was_asked_for_is_not_joined() -> None:
+    script = answering(
+        "Content-Range: bytes 3-7/8", 'ETag: "2"', body=b"defgh", status="206 Partial"
+    )
+    sink = DigestSink(held={"file": b"abc"})
+    with scripted_http(script) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([RemoteEntry("file", 8, None, '"1"')], sink)
+        transport.close()
+    assert isinstance(answer.error, Unstable)
+    assert sink.receivers[0].offset == 0  # the next try begins anew
 
 
 def test_h12_only_strong_etags_are_kept() -> None:
@@ -863,11 +915,11 @@ def test_h18_a_host_that_is_throttled_at_the_second_look_is_left_alone() -> None
 
 
 def test_h10_a_range_that_is_ignored_is_measured() -> None:
-    with scripted_http(answering(EARLY, body=b"hello")) as host:
+    with scripted_http(answering(EARLY, 'ETag: "1"', body=b"hello")) as host:
         transport = opened(host.target())
         assert not transport.capabilities.ranges_tried
         (answer,) = transport.fetch(
-            [RemoteEntry("file", 5, None)], DigestSink(held={"file": b"he"})
+            [RemoteEntry("file", 5, None, '"1"')], DigestSink(held={"file": b"he"})
         )
         assert answer.receipt == digest_of(b"hello")
         told = transport.capabilities

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import Fetched, Reason, Receiver, RemoteEntry, Skipped, Transport
 from connectors.errors import (
     ConnectionLost,
     PermissionRefused,
@@ -27,8 +27,12 @@ from connectors.errors import (
 )
 from connectors.transports.sftp import SPEC
 from connectors.wire.sftp_client import SftpClient
+from connectors.wire.sftp_digests import SftpDigests
+from connectors.wire.sftp_fetch import Fetch
 from connectors.wire.sftp_packets import Kind
+from connectors.wire.sftp_proving import SftpProver
 from connectors.wire.sftp_tree import TreeWalk
+from connectors.wire.shell_digests import Digester
 from tests.hosts.asyncssh_host import AsyncsshHost
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 
@@ -175,6 +179,62 @@ class FakePeer:
 
 def packet(kind: int, request_id: int, body: bytes, *, length: int | None = None) -> bytes:
     return struct.pack(">IBI", length or len(body) + 5, kind, request_id) + body
+
+
+class NoDigester(Digester):
+    """A log-in without a shell."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def prove(self, root: bytes, path: bytes, receiver: Receiver) -> int:
+        self.asked += 1
+        receiver.rewind()
+        return 0
+
+
+@pytest.mark.parametrize("way", ["right", "of another file", "not known", "refused once"])
+def test_i13_10_check_file_proves_what_an_earlier_try_left(way: str) -> None:
+    content = os.urandom(50_000)
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        if kind == Kind.OPEN:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.EXTENDED and way == "not known":
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\10" + bytes(8))
+        elif kind == Kind.EXTENDED and way == "refused once":
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\4" + bytes(8))
+        elif kind == Kind.EXTENDED:
+            asked = b"\0\0\0\21check-file-handle\0\0\0\1h\0\0\0\6sha256"
+            assert body.startswith(asked)
+            start, length, block = struct.unpack(">QQI", body.removeprefix(asked))
+            assert (start, length, block) == (0, 20_000, 0)
+            hashed = hashlib.sha256(content[:length]).digest()
+            yield packet(Kind.EXTENDED_REPLY, request_id, b"\0\0\0\6sha256" + hashed)
+        elif kind == Kind.READ:
+            offset, length = struct.unpack_from(">QI", body, 5)
+            data = content[offset : offset + length]
+            yield (
+                packet(Kind.DATA, request_id, struct.pack(">I", len(data)) + data)
+                if data
+                else packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            )
+        elif kind == Kind.FSTAT:
+            yield packet(Kind.ATTRS, request_id, struct.pack(">IQ", 1, len(content)))
+        else:
+            yield packet(Kind.STATUS, request_id, bytes(12))
+
+    client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
+    client.start()
+    held = content[:20_000] if way != "of another file" else b"x" * 20_000
+    sink, digester = DigestSink(held={"file": held}), NoDigester()
+    prover = SftpProver(SftpDigests(client), digester)
+    entry = RemoteEntry("file", len(content), None)
+    (answer,) = Fetch(client, prover, b".", [entry], sink)
+    assert answer.receipt == digest_of(content)
+    assert sink.receivers[0].written_bytes == (30_000 if way == "right" else 50_000)
+    assert digester.asked == (way in ("not known", "refused once"))
+    assert client.grace_s == 0
 
 
 def walk_against(script: Callable[[int, int, bytes], Iterable[bytes]]) -> list[object]:

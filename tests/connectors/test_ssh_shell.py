@@ -27,6 +27,7 @@ from connectors.errors import (
     Unstable,
     Vanished,
 )
+from connectors.registry import get_spec
 from connectors.spec import Target
 from connectors.transports.ssh import SPEC, SshOptions, SshSecret
 from connectors.wire.shell_channel import NoShell, ShellSession
@@ -321,6 +322,23 @@ def test_a_host_without_commands_is_read_by_sftp(host: ShellHost, folder: Path) 
     assert "SFTP" in transport.capabilities.server_software
     transport.close()
     assert fetch_all(host, folder)[0]["file"].receipt == digest_of(b"content")
+
+
+@pytest.mark.parametrize("command", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
+def test_i13_10_a_log_in_for_sftp_alone_starts_a_cut_file_again(
+    host: ShellHost, folder: Path, command: str
+) -> None:
+    """Asked to run a command, the host starts its SFTP server once more; that proves nothing."""
+    host.force(command)
+    content = os.urandom(300_000)
+    (folder / "file").write_bytes(content)
+    (folder / "other").write_bytes(content)
+    transport = get_spec("sftp").open(host.sshd.target(folder), loopback_context())
+    sink = DigestSink(held={"file": content[:200_000], "other": content[:100_000]})
+    answers = list(transport.fetch(listed(transport, folder), sink))
+    transport.close()
+    assert [answer.receipt for answer in answers] == [digest_of(content)] * 2
+    assert [receiver.written_bytes for receiver in sink.receivers] == [300_000] * 2
 
 
 def test_a_host_with_neither_says_so(host: ShellHost, folder: Path) -> None:

@@ -34,7 +34,8 @@ class AsyncsshHost:
 
 @contextlib.contextmanager
 def running_asyncssh(home: Path, folder: Path, *words: str) -> Iterator[AsyncsshHost]:
-    """The word `prompts` makes it ask for the password by keyboard-interactive only."""
+    """The word `prompts` makes it ask for the password by keyboard-interactive only; `shell` lets it run
+    commands."""
     port = find_free()
     make_key(home / "host", "ed25519")
     module = "tests.hosts.asyncssh_server"

@@ -114,6 +114,17 @@ class Files(asyncssh.SFTPServer):
         return attrs
 
 
+async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    child = await asyncio.create_subprocess_shell(
+        process.command or "exit 1",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    process.exit(await child.wait())
+
+
 async def serve(port: int, folder: str, host_key: str) -> None:
     key = asyncssh.read_private_key(host_key)
     server = await asyncssh.listen(
@@ -122,6 +133,8 @@ async def serve(port: int, folder: str, host_key: str) -> None:
         server_factory=Server,
         server_host_keys=[key],
         sftp_factory=Files,
+        process_factory=run_command if "shell" in sys.argv[4:] else None,
+        encoding=None,
         allow_scp=False,
         login_timeout=30,
     )

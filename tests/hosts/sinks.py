@@ -42,6 +42,9 @@ class DigestReceiver:
         self.offset = self.size_bytes = len(self._held)
         self._hash = hashlib.sha256(self._held)
 
+    def prefix_sha256(self) -> bytes:
+        return self._hash.digest()
+
     def rewind(self) -> None:
         assert not self.written_bytes
         self.offset = self.size_bytes = 0

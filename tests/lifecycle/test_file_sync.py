@@ -350,3 +350,30 @@ def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
     mode = SyncMode.FULL if how == SyncMode.FULL else None
     assert run(job, mode=mode).state == State.SUCCEEDED
     assert digests_of(job.dataset) == digests_below(source)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_i13_10_a_part_is_joined_to_no_file_but_its_own(
+    sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
+) -> None:
+    """An attempt is cut; the source may be replaced under equal size and time; then an ordinary sync."""
+    file = source / "large.bin"
+    fill(source, {file.name: os.urandom(4 << 20)})
+    job = make_job(make_connector(sshd.target(source)))
+    write = StoreReceiver.write
+
+    def cut_at_half(self: StoreReceiver, data: bytes) -> None:
+        if self.offset >= 2 << 20:
+            raise ConnectionResetError("cut")
+        write(self, data)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(StoreReceiver, "write", cut_at_half)
+        assert run(job).state == State.FAILED
+    if replaced:
+        stat = file.stat()
+        file.write_bytes(os.urandom(4 << 20))
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    record = run(job)
+    assert (record.state, digests_of(job.dataset)) == (State.SUCCEEDED, digests_below(source))
+    assert (record.bytes_transferred == 4 << 20) is replaced  # else what was here was gone on with

@@ -27,7 +27,7 @@ GOOD = {f"good/{n}.txt": b"good %d" % n for n in range(30)}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AsyncsshHost, Path]]:
     folder = tmp_path_factory.mktemp("served")
-    with running_asyncssh(tmp_path_factory.mktemp("asyncssh"), folder) as host:
+    with running_asyncssh(tmp_path_factory.mktemp("asyncssh"), folder, "shell") as host:
         yield host, folder
 
 
