@@ -295,3 +295,27 @@ def test_no_room_for_what_was_left_begins_anew_and_frees_it(
     received = again.finish()
     store.commit("attempt", [received])
     assert store.verify(received.sha256)
+
+
+def test_i13_d_a_name_is_durable_before_anybody_hears_of_it(
+    store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P1: after each rename its folder is synced to disk, or a power cut takes the name away again."""
+    done: list[tuple[str, str]] = []
+    rename, fsync = os.rename, os.fsync
+
+    def renamed(source: str, target: str) -> None:
+        rename(source, target)
+        done.append(("renamed into", str(Path(target).parent)))
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        done.append(("synced", str(Path(f"/proc/self/fd/{fd}").readlink())))
+
+    monkeypatch.setattr(os, "rename", renamed)
+    monkeypatch.setattr(os, "fsync", synced)
+    put(store, LARGE, b"small")
+    folders = [path for what, path in done if what == "renamed into"]
+    assert len(folders) == 2
+    for folder in folders:
+        assert ("synced", folder) in done[done.index(("renamed into", folder)) :]

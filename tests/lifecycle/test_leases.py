@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -374,6 +375,58 @@ def test_a_record_may_come_back_to_the_process_that_lost_it(record: SyncRecord) 
         )
     finally:
         heart.release(new)
+
+
+def test_i13_d_a_stale_heartbeat_of_the_same_process_renews_nothing(
+    job: SyncJob, record: SyncRecord
+) -> None:
+    """P8: reaped, and claimed a second time by the process whose first thread still works on it."""
+    stale = take(record)
+    expire(record)
+    assert reap(young_s=0) == 1
+    held = take(record)
+    assert stale.owner == held.owner
+    marked = SyncRecord.objects.filter(pk=record.pk)
+    marked.update(lease_expires_at=Now() + timedelta(hours=1), bytes_transferred=7)
+    expires_at = marked.get().lease_expires_at
+    progress = Progress()
+    progress.received(1_000)
+    heart = Heart(stale.owner)
+    lease = heart.hold(stale, progress)
+    until(lambda: lease.lost_at is not None, "the stale lease was not lost")
+    heart.release(lease)
+    with pytest.raises(LeaseLost):
+        lease.check()
+    left = marked.get()
+    assert (left.token, left.lease_expires_at) == (held.token, expires_at)
+    assert left.bytes_transferred == 7
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_i13_d_a_doubtful_lease_keeps_its_work_waiting(
+    record: SyncRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    lost: bool,
+) -> None:
+    """P8: past the trust window nothing more is begun until the heartbeat is answered."""
+    now = heartbeat.boot_clock_s
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeat, "boot_clock_s", lambda: now() - settings.SYNC.lease_s)
+        lease = heartbeat.Lease(take(record), Progress())
+
+    def doubted() -> bool:
+        return any("lease.doubtful" in str(told.msg) for told in caplog.records)
+
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(lease.check)
+        until(lambda: doubted() or checked.done(), "nobody asked")
+        assert not checked.done()
+        if lost:
+            lease.lose()
+        else:
+            lease.renewed(now(), Progress().snapshot)
+    assert isinstance(checked.exception(), LeaseLost if lost else type(None))
 
 
 def test_the_heart_survives_what_is_no_database_error(
