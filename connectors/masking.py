@@ -22,6 +22,7 @@ from connectors.contract import (
     Capabilities,
     Digested,
     Fetched,
+    Reason,
     RemoteEntry,
     Remover,
     Seen,
@@ -37,38 +38,92 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 HIDDEN = "***"
-_CUT = "…"  # what `names.printable` puts where it cuts
+_CUTS = re.compile(
+    r"…|\.\.\.|\Z"
+)  # ours (`names.printable`), a host's, and where its words just end
 _ALONE_MAX = (
     3  # a secret as short as this is hidden where it stands alone: else every word had holes
 )
 _KEY_LINE_MIN = 16
 _PAIRS = (("username", "password"), ("proxy_username", "proxy_password"))
+# So many characters of a secret are hidden wherever they stand: from its middle, and from one of its ends.
+_PIECE, _END_PIECE = 8, 6
+_CUT_MIN, _STOP_MIN = 3, 5  # at the sign of a cut, and where the words just end
+_SEED = 3  # characters by which a piece is looked for
 
 Mask = Callable[[str], str]
+Span = tuple[int, int]
 Told = TypeVar("Told", bound="DataclassInstance")
 
 
 def make_mask(secrets: Iterable[str], lines: Iterable[str] = ()) -> Mask | None:
-    """Replaces each secret by `***`, in any case, also where it is escaped, encoded for a URL, HTML, JSON or
-    Base64, and where its end was cut off; `lines`, of keys, as they are. None where there is nothing to hide.
+    """Replaces each secret by `***`, in any case, also where it is escaped, encoded for a URL, HTML or JSON, in
+    hexadecimal, or as a part of what is in Base64, and where a piece of it is left; `lines`, of keys, as they
+    are. None where there is nothing to hide. What it costs grows with the text alone, whatever the host says.
     """
     known = {secret for secret in secrets if secret}
     forms = {form for secret in known if len(secret) > _ALONE_MAX for form in _forms(secret)}
     lowered = {_lower(form) for form in (*forms, *lines)}
-    longest_first = sorted(lowered, key=lambda form: (-len(form), form))
-    if not (known or longest_first):
+    if not (known or lowered):
         return None
+    pieces = _Pieces(lowered)
     short = "|".join(sorted(re.escape(secret) for secret in known if len(secret) <= _ALONE_MAX))
     alone = re.compile(rf"(?<!\w)(?:{short})(?!\w)", re.IGNORECASE) if short else None
 
     def mask(text: str) -> str:
-        for form in longest_first:
-            text = _without(text, form)
-        if _CUT in text:
-            text = _CUT.join(_without_beginning(part, longest_first) for part in text.split(_CUT))
+        text = _without(text, pieces.find_in(_lower(text)))
         return text if alone is None else alone.sub(HIDDEN, text)
 
     return mask
+
+
+class _Pieces:
+    """Of all forms of the secrets, in lower case, what of them may stand alone."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        self._whole: set[str] = set()
+        self._beginnings: set[str] = set()
+        self._endings: set[str] = set()
+        for form in forms:
+            if len(form) < _PIECE:
+                self._whole.add(form)
+            self._whole |= {form[at : at + _PIECE] for at in range(len(form) - _PIECE + 1)}
+            for length in range(_CUT_MIN, min(len(form), _PIECE)):
+                self._beginnings.add(form[:length])
+                self._endings.add(form[-length:])
+        ends = self._beginnings | self._endings
+        self._whole |= {piece for piece in ends if len(piece) >= _END_PIECE}
+        self._lengths = sorted({len(piece) for piece in self._whole}, reverse=True)
+        # Whatever place a piece has, one look in so many falls on a seed that lies within it.
+        self._step = min(self._lengths, default=_SEED) - _SEED + 1
+        self._seeds = {piece[at : at + _SEED] for piece in self._whole for at in range(self._step)}
+
+    def find_in(self, text: str) -> list[Span]:
+        """In order; they may overlap."""
+        found: list[Span] = []
+        for at in range(0, len(text) - _SEED + 1, self._step):
+            if text[at : at + _SEED] in self._seeds:
+                found += self._find_from(text, max(0, at - self._step + 1), at)
+        return sorted([*found, *self._find_at_cuts(text)])
+
+    def _find_from(self, text: str, first: int, last: int) -> Iterator[Span]:
+        """Of each place from the first to the last, the longest piece that begins there."""
+        for start in range(first, last + 1):
+            for length in self._lengths:
+                if text[start : start + length] in self._whole:
+                    yield start, start + length
+                    break
+
+    def _find_at_cuts(self, text: str) -> Iterator[Span]:
+        """What is left of a secret that has lost its end before a cut, or its beginning after it."""
+        for cut in _CUTS.finditer(text):
+            least = _CUT_MIN if cut[0] else _STOP_MIN
+            for length in range(_END_PIECE - 1, least - 1, -1):
+                start, end = cut.start() - length, cut.end() + length
+                if start >= 0 and text[start : cut.start()] in self._beginnings:
+                    yield start, cut.start()
+                if cut[0] and text[cut.end() : end] in self._endings:
+                    yield cut.end(), end
 
 
 def mask_of(target: Target) -> Mask | None:
@@ -97,11 +152,12 @@ def _forms(secret: str) -> set[str]:
     told = {
         secret,
         printable(secret, len(secret)),
+        printable(secret, len(secret)).replace("/", "\\x2f"),  # of a refused name
         repr(secret)[1:-1],
         json.dumps(secret)[1:-1],
         html.escape(secret),
-        _base64(secret),
-        _base64(secret, b"-_"),
+        *_base64_within(secret),
+        *_hexadecimal(secret),
         _octal(secret, "\\#"),  # rsync's words
         _octal(secret, "\\"),  # tar's and find's
     }
@@ -113,6 +169,26 @@ def _forms(secret: str) -> set[str]:
 def _base64(text: str, others: bytes = b"+/") -> str:
     raw = text.encode("utf-8", "surrogatepass")
     return base64.b64encode(raw, others).decode("ascii").rstrip("=")
+
+
+def _base64_within(secret: str) -> Iterator[str]:
+    """As it is encoded alone, and within more: what comes before moves it by 0, 1 or 2 bytes. What mixes its bits
+    with its neighbours' is left out."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    for others in (b"+/", b"-_"):
+        yield _base64(secret, others)
+        for before in range(3):
+            encoded = base64.b64encode(bytes(before) + raw, others).decode("ascii")
+            yield encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+
+
+def _hexadecimal(secret: str) -> Iterator[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    yield from (raw.hex(), raw.hex(" "), raw.hex(":"), raw.hex("-"))
+    for written in ("%{:02x}", "\\x{:02x}", "0x{:02x} ", "0x{:02x}, ", "&#x{:02x};", "&#{};"):
+        yield "".join(written.format(byte) for byte in raw).rstrip(" ,")
+    for character in ("\\u{:04x}", "&#x{:x};", "&#{};"):
+        yield "".join(character.format(ord(one)) for one in secret)
 
 
 def _octal(text: str, sign: str) -> str:
@@ -128,26 +204,15 @@ def _lower(text: str) -> str:
     return "".join(small if len(small := one.lower()) == 1 else one for one in text)
 
 
-def _without(text: str, form: str) -> str:
-    """`form` is in lower case."""
-    lowered = _lower(text)
-    if form not in lowered:
-        return text
-    kept, at = [], 0
-    while (found := lowered.find(form, at)) >= 0:
-        kept += [text[at:found], HIDDEN]
-        at = found + len(form)
+def _without(text: str, spans: Iterable[Span]) -> str:
+    """Spans that touch each other are hidden as one."""
+    kept: list[str] = []
+    at = 0
+    for start, end in spans:
+        if start > at or not kept:
+            kept += [text[at:start], HIDDEN]
+        at = max(at, end)
     return "".join([*kept, text[at:]])
-
-
-def _without_beginning(text: str, forms: list[str]) -> str:
-    """Where a text was cut, a secret may have lost its end."""
-    lowered = _lower(text)
-    for form in forms:
-        for length in range(min(len(form), len(text)), _ALONE_MAX - 1, -1):
-            if lowered.endswith(form[:length]):
-                return text[:-length] + HIDDEN
-    return text
 
 
 def hide(error: TransportError, mask: Mask) -> None:
@@ -176,6 +241,15 @@ def masked(value: Told, mask: Mask | None) -> Told:
     return replace(value, **{name: mask(text) for name, text in told.items() if type(text) is str})
 
 
+def _hide_in(skipped: Skipped, mask: Mask) -> Skipped:
+    """Also in what is shown of a row or name that was refused: nothing is held under such a path."""
+    path = skipped.path
+    if skipped.reason in (Reason.UNREADABLE_ROW, Reason.UNSAFE_NAME):
+        folder, slash, row = path.rpartition("/")
+        path = f"{folder}{slash}{mask(row)}"
+    return replace(skipped, path=path, message=mask(skipped.message))
+
+
 class MaskedTransport:
     """Another transport whose words are masked."""
 
@@ -193,7 +267,7 @@ class MaskedTransport:
         with hidden(self._mask):
             for entry in self._inner.walk(root):
                 if isinstance(entry, Skipped):
-                    yield replace(entry, message=self._mask(entry.message))
+                    yield _hide_in(entry, self._mask)
                 else:
                     yield entry
 

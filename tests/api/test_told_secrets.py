@@ -138,6 +138,32 @@ def test_x07_a_secret_that_a_host_echoes_is_hidden_wherever_it_is_told(
     assert all(stage["detail"].isprintable() for stage in connector.last_test)
 
 
+def test_i13_21_a_secret_that_a_listing_echoes_is_hidden_in_what_was_skipped(
+    tmp_path: Path,
+) -> None:
+    """The message of a folder that was refused, a row that is none, and a name that is unsafe (P11)."""
+
+    def list_folder(conversation: FtpConversation, folder: str) -> None:
+        conversation.close_listener()
+        conversation.say(f"550 {SECRET}: denied")
+
+    def list_root(conversation: FtpConversation, folder: str) -> None:
+        if folder.strip("/"):
+            list_folder(conversation, folder)
+            return
+        rows = ["type=dir; sub", f"type=file;size=1; ../{SECRET}", f"what is {SECRET}", "size=1; a"]
+        conversation.send("".join(f"{row}\r\n" for row in rows).encode())
+
+    with scripted_ftp(MLSD=list_root) as host:
+        target = host.target(password=SECRET, username="u", allow_plaintext_password=True)
+        record = run(make_job(make_connector(target, kind="ftp"), max_attempts=1))
+    told = [f"{item.path} {item.message}" for item in record.items.all()]
+    assert sum("***" in text for text in told) >= 2, told
+    for text in stored():
+        for part in parts_of(SECRET):
+            assert part not in text.lower(), text
+
+
 def stored() -> Iterator[str]:
     """Every row that the product keeps, without what a person gave: a folder's name or a key may have four
     characters in common with the secret."""
