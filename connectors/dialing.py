@@ -150,6 +150,7 @@ class Dialer:
             return self._dial(proxy.host, proxy.port, timeout_s)
         except TransportError as exc:
             exc.args = (f"the proxy: {exc}",)
+            exc.of_way = True
             raise
 
     def _dial_by(self, proxy: Proxy, asked: str, port: int, timeout_s: float) -> socket.socket:

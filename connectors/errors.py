@@ -54,6 +54,9 @@ class TransportError(Exception):
     code = "transport"
     stage = Stage.READ
     retryable = False
+    of_way = (
+        False  # the proxy or the jump host failed that we connect to, and not the far end behind it
+    )
 
     def __init__(self, message: str | None = None, *, stage: Stage | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())

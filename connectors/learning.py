@@ -42,7 +42,13 @@ def learn(
 
 
 def learn_answer(connector: Connector) -> None:
-    """The host worked with us. Writes only where there was something to forget."""
-    known = find_budget(connector.workspace_id, connector.address)
+    """The host worked with us, and whoever stands before it."""
+    for address in {connector.address, connector.dialled}:
+        learn_answer_at(connector.workspace_id, address)
+
+
+def learn_answer_at(workspace_id: uuid.UUID, address: str) -> None:
+    """Writes only where there was something to forget."""
+    known = find_budget(workspace_id, address)
     if known is not None and known != after_answer(known, database_now()):
-        learn(connector.workspace_id, connector.address, after_answer)
+        learn(workspace_id, address, after_answer)

@@ -7,6 +7,7 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from connectors.proxying import parse_proxy
 from connectors.reaching import detours
 from workspaces.models import Workspace, valid_title
 
@@ -18,6 +19,23 @@ class ConnectorStatus(models.TextChoices):
 
 def address_of(host: str, port: int) -> str:
     return f"{host.lower()}:{port}"
+
+
+# Of `c`, a connector: what `dialled_of` takes.
+WAY = "c.host, c.port, c.options->>'proxy', c.options->>'jump_host', c.options->>'jump_port'"
+
+
+def dialled_of(
+    host: str, port: int, proxy: str | None, jump_host: str | None, jump_port: str | int | None
+) -> str:
+    """Which host and port really see our connections: the proxy's or the jump host's, where one is used."""
+    try:
+        first = parse_proxy(proxy or "")
+    except ValueError:  # saved past the forms: nothing will be dialled
+        first = None
+    if first is not None:
+        return address_of(first.host, first.port)
+    return address_of(jump_host, int(jump_port or 22)) if jump_host else address_of(host, port)
 
 
 class Connector(models.Model):
@@ -77,6 +95,12 @@ class Connector(models.Model):
         return address_of(self.host, self.port)
 
     @property
+    def dialled(self) -> str:
+        """Who bears its connections; its address, unless a proxy or a jump host stands before that."""
+        names = ("proxy", "jump_host", "jump_port")
+        return dialled_of(self.host, self.port, *(self.options.get(name) for name in names))
+
+    @property
     def endpoint(self) -> str:
         """What a secret is bound to: the far end, and who stands on the way there."""
         return f"{self.kind}://{self.host.lower()}:{self.port}{detours(self.options)}"
@@ -86,10 +110,11 @@ class HostBudget(models.Model):
     """What a workspace has learned of a host, shared by all workers; absent where nothing was learned.
 
     Each workspace learns for itself: what one of them does to reach a host says nothing of another's way.
+    A proxy or a jump host has a budget of its own, beside those of the far ends behind it.
     """
 
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="host_budgets")
-    address = models.CharField(max_length=300)  # `Connector.address`
+    address = models.CharField(max_length=300)  # `Connector.address`, or `Connector.dialled`
     failures = models.PositiveIntegerField(default=0)  # in a row, where the host itself was away
     opened_until = models.DateTimeField(
         null=True

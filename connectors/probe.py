@@ -112,7 +112,7 @@ def _look_up(target: Target, context: Context) -> str:
     dialer, wait_s = context.dialer, context.patience.connect_s
     jump_host = getattr(target.options, "jump_host", "")
     if jump_host:
-        with of_jump_host(jump_host):
+        with of_jump_host(jump_host, dialer):
             at = _reach(jump_host, target.options.jump_port, dialer, wait_s)
         behind = dialer.resolve_elsewhere(target.host, target.port)[0]
         return f"{behind}, by the jump host at {at}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.contract import Context, Transport
+from connectors.dialing import Dialer
 from connectors.errors import AuthConfig, HostKeyError, TransportError
 from connectors.pacing import Pace, PacedTransport
 from connectors.proxying import parse_proxy
@@ -153,12 +154,13 @@ def _receive_bytes(rate: int) -> int:
 
 
 @contextlib.contextmanager
-def of_jump_host(host: str) -> Iterator[None]:
+def of_jump_host(host: str, dialer: Dialer) -> Iterator[None]:
     """Errors that leave here are those of the jump host, and say so."""
     try:
         yield
     except TransportError as exc:
         exc.args = (f"the jump host {host}: {exc}",)
+        exc.of_way = exc.of_way or dialer.proxy is None
         if isinstance(exc, HostKeyError):
             exc.option = "jump_host_key"
         raise

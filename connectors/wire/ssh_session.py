@@ -74,7 +74,7 @@ def open_session(end: SshEnd, context: Context) -> paramiko.Transport:
     key = _key_of(end.login)
     if end.jump is None:
         return _open(end, key, _by_dialer(end, context), context)
-    with of_jump_host(end.jump.host):
+    with of_jump_host(end.jump.host, context.dialer):
         jump = open_session(end.jump, context)
 
     def close_way() -> None:

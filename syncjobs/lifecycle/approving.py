@@ -35,6 +35,7 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
                 job=plan.job,
                 connector_id=plan.job.connector_id,
                 address=plan.job.connector.address,
+                dialled=plan.job.connector.dialled,
                 trigger=Trigger.MANUAL,
                 mode=plan.mode,
                 plan=plan.plan,

@@ -16,7 +16,7 @@ from itertools import islice
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from connectors.models import address_of
+from connectors.models import WAY, address_of, dialled_of
 from syncjobs.core.fires import FiresUnknown, iter_fires
 from syncjobs.core.schedules import InvalidSchedule, offset_of, parse_text
 from syncjobs.core.states import Event, State
@@ -79,8 +79,8 @@ def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
 
 
 # Those that have something to do: room for a record, an end to tell, a job that was switched off.
-_TAKE = """
-SELECT b.id, b.workspace_id, b.job_id, j.connector_id, c.host, c.port, b.trigger, b.mode, b.requested_by,
+_TAKE = f"""
+SELECT b.id, b.workspace_id, b.job_id, j.connector_id, {WAY}, b.trigger, b.mode, b.requested_by,
        b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel, j.schedule::text, j.jitter_s,
        b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL)
   FROM syncjobs_backfill b
@@ -95,7 +95,7 @@ SELECT b.id, b.workspace_id, b.job_id, j.connector_id, c.host, c.port, b.trigger
             ELSE c.status = 'active' AND live.count < b.parallel END
  ORDER BY b.created_at LIMIT %s
    FOR NO KEY UPDATE OF b SKIP LOCKED
-"""
+"""  # noqa: S608 — names of columns
 _COUNT = """
 SELECT backfill_id, count(*) FROM syncjobs_syncrecord
  WHERE backfill_id = ANY(%s) AND state IN ('queued', 'running', 'held') GROUP BY 1
@@ -116,6 +116,9 @@ class _Active:
     connector_id: uuid.UUID
     host: str
     port: int
+    proxy: str | None
+    jump_host: str | None
+    jump_port: str | None
     trigger: str
     mode: str
     requested_by: str
@@ -159,6 +162,7 @@ class _Active:
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
             address=address_of(self.host, self.port),
+            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=self.mode,

@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.db.models import Q
 
 from connectors.budget import Budget, after_complaint, after_silence
 from connectors.errors import (
@@ -20,8 +21,7 @@ from connectors.errors import (
     TransportError,
     Unreachable,
 )
-from connectors.learning import learn, learn_answer
-from connectors.models import Connector
+from connectors.learning import learn, learn_answer, learn_answer_at
 from syncjobs.core.states import State
 from syncjobs.engine.progress import Progress
 from syncjobs.models import SyncRecord
@@ -45,24 +45,27 @@ def learn_of_host(record: SyncRecord, error: TransportError, progress: Progress)
 
 def _learn(record: SyncRecord, error: TransportError, progress: Progress) -> None:
     connector = record.connector
+    address = connector.dialled if error.of_way else connector.address
     words = str(error)
+    if address != connector.dialled and not isinstance(error, _NOT_CALLED):
+        learn_answer_at(connector.workspace_id, connector.dialled)
     if isinstance(error, Throttled):
-        _learn_complaint(record, connector, error, words)
+        _learn_complaint(record, address, error, words)
     elif isinstance(error, _AWAY) or (isinstance(error, _CUT) and not progress.snapshot.has_moved):
         learn(
             connector.workspace_id,
-            connector.address,
+            address,
             lambda budget, now: after_silence(budget, now, words),
         )
     elif not isinstance(error, _NOT_CALLED):
         learn_answer(connector)
 
 
-def _learn_complaint(
-    record: SyncRecord, connector: Connector, error: Throttled, words: str
-) -> None:
+def _learn_complaint(record: SyncRecord, address: str, error: Throttled, words: str) -> None:
     running = SyncRecord.objects.filter(
-        workspace_id=record.workspace_id, address=connector.address, state=State.RUNNING
+        Q(address=address) | Q(dialled=address),
+        workspace_id=record.workspace_id,
+        state=State.RUNNING,
     ).count()
 
     def complain(budget: Budget, now: datetime) -> Budget:
@@ -70,4 +73,4 @@ def _learn_complaint(
             budget, now, words, retry_after_s=error.retry_after_s, running=running
         )
 
-    learn(connector.workspace_id, connector.address, complain)
+    learn(record.workspace_id, address, complain)

@@ -12,18 +12,20 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from connectors.budget import Obstacle
-from connectors.models import address_of
+from connectors.models import WAY, address_of, dialled_of
 from syncjobs.core.states import Event
 from syncjobs.lifecycle.limiting import Bounds, find_obstacle
 from syncjobs.lifecycle.transition import NEEDED, columns_of, move_locked
-from syncjobs.lifecycle.windowing import CALENDARS, find_closed
+from syncjobs.lifecycle.windowing import CALENDARS, find_closed, wait_for_openings
 from syncjobs.models import SyncRecord
 
 _COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
        now(), {CALENDARS},
-       j.dataset_id, c.host, c.port, c.max_running, w.max_running, w.one_sync_at_a_time
+       j.dataset_id, {WAY}, c.max_running, w.max_running, w.one_sync_at_a_time,
+       EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id < r.workspace_id)
+       OR EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id > r.workspace_id)
   FROM syncjobs_syncrecord r
   JOIN syncjobs_syncjob j ON j.id = r.job_id
   JOIN connectors_connector c ON c.id = r.connector_id
@@ -74,15 +76,21 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     if row is None:
         return None
     record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
-    now, calendars, dataset_id, host, port, *limits = row[len(_COLUMNS) :]
-    of_connector, of_workspace, one_at_a_time = limits
+    now, calendars, dataset_id, host, port, *way_and_limits = row[len(_COLUMNS) :]
+    way, limits = way_and_limits[:3], way_and_limits[3:]
+    of_connector, of_workspace, one_at_a_time, has_rivals = limits
     bounds = Bounds(
         address=address_of(host, port),
+        dialled=dialled_of(host, port, *way),
         in_workspace=1 if one_at_a_time else of_workspace,
         of_connector=of_connector,
+        has_rivals=has_rivals,
     )
-    obstacle = find_closed(calendars, now) or find_obstacle(record, bounds)
-    if obstacle is not None:
+    if (closed := find_closed(calendars, now)) is not None:
+        _wait_for(record, closed)
+        wait_for_openings(record.workspace_id, now)
+        return None
+    if (obstacle := find_obstacle(record, bounds)) is not None:
         _wait_for(record, obstacle)
         return None
     token = take_token(dataset_id)
@@ -100,6 +108,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "started_at": record.started_at or Now(),
             "attempt": Greatest(F("attempt"), 1),
             "address": bounds.address,
+            "dialled": bounds.dialled,
             "not_before": None,
             "stage": "initializing",
             "error": "",

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
-from connectors.models import ConnectorStatus, address_of
+from connectors.models import WAY, ConnectorStatus, address_of, dialled_of
 from syncjobs.core.misfires import (
     Misfire,
     Rules,
@@ -78,7 +78,7 @@ def dispatch_due(limit: int = BATCH, *, now: datetime | None = None) -> Dispatch
 # stay due until these are back. These connectors are no join: they are hashed when the first due job is met,
 # whatever the planner believes of their number. `IS TRUE` keeps the outer part from `job_due`: where statistics are of
 # an hour in which nothing was due, the planner would read all due jobs again for each of them.
-_TAKE = """
+_TAKE = f"""
 WITH due AS (
     SELECT j.id, j.workspace_id, j.next_run_at FROM syncjobs_syncjob j
      WHERE j.enabled AND j.paused_at IS NULL AND j.next_run_at <= coalesce(%(now)s, now())
@@ -88,7 +88,7 @@ turns AS MATERIALIZED (
     SELECT id, next_run_at,
            row_number() OVER (PARTITION BY workspace_id ORDER BY next_run_at) AS turn
       FROM due ORDER BY turn, next_run_at LIMIT %(limit)s * %(spare)s)
-SELECT j.id, j.workspace_id, j.connector_id, c.host, c.port, j.schedule::text, j.next_run_at,
+SELECT j.id, j.workspace_id, j.connector_id, {WAY}, j.schedule::text, j.next_run_at,
        j.jitter_s, j.misfire, j.catch_up_max, j.max_lateness_s, j.overlap, j.sync_mode,
        j.verify_every_s, coalesce(j.last_verified_at, j.created_at), coalesce(%(now)s, now())
   FROM turns
@@ -98,7 +98,7 @@ SELECT j.id, j.workspace_id, j.connector_id, c.host, c.port, j.schedule::text, j
    AND c.status = %(active)s
  ORDER BY turns.turn, turns.next_run_at LIMIT %(limit)s
    FOR NO KEY UPDATE OF j SKIP LOCKED
-"""
+"""  # noqa: S608 — names of columns
 _MOVE_ON = """
 UPDATE syncjobs_syncjob j SET next_run_at = u.next_run_at, last_error = coalesce(u.error, last_error)
   FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS u(id, next_run_at, error)
@@ -151,6 +151,9 @@ class _Due:
     connector_id: uuid.UUID
     host: str
     port: int
+    proxy: str | None
+    jump_host: str | None
+    jump_port: str | None
     written: str  # its schedule, as JSON
     due: datetime
     jitter_s: int
@@ -231,6 +234,7 @@ class _Due:
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
             address=address_of(self.host, self.port),
+            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=SyncMode.FULL if self.verifies else self.sync_mode,

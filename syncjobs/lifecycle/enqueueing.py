@@ -62,6 +62,7 @@ def enqueue(
                 job=job,
                 connector_id=job.connector_id,
                 address=job.connector.address,
+                dialled=job.connector.dialled,
                 trigger=trigger,
                 mode=mode or job.sync_mode,
                 dry_run=dry_run,

@@ -27,6 +27,7 @@ class NewRecord:
     workspace_id: uuid.UUID
     connector_id: uuid.UUID
     address: str
+    dialled: str
     trigger: str
     scheduled_for: datetime
     mode: str

@@ -182,6 +182,7 @@ def _queue(
             workspace_id=job.workspace_id,
             connector_id=job.connector_id,
             address=job.connector.address,
+            dialled=job.connector.dialled,
             trigger=trigger,
             scheduled_for=None,  # type: ignore[arg-type]  # NULL: asked for, and no fire
             mode=mode or job.sync_mode,

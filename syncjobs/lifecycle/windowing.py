@@ -7,10 +7,12 @@ window with what it has fetched. Dry runs are not bound.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from connectors.budget import Obstacle
@@ -43,6 +45,41 @@ def find_closed(calendars: str | None, now: datetime) -> Obstacle | None:
     if opens_at is None:
         return Obstacle(f"{WINDOW}, which does not open within a year", now + LOOK_AGAIN)
     return Obstacle(WINDOW, opens_at)
+
+
+_DUE = f"""
+SELECT id, calendars FROM (
+  SELECT r.id, {CALENDARS} AS calendars
+    FROM syncjobs_syncrecord r
+    JOIN syncjobs_syncjob j ON j.id = r.job_id
+    JOIN workspaces_workspace w ON w.id = r.workspace_id
+   WHERE r.workspace_id = %s AND r.state = 'queued' AND (r.not_before IS NULL OR r.not_before <= now())
+   ORDER BY coalesce(r.not_before, r.queued_at)
+   LIMIT %s FOR NO KEY UPDATE OF r SKIP LOCKED) due
+ WHERE calendars IS NOT NULL
+"""  # noqa: S608 — the part above
+_WAIT = """
+UPDATE syncjobs_syncrecord r SET waiting_for = u.words, not_before = u.until
+  FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS u(id, words, until) WHERE r.id = u.id
+"""
+_AT_ONCE = 2_000
+
+
+def wait_for_openings(workspace_id: uuid.UUID, now: datetime) -> int:
+    """Queued records of a workspace whose windows are closed wait for these, many at once: nobody has to be
+    woken for each. Their count."""
+    known: dict[str, Obstacle | None] = {}
+    closed: list[tuple[uuid.UUID, str, datetime | None]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [workspace_id, _AT_ONCE])
+        for record_id, calendars in cursor.fetchall():
+            if calendars not in known:
+                known[calendars] = find_closed(calendars, now)
+            if (obstacle := known[calendars]) is not None:
+                closed.append((record_id, obstacle.words[:200], obstacle.until))
+        if closed:
+            cursor.execute(_WAIT, [list(column) for column in zip(*closed, strict=True)])
+    return len(closed)
 
 
 def reopen(records: QuerySet[SyncRecord]) -> int:

@@ -202,6 +202,7 @@ class Migration(migrations.Migration):
                 ('expected_duration_s', models.FloatField(null=True)),
                 ('deadline_s', models.FloatField(null=True)),
                 ('address', models.CharField(blank=True, default='', max_length=300)),
+                ('dialled', models.CharField(blank=True, default='', max_length=300)),
                 ('not_before', models.DateTimeField(null=True)),
                 ('rung_at', models.DateTimeField(null=True)),
                 ('requested_by', models.CharField(blank=True, default='', max_length=150)),
@@ -315,7 +316,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='syncrecord',
-            index=models.Index(condition=models.Q(('state', syncjobs.core.states.State['RUNNING'])), fields=['address'], name='record_running_at'),
+            index=models.Index(condition=models.Q(('state', syncjobs.core.states.State['RUNNING'])), fields=['dialled'], name='record_running_at'),
         ),
         migrations.AddIndex(
             model_name='syncrecord',

@@ -121,6 +121,7 @@ class SyncRecord(models.Model):
     expected_duration_s = models.FloatField(null=True)
     deadline_s = models.FloatField(null=True)  # of the running attempt
     address = models.CharField(max_length=300, blank=True, default="")  # whose budget it uses
+    dialled = models.CharField(max_length=300, blank=True, default="")  # who bears its connections
 
     not_before = models.DateTimeField(null=True)  # retry time; NULL: at once
     rung_at = models.DateTimeField(null=True)  # the bell was rung; not a state
@@ -207,7 +208,7 @@ class SyncRecord(models.Model):
                 fields=["connector"], condition=Q(state=State.RUNNING), name="record_running_from"
             ),
             models.Index(
-                fields=["address"], condition=Q(state=State.RUNNING), name="record_running_at"
+                fields=["dialled"], condition=Q(state=State.RUNNING), name="record_running_at"
             ),
             # What a backfill has at work, however many records it had before.
             models.Index(
