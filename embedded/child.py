@@ -23,6 +23,7 @@ from embedded import logs
 
 PROJECT = Path(__file__).resolve().parent.parent
 POLL_S = 0.05
+SHOWN_WITHIN_S = 1.0  # what a process that hangs takes to write its stacks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -52,6 +53,7 @@ class Program:
     cwd: Path = PROJECT
     stop: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)  # then SIGKILL
     death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the launcher dies
+    tells: bool = False  # it writes a row of presence, and is stuck where it does not
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Child:
     was_ready: bool = False  # since this start
     failures: int = 0  # deaths in a row, each before it had run for long
     restart_at: float | None = None
+    kill_at: float | None = None  # of one that hangs
     _stops: list[tuple[signal.Signals, float]] = field(default_factory=list)
     _kill_at: float = 0.0
 
@@ -82,7 +85,7 @@ class Child:
         self.log_offset = logs.size_of(self.program.log)
         self.started_at = time.monotonic()
         self.was_ready = False
-        self.restart_at = None
+        self.restart_at = self.kill_at = None
         output = logs.open_log(self.program.log)
         try:
             self.process = spawn(
@@ -137,6 +140,11 @@ class Child:
             self.process.send_signal(signal_number)
         return False
 
+    def end_hung(self) -> None:
+        """What hangs first writes to its log where; it and what it started are killed at `kill_at`."""
+        ask_where_it_hangs(self.pid)
+        self.kill_at = time.monotonic() + SHOWN_WITHIN_S
+
     def stop(self) -> None:
         """Stops the process and waits for its end."""
         self.ask_to_stop()
@@ -187,10 +195,19 @@ def set_death_signal(number: signal.Signals) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
+def ask_where_it_hangs(pid: int) -> None:
+    """Those of the session that have nothing to say of it end by this signal."""
+    _signal_group(pid, signal.SIGRTMIN)
+
+
 def kill_group(pid: int) -> None:
     """Ends what a dead group leader left behind: pools, shells, transfers."""
+    _signal_group(pid, signal.SIGKILL)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
     try:
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
         pass  # nobody is left in it
 

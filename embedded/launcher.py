@@ -2,7 +2,8 @@
 
 A thread-free loop on short waits. Signals only leave a note, which the loop turns into StopAsked: a
 second Ctrl-C is as harmless as the first. A child that dies three times before it was ever ready ends
-the stack; one that dies later comes back after 0.5, 1, 2 ... 30 s. (supervisor does not wait for
+the stack; one that dies later comes back after 0.5, 1, 2 ... 30 s, and so does one that is stuck as a
+whole, which a watchdog finds. (supervisor does not wait for
 readiness, honcho signals all at once; neither ties children to its own sudden end.)
 """
 
@@ -16,8 +17,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from embedded import logs
-from embedded.child import POLL_S, Child, Program, Stage, spawn
+from embedded.child import POLL_S, Child, Program, Stage, kill_group, spawn
 from embedded.errors import ChildFailed, StopAsked
+from embedded.watchdog import Watchdog
 
 TRIES = 3
 _STEADY_S = 60.0  # a child that ran so long has shown that it can
@@ -38,6 +40,7 @@ class Launcher:
         self._asked: signal.Signals | None = None
         self._handlers: dict[signal.Signals, Any] = {}
         self._trim_at = 0.0
+        self._watchdog: Watchdog | None = None
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -105,6 +108,10 @@ class Launcher:
                     process.wait()
         return process.returncode
 
+    def end_silent(self, watchdog: Watchdog) -> None:
+        """From now on, children that do not tell of themselves are ended, and start again."""
+        self._watchdog = watchdog
+
     def watch(self) -> None:
         """Looks after the children until StopAsked."""
         while True:
@@ -128,10 +135,23 @@ class Launcher:
                 self._plan_restart(child, now)
             else:
                 child.is_ready()
+                self._end_if_silent(child, now)
+        if self._watchdog is not None:
+            self._watchdog.turn()
         if now >= self._trim_at:
             self._trim_at = now + _TRIM_EVERY_S
             for child in self._children:
                 logs.trim(child.program.log)
+
+    def _end_if_silent(self, child: Child, now: float) -> None:
+        if child.kill_at is not None:
+            if now >= child.kill_at:
+                kill_group(child.pid)
+        elif self._watchdog is not None and child.program.tells:
+            silence_s = self._watchdog.silence_s(child.pid, child.started_at)
+            if silence_s is not None:
+                self._say(f"{child.name} is stuck, silent for {silence_s:.0f} s: ending it")
+                child.end_hung()
 
     def _plan_restart(self, child: Child, now: float) -> None:
         if child.was_ready and now - child.started_at > _STEADY_S:

@@ -23,6 +23,7 @@ class Options:
     flower_port: int
     workers: int
     concurrency: int  # records at once in one worker process
+    silent_s: float  # a process that tells nothing of itself for so long is replaced
     allowed_networks: str | None
     database_url: str | None  # None: our own PostgreSQL
     redis_url: str | None  # None: our own Valkey
@@ -72,7 +73,19 @@ def read(environment: Mapping[str, str]) -> Options:
         flower_port=number("FLOWER_PORT", 5555, 0, 65535),
         workers=number("WORKERS", 2, 1, 64),
         concurrency=number("SYNC_CONCURRENCY", 8, 1, 256),
+        silent_s=read_silence(environment),
         allowed_networks=find_value(environment, "ALLOWED_NETWORKS"),
         database_url=find_value(environment, "DATABASE_URL"),
         redis_url=find_value(environment, "REDIS_URL"),
     )
+
+
+def read_silence(environment: Mapping[str, str]) -> float:
+    text = find_value(environment, "SYNC_SILENT_SECONDS") or "60"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds < 1e6:
+        raise StackError(f"SYNC_SILENT_SECONDS must be a number from 1 on, not {text!r}")
+    return seconds

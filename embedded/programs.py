@@ -30,6 +30,7 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         stage=Stage.SURFACES,
         is_ready=readiness.answers(loopback_of(host), port, "/health?part=web"),
         log=logs / "web.log",
+        tells=True,
         stop=((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0)),
         death_signal=signal.SIGQUIT,  # the master takes its worker along, at once
     )
@@ -47,6 +48,7 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
         stage=Stage.WORKERS,
         is_ready=readiness.has_logged(" ready."),
         log=logs / f"worker{number}.log",
+        tells=True,
         stop=((signal.SIGTERM, 30.0),),  # a warm shutdown: records are drained
     )
 
@@ -62,6 +64,7 @@ def beat(env: Mapping[str, str], logs: Path) -> Program:
         stage=Stage.SURFACES,
         is_ready=readiness.has_logged("beat: Starting"),
         log=logs / "beat.log",
+        tells=True,
     )
 
 

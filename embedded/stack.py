@@ -25,6 +25,7 @@ from embedded.options import PRIVATE_NETWORKS, Options
 from embedded.parent import Parent
 from embedded.samples import hosts as samples
 from embedded.samples.hosts import SampleHosts
+from embedded.watchdog import Watchdog
 
 _INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
 
@@ -120,6 +121,7 @@ class Stack:
         }
         stack_env.write(self._data_dir, values)
 
+        self._launcher.end_silent(Watchdog(database_url, silent_s=chosen.silent_s))
         self._say("starting web, workers, beat and Flower")
         self._launcher.start(
             [

@@ -84,6 +84,20 @@ def test_processes_are_started_as_the_one_machine_stack_starts_them() -> None:
         assert option in words("worker")
 
 
+@pytest.mark.parametrize("name", ["web", "worker", "beat"])
+def test_i13_13_a_watchdog_stands_beside_each_process(name: str) -> None:
+    assert "python -m embedded.attend " in words(name)
+    assert SERVICES[name]["init"] is True  # who is ended is reaped, and signals reach the watchdog
+    if name != "web":
+        assert SERVICES[name]["healthcheck"]["test"] == [
+            "CMD",
+            "python",
+            "manage.py",
+            "alive",
+            name,
+        ]
+
+
 def test_web_is_not_held_to_what_workers_do() -> None:
     assert "/health?part=web'" in str(SERVICES["web"]["healthcheck"])
     assert '"/health?part=web"' in (PROJECT / "embedded" / "programs.py").read_text()

@@ -236,3 +236,56 @@ def test_the_recipes_process_is_the_stack_itself_tied_to_make() -> None:
         ["make", "--dry-run", "up"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert make.stdout.splitlines()[-1] == "exec .venv/bin/python manage.py stack --tied"
+
+
+def sessions(env: Mapping[str, str], part: str) -> set[int]:
+    """Of the processes that told of themselves within the last seconds."""
+    with psycopg.connect(env["DATABASE_URL"]) as connection:
+        rows = connection.execute(
+            "SELECT session FROM syncjobs_processsign"
+            " WHERE part = %s AND seen_at > now() - interval '5 s'",
+            [part],
+        ).fetchall()
+    return {session for (session,) in rows}
+
+
+def hang(stack: Stack, name: str, part: str, number: int) -> None:
+    """Waits until it is replaced."""
+    env = stack.env()
+    (stuck,) = until(lambda: sessions(env, part), f"word of {part}", 60)
+    told = f"{name} is stuck, silent for"
+    times = stack.said.count(told)
+    os.killpg(stuck, number)
+    until(lambda: stack.said.count(told) > times, f"the end of {name}", UP_S)
+    until(lambda: sessions(env, part) - {stuck}, f"word of the new {name}", UP_S)
+
+
+def test_i13_13_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
+    data_dir: Path,
+) -> None:
+    """Stopped, and with the interpreter's lock held for good: neither can help itself."""
+    hanging = str(PROJECT / "tests" / "embedded" / "hanging")
+    quick = {"SYNC_PRESENCE_SECONDS": "0.5", "SYNC_SILENT_SECONDS": "6"}
+    stack = Stack(data_dir, "--demo", PYTHONPATH=hanging, **quick)
+    try:
+        stack.wait_until_up()
+        until(lambda: "nothing changed" in stack.said, "the demonstration", UP_S)
+        hang(stack, "worker1", "worker", signal.SIGRTMIN + 1)
+        hang(stack, "worker1", "worker", signal.SIGSTOP)
+        hang(stack, "beat", "beat", signal.SIGRTMIN + 1)
+        hang(stack, "web", "web", signal.SIGSTOP)
+        for name in ("worker1", "beat"):  # where it hung is told
+            assert "sitecustomize.py" in (data_dir / "log" / f"{name}.log").read_text()
+        done = subprocess.run(
+            [sys.executable, "manage.py", "sync", "sample-sftp-files", "--wait"],
+            cwd=PROJECT,
+            env=environment(data_dir),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert stack.end() == 0
+    finally:
+        stack.clear()

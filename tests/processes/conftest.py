@@ -21,8 +21,8 @@ from tests.waiting import until
 
 
 class Start(Protocol):
-    """Starts a `worker` or a `beat`; all end with the test. `database_port` is that of a proxy;
-    `settings` are of its environment."""
+    """Starts a `worker` or a `beat`, or an `attended worker`; all end with the test. `database_port` is
+    that of a proxy; `settings` are of its environment."""
 
     def __call__(
         self, kind: str, *, database_port: int | None = None, **settings: str
@@ -54,9 +54,12 @@ class Process:
             "SYNC_LEASE_SECONDS": "4",
             **settings,
         }
+        celery = ("-m", "celery", "-A", "syncproject")
+        watchdog = ("-m", "embedded.attend", sys.executable)
+        words = (*watchdog, *celery) if name.startswith("attended") else celery
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "syncproject", *arguments],
+                [sys.executable, *words, *arguments],
                 env=environment,
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.DEVNULL,
@@ -98,7 +101,8 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
     }
 
     def start_one(kind: str, *, database_port: int | None = None, **settings: str) -> Process:
-        name = f"{kind}{len(started)}"
+        name = f"{kind.replace(' ', '-')}{len(started)}"
+        kind = kind.rpartition(" ")[2]
         words = arguments[kind].format(name=name).split()
         log = tmp_path / f"{name}.log"
         process = Process(name, words, log, database_port=database_port, **settings)

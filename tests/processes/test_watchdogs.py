@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from syncjobs.models import ProcessSign, Pulse
-from tests.processes.conftest import Process
+from tests.processes.conftest import Start
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
-
-Start = Callable[[str], Process]
 
 
 def pids(part: str = "worker") -> set[int]:
@@ -43,3 +42,24 @@ def test_workers_and_beat_tell_of_themselves_while_they_live(start: Start) -> No
     beat.send(signal.SIGTERM)
     beat.popen.wait(20)
     assert pids("beat") == set()
+
+
+def test_i13_13_a_watchdog_in_a_container_ends_a_stopped_process_and_itself(start: Start) -> None:
+    watchdog = start("attended worker", SYNC_PRESENCE_SECONDS="0.5", SYNC_SILENT_SECONDS="6")
+    until(pids, "the worker did not tell")
+    (worker,) = pids()
+    assert worker != watchdog.popen.pid
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: watchdog.popen.poll() is not None, "it was not ended", within_s=90)
+    assert watchdog.popen.returncode == 75
+    assert "is stuck, silent for" in watchdog.log.read_text()
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def test_i13_13_a_watchdog_passes_a_stop_on(start: Start) -> None:
+    watchdog = start("attended worker")
+    until(pids, "the worker did not tell")
+    watchdog.send(signal.SIGTERM)
+    until(lambda: watchdog.popen.poll() is not None, "it stayed", within_s=60)
+    assert watchdog.popen.returncode == 0
+    assert pids() == set()
