@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from http import HTTPStatus
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import register_converter
 from django.utils.cache import get_conditional_response
 from ninja import Path, Query, Router
@@ -17,6 +16,7 @@ from api.callers import VIEWER
 from api.contents import PATH
 from api.datasets import NUMBER_MAX, DatasetIn, WorkspaceIn, get_dataset, need_version
 from connectors.attachments import attachment_fields
+from datasets.checked import CheckedBlob
 from datasets.errors import StoreError
 from datasets.models import Dataset, Entry
 from datasets.reading import entries_of
@@ -115,10 +115,10 @@ def _answer(
         return _settled(settled, etag)
     try:
         blob = _open(dataset, entry)
+        return _respond(request, entry, etag, blob)
     except (StoreError, OSError) as exc:
         words = f"This file cannot be had now: {exc}."
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
-    return _respond(request, entry, etag, blob)
 
 
 def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
@@ -130,34 +130,33 @@ def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     return unchanged
 
 
-def _open(dataset: Dataset, entry: Entry) -> BinaryIO:
+def _open(dataset: Dataset, entry: Entry) -> CheckedBlob:
     """Raises StoreError, OSError."""
-    blob = open_store(dataset.workspace_id).open(bytes(entry.sha256))
-    size_bytes = blob.seek(0, io.SEEK_END)
-    if size_bytes != entry.size_bytes:
+    blob = open_store(dataset.workspace_id).open_checked(bytes(entry.sha256))
+    if blob.size_bytes != entry.size_bytes:
         blob.close()
-        raise StoreError(f"the store has {size_bytes} bytes of its {entry.size_bytes}")
-    blob.seek(0)
+        raise StoreError(f"the store has {blob.size_bytes} bytes of its {entry.size_bytes}")
     return blob
 
 
-def _respond(request: HttpRequest, entry: Entry, etag: str, blob: BinaryIO) -> HttpResponseBase:
+def _respond(request: HttpRequest, entry: Entry, etag: str, blob: CheckedBlob) -> HttpResponseBase:
+    """Every byte is proved before it is sent. Where one that comes later is damaged, the connection breaks
+    before it. Raises StoreError, OSError."""
     size_bytes = entry.size_bytes
     part = _wanted_part(request, size_bytes, etag)
-    if part is None:
-        response = FileResponse(blob)
-    elif part.start >= size_bytes:
+    if part is not None and part.start >= size_bytes:
         blob.close()
         words = f"The file has {size_bytes} bytes; none of them are in that range."
         refusal = problem(Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, words))
         refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
         return refusal
-    else:
-        blob.seek(part.start)
-        response = FileResponse(_Part(blob, len(part)), status=HTTPStatus.PARTIAL_CONTENT)
+    wanted = range(size_bytes) if part is None else part
+    response = StreamingHttpResponse(blob.part(wanted.start, wanted.stop))
+    if part is not None:
+        response.status_code = HTTPStatus.PARTIAL_CONTENT
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"
     fields = attachment_fields(entry.path) | {
-        "Content-Length": str(size_bytes if part is None else len(part)),
+        "Content-Length": str(len(wanted)),
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",  # kept by who asks, and asked for again by its ETag
@@ -183,20 +182,3 @@ def _wanted_part(request: HttpRequest, size_bytes: int, etag: str) -> range | No
     if last and int(last) < int(first):
         return None
     return range(int(first), max(stop, int(first)))
-
-
-class _Part:
-    """So many bytes of a file from where it stands."""
-
-    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
-        self._file = file
-        self._left = size_bytes
-
-    def read(self, size: int = -1) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
-        piece = self._file.read(wanted)
-        self._left -= len(piece)
-        return piece
-
-    def close(self) -> None:
-        self._file.close()

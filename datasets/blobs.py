@@ -5,6 +5,7 @@ Layout, below the store's root:
     SENTINEL                          this is a store; without it nothing is read or written
     <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
     <workspace>/packs/<id>.pack       many small blobs in one immutable file; an index tells where
+    <workspace>/sums/ab/abcdef…       what the blocks of a large blob must be; see `datasets.checked`
     <workspace>/partial/<attempt>-<key>-<n>
                                       bytes on their way, named by the attempt that writes them and by
                                       what they are of, so that a later attempt can go on from them
@@ -22,17 +23,34 @@ import hashlib
 import io
 import itertools
 import os
-import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from datasets.errors import BlobMissing, StoreError, StoreMissing, StoreReadOnly
-from datasets.packs import Place, PlaceIndex, read_packed, write_pack
-from datasets.partials import UNKNOWN, BlobWriter, Received, disk_errors
+from datasets.checked import (
+    UNREADABLE,
+    WHOLE_BYTES,
+    CheckedBlob,
+    Damage,
+    Sums,
+    measure_sums,
+    read_sums,
+    write_sums,
+)
+from datasets.errors import (
+    BlobDamaged,
+    BlobMissing,
+    BlobUnreadable,
+    StoreError,
+    StoreMissing,
+    StoreReadOnly,
+)
+from datasets.packs import Place, PlaceIndex, find_differing, read_packed, write_pack
+from datasets.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
 
 SENTINEL = "SYNCPROJECT-STORE"
 SWEPT_AT_ONCE = 20_000
@@ -63,6 +81,7 @@ class BlobStore:
         self._index = index
         self._blobs = root / str(workspace) / "blobs"
         self._packs = root / str(workspace) / "packs"
+        self._sums_folder = root / str(workspace) / "sums"
         self._partial = root / str(workspace) / "partial"
         self._name = f"{uuid.uuid4().hex[:12]}."
         self._count = itertools.count()
@@ -116,12 +135,20 @@ class BlobStore:
             left.unlink(missing_ok=True)
         return writer
 
-    def commit(self, attempt: str, received: Iterable[Received]) -> None:
+    def commit(
+        self,
+        attempt: str,
+        received: Iterable[Received],
+        *,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
         """Makes files blobs: small ones as one pack, the others by one sync to disk, then the renames,
         then their folders.
 
-        On return each is durable. A blob that exists already is kept and its age refreshed, so that
-        a sweep does not take it from under the version that is about to name it.
+        On return each is durable and whole. A blob that exists already, and holds what has come, is kept and
+        its age refreshed, so that a sweep does not take it from under the version that is about to name it. One
+        that holds anything else is damaged: what has come takes its place. `moved` is told that a long look
+        goes on.
         """
         small: dict[bytes, Received] = {}
         large: list[Received] = []
@@ -133,11 +160,15 @@ class BlobStore:
         if small:
             self._commit_small(attempt, small)
         if large:
-            self._commit_large(large)
+            self._commit_large(large, moved)
+        self._index.unmark([*small, *(item.sha256 for item in large)])
 
     def _commit_small(self, attempt: str, small: dict[bytes, Received]) -> None:
         known = self._index.refresh(list(small))
-        new = [item for sha256, item in small.items() if sha256 not in known]
+        with disk_errors():
+            here = (small[sha256] for sha256 in known)
+            damaged = find_differing(self._pack_path, known, here) if known else set()
+        new = [item for sha256, item in small.items() if sha256 not in known or sha256 in damaged]
         if not new:
             return
         pack = uuid.uuid4()
@@ -146,21 +177,32 @@ class BlobStore:
             places = write_pack(partial, pack, new)
             os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
             _sync(str(self._packs))
-        self._index.add(places)
+        if damaged:
+            self._index.replace({sha256: places.pop(sha256) for sha256 in damaged})
+        if places:
+            self._index.add(places)
 
-    def _commit_large(self, large: list[Received]) -> None:
+    def _commit_large(self, large: list[Received], moved: Callable[[], None]) -> None:
         new: dict[str, str] = {}  # the partial file by the blob's path
+        known: list[tuple[str, Received]] = []
         folders = set()
         # Until it is young again, a blob that is there may be about to be swept.
         with disk_errors(), self._index.storing():
             for item in large:
                 path = self._path(item.sha256)
                 folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
-                if path in new or _refresh(path) or item.partial is None:
+                if path in new or item.partial is None:
                     item.discard()
+                elif _refresh(path):
+                    known.append((path, item))
                 else:
                     new[path] = item.partial
         with disk_errors():
+            for path, item in known:
+                if path in new or item.partial is None or _hold_the_same(path, item.partial, moved):
+                    item.discard()
+                else:
+                    new[path] = item.partial
             _sync_data(new.values())
             for path, partial in new.items():
                 os.rename(partial, path)  # noqa: PTH104 — paths are text here
@@ -194,25 +236,97 @@ class BlobStore:
         except FileNotFoundError:
             raise BlobMissing(f"blob {sha256.hex()} is missing") from None
 
-    def measure(self, sha256: bytes) -> int:
-        """The blob's size as it is on disk. Raises BlobMissing."""
-        with self.open(sha256) as blob:
-            return blob.seek(0, io.SEEK_END)
+    def open_checked(
+        self, sha256: bytes, places: Mapping[bytes, Place] | None = None
+    ) -> CheckedBlob:
+        """The blob, of which no wrong byte is given away. The first look at a large one reads all of it.
+
+        Raises BlobMissing, BlobDamaged (both noted, so that the next sync heals it), StoreMissing, OSError."""
+        with self.noting(sha256), ExitStack() as opened:
+            file = opened.enter_context(self.open(sha256, places))
+            size_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if size_bytes <= WHOLE_BYTES:
+                content = file.read()
+                if hashlib.sha256(content).digest() != sha256:
+                    raise BlobDamaged("its bytes have another digest")
+                return CheckedBlob(io.BytesIO(content), size_bytes)
+            sums = self._sums_of(sha256, file)
+            if sums.size_bytes != size_bytes:
+                raise BlobDamaged(f"it has {size_bytes} bytes of {sums.size_bytes}")
+            opened.pop_all()
+            return CheckedBlob(file, size_bytes, sums, lambda: self.noting(sha256))
+
+    def _sums_of(self, sha256: bytes, file: BinaryIO) -> Sums:
+        """Raises BlobDamaged, OSError."""
+        path = f"{self._sums_folder}/{sha256.hex()[:2]}/{sha256.hex()}"
+        sums = read_sums(path, sha256)
+        if sums is None:
+            digest, sums = measure_sums(file)
+            if digest != sha256:
+                raise BlobDamaged("its bytes have another digest")
+            write_sums(path, self._partial_path("sums", UNKNOWN), sha256, sums)
+        return sums
+
+    @contextmanager
+    def noting(self, sha256: bytes) -> Iterator[None]:
+        """Damage of this blob that is found within is noted, so that the next sync which lists its file
+        fetches it again. Raises BlobMissing, BlobDamaged, StoreMissing where it is no damage at all."""
+        try:
+            yield
+        except BlobMissing:
+            self.need()
+            self._index.mark(sha256, Damage.MISSING)
+            raise
+        except BlobDamaged:
+            self._index.mark(sha256, Damage.CORRUPT)
+            raise
+        except OSError as exc:
+            if exc.errno not in UNREADABLE:
+                raise
+            self._index.mark(sha256, Damage.UNREADABLE)
+            raise BlobUnreadable(f"its disk cannot read it: {exc.strerror}") from exc
 
     def copy_to(
-        self, sha256: bytes, destination: Path, places: Mapping[bytes, Place] | None = None
+        self, sha256: bytes, target: BinaryIO, places: Mapping[bytes, Place] | None = None
     ) -> None:
-        """A plain file of its own: a checkout that is edited must not change the blob."""
-        with self.open(sha256, places) as source, destination.open("xb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+        """A copy, because one that is edited must not change the blob.
+
+        Raises as `open_checked` does; what was written then is not the blob's content."""
+        digest = hashlib.sha256()
+        with self.noting(sha256):
+            source = self.open(sha256, places)
+        with source:
+            while True:
+                with self.noting(sha256):
+                    piece = source.read(COPY_BYTES)
+                    if not piece and digest.digest() != sha256:
+                        raise BlobDamaged("its bytes have another digest")
+                if not piece:
+                    return
+                digest.update(piece)
+                target.write(piece)
+
+    def prove(
+        self,
+        sha256: bytes,
+        places: Mapping[bytes, Place] | None = None,
+        *,
+        advance: Callable[[int], None] = lambda size_bytes: None,
+    ) -> None:
+        """Reads the whole blob again; with `places` nothing is asked of the index; `advance` is told how many
+        bytes were read. Raises as `open_checked` does."""
+        with self.noting(sha256), self.open(sha256, places) as source:
+            if measure_sums(source, advance=advance)[0] != sha256:
+                raise BlobDamaged("its bytes have another digest")
 
     def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
-        """Reads the whole blob again; with `places` nothing is asked of the index. Raises BlobMissing."""
-        with self.open(sha256, places) as source:
-            digest = hashlib.sha256()
-            while piece := source.read(1 << 20):
-                digest.update(piece)
-            return digest.digest() == sha256
+        """As `prove`, but False where it is damaged. Raises BlobMissing, StoreMissing, OSError."""
+        try:
+            self.prove(sha256, places)
+        except BlobDamaged:
+            return False
+        return True
 
     def sweep_partial(self, *, live_attempts: frozenset[str], older_than_s: float) -> int:
         """Removes partial files that no live attempt writes and none has come back for; their count."""
@@ -242,7 +356,8 @@ class BlobStore:
     def sweep_blobs(self, *, before_s: float) -> Swept:
         """Removes blobs that were not stored since `before_s` (epoch) and that no version and no receipt
         names. `before_s` must lie before the start of every record that is still at work: what it has
-        stored, and not yet named, stays. Packs go whole, when nothing in them is known any more."""
+        stored, and not yet named, stays. Packs go whole, when nothing in them is known any more; the sums of a
+        blob that is gone go too."""
         count, size_bytes = self._index.forget_unnamed(before_s)
         old = (path for path in self._blobs.glob("??/*") if _modified_s(path) < before_s)
         while batch := list(itertools.islice(old, SWEPT_AT_ONCE)):
@@ -252,6 +367,9 @@ class BlobStore:
                     with self._index.sweeping():
                         freed = _remove_old(path, before_s)
                     count, size_bytes = count + (freed is not None), size_bytes + (freed or 0)
+        for sums in self._sums_folder.glob("??/*"):
+            if not self.path(bytes.fromhex(sums.name)).exists():
+                sums.unlink(missing_ok=True)
         return Swept(count, size_bytes)
 
     def close_attempt(self, attempt: str, *, keep: bool) -> None:
@@ -271,6 +389,24 @@ def _remove_old(path: Path, before_s: float) -> int | None:
     except FileNotFoundError:
         return None
     return stat.st_size
+
+
+def _hold_the_same(path: str, partial: str, moved: Callable[[], None]) -> bool:
+    """Whether a blob holds what the partial file does. Both are read in pieces: to compare costs less than to
+    hash. What the disk cannot read is not the same."""
+    with Path(partial).open("rb", buffering=0) as here, Path(path).open("rb", buffering=0) as there:
+        if os.fstat(here.fileno()).st_size != os.fstat(there.fileno()).st_size:
+            return False
+        while piece := here.read(COPY_BYTES):
+            moved()
+            try:
+                if there.read(COPY_BYTES) != piece:
+                    return False
+            except OSError as exc:
+                if exc.errno not in UNREADABLE:
+                    raise
+                return False
+    return True
 
 
 def _modified_s(path: Path) -> float:

@@ -107,11 +107,16 @@ SELECT path FROM above
 
 # Everything recorded is equal and proves something: no need to look at the pair one by one. An
 # unsettled file, a file without size or time, mode `full` and comparisons that lean on something else
-# take the long way.
-_CHANGE = """
+# take the long way. A file whose blob is damaged is fetched again, whatever the far end tells of it.
+_DAMAGED = """
+e.sha256 IN (SELECT sha256 FROM datasets_damagedblob WHERE workspace_id =
+             (SELECT workspace_id FROM datasets_dataset WHERE id = %(dataset)s))
+"""
+_CHANGE = f"""
 CREATE TEMP TABLE change AS
 SELECT coalesce(l.path, e.path) AS path,
-       CASE WHEN l.deferred THEN 'deferred' WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed' ELSE 'compare' END
+       CASE WHEN l.deferred THEN 'deferred' WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed'
+            WHEN {_DAMAGED} THEN 'changed' ELSE 'compare' END
          AS action,
        l.size_bytes, l.modified_ns, l.etag,
        e.id AS entry_id, e.size_bytes AS held_size_bytes,
@@ -126,8 +131,8 @@ SELECT coalesce(l.path, e.path) AS path,
        e.settled AND l.size_bytes IS NOT DISTINCT FROM e.size_bytes
        AND l.modified_ns IS NOT DISTINCT FROM coalesce(e.seen_modified_ns, e.modified_ns)
        AND l.etag IS NOT DISTINCT FROM e.etag
-       AND (e.etag IS NOT NULL OR e.modified_ns IS NOT NULL))
-"""
+       AND (e.etag IS NOT NULL OR e.modified_ns IS NOT NULL)) OR {_DAMAGED}
+"""  # noqa: S608 — made of constants
 
 _NOT_FETCHED_YET = """
     c.action IN ('added', 'changed') AND NOT EXISTS (SELECT FROM datasets_receipt r WHERE

@@ -5,6 +5,8 @@ StoreError
 ├── StoreReadOnly   store_read_only it cannot be written to
 ├── DiskFull        disk_full       no space or no inodes; waiting or a person helps
 ├── BlobMissing     blob_missing    a held file's bytes are gone
+├── BlobDamaged     blob_damaged    a held file's bytes are not what they were
+│   └── BlobUnreadable  blob_unreadable   the disk cannot read them
 └── StoreBroken     store_io        the disk reported an error
 """
 
@@ -44,6 +46,18 @@ class BlobMissing(StoreError):
     """The bytes of a held file are gone from the store."""
 
     code = "blob_missing"
+
+
+class BlobDamaged(StoreError):
+    """The bytes of a held file are not what was stored."""
+
+    code = "blob_damaged"
+
+
+class BlobUnreadable(BlobDamaged):
+    """The disk cannot read the bytes of a held file."""
+
+    code = "blob_unreadable"
 
 
 class StoreBroken(StoreError):

@@ -11,6 +11,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from workspaces.models import Workspace
 
@@ -162,3 +163,16 @@ class PackedBlob(models.Model):
 
     def __str__(self) -> str:
         return f"{bytes(self.sha256).hex()} in {self.pack}"
+
+
+class DamagedBlob(models.Model):
+    """A blob that somebody has found damaged. A sync that lists its file fetches it again, and heals it."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "sha256")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)
+    sha256 = models.BinaryField(max_length=32)
+    damage = models.CharField(max_length=20)  # see `datasets.scrubbing.Damage`
+    found_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{bytes(self.sha256).hex()}: {self.damage}"

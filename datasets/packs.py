@@ -11,12 +11,13 @@ import hashlib
 import os
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from datasets.checked import UNREADABLE
 from datasets.errors import BlobMissing
 from datasets.partials import FLAGS, Received, write_all
 
@@ -38,13 +39,25 @@ class PlaceIndex(Protocol):
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]: ...
 
-    def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
+    def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         """Those that are packed already; their age begins anew, so that no sweep takes them."""
         ...
 
     def add(self, places: Mapping[bytes, Place]) -> None:
         """Durable no later than what is committed after it. Where another has stored the same content
         meanwhile, the first place counts."""
+        ...
+
+    def replace(self, places: Mapping[bytes, Place]) -> None:
+        """As `add`, for content whose place that is known does not hold it any more."""
+        ...
+
+    def mark(self, sha256: bytes, damage: str) -> None:
+        """Notes that this blob is damaged: the next sync that lists its file fetches it again."""
+        ...
+
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        """They are whole, as somebody has just seen."""
         ...
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
@@ -104,6 +117,40 @@ def read_packed(path: str, place: Place) -> bytes:
     if len(content) != place.size_bytes:
         raise BlobMissing(f"pack {place.pack} ends before byte {place.offset + place.size_bytes}")
     return content
+
+
+def find_differing(
+    path_of: Callable[[uuid.UUID], str], places: Mapping[bytes, Place], items: Iterable[Received]
+) -> set[bytes]:
+    """Those of the items whose place does not hold their content. Each pack is opened once."""
+    differing: set[bytes] = set()
+    in_packs: dict[uuid.UUID, list[Received]] = {}
+    for item in items:
+        in_packs.setdefault(places[item.sha256].pack, []).append(item)
+    for pack, held in in_packs.items():
+        try:
+            fd = os.open(path_of(pack), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            differing.update(item.sha256 for item in held)
+            continue
+        try:
+            for item in held:
+                place = places[item.sha256]
+                if _pread(fd, place) != item.content:
+                    differing.add(item.sha256)
+        finally:
+            os.close(fd)
+    return differing
+
+
+def _pread(fd: int, place: Place) -> bytes | None:
+    """None where the disk cannot read it."""
+    try:
+        return os.pread(fd, place.size_bytes, place.offset)
+    except OSError as exc:
+        if exc.errno not in UNREADABLE:
+            raise
+        return None
 
 
 def iter_pack(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:

@@ -18,12 +18,23 @@ SELECT %s, sha256, pack, place, size_bytes, now()
  ORDER BY sha256
 ON CONFLICT (workspace_id, sha256) DO NOTHING
 """
+_REPLACE = _ADD.replace(
+    "DO NOTHING",
+    """DO UPDATE
+   SET pack = excluded.pack, "offset" = excluded."offset", size_bytes = excluded.size_bytes,
+       stored_at = excluded.stored_at""",
+)
+_MARK = """
+INSERT INTO datasets_damagedblob (workspace_id, sha256, damage, found_at) VALUES (%s, %s, %s, now())
+ON CONFLICT (workspace_id, sha256) DO UPDATE SET damage = excluded.damage
+"""
+_UNMARK = "DELETE FROM datasets_damagedblob WHERE workspace_id = %s AND sha256 = ANY(%s)"
 # In one order everywhere, so that two writers of the same blobs never wait for each other in a circle.
 _REFRESH = """
 WITH known AS (SELECT sha256 FROM datasets_packedblob WHERE workspace_id = %s AND sha256 = ANY(%s)
                 ORDER BY sha256 FOR NO KEY UPDATE)
 UPDATE datasets_packedblob b SET stored_at = now() FROM known
- WHERE b.workspace_id = %s AND b.sha256 = known.sha256 RETURNING b.sha256
+ WHERE b.workspace_id = %s AND b.sha256 = known.sha256 RETURNING b.sha256, b.pack, b."offset", b.size_bytes
 """
 _FIND = """
 SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
@@ -49,6 +60,9 @@ WITH gone AS (
     DELETE FROM datasets_packedblob b WHERE workspace_id = %(workspace)s
        AND stored_at < to_timestamp(%(before)s) AND NOT EXISTS ({_NAMED}) RETURNING size_bytes)
 SELECT count(*), coalesce(sum(size_bytes), 0)::bigint FROM gone
+"""  # noqa: S608 — made of constants
+_FORGET_MARKS = f"""
+DELETE FROM datasets_damagedblob b WHERE workspace_id = %(workspace)s AND NOT EXISTS ({_NAMED})
 """  # noqa: S608 — made of constants
 _LOCK = "SELECT pg_advisory_lock_shared(hashtextextended(%s::text, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock_shared(hashtextextended(%s::text, 0))"
@@ -78,17 +92,30 @@ class Places:
             cursor.execute(_FIND, [self._workspace_id, list(digests)])
             return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
 
-    def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
+    def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         with self._cursor() as cursor:
             cursor.execute(_REFRESH, [self._workspace_id, list(digests), self._workspace_id])
-            return {bytes(sha256) for (sha256,) in cursor.fetchall()}
+            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
 
     def add(self, places: Mapping[bytes, Place]) -> None:
+        self._keep(_ADD, places)
+
+    def replace(self, places: Mapping[bytes, Place]) -> None:
+        self._keep(_REPLACE, places)
+
+    def _keep(self, statement: str, places: Mapping[bytes, Place]) -> None:
         rows = [(sha256, at.pack, at.offset, at.size_bytes) for sha256, at in places.items()]
+        columns = [list(column) for column in zip(*rows, strict=True)]
         with self._cursor() as cursor:
-            cursor.execute(
-                _ADD, [self._workspace_id, *(list(column) for column in zip(*rows, strict=True))]
-            )
+            cursor.execute(statement, [self._workspace_id, *columns])
+
+    def mark(self, sha256: bytes, damage: str) -> None:
+        with self._cursor() as cursor:
+            cursor.execute(_MARK, [self._workspace_id, sha256, damage])
+
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        with self._cursor() as cursor:
+            cursor.execute(_UNMARK, [self._workspace_id, list(digests)])
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         with self._cursor() as cursor:
@@ -104,6 +131,7 @@ class Places:
         with self._cursor() as cursor:
             cursor.execute(_FORGET, {"workspace": self._workspace_id, "before": before_s})
             ((count, size_bytes),) = cursor.fetchall()
+            cursor.execute(_FORGET_MARKS, {"workspace": self._workspace_id})
             return count, size_bytes
 
     def storing(self) -> AbstractContextManager[None]:

@@ -10,24 +10,18 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 
 from django.db import connection
 from django.db.models import Count, Max, QuerySet, Sum
 
 from datasets.blobs import BlobStore
-from datasets.errors import BlobMissing
+from datasets.checked import Damage
+from datasets.errors import BlobDamaged, BlobMissing, BlobUnreadable
 from datasets.models import Dataset, Entry
 from datasets.packs import Place
 from datasets.store import open_store
 
 AT_ONCE = 500
-
-
-class Damage(StrEnum):
-    CORRUPT = "corrupt"  # it is there, and is something else
-    MISSING = "missing"
-    UNREADABLE = "unreadable"  # the disk says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +105,16 @@ def _look(
 ) -> tuple[Damage, str] | None:
     """None where all is well."""
     try:
-        if store.verify(sha256, places):
-            return None
+        store.prove(sha256, places)
     except BlobMissing as exc:
         return Damage.MISSING, str(exc)
+    except BlobUnreadable as exc:
+        return Damage.UNREADABLE, str(exc)
+    except BlobDamaged as exc:
+        return Damage.CORRUPT, str(exc)
     except OSError as exc:
         return Damage.UNREADABLE, exc.strerror or str(exc)
-    return Damage.CORRUPT, "its bytes have another digest"
+    return None
 
 
 def _owners(datasets: list[Dataset], damaged: dict[bytes, tuple[Damage, str]]) -> Iterator[Finding]:

@@ -108,7 +108,7 @@ class DatasetAdmin(ReadOnlyAdmin):
             raise Http404
         try:
             return download(dataset, entry)
-        except StoreError as exc:
+        except (StoreError, OSError) as exc:
             messages.error(request, f"This file cannot be had: {exc}.")
             return HttpResponseRedirect(page_of(dataset))
 

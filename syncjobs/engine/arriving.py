@@ -111,7 +111,7 @@ class Keeper:
 
     def _keep(self, arrived: list[Arrived], received: list[Received]) -> None:
         """Bytes first, receipts last: a receipt never names what is not on disk."""
-        self._store.commit(self._attempt, received)
+        self._store.commit(self._attempt, received, moved=self._progress.moved)
         self._receipts.settle(arrived)
         self._progress.kept(len(arrived))
 

@@ -6,8 +6,10 @@ table: what a lost worker left undone, the next record finds listed and publishe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -121,7 +123,8 @@ def _clear_all(
                         )
                     )
                 )
-            done = _clear(remover, record.job, store, file, sha256)
+            is_held = partial(_is_held, store, sha256, lease)
+            done = _clear(remover, record.job, file, is_held)
             if done is not None:
                 tally.add(done)
             if tally.left >= LEFT_MAX:
@@ -138,7 +141,7 @@ def _check_job(record: SyncRecord) -> None:
 
 
 def _clear(
-    remover: Remover, job: SyncJob, store: BlobStore, file: Listed, sha256: bytes
+    remover: Remover, job: SyncJob, file: Listed, is_held: Callable[[], bool]
 ) -> _Done | None:
     """What was done, or None where somebody else has taken the file away."""
     path = names.from_text(file.path)
@@ -149,7 +152,7 @@ def _clear(
         if not proves_equal(_fingerprint(found), _fingerprint(file), 1):
             words = "it is not the published file any more"
             return _Done(file, ItemAction.LEFT, "changed_since", words)
-        if not _is_held(store, sha256, file.size_bytes):
+        if not is_held():
             return _Done(file, ItemAction.LEFT, "blob_missing", "its copy here is not whole")
         if job.after_publish == AfterPublish.DELETE:
             remover.remove(path)
@@ -165,11 +168,18 @@ def _clear(
         return _Done(file, ItemAction.LEFT, exc.code, str(exc))
 
 
-def _is_held(store: BlobStore, sha256: bytes, size_bytes: int | None) -> bool:
+def _is_held(store: BlobStore, sha256: bytes, lease: Lease) -> bool:
+    """Every byte is read again: after this, ours may be the only copy."""
+
+    def go_on(size_bytes: int) -> None:
+        lease.check()
+        lease.progress.moved()
+
     try:
-        return store.measure(sha256) == size_bytes
+        store.prove(sha256, advance=go_on)
     except (StoreError, OSError):
         return False
+    return True
 
 
 def _note(session: psycopg.Connection[Any], claim: Claim, tally: _Tally) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
-from datasets.models import Entry
+from datasets.models import DamagedBlob, Entry, PackedBlob
 from datasets.store import open_store
 from syncjobs.models import SyncJob
 from tests.api.asking import TREE, Asker, asker
+from tests.hosts.gunicorn import running_gunicorn
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LARGE = bytes(range(256)) * 12_000  # 3 MB: a file of its own in the store
+HUGE = bytes(range(256)) * 24_000  # 6 MB: more than is hashed at once
 SMALL = b"0123456789"  # packed
 FILES = {
     "large.bin": LARGE,
@@ -182,6 +187,56 @@ def test_a_file_that_the_store_has_lost_is_told_before_a_byte_is_sent(
     assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json")
     assert "cannot be had" in answer.json()["detail"]
     assert str(blob) not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["large.bin", "huge.bin", "a/b c/digits.txt"])
+@pytest.mark.parametrize("asked", ["", "bytes=0-0", "bytes=5-8"])
+def test_i13_09_wrong_bytes_are_never_sent_under_the_right_etag(
+    program: Asker, job: SyncJob, source: Path, name: str, asked: str
+) -> None:
+    fill(source, {"huge.bin": HUGE})
+    run(job)
+    damage(job, name, at=5)
+    for answer in (program.get(path_of(name), Range=asked), program.head(path_of(name))):
+        assert answer.status_code == 503
+        assert not answer.has_header("ETag")
+    assert "another digest" in program.get(path_of(name)).json()["detail"]
+    assert DamagedBlob.objects.count() == 1
+    run(job)  # it was noted, and is fetched again
+    assert content(program.get(path_of(name))) == (FILES | {"huge.bin": HUGE})[name]
+
+
+def test_i13_09_a_block_that_rots_later_breaks_the_connection(
+    program: Asker, job: SyncJob, source: Path, tmp_path: Path
+) -> None:
+    """The head is out by then; the answer must not end as if it were whole."""
+    fill(source, {"huge.bin": HUGE})
+    run(job)
+    assert content(program.get(path_of("huge.bin"))) == HUGE
+    damage(job, "huge.bin", at=(4 << 20) + 5)
+    path = f"{TREE}/{path_of('huge.bin')}"
+    with running_gunicorn(tmp_path) as port, closing(HTTPConnection("127.0.0.1", port)) as client:
+        client.request("GET", path, headers={"Authorization": f"Bearer {program.token}"})
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(HUGE)))
+        with pytest.raises(IncompleteRead) as cut:
+            answer.read()
+    assert HUGE.startswith(cut.value.partial)
+    assert len(cut.value.partial) <= 4 << 20
+    later = program.get(path_of("huge.bin"), Range=f"bytes={(4 << 20) + 5}-")
+    assert later.status_code == 503
+
+
+def damage(job: SyncJob, name: str, *, at: int) -> None:
+    entry = Entry.objects.get(path=name, until=None)
+    place = PackedBlob.objects.filter(sha256=entry.sha256).first()
+    file = open_store(job.workspace_id).path(bytes(entry.sha256))
+    if place is not None:
+        file = settings.STORE_ROOT / str(job.workspace_id) / "packs" / f"{place.pack.hex}.pack"
+        at += place.offset
+    held = bytearray(file.read_bytes())
+    held[at] ^= 1
+    file.write_bytes(held)
 
 
 def test_a_download_costs_no_memory(program: Asker, job: SyncJob) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -160,10 +161,33 @@ def test_the_name_of_a_download(path: str, header: str) -> None:
     assert content_disposition(path) == header
 
 
-def test_a_lost_blob_is_told(acme: Tenant, root: Client, settings: object) -> None:
+def test_a_lost_blob_is_told(acme: Tenant, root: Client) -> None:
     entry = Entry.objects.create(
         dataset=acme.dataset, path="lost", size_bytes=1, sha256=b"\1" * 32, since=1
     )
     url = reverse("admin:datasets_dataset_download", args=[entry.dataset_id, entry.pk])
     assert "cannot be had" in root.get(url, follow=True).content.decode()
     assert Path("lost").exists() is False
+
+
+@pytest.mark.parametrize("size", [10, 200_000, 6_000_000])
+def test_i13_09_a_download_of_damaged_bytes_is_refused(
+    acme: Tenant, root: Client, size: int
+) -> None:
+    content = b"0123456789" * (size // 10)
+    entry = Entry.objects.create(
+        dataset=acme.dataset,
+        path="report.bin",
+        size_bytes=size,
+        sha256=make_blob(acme.workspace, content),
+        since=1,
+    )
+    url = reverse("admin:datasets_dataset_download", args=[entry.dataset_id, entry.pk])
+    answer = root.get(url)
+    assert (answer["Content-Length"], b"".join(answer)) == (str(size), content)
+    for file in (Path(settings.STORE_ROOT) / str(acme.workspace.pk)).rglob("*"):
+        if file.is_file():
+            held = bytearray(file.read_bytes())
+            held[-1] ^= 1  # of a pack, a blob, and the sums of its blocks
+            file.write_bytes(held)
+    assert "cannot be had" in root.get(url, follow=True).content.decode()

@@ -24,15 +24,25 @@ class InMemory:
 
     def __init__(self) -> None:
         self.places: dict[bytes, Place] = {}
+        self.marked: dict[bytes, str] = {}
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         return {sha256: self.places[sha256] for sha256 in digests if sha256 in self.places}
 
-    def refresh(self, digests: Sequence[bytes]) -> set[bytes]:
-        return set(self.find(digests))
+    def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        return self.find(digests)
 
     def add(self, places: Mapping[bytes, Place]) -> None:
         self.places = {**places, **self.places}
+
+    def replace(self, places: Mapping[bytes, Place]) -> None:
+        self.places |= places
+
+    def mark(self, sha256: bytes, damage: str) -> None:
+        self.marked[sha256] = damage
+
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        self.marked = {key: damage for key, damage in self.marked.items() if key not in digests}
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         return set(packs) - {place.pack for place in self.places.values()}

@@ -1,0 +1,28 @@
+"""The product's own web server, on the test's database."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.db import connection
+
+from embedded.ports import find_free
+from tests.hosts.child import serving
+
+
+@contextlib.contextmanager
+def running_gunicorn(home: Path) -> Iterator[int]:
+    """Yields the port."""
+    told = connection.settings_dict
+    url = f"postgresql://{told['USER']}:{told['PASSWORD']}@{told['HOST']}:{told['PORT']}/{told['NAME']}"
+    port = find_free()
+    command = [
+        *("env", f"DATABASE_URL={url}", sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
+        *("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "4"),
+        "--no-control-socket",
+    ]  # fmt: skip
+    with serving(command, port, home / "gunicorn.log"):
+        yield port
