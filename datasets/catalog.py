@@ -178,6 +178,16 @@ _KEEP = (
     f" WHERE c.action = 'removed' AND {_BELOW} RETURNING c.path, n.path",
 )
 
+# What would be removed beside new names that the host lists and does not have.
+_FOLDER_OF = "left({0}, greatest(0, length({0}) - strpos(reverse({0}) || '/', '/')))"
+_DOUBTED = f"""
+UPDATE change c SET action = 'kept'
+  FROM (SELECT DISTINCT {_FOLDER_OF.format("path")} AS folder FROM change
+         WHERE action = 'added' AND path = ANY(%(paths)s)) n
+ WHERE c.action = 'removed' AND {_FOLDER_OF.format("c.path")} = n.folder
+RETURNING c.path
+"""  # noqa: S608 — made of constants
+
 # By the name in the folder that each removed file is, or lies below; a name that is still listed proves
 # that the listing went past it.
 _GONE_FROM = """
@@ -315,13 +325,20 @@ class Catalog:
         else:
             self._compare_pairs(is_equal)
 
-    def keep(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+    def keep(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Keeps what would be removed of these paths and of what lies below them: (file, the path that it
-        is kept for) of each. Call it after `compare`."""
-        kept: list[tuple[str, str]] = []
-        for query in _KEEP:
-            kept += self._rows(query, paths=list(paths))
-        return kept
+        is kept for) of each. Call it after `compare`, and take all."""
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            for query in _KEEP:
+                yield from cursor.stream(query, {"paths": list(paths)})
+                self.moved()
+
+    def keep_beside(self, paths: Sequence[str]) -> Iterator[str]:
+        """Keeps what would be removed of the folders of these paths, as far as the paths are new; the
+        files that are kept. Call it before publishing, and take all."""
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            for (path,) in cursor.stream(_DOUBTED, {"paths": list(paths)}):
+                yield path
 
     def count_gone_from(self, folder: str) -> int:
         """Files that would be removed because a name that this very folder held is listed no more."""

@@ -47,10 +47,11 @@ SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, conten
 
 # The file is what it was; only what later comparisons lean on is newer.
 _REFRESH_ENTRIES = """
-UPDATE datasets_entry e SET etag = o.etag, settled = o.settled,
+UPDATE datasets_entry e SET etag = o.etag, settled = o.settled, content_type = o.content_type,
        seen_modified_ns = nullif(o.modified_ns, e.modified_ns) FROM outcome o
  WHERE e.id = o.entry_id AND o.action = 'same'
    AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled
+        OR e.content_type IS DISTINCT FROM o.content_type
         OR e.seen_modified_ns IS DISTINCT FROM nullif(o.modified_ns, e.modified_ns))
 """
 

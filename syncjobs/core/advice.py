@@ -71,6 +71,10 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Look at the link: if its files have moved for good, point the connector to the new place.",
         "What is held of it stays until the link is gone.",
     ),
+    "doubtful_listing": (
+        "Nothing, if it happens once: the next record removes the file if it is gone.",
+        "Look at how the host lists that folder: a row may show a wrong name.",
+    ),
     "type_conflict": (
         "Rename the file or the folder at the source; until then neither is fetched, and what is held"
         " of them stays.",

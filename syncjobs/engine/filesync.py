@@ -23,7 +23,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import TransportError, Truncated, Unstable
+from connectors.errors import PermissionRefused, TransportError, Truncated, Unstable, Vanished
 from connectors.measuring import TimesSeen
 from datasets.blobs import BlobStore
 from datasets.catalog import Listed, Pair, Told
@@ -117,6 +117,7 @@ class FileSync:
         self._trusted_files = 0  # taken for unchanged by what the listing told
         self._capped = False
         self._times = TimesSeen()
+        self._not_there: list[str] = []  # listed, and not found when they were asked for
         self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
         # Before the first look: a file that changes after it, within its clock's precision, may keep
         # its fingerprint.
@@ -224,8 +225,16 @@ class FileSync:
                     originals = {path: listed for path, (listed, _) in again.items()}
                     self._fetch((seen for _, seen in again.values()), originals, keeper)
                 keeper.finish()
+            self._keep_what_is_doubtful()
             self._progress.enter(Stage.FINALIZING)
         return outcome
+
+    def _keep_what_is_doubtful(self) -> None:
+        """A listing that names what is not there may have a file under a wrong name, so it does not prove
+        that the others of its folder are gone."""
+        for path in self._catalog.keep_beside(self._not_there) if self._not_there else ():
+            words = "not listed, but another name of its folder was listed and is not there"
+            self._progress.trouble(Trouble(path, "deferred", "doubtful_listing", words))
 
     def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
         selection = self._order.selection
@@ -378,6 +387,8 @@ class FileSync:
                     continue
                 path = names.to_text(entry.path)
                 self._progress.trouble(Trouble(path, "failed", error.code, str(error)))
+                if isinstance(error, Vanished | PermissionRefused):
+                    self._not_there.append(path)
             self._told.pop(entry.path, None)
             self._progress.finished_file()
         return again

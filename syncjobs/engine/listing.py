@@ -22,10 +22,10 @@ from connectors.errors import Throttled, TransportError
 # Before each further look at the folders that failed: most hosts refuse for a moment only.
 PAUSES_S = (0.5, 2.0)
 AGAIN_MAX = 1_000  # folders that are looked at once more
-TOLD_MAX = 10_000  # of what is remembered of links and of round listings
+TOLD_BYTES_MAX = 16 << 20  # of what is remembered of links and of round listings
 _TICK_S = 0.25
 
-T = TypeVar("T")
+T = TypeVar("T", RoundListing, Skipped)
 
 
 class Listing:
@@ -42,6 +42,7 @@ class Listing:
         self._root = root
         self._check = check
         self._again: list[Skipped] = []
+        self._told_bytes = 0
         self.complete = True
         self.round: list[RoundListing] = []
         self.elsewhere: list[Skipped] = []
@@ -75,7 +76,7 @@ class Listing:
             elif isinstance(item, RoundListing):
                 self._remember(self.round, item)
             elif item.reason is Reason.LEADS_ELSEWHERE:
-                self._remember(self.elsewhere, item)
+                self._remember(self.elsewhere, replace(item, message=item.message[:500]))
             elif item.retryable and item.path and len(self._again) < AGAIN_MAX:
                 self._again.append(item)
             else:
@@ -84,7 +85,8 @@ class Listing:
 
     def _remember(self, told: list[T], item: T) -> None:
         """What is too much to remember must not be taken for harmless."""
-        if len(told) < TOLD_MAX:
+        self._told_bytes += len(item.path) + 200  # and the words that go with it
+        if self._told_bytes <= TOLD_BYTES_MAX:
             told.append(item)
         else:
             self.complete = False

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 from syncjobs.core.states import Stage
 
-TROUBLES_MAX = 10_000  # of each kind: a hostile listing must not fill memory or the ledger
+# A hostile listing must not fill memory or the ledger.
+TROUBLES_MAX = 10_000  # of each kind
+TROUBLES_BYTES_MAX = 32 << 20  # of all kinds
+MESSAGE_MAX = 2_000  # characters of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Progress:
         self.deadline_s: float | None = None  # of the attempt, as far as is known
         self.expected_s: float | None = None
         self.troubles: list[Trouble] = []
+        self._troubles_bytes = 0
         self.first_failed: Trouble | None = None
 
     @property
@@ -142,11 +146,14 @@ class Progress:
 
     def trouble(self, trouble: Trouble) -> None:
         self.moved()
+        if len(trouble.message) > MESSAGE_MAX:
+            trouble = replace(trouble, message=f"{trouble.message[:MESSAGE_MAX]}…")
         with self._lock:
             counter = f"files_{trouble.action}"
             count = getattr(self._snapshot, counter) + 1
             self._snapshot = replace(self._snapshot, **{counter: count})
             if trouble.action == "failed" and self.first_failed is None:
                 self.first_failed = trouble
-            if count <= TROUBLES_MAX:
+            self._troubles_bytes += len(trouble.path) + len(trouble.message)
+            if count <= TROUBLES_MAX and self._troubles_bytes <= TROUBLES_BYTES_MAX:
                 self.troubles.append(trouble)

@@ -186,3 +186,28 @@ def test_i13_04_a_folder_that_stays_refused_is_told_once(
     record = run(job)
     assert (record.state, failures(record)) == (State.PARTIAL, {"failing": "unreadable"})
     assert record.files_removed == 0
+
+
+def test_i13_01_a_name_that_is_cut_in_its_row_removes_nothing_of_its_folder() -> None:
+    """The row is well-formed, so only asking for the file shows that there is none of that name."""
+    files = {f"{n:02}.csv": b"x" for n in range(30)} | {
+        "folder/00.csv": b"x",
+        "folder/01.csv": b"x",
+    }
+    names = {"/": [name for name in files if "/" not in name], "/folder": ["00.csv", "01.csv"]}
+
+    def listing(conversation: Conversation, argument: str) -> None:
+        folder = argument.rstrip("/") or "/"
+        rows = "".join(f"type=file;size=1;{MODIFY}; {name}\r\n" for name in names[folder])
+        conversation.send((rows + ("type=dir; folder\r\n" if folder == "/" else "")).encode())
+
+    with scripted_ftp(files, MLSD=listing) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"))
+        run(job)
+        names["/"][7] = "07.c"
+        names["/folder"].remove("00.csv")
+        record = run(job)
+    assert record.state == State.PARTIAL
+    assert record.items.get(path="07.csv").error_code == "doubtful_listing"
+    assert "07.csv" in digests_of(job.dataset)
+    assert record.items.get(action="removed").path == "folder/00.csv"
