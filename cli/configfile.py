@@ -1,13 +1,17 @@
 """A YAML file as plain values, with the line of each and its references to secrets resolved; and values as YAML.
 
 `${env:NAME}` and `${file:PATH}` are references; `$${env:NAME}` is the text `${env:NAME}`.
+
+Everything is bounded: what a few aliases or references stand for may be more than any machine holds.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +24,18 @@ from syncjobs.lifecycle.exporting import Variable
 Position = tuple[str | int, ...]
 
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
+_STRING = "tag:yaml.org,2002:str"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
-_REFERENCE = re.compile(r"(\$*)\$\{(env|file):([^}]+)\}")
+# A run of dollars is looked at once, and a name that has no end is not looked for to the end of the file.
+_REFERENCE = re.compile(r"(?<!\$)(\$*)\$\{(env|file):([^}]{1,1024})\}")
 _WIDTH = 110
+
+FILE_MAX_BYTES = 16 << 20
+VALUES_MAX = 1_000_000  # with each alias as many as it stands for
+TEXT_MAX = 64 << 20  # characters of all values, so counted
+DEPTH_MAX = 100
+REFERENCED_MAX_BYTES = 1 << 20  # of one `${file:…}`
+_NUMBER_MAX = 400  # digits; YAML 1.1 takes a quadratic time for what looks like one
 
 
 class UnreadableFile(Exception):
@@ -45,8 +58,11 @@ class ConfigFile:
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> ConfigFile:
     """Raises UnreadableFile, with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        with path.open("rb") as stream:
+            data = stream.read(FILE_MAX_BYTES + 1)
+        if len(data) > FILE_MAX_BYTES:
+            raise UnreadableFile(f"{path}: over {FILE_MAX_BYTES >> 20} MiB is no configuration")
+        node = yaml.compose(data.decode("utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as exc:
         raise UnreadableFile(f"{path}: {exc}") from None
     except (yaml.YAMLError, RecursionError) as exc:
@@ -57,6 +73,33 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> ConfigFile:
     if node is not None:
         file.document = _Reader(file, environment).read(node, ())
     return file
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes no more than a bounded number of nodes, to a bounded depth."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._count = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._count += 1
+        self._depth += 1
+        wrong = _too_much(self._count, self._depth)
+        if wrong:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # its stubs say none
+            raise yaml.composer.ComposerError(None, None, wrong, mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _too_much(values: int, depth: int) -> str:
+    if depth > DEPTH_MAX:
+        return f"this is nested over {DEPTH_MAX} deep"
+    if values > VALUES_MAX:
+        return f"these are over {VALUES_MAX:,} values, with what aliases stand for"
+    return ""
 
 
 def dump(document: Any) -> str:
@@ -116,23 +159,40 @@ class _Reader:
         self._file = file
         self._environment = environment
         self._constructor = yaml.SafeLoader("")
+        self._values = self._characters = 0
 
     def read(self, node: yaml.Node, position: Position) -> Any:
-        self._file.lines[position] = node.start_mark.line + 1
+        line = node.start_mark.line + 1
+        self._file.lines[position] = line
+        self._values += 1
+        # What names itself by an alias has no end: it comes here at every depth.
+        if wrong := _too_much(self._values, len(position)):
+            raise self._error(line, wrong)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, position)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*position, index)) for index, item in enumerate(node.value)]
+        self._count_text(str(node.value), line)
         value = self._scalar(node, position)
         if isinstance(value, str):
             return _REFERENCE.sub(lambda match: self._resolve(match, position), value)
         return value
+
+    def _count_text(self, text: str, line: int) -> None:
+        self._characters += len(text)
+        if self._characters > TEXT_MAX:
+            words = (
+                f"over {TEXT_MAX >> 20} Mi characters, with what aliases and references stand for"
+            )
+            raise self._error(line, words)
 
     def _scalar(self, node: yaml.Node, position: Position) -> Any:
         """YAML 1.1 would make 1230 of 20:30, a date of 2026-12-24, and 5349 of the password 012345."""
         text = str(node.value)
         if "secret" in position or _CLOCK.fullmatch(text) or node.tag == _TIMESTAMP:
             return text
+        if len(text) > _NUMBER_MAX and node.tag != _STRING:
+            raise self._error(node.start_mark.line + 1, f"{text[:40]!r}… is no number to work with")
         try:
             value = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
@@ -164,13 +224,32 @@ class _Reader:
         if kind == "env":
             if name not in self._environment:
                 raise self._error(line, f"the environment has no {name}")
-            return self._environment[name]
-        target = self._file.path.parent / Path(name).expanduser()
-        try:
-            return target.read_text(encoding="utf-8").rstrip("\n")
-        except (OSError, UnicodeDecodeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
-            raise self._error(line, f"cannot read {target}: {reason}") from None
+            found = self._environment[name]
+        else:
+            target = self._file.path.parent / Path(name).expanduser()
+            try:
+                found = _read_regular(target).rstrip("\n")
+            except (OSError, UnicodeDecodeError) as exc:
+                reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+                raise self._error(line, f"cannot read {target}: {reason}") from None
+        self._count_text(found, line)
+        return found
 
     def _error(self, line: int, message: str) -> UnreadableFile:
         return UnreadableFile(f"{self._file.path}:{line}: {message}")
+
+
+def _read_regular(path: Path) -> str:
+    """Of a device or a pipe nobody knows where it ends. Raises OSError, UnicodeDecodeError."""
+    # Without waiting: a pipe that nobody writes to is opened by no one.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(REFERENCED_MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > REFERENCED_MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is over {REFERENCED_MAX_BYTES >> 20} MiB")
+    return data.decode("utf-8")

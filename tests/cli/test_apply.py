@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,55 @@ def test_a_mistake_names_file_and_line_and_changes_nothing(
     assert says in message
     assert "canary" not in message
     assert not Workspace.objects.exists()
+
+
+LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (f"a0: &a0 ha\n{LAUGHS}", 1, "over 1,000,000 values"),
+        ("x: 1\na: &a [*a]\n", 2, "nested over 100 deep"),
+        ("x: 1\na: &a {b: *a}\n", 2, "nested over 100 deep"),
+        ("x: 1\na: " + "[" * 5_000, 2, "nested over 100 deep"),
+        (f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 700)}]\n", 1, "over 64 Mi characters"),
+        (f"x: 1\nlong: {'1' * 100_000}\n", 2, "is no number"),
+        (f"x: 1\nlong: 1{':1' * 100_000}\n", 2, "is no number"),
+        ("x: 1\nb: ${file:/dev/zero}\n", 2, "cannot read /dev/zero: it is not a regular file"),
+        ("x: 1\nb: ${file:pipe}\n", 2, "it is not a regular file"),
+        ("x: 1\nb: ${file:.}\n", 2, "it is not a regular file"),
+        ("x: 1\nb: ${file:sparse}\n", 2, "sparse: it is over 1 MiB"),
+        ("x: 1\nb: [" + "'${file:large}${file:large}', " * 40 + "]", 2, "over 64 Mi"),
+    ],
+)
+def test_i13_21_what_has_no_end_is_refused_with_its_line(
+    config: Path, text: str, line: int, says: str
+) -> None:
+    os.mkfifo(config.with_name("pipe"))
+    with config.with_name("sparse").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    config.with_name("large").write_text("x" * (1 << 20))
+    config.write_text(text)
+    message = refused(config)
+    assert f"{config}:{line}: " in message
+    assert says in message
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "sparse"])
+def test_i13_21_a_file_that_has_no_end_is_refused(config: Path, path: str) -> None:
+    with config.with_name("sparse").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    assert "over 16 MiB is no configuration" in refused(config.parent / path)
+
+
+@pytest.mark.parametrize("text", ["$" * 200_000, "${env:" * 20_000])
+def test_i13_21_references_are_looked_for_in_a_time_that_grows_with_the_text(
+    config: Path, text: str
+) -> None:
+    """With a quadratic search this does not end within the tests' time."""
+    config.write_text(f"x: '{text}'\n")
+    assert "unknown word 'x'" in refused(config)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just text", "workspaces: 3", "workspaces: [3]"])
