@@ -7,12 +7,13 @@ import getpass
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
+from cli.lines import Lines, LineWriter, one_line
 from workspaces.acting import Actor, Door, acting
 from workspaces.models import Workspace
 
@@ -28,12 +29,19 @@ class Command(BaseCommand, ABC):
                 f"no stack is running here: {settings.SYNC.data_dir}/stack.env is missing."
                 " Start one with `make up`, or set DATABASE_URL and REDIS_URL."
             )
+        self.stdout = LineWriter(cast("TextIO", self.stdout))
+        self.stderr = LineWriter(cast("TextIO", self.stderr))
         try:
             with acting(_whose_shell):
                 self.run(**options)
         except OperationalError as exc:
             reason = str(exc).splitlines()[0]
-            raise CommandError(f"the database does not answer: {reason}") from None
+            raise CommandError(f"the database does not answer: {one_line(reason)}") from None
+        except CommandError as exc:
+            exc.args = tuple(
+                arg if isinstance(arg, Lines) else one_line(str(arg)) for arg in exc.args
+            )
+            raise
 
     @abstractmethod
     def run(self, *args: Any, **options: Any) -> None:

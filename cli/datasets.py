@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.core.management.base import CommandError
 
-from connectors.names import printable
 from datasets.models import Dataset
 from workspaces.models import Workspace
 
@@ -16,8 +15,3 @@ def need_dataset(workspace: Workspace, name: str) -> Dataset:
         known = ", ".join(workspace.datasets.values_list("name", flat=True)) or "none"
         raise CommandError(f"no dataset {name!r}; there are: {known}")
     return dataset
-
-
-def path_words(path: str) -> str:
-    """On one line, whatever the name."""
-    return printable(path).replace("\n", "\\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
 from cli.configfile import UnreadableFile, load
+from cli.lines import as_json, lines_of
 from syncjobs.lifecycle.applying import InvalidConfiguration, apply_configuration
 
 
@@ -44,10 +44,10 @@ class Command(DatabaseCommand):
                 f"{file}:{config.line_of(problem.path)}: {problem.message}"
                 for problem in exc.problems
             ]
-            raise CommandError("\n".join([*lines, "nothing was changed"])) from None
+            raise CommandError(lines_of([*lines, "nothing was changed"])) from None
         if options["json"]:
             told = {"dry_run": dry_run, "changes": [asdict(change) for change in changes]}
-            self.stdout.write(json.dumps(told, indent=2))
+            self.stdout.write(as_json(told))
             return
         for change in changes:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""

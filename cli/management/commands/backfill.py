@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import uuid
@@ -16,6 +15,7 @@ from rich.progress import Progress as Bar
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
 from cli.jobs import get_job
+from cli.lines import Lines, as_json, lines_of
 from syncjobs.core.states import State
 from syncjobs.lifecycle.backfilling import (
     NoFires,
@@ -100,10 +100,10 @@ class Command(WorkspaceCommand):
             raise CommandError("say where the range begins: --since 2026-11-01")
         found = latest_backfills(job)
         if options["json"]:
-            self.stdout.write(json.dumps([progress.as_json() for progress in found], indent=2))
+            self.stdout.write(as_json([progress.as_json() for progress in found]))
             return
         for progress in found:
-            self.stdout.write(_line(progress))
+            self.stdout.write(_lines(progress))
         if not found:
             self.stdout.write(f"{job.name} has no backfills")
 
@@ -123,9 +123,9 @@ class Command(WorkspaceCommand):
 
     def _tell(self, progress: Progress, options: dict[str, Any]) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps(progress.as_json(), indent=2))
+            self.stdout.write(as_json(progress.as_json()))
         else:
-            self.stdout.write(_line(progress))
+            self.stdout.write(_lines(progress))
 
     def _wait(self, progress: Progress) -> Progress:
         if on_terminal():
@@ -196,10 +196,13 @@ def _wait_with_bar(progress: Progress) -> Progress:
     return progress
 
 
-def _line(progress: Progress) -> str:
+def _lines(progress: Progress) -> Lines:
     row = progress.backfill
-    span = f"{row.since:%Y-%m-%d %H:%M:%S} to {row.until:%Y-%m-%d %H:%M:%S} UTC"
-    held = "\n  held for a person: release or cancel what is held" * progress.waits_for_person
-    return (
-        f"{row.job.name}: backfill {row.state} ({row.pk})\n  {span}\n  {progress.describe()}{held}"
-    )
+    lines = [
+        f"{row.job.name}: backfill {row.state} ({row.pk})",
+        f"  {row.since:%Y-%m-%d %H:%M:%S} to {row.until:%Y-%m-%d %H:%M:%S} UTC",
+        f"  {progress.describe()}",
+    ]
+    if progress.waits_for_person:
+        lines.append("  held for a person: release or cancel what is held")
+    return lines_of(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.datasets import need_dataset
+from cli.lines import as_json
 from connectors import names
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
 from datasets.errors import StoreError
@@ -63,7 +63,7 @@ class Command(WorkspaceCommand):
                 {"path": names.to_text(path), "reason": reason} for path, reason in tree.refused
             ]
             more = {"bytes": tree.size_bytes, "directory": str(options["directory"])}
-            self.stdout.write(json.dumps(told | more | {"not_written": refused}, indent=2))
+            self.stdout.write(as_json(told | more | {"not_written": refused}))
         else:
             self.stdout.write(
                 f"{dataset.name} v{version.number}: {tree.files} files, {tree.size_bytes} bytes"

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.arrays import write_object
 from cli.command import WorkspaceCommand
-from cli.datasets import need_dataset, path_words
+from cli.datasets import need_dataset
 from datasets.diffs import Difference, Side, iter_differences
 from datasets.reading import NoSuchVersion, get_version
 
@@ -62,7 +62,7 @@ class Command(WorkspaceCommand):
             )
         else:
             for each in found:
-                self.stdout.write(f"{each.change:<8} {path_words(each.path)}")
+                self.stdout.write(f"{each.change:<8} {each.path}")
             words = ", ".join(f"{count} {name}" for name, count in told().items())
             self.stderr.write(f"{dataset.name} v{before} to v{after}: {words}")
         if counts:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
+from cli.lines import as_json, lines_of
 from syncjobs.queries.explaining import (
     AmbiguousRecord,
     Explanation,
@@ -41,9 +41,9 @@ class Command(WorkspaceCommand):
             raise CommandError(str(exc), returncode=USAGE) from None
         told = explain(record)
         if options["json"]:
-            self.stdout.write(json.dumps(told.as_json(), indent=2))
+            self.stdout.write(as_json(told.as_json()))
         else:
-            self.stdout.write("\n".join(_lines(told)))
+            self.stdout.write(lines_of(_lines(told)))
 
 
 def _lines(told: Explanation) -> Iterator[str]:

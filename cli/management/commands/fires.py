@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.jobs import get_job
+from cli.lines import as_json
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import (
     describe_fire,
@@ -50,7 +50,7 @@ class Command(WorkspaceCommand):
                 "paused": job.paused_at is not None,
                 "fires": [at.isoformat() for at in fires],
             }
-            self.stdout.write(json.dumps(told, indent=2))
+            self.stdout.write(as_json(told))
             return
         self.stdout.write(f"{job.name}: {describe_schedule(job)}")
         for rule in describe_rules(job):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from django.core.management.base import CommandParser
 from django.db import connection
 
 from cli.command import Command as DatabaseCommand
+from cli.lines import as_json
 from cli.management.commands.sync import EXIT_STATUS, describe
 from cli.watching import watch
 from syncjobs.core.states import State
@@ -110,7 +110,7 @@ class Command(DatabaseCommand):
     def _tell_end(self, done: list[SyncRecord], *, drained: bool) -> None:
         if self._as_json:
             told = [_as_json(record) for record in done]
-            self.stdout.write(json.dumps({"records": told, "drained": drained}, indent=2))
+            self.stdout.write(as_json({"records": told, "drained": drained}))
         elif not done:
             self.stdout.write("Nothing was due.")
         statuses = {EXIT_STATUS.get(State(record.state), EXIT_LEFT) for record in done}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
+from cli.lines import as_json
 from connectors.rotating import count_sealed, rotate_secrets
 
 
@@ -32,7 +32,7 @@ class Command(DatabaseCommand):
         except (ImproperlyConfigured, ValueError):  # no key, or one that is none: never its text
             raise CommandError("SECRETS_KEYS holds no usable key") from None
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(done), indent=2))
+            self.stdout.write(as_json(asdict(done)))
         else:
             self.stdout.write(
                 f"{done.resealed} secrets encrypted anew, {done.current} had the newest key already"

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from cli.arrays import write_object
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
-from cli.datasets import need_dataset, path_words
+from cli.datasets import need_dataset
 from datasets.errors import StoreError
 from datasets.models import Dataset
 from datasets.scrubbing import Finding, measure, scrub
@@ -98,7 +98,7 @@ def _line(workspace: Workspace, finding: Finding) -> str:
     last = "now" if finding.last is None else f"v{finding.last}"
     versions = last if last == f"v{finding.first}" else f"v{finding.first} to {last}"
     where = f"{workspace.name}/{finding.dataset}"
-    return f"{finding.damage:<10} {where} {versions}: {path_words(finding.path)} ({finding.reason})"
+    return f"{finding.damage:<10} {where} {versions}: {finding.path} ({finding.reason})"
 
 
 def _summary(counts: Counter[str]) -> str:

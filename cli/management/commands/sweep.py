@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import busy
 from cli.command import Command as DatabaseCommand
+from cli.lines import as_json
 from datasets.errors import StoreError
 from syncjobs.lifecycle.sweeping import sweep
 
@@ -29,7 +29,7 @@ class Command(DatabaseCommand):
         except (StoreError, OSError) as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(removed), indent=2))
+            self.stdout.write(as_json(asdict(removed)))
             return
         self.stdout.write(
             f"{removed.blobs} blobs ({removed.size_bytes} bytes) that no version names,"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import uuid
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
 from cli.jobs import get_job
-from connectors.names import printable
+from cli.lines import Lines, as_json, lines_of
 from syncjobs.core.states import FINAL, State
 from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
@@ -66,7 +65,7 @@ class Command(WorkspaceCommand):
         if options["wait"]:
             self._wait(record)
         if options["json"]:
-            self.stdout.write(json.dumps(_as_json(record), indent=2))
+            self.stdout.write(as_json(_as_json(record)))
         else:
             self.stdout.write(describe(record))
         if options["wait"]:
@@ -146,7 +145,7 @@ def _line(record: SyncRecord) -> str:
     return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
 
 
-def describe(record: SyncRecord) -> str:
+def describe(record: SyncRecord) -> Lines:
     """One record in a few lines, for a terminal."""
     lines = [f"{record.job.name}: {record.state} ({record.pk})"]
     if record.state in (State.SUCCEEDED, State.PARTIAL):
@@ -175,7 +174,7 @@ def describe(record: SyncRecord) -> str:
         lines.append(f"  waits for {record.waiting_for}")
     if record.error:
         lines.append(f"  {record.error_code}: {record.error}")
-    return "\n".join(lines)
+    return lines_of(lines)
 
 
 def _plan_lines(record: SyncRecord) -> list[str]:
@@ -190,12 +189,12 @@ def _plan_lines(record: SyncRecord) -> list[str]:
             lines.append("the listing is not complete, so nothing would be removed")
         for item in record.items.order_by("pk")[:FILES_SHOWN]:
             size = "" if item.size_bytes is None else f" ({item.size_bytes:,} bytes)"
-            lines.append(f"{item.action:<8} {printable(item.path)}{size}")
+            lines.append(f"{item.action:<8} {item.path}{size}")
         if more := record.items.count() - FILES_SHOWN:
             lines += [f"… and {more} more"] if more > 0 else []
         lines.append(f"apply it with: sync {record.job.name} --apply {record.pk}")
     for file in (record.drift or {}).get("files", [])[:FILES_SHOWN]:
-        lines.append(f"{file['what']:<8} {printable(file['path'])}")
+        lines.append(f"{file['what']:<8} {file['path']}")
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import busy
 from cli.command import WorkspaceCommand
+from cli.lines import as_json
 from connectors.errors import TransportError
 from connectors.measuring import describe
 from connectors.models import Connector
@@ -42,7 +42,7 @@ class Command(WorkspaceCommand):
         except TransportError as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(result) for result in results], indent=2))
+            self.stdout.write(as_json([asdict(result) for result in results]))
         else:
             for result in results:
                 mark = MARKS.get(str(result.outcome), str(result.outcome))
@@ -51,7 +51,8 @@ class Command(WorkspaceCommand):
                     self.stdout.write(f"        {result.advice}")
             capabilities = find_capabilities(connector)
             if capabilities is not None:
-                self.stdout.write("\nWhat this host can do")
+                self.stdout.write()
+                self.stdout.write("What this host can do")
                 for title, words in describe(capabilities):
                     self.stdout.write(f"  {title:<15} {words}")
         if any(str(result.outcome) == "failed" for result in results):

@@ -35,9 +35,11 @@ class Command(DatabaseCommand):
     def run(self, *args: Any, **options: Any) -> None:
         apply_configuration(samples())
         jobs = list(SyncJob.objects.filter(workspace__name=DEMO).order_by("name"))
-        self.stdout.write("\nDue by schedule, dispatched by beat, done by a worker:")
+        self.stdout.write()
+        self.stdout.write("Due by schedule, dispatched by beat, done by a worker:")
         first = [self._await(self._scheduled(job)) for job in jobs]
-        self.stdout.write("\nThe same jobs again: nothing changed, so no new version:")
+        self.stdout.write()
+        self.stdout.write("The same jobs again: nothing changed, so no new version:")
         again = [self._await(_on_demand(job)) for job in jobs]
         versions = [record.dataset_version for record in first]
         if [record.dataset_version for record in again] != versions:

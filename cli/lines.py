@@ -1,0 +1,49 @@
+"""What a command writes: lines that nothing in them can forge.
+
+Names and words of far ends stand in most of what commands say. A line end in one of them would look like a line of
+ours, and an escape sequence would speak to the terminal. So a command's `write` takes one line and escapes whatever
+else is in it; who means several says so with `Lines`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from connectors.names import printable
+
+
+class Lines(str):
+    """Several lines, each of them fit to be shown."""
+
+    __slots__ = ()
+
+
+def one_line(text: str) -> str:
+    """With everything escaped that is not a character to look at."""
+    return printable(text, len(text)).replace("\n", "\\n")
+
+
+def lines_of(lines: Iterable[str]) -> Lines:
+    return Lines("\n".join(map(one_line, lines)))
+
+
+def as_json(value: Any) -> Lines:
+    """JSON escapes by itself."""
+    return Lines(json.dumps(value, indent=2))
+
+
+class LineWriter(OutputWrapper):
+    """In the place of a command's `stdout` or `stderr`. With `ending=""` it takes a part of a document, as it is."""
+
+    def write(  # type: ignore[override]  # as OutputWrapper's own differs from a file's
+        self,
+        msg: str = "",
+        style_func: Callable[[str], str] | None = None,
+        ending: str | None = None,
+    ) -> None:
+        whole = isinstance(msg, Lines) or ending == ""
+        super().write(msg if whole else one_line(msg), style_func, ending)
