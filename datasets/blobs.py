@@ -320,6 +320,10 @@ class BlobStore:
             if measure_sums(source, advance=advance)[0] != sha256:
                 raise BlobDamaged("its bytes have another digest")
 
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        """They were damaged once, and are whole."""
+        self._index.unmark(digests)
+
     def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
         """As `prove`, but False where it is damaged. Raises BlobMissing, StoreMissing, OSError."""
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from django.db.models import Count, Max, QuerySet, Sum
 from datasets.blobs import BlobStore
 from datasets.checked import Damage
 from datasets.errors import BlobDamaged, BlobMissing, BlobUnreadable
-from datasets.models import Dataset, Entry
+from datasets.models import DamagedBlob, Dataset, Entry
 from datasets.packs import Place
 from datasets.store import open_store
 
@@ -36,6 +36,7 @@ class Finding:
     first: int
     last: int | None
     reason: str
+    is_current: bool  # a current version names the content: its source may still have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ def scrub(
     advance: Callable[[int], None] = lambda size_bytes: None,
 ) -> Iterator[Finding]:
     """Damaged files of these datasets, which belong to one workspace. `advance` is told the size of each content
-    that was read. Raises StoreMissing where there is no store at all."""
+    that was read. What is found is noted, so that the next sync of a current version's file fetches it again.
+    Raises StoreMissing where there is no store at all."""
     chosen = list(datasets)
     store = open_store(workspace_id)
     store.need()
+    marked = _marked(workspace_id)
     for batch in _batches(chosen):
         places = store.locate([sha256 for sha256, _ in batch])
         damaged = {}
@@ -70,8 +73,35 @@ def scrub(
             if (found := _look(store, sha256, places)) is not None:
                 damaged[sha256] = found
             advance(size_bytes)
+        if whole := [sha for sha, _ in batch if sha in marked and sha not in damaged]:
+            store.unmark(whole)
         if damaged:
-            yield from _owners(chosen, damaged)
+            current = find_current(workspace_id, damaged)
+            yield from _owners(chosen, damaged, current)
+
+
+def find_damaged(workspace_id: uuid.UUID, digests: Iterable[bytes]) -> set[bytes]:
+    """Those of the contents that are damaged now; all are read. Raises StoreMissing."""
+    store = open_store(workspace_id)
+    store.need()
+    places = store.locate(chosen := list(digests))
+    return {sha256 for sha256 in chosen if _look(store, sha256, places) is not None}
+
+
+def find_current(workspace_id: uuid.UUID, digests: Iterable[bytes]) -> dict[bytes, set[uuid.UUID]]:
+    """The datasets whose current versions name these contents."""
+    named: dict[bytes, set[uuid.UUID]] = {}
+    rows = Entry.objects.filter(
+        dataset__workspace_id=workspace_id, until=None, sha256__in=list(digests)
+    )
+    for sha256, dataset_id in rows.order_by().values_list("sha256", "dataset_id").distinct():
+        named.setdefault(bytes(sha256), set()).add(dataset_id)
+    return named
+
+
+def _marked(workspace_id: uuid.UUID) -> set[bytes]:
+    rows = DamagedBlob.objects.filter(workspace_id=workspace_id)
+    return {bytes(sha256) for sha256 in rows.values_list("sha256", flat=True)}
 
 
 def _entries(datasets: Iterable[Dataset]) -> QuerySet[Entry]:
@@ -117,7 +147,11 @@ def _look(
     return None
 
 
-def _owners(datasets: list[Dataset], damaged: dict[bytes, tuple[Damage, str]]) -> Iterator[Finding]:
+def _owners(
+    datasets: list[Dataset],
+    damaged: dict[bytes, tuple[Damage, str]],
+    current: Collection[bytes],
+) -> Iterator[Finding]:
     """Nobody's where the content was swept meanwhile."""
     named = _entries(datasets).filter(sha256__in=list(damaged)).select_related("dataset")
     for entry in named.order_by("dataset", "path", "since").iterator(chunk_size=AT_ONCE):
@@ -131,4 +165,5 @@ def _owners(datasets: list[Dataset], damaged: dict[bytes, tuple[Damage, str]]) -
             entry.since,
             None if entry.until is None else entry.until - 1,
             reason,
+            bytes(entry.sha256) in current,
         )

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from datasets.blobs import SENTINEL
-from datasets.models import Entry, PackedBlob
+from datasets.checked import Damage
+from datasets.models import DamagedBlob, Entry, PackedBlob
 from datasets.store import open_store
 from syncjobs.models import SyncJob
 from tests.hosts.sshd import Sshd, running_sshd
@@ -99,9 +100,10 @@ def damage_large(how: str) -> None:
         blob.write_bytes(LARGE[:-1] + b"!")  # as long as before
 
 
-def flip_packed(path: str) -> None:
-    """One bit of a small file, in the pack that it lies in."""
-    entry = Entry.objects.filter(path=path, until=None).get()
+def flip_packed(path: str, version: int | None = None) -> None:
+    """One bit of a small file, in the pack that it lies in; of the current version, or of the first."""
+    rows = Entry.objects.filter(path=path)
+    entry = (rows.filter(since=version) if version else rows.filter(until=None)).get()
     place = PackedBlob.objects.get(sha256=entry.sha256)
     pack = settings.STORE_ROOT / str(place.workspace_id) / "packs" / f"{place.pack.hex}.pack"
     content = bytearray(pack.read_bytes())
@@ -192,3 +194,74 @@ def test_the_session_is_as_impatient_as_before(job: SyncJob) -> None:
     before = timeout()
     call("scrub")
     assert timeout() == before
+
+
+def test_i13_09_scrub_says_what_could_be_repaired(
+    job: SyncJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip_packed("07.txt")
+    flip_packed("00.txt", version=1)
+    assert call("scrub", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert {each["path"]: each["repairable"] for each in told["findings"]} == {
+        "00.txt": False,
+        "07.txt": True,
+    }
+    assert DamagedBlob.objects.count() == 2
+    assert call("scrub") == 1
+    assert "its source may still have it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["missing", "corrupt"])
+def test_i13_09_scrub_repairs_what_the_source_still_has(
+    job: SyncJob, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    damage_large(how)  # of a file that is there, and of one that only the first version has
+    flip_packed("07.txt")
+    assert call("scrub", "files", "--repair") == 0
+    told = capsys.readouterr()
+    assert "2 contents repaired" in told.err
+    assert "not repaired" not in told.out
+    record = job.records.latest("queued_at")
+    assert (record.requested_by, record.state, record.files_changed) == (
+        "scrub --repair",
+        "succeeded",
+        0,
+    )
+    assert call("scrub") == 0
+    assert not DamagedBlob.objects.exists()
+    assert job.dataset.versions.count() == 2
+
+
+def test_i13_09_scrub_says_what_it_could_not_repair(
+    job: SyncJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("05.txt", "07.txt"):
+        flip_packed(name)
+    flip_packed("00.txt", version=1)
+    fill(tmp_path / "source", {"07.txt": b"other content"}, age_s=60)
+    assert call("scrub", "--repair", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["repaired"] == 1
+    assert {each["path"]: each["reason"] for each in told["not_repaired"]} == {
+        "00.txt": "no current version has it, so no source is known to",
+        "07.txt": "files: its source has other content by now",
+    }
+
+
+def test_i13_09_scrub_says_why_a_source_gave_nothing(
+    job: SyncJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip_packed("07.txt")
+    (tmp_path / "source").rename(tmp_path / "away")
+    assert call("scrub", "--repair") == 1
+    assert "ended as failed" in capsys.readouterr().out
+
+
+def test_i13_09_a_mark_goes_where_the_content_is_whole(job: SyncJob) -> None:
+    entry = Entry.objects.get(path="07.txt")
+    DamagedBlob.objects.create(
+        workspace=job.workspace, sha256=entry.sha256, damage=Damage.UNREADABLE
+    )
+    assert call("scrub") == 0
+    assert not DamagedBlob.objects.exists()

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import uuid
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import connection
 
 from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
 from cli.management.commands.sync import EXIT_STATUS, describe
-from cli.watching import watch
+from cli.working import EXIT_LEFT, work_on, working
 from syncjobs.core.states import State
 from syncjobs.lifecycle.counting import count_events
 from syncjobs.lifecycle.serving import clean_up_where_nobody_does, dispatch_all, take_next
 from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import SyncRecord
 
-EXIT_LEFT = 75  # EX_TEMPFAIL: what is left goes on in a later call
 # The worst outcome of several is the one that the exit status tells.
 WORST_FIRST = (1, 5, 4, 3, EXIT_LEFT, 0)
 
@@ -51,14 +44,8 @@ class Command(DatabaseCommand):
     def run(self, *args: Any, **options: Any) -> None:
         self._as_json = options["json"]
         self._broke = False
-        worker = Worker(slots=1)
-        worker.heart.leave = _leave
-        worker.presence.appear()
-        try:
-            with _drained_by_signals(worker):
-                done = self._work(worker, options["limit"])
-        finally:
-            worker.presence.leave()
+        with working() as worker:
+            done = self._work(worker, options["limit"])
         count_events()
         self._tell_end(done, drained=worker.heart.draining)
 
@@ -82,18 +69,7 @@ class Command(DatabaseCommand):
     def _sync(self, worker: Worker, record_id: uuid.UUID) -> SyncRecord | None:
         """None where it was not to be had (taken by a worker, or in the way of a limit), and where an error
         that is not the record's own, such as the database's, ended the work on it."""
-        ended: list[State | None] = []
-
-        def work() -> None:
-            try:
-                ended.append(worker.work_on(record_id))
-            finally:
-                connection.close()
-
-        # A thread of its own, so that signals and progress find this one free.
-        thread = threading.Thread(target=work, name=f"record {record_id}")
-        thread.start()
-        watch(record_id, thread, self.stderr.write)
+        ended = work_on(worker, record_id, self.stderr.write)
         record = SyncRecord.objects.select_related("job").get(pk=record_id)
         if not ended:  # the thread has told its traceback
             self.stderr.write(f"{record.job.name}: broke off, {record.state} ({record_id})")
@@ -123,27 +99,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
-
-
-@contextmanager
-def _drained_by_signals(worker: Worker) -> Iterator[None]:
-    def drain(*_: Any) -> None:
-        # A thread, because the one that was interrupted may hold the lock that draining takes.
-        threading.Thread(target=worker.drain, daemon=True).start()
-
-    before = {number: signal.signal(number, drain) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave() -> None:
-    """The record was taken back, and its thread does not end: no thread can be ended from outside."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(EXIT_LEFT)
 
 
 def _as_json(record: SyncRecord) -> dict[str, Any]:

@@ -14,24 +14,33 @@ from cli.arrays import write_object
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.datasets import need_dataset
+from cli.repairing import repair
 from datasets.errors import StoreError
 from datasets.models import Dataset
 from datasets.scrubbing import Finding, measure, scrub
 from workspaces.models import Workspace
 
+Damaged = dict[Workspace, dict[bytes, Finding]]  # by content, the first file that has it
 TROUBLE = 2  # exit status where nothing could be read at all
 
 
 class Command(WorkspaceCommand):
     help = (
         "Read every stored content that a version names once more, and list the files whose content is"
-        " corrupt or missing, with the versions they belong to. Ends with 1 where there are any. Without"
-        " DATASET: all of the workspace; without a workspace, either, all there is."
+        " corrupt or missing, with the versions they belong to, and whether a source may still have it. With"
+        " --repair, fetch that again by a record of its job, and say what could not be repaired. Ends with 1"
+        " where anything is damaged in the end. Without DATASET: all of the workspace; without a workspace,"
+        " either, all there is."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("dataset", metavar="DATASET", nargs="?")
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="sync the jobs whose sources may still have what is damaged",
+        )
         parser.add_argument("--json", action="store_true", help="print as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,29 +53,42 @@ class Command(WorkspaceCommand):
     def run(self, *args: Any, **options: Any) -> None:
         chosen = self._choose(options["workspace"], options["dataset"])
         counts: Counter[str] = Counter()
+        damaged: Damaged = {}
+        repairs: list[dict[str, Any]] = []
 
-        def told() -> dict[str, int]:
+        def told() -> dict[str, Any]:
             names = ("contents", "size_bytes", "corrupt", "missing", "unreadable")
-            return {name: counts[name] for name in names}
+            counted = {name: counts[name] for name in names}
+            if not options["repair"]:
+                return counted
+            repairs.extend(self._repair(damaged, counts))
+            return counted | {"repaired": counts["repaired"], "not_repaired": repairs}
 
         try:
-            found = _scrub(chosen, counts)
+            found = _scrub(chosen, counts, damaged)
             if options["json"]:
-                write_object(
-                    partial(self.stdout.write, ending=""),
-                    {},
-                    "findings",
-                    map(_as_json, found),
-                    told,
-                )
+                write = partial(self.stdout.write, ending="")
+                write_object(write, {}, "findings", map(_as_json, found), told)
             else:
                 for workspace, finding in found:
                     self.stdout.write(_line(workspace, finding))
+                told()
+                for each in repairs:
+                    where = f"{each['workspace']}/{each['dataset']}: {each['path']}"
+                    self.stdout.write(f"not repaired {where} ({each['reason']})")
         except StoreError as exc:
             raise CommandError(str(exc)) from None
         self.stderr.write(_summary(counts))
-        if counts["damaged"]:
+        if repairs or (counts["damaged"] and not options["repair"]):
             sys.exit(1)
+
+    def _repair(self, damaged: Damaged, counts: Counter[str]) -> Iterator[dict[str, Any]]:
+        """Those that could not be repaired, each content once."""
+        for workspace, findings in damaged.items():
+            done = repair(workspace, findings, self.stderr.write)
+            counts["repaired"] += done.repaired
+            for sha256, reason in done.left.items():
+                yield _as_json((workspace, findings[sha256])) | {"reason": reason}
 
     def _choose(self, workspace: str | None, dataset: str | None) -> dict[Workspace, list[Dataset]]:
         if dataset is not None:
@@ -77,7 +99,7 @@ class Command(WorkspaceCommand):
 
 
 def _scrub(
-    chosen: dict[Workspace, list[Dataset]], counts: Counter[str]
+    chosen: dict[Workspace, list[Dataset]], counts: Counter[str], damaged: Damaged
 ) -> Iterator[tuple[Workspace, Finding]]:
     for workspace, datasets in chosen.items():
         extent = measure(datasets)
@@ -91,6 +113,7 @@ def _scrub(
             for finding in scrub(workspace.pk, datasets, advance=advance):
                 counts[finding.damage] += 1
                 counts["damaged"] += 1
+                damaged.setdefault(workspace, {}).setdefault(finding.sha256, finding)
                 yield workspace, finding
 
 
@@ -98,7 +121,8 @@ def _line(workspace: Workspace, finding: Finding) -> str:
     last = "now" if finding.last is None else f"v{finding.last}"
     versions = last if last == f"v{finding.first}" else f"v{finding.first} to {last}"
     where = f"{workspace.name}/{finding.dataset}"
-    return f"{finding.damage:<10} {where} {versions}: {finding.path} ({finding.reason})"
+    hope = "its source may still have it" if finding.is_current else "no source is known to have it"
+    return f"{finding.damage:<10} {where} {versions}: {finding.path} ({finding.reason}; {hope})"
 
 
 def _summary(counts: Counter[str]) -> str:
@@ -106,7 +130,8 @@ def _summary(counts: Counter[str]) -> str:
     if not counts["damaged"]:
         return f"{read}: all as they were stored"
     damages = ", ".join(f"{counts[name]} {name}" for name in ("corrupt", "missing", "unreadable"))
-    return f"{read}; of the files that have them: {damages}"
+    told = f"{read}; of the files that have them: {damages}"
+    return f"{told}; {counts['repaired']} contents repaired" if counts["repaired"] else told
 
 
 def _as_json(found: tuple[Workspace, Finding]) -> dict[str, Any]:
@@ -121,4 +146,5 @@ def _as_json(found: tuple[Workspace, Finding]) -> dict[str, Any]:
         "size_bytes": finding.size_bytes,
         "sha256": finding.sha256.hex(),
         "reason": finding.reason,
+        "repairable": finding.is_current,
     }
