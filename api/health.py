@@ -6,6 +6,7 @@ Each part is looked at with a time limit, so that what hangs is told and holds u
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import closing
@@ -19,9 +20,9 @@ from django.views.decorators.cache import never_cache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from datasets.blobs import SENTINEL
 from datasets.looking import Look
 from datasets.room import look_at
+from datasets.store import StoreState, judge_store
 from syncjobs.core.watching import Finding, Level, judge
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.queries.installation import read_signs
@@ -115,9 +116,11 @@ def _look_at_redis() -> list[Finding]:
 
 
 def _look_at_store() -> list[Finding]:
+    """Of this process: whether it could hand out what is held."""
+    state = judge_store(_read_known_store())
+    if state is not StoreState.RIGHT:
+        return [Finding("store", state.value, Level.DOWN)]
     root = settings.STORE_ROOT
-    if not (root / SENTINEL).is_file():
-        return [Finding("store", "not mounted", Level.DOWN)]
     if not os.access(root, os.W_OK):
         return [Finding("store", "read-only", Level.DOWN)]
     room = look_at(root, min_free_bytes=settings.SYNC.min_free_bytes)
@@ -125,6 +128,12 @@ def _look_at_store() -> list[Finding]:
         Finding("disk", "low: new work waits", Level.WARNING) if room.is_short else Finding("disk")
     )
     return [Finding("store"), disk]
+
+
+def _read_known_store() -> uuid.UUID | None:
+    with closing(open_session(statement_timeout_s=WITHIN_S, name="health")) as session:
+        row = session.execute("SELECT store_id FROM datasets_installation").fetchone()
+    return row[0] if row else None
 
 
 def _bounded(name: str, look: Callable[[], list[Finding]]) -> Look[list[Finding]]:

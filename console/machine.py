@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from console.words import size_words, span_words
+from datasets.store import StoreState, find_known_store, judge_store
 from datasets.store_room import find_room
-from syncjobs.core.watching import Finding, Level, Signs, judge
+from syncjobs.core.watching import SEEN_WITHIN_S, Finding, Level, Signs, judge
+from syncjobs.models import ProcessSign
 from syncjobs.queries.installation import read_signs
 
 _TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
@@ -35,6 +39,8 @@ def describe_machine(*, whole: bool) -> list[Line]:
             if part.startswith("queue:")
         ),
     ]
+    if (stores := found["worker_stores"]).level is not Level.FINE:
+        lines.append(_line("Workers' store", stores, _hosts_without_store() if whole else ""))
     if found["reaper"].level is not Level.FINE:
         lines.append(_line("Clean-up", found["reaper"], _ago("last round", signs.reaper_s)))
     if whole:
@@ -48,7 +54,7 @@ def _line(part: str, finding: Finding, words: str) -> Line:
         return Line(part, words)
     if finding.part.startswith("queue:"):
         return Line(part, f"{finding.word} for {span_words(finding.age_s)}", tone)
-    return Line(part, f"{finding.word}: {words}", tone)
+    return Line(part, f"{finding.word}: {words}" if words else finding.word, tone)
 
 
 def _ago(what: str, age_s: float | None) -> str:
@@ -73,11 +79,32 @@ def _queued_words(signs: Signs) -> str:
     return f"waits for {span_words(signs.oldest_queued_s)}"
 
 
+def _hosts_without_store() -> str:
+    alive = ProcessSign.objects.filter(
+        part="worker", seen_at__gt=Now() - timedelta(seconds=SEEN_WITHIN_S)
+    )
+    away = alive.exclude(store_id=find_known_store()) | alive.filter(store_id=None)
+    hosts = away.order_by("host").values_list("host", flat=True).distinct()
+    return f"no record is taken on {', '.join(hosts)}"
+
+
 def _describe_disk() -> Line:
+    state = judge_store(find_known_store())
+    if state is not StoreState.RIGHT:
+        return Line("Store", _STORE_WORDS[state], "sp-dot-late")
     room = find_room()
     if room is None:
-        return Line("Store", "not mounted, or its disk does not answer", "sp-dot-late")
+        return Line("Store", _STORE_WORDS[StoreState.SILENT], "sp-dot-late")
     words = f"{size_words(room.free_bytes)} free of {size_words(room.size_bytes)}"
     if room.is_short:
         return Line("Disk", f"{words}: new work waits", "sp-dot-warning")
     return Line("Disk", words)
+
+
+_STORE_WORDS = {
+    StoreState.MISSING: "not mounted on the web server: files cannot be downloaded",
+    StoreState.FOREIGN: "the web server has another store than the database knows",
+    StoreState.SILENT: "its disk does not answer the web server",
+    StoreState.UNREADABLE: "the web server cannot read it",
+    StoreState.UNKNOWN: "the database knows none: run manage.py prepare",
+}

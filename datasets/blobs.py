@@ -2,7 +2,7 @@
 
 Layout, below the store's root:
 
-    SENTINEL                          this is a store; without it nothing is read or written
+    SENTINEL                          this is a store, and which; see `datasets.sentinel`
     <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
     <workspace>/packs/<id>.pack       many small blobs in one immutable file; an index tells where
     <workspace>/sums/ab/abcdef…       what the blocks of a large blob must be; see `datasets.checked`
@@ -28,6 +28,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,23 +47,14 @@ from datasets.errors import (
     BlobMissing,
     BlobUnreadable,
     StoreError,
-    StoreMissing,
     StoreReadOnly,
 )
 from datasets.packs import Place, PlaceIndex, find_differing, read_packed, write_pack
 from datasets.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
+from datasets.sentinel import need_store
 
-SENTINEL = "SYNCPROJECT-STORE"
 SWEPT_AT_ONCE = 20_000
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def create_store(root: Path) -> None:
-    """Makes `root` a store. Safe to call again."""
-    root.mkdir(parents=True, exist_ok=True, mode=0o755)
-    sentinel = root / SENTINEL
-    if not sentinel.exists():
-        sentinel.write_text("blobs of SyncProject; do not edit\n", encoding="ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,16 @@ class Swept:
 class BlobStore:
     """The blobs of one workspace."""
 
-    def __init__(self, root: Path, workspace: uuid.UUID, index: PlaceIndex) -> None:
+    def __init__(
+        self,
+        root: Path,
+        workspace: uuid.UUID,
+        index: PlaceIndex,
+        find_known: Callable[[], uuid.UUID | None] = lambda: None,
+    ) -> None:
+        """`find_known` tells which store it is to be; it is asked once. None: any."""
         self._root = root
+        self._find_known = cache(find_known)
         self._index = index
         self._blobs = root / str(workspace) / "blobs"
         self._packs = root / str(workspace) / "packs"
@@ -88,13 +88,11 @@ class BlobStore:
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
 
     def need(self) -> None:
-        """Raises StoreMissing where the root is no store."""
-        if not (self._root / SENTINEL).is_file():
-            raise StoreMissing(f"{self._root} has no {SENTINEL} file: is the disk mounted?")
+        """Raises StoreMissing where the root is no store, StoreForeign where it is another, StoreBroken."""
+        need_store(self._root, self._find_known())
 
     def prepare(self) -> None:
-        """Looks at what is there. Raises StoreMissing where the root is no store, StoreReadOnly (D04),
-        DiskFull, StoreBroken."""
+        """Looks at what is there. Raises what `need` does, StoreReadOnly (D04), DiskFull, StoreBroken."""
         self.need()
         if not os.access(
             self._root, os.W_OK | os.X_OK
@@ -145,10 +143,10 @@ class BlobStore:
         """Makes files blobs: small ones as one pack, the others by one sync to disk, then the renames,
         then their folders.
 
-        On return each is durable and whole. A blob that exists already, and holds what has come, is kept and
-        its age refreshed, so that a sweep does not take it from under the version that is about to name it. One
-        that holds anything else is damaged: what has come takes its place. `moved` is told that a long look
-        goes on.
+        On return each is durable and whole, and the store was still the right one: raises what `need` does.
+        A blob that exists already, and holds what has come, is kept and its age refreshed, so that a sweep
+        does not take it from under the version that is about to name it. One that holds anything else is
+        damaged: what has come takes its place. `moved` is told that a long look goes on.
         """
         small: dict[bytes, Received] = {}
         large: list[Received] = []
@@ -177,6 +175,7 @@ class BlobStore:
             places = write_pack(partial, pack, new)
             os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
             _sync(str(self._packs))
+        self.need()  # else the index would name what lies on another disk
         if damaged:
             self._index.replace({sha256: places.pop(sha256) for sha256 in damaged})
         if places:
@@ -207,6 +206,7 @@ class BlobStore:
             for path, partial in new.items():
                 os.rename(partial, path)  # noqa: PTH104 — paths are text here
             _sync_data(folders)
+        self.need()
 
     def _partial_path(self, attempt: str, key: str) -> str:
         return f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}"
@@ -241,7 +241,7 @@ class BlobStore:
     ) -> CheckedBlob:
         """The blob, of which no wrong byte is given away. The first look at a large one reads all of it.
 
-        Raises BlobMissing, BlobDamaged (both noted, so that the next sync heals it), StoreMissing, OSError."""
+        Raises BlobMissing, BlobDamaged (both noted, so that the next sync heals it), StoreAway, OSError."""
         with self.noting(sha256), ExitStack() as opened:
             file = opened.enter_context(self.open(sha256, places))
             size_bytes = file.seek(0, io.SEEK_END)
@@ -271,7 +271,7 @@ class BlobStore:
     @contextmanager
     def noting(self, sha256: bytes) -> Iterator[None]:
         """Damage of this blob that is found within is noted, so that the next sync which lists its file
-        fetches it again. Raises BlobMissing, BlobDamaged, StoreMissing where it is no damage at all."""
+        fetches it again. Raises BlobMissing, BlobDamaged, StoreAway where it is no damage at all."""
         try:
             yield
         except BlobMissing:
@@ -279,11 +279,13 @@ class BlobStore:
             self._index.mark(sha256, Damage.MISSING)
             raise
         except BlobDamaged:
+            self.need()
             self._index.mark(sha256, Damage.CORRUPT)
             raise
         except OSError as exc:
             if exc.errno not in UNREADABLE:
                 raise
+            self.need()
             self._index.mark(sha256, Damage.UNREADABLE)
             raise BlobUnreadable(f"its disk cannot read it: {exc.strerror}") from exc
 
@@ -325,7 +327,7 @@ class BlobStore:
         self._index.unmark(digests)
 
     def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
-        """As `prove`, but False where it is damaged. Raises BlobMissing, StoreMissing, OSError."""
+        """As `prove`, but False where it is damaged. Raises BlobMissing, StoreAway, OSError."""
         try:
             self.prove(sha256, places)
         except BlobDamaged:

@@ -60,7 +60,7 @@ def check_out(
     """Writes files with mode 0644 and their modification times; each content is hashed as it is written, and
     none that is damaged is left there.
 
-    Raises DestinationNotEmpty, StoreMissing, OSError.
+    Raises DestinationNotEmpty, StoreAway, OSError.
     """
     destination.mkdir(parents=True, exist_ok=True)
     with _opened(destination) as root:

@@ -1,7 +1,9 @@
 """What can go wrong in the store.
 
 StoreError
-├── StoreMissing    store_missing   the folder is not our store: never sync into an unmounted one
+├── StoreAway                       this process does not have the installation's store; another may
+│   ├── StoreMissing store_missing  the folder is no store: never sync into an unmounted one
+│   └── StoreForeign store_foreign  it is another store
 ├── StoreReadOnly   store_read_only it cannot be written to
 ├── DiskFull        disk_full       no space or no inodes; waiting or a person helps
 ├── BlobMissing     blob_missing    a held file's bytes are gone
@@ -23,10 +25,22 @@ class StoreError(Exception):
         super().__init__(message or (type(self).__doc__ or "").strip())
 
 
-class StoreMissing(StoreError):
-    """The store's folder has no sentinel file: it is not mounted, or not ours."""
+class StoreAway(StoreError):
+    """This process does not have the installation's store; another one may."""
+
+    code = "store_away"
+
+
+class StoreMissing(StoreAway):
+    """The store's folder has no sentinel file: it is not mounted."""
 
     code = "store_missing"
+
+
+class StoreForeign(StoreAway):
+    """The store's folder is another store than the one that the database knows."""
+
+    code = "store_foreign"
 
 
 class StoreReadOnly(StoreError):

@@ -16,6 +16,23 @@ from django.db.models.functions import Now
 from workspaces.models import Workspace
 
 
+class Installation(models.Model):
+    """One row: whose database this is; see `datasets.store` and `datasets.installation`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    name = models.UUIDField(default=uuid.uuid4)  # every host's DATA_DIR has it too
+    former = models.UUIDField(null=True)  # before a person resumed after a restore
+    store_id = models.UUIDField(null=True)  # of the sentinel file; NULL: no store was made yet
+    place = models.CharField(max_length=60, blank=True, default="")  # the server and database of it
+    noted_at = models.DateTimeField(db_default=Now())  # never goes back, but by a restore
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="installation_once")]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
 class Dataset(models.Model):
     """A named collection, owned by one sync job.
 

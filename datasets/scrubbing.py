@@ -61,7 +61,7 @@ def scrub(
 ) -> Iterator[Finding]:
     """Damaged files of these datasets, which belong to one workspace. `advance` is told the size of each content
     that was read. What is found is noted, so that the next sync of a current version's file fetches it again.
-    Raises StoreMissing where there is no store at all."""
+    Raises StoreAway where the store is not here."""
     chosen = list(datasets)
     store = open_store(workspace_id)
     store.need()

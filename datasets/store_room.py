@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from datasets.blobs import SENTINEL
 from datasets.looking import Look
 from datasets.room import Room, look_at
+from datasets.store import StoreState, find_known_store, judge_store
 
 WITHIN_S = 1.0
 
 
 def find_room() -> Room | None:
-    """None where the store is not there, or its disk does not answer."""
+    """None where the installation's store is not here, or its disk does not answer."""
+    if judge_store(find_known_store()) is not StoreState.RIGHT:
+        return None
     try:
         return _look.wait(_look.begin())
     except OSError:  # TimeoutError is one
         return None
 
 
-def _measure() -> Room | None:
-    if not (settings.STORE_ROOT / SENTINEL).is_file():
-        return None
+def _measure() -> Room:
     return look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
 
 

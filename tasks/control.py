@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from connectors.staging import sweep_staging
+from datasets.errors import StoreAway
 from syncjobs.lifecycle.counting import count_events
 from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.reaping import reap as reap_expired
@@ -28,7 +29,11 @@ def reap() -> None:
 @shared_task(name="control.sweep", queue="control")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Removes what attempts left under way and nobody came back for, and content that nothing names."""
-    removed = sweep_store()
+    try:
+        removed = sweep_store()
+    except StoreAway as exc:
+        log.warning("store.not_swept", code=exc.code)
+        return
     leftovers = removed.leftovers + sweep_staging()
     if leftovers or removed.blobs:
         log.info(

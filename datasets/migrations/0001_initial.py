@@ -16,6 +16,20 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Installation',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ('name', models.UUIDField(default=uuid.uuid4)),
+                ('former', models.UUIDField(null=True)),
+                ('store_id', models.UUIDField(null=True)),
+                ('place', models.CharField(blank=True, default='', max_length=60)),
+                ('noted_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='installation_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='Dataset',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 SEEN_WITHIN_S = 30.0  # a worker or a beat that was not, is taken for dead
 REAPED_WITHIN_S = 60.0
+RING_AGAIN_S = 30  # for a record that was rung for and not claimed
 ANSWERED_WITHIN_S = 120.0
 STALLED_AFTER_S = 600.0
 START_WITHIN_S = 60.0
@@ -49,6 +50,8 @@ class Signs:
     draining: int = 0  # of these
     slots: int = 0  # of those that take new work
     busy: int = 0  # of these slots
+    without_store: int = 0  # of the workers seen lately, those whose store is away
+    with_another_store: int = 0  # and those that have another than the installation's
     oldest_queued_s: float | None = None  # of all due records; None: none waits
     oldest_ready_s: float | None = None  # of those that wait for nothing but a worker
 
@@ -58,6 +61,7 @@ def judge(signs: Signs) -> list[Finding]:
         _judge_age(signs, "scheduler", signs.beat_s, SEEN_WITHIN_S, Level.DOWN),
         _judge_age(signs, "reaper", signs.reaper_s, REAPED_WITHIN_S, Level.WARNING),
         _judge_workers(signs),
+        _judge_stores(signs),
         *(
             _judge_queue(signs, queue, age_s)
             for queue, age_s in sorted((signs.unanswered_s or {}).items())
@@ -82,6 +86,17 @@ def _judge_workers(signs: Signs) -> Finding:
     if _may_be_starting(signs, signs.worker_s):
         return Finding("workers", "starting", Level.STARTING, signs.worker_s)
     return Finding("workers", "none", Level.DOWN, signs.worker_s)
+
+
+def _judge_stores(signs: Signs) -> Finding:
+    """Whether workers see the store: those that do not take no record."""
+    kinds = ("not mounted", signs.without_store), ("another store", signs.with_another_store)
+    words = [f"{what} on {count} of {signs.workers}" for what, count in kinds if count]
+    if not words:
+        return Finding("worker_stores")
+    lost = signs.without_store + signs.with_another_store
+    level = Level.DOWN if lost >= signs.workers else Level.WARNING
+    return Finding("worker_stores", ", ".join(words), level)
 
 
 def _judge_queue(signs: Signs, queue: str, unanswered_s: float) -> Finding:

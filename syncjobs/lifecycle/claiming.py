@@ -13,16 +13,23 @@ from django.db.models.functions import Greatest, Now
 
 from connectors.budget import Obstacle
 from connectors.models import WAY, address_of, dialled_of
+from datasets.errors import StoreError
+from datasets.sentinel import read_store_id
+from datasets.store import find_known_store
 from syncjobs.core.states import Event
+from syncjobs.core.watching import RING_AGAIN_S, SEEN_WITHIN_S
 from syncjobs.lifecycle.limiting import Bounds, find_obstacle
 from syncjobs.lifecycle.transition import NEEDED, columns_of, move_locked
 from syncjobs.lifecycle.windowing import CALENDARS, find_closed, wait_for_openings
 from syncjobs.models import SyncRecord
 
+TURNED_AWAY_S = 2
+
 _COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
        now(), {CALENDARS},
+       (SELECT store_id FROM datasets_installation),
        j.dataset_id, {WAY}, c.max_running, w.max_running, w.one_sync_at_a_time,
        EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id < r.workspace_id)
        OR EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id > r.workspace_id)
@@ -33,6 +40,18 @@ SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
  WHERE r.id = %s AND r.state = 'queued' AND (r.not_before IS NULL OR r.not_before <= now())
    FOR UPDATE OF r SKIP LOCKED
 """  # noqa: S608 — names of columns
+# While another worker has the store, the bell comes back after 2 s, and that one may answer it then.
+_LEAVE = """
+WITH others AS (
+    SELECT EXISTS (SELECT FROM syncjobs_processsign
+                    WHERE part = 'worker' AND store_id = %(known)s AND NOT draining
+                      AND seen_at > now() - make_interval(secs => %(seen_s)s)) AS there)
+UPDATE syncjobs_syncrecord r
+   SET waiting_for = CASE WHEN there THEN 'a worker' ELSE %(words)s END,
+       rung_at = CASE WHEN there THEN now() - make_interval(secs => %(ago_s)s) ELSE rung_at END
+  FROM others
+ WHERE r.id = %(record)s AND r.state = 'queued' AND (there OR r.waiting_for <> %(words)s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,7 @@ def session_name(record_id: uuid.UUID, token: int) -> str:
 
 def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     """The claim, or None where there is nothing to do: taken, finished, not due, or in the
-    way of a limit; `waiting_for` says of which."""
+    way of a limit; `waiting_for` says of which. None also where this process does not see the store."""
     try:
         with transaction.atomic():
             return _claim(record_id, owner)
@@ -76,7 +95,9 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     if row is None:
         return None
     record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
-    now, calendars, dataset_id, host, port, *way_and_limits = row[len(_COLUMNS) :]
+    now, calendars, known, dataset_id, host, port, *way_and_limits = row[len(_COLUMNS) :]
+    if not _has_store(record_id, known):
+        return None
     way, limits = way_and_limits[:3], way_and_limits[3:]
     of_connector, of_workspace, one_at_a_time, has_rivals = limits
     bounds = Bounds(
@@ -116,6 +137,31 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
         },
     )
     return Claim(record_id, dataset_id, token, owner)
+
+
+def leave_without_store(record_id: uuid.UUID) -> bool:
+    """Whether this process leaves the record to others, because it does not see the installation's store."""
+    return not _has_store(record_id, find_known_store())
+
+
+def _has_store(record_id: uuid.UUID, known: uuid.UUID | None) -> bool:
+    try:
+        seen = read_store_id(settings.STORE_ROOT)
+    except StoreError:
+        seen = None
+    if seen is not None and seen == known:
+        return True
+    there = "has no store" if seen is None else "has another store"
+    words = {
+        "record": record_id,
+        "known": known,
+        "words": f"a worker that sees the store: this one {there}",
+        "seen_s": SEEN_WITHIN_S,
+        "ago_s": RING_AGAIN_S - TURNED_AWAY_S,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE, words)
+    return False
 
 
 def take_token(dataset_id: uuid.UUID) -> int:

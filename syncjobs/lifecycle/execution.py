@@ -24,7 +24,7 @@ from connectors.learning import learn_answer
 from connectors.opening import keep_capabilities, open_transport, root_of, silence_granted
 from datasets.blobs import BlobStore
 from datasets.catalog import Catalog, Trust
-from datasets.errors import DiskFull, StoreError
+from datasets.errors import DiskFull, StoreAway, StoreError
 from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
@@ -125,6 +125,13 @@ def _attempt(lease: Lease) -> Ending | None:
             error=str(exc),
             drift=asdict(exc.drift),
         )
+    except StoreAway as exc:
+        log.warning("record.store_away", code=exc.code)
+        return _plain(
+            Event.INTERRUPTED,
+            f"its worker does not see the store any more: {exc}",
+            waiting_for="a worker that sees the store",
+        )
     except (TransportError, StoreError) as exc:
         return _failed(record, lease.progress, exc.code, str(exc), cause=exc)
     except _DATABASE_LOST as exc:
@@ -202,6 +209,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
             if outcome.held is not None:
                 return _held(outcome.held)
             lease.check()
+            store.need()  # what was stored meanwhile went to where it will be looked for
             clears = job.after_publish != AfterPublish.KEEP
             published = publish(
                 session,
@@ -221,10 +229,21 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     except DiskFull:
         full = True  # pieces that wait for the next attempt would keep it full, for every other job too
         raise
+    except (StoreError, OSError):
+        store.need()  # an error of a disk that is gone says so
+        raise
     finally:
         session.close()
         keeping.close()
-        store.close_attempt(held.attempt_name, keep=not (published or full))
+        _close_attempt(store, held, keep=not (published or full))
+
+
+def _close_attempt(store: BlobStore, held: Claim, *, keep: bool) -> None:
+    """What a disk that is gone cannot clear waits for the sweep."""
+    try:
+        store.close_attempt(held.attempt_name, keep=keep)
+    except OSError as exc:
+        log.warning("record.not_cleared", error=exc.strerror)
 
 
 def _fetch(

@@ -18,7 +18,7 @@ def park_without_room(record_id: uuid.UUID) -> bool:
     """Whether the record has to wait, which it then says; a dry run needs no room."""
     try:
         room = look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
-    except OSError:  # no store there: its record is to fail with that
+    except OSError:  # its disk went away this instant: the claim looks again
         return False
     if not room.is_short:
         return False

@@ -23,6 +23,7 @@ import psycopg
 import structlog
 from django.conf import settings
 
+from datasets.store import see_store
 from syncjobs.lifecycle.sessions import open_session
 
 log = structlog.get_logger(__name__)
@@ -37,11 +38,11 @@ WITH forgotten AS (
   DELETE FROM syncjobs_processsign
    WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s)
 INSERT INTO syncjobs_processsign AS p
-       (name, part, host, session, slots, running, draining, started_at, seen_at)
-VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s,
+       (name, part, host, session, slots, running, draining, store_id, started_at, seen_at)
+VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s, %(store)s,
         now() - make_interval(secs => %(age_s)s), now())
 ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, running = excluded.running,
-  draining = excluded.draining, seen_at = excluded.seen_at
+  draining = excluded.draining, store_id = excluded.store_id, seen_at = excluded.seen_at
 """
 _LEAVE = "DELETE FROM syncjobs_processsign WHERE name = %s"
 
@@ -125,6 +126,7 @@ class Presence:
                 "slots": self._slots,
                 "running": load.running,
                 "draining": load.draining,
+                "store": see_store(),
                 "age_s": time.monotonic() - self._born,
                 "forgotten_s": FORGOTTEN_AFTER_S,
             },

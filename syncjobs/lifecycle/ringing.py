@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db import connection
 
 from syncjobs.core.limits import SHARE
+from syncjobs.core.watching import RING_AGAIN_S
 from syncjobs.lifecycle.demand import FULL, READY, WAITING, words_of_limits
 
-RING_AGAIN_S = 30
 SPARE = 16
 
 _TAKE = f"""

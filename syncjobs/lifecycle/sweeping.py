@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import Min
 from django.utils import timezone
 
+from datasets.blobs import BlobStore
 from datasets.store import open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import Claim
@@ -28,15 +30,13 @@ class Removed:
 
 def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
     """Removes what `sweep_partials` does, and content that no version and no receipt names, unless it was
-    stored since the oldest record at work began, or within the grace period before that."""
+    stored since the oldest record at work began, or within the grace period before that. Raises StoreAway:
+    what lies on another disk is not this database's to judge."""
     running = SyncRecord.objects.filter(state=State.RUNNING)
     now = timezone.now()
     oldest = running.aggregate(at=Min("started_at"))["at"] or now
     before_s = min(oldest, now).timestamp() - grace_s
-    swept = [
-        open_store(workspace_id).sweep_blobs(before_s=before_s)
-        for workspace_id in Workspace.objects.values_list("pk", flat=True)
-    ]
+    swept = [store.sweep_blobs(before_s=before_s) for store in _open_stores()]
     return Removed(
         leftovers=sweep_partials(kept_s),
         blobs=sum(each.count for each in swept),
@@ -46,18 +46,22 @@ def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
 
 def sweep_partials(older_than_s: float = KEPT_S) -> int:
     """Removes partial files and unfinished packs of that age that no running record writes; their
-    count."""
+    count. Raises StoreAway."""
     live = frozenset(
         Claim(record_id, dataset_id, token, "").attempt_name
         for record_id, dataset_id, token in SyncRecord.objects.filter(
             state=State.RUNNING
         ).values_list("pk", "job__dataset_id", "token")
     )
-    stores = [
-        open_store(workspace_id) for workspace_id in Workspace.objects.values_list("pk", flat=True)
-    ]
     return sum(
         store.sweep_partial(live_attempts=live, older_than_s=older_than_s)
         + store.sweep_packs(older_than_s=older_than_s)
-        for store in stores
+        for store in _open_stores()
     )
+
+
+def _open_stores() -> Iterator[BlobStore]:
+    for workspace_id in Workspace.objects.values_list("pk", flat=True):
+        store = open_store(workspace_id)
+        store.need()
+        yield store

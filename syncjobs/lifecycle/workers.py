@@ -8,6 +8,7 @@ import uuid
 from django.conf import settings
 
 from syncjobs.core.states import State
+from syncjobs.lifecycle.claiming import leave_without_store
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.parking import park_without_room
@@ -26,13 +27,13 @@ class Worker:
         self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """None also where every slot is taken, or the store's disk is nearly full: the record stays
-        queued, and its bell is rung again."""
+        """None also where every slot is taken, the store is not here, or its disk is nearly full: the record
+        stays queued, and its bell is rung again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
         self._count(1)
         try:
-            if park_without_room(record_id):
+            if leave_without_store(record_id) or park_without_room(record_id):
                 return None
             return execute(record_id, self.heart)
         finally:

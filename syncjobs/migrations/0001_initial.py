@@ -52,6 +52,8 @@ class Migration(migrations.Migration):
                 ('slots', models.PositiveSmallIntegerField(default=0)),
                 ('running', models.PositiveSmallIntegerField(default=0)),
                 ('draining', models.BooleanField(default=False)),
+                ('store_id', models.UUIDField(null=True)),
+                ('halted', models.CharField(blank=True, db_default='', max_length=20)),
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
             ],

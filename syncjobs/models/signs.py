@@ -20,6 +20,10 @@ class ProcessSign(models.Model):
     )  # records at once; of workers, as the next two
     running = models.PositiveSmallIntegerField(default=0)
     draining = models.BooleanField(default=False)
+    store_id = models.UUIDField(null=True)  # of the store that it sees; NULL: it sees none
+    halted = models.CharField(
+        max_length=20, blank=True, db_default=""
+    )  # why; `datasets.installation`
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

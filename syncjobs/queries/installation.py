@@ -49,7 +49,9 @@ _WORKERS = """
 SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining),
        coalesce(sum(slots) FILTER (WHERE alive AND NOT draining), 0),
        coalesce(sum(running) FILTER (WHERE alive AND NOT draining), 0),
-       extract(epoch FROM now() - max(seen_at))
+       extract(epoch FROM now() - max(seen_at)),
+       count(*) FILTER (WHERE alive AND store_id IS NULL),
+       count(*) FILTER (WHERE alive AND store_id <> (SELECT i.store_id FROM datasets_installation i))
   FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive
           FROM syncjobs_processsign WHERE part = 'worker') w
 """
@@ -67,7 +69,7 @@ def read_signs(cursor: Cursor) -> Signs:
     cursor.execute(_PULSES)
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
     cursor.execute(_WORKERS, [SEEN_WITHIN_S])
-    workers, draining, slots, busy, worker_s = cursor.fetchone()
+    workers, draining, slots, busy, worker_s, without_store, with_another = cursor.fetchone()
     oldest_queued_s, oldest_ready_s = read_oldest(cursor)
     return Signs(
         prepared_s=pulses.get("prepared"),
@@ -79,6 +81,8 @@ def read_signs(cursor: Cursor) -> Signs:
         draining=draining,
         slots=slots,
         busy=busy,
+        without_store=without_store,
+        with_another_store=with_another,
         oldest_queued_s=oldest_queued_s,
         oldest_ready_s=oldest_ready_s,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,8 @@ from pytest_django import Settings
 
 from api import health
 from datasets.looking import Look
-from datasets.store import ensure_store
+from datasets.sentinel import SENTINEL, write_store_id
+from datasets.store import ensure_store, find_known_store
 from embedded import ports
 from syncjobs.core.states import State
 from syncjobs.lifecycle import pulsing
@@ -42,7 +44,8 @@ def ask(client: Client) -> Ask:
 
 def appear(name: str = "host:1:abc", *, ago_s: float = 0, **fields: Any) -> None:
     then = Now() - timedelta(seconds=ago_s)
-    given = {"slots": 8, "running": 2, "started_at": then, "seen_at": then} | fields
+    given = {"slots": 8, "running": 2, "started_at": then, "seen_at": then}
+    given |= {"store_id": find_known_store()} | fields
     ProcessSign.objects.update_or_create(name=name, defaults=given)
 
 
@@ -66,7 +69,8 @@ def alive() -> None:
 @pytest.mark.usefixtures("alive")
 def test_it_is_open_and_names_parts_and_ages_alone(ask: Ask) -> None:
     status, told = ask()
-    parts = ["database", "scheduler", "reaper", "workers", "queue:control", "queue:sync", "queued"]
+    parts = ["database", "scheduler", "reaper", "workers", "worker_stores"]
+    parts += ["queue:control", "queue:sync", "queued"]
     parts += ["redis", "store", "disk"]
     assert (status, told["status"]) == (200, "ok")
     assert told["checks"] == dict.fromkeys(parts, "ok")
@@ -291,6 +295,34 @@ def test_the_probe_of_a_web_process_does_not_care_for_workers(
         503,
         {"status": "unavailable", "checks": {"store": "not mounted"}, "ages_s": {}},
     )
+
+
+@pytest.mark.usefixtures("alive")
+def test_i13_05_a_web_process_with_another_store_says_so(
+    ask: Ask, settings: Settings, tmp_path: Path
+) -> None:
+    """Also one whose sentinel file was made by hand, without an id."""
+    settings.STORE_ROOT = tmp_path / "other"
+    write_store_id(settings.STORE_ROOT, uuid.uuid4())
+    for _ in range(2):
+        status, told = ask("web")
+        assert (status, told["checks"]["store"]) == (503, "another store")
+        (settings.STORE_ROOT / SENTINEL).write_text("")
+    (settings.STORE_ROOT / SENTINEL).unlink()
+    assert ask("web")[1]["checks"]["store"] == "not mounted"
+    (settings.STORE_ROOT / SENTINEL).symlink_to(SENTINEL)
+    assert ask("web")[1]["checks"]["store"] == "unreadable"
+
+
+@pytest.mark.usefixtures("alive")
+def test_i13_05_workers_without_the_store_are_told(ask: Ask) -> None:
+    appear("host:2:abc", store_id=None)
+    status, told = ask()
+    assert (status, told["status"]) == (200, "degraded")
+    assert told["checks"]["worker_stores"] == "not mounted on 1 of 2"
+    ProcessSign.objects.update(store_id=uuid.uuid4())
+    status, told = ask("worker_stores")
+    assert (status, told["checks"]) == (503, {"worker_stores": "another store on 2 of 2"})
 
 
 def test_a_part_that_is_not_known_is_said_to_be(ask: Ask) -> None:

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from datasets.blobs import SENTINEL
 from datasets.checked import Damage
 from datasets.models import DamagedBlob, Entry, PackedBlob
+from datasets.sentinel import SENTINEL
 from datasets.store import open_store
 from syncjobs.models import SyncJob
 from tests.hosts.sshd import Sshd, running_sshd

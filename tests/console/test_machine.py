@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +17,8 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
 
+from datasets.sentinel import write_store_id
+from datasets.store import find_known_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle import pulsing
 from syncjobs.models import ProcessSign, Pulse, SyncRecord
@@ -34,9 +38,15 @@ def read_card(client: Client) -> dict[str, tuple[str, str]]:
     return {unescape(part): (tone, unescape(words)) for tone, part, words in LINE.findall(card)}
 
 
+def appear(name: str, **fields: Any) -> None:
+    ProcessSign.objects.create(
+        name=name, part="worker", started_at=Now(), seen_at=Now(), **{"slots": 8} | fields
+    )
+
+
 @pytest.fixture
 def alive(acme: Tenant) -> None:
-    ProcessSign.objects.create(name="w", slots=8, running=3, started_at=Now(), seen_at=Now())
+    appear("w", slots=8, running=3, store_id=find_known_store())
     for part in (pulsing.BEAT, pulsing.REAPER):
         pulsing.note_pulse(part, holder="")
     pulsing.note_canary_rung("sync", holder="")
@@ -68,6 +78,28 @@ def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
     assert card["Oldest queued"] == ("sp-dot-late", "stalled: waits for 20 min")
     ProcessSign.objects.update(seen_at=Now() - timedelta(minutes=3))
     assert read_card(root)["Workers"] == ("sp-dot-late", "none: last one seen 3 min ago")
+
+
+@pytest.mark.usefixtures("alive")
+def test_i13_05_it_says_which_host_has_no_store_or_another(
+    acme: Tenant,
+    root: Client,
+    browser_of: Callable[[User], Client],
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    appear("one", host="bay-2", store_id=None)
+    appear("two", host="bay-3", store_id=uuid.uuid4())
+    told = "not mounted on 1 of 3, another store on 1 of 3"
+    tone, words = read_card(root)["Workers' store"]
+    assert (tone, words) == ("sp-dot-warning", f"{told}: no record is taken on bay-2, bay-3")
+    assert read_card(browser_of(acme.people[Role.ADMIN]))["Workers' store"][1] == told
+    ProcessSign.objects.filter(name="w").delete()
+    assert read_card(root)["Workers' store"][0] == "sp-dot-late"
+    settings.STORE_ROOT = tmp_path / "other"
+    write_store_id(settings.STORE_ROOT, uuid.uuid4())
+    words = "the web server has another store than the database knows"
+    assert read_card(root)["Store"] == ("sp-dot-late", words)
 
 
 def test_before_anything_was_seen(root: Client, settings: Settings, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore, create_store
+from datasets.blobs import BlobStore
 from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreMissing
 from datasets.packs import Place, iter_pack
 from datasets.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
+from datasets.sentinel import write_store_id
 
 WORKSPACE = uuid.UUID(int=1)
 LARGE = b"x" * (SMALL_BYTES + 1)
@@ -62,7 +63,7 @@ class InMemory:
 
 @pytest.fixture
 def store(tmp_path: Path) -> BlobStore:
-    create_store(tmp_path)
+    write_store_id(tmp_path, uuid.uuid4())
     made = BlobStore(tmp_path, WORKSPACE, InMemory())
     made.prepare()
     return made
@@ -169,7 +170,7 @@ def test_a_pack_whose_writer_was_killed_is_swept(tmp_path: Path) -> None:
         def add(self, places: Mapping[bytes, Place]) -> None:
             raise Killed
 
-    create_store(tmp_path)
+    write_store_id(tmp_path, uuid.uuid4())
     dying = BlobStore(tmp_path, WORKSPACE, Dies())
     dying.prepare()
     with pytest.raises(Killed):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore, create_store
+from datasets.blobs import BlobStore
 from datasets.checked import BLOCK_BYTES, WHOLE_BYTES, Damage
 from datasets.errors import BlobDamaged, BlobMissing, StoreMissing
+from datasets.sentinel import write_store_id
 from tests.datasets.test_blobs import WORKSPACE, InMemory, files_below, put
 
 HUGE = os.urandom(WHOLE_BYTES + 2 * BLOCK_BYTES + 7)
@@ -25,7 +26,7 @@ def index() -> InMemory:
 
 @pytest.fixture
 def store(tmp_path: Path, index: InMemory) -> BlobStore:
-    create_store(tmp_path)
+    write_store_id(tmp_path, uuid.uuid4())
     made = BlobStore(tmp_path, WORKSPACE, index)
     made.prepare()
     return made

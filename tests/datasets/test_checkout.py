@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore, create_store
+from datasets.blobs import BlobStore
 from datasets.checkout import Tree, TreeFile, check_out
+from datasets.sentinel import write_store_id
 from tests.datasets.test_blobs import WORKSPACE, InMemory, put
 
 CONTENTS = {"a/1": b"small", "a/2": os.urandom(200_001), "a/b/3": b"three", "z": b"last"}
@@ -21,7 +22,7 @@ def index() -> InMemory:
 
 @pytest.fixture
 def store(tmp_path: Path, index: InMemory) -> BlobStore:
-    create_store(tmp_path / "store")
+    write_store_id(tmp_path / "store", uuid.uuid4())
     made = BlobStore(tmp_path / "store", WORKSPACE, index)
     made.prepare()
     return made

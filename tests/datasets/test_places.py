@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore, create_store
+from datasets.blobs import BlobStore
 from datasets.models import PackedBlob
 from datasets.packs import Place
 from datasets.places import Places
+from datasets.sentinel import write_store_id
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +49,7 @@ def test_what_is_stored_once_more_is_young_again(workspace: Workspace) -> None:
 
 def test_nobody_finds_what_another_workspace_holds(workspace: Workspace, tmp_path: Path) -> None:
     other = Workspace.objects.create(name="other")
-    create_store(tmp_path)
+    write_store_id(tmp_path, uuid.uuid4())
     stores = [BlobStore(tmp_path, each.pk, Places(each.pk)) for each in (workspace, other)]
     for store in stores:
         store.prepare()

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from connectors.contract import Reason
 from connectors.names import decode, from_text, to_text
-from datasets.blobs import SENTINEL
+from datasets.sentinel import SENTINEL
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from tests.fuzz.farends import FAR_ENDS, outcome_of

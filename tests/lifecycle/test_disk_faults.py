@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from datasets.blobs import SENTINEL, create_store
+from datasets.blobs import BlobStore
 from datasets.models import Version
-from datasets.store import open_store
+from datasets.sentinel import write_store_id
+from datasets.store import find_known_store, open_store
 from syncjobs.core.states import State
+from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.reaping import reap
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.lifecycle.ringing import take_unrung
+from syncjobs.lifecycle.workers import Worker
+from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 from tests.tmpfs import Tmpfs, mounted
@@ -86,26 +93,94 @@ def test_d04_a_disk_that_is_read_only_is_refused_before_anything_is_fetched(
     assert run(job).state == State.SUCCEEDED
 
 
-@pytest.mark.parametrize("left", ["a folder", "nothing"])
-def test_d04_a_disk_that_is_not_mounted_is_refused_and_nothing_is_written_in_its_place(
-    left: str, job: SyncJob, tmp_path: Path, settings: Settings
+@pytest.mark.parametrize("left", ["a folder", "nothing", "another store"])
+def test_i13_05_d04_a_worker_without_the_store_takes_no_record_and_writes_nothing_in_its_place(
+    left: str, sshd: Sshd, source: Path, tmp_path: Path, settings: Settings
 ) -> None:
     settings.STORE_ROOT = tmp_path / "store"
-    create_store(settings.STORE_ROOT)
+    fill(source, FIRST)
+    job = make_job(make_connector(sshd.target(source)), max_attempts=1)
     assert run(job).state == State.SUCCEEDED
     away = settings.STORE_ROOT.rename(tmp_path / "away")
     if left == "a folder":
         settings.STORE_ROOT.mkdir()
-    record = run(job)
-    assert (record.state, record.error_code) == (State.FAILED, "store_missing")
-    assert f"{settings.STORE_ROOT} has no {SENTINEL} file: is the disk mounted?" in record.error
-    assert (record.total_files, record.bytes_transferred) == (None, 0)
-    assert list(settings.STORE_ROOT.rglob("*")) == []
-    assert settings.STORE_ROOT.exists() == (left == "a folder")
-    if left == "a folder":
-        settings.STORE_ROOT.rmdir()
+    elif left == "another store":
+        write_store_id(settings.STORE_ROOT, uuid.uuid4())
+    before = sorted(settings.STORE_ROOT.rglob("*"))
+    for work_on in (Worker(1).work_on, lambda pk: execute(pk, Heart("test"))):
+        record = enqueue(job, trigger=Trigger.MANUAL)
+        assert work_on(record.pk) is None
+        record.refresh_from_db()
+        assert (record.state, record.token, record.attempt) == (State.QUEUED, 0, 0)
+        assert record.waiting_for.startswith("a worker that sees the store")
+        assert ("another" in record.waiting_for) is (left == "another store")
+        cancel(record.pk, by="test")
+    assert sorted(settings.STORE_ROOT.rglob("*")) == before
+    shutil.rmtree(settings.STORE_ROOT, ignore_errors=True)
     away.rename(settings.STORE_ROOT)
     assert run(job).state == State.SUCCEEDED
+
+
+def test_i13_05_the_bell_comes_back_quickly_where_another_worker_has_the_store(
+    job: SyncJob, settings: Settings, tmp_path: Path
+) -> None:
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    settings.STORE_ROOT = tmp_path / "unmounted"
+    assert take_unrung() == [record.pk]
+    assert Worker(1).work_on(record.pk) is None  # nobody has it: at the usual pace
+    assert take_unrung(ring_again_s=20) == []
+    ProcessSign.objects.create(
+        name="right", store_id=find_known_store(), slots=1, started_at=Now(), seen_at=Now()
+    )
+    assert Worker(1).work_on(record.pk) is None
+    record.refresh_from_db()
+    assert record.waiting_for == "a worker"
+    assert take_unrung(ring_again_s=20) == [record.pk]
+
+
+@pytest.mark.parametrize("left", ["nothing", "another store"])
+@pytest.mark.parametrize("when", ["fetching", "publishing"])
+def test_i13_05_a_store_that_goes_away_under_a_record_costs_it_no_attempt(
+    left: str,
+    when: str,
+    job: SyncJob,
+    source: Path,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.STORE_ROOT = tmp_path / "store"
+    write_store_id(settings.STORE_ROOT, find_known_store() or uuid.uuid4())
+    away = tmp_path / "away"
+
+    def take_away() -> None:
+        settings.STORE_ROOT.rename(away)
+        if left == "another store":
+            shutil.copytree(away, settings.STORE_ROOT)
+            write_store_id(settings.STORE_ROOT, uuid.uuid4())
+
+    commit = BlobStore.commit
+
+    def commit_around(*arguments: Any) -> None:
+        if when == "fetching":
+            take_away()
+        commit(*arguments)
+        if when == "publishing":
+            take_away()
+
+    monkeypatch.setattr(BlobStore, "commit", commit_around)
+    record = run(job)
+    assert (record.state, record.attempt) == (State.QUEUED, 1)
+    assert (record.vain_attempts, record.crash_count, record.error) == (0, 0, "")
+    assert record.waiting_for == "a worker that sees the store"
+    assert [one.event for one in record.events.order_by("id")] == ["claimed", "interrupted"]
+    assert not Version.objects.exists()
+    monkeypatch.undo()
+    settings.STORE_ROOT = away
+    assert execute(record.pk, Heart("again")) == State.SUCCEEDED
+    record.refresh_from_db()
+    assert record.attempt == 1
+    assert digests_of(job.dataset) == digests_below(source)
 
 
 def test_d10_the_first_attempts_clean_up_after_the_second_has_published_touches_only_its_own(

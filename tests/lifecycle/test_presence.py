@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from datasets.store import ensure_store, find_known_store
 from syncjobs.lifecycle import presence, pulsing
 from syncjobs.lifecycle.presence import Load, Presence
 from syncjobs.lifecycle.sessions import open_session
@@ -94,6 +96,7 @@ def test_i13_13_beat_is_silent_where_its_loop_does_not_come_round(settings: Sett
 
 
 def test_a_worker_tells_what_it_has_to_do() -> None:
+    ensure_store()
     worker = Worker(2)
     seen: list[Load] = []
 
@@ -107,6 +110,19 @@ def test_a_worker_tells_what_it_has_to_do() -> None:
     worker.drain()
     look()
     assert seen == [Load(1, False), Load(0, False), Load(0, True)]
+
+
+def test_i13_05_a_process_tells_which_store_it_sees(
+    start: Start, settings: Settings, tmp_path: Path
+) -> None:
+    ensure_store()
+    start()
+    row = until(find, "it did not tell of itself")
+    assert row is not None
+    assert row.store_id == find_known_store() is not None
+    settings.STORE_ROOT = tmp_path / "unmounted"
+    blind = ProcessSign.objects.filter(store_id=None)
+    until(blind.exists, "it did not tell that its store is away")
 
 
 def test_rows_of_workers_long_gone_are_swept(start: Start) -> None:

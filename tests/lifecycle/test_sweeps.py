@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 
 from connectors import names
 from datasets.blobs import BlobStore
 from datasets.checkout import TreeFile, check_out
-from datasets.errors import BlobMissing
+from datasets.errors import BlobMissing, StoreAway
 from datasets.models import Dataset, PackedBlob
+from datasets.places import Places
 from datasets.reading import iter_entries
+from datasets.sentinel import SENTINEL, write_store_id
 from datasets.store import open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.sweeping import GRACE_S, Removed, sweep
+from syncjobs.lifecycle.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from tasks.control import sweep as sweep_task
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
@@ -85,6 +91,29 @@ def test_what_nothing_names_and_is_old_goes(job: SyncJob, store: BlobStore) -> N
     assert [is_there(store, digest) for digest in unnamed] == [False, False]
     assert digests_of(job.dataset) == held
     assert sweep(kept_s=0).leftovers == 1  # the pack that holds nothing any more
+
+
+@pytest.mark.parametrize("away", [None, uuid.UUID(int=7)], ids=["missing", "foreign"])
+def test_i13_05_nothing_is_swept_on_a_disk_that_is_not_the_store(
+    away: uuid.UUID | None, job: SyncJob, settings: Settings, tmp_path: Path
+) -> None:
+    """The same workspace may have its blobs there, of another database."""
+    settings.STORE_ROOT = tmp_path / "other"
+    other = BlobStore(settings.STORE_ROOT, job.workspace_id, Places(job.workspace_id))
+    write_store_id(settings.STORE_ROOT, uuid.UUID(int=7))
+    other.prepare()
+    (large,) = put(other, b"not named here" * 10_000)
+    os.utime(other.path(large), (0, 0))
+    if away is None:
+        (settings.STORE_ROOT / SENTINEL).unlink()
+    with pytest.raises(StoreAway):
+        sweep(grace_s=-1)
+    with pytest.raises(StoreAway):
+        sweep_partials(0)
+    sweep_task()
+    with pytest.raises(CommandError, match=re.escape(str(settings.STORE_ROOT))):
+        call_command("sweep")
+    assert other.verify(large)
 
 
 def test_what_a_receipt_names_stays(job: SyncJob, store: BlobStore, source: Path) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from cli.chores import plan_chores
 from cli.command import Command as DatabaseCommand
-from datasets.blobs import SENTINEL
-from datasets.models import Version
-from datasets.store import ensure_store
+from datasets.store import StoreState, ensure_store
 from syncjobs.lifecycle.planning import save_job
 from syncjobs.lifecycle.pulsing import PREPARED, note_pulse
 from syncjobs.models import SyncJob
@@ -40,7 +38,12 @@ class Command(DatabaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         note_pulse(PREPARED, holder="")
         call_command("collectstatic", verbosity=0, interactive=False)
-        _ensure_store()
+        state = ensure_store()
+        if state is not StoreState.RIGHT:
+            self.stderr.write(
+                f"store: {state}. Nothing is synced here until {settings.STORE_ROOT} is the store that the"
+                " database knows: mount it, or see `manage.py adopt_store --help`"
+            )
         plan_chores()
         _ensure_console_user(settings.SYNC.console_password)
         row, _ = Workspace.objects.get_or_create(name=workspace)
@@ -48,17 +51,7 @@ class Command(DatabaseCommand):
             _rest_samples()
         revoke_tokens(row, name=TOKEN_NAME)
         _, token = create_token(row, name=TOKEN_NAME, role=Role.ADMIN)
-        self.stdout.write(json.dumps({"token": token, "username": CONSOLE_USER}))
-
-
-def _ensure_store() -> None:
-    """Where versions name blobs, a folder without them is a disk that is not mounted."""
-    if Version.objects.exists() and not (settings.STORE_ROOT / SENTINEL).is_file():
-        raise CommandError(
-            f"{settings.STORE_ROOT} is no store, and there are datasets that need theirs: mount it,"
-            f" or, if it is lost, make an empty file {SENTINEL} there"
-        )
-    ensure_store()
+        self.stdout.write(json.dumps({"token": token, "username": CONSOLE_USER, "store": state}))
 
 
 def _ensure_console_user(password: str) -> None:
