@@ -254,6 +254,11 @@ def _collect_signs(signs: Signs) -> Iterator[Metric]:
         ("sync_reaper_age_seconds", "Since the reaper's last round.", signs.reaper_s),
         ("sync_workers_alive", "Worker processes seen lately.", signs.workers),
         ("sync_workers_draining", "Of these, those that take no new work.", signs.draining),
+        (
+            "sync_workers_without_store",
+            "Of these, those that see no store, or another: they take no record.",
+            signs.without_store + signs.with_another_store,
+        ),
         ("sync_worker_slots", "Records that workers can work on at once.", signs.slots),
         ("sync_worker_slots_busy", "Of these slots, those in use.", signs.busy),
     ):

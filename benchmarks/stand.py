@@ -84,6 +84,10 @@ def _set_up() -> None:
     logging.disable(logging.INFO)
     call_command("migrate", verbosity=0)
 
+    from datasets.store import ensure_store
+
+    ensure_store()
+
 
 def make_job(kind: str, target: Target, name: str) -> SyncJob:
     from tests.rows import make_connector

@@ -28,8 +28,6 @@ class StoreError(Exception):
 class StoreAway(StoreError):
     """This process does not have the installation's store; another one may."""
 
-    code = "store_away"
-
 
 class StoreMissing(StoreAway):
     """The store's folder has no sentinel file: it is not mounted."""

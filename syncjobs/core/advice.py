@@ -83,6 +83,10 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     # the store
     "store": ("Look at the workers' log.",),
     "store_missing": ("Mount the disk of DATA_DIR on every worker.",),
+    "store_foreign": (
+        "Mount the store that the database knows on every worker, or adopt this one:"
+        " `manage.py adopt_store --help`.",
+    ),
     "store_read_only": (
         "Mount the disk of DATA_DIR for writing, and let the workers' user write there.",
     ),

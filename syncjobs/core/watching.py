@@ -48,7 +48,7 @@ class Signs:
     worker_s: float | None = None  # since any worker was seen
     workers: int = 0  # seen lately
     draining: int = 0  # of these
-    slots: int = 0  # of those that take new work
+    slots: int = 0  # of those that take new work: not draining, and with the store
     busy: int = 0  # of these slots
     without_store: int = 0  # of the workers seen lately, those whose store is away
     with_another_store: int = 0  # and those that have another than the installation's

@@ -32,7 +32,8 @@ SELECT now(),
     (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running') ELSE 0 END,
   (SELECT count(*) FROM syncjobs_syncrecord
     WHERE state = 'running' AND workspace_id = %(workspace)s),
-  (SELECT sum(CASE WHEN draining THEN running ELSE slots END) FROM syncjobs_processsign
+  (SELECT sum(CASE WHEN NOT draining AND store_id = (SELECT i.store_id FROM datasets_installation i)
+                   THEN slots ELSE running END) FROM syncjobs_processsign
     WHERE part = 'worker' AND seen_at > now() - make_interval(secs => %(away_s)s)),
   CASE WHEN %(in_connector)s THEN
     (SELECT count(*) FROM syncjobs_syncrecord

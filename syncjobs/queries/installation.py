@@ -47,12 +47,13 @@ WITH RECURSIVE spaces AS (
 _PULSES = "SELECT part, extract(epoch FROM now() - at) FROM syncjobs_pulse"
 _WORKERS = """
 SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining),
-       coalesce(sum(slots) FILTER (WHERE alive AND NOT draining), 0),
-       coalesce(sum(running) FILTER (WHERE alive AND NOT draining), 0),
+       coalesce(sum(slots) FILTER (WHERE alive AND NOT draining AND store_id = known), 0),
+       coalesce(sum(running) FILTER (WHERE alive AND NOT draining AND store_id = known), 0),
        extract(epoch FROM now() - max(seen_at)),
        count(*) FILTER (WHERE alive AND store_id IS NULL),
-       count(*) FILTER (WHERE alive AND store_id <> (SELECT i.store_id FROM datasets_installation i))
-  FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive
+       count(*) FILTER (WHERE alive AND store_id IS DISTINCT FROM known AND store_id IS NOT NULL)
+  FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive,
+               (SELECT i.store_id FROM datasets_installation i) AS known
           FROM syncjobs_processsign WHERE part = 'worker') w
 """
 

@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.samples import Sample
 from pytest_django import Settings
 
+from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT
 from syncjobs.core.states import Event, State
@@ -146,13 +147,21 @@ def test_how_the_installations_parts_are(acme: Tenant, scrape: Scrape) -> None:
     now = timezone.now()
     for name, draining in (("one", False), ("two", True)):
         ProcessSign.objects.create(
-            name=name, slots=8, running=3, draining=draining, started_at=now, seen_at=Now()
+            name=name,
+            slots=8,
+            running=3,
+            draining=draining,
+            store_id=find_known_store(),
+            started_at=now,
+            seen_at=Now(),
         )
+    ProcessSign.objects.create(name="blind", slots=8, started_at=now, seen_at=Now())
     pulsing.note_pulse(pulsing.BEAT, holder="")
     pulsing.note_canary_rung("sync", holder="")
     told = scrape()
     assert 0 <= told["sync_beat_tick_age_seconds"] < 30
-    assert (told["sync_workers_alive"], told["sync_workers_draining"]) == (2, 1)
+    assert (told["sync_workers_alive"], told["sync_workers_draining"]) == (3, 1)
+    assert told["sync_workers_without_store"] == 1
     assert (told["sync_worker_slots"], told["sync_worker_slots_busy"]) == (8, 3)
     assert told['sync_queue_canary_age_seconds{queue="sync"}'] < 30
     assert told["sync_store_mounted"] == 1

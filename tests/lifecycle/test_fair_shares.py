@@ -15,6 +15,7 @@ from django.utils import timezone
 from connectors.models import Connector, HostBudget
 from connectors.spec import Target
 from connectors.transports.sftp import SftpOptions, SftpSecret
+from datasets.store import ensure_store, find_known_store
 from syncjobs.core.states import Event, State
 from syncjobs.lifecycle import demand
 from syncjobs.lifecycle.claiming import claim
@@ -170,8 +171,10 @@ def test_i13_17_the_refused_is_rung_for_again_when_a_place_is_its_own() -> None:
 def test_i13_17_places_are_the_workers_where_nothing_else_bounds_them(settings: Any) -> None:
     """docker-compose.yml sets BATCH_SIZE to 0: as many as the workers have slots."""
     settings.SYNC = dataclasses.replace(settings.SYNC, batch_size=0)
-    seen = {"started_at": Now(), "seen_at": Now()}
+    ensure_store()
+    seen = {"started_at": Now(), "seen_at": Now(), "store_id": find_known_store()}
     ProcessSign.objects.create(name="one", slots=4, running=0, draining=False, **seen)
+    ProcessSign.objects.create(name="blind", slots=4, **seen | {"store_id": None})
     ProcessSign.objects.create(name="two", slots=4, running=2, draining=True, **seen)
     slow, quick = queue(host("slow"), 8), queue(host("quick"), 8)
     claim_all(slow)

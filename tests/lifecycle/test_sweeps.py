@@ -32,7 +32,6 @@ from syncjobs.lifecycle.claiming import claim
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from syncjobs.models import SyncJob, SyncRecord, Trigger
-from tasks.control import sweep as sweep_task
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
@@ -110,7 +109,6 @@ def test_i13_05_nothing_is_swept_on_a_disk_that_is_not_the_store(
         sweep(grace_s=-1)
     with pytest.raises(StoreAway):
         sweep_partials(0)
-    sweep_task()
     with pytest.raises(CommandError, match=re.escape(str(settings.STORE_ROOT))):
         call_command("sweep")
     assert other.verify(large)

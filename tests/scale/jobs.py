@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from datasets.store import ensure_store
 from syncjobs.core.schedules import Every, first_due
 from syncjobs.models import SyncJob
 from workspaces.clock import database_now
@@ -35,6 +36,7 @@ def make_many_jobs(
     now: datetime | None = None,
 ) -> list[SyncJob]:
     """Each workspace has one connector; a job is due when its first fire comes, from now on."""
+    ensure_store()
     owners = [
         Connector.objects.create(
             workspace=Workspace.objects.create(name=f"{prefix}-{number}"),
