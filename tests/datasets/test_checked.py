@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from contextlib import closing
 from pathlib import Path
 

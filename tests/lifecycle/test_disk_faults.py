@@ -161,10 +161,10 @@ def test_i13_05_a_store_that_goes_away_under_a_record_costs_it_no_attempt(
 
     commit = BlobStore.commit
 
-    def commit_around(*arguments: Any) -> None:
+    def commit_around(*arguments: Any, **options: Any) -> None:
         if when == "fetching":
             take_away()
-        commit(*arguments)
+        commit(*arguments, **options)
         if when == "publishing":
             take_away()
 
