@@ -79,6 +79,9 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Rename the file or the folder at the source; until then neither is fetched, and what is held"
         " of them stays.",
     ),
+    "invalid_pattern": (
+        "Change the pattern that the message names: it was stored before such patterns were refused.",
+    ),
     "path_too_long": ("Shorten the path at the source.",),
     # the store
     "store": ("Look at the workers' log.",),

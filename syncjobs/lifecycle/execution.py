@@ -29,6 +29,7 @@ from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
 from syncjobs.core.comparing import Comparison
+from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
 from syncjobs.core.states import Event, State
@@ -134,6 +135,8 @@ def _attempt(lease: Lease) -> Ending | None:
         )
     except (TransportError, StoreError) as exc:
         return _failed(record, lease.progress, exc.code, str(exc), cause=exc)
+    except InvalidPattern as exc:
+        return _failed(record, lease.progress, "invalid_pattern", str(exc))
     except _DATABASE_LOST as exc:
         if not _is_away(exc):
             return _failed(record, lease.progress, "database", str(exc), retryable=True)
@@ -254,6 +257,7 @@ def _fetch(
     store: BlobStore,
 ) -> tuple[FileSync, Catalog, Outcome]:
     job, held, progress = record.job, lease.claim, lease.progress
+    order = make_order(job, record)
     transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
     with closing(transport):
         catalog = Catalog(
@@ -266,7 +270,7 @@ def _fetch(
             moved=progress.moved,
         )
         sync = FileSync(
-            make_order(job, record),
+            order,
             transport,
             catalog,
             Receipts(keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token),
@@ -287,10 +291,13 @@ def _fetch(
 
 
 def make_order(job: SyncJob, record: SyncRecord) -> Order:
+    """Raises InvalidPattern."""
+    selection = selection_of(job)
+    selection.check()
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
         root=PurePosixPath(root_of(record.connector)),
-        selection=selection_of(job),
+        selection=selection,
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=_waiver_of(record),

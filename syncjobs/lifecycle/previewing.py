@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from connectors.names import printable
 from datasets.models import Entry, Version
 from datasets.reading import entries_of
+from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Plan, judge
 from syncjobs.core.selection import LIMITS, Selection
 from syncjobs.lifecycle.selecting import selection_of
@@ -103,7 +104,7 @@ def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> Pre
                 paths.append(row[0])
     returning = 0
     back: list[str] = []
-    if not old.selects_all:
+    if not old.selects_all and _is_valid(old):
         for row in _stream(_gone(version)):
             if _rule(old, row, now_ns) is not None and _rule(new, row, now_ns) is None:
                 returning += 1
@@ -120,6 +121,15 @@ def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> Pre
         guard=judge(plan, listing_complete=True, removals_apply=not stays),
         token=hashlib.sha256(repr((new, stays)).encode()).hexdigest()[:32],
     )
+
+
+def _is_valid(old: Selection) -> bool:
+    """What was stored before its like was refused has taken nothing of late."""
+    try:
+        old.check()
+    except InvalidPattern:
+        return False
+    return True
 
 
 def _rule(selection: Selection, row: Row, now_ns: int) -> str | None:

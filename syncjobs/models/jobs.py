@@ -20,8 +20,9 @@ from datasets.models import Dataset
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.misfires import CATCH_UP_MAX, Misfire
+from syncjobs.core.patterns import InvalidPattern, parse_pattern
 from syncjobs.core.schedules import InvalidSchedule, Schedule, offset_of, parse_schedule
-from syncjobs.core.selection import Selection, check_filter, compile_glob
+from syncjobs.core.selection import Selection, check_filter
 from workspaces.models import Workspace, valid_title, validate_blackouts, validate_windows
 from workspaces.windows import Calendar, parse_calendar
 
@@ -71,8 +72,8 @@ def validate_schedule(value: object) -> None:
 def validate_globs(patterns: list[str]) -> None:
     for pattern in patterns:
         try:
-            compile_glob(pattern)
-        except ValueError as exc:
+            parse_pattern(pattern)
+        except InvalidPattern as exc:
             raise ValidationError(str(exc)) from None
 
 
@@ -80,7 +81,7 @@ def validate_filters(rules: list[str]) -> None:
     for rule in rules:
         try:
             check_filter(rule)
-        except ValueError as exc:
+        except InvalidPattern as exc:
             raise ValidationError(str(exc)) from None
 
 

@@ -489,3 +489,23 @@ def test_a_circle_through_a_job_that_the_file_does_not_name_is_found(
         CONFIG.replace('{cron: "0 2 * * *", timezone: "America/New_York"}', "{after: [summary]}")
     )
     assert ":16: schedule: nightly-reports would run after itself: after summary" in refused(config)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("exclude: ['re:(?!tmp).*']", "(?! is a look-ahead"),
+        ("include: ['re:(a)\\1']", "reference to a group"),
+        ("filters: ['- re:(?<=a)b']", "is a look-behind"),
+    ],
+)
+def test_i13_12_a_pattern_that_could_take_hours_is_refused(
+    config: Path, rule: str, words: str
+) -> None:
+    config.write_text(CONFIG.replace('exclude: ["**/drafts/**"]', rule))
+    if rule.startswith("include"):
+        config.write_text(config.read_text().replace('include: ["**/*.csv"]', ""))
+    message = refused(config)
+    assert words in message
+    assert "two rules of `filters`" in message
+    assert not SyncJob.objects.exists()

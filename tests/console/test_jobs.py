@@ -123,6 +123,7 @@ def test_an_edited_schedule_moves_the_next_run(acme: Tenant, root: Client) -> No
         ("windows", {"windows": "mno 8:00-9:00"}),
         ("blackouts", {"blackouts": "2026-12-24"}),
         ("include", {"include": "[ab"}),
+        ("exclude", {"exclude": "re:(?!x).*"}),
         ("name", {"name": "-x"}),
         ("name", {"name": "acme-job"}),
     ],

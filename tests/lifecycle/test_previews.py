@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
@@ -132,3 +133,18 @@ def test_new_jobs_try_as_often_as_the_installation_says(settings: Settings, job:
     assert SyncJob(name="new").max_attempts == 6
     assert SyncJob(name="new", max_attempts=1).max_attempts == 1
     assert SyncJob.objects.get(pk=job.pk).max_attempts == 3
+
+
+def test_i13_12_a_stored_pattern_that_is_refused_now_fails_its_record_and_can_be_edited(
+    job: SyncJob,
+) -> None:
+    SyncJob.objects.filter(pk=job.pk).update(exclude=[r"re:(?!reports).*"])
+    record = run(SyncJob.objects.get(pk=job.pk))
+    assert (record.state, record.error_code) == (State.FAILED, "invalid_pattern")
+    assert "(?! is a look-ahead" in record.error
+    assert record.attempt == 1  # another attempt could do no better
+    with pytest.raises(ValidationError, match="look-ahead"):
+        edited(job).full_clean()
+    preview = preview_selection(edited(job, exclude=["drafts/**"]))
+    assert preview is not None
+    assert (preview.leaving, preview.returning) == (5, 0)

@@ -1,0 +1,65 @@
+"""Is the cost of a function of text linear in its length? Told by CPU time, against a pass over the same text.
+
+No wall time is asked: a loaded machine changes nothing. What explodes is cut off by a timer of CPU time, and
+counts as what it had cost by then.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+Text = TypeVar("Text", str, bytes)
+
+BYTES = 32_768  # half of what is tried at most
+CHEAP = 12  # passes over the text: what costs no more is fine, whatever its growth
+GROWTH = 3.0  # from n to 2n; linear is 2, quadratic 4
+DEAR = 1_500  # passes: what costs so much is not fine, whatever its growth
+_TRIES = 4
+
+
+class TooDear(BaseException):
+    """CPU time is used up. No Exception, so that no parser takes it for an error of the text."""
+
+
+def find_cost(run: Callable[[Text], object], make: Callable[[int], Text]) -> str | None:
+    """What is wrong with the cost of `run`, None where it is linear and small."""
+    short, long = make(BYTES), make(2 * BYTES)
+    least = min(_cpu_s(_pass_over, long, 60) for _ in range(3))
+    dear_s = least * DEAR
+    try:
+        if _cpu_s(run, long, dear_s) <= least * CHEAP:
+            return None
+        # The best of several: what the machine does beside it only adds.
+        growth = [_cpu_s(run, long, dear_s) / _cpu_s(run, short, dear_s) for _ in range(_TRIES)]
+    except TooDear:
+        return f"{2 * BYTES} characters cost over {DEAR} passes"
+    return (
+        None if min(growth) <= GROWTH else f"twice the text costs {min(growth):.1f} times as much"
+    )
+
+
+def _cpu_s(run: Callable[[Text], object], text: Text, limit_s: float) -> float:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TooDear
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
+    began = time.thread_time()
+    try:
+        run(text)
+    finally:
+        cost_s = time.thread_time() - began
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    return cost_s
+
+
+def _pass_over(text: Text) -> int:
+    count = 0
+    for letter in text:
+        count += letter == text
+    return count
