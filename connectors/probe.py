@@ -21,6 +21,7 @@ from connectors.errors import (
     HostKeyUnknown,
     NameNotResolved,
     NetworkForbidden,
+    NotAListing,
     PermissionRefused,
     ProtocolViolation,
     ProxyRefused,
@@ -75,6 +76,11 @@ _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
     (AuthConfig, "Store the secret again: the message says what cannot be used."),
     (AuthRefused, "Check user name and secret, and that the host allows this way to log in."),
     (RootMissing, "Check options.root: the folder as this user sees it after the log-in."),
+    (
+        NotAListing,
+        "Check that options.root is a folder, that the host shows its content, and that it asks for no"
+        " other log-in.",
+    ),
     (PermissionRefused, "Give the user the right to read, or choose another folder."),
     (Throttled, "The host asks for fewer requests; wait, or lower the sessions."),
     (Stalled, "Check that the port speaks this protocol, and how loaded the host is."),

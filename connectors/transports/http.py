@@ -73,7 +73,7 @@ class HttpTransport:
         self._client = client
         self._urls = options.urls
         self._option_root = "/" if options.urls else options.root
-        self._root = self._option_root
+        self._walked: HttpWalk | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -82,11 +82,14 @@ class HttpTransport:
 
     def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         """`.` is the folder of the options. With `urls` the root is the host's own."""
-        if root != PurePosixPath() and not self._urls:
-            self._root = str(root)
-        else:
-            self._root = self._option_root
-        return iter(HttpWalk(self._client, self._root, self._urls))
+        given = root != PurePosixPath() and not self._urls
+        text = str(root) if given else self._option_root
+        self._walked = HttpWalk(self._client, text, self._urls)
+        return iter(self._walked)
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        root = self._option_root if self._walked is None else self._walked.root
+        return iter(HttpWalk(self._client, f"{root.rstrip('/')}/{folder}"))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(HttpFetch(self._client, self._url_of, entries, sink))
@@ -102,7 +105,8 @@ class HttpTransport:
         self._client.close()
 
     def _url_of(self, path: str) -> Url:
-        parts = (self._root.strip("/"), path)
+        root = self._option_root if self._walked is None else self._walked.files_root
+        parts = (root.strip("/"), path)
         return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
 
 

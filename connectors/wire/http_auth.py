@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from connectors.errors import AuthConfig
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_DIGEST = re.compile(r"\bdigest\s", re.IGNORECASE)
+# Each part takes what it can and gives nothing back, and a name is tried at its first letter alone: the
+# time grows with the text's length.
+_PARAMETER = re.compile(r'(?<![A-Za-z])([A-Za-z]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]++))')
 _OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "range"})
 
 
@@ -62,10 +65,10 @@ class Digest:
         self._count = 0
 
     def take_challenge(self, www_authenticate: str) -> bool:
-        for part in re.split(r"(?i)(?=\bdigest\s)", www_authenticate):
-            if not part.lower().startswith("digest"):
-                continue
-            found = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(part[6:])}
+        starts = [found.end() for found in _DIGEST.finditer(www_authenticate)]
+        for start, end in zip(starts, [*starts[1:], None], strict=True):
+            part = www_authenticate[start:end]
+            found = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(part)}
             qop = [word.strip() for word in found.get("qop", "").split(",")]
             algorithm = found.get("algorithm", "MD5").lower()
             usable = algorithm in self._ALGORITHMS and ("auth" in qop or qop == [""])

@@ -52,6 +52,7 @@ class HttpClient:
         self._keeps: bool | None = None  # whether the host keeps connections; None: not known yet
         self._known = False
         self._checked_at = time.monotonic()
+        self._answered_at: float | None = None  # when the host last answered anything
 
     def start(self) -> None:
         """Opens the first connection, so that what is wrong with host or certificate shows early."""
@@ -212,12 +213,16 @@ class HttpClient:
                 connection.over = True
         if connection.keeps is not None and connection.origin == self.origin:
             self._keeps = connection.keeps or connection.served > 1
+            if progress:
+                self._answered_at = time.monotonic()
         if connection.over:
             self._retire(connection)
 
     def _stalled(self, connection: Connection) -> TransportError:
         error = Stalled(f"under 1 KiB came from the host in {self._context.patience.idle_s:g} s")
-        if not connection.answering and connection.origin == self.origin:
+        answered_at = self._answered_at
+        alive = answered_at is not None and answered_at > connection.asked_at
+        if not connection.answering and not alive and connection.origin == self.origin:
             raise error  # nobody is there: that is more than one file's trouble
         return error
 
@@ -232,8 +237,10 @@ class HttpClient:
             unanswered = isinstance(failure, ConnectionLost) and not connection.answering
             first.tries += unanswered and not connection.served
             used_up = first.tries >= TRIES_MAX
-            if used_up and connection.origin == self.origin:
+            if used_up and connection.origin == self.origin and self._answered_at is None:
                 raise failure
             if used_up or not unanswered:
                 left.pop(0).on_error(failure)
+        for exchange in left:
+            exchange.on_wire = False
         self._queue.extendleft(reversed(left))

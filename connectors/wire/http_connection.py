@@ -34,6 +34,9 @@ class Connection:
         self.weight_bytes = 0
         self.served = 0
         self.silent_s = 0.0  # waited without progress
+        self.asked_at = (
+            0.0  # when the first exchange in flight could be answered, by the monotonic clock
+        )
         self.over = False
         self.failure: TransportError | None = None
         self.keeps: bool | None = None  # whether the host lets it live after an answer
@@ -67,9 +70,11 @@ class Connection:
         self.in_flight.append(exchange)
         self.weight_bytes += exchange.weight_bytes
         self._outgoing += exchange.wire
+        exchange.on_wire = True
         if len(self.in_flight) == 1:
             self._reader.expect(exchange)
             self.silent_s, self._came_bytes = 0.0, 0
+            self.asked_at = time.monotonic()
 
     def flush(self) -> None:
         try:
@@ -136,6 +141,7 @@ class Connection:
             self.over = True
         elif self.in_flight:
             self._reader.expect(self.in_flight[0])
+            self.asked_at = time.monotonic()
         elif more:
             self.over = True  # bytes that nobody asked for
 

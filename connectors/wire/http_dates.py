@@ -9,7 +9,7 @@ from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 RETRY_AFTER_MAX_S = 24 * 3600.0
-
+_DATE_MAX = 64  # characters; none of the forms has more
 
 _FIXDATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT",
@@ -19,7 +19,7 @@ _FIXDATE = re.compile(
 
 def epoch_s(text: str | None) -> float | None:
     """Seconds since the epoch; None for no date, or none that can be read."""
-    if not text:
+    if not text or len(text) > _DATE_MAX:
         return None
     try:
         if plain := _FIXDATE.fullmatch(text):  # what every server should send
@@ -29,7 +29,7 @@ def epoch_s(text: str | None) -> float | None:
             moment = datetime(year, number, int(day), hour, minute, second, tzinfo=UTC)
             return moment.timestamp()
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, IndexError):  # IndexError: the parser's own
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -44,10 +44,10 @@ def modified_ns(text: str | None) -> int | None:
 def iso_ns(text: str) -> int | None:
     """Nanoseconds since the epoch of an ISO 8601 time with its zone; whole seconds only."""
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip()) if len(text) <= _DATE_MAX else None
     except ValueError:
         return None
-    if moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None:
         return None
     return int(moment.timestamp()) * 1_000_000_000
 

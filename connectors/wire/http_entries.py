@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from connectors.contract import RemoteEntry
 from connectors.errors import ProtocolViolation
-from connectors.names import decode, join
+from connectors.names import COMPONENT_BYTES_MAX, decode, join
 from connectors.wire.http_dates import modified_ns
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
@@ -15,6 +16,9 @@ from connectors.wire.shown import shown
 _STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
 # Nearly every link of an index page: one plain name, no matter how a URL is resolved.
 _PLAIN_CHILD = re.compile(r"(?:\./)?([A-Za-z0-9_~-][A-Za-z0-9._~-]*)(/?)")
+_UP = ("..", "../", "./..", "./../")
+_UP_WORDS = frozenset({"..", "../", "parent", "up", "go up", "up one level"})
+_UP_SAID = ("parent directory", "parent folder", "up to ")  # IIS: [To Parent Directory]
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
@@ -55,31 +59,88 @@ def described(path: str, head: Head, size_bytes: int | None) -> RemoteEntry:
     )
 
 
-def child_of(page: Url, reference: str) -> tuple[bytes | None, bool]:
-    """Only what lies directly in the page's own folder: no parent, no other host, no query.
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as its page is asked for, and the address that its page came from."""
 
-    A climbing reference other than the plain parent link comes back as it is, to be refused.
-    """
-    if plain := _PLAIN_CHILD.fullmatch(reference):
-        return plain[1].encode("ascii"), bool(plain[2])
-    if not reference or reference[0] in "?#":
-        return None, False
-    try:
-        url = resolve(page, reference.partition("#")[0])
-    except ProtocolViolation:
-        return None, False
-    if url.origin != page.origin or "?" in url.target:
-        return None, False
-    said = components(reference.partition("?")[0])
-    if b".." in said and any(part not in (b"..", b".", b"") for part in said):
-        return reference.encode("utf-8", "surrogateescape"), False
-    here, there = components(page.path)[:-1], components(url.path)
-    below = there[len(here) :]
-    if there[: len(here)] != here or len(below) not in (1, 2) or below[1:] not in ([], [b""]):
-        return None, False
-    if below[0] == b"":
-        return None, False
-    return below[0], len(below) == 2
+    parts: list[bytes]  # of its path, without the last slash
+    page: Url
+
+    @classmethod
+    def of(cls, asked: Url, page: Url) -> Folder:
+        return cls(parts_of(asked.path), page)
+
+    def child(self, reference: str) -> tuple[bytes | None, bool]:
+        """The name that lies directly in the folder and whether it is a folder; None for all that is no
+        child: the folder above, another host, a query.
+
+        A climbing reference other than the plain parent link comes back as it is, to be refused.
+        """
+        if (plain := _PLAIN_CHILD.fullmatch(reference)) and self.page.path[-1:] == "/":
+            return plain[1].encode("ascii"), bool(plain[2])
+        if not reference or reference[0] in "?#":
+            return None, False
+        try:
+            url = resolve(self.page, reference.partition("#")[0])
+        except ProtocolViolation:
+            return None, False
+        if url.origin != self.page.origin or "?" in url.target:
+            return None, False
+        said = components(reference.partition("?")[0])
+        if b".." in said and any(part not in (b"..", b".", b"") for part in said):
+            return reference.encode("utf-8", "surrogateescape"), False
+        here, there = self.parts, components(url.path)
+        below = there[len(here) :]
+        if there[: len(here)] != here or len(below) not in (1, 2) or below[1:] not in ([], [b""]):
+            return None, False
+        if below[0] == b"":
+            return None, False
+        return below[0], len(below) == 2
+
+    def leads_up(self, reference: str, text: str) -> bool:
+        """Whether a link is the way to the folder above that index pages have. A site's own way to its
+        start page is none."""
+        try:
+            url = resolve(self.page, reference.partition("#")[0])
+        except ProtocolViolation:
+            return False
+        above = self.parts[:-1] or self.parts
+        if url.origin != self.page.origin or parts_of(url.path) != above:
+            return False
+        words = " ".join(text.split()).lower()
+        plain = reference in _UP
+        return plain or words in _UP_WORDS or any(said in words for said in _UP_SAID)
+
+    def elsewhere(self, reference: str, text: str) -> list[bytes]:
+        """Where files of this folder would be, were this link to lead to one: paths from the folder.
+        None for the ways to the folder itself, and to those above it."""
+        if not reference or reference[0] in "?#":
+            return []
+        shown = text.strip().rstrip("/").encode("utf-8", "surrogateescape")
+        names = [shown] if _plain_name(shown) else []
+        try:
+            url = resolve(self.page, reference.partition("#")[0])
+        except ProtocolViolation:
+            return names
+        there = parts_of(url.path)
+        if url.origin == self.page.origin:
+            if there == self.parts[: len(there)]:
+                return []
+            if there[: len(self.parts)] == self.parts:
+                names.append(b"/".join(there[len(self.parts) :]))
+        names.append(there[-1])
+        return [name for name in dict.fromkeys(names) if name]
+
+
+def parts_of(raw_path: str) -> list[bytes]:
+    """The decoded components of a path, without the last slash."""
+    return components(raw_path.rstrip("/"))
+
+
+def _plain_name(text: bytes) -> bool:
+    return 0 < len(text) <= COMPONENT_BYTES_MAX and not any(
+        byte < 32 or byte == 0x2F for byte in text
+    )
 
 
 def path_of(home: Url, reference: str) -> str:

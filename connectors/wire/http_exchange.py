@@ -25,6 +25,8 @@ from connectors.wire.shown import shown
 
 INBOX_BYTES_MAX = 1024 * 1024
 REDIRECTS_MAX = 5
+_ACTION_BYTES = 256  # what waits beside a body's bytes
+_SMALL_BYTES = 4 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHALLENGES_MAX = 2
 
@@ -41,6 +43,17 @@ class Taker(Protocol):
     def on_error(self, error: TransportError) -> None: ...
 
 
+@dataclass(eq=False, slots=True)
+class _Gathered:
+    """Small pieces of one body, put together: each by itself costs far more than its bytes."""
+
+    exchange: Exchange
+    data: bytearray
+
+    def __call__(self) -> None:
+        self.exchange.give(memoryview(self.data))
+
+
 @dataclass(eq=False)
 class Inbox:
     """What came for one owner and waits to be acted on: what the owner's code raises then leaves
@@ -48,10 +61,25 @@ class Inbox:
 
     todo: deque[tuple[Callable[[], None], int]] = field(default_factory=deque)
     size_bytes: int = 0
+    _gathered: _Gathered | None = None  # the last in `todo`, which may grow
 
     def put(self, action: Callable[[], None], size_bytes: int = 0) -> None:
+        self._gathered = None
+        size_bytes += _ACTION_BYTES
         self.todo.append((action, size_bytes))
         self.size_bytes += size_bytes
+
+    def put_small(self, exchange: Exchange, data: memoryview) -> None:
+        gathered = self._gathered
+        if gathered is not None and gathered.exchange is exchange:
+            gathered.data += data
+            action, size_bytes = self.todo.pop()
+            self.todo.append((action, size_bytes + len(data)))
+            self.size_bytes += len(data)
+        else:
+            gathered = _Gathered(exchange, bytearray(data))
+            self.put(gathered, len(data))
+            self._gathered = gathered
 
     def run(self) -> None:
         while self.todo:
@@ -60,6 +88,8 @@ class Inbox:
     def run_one(self) -> None:
         action, size_bytes = self.todo.popleft()
         self.size_bytes -= size_bytes
+        if action is self._gathered:
+            self._gathered = None
         action()
 
 
@@ -101,6 +131,7 @@ class Exchange:
         self.weight_bytes = weight_bytes
         self.alone = alone  # on a connection of its own, beyond the limit of sessions
         self.tries = 0
+        self.on_wire = False  # it was sent, and is not over
         self.unwanted = False
         self.head: Head | None = None
 
@@ -135,7 +166,14 @@ class Exchange:
 
     def on_data(self, data: memoryview) -> None:
         if not self._swallow and not self.unwanted:
-            self._inbox.put(lambda: None if self.unwanted else self._taker.on_data(data), len(data))
+            if len(data) < _SMALL_BYTES:
+                self._inbox.put_small(self, data)
+            else:
+                self._inbox.put(lambda: self.give(data), len(data))
+
+    def give(self, data: memoryview) -> None:
+        if not self.unwanted:
+            self._taker.on_data(data)
 
     def on_end(self) -> None:
         if not self._swallow and not self.unwanted:

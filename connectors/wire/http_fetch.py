@@ -21,11 +21,13 @@ from connectors.wire.http_exchange import Exchange, Inbox, status_error
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url
 from connectors.wire.http_validators import proves_content
+from connectors.wire.shown import shown
 
 FILES_MAX = 64
 # A host reads a smaller file at once with its description; a larger one may change while it is sent.
 LOOK_AGAIN_BYTES = 64 * 1024
 _UNKNOWN_WEIGHT = 1024 * 1024
+_MEDIA_TYPE_MAX = 127
 
 
 class HttpFetch:
@@ -83,6 +85,8 @@ class _FileTaker:
         self._fetch = fetch
         self.entry = entry
         self._observed: RemoteEntry | None = None
+        self._landed: str | None = None
+        self._content_type: str | None = None
         self.receiver = fetch.sink.receive(entry)
         self._count = self._offset = self._resume()
         weight = _UNKNOWN_WEIGHT if entry.size_bytes is None else entry.size_bytes - self._offset
@@ -112,6 +116,9 @@ class _FileTaker:
 
     def on_head(self, head: Head) -> None:
         self._fetch.client.note_host(head)
+        url = self.exchange.latest.url
+        self._landed = None if url is self.exchange.url else url.shown
+        self._content_type = _media_type(head)
         try:
             self._judge(head)
         except Throttled:
@@ -148,16 +155,22 @@ class _FileTaker:
             if self._count > LOOK_AGAIN_BYTES:
                 self.exchange = _Look(self._fetch, self, receipt, observed).exchange
             else:
-                self.end(Fetched(self.entry, receipt, observed))
+                self.end(receipt, observed)
 
-    def end(self, fetched: Fetched) -> None:
+    def end(
+        self,
+        receipt: object | None,
+        observed: RemoteEntry | None,
+        error: TransportError | None = None,
+    ) -> None:
         self._fetch.active.discard(self)
+        landed, content_type = self._landed, self._content_type
+        fetched = Fetched(self.entry, receipt, observed, error, landed, content_type)
         self._fetch.done.append(fetched)
 
     def on_error(self, error: TransportError) -> None:
         self.exchange.cancel()
-        self._fetch.active.discard(self)
-        self._fetch.done.append(Fetched(self.entry, observed=self._observed, error=error))
+        self.end(None, self._observed, error)
         self.receiver.abandon()
 
     def _judge(self, head: Head) -> None:
@@ -229,8 +242,13 @@ class _Look:
         self._end(error)
 
     def _end(self, error: TransportError | None) -> None:
-        entry = self._file.entry
-        self._file.end(Fetched(entry, self._receipt, self._observed, error))
+        self._file.end(self._receipt, self._observed, error)
+
+
+def _media_type(head: Head) -> str | None:
+    """In lower case and without parameters, as guards compare it."""
+    said = head.fields.get("content-type", "").partition(";")[0].strip().lower()
+    return shown(said, _MEDIA_TYPE_MAX) if said else None
 
 
 def _agree(one: RemoteEntry, other: RemoteEntry) -> bool:

@@ -19,7 +19,7 @@ _CHUNK_LINE_MAX = 1024
 _LENGTH_MAX = 1 << 62
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
+_FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;.*)?")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -85,10 +85,10 @@ def parse_head(raw: bytes, method: str) -> Head:
 
 
 def _parse_field(line: bytes) -> tuple[str, str]:
-    field = _FIELD.fullmatch(line)
-    if field is None:
+    name, colon, value = line.partition(b":")
+    if not colon or not _FIELD_NAME.fullmatch(name) or any(mark in value for mark in b"\0\r\n"):
         raise ProtocolViolation(f"no HTTP header field: {shown(line, 80)}")
-    return field[1].decode("ascii").lower(), field[2].decode("latin-1")
+    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
 _SHORT = 80

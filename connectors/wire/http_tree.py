@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from connectors.contract import Reason, RemoteEntry, Seen, Skipped
+from connectors.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from connectors.errors import (
+    NotAListing,
     ProtocolViolation,
     RootMissing,
     Stage,
@@ -18,23 +19,32 @@ from connectors.errors import (
     UnsafeName,
     Vanished,
 )
-from connectors.names import decode, join
+from connectors.names import decode, encode, join
 from connectors.wire.backlog import Backlog
-from connectors.wire.http_client import HttpClient
-from connectors.wire.http_entries import check_coding, child_of, described, path_of
+from connectors.wire.http_client import PIPELINE_BYTES_MAX, HttpClient
+from connectors.wire.http_entries import Folder, check_coding, described, parts_of, path_of
 from connectors.wire.http_exchange import Exchange, Inbox, status_error
 from connectors.wire.http_response import Head
-from connectors.wire.http_url import Url, components, quote_path
-from connectors.wire.index_pages import IndexPage, Link
-from connectors.wire.shown import skipped_name
+from connectors.wire.http_url import Url, quote_path, without_user
+from connectors.wire.index_pages import IndexPage
+from connectors.wire.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
+from connectors.wire.shown import shown, skipped_name, skipped_row
 
 MINUTE_NS = 60 * 1_000_000_000
 PAGES_MAX = 8
 HEADS_MAX = 64
 REPEATS_MAX = 8  # equal pages above a page: a linked folder that contains itself, served for ever
 NAMES_REMEMBERED = 1_000  # links to one file stand beside each other; a page may have no end
-_PAGE_WEIGHT = 256 * 1024
+ELSEWHERE_MAX = 1_000  # links of a page that lead elsewhere and are told
+HEAD_TRIES_MAX = 3
+HEADS_AGAIN_MAX = 1_000  # files that are asked for once more; when so many fail, the rest will too
+HELD_BYTES_SOFT = 16 * 1024 * 1024  # of rows that wait for answers: then no more of a page is read
+HELD_BYTES_MAX = 128 * 1024 * 1024  # where no answer can come before the page's end
+_HELD_ENTRY_BYTES = 256
+# Nothing is sent behind a page: it may have to wait for the answers to other requests.
+_PAGE_WEIGHT = PIPELINE_BYTES_MAX + 1
 _ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
+_ARTIFACTORY_API = "/api/storage/"
 
 
 @dataclass(eq=False, slots=True)
@@ -57,14 +67,19 @@ class HttpWalk:
     def __init__(self, client: HttpClient, root: str, urls: Sequence[str] = ()) -> None:
         self.client = client
         self.root = root
-        self.inbox = Inbox()
+        self.files_root = root  # where the content is, which some hosts keep apart from their pages
+        self.relists = not urls  # a folder can be listed once more by itself
+        self.pages = Inbox()
+        self.heads = Inbox()
         self.found: deque[Seen] = deque()
         self.to_open: list[_Folder] = [] if urls else [_Folder("")]
         self.backlog = Backlog()
-        self.to_head: deque[RemoteEntry] = deque()
         self.under_way: set[_PageTaker | _HeadTaker] = set()
         self.rows_tell_utc: bool | None = None  # None: not known yet
+        self._to_head: deque[tuple[RemoteEntry, int]] = deque()  # and the tries before
+        self._heads_again: list[tuple[RemoteEntry, int]] = []
         self._rows: list[RemoteEntry] = []  # with times to the minute, until that is known
+        self._held_bytes = 0  # of what waits in the two above
         self._pages = 0
         for url in urls:
             self._take_url(url)
@@ -72,55 +87,103 @@ class HttpWalk:
     def __iter__(self) -> Iterator[Seen]:
         try:
             while True:
-                self.inbox.run()
-                while self.found:
-                    yield self.found.popleft()
+                self.heads.run()
+                while True:
+                    while self.found:
+                        yield self.found.popleft()
+                    if not (self.pages.todo and self._may_read()):
+                        break
+                    self.pages.run_one()
                 self._ask()
                 if not self.under_way:
                     return
-                if not self.inbox.todo:
+                if not self.heads.todo:
                     self.client.pump()
         finally:
             for taker in self.under_way:
                 taker.exchange.cancel()
 
     def _ask(self) -> None:
-        while self.to_head and len(self.under_way) < HEADS_MAX:
-            _HeadTaker(self, self.to_head.popleft())
-        while self.to_open and self._pages < PAGES_MAX and not self.to_head:
+        if self._heads_again and not self.under_way and not self.to_open and not self._to_head:
+            self._to_head.extend(self._heads_again)
+            self._heads_again = []
+        while self._to_head and len(self.under_way) < HEADS_MAX:
+            entry, tries = self._to_head.popleft()
+            self._held_bytes -= _cost(entry)
+            _HeadTaker(self, entry, tries)
+        while self.to_open and self._pages < PAGES_MAX and not self._to_head:
             self._pages += 1
             folder = self.to_open.pop()
             if folder.path:
                 self.backlog.remove(folder.path)
             _PageTaker(self, folder)
 
+    def _may_read(self) -> bool:
+        """Whether more of the pages may be taken in. Where many rows wait for answers, these come first,
+        unless the host has a connection for the page alone."""
+        if self._held_bytes < HELD_BYTES_SOFT:
+            return True
+        if any(
+            type(taker) is _HeadTaker and taker.exchange.latest.on_wire for taker in self.under_way
+        ):
+            return False
+        if self._held_bytes > HELD_BYTES_MAX:
+            raise ProtocolViolation(
+                "more rows without a size or a time than a listing may hold; give the connector more"
+                " connections",
+                stage=Stage.LIST,
+            )
+        return True
+
     def page_done(self, taker: _PageTaker) -> None:
         self._pages -= 1
         self.under_way.discard(taker)
 
     def url_of(self, path: str, *, folder: bool = False) -> Url:
-        target = quote_path("/".join(part for part in (self.root.strip("/"), path) if part))
+        root = self.root if folder else self.files_root
+        target = quote_path("/".join(part for part in (root.strip("/"), path) if part))
         return Url(self.client.origin, f"/{target}/" if folder and target else f"/{target}")
 
-    def take_file(self, path: str, link: Link) -> None:
-        entry = RemoteEntry(path, link.size_bytes, link.modified_ns)
-        if link.size_bytes is not None and link.modified_ns is not None:
-            self.found.append(entry)
-        elif link.size_bytes is not None and link.minute_ns is not None:
-            self._take_row(RemoteEntry(path, link.size_bytes, link.minute_ns))
-        else:
-            self.to_head.append(entry)
+    def take_file(self, path: str, link: Link, *, agrees: bool) -> None:
+        """`agrees`: the row shows the name that it leads to; else it may have been torn."""
+        size = link.size_bytes
+        if size is not None and agrees:
+            if link.modified_ns is not None:
+                self.found.append(RemoteEntry(path, size, link.modified_ns, link.etag))
+                return
+            if link.minute_ns is not None:
+                self._take_row(RemoteEntry(path, size, link.minute_ns))
+                return
+        self.head_later(RemoteEntry(path, size if agrees else None, None))
+
+    def head_later(self, entry: RemoteEntry, tries: int = 0) -> None:
+        self._held_bytes += _cost(entry)
+        self._to_head.append((entry, tries))
+
+    def head_again(self, entry: RemoteEntry, tries: int) -> bool:
+        """Asks once more, after all others; whether it is worth that."""
+        if tries >= HEAD_TRIES_MAX or len(self._heads_again) >= HEADS_AGAIN_MAX:
+            return False
+        self._held_bytes += _cost(entry)
+        self._heads_again.append((entry, tries))
+        return True
+
+    def note_artifactory(self) -> None:
+        """Its files lie beside what describes them."""
+        root = f"/{self.root.strip('/')}/"
+        self.files_root = root.replace(_ARTIFACTORY_API, "/", 1)
 
     def _take_row(self, row: RemoteEntry) -> None:
         """A row's time is worth nothing until one file's own answer shows which zone rows are in."""
         if self.rows_tell_utc is True:
             self.found.append(row)
         elif self.rows_tell_utc is False:
-            self.to_head.append(row)
+            self.head_later(row)
         else:
             if not self._rows:
-                self.to_head.append(row)
+                self.head_later(row)
             self._rows.append(row)
+            self._held_bytes += _cost(row)
 
     def learn_zone(self, row: RemoteEntry, told: RemoteEntry) -> bool:
         """Holds a row against the file's own answer; whether rows may be believed."""
@@ -136,62 +199,84 @@ class HttpWalk:
 
     def _decide(self, utc: bool) -> None:
         self.rows_tell_utc = utc
-        rows, self._rows = self._rows[1:], []
-        (self.found if utc else self.to_head).extend(rows)
+        rows, self._rows = self._rows, []
+        self._held_bytes -= sum(map(_cost, rows))
         if utc:
+            self.found.extend(rows[1:])
             self.client.note_precision(MINUTE_NS)
+        else:
+            for row in rows[1:]:  # the first was asked for
+                self.head_later(row)
 
     def _take_url(self, text: str) -> None:
+        told = without_user(text)
         try:
             path = path_of(Url(self.client.origin, "/"), text)
         except UnsafeName as exc:
-            self.found.append(skipped_name("", text, str(exc)))
+            self.found.append(skipped_name("", told, str(exc)))
         except ProtocolViolation as exc:
-            self.found.append(Skipped(skipped_name("", text, "").path, Reason.UNREADABLE, str(exc)))
+            path = skipped_name("", told, "").path
+            self.found.append(Skipped(path, Reason.UNREADABLE, str(exc)))
         else:
-            self.to_head.append(RemoteEntry(path, None, None))
+            self.head_later(RemoteEntry(path, None, None))
+
+
+def _cost(entry: RemoteEntry) -> int:
+    """About what it takes in memory."""
+    path = entry.path
+    return _HELD_ENTRY_BYTES + (len(path) if path.isascii() else 4 * len(path))
 
 
 class _PageTaker:
-    """Reads the index page of one folder."""
+    """Reads the index page of one folder, or several that go on with each other."""
 
     def __init__(self, walk: HttpWalk, folder: _Folder) -> None:
         self._walk = walk
         self._folder = folder
         self._page = IndexPage()
-        self._names: set[str] = set()
-        self._folder_names: set[str] = set()
-        self._folders: list[_Folder] = []
+        self._names: set[str] = set()  # a folder's with a slash
+        self._folders: dict[str, _Folder] = {}
+        self._children = 0
+        self._leads_up = False
+        self._elsewhere: set[str] = set()
         self._digest = hashlib.blake2b(digest_size=16)
         self._head: Head | None = None
-        self._base: Url
-        self.exchange = Exchange(
-            walk.client,
-            walk.inbox,
-            self,
-            "GET",
-            walk.url_of(folder.path, folder=True),
-            fields=_ACCEPT,
-            weight_bytes=_PAGE_WEIGHT,
-        )
+        self._children_before = 0  # on the pages that went before this one
+        self._goes_on = False  # there were such pages
+        self._place: Folder
+        self._ask(walk.url_of(folder.path, folder=True))
         walk.under_way.add(self)
+
+    def _ask(self, url: Url) -> None:
+        walk = self._walk
+        self.exchange = Exchange(
+            walk.client, walk.pages, self, "GET", url, fields=_ACCEPT, weight_bytes=_PAGE_WEIGHT
+        )
         walk.client.submit(self.exchange)
 
     def on_head(self, head: Head) -> None:
         self._walk.client.note_host(head)
         self._head = head
-        self._base = self.exchange.latest.url
-        asked = self.exchange.url
+        asked, came_from = self.exchange.url, self.exchange.latest.url
+        self._place = Folder.of(asked, came_from)
         try:
             if head.status != 200:
                 raise status_error(head, "listing the folder")
             check_coding(head)
-            if self._base.origin != asked.origin or components(self._base.path) != components(
-                asked.path
-            ):
-                raise ProtocolViolation("listing the folder: redirected elsewhere")
         except TransportError as exc:
             self.on_error(exc)
+            return
+        if came_from.origin != asked.origin or parts_of(came_from.path) != self._place.parts:
+            self._led_elsewhere(came_from)
+
+    def _led_elsewhere(self, url: Url) -> None:
+        words = f"the host leads from the folder to {shown(url.shown)}"
+        if self._folder.path:
+            self._give_up()
+            skipped = Skipped(self._folder.path, Reason.LEADS_ELSEWHERE, words)
+            self._walk.found.append(skipped)
+        else:
+            self.on_error(NotAListing(f"This is not the folder: {words}."))
 
     def on_data(self, data: memoryview) -> None:
         self._take(data, last=False)
@@ -199,36 +284,82 @@ class _PageTaker:
     def on_end(self) -> None:
         if not self._take(b"", last=True):
             return
-        if self._head is not None and not self._head.framed and not self._page.whole:
-            self.on_error(Truncated("the index page is cut off"))
-            return
-        self._walk.page_done(self)
-        self._folder.digest = self._digest.digest()
-        if self._folders and self._folder.repeats() >= REPEATS_MAX:
-            self._walk.found.append(
-                Skipped(
-                    self._folder.path,
-                    Reason.LINK,
-                    "a folder that repeats those above it; its own folders are not followed",
-                )
+        framed = self._head is not None and self._head.framed
+        try:
+            self._page.judge(
+                framed=framed,
+                children=self._children - self._children_before,
+                leads_up=self._leads_up,
             )
+        except Truncated as exc:
+            if not framed:
+                self.on_error(exc)
+                return
+            self._tell_cut(str(exc))
+        except TransportError as exc:
+            self.on_error(exc)
+            return
+        if self._page.next_query is None or not self._go_on(self._page.next_query):
+            self._finish()
+
+    def _go_on(self, query: str) -> bool:
+        """Asks for the page that follows; whether there is one to ask for."""
+        if not query or self._children == self._children_before:
+            self._tell_cut("the host says that more follows, and not where", retryable=False)
+            return False
+        self._children_before = self._children
+        self._goes_on = True
+        self._page = IndexPage()
+        self._ask(Url(self._place.page.origin, f"{self._place.page.path}?{query}"))
+        return True
+
+    def _tell_cut(self, words: str, *, retryable: bool = True) -> None:
+        self._walk.found.append(
+            Skipped(
+                self._folder.path,
+                Reason.LISTING_CUT,
+                words,
+                retryable=retryable and self._walk.relists,
+            )
+        )
+
+    def _finish(self) -> None:
+        walk, folder = self._walk, self._folder
+        walk.page_done(self)
+        if self._children in ROUND_ROWS and not self._goes_on:
+            walk.found.append(RoundListing(folder.path, self._children))
+        if len(self._elsewhere) >= ELSEWHERE_MAX:
+            words = f"over {ELSEWHERE_MAX} of its links lead elsewhere"
+            self._tell_cut(words, retryable=False)
+        folder.digest = self._digest.digest()
+        if self._folders and folder.repeats() >= REPEATS_MAX:
+            words = "a folder that repeats those above it; its own folders are not followed"
+            walk.found.append(Skipped(folder.path, Reason.LINK, words))
             self._forget_folders()
         else:
-            self._walk.to_open.extend(self._folders)
+            walk.to_open.extend(self._folders.values())
+            self._folders = {}
 
     def _forget_folders(self) -> None:
-        for folder in self._folders:
-            self._walk.backlog.remove(folder.path)
+        for path in self._folders:
+            self._walk.backlog.remove(path)
         self._folders.clear()
 
-    def on_error(self, error: TransportError) -> None:
+    def _give_up(self) -> None:
         self.exchange.cancel()
         self._walk.page_done(self)
         self._forget_folders()
-        if isinstance(error, Throttled):
+
+    def on_error(self, error: TransportError) -> None:
+        self._give_up()
+        if _asks_for_less(error, self._head):
             raise error
-        if self._folder.path:
-            skipped = Skipped(self._folder.path, Reason.UNREADABLE, str(error))
+        if self._goes_on:
+            error = Truncated(f"the listing goes on, and its next page cannot be had: {error}")
+        if self._folder.path or self._goes_on:
+            reason = _REASONS.get(type(error), Reason.UNREADABLE)
+            again = error.retryable and not isinstance(error, Vanished) and self._walk.relists
+            skipped = Skipped(self._folder.path, reason, str(error), retryable=again)
             self._walk.found.append(skipped)
             return
         if isinstance(error, Vanished):
@@ -239,27 +370,48 @@ class _PageTaker:
 
     def _take(self, data: bytes | memoryview, *, last: bool) -> bool:
         try:
-            links = self._page.end() if last else self._page.feed(data)
-        except ProtocolViolation as exc:
+            rows = self._page.end() if last else self._page.feed(data)
+        except TransportError as exc:
             self.on_error(exc)
             return False
-        for link in links:
-            self._take_link(link)
+        if not self._children and self._page.of_artifactory:
+            self._walk.note_artifactory()
+        for row in rows:
+            self._take_row(row)
         return True
 
-    def _take_link(self, link: Link) -> None:
-        raw, folder = self._child(link)
-        if raw is None or (not raw and folder):
+    def _take_row(self, row: Row) -> None:
+        if type(row) is BadRow:
+            self._walk.found.append(skipped_row(self._folder.path, row.raw, row.words))
             return
+        assert type(row) is Link  # noqa: S101 — the other kind, for the type checker
+        try:
+            self._take_link(row)
+        except (NotUnderstood, UnicodeEncodeError) as exc:
+            words = str(exc) if isinstance(exc, NotUnderstood) else "half a character"
+            raw = row.name or row.reference
+            self._walk.found.append(skipped_row(self._folder.path, raw, words))
+
+    def _take_link(self, link: Link) -> None:
+        if link.name is not None:
+            raw, folder = as_bytes(link.name), link.folder is True
+        else:
+            child, folder = self._place.child(link.reference)
+            if child is None:
+                self._take_other_link(link)
+                return
+            raw = child
         name = decode(raw)
-        if name in self._names or (folder and name in self._folder_names):
+        key = f"{name}/" if folder else name
+        if key in self._names:
             return  # an icon and a name often lead to the same file
         if len(self._names) >= NAMES_REMEMBERED:
             self._names.clear()
-        self._names.add(name)
+        self._names.add(key)
+        self._children += 1
         self._digest.update(raw + (b"/" if folder else b"") + b"\0%d" % (link.size_bytes or 0))
         try:
-            path = join(self._folder.path, name)
+            path = self._path_of(name, nested=link.nested)
         except UnsafeName as exc:
             self._walk.found.append(skipped_name(self._folder.path, raw, str(exc)))
             return
@@ -268,17 +420,59 @@ class _PageTaker:
         elif link.special:
             self._walk.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
         elif folder:
-            self._walk.backlog.add(path)
-            self._folder_names.add(name)
-            self._folders.append(_Folder(path, self._folder))
+            if path not in self._folders:
+                self._walk.backlog.add(path)
+                self._folders[path] = _Folder(path, self._folder)
         else:
-            self._walk.take_file(path, link)
+            shows = link.text
+            agrees = shows is None or shows == name or _shows(shows, raw)
+            self._walk.take_file(path, link, agrees=agrees)
 
-    def _child(self, link: Link) -> tuple[bytes | None, bool]:
-        """The name that a row leads to and whether it is a folder; None for what is no child."""
-        if link.name is not None:
-            return link.name.encode("utf-8", "surrogateescape"), link.folder is True
-        return child_of(self._base, link.reference)
+    def _path_of(self, name: str, *, nested: bool) -> str:
+        if not nested:
+            return join(self._folder.path, name)
+        path = self._folder.path
+        for part in name.split("/"):
+            path = join(path, part)
+        return path
+
+    def _take_other_link(self, link: Link) -> None:
+        """A link that leads to no child: up, to another folder, or to another host."""
+        reference, text = link.reference, link.text or ""
+        if not self._leads_up and self._place.leads_up(reference, text):
+            self._leads_up = True
+            return
+        words = f"the link leads to {shown(without_user(reference))}"
+        for raw in self._place.elsewhere(reference, text):
+            try:
+                path = self._path_of(decode(raw), nested=True)
+            except UnsafeName:
+                continue
+            if path not in self._elsewhere and len(self._elsewhere) < ELSEWHERE_MAX:
+                self._elsewhere.add(path)
+                self._walk.found.append(Skipped(path, Reason.LEADS_ELSEWHERE, words))
+
+
+_REASONS: dict[type[TransportError], Reason] = {
+    NotAListing: Reason.NOT_A_LISTING,
+    Truncated: Reason.LISTING_CUT,
+}
+
+
+def _asks_for_less(error: TransportError, head: Head | None) -> bool:
+    """Whether the whole work should wait: 429, or a 503 that says for how long. A bare 503 may be about
+    what was asked for alone."""
+    if not isinstance(error, Throttled):
+        return False
+    return error.retry_after_s is not None or (head is not None and head.status == 429)
+
+
+def _shows(shown_name: str, raw: bytes) -> bool:
+    """Whether a row shows this name. Apache and nginx cut long ones."""
+    said = encode(shown_name.strip())
+    if said.endswith(b"..>"):
+        return raw.startswith(said[:-3])
+    return said == raw.strip()
 
 
 @dataclass(eq=False)
@@ -287,11 +481,12 @@ class _HeadTaker:
 
     walk: HttpWalk
     entry: RemoteEntry
+    tries: int
     exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
         url = self.walk.url_of(self.entry.path)
-        self.exchange = Exchange(self.walk.client, self.walk.inbox, self, "HEAD", url)
+        self.exchange = Exchange(self.walk.client, self.walk.heads, self, "HEAD", url)
         self.walk.under_way.add(self)
         self.walk.client.submit(self.exchange)
 
@@ -303,11 +498,10 @@ class _HeadTaker:
             self.walk.doubt_rows()
             self.walk.found.append(RemoteEntry(entry.path, entry.size_bytes, None))
         elif head.status != 200:
-            self._refuse(status_error(head, "asking for size and time"))
+            self._refuse(status_error(head, "asking for size and time"), head)
         elif self.exchange.latest.url.path.endswith("/"):
             self.walk.doubt_rows()
-            self.walk.backlog.add(entry.path)
-            self.walk.to_open.append(_Folder(entry.path))  # it was a folder without its slash
+            self._take_folder(self.exchange.latest.url)
         else:
             coded = head.fields.get("content-encoding", "identity").lower() != "identity"
             size = entry.size_bytes if coded or head.length is None else head.length
@@ -315,6 +509,16 @@ class _HeadTaker:
             minute = entry.modified_ns is not None and entry.size_bytes is not None
             believed = minute and self.walk.learn_zone(entry, told)
             self.walk.found.append(entry if believed else told)
+
+    def _take_folder(self, url: Url) -> None:
+        """It was a folder without its slash, or it leads to some other folder."""
+        path, asked = self.entry.path, self.exchange.url
+        if url.origin == asked.origin and parts_of(url.path) == parts_of(asked.path):
+            self.walk.backlog.add(path)
+            self.walk.to_open.append(_Folder(path))
+        else:
+            words = f"the host leads from the file to {shown(url.shown)}"
+            self.walk.found.append(Skipped(path, Reason.LEADS_ELSEWHERE, words))
 
     def on_data(self, data: memoryview) -> None:
         return None
@@ -324,10 +528,13 @@ class _HeadTaker:
 
     def on_error(self, error: TransportError) -> None:
         self.walk.under_way.discard(self)
-        self._refuse(error)
+        self._refuse(error, None)
 
-    def _refuse(self, error: TransportError) -> None:
+    def _refuse(self, error: TransportError, head: Head | None) -> None:
         self.walk.doubt_rows()
-        if isinstance(error, Throttled):
+        if _asks_for_less(error, head):
             raise error
+        worth = error.retryable and not isinstance(error, Vanished)
+        if worth and self.walk.head_again(self.entry, self.tries + 1):
+            return
         self.walk.found.append(Skipped(self.entry.path, Reason.UNREADABLE, str(error)))

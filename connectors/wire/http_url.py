@@ -38,10 +38,25 @@ class Url:
     def path(self) -> str:
         return self.target.partition("?")[0]
 
+    @property
+    def shown(self) -> str:
+        """For people and comparisons: a query may hold a secret."""
+        return f"{self.origin.scheme}://{self.origin.authority}{self.path}"
+
 
 def quote_path(path: str) -> str:
     """Percent-encodes a decoded path, keeping its slashes."""
     return quote_from_bytes(encode(path), safe="/" + _SAFE)
+
+
+def without_user(text: str) -> str:
+    """A URL as it may be shown: without the user name and password that it may hold."""
+    start = text.find("//") + 2
+    if start < 2:
+        return text
+    ends = [at for mark in "/?#" if (at := text.find(mark, start)) >= 0]
+    end = min(ends, default=len(text))
+    return text[:start] + text[start:end].rpartition("@")[2] + text[end:]
 
 
 def components(raw_path: str) -> list[bytes]:

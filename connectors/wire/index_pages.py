@@ -1,165 +1,134 @@
-"""Index pages of web servers, read as they arrive: HTML anchors, and the JSON of nginx and Caddy. Pure."""
+"""Index pages of web servers, read as they arrive: which form one has, and its rows. Pure.
+
+HTML is read by `index_html`, JSON by `index_json`, XML by `index_xml`.
+"""
 
 from __future__ import annotations
 
 import codecs
-import html
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from connectors.errors import ProtocolViolation
-from connectors.wire.http_dates import iso_ns, minute_ns, modified_ns
+from connectors.errors import NotAListing, Truncated
+from connectors.wire.index_html import HtmlPage
+from connectors.wire.index_json import JsonPage
+from connectors.wire.index_rows import ROW_MAX, BadRow, Row
+from connectors.wire.index_xml import XML_ROOTS, XmlPage
+from connectors.wire.shown import shown
 
-_ROW_MAX = 64 * 1024
-_ANCHOR = re.compile(
-    r"""<a\s(?:[^>"']|"[^"]*"|'[^']*')*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""",
-    re.IGNORECASE,
-)
-_ANCHOR_START = re.compile(r"<a\s", re.IGNORECASE)
-_NGINX_ROW = re.compile(r"</a>\s+(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d)\s+(\d+)\s*$")
-# A whole row of nginx's, where its reference needs no unescaping.
-_NGINX_PLAIN = re.compile(
-    r'<a href="([^"&<>]*)">[^<>]*</a> +(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d) +(\d+)\s*', re.ASCII
-)
-_CADDY_SIZE = re.compile(r'\bdata-(?:size|order)="(\d+)"')
-_CADDY_TIME = re.compile(r'<time\s[^>]*\bdatetime="([^"]+)"', re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One row. `reference` is a URL reference where `name` is None; `name` is a decoded name."""
-
-    reference: str = ""
-    name: str | None = None
-    folder: bool | None = None  # None: the reference's last slash tells
-    special: bool = False
-    link: bool = False
-    size_bytes: int | None = None  # exact, or None
-    modified_ns: int | None = None
-    minute_ns: int | None = None  # the time to the minute, in a zone that the row does not tell
+_BLOCK = 32 * 1024  # bytes that are read at once: a host may send them one by one
+_SHOWN_MAX = 200
+_CUT = "the index page has no end: the host cut it off"
+_BLANKS = "\ufeff \t\r\n"
+_PROLOGUE = re.compile(r"(?:\s++|<\?[^>]*+>|<!--(?:[^-]++|-(?!->))*+-->)*+")
+_ROOT = re.compile(r"<([A-Za-z][\w:.-]*+)[^<>]*+>")
+_ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 class IndexPage:
     """Feed it the page's bytes; each call returns the rows that are whole by then."""
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._text = ""
-        self._json: bool | None = None
-        self._closed = False
-        self._seen_end = False
+        self._waiting = bytearray()
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._undecided = ""  # text, until the form is known
+        self._form: HtmlPage | JsonPage | XmlPage | None = None
+        self._begins = ""
+        self._bad_rows = 0
 
     @property
-    def whole(self) -> bool:
-        """Whether the page ended as such pages do, for hosts that do not tell its length."""
-        return self._closed if self._json else self._seen_end
+    def of_artifactory(self) -> bool:
+        return isinstance(self._form, JsonPage) and self._form.of_artifactory
 
-    def feed(self, data: bytes | memoryview) -> list[Link]:
-        self._text += self._decoder.decode(bytes(data))
-        return self._rows(last=False)
+    @property
+    def next_query(self) -> str | None:
+        """The query of the page that goes on with the listing, empty where it cannot be told; None: this
+        page is the last."""
+        return self._form.next_query if isinstance(self._form, XmlPage) else None
 
-    def end(self) -> list[Link]:
-        """Raises ProtocolViolation where a JSON page is cut off."""
-        self._text += self._decoder.decode(b"", final=True)
-        rows = self._rows(last=True)
-        if self._json and not self._closed:
-            raise ProtocolViolation("the index page is cut off")
-        return rows
+    def feed(self, data: bytes | memoryview) -> list[Row]:
+        """Raises NotAListing, and ProtocolViolation for a row that has no end."""
+        self._waiting += data
+        return self._read(last=False) if len(self._waiting) >= _BLOCK else []
 
-    def _rows(self, *, last: bool) -> list[Link]:
-        if self._json is None:
-            start = self._text.lstrip("\ufeff \t\r\n")
-            if not start and not last:
+    def end(self) -> list[Row]:
+        """What the last bytes hold; raises as `feed` does. Then `judge` says what the whole is worth."""
+        return self._read(last=True)
+
+    def judge(self, *, framed: bool, children: int, leads_up: bool) -> None:
+        """Raises NotAListing for a page that is none, and Truncated for one without its end. `framed`: the
+        host told where the page ends. `children`: so many rows led to files and folders of this folder.
+        `leads_up`: a row led to the folder above, as only index pages have it."""
+        form = self._form
+        if form is None or (not framed and form.whole is not True):
+            raise self._not_a_listing("is empty") if framed else Truncated(_CUT)
+        if isinstance(form, HtmlPage) and form.asks_password:
+            raise self._not_a_listing("asks for a password")
+        if not children and (self._bad_rows or not (form.is_index or leads_up)):
+            raise self._not_a_listing("is no listing")
+        if form.whole is False:
+            raise Truncated(_CUT)
+
+    def _not_a_listing(self, words: str) -> NotAListing:
+        begins = shown(self._begins, _SHOWN_MAX)
+        return NotAListing(f"The page that answers for the folder {words}.", shown=begins)
+
+    def _read(self, *, last: bool) -> list[Row]:
+        data, self._waiting = bytes(self._waiting), bytearray()
+        if self._decoder is None:
+            data = self._choose_decoder(data)
+        assert self._decoder is not None  # noqa: S101 — chosen above, for the type checker
+        text = self._decoder.decode(data, last)
+        if self._form is None:
+            self._undecided += text
+            if not self._decide(last=last):
                 return []
-            self._json = start.startswith("[")
-            if self._json:
-                self._text = start[1:]
-        rows = list(self._json_rows() if self._json else self._html_rows(last=last))
-        if len(self._text) > _ROW_MAX:
-            raise ProtocolViolation(f"an index page with a row over {_ROW_MAX} characters")
+            text, self._undecided = self._undecided, ""
+        form = self._form
+        if form is None:
+            return []
+        try:
+            rows = list(form.feed(text, last=last))
+        except NotAListing as exc:
+            raise self._not_a_listing("is no listing") from exc
+        self._bad_rows += sum(type(row) is BadRow for row in rows)
         return rows
 
-    def _html_rows(self, *, last: bool) -> Iterator[Link]:
-        text = self._text
-        starts = [found.start() for found in _ANCHOR_START.finditer(text)]
-        tail = text if not starts else text[starts[-1] :]
-        self._seen_end = self._seen_end or "</html>" in tail.lower()
-        if not starts:
-            self._text = "" if last else text[-8:]  # an anchor's start may be cut in two
-            return
-        for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
-            if stop == len(text) and not last:
-                self._text = text[start:]
-                return
-            row = _html_row(text[start:stop])
-            if row is not None:
-                yield row
-        self._text = ""
+    def _choose_decoder(self, data: bytes) -> bytes:
+        """By the mark that the page begins with; the bytes behind it."""
+        for mark, coding in _ENCODINGS:
+            if data.startswith(mark):
+                self._decoder = codecs.getincrementaldecoder(coding)("surrogatepass")
+                return data[len(mark) :]
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        return data
 
-    def _json_rows(self) -> Iterator[Link]:
-        decoder = json.JSONDecoder()
-        text, at = self._text, 0
-        while not self._closed:
-            while at < len(text) and text[at] in " \t\r\n,":
-                at += 1
-            if at < len(text) and text[at] == "]":
-                self._closed = True
-            # A row is only tried once its end may be there: a cut one is tried again at most a
-            # few times.
-            if at >= len(text) or self._closed or text.find("}", at) < 0:
-                break
-            try:
-                row, at = decoder.raw_decode(text, at)
-            except (json.JSONDecodeError, RecursionError):
-                break
-            if isinstance(row, dict):
-                yield _json_row(row)
-        self._text = "" if self._closed else text[at:]
+    def _decide(self, *, last: bool) -> bool:
+        """Chooses the form by how the page begins; whether it could."""
+        start = self._undecided.lstrip(_BLANKS)
+        self._begins = start[: _SHOWN_MAX + 1]
+        if not start:
+            return False
+        if start[0] in "[{":
+            self._form, self._undecided = JsonPage(), start
+            return True
+        prologue = _PROLOGUE.match(start)
+        at = prologue.end() if prologue else 0
+        root = _ROOT.match(start, at)
+        if root is not None and root[1] in XML_ROOTS:
+            self._form, self._undecided = XmlPage(root[1]), start[root.end() :]
+        elif not last and len(start) < ROW_MAX and (at == len(start) or _may_be_root(start[at:])):
+            return False
+        elif at and start.startswith("<?xml") and not _is_html(start[at:]):
+            raise self._not_a_listing("is XML of an unknown form")
+        else:
+            self._form, self._undecided = HtmlPage(), start
+        return True
 
 
-def _html_row(text: str) -> Link | None:
-    if plain := _NGINX_PLAIN.fullmatch(text):
-        return Link(plain[1], size_bytes=int(plain[3]), minute_ns=minute_ns(plain[2]))
-    anchor = _ANCHOR.match(text)
-    if anchor is None:
-        return None
-    reference = html.unescape(anchor[1] or anchor[2] or anchor[3] or "")
-    rest = text[anchor.end() :]
-    nginx = _NGINX_ROW.search(rest.partition("</pre>")[0])
-    if nginx is not None:
-        return Link(reference, size_bytes=int(nginx[2]), minute_ns=minute_ns(nginx[1]))
-    size, moment = _CADDY_SIZE.search(rest), _CADDY_TIME.search(rest)
-    return Link(
-        reference,
-        size_bytes=int(size[1]) if size else None,
-        modified_ns=iso_ns(moment[1]) if moment else None,
-    )
+def _may_be_root(text: str) -> bool:
+    """Whether the tag goes on."""
+    return text[0] == "<" and ">" not in text
 
 
-def _json_row(row: dict[str, Any]) -> Link:
-    name = row.get("name")
-    if not isinstance(name, str):
-        raise ProtocolViolation("a JSON index row without a name")
-    size = row.get("size")
-    exact = size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None
-    if "is_dir" in row:  # Caddy
-        moment = iso_ns(str(row.get("mod_time", "")))
-        folder = row["is_dir"] is True
-        return Link(
-            name=name.rstrip("/") if folder else name,
-            folder=folder,
-            link=row.get("is_symlink") is True,
-            size_bytes=exact,
-            modified_ns=moment,
-        )
-    kind = row.get("type")
-    return Link(
-        name=name,
-        folder=kind == "directory",
-        special=kind not in ("directory", "file"),
-        size_bytes=exact,
-        modified_ns=modified_ns(str(row.get("mtime", ""))),
-    )
+def _is_html(text: str) -> bool:
+    return text[:9].lower().startswith(("<!doctype", "<html"))
