@@ -30,7 +30,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import TransportError
+from connectors.errors import NotAListing, TransportError
 from connectors.names import printable
 from connectors.spec import Target
 
@@ -220,6 +220,8 @@ def hide(error: TransportError, mask: Mask) -> None:
     masked = mask(told)
     if masked != told:
         error.args = (masked,)
+    if isinstance(error, NotAListing):
+        error.shown = mask(error.shown)
 
 
 @contextmanager

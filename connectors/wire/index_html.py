@@ -29,7 +29,7 @@ _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|
 _QUOTED = re.compile(r"""=\s*+(?:"[^"]*+"|'[^']*+')""")
 # A whole row of nginx's, where its reference needs no unescaping.
 _NGINX_PLAIN = re.compile(
-    r'<a href="([^"&<>\r\n]*+)">([^<>]*+)</a> ++(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d) ++(\d{1,18})'
+    r'<a href="([^"&<>\r\n]*+)">([^<>&]*+(?:\.\.&gt;)?+)</a> ++(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d) ++(\d{1,18})'
     r"[ \t]*+\r?\n",
     re.ASCII,
 )
@@ -141,9 +141,10 @@ class HtmlPage:
             if plain := _NGINX_PLAIN.match(text, start):
                 yield from self._close_row()
                 self._after_plain = True
-                yield Link(
-                    plain[1], size_bytes=int(plain[4]), minute_ns=minute_ns(plain[3]), text=plain[2]
-                )
+                reference, shown, moment, size = plain.groups()
+                if shown[-1:] == ";":
+                    shown = f"{shown[:-4]}>"
+                yield Link(reference, size_bytes=int(size), minute_ns=minute_ns(moment), text=shown)
                 at = plain.end()
                 continue
             tag = _TAG.match(text, start)

@@ -201,7 +201,7 @@ def _row_of_artifactory(row: Any) -> Link:
     if not isinstance(row, dict):
         raise NotUnderstood("a JSON row of an unknown form")
     uri, folder = _name(row, "uri"), row.get("folder")
-    if uri[0] != "/" or not isinstance(folder, bool):
+    if uri[:1] != "/" or not isinstance(folder, bool):
         raise NotUnderstood("a JSON row that tells no kind")
     return Link(name=uri[1:], folder=folder)
 
@@ -214,7 +214,7 @@ _ROWS_IN: dict[str, Callable[[Any], Link | None]] = {
 
 def _name(row: dict[str, Any], key: str) -> str:
     name = row.get(key)
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise NotUnderstood("a JSON row that tells no name")
     as_bytes(name)
     return name

@@ -19,12 +19,12 @@ from connectors.wire.index_rows import (
     unescaped,
 )
 
-_START = re.compile(r"<([A-Za-z][\w.]*+)")
+_START = re.compile(r"<([A-Za-z][\w.:-]*+)")
 _NGINX_ROW = re.compile(
     r'<(directory|file|other)(?: mtime="([^"<>]*+)")?(?: size="([^"<>]*+)")?>([^<]++)</\1>'
 )
 _CHILD = re.compile(r"<(\w++)>([^<]*+)</\1>")
-_SIMPLE = re.compile(r"<(\w++)(?:>([^<]*+)</\1>|[^<>]*+/>)")
+_SIMPLE = re.compile(r"<(\w++)(?:>([^<]*+)</\1>|[^<>]*+(?<=/)>)")
 _ROWS_OF = {
     "list": frozenset({"directory", "file", "other"}),
     "ListBucketResult": frozenset({"Contents", "CommonPrefixes"}),

@@ -10,7 +10,15 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    Context,
+    Fetched,
+    Reason,
+    RemoteEntry,
+    RoundListing,
+    Skipped,
+    Transport,
+)
 from connectors.errors import RootMissing, TooLarge, TransportError, Truncated, Unstable, Vanished
 from connectors.names import decode
 from tests.conformance.hosts import Tree
@@ -28,6 +36,8 @@ class Stopped(Exception):
 def listed(transport: Transport, tree: Tree) -> dict[str, RemoteEntry]:
     found: dict[str, RemoteEntry] = {}
     for item in transport.walk(tree.root):
+        if isinstance(item, RoundListing):
+            continue
         assert isinstance(item, RemoteEntry), item
         assert item.path not in found
         found[item.path] = item
