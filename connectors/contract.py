@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
@@ -211,6 +211,10 @@ class Context:
     check: Callable[[], None] = _never
     moved: Callable[[], None] = _never
     bandwidth_bytes_per_s: int = 0
+
+    def __post_init__(self) -> None:
+        """Whoever dials stops as the work does, however the context was made."""
+        object.__setattr__(self, "dialer", replace(self.dialer, check=self.check))
 
 
 class Transport(Protocol):

@@ -8,14 +8,23 @@ names to them: then literal addresses and names that are known to lead inside ar
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from ipaddress import IPv4Network as _IPv4Network
+from ipaddress import ip_network
 
+from connectors.addresses import (
+    Address,
+    Network,
+    embedded_address,
+    is_metadata,
+    is_of_this_machine,
+    is_public,
+)
+from connectors.connecting import connect_first
 from connectors.errors import (
     ConnectionLost,
     NameNotResolved,
@@ -25,19 +34,12 @@ from connectors.errors import (
     TransportError,
     Unreachable,
 )
+from connectors.lookups import look_up
 from connectors.proxying import Dialog, Proxy, ask_proxy
 
-Address = IPv4Address | IPv6Address
-Network = _IPv4Network | IPv6Network
-
-_METADATA: tuple[Network, ...] = (
-    ip_network("169.254.0.0/16"),  # link-local, where clouds answer with credentials
-    ip_network("fe80::/10"),
-    ip_network("fd00:ec2::/32"),
-    ip_network("100.100.100.200/32"),
-    ip_network("192.0.0.192/32"),
-)
-_NAT64 = ip_network("64:ff9b::/96")
+CONNECT_S = 10.0
+_OWN_LOOKUP_S = 2.0
+_SLICE_S = 0.25
 _METADATA_NAMES = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data"}
 )
@@ -45,77 +47,105 @@ _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _ASKED_MAX = 3  # addresses of one host that a proxy is asked for in turn
 
 
-def embedded_address(address: Address) -> Address:
-    """The IPv4 address that an IPv6 form carries (mapped, compatible, NAT64, 6to4), else itself.
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a part of the platform itself listens; any spelling that leads there counts."""
 
-    `ipaddress.is_global` judges the wrapper, not what it leads to.
-    """
-    if isinstance(address, IPv4Address):
-        return address
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address.teredo is not None:
-        inner = address.teredo[1]
-    if inner is None and (address in _NAT64 or 1 < int(address) < 2**32):
-        inner = IPv4Address(int(address) & 0xFFFFFFFF)
-    return inner or address
+    host: str
+    port: int
+
+    @property
+    def is_here(self) -> bool:
+        """On this machine, also where it listens at all of its addresses."""
+        return any(is_of_this_machine(address) for address in self.addresses())
+
+    def addresses(self) -> list[Address]:
+        """None where the name has none, or nobody says in time: then nobody gets there by it either."""
+        deadline = time.monotonic() + _OWN_LOOKUP_S
+        try:
+            return look_up(self.host, deadline=deadline, check=_never)
+        except NameNotResolved:
+            return []
+
+
+def _never() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which addresses may be dialled: public ones, and the allowed networks; metadata never."""
+    """Which addresses may be dialled: public ones, and the allowed networks; a cloud's metadata and the
+    platform's own listeners never."""
 
     allowed: tuple[Network, ...] = ()
+    own: tuple[Listener, ...] = ()
 
     @classmethod
-    def parse(cls, networks: Iterable[str]) -> Policy:
+    def parse(cls, networks: Iterable[str], own: Iterable[tuple[str, int]] = ()) -> Policy:
         """Raises ValueError for what is no network in CIDR form."""
-        return cls(tuple(ip_network(text.strip(), strict=False) for text in networks))
+        allowed = tuple(ip_network(text.strip(), strict=False) for text in networks)
+        return cls(allowed, tuple(Listener(*place) for place in own))
 
-    def permits(self, address: Address) -> bool:
+    def permits(self, address: Address, port: int) -> bool:
         inner = embedded_address(address)
-        if any(inner in network for network in _METADATA if network.version == inner.version):
+        if is_metadata(address) or self.is_own(address, port):
             return False
-        if any(inner in network for network in self.allowed if network.version == inner.version):
-            return True
-        return inner.is_global and not inner.is_multicast
+        for one in (address, inner):
+            if any(one in network for network in self.allowed if network.version == one.version):
+                return True
+        return is_public(address)
+
+    def is_own(self, address: Address, port: int) -> bool:
+        """Whether a part of the platform listens there. What is judged costs nothing for any other port."""
+        listeners = [listener for listener in self.own if listener.port == port]
+        if not listeners:
+            return False
+        if is_of_this_machine(address):
+            return any(listener.is_here for listener in listeners)
+        inner = embedded_address(address)
+        return any(inner in listener.addresses() for listener in listeners)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialer:
     """Opens TCP connections under a policy. `remote_names`: a name that a proxy or a jump host will
     connect to is looked up there and not here. `receive_bytes` bounds what the kernel takes in ahead
-    on each connection; 0 leaves that to the kernel."""
+    on each connection; 0 leaves that to the kernel. `check` raises when the work is over; it is called
+    several times a second while anything is waited for."""
 
     policy: Policy
     proxy: Proxy | None = None
     remote_names: bool = False
     receive_bytes: int = 0
+    check: Callable[[], None] = _never
 
-    def resolve(self, host: str, port: int) -> list[Address]:
+    def resolve(self, host: str, port: int, *, within_s: float = CONNECT_S) -> list[Address]:
         """The permitted addresses of a host, in the resolver's order.
 
         Raises NameNotResolved, or NetworkForbidden where none is permitted.
         """
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            raise NameNotResolved(f"{host}: the name has no address") from exc
-        addresses = [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
-        permitted = [address for address in addresses if self.policy.permits(address)]
-        if not permitted:
-            raise NetworkForbidden(
-                f"{host} is at {addresses[0]}, outside the networks that may be connected to;"
-                " an operator can allow it with ALLOWED_NETWORKS"
-            )
-        return list(dict.fromkeys(permitted))
+        return self._resolve(host, port, time.monotonic() + within_s)
 
-    def resolve_elsewhere(self, host: str, port: int) -> list[str]:
+    def _resolve(self, host: str, port: int, deadline: float) -> list[Address]:
+        addresses = look_up(host, deadline=deadline, check=self.check)
+        permitted = [address for address in addresses if self.policy.permits(address, port)]
+        if permitted:
+            return list(dict.fromkeys(permitted))
+        if any(self.policy.is_own(address, port) for address in addresses):
+            raise NetworkForbidden(f"{host}:{port} is a part of this platform, and no far end")
+        raise NetworkForbidden(
+            f"{host} is at {addresses[0]}, outside the networks that may be connected to;"
+            " an operator can allow it with ALLOWED_NETWORKS"
+        )
+
+    def resolve_elsewhere(self, host: str, port: int, *, within_s: float = CONNECT_S) -> list[str]:
         """What a proxy or a jump host may be asked for: judged addresses, or the name as it is.
 
         Raises what `resolve` raises.
         """
         if not self.remote_names or _is_judged_here(host, port):
-            return [str(address) for address in self.resolve(host, port)[:_ASKED_MAX]]
+            found = self.resolve(host, port, within_s=within_s)
+            return [str(address) for address in found[:_ASKED_MAX]]
         try:
             name = host.encode("idna").decode("ascii").rstrip(".").lower()
         except UnicodeError as exc:
@@ -126,54 +156,80 @@ class Dialer:
             raise NetworkForbidden(
                 f"{host} leads to a cloud's metadata, which is never connected to"
             )
+        self._refuse_own_name(name, port, within_s)
         return [name]
 
+    def _refuse_own_name(self, name: str, port: int, within_s: float) -> None:
+        """What is told of a name here is not what it leads to there; where it leads to ourselves it does
+        so there as well, because who is asked stands beside us or is one of us."""
+        if not any(listener.port == port for listener in self.policy.own):
+            return
+        try:
+            found = look_up(name, deadline=time.monotonic() + within_s, check=self.check)
+        except NameNotResolved:
+            return
+        if any(self.policy.is_own(address, port) for address in found):
+            raise NetworkForbidden(f"{name}:{port} is a part of this platform, and no far end")
+
     def dial(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
-        """A connected socket with that timeout.
+        """A connected socket with that time-out, which all of the dialling together keeps as well.
 
         Raises NameNotResolved, NetworkForbidden, Unreachable; through a proxy also ProxyRefused,
         ProtocolViolation, ConnectionLost, Stalled, AuthConfig.
         """
+        deadline = time.monotonic() + timeout_s
         if self.proxy is None:
-            return self._dial(host, port, timeout_s)
+            return self._dial(host, port, deadline, timeout_s)
         last: Unreachable | None = None
-        for asked in self.resolve_elsewhere(host, port):
+        for asked in self.resolve_elsewhere(host, port, within_s=timeout_s):
             try:
-                return self._dial_by(self.proxy, asked, port, timeout_s)
+                return self._dial_by(self.proxy, asked, port, deadline, timeout_s)
             except Unreachable as exc:
                 last = exc
         raise last or Unreachable(f"{host}:{port} did not answer")
 
     def dial_proxy(self, proxy: Proxy, *, timeout_s: float) -> socket.socket:
         """A socket on which the proxy waits to be asked."""
-        try:
-            return self._dial(proxy.host, proxy.port, timeout_s)
-        except TransportError as exc:
-            exc.args = (f"the proxy: {exc}",)
-            exc.of_way = True
-            raise
+        with _of_proxy():
+            return self._dial(proxy.host, proxy.port, time.monotonic() + timeout_s, timeout_s)
 
-    def _dial_by(self, proxy: Proxy, asked: str, port: int, timeout_s: float) -> socket.socket:
-        connected = self.dial_proxy(proxy, timeout_s=timeout_s)
+    def _dial_by(
+        self, proxy: Proxy, asked: str, port: int, deadline: float, timeout_s: float
+    ) -> socket.socket:
+        with _of_proxy():
+            connected = self._dial(proxy.host, proxy.port, deadline, timeout_s)
         try:
-            _converse(connected, ask_proxy(proxy, asked, port), timeout_s)
+            _converse(connected, ask_proxy(proxy, asked, port), deadline, self.check)
             connected.settimeout(timeout_s)
         except BaseException:
             connected.close()
             raise
         return connected
 
-    def _dial(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        last: OSError | None = None
-        for address in self.resolve(host, port):
-            try:
-                connected = socket.create_connection((str(address), port), timeout=timeout_s)
-            except OSError as exc:
-                last = exc
-                continue
-            tune(connected, self.receive_bytes)
-            return connected
-        raise Unreachable(f"{host}:{port} did not answer: {last}") from last
+    def _dial(self, host: str, port: int, deadline: float, timeout_s: float) -> socket.socket:
+        addresses = self._resolve(host, port, deadline)
+        try:
+            connected = connect_first(
+                addresses, port, deadline=deadline, check=self.check, prepare=self._prepare
+            )
+        except OSError as exc:
+            raise Unreachable(f"{host}:{port} did not answer: {exc}") from exc
+        connected.settimeout(timeout_s)
+        return connected
+
+    def _prepare(self, made: socket.socket) -> None:
+        tune(made, self.receive_bytes)
+
+
+@contextlib.contextmanager
+def _of_proxy() -> Iterator[None]:
+    """Errors that leave here are those of the proxy, and say so."""
+    try:
+        yield
+    except TransportError as exc:
+        exc.args = (f"the proxy: {exc}",)
+        exc.of_way = True
+        raise
 
 
 def tune(made: socket.socket, receive_bytes: int) -> None:
@@ -196,15 +252,17 @@ def _is_judged_here(host: str, port: int) -> bool:
     return True
 
 
-def _converse(connected: socket.socket, dialog: Dialog, timeout_s: float) -> None:
-    """Leads a dialog with a proxy; no drip outlasts `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
+def _converse(
+    connected: socket.socket, dialog: Dialog, deadline: float, check: Callable[[], None]
+) -> None:
+    """Leads a dialog with a proxy; no drip outlasts `deadline`."""
     try:
         said, count = next(dialog)
         while True:
             if said:
+                connected.settimeout(max(_SLICE_S, deadline - time.monotonic()))
                 connected.sendall(said)
-            said, count = dialog.send(_receive(connected, count, deadline))
+            said, count = dialog.send(_receive(connected, count, deadline, check))
     except StopIteration:
         return
     except TimeoutError as exc:
@@ -214,14 +272,20 @@ def _converse(connected: socket.socket, dialog: Dialog, timeout_s: float) -> Non
         raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
 
 
-def _receive(connected: socket.socket, count: int, deadline: float) -> bytes:
+def _receive(
+    connected: socket.socket, count: int, deadline: float, check: Callable[[], None]
+) -> bytes:
     came = b""
     while len(came) < count:
+        check()
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        connected.settimeout(left_s)
-        data = connected.recv(count - len(came))
+        connected.settimeout(min(left_s, _SLICE_S))
+        try:
+            data = connected.recv(count - len(came))
+        except TimeoutError:
+            continue
         if not data:
             raise ConnectionLost("the proxy ended the connection", stage=Stage.CONNECT)
         came += data

@@ -125,7 +125,7 @@ def make_target(connector: Connector) -> Target:
 
 
 def make_context(check: Callable[[], None], moved: Callable[[], None] = lambda: None) -> Context:
-    dialer = Dialer(Policy.parse(settings.ALLOWED_NETWORKS))
+    dialer = Dialer(Policy.parse(settings.ALLOWED_NETWORKS, settings.OWN_LISTENERS))
     return Context(dialer=dialer, check=check, moved=moved)
 
 

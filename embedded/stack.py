@@ -167,6 +167,13 @@ class Stack:
             "CRON_SECRET_FILE": str(keys.cron_secret.path),
             "DATA_DIR": str(self._data_dir),
             "ALLOWED_NETWORKS": self._options.allowed_networks or PRIVATE_NETWORKS,
+            "OWN_LISTENERS": ",".join(
+                [
+                    f"127.0.0.1:{addresses.web_port}",
+                    f"127.0.0.1:{addresses.flower_port}",
+                    *filter(None, [self._environment.get("OWN_LISTENERS")]),
+                ]
+            ),
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -197,5 +204,5 @@ class Stack:
 
 _SHARED = (
     *("DATABASE_URL", "REDIS_URL", "DATA_DIR", "SECRET_KEY_FILE", "SECRETS_KEYS_FILE"),
-    "ALLOWED_NETWORKS",
+    *("ALLOWED_NETWORKS", "OWN_LISTENERS"),
 )

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
@@ -20,6 +21,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 PLACEHOLDER_DATABASE = "postgresql://nobody@127.0.0.1:1/no-stack-is-running"
 PLACEHOLDER_REDIS = "redis://127.0.0.1:1/0"
+_PORTS = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "rediss": 6379, "valkey": 6379}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Environment:
     debug: bool
     allowed_hosts: tuple[str, ...]
     allowed_networks: tuple[str, ...]  # CIDR
+    own_listeners: tuple[tuple[str, int], ...]  # host and port of the platform's parts: no far ends
     metrics_networks: tuple[str, ...]  # CIDR: who sees /metrics of the whole installation
     csrf_trusted_origins: tuple[str, ...]
     https_only: bool
@@ -103,6 +106,24 @@ def _number(
         raise SystemExit(f"{name} must be {wanted}, and is {text!r}") from None
 
 
+def _own_listeners(env: environ.FileAwareEnv, *urls: str) -> tuple[tuple[str, int], ...]:
+    """Those that were named, web and Flower on this machine where none is, and both servers."""
+    usual = f"127.0.0.1:{env.str('WEB_PORT', '8091')},127.0.0.1:{env.str('FLOWER_PORT', '5555')}"
+    found = []
+    for text in env.str("OWN_LISTENERS", usual).split(","):
+        host, _, port = text.strip().rpartition(":")
+        if host and port.isdecimal():
+            found.append((host.strip("[]"), int(port)))
+        elif text.strip():
+            raise SystemExit(f"OWN_LISTENERS must be like web:8091,flower:5555, and has {text!r}")
+    for url in urls:
+        parts = urlsplit(url)
+        is_socket = not parts.hostname or "%" in parts.hostname  # in the file system
+        if url not in (PLACEHOLDER_DATABASE, PLACEHOLDER_REDIS) and not is_socket:
+            found.append((str(parts.hostname), parts.port or _PORTS.get(parts.scheme, 0)))
+    return tuple(dict.fromkeys(found))
+
+
 def read() -> Environment:
     env = environ.FileAwareEnv()
     data_dir = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
@@ -118,16 +139,19 @@ def read() -> Environment:
     def number(name: str, default: float) -> Any:
         return _number(env, name, float, default)
 
+    database_url = env.str("DATABASE_URL", PLACEHOLDER_DATABASE)
+    redis_url = env.str("REDIS_URL", PLACEHOLDER_REDIS)
     return Environment(
         data_dir=data_dir,
-        database_url=env.str("DATABASE_URL", PLACEHOLDER_DATABASE),
-        redis_url=env.str("REDIS_URL", PLACEHOLDER_REDIS),
+        database_url=database_url,
+        redis_url=redis_url,
         secret_key=env.str("SECRET_KEY", "").strip(),
         secrets_keys=words("SECRETS_KEYS"),
         cron_secret=env.str("CRON_SECRET", "").strip(),
         debug=env.bool("DEBUG", False),
         allowed_hosts=words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         allowed_networks=words("ALLOWED_NETWORKS"),
+        own_listeners=_own_listeners(env, database_url, redis_url),
         metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),

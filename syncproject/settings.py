@@ -145,6 +145,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 STORE_ROOT = ENV.data_dir / "store"
 SECRETS_KEYS = ENV.secrets_keys
 ALLOWED_NETWORKS = ENV.allowed_networks
+OWN_LISTENERS = ENV.own_listeners
 METRICS_NETWORKS = ENV.metrics_networks
 CRON_SECRET = ENV.cron_secret
 SYNC = ENV

@@ -9,12 +9,10 @@ import contextlib
 import select
 import time
 from dataclasses import replace
-from ipaddress import ip_address
 
 from connectors.contract import Context
 from connectors.errors import (
     ConnectionLost,
-    NetworkForbidden,
     Stage,
     Stalled,
     TransportError,
@@ -77,7 +75,7 @@ class FtpClient:
         except OSError as exc:
             dialled.close()
             raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
-        self._place = Place(peer, receive_bytes=dialer.receive_bytes)
+        self._place = Place(peer, policy=dialer.policy, receive_bytes=dialer.receive_bytes)
         if dialer.proxy is not None:
             self._place = replace(
                 self._place, address=asked, proxy=dialer.proxy, proxy_address=peer
@@ -161,9 +159,6 @@ class FtpClient:
 
     def _open(self, owner: object) -> None:
         """Another session, to the address that was judged when the first was dialled."""
-        peer = self._place.proxy_address or self._place.address
-        if not self._context.dialer.policy.permits(ip_address(peer)):
-            raise NetworkForbidden(f"{peer} may not be connected to")
         self._log_in(self._place.towards(self._port), owner=owner, first=False)
 
     def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> None:

@@ -7,11 +7,12 @@ import errno
 import select
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.dialing import tune
-from connectors.errors import ConnectionLost, Stage, TlsRefused
+from connectors.addresses import parse_address
+from connectors.dialing import Policy, tune
+from connectors.errors import ConnectionLost, NetworkForbidden, Stage, TlsRefused
 from connectors.proxying import Dialog, Proxy, ask_proxy
 from connectors.wire.shown import shown
 
@@ -48,16 +49,28 @@ class Place:
     """The host at the address that was judged, or the proxy that is to connect to it."""
 
     address: str
+    policy: Policy = field(default_factory=Policy)
     proxy: Proxy | None = None
     proxy_address: str = ""
     receive_bytes: int = 0
 
     def towards(self, port: int) -> FtpSocket:
+        """Judged once more, because a host names ports of its own choice. Raises NetworkForbidden."""
+        self._judge(self.address, port)
         if self.proxy is None:
             return FtpSocket.towards(self.address, port, self.receive_bytes)
+        self._judge(self.proxy_address, self.proxy.port)
         made = FtpSocket.towards(self.proxy_address, self.proxy.port, self.receive_bytes)
         made.ask(ask_proxy(self.proxy, self.address, port))
         return made
+
+    def _judge(self, asked: str, port: int) -> None:
+        try:
+            address = parse_address(asked)
+        except ValueError:  # a name that only the proxy knows
+            return
+        if not self.policy.permits(address, port):
+            raise NetworkForbidden(f"{asked}:{port} may not be connected to")
 
 
 class FtpSocket:

@@ -31,6 +31,7 @@ def relay_command(asked: str, port: int, home: Path, context: Context) -> str:
         raise ValueError("there is no proxy to go by")
     told = {
         "allowed": [str(network) for network in dialer.policy.allowed],
+        "own": [[listener.host, listener.port] for listener in dialer.policy.own],
         "proxy": asdict(dialer.proxy),
         "remote_names": dialer.remote_names,
         "host": asked,
@@ -48,7 +49,7 @@ def relay(file: Path) -> None:
     """Between standard input and output and the far end, until both have ended."""
     told = json.loads(file.read_text())
     dialer = Dialer(
-        Policy.parse(told["allowed"]),
+        Policy.parse(told["allowed"], told["own"]),
         proxy=Proxy(**told["proxy"]),
         remote_names=told["remote_names"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,23 +80,23 @@ class Tunnels:
     def dial(self, host: str, port: int) -> Tunnel:
         """Raises NameNotResolved and NetworkForbidden as judged here, Unreachable as told there."""
         last: TransportError | None = None
-        for asked in self._context.dialer.resolve_elsewhere(host, port):
+        connect_s = self._context.patience.connect_s
+        deadline = time.monotonic() + connect_s
+        for asked in self._context.dialer.resolve_elsewhere(host, port, within_s=connect_s):
             try:
-                return self._open(asked, port)
+                return self._open(asked, port, max(1.0, deadline - time.monotonic()))
             except Unreachable as exc:
                 last = exc
         raise last or Unreachable(f"{host}:{port} did not answer")
 
-    def _open(self, asked: str, port: int) -> Tunnel:
-        patience = self._context.patience
-
+    def _open(self, asked: str, port: int, connect_s: float) -> Tunnel:
         def start() -> paramiko.Channel:
             return self._jump.open_channel(
                 "direct-tcpip",
                 (asked, port),
                 _FROM,
                 window_size=_WINDOW_BYTES,
-                timeout=patience.connect_s,
+                timeout=connect_s,
             )
 
         try:
@@ -103,7 +104,7 @@ class Tunnels:
                 start,
                 check=self._context.check,
                 cancel=self._close,
-                limit_s=patience.connect_s + 1,
+                limit_s=connect_s + 1,
                 doing=f"connecting to {asked}:{port} from the jump host",
             )
         except Stalled as exc:
