@@ -48,6 +48,16 @@ class Command(BaseCommand, ABC):
         """The command's work, with its options by name."""
 
 
+def need_keys_of_stack() -> None:
+    """Raises CommandError where secrets would be sealed with a key that the running stack cannot open."""
+    known = settings.SYNC.stack_secrets_keys
+    if known and settings.SECRETS_KEYS and settings.SECRETS_KEYS[0] not in known:
+        raise CommandError(
+            "the first of SECRETS_KEYS is not among the keys of the running stack, which could not open"
+            " what it seals: give the stack this key, before the old ones, restart it, and run this again"
+        )
+
+
 class WorkspaceCommand(Command):
     """A command that works within one workspace."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ class Environment:
     redis_url: str
     secret_key: str
     secrets_keys: tuple[str, ...]  # Fernet keys, newest first
+    stack_secrets_keys: tuple[
+        str, ...
+    ]  # of the stack that runs in `data_dir`, empty where none does
     cron_secret: str
     debug: bool
     allowed_hosts: tuple[str, ...]
@@ -82,16 +86,40 @@ def is_launcher() -> bool:
     return sys.argv[1:2] == ["stack"]
 
 
-def load_stack_env(data_dir: Path) -> None:
-    """Takes over what a running stack says of itself, without overriding the environment."""
+def read_stack_env(data_dir: Path) -> dict[str, str]:
+    """What a running stack says of itself; nothing where none is there."""
     try:
         text = (data_dir / "stack.env").read_text(encoding="utf-8")
     except OSError:
-        return
+        return {}
+    said = {}
     for line in text.splitlines():
         name, separator, value = line.partition("=")
-        if separator and not name.startswith("#") and f"{name}_FILE" not in os.environ:
-            os.environ.setdefault(name.removeprefix("export ").strip(), "".join(shlex.split(value)))
+        if separator and not name.startswith("#"):
+            said[name.removeprefix("export ").strip()] = "".join(shlex.split(value))
+    return said
+
+
+def take_over(said: Mapping[str, str]) -> None:
+    """Without overriding the environment, in whichever of its two forms that names a value."""
+    for name, value in said.items():
+        plain = name.removesuffix("_FILE")
+        if plain not in os.environ and f"{plain}_FILE" not in os.environ:
+            os.environ[name] = value
+
+
+def _find_stack_keys(said: Mapping[str, str]) -> tuple[str, ...]:
+    text = said.get("SECRETS_KEYS", "")
+    if path := said.get("SECRETS_KEYS_FILE"):
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ()
+    return _split(text)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _number(
@@ -127,11 +155,13 @@ def _own_listeners(env: environ.FileAwareEnv, *urls: str) -> tuple[tuple[str, in
 def read() -> Environment:
     env = environ.FileAwareEnv()
     data_dir = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
-    if not is_launcher():
-        load_stack_env(data_dir)
+    said = {} if is_launcher() else read_stack_env(data_dir)
+    take_over(said)
+    if os.environ.get("SECRETS_KEYS") and os.environ.get("SECRETS_KEYS_FILE"):
+        raise SystemExit("SECRETS_KEYS and SECRETS_KEYS_FILE are both set: unset one of them")
 
     def words(name: str, default: str = "") -> tuple[str, ...]:
-        return tuple(part.strip() for part in env.str(name, default).split(",") if part.strip())
+        return _split(env.str(name, default))
 
     def whole(name: str, default: int | None) -> Any:
         return _number(env, name, int, default)
@@ -147,6 +177,7 @@ def read() -> Environment:
         redis_url=redis_url,
         secret_key=env.str("SECRET_KEY", "").strip(),
         secrets_keys=words("SECRETS_KEYS"),
+        stack_secrets_keys=_find_stack_keys(said),
         cron_secret=env.str("CRON_SECRET", "").strip(),
         debug=env.bool("DEBUG", False),
         allowed_hosts=words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import environ
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from environ.fileaware_mapping import FileAwareMapping
 from pytest_django.fixtures import Settings
 
 from connectors import rotating
 from connectors.models import Connector
 from connectors.secrets import reseal, seal, unseal
+from syncproject import env
 from tests.rows import make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +132,69 @@ def test_keys_that_are_none_are_said_without_their_text(given: list[str], settin
     with pytest.raises(CommandError) as caught:
         call_command("rotate_secrets")
     assert str(caught.value) == "SECRETS_KEYS holds no usable key"
+
+
+OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """The data folder of a stack that runs with a new key before the old one."""
+    (tmp_path / "keys").write_text(f"{NEW},{OLD}")
+    (tmp_path / "stack.env").write_text(f"# made\nSECRETS_KEYS_FILE={tmp_path / 'keys'}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ({}, (NEW, OLD)),
+        ({"SECRETS_KEYS": f"{OTHER},{OLD}"}, (OTHER, OLD)),
+        ({"SECRETS_KEYS_FILE": "given"}, (OTHER,)),
+    ],
+)
+def test_i13_21_keys_that_are_given_win_over_the_running_stacks(
+    stack: Path, given: dict[str, str], keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stack / "given").write_text(OTHER)
+    # It keeps what it has read, for the life of the process.
+    monkeypatch.setattr(environ.FileAwareEnv, "ENVIRON", FileAwareMapping())
+    for name in ("SECRETS_KEYS", "SECRETS_KEYS_FILE"):
+        monkeypatch.setenv(name, "")  # so that what is taken over is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATA_DIR", str(stack))
+    for name, value in given.items():
+        monkeypatch.setenv(name, str(stack / value) if name.endswith("_FILE") else value)
+    read = env.read()
+    assert read.secrets_keys == keys
+    assert read.stack_secrets_keys == (NEW, OLD)
+
+
+def test_i13_21_two_forms_of_the_keys_at_once_are_refused(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(stack))
+    monkeypatch.setenv("SECRETS_KEYS", OTHER)
+    monkeypatch.setenv("SECRETS_KEYS_FILE", str(stack / "keys"))
+    with pytest.raises(SystemExit, match="are both set"):
+        env.read()
+
+
+@pytest.mark.parametrize("command", ["rotate_secrets", "apply"])
+def test_i13_21_nothing_is_sealed_that_the_running_stack_cannot_open(
+    command: str, settings: Settings, tmp_path: Path
+) -> None:
+    settings.SECRETS_KEYS = (OLD,)
+    (row,) = make(1)
+    settings.SYNC = replace(settings.SYNC, stack_secrets_keys=(NEW, OLD))
+    settings.SECRETS_KEYS = (OTHER, OLD)
+    file = tmp_path / "acme.yaml"
+    file.write_text("workspaces: []\n")
+    words = [command, *([str(file)] if command == "apply" else [])]
+    with pytest.raises(CommandError, match="not among the keys of the running stack"):
+        call_command(*words)
+    read = Connector.objects.get()
+    assert read.sealed_secret == row.sealed_secret
+    for keys in ((OLD,), (NEW, OLD)):
+        settings.SECRETS_KEYS = keys
+        call_command(*words)

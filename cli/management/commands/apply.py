@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
+from cli.command import need_keys_of_stack
 from cli.configfile import UnreadableFile, load
 from cli.lines import as_json, lines_of
 from syncjobs.lifecycle.applying import InvalidConfiguration, apply_configuration
@@ -31,6 +32,7 @@ class Command(DatabaseCommand):
 
     def run(self, *args: Any, file: Path, **options: Any) -> None:
         dry_run = options["dry_run"]
+        need_keys_of_stack()
         try:
             config = load(file)
             with count_bar(f"applying {file.name}", _count(config.document)) as bar:

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
+from cli.command import need_keys_of_stack
 from cli.lines import as_json
 from connectors.rotating import count_sealed, rotate_secrets
 
@@ -26,6 +27,7 @@ class Command(DatabaseCommand):
         parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
     def run(self, *args: Any, **options: Any) -> None:
+        need_keys_of_stack()
         try:
             with count_bar("re-encrypting secrets", count_sealed()) as bar:
                 done = rotate_secrets(bar)
