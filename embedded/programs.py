@@ -11,6 +11,7 @@ from pathlib import Path
 from embedded import readiness
 from embedded.child import Program, Stage
 
+FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
 
 
@@ -71,7 +72,10 @@ def beat(env: Mapping[str, str], logs: Path) -> Program:
 def flower(env: Mapping[str, str], logs: Path, port: int, password: str) -> Program:
     return Program(
         name="flower",
-        argv=(*_CELERY, "flower", "--address=127.0.0.1", f"--port={port}"),
+        argv=(
+            *(*_CELERY, "flower", "--address=127.0.0.1", f"--port={port}"),
+            f"--conf={FLOWER_CONFIG}",
+        ),
         env={**env, "FLOWER_BASIC_AUTH": f"admin:{password}"},
         stage=Stage.SURFACES,
         is_ready=readiness.answers("127.0.0.1", port, "/healthcheck"),

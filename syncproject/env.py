@@ -41,6 +41,7 @@ class Environment:
     allowed_networks: tuple[str, ...]  # CIDR
     own_listeners: tuple[tuple[str, int], ...]  # host and port of the platform's parts: no far ends
     metrics_networks: tuple[str, ...]  # CIDR: who sees /metrics of the whole installation
+    trusted_proxies: tuple[str, ...]  # CIDR: who may say for whom it asks
     csrf_trusted_origins: tuple[str, ...]
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
@@ -184,6 +185,7 @@ def read() -> Environment:
         allowed_networks=words("ALLOWED_NETWORKS"),
         own_listeners=_own_listeners(env, database_url, redis_url),
         metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
+        trusted_proxies=words("TRUSTED_PROXIES"),
         csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
         https_only=env.bool("HTTPS_ONLY", False),
         sync_concurrency=whole("SYNC_CONCURRENCY", 8),

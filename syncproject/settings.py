@@ -106,14 +106,16 @@ AUTHENTICATION_BACKENDS = [
     "console.locking_out.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# By user and address together: nobody elsewhere can lock a person out. Behind a proxy all have its address, and the
-# user alone counts: even there one is locked out, not everybody.
+# By user and address together: nobody elsewhere can lock a person out. Behind a proxy that is not named all have its
+# address, and the user alone counts: even there one is locked out, not everybody. What one address tries of many users
+# is counted in `console.locking_out`.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nor does anything grow with further tries
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_CALLABLE = "console.locking_out.name_of"
+AXES_CLIENT_IP_CALLABLE = "console.locking_out.address_of"
 AXES_LOCKOUT_CALLABLE = "console.locking_out.tell_locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -147,6 +149,7 @@ SECRETS_KEYS = ENV.secrets_keys
 ALLOWED_NETWORKS = ENV.allowed_networks
 OWN_LISTENERS = ENV.own_listeners
 METRICS_NETWORKS = ENV.metrics_networks
+TRUSTED_PROXIES = ENV.trusted_proxies
 CRON_SECRET = ENV.cron_secret
 SYNC = ENV
 FLOWER_URL = ENV.flower_url

@@ -11,6 +11,9 @@ from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client
+from pytest_django import Settings
+
+from console.locking_out import ADDRESS_FAILURES_MAX
 
 pytestmark = pytest.mark.django_db
 RIGHT, WRONG = "canary-right-pass", "canary-wrong-pass"
@@ -25,11 +28,19 @@ def people() -> None:
 
 
 def log_in(
-    name: str = "ada", password: str = WRONG, *, address: str = HOME, agent: str = "x"
+    name: str = "ada",
+    password: str = WRONG,
+    *,
+    address: str = HOME,
+    agent: str = "x",
+    forwarded_for: str | None = None,
 ) -> int:
     """The answer's status: 302 is in."""
     form = {"username": name, "password": password, "next": "/admin/"}
-    client = Client(REMOTE_ADDR=address, headers={"User-Agent": agent})
+    headers = {"User-Agent": agent}
+    if forwarded_for is not None:
+        headers["X-Forwarded-For"] = forwarded_for
+    client = Client(REMOTE_ADDR=address, headers=headers)
     return client.post("/admin/login/", form).status_code
 
 
@@ -90,3 +101,31 @@ def test_no_password_is_kept_or_logged(caplog: pytest.LogCaptureFixture) -> None
     kept = repr(list(AccessAttempt.objects.values()))
     assert "ada" in kept
     assert WRONG not in kept + caplog.text
+
+
+def test_i13_20_an_address_that_tries_many_users_is_locked_out_and_no_other() -> None:
+    for number in range(ADDRESS_FAILURES_MAX):
+        assert log_in(f"nobody-{number}") == 200
+    assert log_in(password=RIGHT) == 429
+    assert log_in("another") == 429
+    assert AccessAttempt.objects.count() == ADDRESS_FAILURES_MAX
+    assert log_in(password=RIGHT, address=AWAY) == 302
+    answer = Client(REMOTE_ADDR=HOME).post("/admin/login/", {"username": "ada", "password": RIGHT})
+    assert "50 log-ins have failed from your address" in answer.text
+    AccessAttempt.objects.update(
+        attempt_time=F("attempt_time") - settings.AXES_COOLOFF_TIME - timedelta(seconds=1)
+    )
+    assert log_in(password=RIGHT) == 302
+
+
+def test_i13_20_a_proxy_is_not_taken_for_its_clients(settings: Settings) -> None:
+    """One that is named says whose the failures are; of one that is not, only the user is locked out."""
+    proxy = "10.0.0.5"
+    for number in range(ADDRESS_FAILURES_MAX):
+        assert log_in(f"nobody-{number}", address=proxy, forwarded_for="8.8.8.8") == 200
+    assert log_in(password=RIGHT, address=proxy, forwarded_for="8.8.8.8") == 302
+    settings.TRUSTED_PROXIES = [proxy]
+    for number in range(ADDRESS_FAILURES_MAX):
+        assert log_in(f"nobody-{number}", address=proxy, forwarded_for="8.8.8.8") == 200
+    assert log_in(password=RIGHT, address=proxy, forwarded_for="8.8.8.8") == 429
+    assert log_in(password=RIGHT, address=proxy, forwarded_for="8.8.4.4") == 302

@@ -156,3 +156,11 @@ def test_made_secrets_suit_a_real_valkey(data_dir: Path) -> None:
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     finally:
         server.stop()
+
+
+def test_i13_21_flower_closes_its_metrics_in_containers_too() -> None:
+    assert " --conf=deploy/flowerconfig.py" in words("flower")
+    assert (PROJECT / "deploy" / "flowerconfig.py").is_file()
+    assert (
+        "deploy/flowerconfig.py" not in (PROJECT / "deploy" / "Dockerfile.dockerignore").read_text()
+    )

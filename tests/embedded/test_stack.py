@@ -134,6 +134,10 @@ def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
     assert requests.get(page, auth=("admin", password), timeout=5).status_code == 200
     assert password in stack.said
 
+    metrics = f"{env['FLOWER_URL']}/metrics"
+    assert requests.get(metrics, timeout=5).status_code == 401  # i13, 21
+    assert "flower" in requests.get(metrics, auth=("admin", password), timeout=5).text
+
     # Secrets are in closed files and in no command line.
     assert stat.S_IMODE((data_dir / "stack.env").stat().st_mode) == 0o600
     assert env["SYNC_WORKSPACE"] == "default"
