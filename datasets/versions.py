@@ -124,13 +124,15 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`number` is None where nothing differed and no version was written."""
+    """`number` is None where nothing differed and no version was written. `is_held` says whether the dataset has
+    a version afterwards."""
 
     number: int | None
     added: int = 0
     changed: int = 0
     removed: int = 0
     same: int = 0  # fetched, and found to be what is held
+    is_held: bool = True
 
 
 def decide_outcome(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: bool) -> None:
@@ -147,11 +149,14 @@ def find_replaced(cursor: psycopg.Cursor[Any], *, least: int) -> list[Replaced]:
     return [Replaced(*row) for row in cursor.execute(_REPLACED, {"least": least}).fetchall()]
 
 
-def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog) -> Published:
+def write_version(
+    cursor: psycopg.Cursor[Any], catalog: Catalog, *, whole: bool = True
+) -> Published:
     """Turns `outcome` into the next version, and leaves it for the ledger. In the transaction of
     `decide_outcome`.
 
-    The first version is written even where it is empty, so that a dataset says that it was synced.
+    The first version is written even where it is empty, so that a dataset says that it was synced; but not
+    where files failed (not `whole`): the source has some, and an empty version would say that it has none.
     """
     parameters = dict(catalog.parameters)
     cursor.execute(
@@ -175,8 +180,8 @@ def write_version(cursor: psycopg.Cursor[Any], catalog: Catalog) -> Published:
     catalog.moved()
     cursor.execute(_REFRESH_PROVED)
     catalog.moved()
-    published = Published(None, same=same)
-    if added or changed or removed or current is None:
+    published = Published(None, same=same, is_held=current is not None)
+    if added or changed or removed or (current is None and whole):
         number, file_count, size_bytes = current or (0, 0, 0)
         published = Published(number + 1, added, changed, removed, same)
         parameters |= {

@@ -222,6 +222,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 troubles=lease.progress.troubles,
                 listed=outcome.plan.listed,
                 waiver=_waiver_of(record),
+                whole=lease.progress.snapshot.files_failed == 0,
                 mark=clears,
                 verified=sync.looked_at_all,
             )
@@ -379,6 +380,10 @@ def _succeeded(outcome: Outcome, published: Published, progress: Progress, warni
     error = f"{snapshot.files_failed} could not be synced; the first: {first.path}: {first.message}"
     if not outcome.listing_complete:
         error += "; nothing was removed, because the listing is not complete"
+    if not published.is_held:
+        error += "; nothing was published, because nothing could be had"
+        failed = {"verdict": first.code, "error_code": first.code, "error": error}
+        return Ending(Event.FAILED, error, changes | failed, {})
     return Ending(
         Event.PARTLY_SUCCEEDED,
         error,

@@ -64,10 +64,12 @@ def publish(
     troubles: Iterable[Trouble],
     listed: int = 0,
     waiver: Waiver | None = None,
+    whole: bool = True,
     mark: bool = False,
     verified: bool = False,
 ) -> Published:
-    """`listed` counts the files of the listing; `waiver` is what a person released. `mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
+    """`listed` counts the files of the listing; `waiver` is what a person released; `whole`: no file failed.
+    `mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
     `verified`: the content of every file was looked at, as far as it could be read.
 
     Raises Fenced and GuardStopped, and then nothing was written."""
@@ -75,7 +77,7 @@ def publish(
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         decide_outcome(cursor, catalog, removals=removals)
         _check_replaced(cursor, listed, waiver)
-        published = write_version(cursor, catalog)
+        published = write_version(cursor, catalog, whole=whole)
         if mark:
             mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])

@@ -13,7 +13,7 @@ from datasets.models import Version
 from syncjobs.core.states import State
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
@@ -62,6 +62,27 @@ def test_n15_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: 
     assert (record.files_added, record.files_removed) == (1, 0)
     assert held.items() < digests_of(job.dataset).items()
     assert digests_of(job.dataset, 1) == held
+
+
+@pytest.mark.parametrize("mode", [SyncMode.INCREMENTAL, SyncMode.FULL])
+def test_i13_21_where_every_file_fails_no_version_says_that_there_are_none(
+    serve: Serve, mode: SyncMode
+) -> None:
+    job, folder = serve({"a/denied.txt": b"x", "b/denied.txt": b"y"})
+    record = run(job, mode=mode)
+    assert (record.state, record.error_code) == (State.FAILED, "permission_refused")
+    assert "nothing was published" in record.error
+    assert (record.files_failed, record.dataset_version) == (2, None)
+    assert {item.path for item in record.items.all()} == {"a/denied.txt", "b/denied.txt"}
+    assert not job.dataset.versions.exists()
+    # Once there is a version, it keeps what it holds.
+    fill(folder, {"good.txt": b"good"})
+    assert run(job, mode=mode).state == State.PARTIAL
+    held = digests_of(job.dataset)
+    fill(folder, {"c/denied.txt": b"z"})
+    record = run(job, mode=mode)
+    assert (record.state, record.dataset_version) == (State.PARTIAL, 1)
+    assert digests_of(job.dataset) == held
 
 
 def test_a_file_that_fails_does_not_stop_the_others(serve: Serve) -> None:
