@@ -229,6 +229,11 @@ class Transport(Protocol):
         """
         ...
 
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        """Once more a folder of the root that was walked last, as `walk` would; paths start at the folder.
+        The root stays: `fetch` and the others take paths from it as before."""
+        ...
+
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         """Fetches in the transport's own best order, several at once, and answers for each entry
         exactly once. An entry's own failure is in its answer; the far end's failure is raised."""

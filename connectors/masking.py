@@ -266,8 +266,14 @@ class MaskedTransport:
         return told if software == told.server_software else replace(told, server_software=software)
 
     def walk(self, root: PurePosixPath) -> Iterator[Seen]:
+        return self._hidden_in(self._inner.walk(root))
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return self._hidden_in(self._inner.walk_again(folder))
+
+    def _hidden_in(self, seen: Iterator[Seen]) -> Iterator[Seen]:
         with hidden(self._mask):
-            for entry in self._inner.walk(root):
+            for entry in seen:
                 if isinstance(entry, Skipped):
                     yield _hide_in(entry, self._mask)
                 else:

@@ -75,6 +75,9 @@ class PacedTransport:
     def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         return self._inner.walk(root)
 
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return self._inner.walk_again(folder)
+
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return self._inner.fetch(entries, _PacedSink(sink, self._pace) if self._pace else sink)
 

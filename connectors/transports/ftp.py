@@ -136,6 +136,9 @@ class FtpTransport:
         self._root = self._resolve(self._option_root if root == PurePosixPath() else str(root))
         return iter(FtpWalk(self._client, self._root))
 
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return iter(FtpWalk(self._client, Root(self._root.at(folder))))
+
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(FtpFetch(self._client, self._root, entries, sink))
 

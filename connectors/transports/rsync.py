@@ -121,6 +121,9 @@ class RsyncTransport:
         self._root = self._option_root if root == PurePosixPath() else root
         return iter(self._begin())
 
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return iter(RsyncTree(self._far, self._host.place(self._root / folder), Folders()))
+
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         place = self._host.place(self._root)
         return iter(RsyncFetch(self._far, place, self._folders, entries, sink))

@@ -83,6 +83,9 @@ class SftpTransport:
         self._root = encode(str(chosen))
         return iter(TreeWalk(self._client, self._root))
 
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return iter(TreeWalk(self._client, remote_path(self._root, folder)))
+
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(Fetch(self._client, self._prover, self._root, entries, sink))
 

@@ -26,6 +26,7 @@ from connectors.errors import TransportError
 from connectors.names import encode
 from connectors.reaching import reached, way_to
 from connectors.spec import Spec, Target, option
+from connectors.wire.sftp_tree import remote_path
 from connectors.wire.shell_channel import NoShell, ShellSession
 from connectors.wire.shell_files import SftpFiles, ShellFiles
 from connectors.wire.shell_probe import probe_shell
@@ -97,6 +98,9 @@ class SshTransport:
         chosen = self._option_root if root == PurePosixPath() else root
         self._root = encode(str(chosen))
         return self._files.walk(self._root)
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return self._files.walk(remote_path(self._root, folder))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return self._files.fetch(self._root, entries, sink)

@@ -3,11 +3,12 @@ as it likes."""
 
 from __future__ import annotations
 
+import sys
+
 from connectors.errors import ProtocolViolation, Stage
 
 FOLDERS_MAX = 1_000_000
 BYTES_MAX = 128 * 1024 * 1024
-_FOLDER_BYTES = 96  # what each costs beside its name
 
 
 class Backlog:
@@ -20,7 +21,7 @@ class Backlog:
     def add(self, path: str) -> None:
         """Raises ProtocolViolation where more would wait than a listing may cost."""
         self._count += 1
-        self._size_bytes += len(path) + _FOLDER_BYTES
+        self._size_bytes += sys.getsizeof(path)
         if self._count > FOLDERS_MAX or self._size_bytes > BYTES_MAX:
             raise ProtocolViolation(
                 f"{self._count} folders wait to be listed: more than a listing may hold",
@@ -29,4 +30,4 @@ class Backlog:
 
     def remove(self, path: str) -> None:
         self._count -= 1
-        self._size_bytes -= len(path) + _FOLDER_BYTES
+        self._size_bytes -= sys.getsizeof(path)

@@ -12,6 +12,9 @@ from collections import deque
 from paramiko.buffered_pipe import BufferedPipe, PipeTimeout
 
 _TOGETHER_BYTES = 256 * 1024
+_SMALL_BYTES = (
+    4 * 1024
+)  # a chunk of fewer costs more than its bytes, and goes into one with its neighbours
 
 
 class ChunkPipe(BufferedPipe):  # type: ignore[type-arg]
@@ -19,7 +22,7 @@ class ChunkPipe(BufferedPipe):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__()
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | bytearray] = deque()
         self._size_bytes = 0
         self._ended = False
         self._changed = threading.Condition()
@@ -27,7 +30,7 @@ class ChunkPipe(BufferedPipe):  # type: ignore[type-arg]
     def feed(self, data: bytes | str) -> None:
         chunk = data.encode() if isinstance(data, str) else data
         with self._changed:
-            self._chunks.append(chunk)
+            self._append(chunk)
             self._size_bytes += len(chunk)
             self._changed.notify()
 
@@ -43,12 +46,25 @@ class ChunkPipe(BufferedPipe):  # type: ignore[type-arg]
             self._size_bytes -= len(chunk)
             return chunk
 
+    def _append(self, chunk: bytes) -> None:
+        if len(chunk) >= _SMALL_BYTES:
+            self._chunks.append(chunk)
+            return
+        last = self._chunks[-1] if self._chunks else b""
+        if isinstance(last, bytearray) and len(last) < _TOGETHER_BYTES:
+            last += chunk
+        elif self._chunks:
+            self._chunks.append(bytearray(chunk))
+        else:
+            self._chunks.append(chunk)  # the usual case: the reader has taken all that came before
+
     def _take(self, limit: int) -> bytes:
-        first = self._chunks.popleft()
+        first = bytes(self._chunks.popleft())
         if len(first) > limit:
             self._chunks.appendleft(first[limit:])
             return first[:limit]
-        taken, size = [first], len(first)
+        taken: list[bytes | bytearray] = [first]
+        size = len(first)
         # Small chunks together cost less than a turn for each; large ones are not worth the copy.
         while self._chunks and size + len(self._chunks[0]) <= min(limit, _TOGETHER_BYTES):
             taken.append(self._chunks.popleft())

@@ -7,7 +7,7 @@ import hashlib
 from connectors.contract import Skipped
 from connectors.errors import UnsafeName
 from connectors.names import decode, join
-from connectors.wire.shown import skipped_name
+from connectors.wire.shown import skipped_name, skipped_row
 
 UNSAFE_FOLDERS_MAX = 10_000  # past it, a folder in an unsafe folder is told like any other
 
@@ -33,6 +33,15 @@ class ListedPaths:
             if _digest(path.rpartition(b"/")[0]) in self._unsafe_folders:
                 return None
         return skipped_name("", path, str(error))
+
+    def unreadable(self, path: bytes, message: str) -> Skipped:
+        """A row that is not understood, with as much of a path as it seems to tell."""
+        folder, slash, name = path.rpartition(b"/")
+        try:
+            text = self._text_of_folder(folder) if slash else ""
+        except UnsafeName:
+            text, name = "", path
+        return skipped_row(text, name, message)
 
     def _text_of_folder(self, folder: bytes) -> str:
         if folder != self._folder:

@@ -30,7 +30,9 @@ _FOLLOWED = 1 << 11 | 1 << 12  # by words on a file here to build upon: there is
 _NO_BLOCKS = bytes(16)
 _DONE = -1
 _NAME_BYTES_MAX = 64 * 1024
-_LISTED_MAX = 4_000_000
+_ENTRY_BYTES = 200  # what an entry costs beside its name
+_LISTED_BYTES_MAX = 96 * 1024 * 1024
+_UNNAMED_MAX = 50_000  # files that came, and whose names the program has not told
 _PIECE_BYTES_MAX = 1024 * 1024
 _TOGETHER_BYTES = 512 * 1024
 
@@ -94,6 +96,10 @@ class RsyncBatch:
             raise ProtocolViolation("rsync sends a difference to a file that is not here")
         sent = self._sorted[self._number]
         self._begun.append(sent.path)
+        if len(self._begun) > _UNNAMED_MAX:
+            self.is_confirmed()
+        if max(len(self._begun), len(self._told)) > _UNNAMED_MAX:
+            raise ProtocolViolation("rsync sends files that it does not name")
         return sent
 
     def pieces(self) -> Iterator[bytes | memoryview]:
@@ -143,7 +149,8 @@ class RsyncBatch:
     def _entries(self, wide_flags: bool) -> Iterator[Sent]:
         path = b""
         mode = 0
-        for _ in range(_LISTED_MAX):
+        cost_bytes = 0
+        while True:
             flags = self._entry_flags(wide_flags)
             if not flags:
                 return
@@ -161,6 +168,9 @@ class RsyncBatch:
                 mode = self._int()
             if not (flags & _SAME_UID and flags & _SAME_GID):
                 raise ProtocolViolation("rsync lists owners, which nobody asked for")
+            cost_bytes += len(path) + _ENTRY_BYTES
+            if cost_bytes > _LISTED_BYTES_MAX:
+                break
             yield Sent(path, mode, size_bytes)
         raise ProtocolViolation("rsync lists files without end")
 

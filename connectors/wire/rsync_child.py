@@ -13,6 +13,7 @@ from pathlib import Path
 
 from connectors.contract import Context
 from connectors.errors import PermanentError, ProtocolViolation, Stalled
+from connectors.wire.splitting import Splitter
 
 _SLICE_S = 0.5
 _PIPE_BYTES = 256 * 1024
@@ -45,7 +46,7 @@ class RsyncChild:
     ) -> None:
         self._context = context
         self._given = memoryview(given)
-        self._partial = b""
+        self._splitter = Splitter(b"\n", _LINE_BYTES_MAX, "rsync told a name without end")
         self._lines: list[bytes] = []
         self._arrived: list[bytes] = []
         self._errors = bytearray()
@@ -221,11 +222,7 @@ class RsyncChild:
             if len(self._errors) > _COMPLAINTS_BYTES_MAX:
                 raise ProtocolViolation("rsync complains without end")
             return
-        lines = (self._partial + data).split(b"\n")
-        self._partial = lines.pop()
-        if len(self._partial) > _LINE_BYTES_MAX:
-            raise ProtocolViolation("rsync told a name without end")
-        self._lines.extend(lines)
+        self._lines.extend(self._splitter.feed(data))
 
 
 def _make_pipe(path: Path) -> int:

@@ -3,15 +3,19 @@ looking each name up costs the host longer than sending a small file."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
 
 _FILES_MIN = 8
+_BYTES_MAX = 32 * 1024 * 1024
+_COUNT_BYTES = 100  # what each costs beside its name
 _AROUND = 4  # a listing tells so many files in the time of one name
 
 
 class Folders:
     def __init__(self) -> None:
         self._counts: dict[bytes, int] = {}
+        self._size_bytes = 0
         self._folder = b""
         self._count = 0
 
@@ -53,6 +57,8 @@ class Folders:
     def _note(self) -> None:
         if self._count:
             count = self._counts.pop(self._folder, 0) + self._count
-            if count >= _FILES_MIN:  # the small ones are many, and little is won by them
+            # The small ones are many, and little is won by them; nor is all of an endless listing kept.
+            if count >= _FILES_MIN and self._size_bytes < _BYTES_MAX:
                 self._counts[self._folder] = count
+                self._size_bytes += sys.getsizeof(self._folder) + _COUNT_BYTES
             self._count = 0

@@ -99,7 +99,7 @@ class SecondLooks:
             while child.running:
                 if self._left.is_set():
                     raise _Left
-                yield from map(parse_listed, child.poll(_SLICE_S))
+                yield from filter(None, map(parse_listed, child.poll(_SLICE_S)))
             error = exit_error(child.wait(), child.complaints)
             if error is not None:
                 raise error

@@ -8,18 +8,20 @@ from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     ConnectionLost,
     PermissionRefused,
+    ProtocolViolation,
     RootMissing,
     Stage,
     TransientError,
     TransportError,
     UnsafeName,
 )
+from connectors.wire.hiccups import HICCUPS
 from connectors.wire.listed_paths import ListedPaths
 from connectors.wire.rsync_child import RsyncChild
 from connectors.wire.rsync_exits import exit_error
 from connectors.wire.rsync_far import Far, Place
 from connectors.wire.rsync_folders import Folders
-from connectors.wire.rsync_lines import Complaint, Listed, parse_complaint, parse_listed
+from connectors.wire.rsync_lines import Complaint, parse_complaint, parse_listed
 from connectors.wire.shown import shown, skipped_name
 
 _MISSING = (2, 20)  # ENOENT, ENOTDIR
@@ -57,7 +59,7 @@ class RsyncTree:
             while self._lines or child.running:
                 lines, self._lines = self._lines, []
                 for line in lines or child.poll():
-                    item = self._item(parse_listed(line))
+                    item = self._item(line)
                     if item is not None:
                         yield item
             yield from self._end(child)
@@ -67,7 +69,12 @@ class RsyncTree:
     def _end_error(self) -> TransportError | None:
         return exit_error(self._child.wait(), self._child.complaints)
 
-    def _item(self, listed: Listed) -> RemoteEntry | Skipped | None:
+    def _item(self, line: bytes) -> RemoteEntry | Skipped | None:
+        listed = parse_listed(line)
+        if listed is None:
+            if not self._root_seen:  # then it is no rsync that speaks
+                raise ProtocolViolation(f"rsync said {shown(line)}", stage=Stage.LIST)
+            return self._paths.unreadable(line, f"rsync said {shown(line)}")
         if listed.path == b".":
             self._root_seen = True
             return None
@@ -83,6 +90,8 @@ class RsyncTree:
             return None
         if listed.kind == b"l":
             return Skipped(path, Reason.LINK, "a symbolic link, not followed")
+        if listed.kind == b"?":
+            return self._paths.unreadable(listed.path, "rsync does not tell of which kind it is")
         return Skipped(path, Reason.SPECIAL, "no regular file")
 
     def _end(self, child: RsyncChild) -> Iterator[Skipped]:
@@ -107,8 +116,10 @@ class RsyncTree:
         path = self._place.inside(complaint.path)
         if path is None:
             raise TransientError(str(complaint.error), stage=Stage.LIST)
+        may_help = complaint.errno in HICCUPS
         try:
-            return Skipped(self._paths.text(path), Reason.UNREADABLE, complaint.text)
+            text = self._paths.text(path)
+            return Skipped(text, Reason.UNREADABLE, complaint.text, retryable=may_help)
         except UnsafeName as exc:
             return skipped_name("", path, str(exc))
 

@@ -23,6 +23,8 @@ from connectors.wire.sftp_tree import remote_path
 
 FILES_MAX = 64
 BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024
+# Of answers that came before others that precede them in their files. A host that answers in turn needs none.
+BYTES_HELD_MAX = 16 * 1024 * 1024
 
 
 class Fetch:
@@ -48,6 +50,7 @@ class Fetch:
         self._todo: deque[Callable[[], None]] = deque()
         self._done: deque[Fetched] = deque()
         self._bytes_in_flight = 0
+        self._bytes_held = 0
         self._exhausted = False
         self._over = False
 
@@ -78,6 +81,8 @@ class Fetch:
 
     def _ask(self) -> None:
         while self._to_read and self._bytes_in_flight < BYTES_IN_FLIGHT_MAX:
+            if self._bytes_held > BYTES_HELD_MAX and not self._put_gap_first():
+                return
             transfer = self._to_read[0]
             if not transfer.over and not transfer.everything_asked:
                 self._read(transfer)
@@ -87,13 +92,22 @@ class Fetch:
                 if not transfer.over and transfer.failure is None:
                     self._stat(transfer)
 
+    def _put_gap_first(self) -> bool:
+        """With enough held, only what lies before it is asked for; False where that is on its way."""
+        for transfer in self._to_read:
+            if transfer.has_gap:
+                self._to_read.remove(transfer)
+                self._to_read.appendleft(transfer)
+                return True
+        return False
+
     def _open(self, transfer: Transfer) -> None:
         self._active.add(transfer)
 
         def answer(kind: int, fields: Fields) -> None:
             if self._over:
                 if kind == Kind.HANDLE:
-                    self._client.close_handle(fields.text())
+                    self._client.close_handle(fields.handle())
                 return
             self._todo.append(lambda: self._opened(transfer, kind, fields))
 
@@ -104,7 +118,7 @@ class Fetch:
         if kind != Kind.HANDLE:
             self._fail(transfer, refusal(kind, fields, "opening the file"))
             return
-        transfer.handle = fields.text()
+        transfer.handle = fields.handle()
         receiver = self._sink.receive(transfer.entry)
         if transfer.receive_into(receiver):
             path = encode(transfer.entry.path)
@@ -138,7 +152,9 @@ class Fetch:
         if transfer.over:
             return
         if kind == Kind.DATA:
+            held_bytes = transfer.held_bytes
             transfer.arrived(offset, length, fields.view())
+            self._bytes_held += transfer.held_bytes - held_bytes
         elif is_end(kind, fields):
             transfer.ended(offset)
         else:
@@ -154,6 +170,7 @@ class Fetch:
 
     def _fail_described(self, transfer: Transfer) -> None:
         """Fails a file with what the host now says of it, so that a second try knows its size."""
+        self._bytes_held -= transfer.held_bytes
         transfer.drop()
         if not transfer.stats_asked:
             self._stat(transfer)
@@ -213,6 +230,8 @@ class Fetch:
 
     def _end(self, transfer: Transfer) -> None:
         transfer.over = True
+        self._bytes_held -= transfer.held_bytes
+        transfer.drop()
         self._active.discard(transfer)
         if transfer.handle is not None:
             self._client.close_handle(transfer.handle)

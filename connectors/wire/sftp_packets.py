@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -13,6 +14,7 @@ from connectors.errors import ProtocolViolation
 PACKET_BYTES_MAX = 256 * 1024 + 4096
 READ_BYTES_SAFE = 32 * 1024  # what every server must be able to answer
 READ_BYTES_MAX = 255 * 1024
+HANDLE_BYTES_MAX = 4096  # the draft allows 256
 
 
 class Kind(IntEnum):
@@ -78,6 +80,11 @@ class Attributes:
     @property
     def is_folder(self) -> bool:
         return self.mode is not None and stat.S_ISDIR(self.mode)
+
+    @property
+    def tells_kind(self) -> bool:
+        """Some servers tell who may do what, and leave out the bits for file or folder."""
+        return self.mode is not None and stat.S_IFMT(self.mode) != 0
 
     @property
     def is_link(self) -> bool:
@@ -154,20 +161,30 @@ class Fields:
             for _ in range(pairs * 2):
                 self.skip_text()
         if size is not None and size >= 1 << 63:
-            raise ProtocolViolation("the SFTP server tells a file size beyond 63 bits")
+            size = None  # one absurd number is that file's trouble
         return Attributes(size, mode, modified_s)
 
-    def names(self) -> list[tuple[bytes, Attributes]]:
-        """The entries of a NAME packet. The long form is for people, and never read."""
+    def handle(self) -> bytes:
+        """A handle goes back to the server with each request, so a long one is sent many times."""
+        handle = self.text()
+        if len(handle) > HANDLE_BYTES_MAX:
+            raise ProtocolViolation(f"the SFTP server names a file by {len(handle)} bytes")
+        return handle
+
+    def count_of_names(self) -> int:
+        """Of a NAME packet; `names` then gives as many."""
         count = self.uint32()
         if count * 12 > self.left:
             raise ProtocolViolation("an SFTP packet counts more names than it holds")
-        found = []
+        return count
+
+    def names(self, count: int) -> Iterator[tuple[bytes, Attributes]]:
+        """As they are taken: together they cost much more than their packet. The long form is for people,
+        and never read."""
         for _ in range(count):
             name = self.text()
             self.skip_text()
-            found.append((name, self.attributes()))
-        return found
+            yield name, self.attributes()
 
 
 def frame(kind: Kind, request_id: int, body: bytes) -> bytes:

@@ -34,7 +34,7 @@ class RemoteFile(io.RawIOBase):
         kind, fields = client.call(Kind.OPEN, open_body(path))
         if kind != Kind.HANDLE:
             raise refusal(kind, fields, "opening the file")
-        self._handle = fields.text()
+        self._handle = fields.handle()
         self._blocks: deque[_Block] = deque()
         self._ready = memoryview(b"")
         self._next = offset

@@ -8,6 +8,8 @@ from __future__ import annotations
 from connectors.contract import Receiver, RemoteEntry
 from connectors.errors import ProtocolViolation, TransportError, Truncated
 
+_PIECE_BYTES = 200  # what a piece costs beside its bytes
+
 
 class Transfer:
     def __init__(self, entry: RemoteEntry) -> None:
@@ -24,12 +26,18 @@ class Transfer:
         self._next = 0
         self._again: list[tuple[int, int]] = []
         self._held: dict[int, bytes] = {}  # arrived before what precedes it
+        self.held_bytes = 0  # what these cost
         self._written = 0
         self._end_seen = False
 
     @property
     def everything_asked(self) -> bool:
         return not self._again and self.size_bytes is not None and self._next > self.size_bytes
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether a part of what was asked for is to be asked for again: its answer was short."""
+        return bool(self._again)
 
     @property
     def complete(self) -> bool:
@@ -80,9 +88,12 @@ class Transfer:
         if offset == self._written:
             self._write(data)
             while self._held and self._written in self._held:
-                self._write(memoryview(self._held.pop(self._written)))
+                piece = self._held.pop(self._written)
+                self.held_bytes -= len(piece) + _PIECE_BYTES
+                self._write(memoryview(piece))
         elif data:
             self._held[offset] = bytes(data)
+            self.held_bytes += len(data) + _PIECE_BYTES
 
     def ended(self, offset: int) -> None:
         """Takes an answer "end of file", which is a failure where bytes were still to come."""
@@ -94,6 +105,7 @@ class Transfer:
         """Nothing more is to be asked for or written."""
         self._again.clear()
         self._held.clear()
+        self.held_bytes = 0
         self._next = (self.size_bytes or 0) + 1
 
     def _write(self, data: memoryview) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.contract import Reason, RemoteEntry, Seen, Skipped
+from connectors.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from connectors.errors import (
     PermissionRefused,
     RootMissing,
@@ -19,10 +19,11 @@ from connectors.names import decode, encode, join
 from connectors.wire.backlog import Backlog
 from connectors.wire.sftp_client import SftpClient, is_end, refusal
 from connectors.wire.sftp_packets import Attributes, Fields, Kind, text
-from connectors.wire.shown import shown, skipped_name
+from connectors.wire.shown import shown, skipped_name, skipped_row
 
 FOLDERS_OPEN_MAX = 16
 READDIRS_AHEAD_MAX = 8
+READDIRS_MAX = 40  # of all folders: each answer may be a whole packet
 LSTATS_AHEAD_MAX = 64
 
 
@@ -39,20 +40,25 @@ class _Folder:
     asked: int = 0  # READDIRs without an answer
     ahead: int = 2  # grows with each full answer: a second one saves a small folder a round trip
     ended: bool = False
+    failed: bool = False
+    rows: int = 0
 
 
 class TreeWalk:
-    """One listing. Iterate it once; what waits is bounded by what the peer answers at once."""
+    """One listing. Iterate it once; what waits is bounded by the packets that are asked for at once: names
+    are read out of them as they are yielded."""
 
     def __init__(self, client: SftpClient, root: bytes) -> None:
         self._client = client
         self._root = root
+        self._unread: deque[tuple[_Folder, Iterator[tuple[bytes, Attributes]] | None]] = deque()
         self._found: deque[Seen] = deque()
         self._to_open: list[str] = [""]
         self._backlog = Backlog()
         self._backlog.add("")
-        self._to_stat: deque[str] = deque()
+        self._to_stat: deque[tuple[_Folder, bytes, str]] = deque()
         self._folders: set[_Folder] = set()
+        self._readdirs_asked = 0
         self._stats_asked = 0
         self._root_error: TransportError | None = None
         self._over = False
@@ -60,8 +66,7 @@ class TreeWalk:
     def __iter__(self) -> Iterator[Seen]:
         try:
             while True:
-                while self._found:
-                    yield self._found.popleft()
+                yield from self._read_names()
                 self._ask()
                 if not self._folders and not self._stats_asked:
                     return
@@ -74,9 +79,25 @@ class TreeWalk:
                 if folder.handle is not None:
                     self._client.close_handle(folder.handle)
 
+    def _read_names(self) -> Iterator[Seen]:
+        """Of what has come, up to where enough of it is to be asked about."""
+        while self._found:
+            yield self._found.popleft()
+        while self._unread and len(self._to_stat) < LSTATS_AHEAD_MAX:
+            folder, names = self._unread[0]
+            for raw, attributes in names or ():
+                item = self._take_name(folder, raw, attributes)
+                if item is not None:
+                    yield item
+                if len(self._to_stat) >= LSTATS_AHEAD_MAX:
+                    return
+            self._unread.popleft()
+            if names is None and folder.rows in ROUND_ROWS and not folder.failed:
+                yield RoundListing(folder.path, folder.rows)
+
     def _ask(self) -> None:
         while self._to_stat and self._stats_asked < LSTATS_AHEAD_MAX:
-            self._stat(self._to_stat.popleft())
+            self._stat(*self._to_stat.popleft())
         while self._to_open and len(self._folders) < FOLDERS_OPEN_MAX and not self._to_stat:
             path = self._to_open.pop()
             self._backlog.remove(path)
@@ -93,62 +114,59 @@ class TreeWalk:
                 if not self._over:
                     self._fail(folder, refusal(kind, fields, "opening the folder"))
                 return
-            folder.handle = fields.text()
+            folder.handle = fields.handle()
             if self._over:
                 self._client.close_handle(folder.handle)
-            else:
-                self._read_ahead(folder)
 
         self._client.request(Kind.OPENDIR, text(remote_path(self._root, path)), answer)
 
     def _read_ahead(self, folder: _Folder) -> None:
-        if folder.handle is None or folder.ended or self._to_stat:
-            return
+        if folder.handle is None or folder.ended or self._to_stat or self._unread:
+            return  # what has come is read first
 
         def answer(kind: int, fields: Fields) -> None:
             folder.asked -= 1
+            self._readdirs_asked -= 1
             if not self._over:
                 self._take_names(folder, kind, fields)
 
-        while folder.asked < folder.ahead:
+        while folder.asked < folder.ahead and self._readdirs_asked < READDIRS_MAX:
             folder.asked += 1
+            self._readdirs_asked += 1
             self._client.request(Kind.READDIR, text(folder.handle), answer)
 
     def _take_names(self, folder: _Folder, kind: int, fields: Fields) -> None:
         if kind == Kind.NAME and not folder.ended:
-            names = fields.names()
-            if names:
+            count = fields.count_of_names()
+            if count:
                 folder.ahead = min(folder.ahead + 1, READDIRS_AHEAD_MAX)
+                self._unread.append((folder, fields.names(count)))
             else:
                 folder.ended = True  # some servers end a folder with no names instead of EOF
-            for raw, attributes in names:
-                self._take_name(folder, raw, attributes)
         elif kind != Kind.NAME and is_end(kind, fields):
             folder.ended = True
         elif not folder.ended:
             self._fail(folder, refusal(kind, fields, "reading the folder"))
         if folder.ended and not folder.asked and folder in self._folders:
             self._folders.discard(folder)
+            self._unread.append((folder, None))
             if folder.handle is not None:
                 self._client.close_handle(folder.handle)
 
-    def _take_name(self, folder: _Folder, raw: bytes, attributes: Attributes) -> None:
+    def _take_name(self, folder: _Folder, raw: bytes, attributes: Attributes) -> Seen | None:
         if raw in (b".", b".."):
-            return
+            return None
+        folder.rows += 1
         try:
             path = join(folder.path, decode(raw))
         except UnsafeName as exc:
-            self._found.append(skipped_name(folder.path, raw, str(exc)))
-            return
-        known = attributes.mode is not None and (
-            not attributes.is_regular or attributes.size_bytes is not None
-        )
-        if known:
-            self._settle(path, attributes)
-        else:
-            self._to_stat.append(path)
+            return skipped_name(folder.path, raw, str(exc))
+        if attributes.tells_kind and not (attributes.is_regular and attributes.size_bytes is None):
+            return self._settle(folder, raw, path, attributes)
+        self._to_stat.append((folder, raw, path))
+        return None
 
-    def _stat(self, path: str) -> None:
+    def _stat(self, folder: _Folder, raw: bytes, path: str) -> None:
         self._stats_asked += 1
 
         def answer(kind: int, fields: Fields) -> None:
@@ -156,30 +174,39 @@ class TreeWalk:
             if self._over:
                 return
             if kind == Kind.ATTRS:
-                self._settle(path, fields.attributes())
+                item = self._settle(folder, raw, path, fields.attributes())
+                if item is not None:
+                    self._found.append(item)
             else:
                 why = refusal(kind, fields, "asking for its kind")
-                self._found.append(Skipped(path, Reason.UNREADABLE, str(why)))
+                self._found.append(skipped_row(folder.path, raw, str(why)))
 
         self._client.request(Kind.LSTAT, text(remote_path(self._root, path)), answer)
 
-    def _settle(self, path: str, attributes: Attributes) -> None:
+    def _settle(
+        self, folder: _Folder, raw: bytes, path: str, attributes: Attributes
+    ) -> Seen | None:
         if attributes.is_regular:
-            self._found.append(RemoteEntry(path, attributes.size_bytes, attributes.modified_ns))
-        elif attributes.is_folder:
+            return RemoteEntry(path, attributes.size_bytes, attributes.modified_ns)
+        if attributes.is_folder:
             self._backlog.add(path)
             self._to_open.append(path)
-        elif attributes.is_link:
-            self._found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
-        else:
-            self._found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
+            return None
+        if attributes.is_link:
+            return Skipped(path, Reason.LINK, "a symbolic link, not followed")
+        if attributes.tells_kind:
+            return Skipped(path, Reason.SPECIAL, "no regular file")
+        told = "the host does not tell whether it is a file or a folder"
+        return skipped_row(folder.path, raw, told)
 
     def _fail(self, folder: _Folder, error: TransportError) -> None:
-        folder.ended = True
+        folder.ended = folder.failed = True
         if not folder.path:
             self._root_error = error
             return
-        self._found.append(Skipped(folder.path, Reason.UNREADABLE, str(error)))
+        may_help = error.retryable and not isinstance(error, Vanished)
+        told = Skipped(folder.path, Reason.UNREADABLE, str(error), retryable=may_help)
+        self._found.append(told)
         if folder.handle is None:
             self._folders.discard(folder)
 

@@ -20,6 +20,7 @@ from connectors.errors import (
 from connectors.wire.chunk_pipe import ChunkPipe
 from connectors.wire.shell_scripts import Script, serve_command
 from connectors.wire.shown import shown
+from connectors.wire.splitting import Splitter
 from connectors.wire.ssh_link import acknowledge_at_once
 from connectors.wire.ssh_session import close_session, in_time, ssh_error
 
@@ -30,6 +31,7 @@ _SEND_BYTES = 32 * 1024
 _ANSWER_BYTES_MAX = 64 * 1024
 _NOISE_BYTES_MAX = 256 * 1024
 _COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
+_COMPLAINT_BYTES_MAX = 64 * 1024
 _PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
 
 
@@ -70,6 +72,7 @@ class ShellSession:
             try:
                 channel = self.transport.open_session(timeout=self._context.patience.log_in_s)
                 channel.in_buffer = ChunkPipe()  # before a byte of the script can come
+                channel.in_stderr_buffer = ChunkPipe()
                 channel.exec_command(serve_command(*halves))
             except paramiko.ChannelException as exc:
                 raise ssh_error(exc, stage) from exc
@@ -106,9 +109,11 @@ class ShellChannel:
         self._ends_input = False
         self._noise: bytearray | None = bytearray()
         self._ready: deque[bytes] = deque()
-        self._complaints = bytearray()
+        self._complaints: bytearray | None = bytearray()  # until the marker was seen among them
         self._complaints_bytes = 0
-        self._complaints_begun = False
+        self._complaint_splitter = Splitter(
+            b"\n", _COMPLAINT_BYTES_MAX, "the host complains in a line without end"
+        )
         self._lines: deque[bytes] = deque()
         self._began_at = time.monotonic()
         self._checked_at = self._progress_at = self._left_at = self._began_at
@@ -272,15 +277,15 @@ class ShellChannel:
 
     def _without_noise(self, data: bytes) -> bytes | None:
         noise = self._noise if self._noise is not None else bytearray()
-        noise += data
-        at = noise.find(self._marker)
-        if at >= 0:
+        looked_bytes = len(noise)
+        rest = _behind(noise, data, self._marker)
+        if rest is not None:
             self._noise = None
-            return bytes(noise[at + len(self._marker) :]) or None
+            return rest or None
         if not data:
             self._check_connection()
             raise NoShell(f"the host ran no command; it said: {shown(bytes(noise))}")
-        if self._secret.encode("ascii") in noise:
+        if noise.find(self._secret.encode("ascii"), max(0, looked_bytes - len(self._secret))) >= 0:
             raise NoShell("the host repeats what it is told")
         if len(noise) > _NOISE_BYTES_MAX:
             raise NoShell("the host's shell prints without end before it runs a command")
@@ -300,20 +305,16 @@ class ShellChannel:
             self._take_complaint(self._channel.recv_stderr(_RECEIVE_BYTES))
 
     def _take_complaint(self, data: bytes) -> None:
-        self._complaints += data
         self._complaints_bytes += len(data)
         self._progress_bytes += len(data)
         if self._complaints_bytes > _COMPLAINTS_BYTES_MAX:
             raise ProtocolViolation("the host complains without end")
-        if not self._complaints_begun:
-            at = self._complaints.find(self._marker)
-            if at < 0:
+        if self._complaints is not None:
+            rest = _behind(self._complaints, data, self._marker)
+            if rest is None:
                 return
-            self._complaints_begun = True
-            del self._complaints[: at + len(self._marker)]
-        if b"\n" in data or self._complaints:
-            *lines, self._complaints = self._complaints.split(b"\n")
-            self._lines += [bytes(line) for line in lines if line]
+            data, self._complaints = rest, None
+        self._lines += [line for line in self._complaint_splitter.feed(data) if line]
 
     def _watch(self, came_bytes: int) -> None:
         now = time.monotonic()
@@ -329,3 +330,11 @@ class ShellChannel:
         idle_s = self._context.patience.idle_s + self.grace_s
         if now - self._progress_at > idle_s:
             raise Stalled(f"the host's shell sent nothing for {idle_s:g} s")
+
+
+def _behind(seen: bytearray, data: bytes, marker: bytes) -> bytes | None:
+    """Takes data in; what follows the marker, once it is there. No byte is looked at twice."""
+    begun_at = max(0, len(seen) - len(marker))
+    seen += data
+    at = seen.find(marker, begun_at)
+    return bytes(seen[at + len(marker) :]) if at >= 0 else None

@@ -11,6 +11,7 @@ from connectors.names import encode
 from connectors.wire.shell_channel import NoShell, ShellChannel, ShellSession
 from connectors.wire.shell_scripts import DIGEST, PREFIX, Script, folder_argument
 from connectors.wire.shown import shown
+from connectors.wire.splitting import Splitter
 
 FILES_MAX = 1_000
 BYTES_MAX = 1 << 30
@@ -113,16 +114,13 @@ class Digester:
         answered: list[bytes] = []
         answered_bytes = 0
         program: str | None = None
-        rest = b""
+        splitter = Splitter(b"\n", _LINE_BYTES_MAX, "the host told a digest without end")
         while True:
             data = channel.receive()
             channel.complaints()
             if not data:
                 raise ConnectionLost("the host's shell ended before its answer")
-            *lines, rest = (rest + data).split(b"\n")
-            if len(rest) > _LINE_BYTES_MAX:
-                raise ProtocolViolation("the host told a digest without end")
-            for line in lines:
+            for line in splitter.feed(data):
                 if program is None:
                     program = self.program = shown(line.strip())
                 elif line == _END:

@@ -15,8 +15,10 @@ from connectors.errors import (
     Vanished,
 )
 from connectors.wire.shown import shown
+from connectors.wire.splitting import Splitter
 
 RECORD_BYTES_MAX = 64 * 1024
+READINGS_MAX = 16
 _NS_DIGITS = 9
 
 
@@ -37,29 +39,16 @@ def parse_record(raw: bytes) -> Record:
         seconds, _, fraction = time.partition(b".")
         nanoseconds = int(fraction[:_NS_DIGITS].ljust(_NS_DIGITS, b"0"))
         record = Record(kind, int(size), int(seconds) * 10**_NS_DIGITS + nanoseconds, path)
-    except ValueError:
+    except ValueError:  # also of more figures than Python reads
         raise ProtocolViolation(f"find said {shown(raw, 100)}") from None
     if record.size_bytes < 0 or len(kind) != 1:
         raise ProtocolViolation(f"find said {shown(raw, 100)}")
     return record
 
 
-class RecordSplitter:
+def record_splitter() -> Splitter:
     """Cuts a stream at its NULs."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        parts = (self._rest + data).split(b"\0")
-        self._rest = parts.pop()
-        if len(self._rest) > RECORD_BYTES_MAX:
-            raise ProtocolViolation("find told a name without end")
-        return parts
-
-    @property
-    def rest(self) -> bytes:
-        return self._rest
+    return Splitter(b"\0", RECORD_BYTES_MAX, "find told a name without end")
 
 
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
@@ -116,10 +105,10 @@ def parse_find_complaint(line: bytes) -> Complaint | None:
 
 
 def parse_tar_complaints(line: bytes) -> list[Complaint]:
-    """Every reading of `tar: NAME: TEXT`: a name may hold a colon itself."""
+    """Readings of `tar: NAME: TEXT`: a name may hold a colon itself, and a few of them are tried."""
     if not line.startswith(b"tar: "):
         return []
-    words = line[5:].split(b": ")
+    words = line[5:].split(b": ", READINGS_MAX)
     return [
         Complaint(unescape(b": ".join(words[:count])), shown(b": ".join(words[count:])))
         for count in range(1, len(words))

@@ -8,7 +8,7 @@ from connectors.contract import RemoteEntry
 from connectors.errors import AlreadyThere, ConnectionLost, ProtocolViolation
 from connectors.names import encode
 from connectors.wire.shell_channel import ShellSession
-from connectors.wire.shell_records import Complaint, RecordSplitter, parse_record
+from connectors.wire.shell_records import Complaint, parse_record, record_splitter
 from connectors.wire.shell_scripts import CLEAR, CLEAR_ONE, END, LOOK, Script, folder_argument
 from connectors.wire.shown import shown
 
@@ -63,7 +63,7 @@ class ShellRemover:
         try:
             channel.send(data)
             channel.enter(self._root)
-            splitter = RecordSplitter()
+            splitter = record_splitter()
             while not told or (last is not None and told[-1] != last):
                 if not (came := channel.receive()):
                     raise ConnectionLost("the host's shell ended before its answer")

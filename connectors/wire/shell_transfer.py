@@ -9,9 +9,9 @@ from connectors.contract import Sink
 from connectors.errors import ProtocolViolation, Vanished
 from connectors.wire.shell_records import (
     Record,
-    RecordSplitter,
     parse_record,
     parse_tar_complaints,
+    record_splitter,
 )
 from connectors.wire.shell_scripts import END, LOOK, PACK, Script, folder_argument
 from connectors.wire.shown import shown
@@ -35,7 +35,7 @@ class Batch:
         self.stream = TarStream(self.members)
         self._fetched = fetched
         # Once the second look has begun.
-        self._splitter = None if fetched else RecordSplitter()
+        self._splitter = None if fetched else record_splitter()
 
     def script(self, root: bytes) -> tuple[Script, bytes]:
         """What to run, and what it reads."""
@@ -53,7 +53,7 @@ class Batch:
             data = self.stream.feed(data)
             if not data:
                 return b""
-            self._splitter = RecordSplitter()
+            self._splitter = record_splitter()
         records = self._splitter.feed(data)
         for number, raw in enumerate(records):
             if raw == END:

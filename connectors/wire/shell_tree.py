@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.contract import Reason, RemoteEntry, Seen, Skipped
-from connectors.errors import ConnectionLost, PermissionRefused, Stage, TransientError, UnsafeName
+from connectors.errors import (
+    ConnectionLost,
+    PermissionRefused,
+    ProtocolViolation,
+    Stage,
+    TransientError,
+    UnsafeName,
+)
+from connectors.wire.hiccups import tells_hiccup
 from connectors.wire.listed_paths import ListedPaths
 from connectors.wire.shell_channel import ShellSession
 from connectors.wire.shell_records import (
     Complaint,
-    Record,
-    RecordSplitter,
     parse_find_complaint,
     parse_record,
+    record_splitter,
 )
 from connectors.wire.shell_scripts import END, LIST, Script, folder_argument
 from connectors.wire.shown import shown, skipped_name
+
+_SPECIAL = b"p", b"s", b"b", b"c", b"D"
 
 
 class ShellTree:
@@ -26,13 +35,14 @@ class ShellTree:
         self._session = session
         self._root = root
         self._paths = ListedPaths()
+        self._understood = False
 
     def __iter__(self) -> Iterator[Seen]:
         script = Script(LIST, (folder_argument(self._root),))
         channel = self._session.run(script, stage=Stage.LIST)
         try:
             channel.enter(self._root)
-            splitter = RecordSplitter()
+            splitter = record_splitter()
             ended = False
             while not ended:
                 if not (data := channel.receive()):
@@ -40,7 +50,7 @@ class ShellTree:
                 records = splitter.feed(data)
                 ended = bool(records) and records[-1] == END
                 for raw in records[:-1] if ended else records:
-                    item = self._item(parse_record(raw))
+                    item = self._item(raw)
                     if item is not None:
                         yield item
                 yield from self._unreadable(channel.complaints())
@@ -48,7 +58,14 @@ class ShellTree:
         finally:
             channel.close()
 
-    def _item(self, record: Record) -> RemoteEntry | Skipped | None:
+    def _item(self, raw: bytes) -> RemoteEntry | Skipped | None:
+        try:
+            record = parse_record(raw)
+        except ProtocolViolation as exc:
+            if not self._understood:  # then it is no find that speaks
+                raise
+            return self._paths.unreadable(raw.split(b" ", 3)[-1], str(exc))
+        self._understood = True
         if not record.path:
             return None
         try:
@@ -61,7 +78,9 @@ class ShellTree:
             return None
         if record.kind == b"l":
             return Skipped(path, Reason.LINK, "a symbolic link, not followed")
-        return Skipped(path, Reason.SPECIAL, "no regular file")
+        if record.kind in _SPECIAL:
+            return Skipped(path, Reason.SPECIAL, "no regular file")
+        return self._paths.unreadable(record.path, "find does not tell of which kind it is")
 
     def _unreadable(self, lines: list[bytes]) -> Iterator[Skipped]:
         for line in lines:
@@ -78,7 +97,9 @@ class ShellTree:
             if "Permission denied" in complaint.text:
                 raise PermissionRefused(message, stage=Stage.LIST)
             raise TransientError(message, stage=Stage.LIST)
+        text = complaint.text
         try:
-            return Skipped(self._paths.text(complaint.path), Reason.UNREADABLE, complaint.text)
+            path = self._paths.text(complaint.path)
+            return Skipped(path, Reason.UNREADABLE, text, retryable=tells_hiccup(text))
         except UnsafeName as exc:
             return skipped_name("", complaint.path, str(exc))

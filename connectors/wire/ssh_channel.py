@@ -30,6 +30,7 @@ class ChannelDuplex:
             try:
                 channel = transport.open_session(timeout=context.patience.log_in_s)
                 channel.in_buffer = ChunkPipe()  # before a byte of the subsystem can come
+                channel.in_stderr_buffer = ChunkPipe()
                 channel.invoke_subsystem(name)
             except (paramiko.SSHException, EOFError, OSError) as exc:
                 raise ssh_error(exc, Stage.LOG_IN) from exc

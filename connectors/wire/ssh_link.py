@@ -1,22 +1,92 @@
-"""paramiko's transport, which otherwise waits for itself when a message has to be answered in mid key exchange."""
+"""paramiko's transport, with what it lacks: bounds for what the peer sends, and no waiting for itself when
+a message has to be answered in mid key exchange.
+
+paramiko believes the length that a packet tells, whatever it is, makes of a packed packet what it unpacks to,
+and keeps what comes for a channel although the window is used up. Each is memory that the peer chooses.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
+import zlib
 from collections import deque
 from contextlib import suppress
+from typing import Any
 
 import paramiko
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
+from paramiko.compress import ZlibCompressor
+from paramiko.packet import Packetizer
+
+PACKET_BYTES_MAX = 512 * 1024  # twice the largest that our channels allow
+FIRST_PACKET_BYTES_MAX = 64 * 1024  # until the peer has shown its key; RFC 4253 §6.1 says 35,000
+BANNER_BYTES_MAX = 128 * 1024
+CHANNEL_BYTES_MAX = 32 * 1024 * 1024  # twice the window
+
+_usual: Any = paramiko.Transport  # its types leave out the tables below
+
+
+class BoundedPacketizer(Packetizer):
+    def __init__(self, sock: object) -> None:
+        super().__init__(sock)  # type: ignore[arg-type]  # a connected socket: what the dialer gives
+        self._banner_bytes = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        first = not getattr(self, "_initial_kex_done", False)
+        if n > (FIRST_PACKET_BYTES_MAX if first else PACKET_BYTES_MAX):
+            raise paramiko.SSHException(f"a packet of {n} bytes")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """What comes before the peer's version."""
+        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
+        self._banner_bytes += len(data)
+        if self._banner_bytes > BANNER_BYTES_MAX:
+            raise paramiko.SSHException("text without end before the version of SSH")
+        return data
+
+
+class _BoundedUnpacking:
+    def __init__(self) -> None:
+        self._unpacking = zlib.decompressobj()
+
+    def __call__(self, data: bytes) -> bytes:
+        unpacked = self._unpacking.decompress(data, PACKET_BYTES_MAX)
+        if self._unpacking.unconsumed_tail:
+            raise paramiko.SSHException(f"a packet of more than {PACKET_BYTES_MAX} bytes")
+        return unpacked
+
+
+def _take_data(channel: Any, message: paramiko.Message) -> None:
+    if len(channel.in_buffer) > CHANNEL_BYTES_MAX:
+        raise paramiko.SSHException("more data than the window has room for")
+    channel._feed(message)
+
+
+def _take_extended_data(channel: Any, message: paramiko.Message) -> None:
+    if len(channel.in_stderr_buffer) > CHANNEL_BYTES_MAX:
+        raise paramiko.SSHException("more complaints than the window has room for")
+    channel._feed_extended(message)
 
 
 class Link(paramiko.Transport):
-    """Leans on two methods inside paramiko, which the test of a connection with new keys guards.
+    """Leans on methods and tables inside paramiko, which tests of new keys and of bounds guard.
 
     New keys are exchanged every 512 MiB. Until they are there, paramiko makes a thread that wants to send
     wait, its own included: a channel's end that arrives meanwhile is answered by the thread that would take
     in the keys, and after 30 s the connection is given up.
     """
+
+    _channel_handler_table = {
+        **_usual._channel_handler_table,
+        MSG_CHANNEL_DATA: _take_data,
+        MSG_CHANNEL_EXTENDED_DATA: _take_extended_data,
+    }
+    _compression_info = {
+        name: (packs and ZlibCompressor, packs and _BoundedUnpacking)
+        for name, (packs, _) in _usual._compression_info.items()
+    }
 
     def __init__(self, sock: object, *, window_bytes: int, packet_bytes: int) -> None:
         self._held: deque[paramiko.Message] = deque()
@@ -24,6 +94,7 @@ class Link(paramiko.Transport):
             sock,  # type: ignore[arg-type]  # a connected socket: what the dialer gives
             default_window_size=window_bytes,
             default_max_packet_size=packet_bytes,
+            packetizer_class=BoundedPacketizer,
         )
 
     def _send_user_message(self, data: paramiko.Message) -> None:

@@ -62,7 +62,7 @@ class Listing:
     def _walk_again(self, folder: Skipped) -> Iterator[Seen]:
         """The folder's tree, with paths from the root of the listing."""
         try:
-            for item in self._transport.walk(self._root / folder.path):
+            for item in self._transport.walk_again(folder.path):
                 yield replace(item, path="/".join(filter(None, (folder.path, item.path))))
         except Throttled:
             raise

@@ -558,7 +558,7 @@ def test_i13_04_a_folder_is_listed_again_below_the_first_root() -> None:
     pages = {"/r/": html('<a href="s/">s/</a>'), "/r/s/": html('<a href="a">a</a>')}
     with opened(pages, root="/r") as (transport, host):
         assert files(list(transport.walk(PurePosixPath("/r")))) == ["s/a"]
-        again = list(transport.walk_again("s"))  # type: ignore[attr-defined]
+        again = list(transport.walk_again("s"))
         assert files(again) == ["a"]
         (answer,) = transport.fetch([RemoteEntry("s/a", 5, None)], DigestSink())
     assert answer.error is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -29,14 +31,18 @@ from connectors.errors import (
 from connectors.spec import Target
 from connectors.transports.rsync import SPEC, RsyncOptions, RsyncSecret
 from connectors.wire import rsync_fetch
+from connectors.wire.rsync_batch import RsyncBatch
+from connectors.wire.rsync_checksums import MD5
 from connectors.wire.rsync_child import RsyncMissing
 from connectors.wire.rsync_exits import EXITS, exit_error
+from connectors.wire.rsync_folders import Folders
 from connectors.wire.rsync_lines import parse_complaint, parse_listed, unescape
 from tests.holding import nothing_left_held
 from tests.hosts.rsyncd import PASSWORD, Rsyncd, running_rsyncd
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
 from tests.hosts.speaking import speaking
 from tests.hosts.sshd import Sshd, make_key
+from tests.scale.rss import rss_growth
 from tests.waiting import until
 
 CANARY = "canary-7f3a9c51e2"
@@ -366,8 +372,7 @@ def test_a_line_of_another_form_is_a_violation() -> None:
         b"-rw-r--r-- 1 2020/13/01 00:00:00 x",
         b"-rw 1 2020/01/01 00:00:00 x",
     ):
-        with pytest.raises(ProtocolViolation):
-            parse_listed(line)
+        assert parse_listed(line) is None
 
 
 def test_a_machine_without_rsync_says_so(
@@ -531,3 +536,112 @@ def test_a_daemon_that_is_gone_by_then_is_told(daemon: Rsyncd, root: Path, tmp_p
     with pytest.raises(TransportError, match="code 10"):
         list(transport.fetch(entries, DigestSink()))
     transport.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"-rw-r--r-- 1 2020/13/01 00:00:00 x",
+        b"-rw-r--r-- 5 01.02.2020 00:00:00 folder/x",
+        b"-rw-r--r-- -5 2020/01/01 00:00:00 x",
+        b"-rw-r--r-- " + b"9" * 5_000 + b" 2020/01/01 00:00:00 x",
+        b"?rw-r--r-- 5 2020/01/01 00:00:00 folder/x",
+        b"no row at all",
+        b"",
+    ],
+)
+def test_i13_01_a_row_of_rsync_s_that_is_not_understood_is_told(
+    daemon: Rsyncd, root: Path, line: bytes
+) -> None:
+    (root / "plain").write_bytes(b"x")
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    begun = transport._begun  # type: ignore[attr-defined]
+    begun._lines.append(
+        line
+    )  # behind what the program has said till now, the folder itself at least
+    items = list(transport.walk(PurePosixPath()))
+    transport.close()
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
+    (row,) = (item for item in items if isinstance(item, Skipped))
+    assert row.reason is Reason.UNREADABLE_ROW
+
+
+def test_i13_16_numbers_that_are_too_large_are_one_row_s_trouble() -> None:
+    listed = parse_listed(b"-rw-r--r-- " + b"9" * 30 + b" 292277026596/12/04 15:30:07 x")
+    assert listed is not None
+    assert RemoteEntry("x", listed.size_bytes, listed.modified_ns) == RemoteEntry("x", None, None)
+
+
+class EndlessList:
+    """A child whose program has written a head and then a list of files that does not end."""
+
+    running = True
+
+    def __init__(self, entry: bytes) -> None:
+        head = struct.pack("<ii", 0, 31) + b"\0" + struct.pack("<i", 0)
+        self._said = [head]
+        self._entry = entry
+        self.taken = 0
+
+    def take(self) -> list[bytes]:
+        said, self._said = self._said, [self._entry * (1024 * 1024 // len(self._entry) + 1)]
+        self.taken += sum(map(len, said))
+        return said
+
+    def poll(self) -> list[bytes]:
+        return []
+
+
+SAME = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 7  # mode, owners and time are those of the entry before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        bytes([SAME | 1 << 6]) + struct.pack("<i", 60_000) + b"x" * 60_000 + bytes(3),
+        bytes([SAME]) + b"\1x" + bytes(3),
+    ],
+    ids=["long names", "short names"],
+)
+def test_i13_14_a_list_without_end_is_a_violation_in_bounded_memory(entry: bytes) -> None:
+    if entry[0] & 1 << 6:
+        entry = bytes([entry[0]]) + b"\xc0\x60\xea" + entry[5:]  # 60,000 as rsync writes numbers
+    child = EndlessList(entry)
+    batch = RsyncBatch(child, MD5, "")  # type: ignore[arg-type]
+    with rss_growth() as growth, pytest.raises(ProtocolViolation, match="without end"):
+        batch.read_list()
+    assert growth.peak_bytes < 256 * 1024 * 1024
+    assert child.taken < 128 * 1024 * 1024
+
+
+def test_i13_14_folders_without_end_are_not_all_remembered() -> None:
+    folders = Folders()
+    tracemalloc.start()
+    for number in range(40_000):
+        for _ in range(8):
+            folders.saw(b"%d/" % number + b"x" * 4_000 + b"/file")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 48 * 1024 * 1024
+
+
+HOSTILE_LINES = {
+    "quotes": b'rsync: "' + b'"' * 1_000_000,
+    "modules": b'rsync: "a"' + b" (in " * 250_000,
+    "ends of modules": b'rsync: "a" (in ' + b")" * 1_000_000,
+    "errors": b'rsync: "a" failed: ' + b" (1)" * 250_000,
+    "figures": b'rsync: "a" failed: x (' + b"1" * 1_000_000 + b")",
+    "failed verifications": b"WARNING: " + b" failed verification" * 60_000,
+    "blanks": b"-rw-r--r--" + b" " * 1_000_000,
+    "a size": b"-rw-r--r-- " + b"1" * 1_000_000 + b" 2020",
+    "a year": b"-rw-r--r-- 1 " + b"1" * 1_000_000 + b"/01/01",
+    "escapes": b"-rw-r--r-- 1 2020/01/01 00:00:00 " + b"\\#00" * 250_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_LINES)
+def test_i13_11_a_line_of_a_megabyte_takes_no_longer_than_reading_it(name: str) -> None:
+    before_s = time.process_time()
+    parse_complaint(HOSTILE_LINES[name])
+    parse_listed(HOSTILE_LINES[name])
+    assert time.process_time() - before_s < 2.0

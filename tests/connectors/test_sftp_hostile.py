@@ -10,12 +10,24 @@ import socket
 import struct
 import threading
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
+import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
 
-from connectors.contract import Fetched, Reason, Receiver, RemoteEntry, Skipped, Transport
+from connectors.contract import (
+    ROUND_ROWS,
+    Fetched,
+    Reason,
+    Receiver,
+    RemoteEntry,
+    RoundListing,
+    Skipped,
+    Transport,
+)
 from connectors.errors import (
     ConnectionLost,
     PermissionRefused,
@@ -26,15 +38,18 @@ from connectors.errors import (
     Unstable,
 )
 from connectors.transports.sftp import SPEC
+from connectors.wire.chunk_pipe import ChunkPipe
 from connectors.wire.sftp_client import SftpClient
 from connectors.wire.sftp_digests import SftpDigests
-from connectors.wire.sftp_fetch import Fetch
-from connectors.wire.sftp_packets import Kind
+from connectors.wire.sftp_fetch import BYTES_HELD_MAX, BYTES_IN_FLIGHT_MAX, Fetch
+from connectors.wire.sftp_packets import READ_BYTES_MAX, Kind
 from connectors.wire.sftp_proving import SftpProver
 from connectors.wire.sftp_tree import TreeWalk
 from connectors.wire.shell_digests import Digester
+from connectors.wire.ssh_link import CHANNEL_BYTES_MAX, Link
 from tests.hosts.asyncssh_host import AsyncsshHost
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
+from tests.scale.rss import rss_growth
 
 
 def entries_of(transport: Transport, folder: Path) -> list[RemoteEntry]:
@@ -158,6 +173,8 @@ class FakePeer:
         self._asked += data
         while len(self._asked) >= 4:
             (length,) = struct.unpack_from(">I", self._asked)
+            if len(self._asked) < 4 + length:
+                break
             packet = bytes(self._asked[4 : 4 + length])
             del self._asked[: 4 + length]
             if packet[0] == Kind.INIT:
@@ -376,8 +393,273 @@ def test_l06_a_mode_that_is_no_file_is_never_opened(mode: int) -> None:
 
     items = walk_against(script)
     assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
-    assert [item.reason for item in items if isinstance(item, Skipped)] == [Reason.SPECIAL]
+    reason = Reason.SPECIAL if mode else Reason.UNREADABLE_ROW  # without a kind it may be any
+    assert [item.reason for item in items if isinstance(item, Skipped)] == [reason]
     assert Kind.OPEN not in asked
+
+
+def folder_of(*answers: bytes, lstat: bytes) -> Callable[[int, int, bytes], Iterable[bytes]]:
+    """A host whose root has these answers to READDIR, and this one to every LSTAT."""
+    left = list(answers)
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        if kind == Kind.OPENDIR:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.READDIR and left:
+            yield packet(Kind.NAME, request_id, left.pop(0))
+        elif kind == Kind.LSTAT:
+            yield packet(Kind.ATTRS, request_id, lstat)
+        else:
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+
+    return script
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o755, 0])
+def test_i13_01_a_mode_without_a_kind_is_asked_for_and_then_a_row_that_is_not_read(
+    mode: int,
+) -> None:
+    rows = named((b"plain", 0o100644), (b"kindless", mode))
+    told = struct.pack(">IQI", 0x5, 7, 0o100600)
+    items = walk_against(folder_of(rows, lstat=told))
+    assert [(i.path, i.size_bytes) for i in items if isinstance(i, RemoteEntry)] == [
+        ("plain", 1),
+        ("kindless", 7),
+    ]
+    items = walk_against(folder_of(rows, lstat=struct.pack(">IQI", 0x5, 7, mode)))
+    assert [i.path for i in items if isinstance(i, RemoteEntry)] == ["plain"]
+    (row,) = (i for i in items if isinstance(i, Skipped))
+    assert (row.path, row.reason) == ("kindless", Reason.UNREADABLE_ROW)
+    assert not row.retryable
+
+
+def test_i13_16_a_size_beyond_64_bits_is_one_file_s_trouble() -> None:
+    rows = struct.pack(">II", 2, 4) + b"huge" + bytes(4)
+    rows += struct.pack(">IQI", 0x5, 2**64 - 1, 0o100644)
+    rows += struct.pack(">I", 5) + b"plain" + bytes(4) + struct.pack(">IQI", 0x5, 3, 0o100644)
+    items = walk_against(folder_of(rows, lstat=struct.pack(">IQI", 0x5, 2**64 - 1, 0o100644)))
+    assert items == [RemoteEntry("plain", 3, None), RemoteEntry("huge", None, None)]
+
+
+@pytest.mark.parametrize("count", sorted({*ROUND_ROWS, 997, 1_001}))
+def test_i13_02_a_folder_that_ends_at_a_round_number_is_told(count: int) -> None:
+    """What is refused, linked or asked for once more counts; the folder itself and its parent do not."""
+    names = [(b"%d" % n, 0o100644) for n in range(count - 3)]
+    odd = [(b"a/b", 0o100644), (b"link", 0o120777), (b"kindless", 0o644)]
+    rows = [(b".", 0o40755), (b"..", 0o40755), *names, *odd]
+    answers = [named(*rows[at : at + 3_000]) for at in range(0, len(rows), 3_000)]
+    items = walk_against(folder_of(*answers, lstat=struct.pack(">IQI", 0x5, 7, 0o100600)))
+    told = [item for item in items if isinstance(item, RoundListing)]
+    assert told == ([RoundListing("", count)] if count in ROUND_ROWS else [])
+
+
+@pytest.mark.parametrize(
+    ("code", "may_help"), [(4, True), (3, False), (2, False), (8, False), (99, True)]
+)
+@pytest.mark.parametrize("late", [True, False])
+def test_i13_04_a_folder_that_fails_says_whether_another_look_may_help(
+    code: int, late: bool, may_help: bool
+) -> None:
+    """`late`: the host has told names of it before."""
+    asked: list[int] = []
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        asked.append(kind)
+        of_inner = b"inner" in body or body.endswith(b"i")
+        if kind == Kind.OPENDIR and (late or not of_inner):
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1i" if of_inner else b"\0\0\0\1r")
+        elif kind == Kind.READDIR and not of_inner and asked.count(Kind.READDIR) == 1:
+            yield packet(Kind.NAME, request_id, named((b"inner", 0o40755), (b"file", 0o100644)))
+        elif kind == Kind.READDIR and of_inner and asked.count(0) < 1:
+            asked.append(0)
+            many = ((b"%d" % n, 0o100644) for n in range(1_000))
+            yield packet(Kind.NAME, request_id, named(*many))
+        elif of_inner:
+            yield packet(Kind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
+        else:
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+
+    items = walk_against(script)
+    (failed,) = (item for item in items if isinstance(item, Skipped))
+    assert (failed.path, failed.reason) == ("inner", Reason.UNREADABLE)
+    assert failed.retryable is may_help
+    assert not any(isinstance(item, RoundListing) for item in items)  # it did not end: it failed
+
+
+def test_i13_14_names_cost_no_more_than_their_packets() -> None:
+    """A packet names 20,000 files below a long path, and a host answers many at once."""
+    row = struct.pack(">I", 1) + b"%c" + bytes(8)
+    rows = struct.pack(">I", 20_000) + b"".join(row % (48 + n % 9) for n in range(20_000))
+    deep = "/".join(["x" * 250] * 15)
+    read: set[str] = set()
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        if kind == Kind.OPENDIR:
+            path = body[4:].decode()
+            yield packet(Kind.HANDLE, request_id, struct.pack(">I", len(path)) + body[4:])
+        elif kind == Kind.READDIR:
+            below = body[6:].decode()
+            left = deep[len(below) + 1 if below else 0 :].split("/")[0]
+            if left and below not in read:
+                read.add(below)
+                yield packet(Kind.NAME, request_id, named((left.encode(), 0o40755)))
+            elif left:
+                yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            else:
+                yield packet(Kind.NAME, request_id, rows)
+        else:
+            yield packet(Kind.ATTRS, request_id, struct.pack(">IQI", 0x5, 7, 0o100600))
+
+    client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
+    client.start()
+    walk = iter(TreeWalk(client, b"."))
+    tracemalloc.start()
+    for _ in range(30_000):
+        next(walk)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 48 * 1024 * 1024
+
+
+def test_i13_14_a_handle_that_would_be_sent_again_and_again_is_short() -> None:
+    with pytest.raises(ProtocolViolation):
+        walk_against(lambda k, i, body: [packet(Kind.HANDLE, i, b"\0\0\x13\x88" + bytes(5_000))])
+
+
+@pytest.mark.parametrize(
+    "size_mib", [256, pytest.param(4096, marks=pytest.mark.scale)], ids=["256 MiB", "4 GiB"]
+)
+def test_i13_14_a_first_read_that_is_held_back_costs_no_memory(size_mib: int) -> None:
+    """All other answers come, and none of them can be written before the first."""
+    data = bytes(READ_BYTES_MAX)
+    answered = 0
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        nonlocal answered
+        if kind == Kind.OPEN:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.READ:
+            offset, length = struct.unpack_from(">QI", body, 5)
+            if offset:
+                answered += length
+                yield packet(Kind.DATA, request_id, struct.pack(">I", length) + data[:length])
+
+    client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
+    client.start()
+    entry = RemoteEntry("file", size_mib * 1024 * 1024, None)
+    fetch = Fetch(
+        client, SftpProver(SftpDigests(client), NoDigester()), b".", [entry], DigestSink()
+    )
+    tracemalloc.start()
+    with pytest.raises(ConnectionLost):  # the peer has nothing to say until the first is asked for
+        list(fetch)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answered < BYTES_HELD_MAX + 2 * BYTES_IN_FLIGHT_MAX
+    assert peak < 64 * 1024 * 1024
+
+
+def test_i13_14_what_is_held_never_keeps_its_gap_from_being_asked_for() -> None:
+    """Answers to the first file's reads are short by turns, and more is held than may be."""
+    size = BYTES_HELD_MAX * 2
+    content = os.urandom(1024 * 1024) * (size // 1024 // 1024)
+    late: list[bytes] = []
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        if kind == Kind.OPEN:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == Kind.READ:
+            offset, length = struct.unpack_from(">QI", body, 5)
+            said = content[offset : offset + (length if offset % 3 else max(1, length // 2))]
+            answer = packet(Kind.DATA, request_id, struct.pack(">I", len(said)) + said)
+            if not said:
+                answer = packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            late.append(answer)
+            if len(late) > 200 or offset + length > size - 1024 * 1024:
+                yield from reversed(late)
+                late.clear()
+        elif kind == Kind.FSTAT:
+            yield packet(Kind.ATTRS, request_id, struct.pack(">IQ", 1, size))
+        else:
+            yield packet(Kind.STATUS, request_id, bytes(12))
+
+    class Patient(FakePeer):
+        def receive(self, limit: int) -> bytes | None:
+            if not self._answers and late:
+                self._answers += b"".join(reversed(late))
+                late.clear()
+            return super().receive(limit)
+
+    client = SftpClient(Patient(script), idle_s=5.0, check=lambda: None)
+    client.start()
+    entry = RemoteEntry("file", size, None)
+    prover = SftpProver(SftpDigests(client), NoDigester())
+    (answer,) = Fetch(client, prover, b".", [entry], DigestSink())
+    assert answer.receipt == digest_of(content)
+
+
+@pytest.mark.parametrize("length", [(1 << 30) + 4, 0xFFFFFFF4, 70_012])
+def test_i13_14_an_ssh_packet_is_no_longer_than_one_can_be(length: int) -> None:
+    """The length comes before the key is known, and before anything is proved."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    sent = 0
+
+    def serve() -> None:
+        nonlocal sent
+        connected, _ = listener.accept()
+        with connected, contextlib.suppress(OSError):
+            connected.sendall(b"SSH-2.0-hostile\r\n" + struct.pack(">I", length))
+            while sent < 512 * 1024 * 1024:
+                sent += connected.send(bytes(1024 * 1024))
+
+    server = threading.Thread(target=serve)
+    server.start()
+    host = AsyncsshHost(listener.getsockname()[1], "SHA256:x")
+    try:
+        with rss_growth() as growth, pytest.raises(TransportError, match="a packet of"):
+            SPEC.open(host.target("."), loopback_context(log_in_s=5.0))
+    finally:
+        server.join(5)
+        listener.close()
+    assert growth.peak_bytes < 64 * 1024 * 1024
+
+
+def test_i13_14_a_packed_packet_does_not_grow_without_end() -> None:
+    packs, unpacks = Link._compression_info["zlib@openssh.com"]
+    few = zlib.compress(bytes(64 * 1024 * 1024))
+    assert len(few) < 100_000
+    with pytest.raises(paramiko.SSHException):
+        unpacks()(few)
+    pack, unpack = packs(), unpacks()
+    for said in (b"x" * 250_000, os.urandom(250_000), b""):
+        assert unpack(pack(said)) == said
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 250_000])
+@pytest.mark.parametrize("stderr", [True, False])
+def test_i13_14_a_host_that_minds_no_window_is_left(piece_bytes: int, stderr: bool) -> None:
+    channel = paramiko.Channel(1)
+    channel.in_buffer = channel.in_stderr_buffer = pipe = ChunkPipe()
+    kind = MSG_CHANNEL_EXTENDED_DATA if stderr else MSG_CHANNEL_DATA
+    message = paramiko.Message()
+    if stderr:
+        message.add_int(1)
+    message.add_string(b"x" * piece_bytes)
+    pipe.feed(bytes(CHANNEL_BYTES_MAX - piece_bytes))
+    tracemalloc.start()
+    for _ in range(2):
+        Link._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
+    with pytest.raises(paramiko.SSHException):
+        Link._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
+    for _ in range(100_000):
+        pipe.feed(b"x")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
+    came = 0
+    while len(pipe):
+        came += len(pipe.read(1 << 20))
+    assert came == CHANNEL_BYTES_MAX + piece_bytes + 100_000
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,6 +41,7 @@ from connectors.wire.tar_header import Header
 from connectors.wire.tar_stream import TarStream
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, running_sshd
+from tests.scale.rss import rss_growth
 
 # Stands before the real tar: answers with a prepared stream.
 _TAR = """\
@@ -567,3 +570,122 @@ def test_every_form_of_tar_is_read_in_any_pieces(form: int, piece_bytes: int) ->
     assert told.members == [
         (os.fsencode(name), b"0", b"c" * (number * 700)) for number, name in enumerate(names)
     ]
+
+
+def force_find(host: ShellHost, script: str) -> None:
+    """What lists the tree, in Python; `real` runs the real one and is what it says."""
+    find = host.home / "find"
+    find.write_text(
+        f"#!{sys.executable}\nimport os, subprocess, sys\n"
+        f"words = [{shutil.which('find')!r}, *sys.argv[1:]]\n"
+        "if words[1] != '.': os.execv(words[0], words)\n"
+        "real = lambda: subprocess.run(words, stdout=subprocess.PIPE).stdout\n" + script
+    )
+    find.chmod(0o755)
+    host.force(f"PATH={host.home}:$PATH {_RUN}")
+
+
+ODD_ROWS = {
+    "cut": b"f 12",
+    "of another form": b"2024-01-01 file.csv",
+    "of a kind that nobody knows": b"U 5 1.5 folder/odd.csv",
+    "with a size of 5,000 figures": b"f " + b"9" * 5_000 + b" 1.5 folder/odd.csv",
+    "with a size below nothing": b"f -5 1.5 folder/odd.csv",
+    "with words for numbers": b"f many 1.5 folder/odd.csv",
+    "of two letters": b"ff 5 1.5 folder/odd.csv",
+    "of nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", ODD_ROWS)
+def test_i13_01_a_row_of_find_s_that_is_not_understood_is_told(
+    host: ShellHost, folder: Path, name: str
+) -> None:
+    (folder / "plain").write_bytes(b"x")
+    force_find(host, f"os.write(1, real() + {ODD_ROWS[name] + bytes(1)!r})")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    items = list(transport.walk(PurePosixPath(folder)))
+    transport.close()
+    assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
+    (row,) = (item for item in items if isinstance(item, Skipped))
+    assert row.reason is Reason.UNREADABLE_ROW
+    if b"folder/odd.csv" in ODD_ROWS[name]:
+        assert row.path == "folder/odd.csv"
+
+
+def test_i13_16_a_size_of_forty_figures_is_one_file_s_trouble(
+    host: ShellHost, folder: Path
+) -> None:
+    force_find(host, f"os.write(1, real() + b'f {'9' * 40} 1.5 huge' + bytes(1))")
+    transport = SPEC.open(host.target(folder), loopback_context())
+    assert list(transport.walk(PurePosixPath(folder))) == [RemoteEntry("huge", None, 1_500_000_000)]
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "may_help"),
+    [
+        ("Input/output error", True),
+        ("Resource temporarily unavailable", True),
+        ("Too many open files in system", True),
+        ("Stale file handle", True),
+        ("Permission denied", False),
+        ("Not a directory", False),
+    ],
+)
+def test_i13_04_a_folder_that_find_cannot_read_says_whether_another_look_may_help(
+    host: ShellHost, folder: Path, said: str, may_help: bool
+) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "file").write_bytes(b"x")
+    complaint = f"find: './inner': {said}\n".encode()
+    force_find(
+        host, f"os.write(2, {complaint!r}); os.write(1, real().replace(b' inner/file', b' f'))"
+    )
+    transport = SPEC.open(host.target(folder), loopback_context())
+    items = list(transport.walk(PurePosixPath(folder)))
+    (failed,) = (item for item in items if isinstance(item, Skipped))
+    assert (failed.path, failed.reason) == ("inner", Reason.UNREADABLE)
+    assert failed.retryable is may_help
+    (host.home / "find").unlink()
+    again = list(transport.walk_again("inner"))
+    assert [item.path for item in again if isinstance(item, RemoteEntry)] == ["file"]
+    entry = RemoteEntry("inner/file", 1, None)
+    (answer,) = transport.fetch([entry], DigestSink())  # the root is the one that was walked
+    transport.close()
+    assert answer.receipt == digest_of(b"x")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"tar: " + b"a: " * 1_300_000,
+        b"tar: " + b"\\" * 3_900_000,
+        b"x" * 3_900_000,
+        b"a: b\n" * 700_000,
+        b"\n" * 3_900_000,
+    ],
+    ids=["one line of readings", "of escapes", "of nothing", "short lines", "empty lines"],
+)
+def test_i13_14_what_tar_complains_of_costs_little(
+    host: ShellHost, folder: Path, said: bytes
+) -> None:
+    """Memory, and time: whoever parses it holds the interpreter."""
+    (folder / "file").write_bytes(b"content")
+    (host.home / "complaints").write_bytes(said)
+    host.answer_tar_with(member("file", b"content") + END)
+    tar = host.home / "tar"
+    tar.write_text(
+        tar.read_text().replace(
+            "sys.exit(",
+            f"sys.stderr.write(open({str(host.home / 'complaints')!r}).read()); sys.exit(",
+        )
+    )
+    before_s = time.process_time()
+    with rss_growth() as growth, contextlib.ExitStack() as expected:
+        if b"\n" not in said:
+            expected.enter_context(pytest.raises(ProtocolViolation, match="without end"))
+        answers, _ = fetch_all(host, folder)
+        assert answers["file"].receipt == digest_of(b"content")
+    assert growth.peak_bytes < 192 * 1024 * 1024
+    assert time.process_time() - before_s < 8.0

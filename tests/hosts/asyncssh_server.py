@@ -49,7 +49,7 @@ class Files(asyncssh.SFTPServer):
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
         if b"denied" in path:
             raise asyncssh.SFTPPermissionDenied("denied")
-        if b"failing" in path:
+        if b"failing" in path or self._fails_once(path):
             raise asyncssh.SFTPFailure("busy")
         if b"echoing" in path:
             raise asyncssh.SFTPFailure(f"\x1b[2J no such file for {PASSWORD}\r\n")
@@ -67,6 +67,15 @@ class Files(asyncssh.SFTPServer):
             if raw in (b"both", b"thrice") and self._told_twice(path):
                 attrs = asyncssh.SFTPAttrs(size=5, permissions=0o100644, atime=0, mtime=0)
                 yield asyncssh.SFTPName(raw, attrs=attrs)
+
+    @staticmethod
+    def _fails_once(folder: bytes) -> bool:
+        """For each file `fails-N` that is in the folder, which is then taken away."""
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 — bytes are what is served
+            if name.startswith(b"fails-"):
+                os.unlink(folder + b"/" + name)  # noqa: PTH108 — bytes
+                return True
+        return False
 
     @staticmethod
     def _told_twice(folder: bytes) -> bool:
@@ -105,6 +114,9 @@ class Files(asyncssh.SFTPServer):
     @staticmethod
     def _told(path: bytes, found: os.stat_result) -> asyncssh.SFTPAttrs:
         attrs = asyncssh.SFTPAttrs.from_local(found)
+        if os.path.exists(os.path.dirname(path) + b"/kindless"):  # noqa: PTH110, PTH120 — bytes
+            attrs.type = asyncssh.FILEXFER_TYPE_UNKNOWN
+            attrs.permissions = found.st_mode & 0o777
         if b"overstated" in path:
             attrs.size = found.st_size + 1000
         if b"understated" in path:

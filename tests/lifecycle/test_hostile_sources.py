@@ -138,6 +138,34 @@ def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve
     assert list(partial.iterdir()) == []
 
 
+def test_i13_01_files_whose_kind_the_host_does_not_tell_are_kept(serve: Serve) -> None:
+    """At first all is told; then the host leaves out the bits for file or folder, also when it is asked."""
+    job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
+    run(job)
+    held = digests_of(job.dataset)
+    (folder / "inner" / "kindless").touch()
+    (folder / "good" / "0.txt").unlink()
+    record = run(job)
+    assert (record.state, record.files_removed) == (State.PARTIAL, 0)
+    failed = dict(record.items.filter(action="failed").values_list("path", "error_code"))
+    names = ("inner/a.txt", "inner/b.txt", "inner/kindless")
+    assert failed == dict.fromkeys(names, "unreadable_row")
+    assert digests_of(job.dataset) == held
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_i13_04_a_folder_that_is_refused_for_a_moment_is_listed_again(
+    serve: Serve, times: int
+) -> None:
+    """And what is listed in it then is fetched from where it lies."""
+    job, folder = serve(GOOD | {"outer/inner/a.txt": b"a", "outer/inner/deep/b.txt": b"b"})
+    for number in range(times):
+        (folder / "outer" / "inner" / f"fails-{number}").touch()
+    record = run(job)
+    assert (record.state, record.error) == (State.SUCCEEDED, "")
+    assert digests_of(job.dataset) == digests_below(folder)
+
+
 def test_n01_n03_n04_names_that_would_leave_their_folder_are_refused_and_told(serve: Serve) -> None:
     """N01, N03, N04."""
     job, folder = serve({"hostile-names/good": b"x"})
