@@ -65,9 +65,7 @@ class Digest:
         self._count = 0
 
     def take_challenge(self, www_authenticate: str) -> bool:
-        starts = [found.end() for found in _DIGEST.finditer(www_authenticate)]
-        for start, end in zip(starts, [*starts[1:], None], strict=True):
-            part = www_authenticate[start:end]
+        for part in _DIGEST.split(www_authenticate)[1:]:
             found = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(part)}
             qop = [word.strip() for word in found.get("qop", "").split(",")]
             algorithm = found.get("algorithm", "MD5").lower()

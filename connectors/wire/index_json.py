@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import Any
@@ -16,6 +17,7 @@ _BETWEEN = " \t\r\n,"
 _FIELDS_MAX = 64  # of an object around the rows
 _SIZE_BEYOND = 1 << 63
 _DIGITS_MAX = 20
+_SCALAR = re.compile(r'[^,\s\[\]{}"]++')
 
 
 def _number(digits: str) -> int:
@@ -134,6 +136,9 @@ class JsonPage:
             self._state = _State.AROUND if self._around else _State.OVER
             self._at += 1
             return []
+        if scalar := _SCALAR.match(self._text, self._at):
+            self._at = scalar.end()
+            return [BadRow(scalar[0][:400], "a JSON row of an unknown form")]
         found = self._value(self._at)
         if found is None:
             return None

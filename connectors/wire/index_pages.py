@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from connectors.errors import NotAListing, Truncated
+from connectors.errors import NotAListing, ProtocolViolation, Truncated
 from connectors.wire.index_html import HtmlPage
 from connectors.wire.index_json import JsonPage
 from connectors.wire.index_rows import ROW_MAX, BadRow, Row
@@ -16,6 +16,7 @@ from connectors.wire.index_xml import XML_ROOTS, XmlPage
 from connectors.wire.shown import shown
 
 _BLOCK = 32 * 1024  # bytes that are read at once: a host may send them one by one
+_BAD_ROWS_MAX = 10_000
 _SHOWN_MAX = 200
 _CUT = "the index page has no end: the host cut it off"
 _BLANKS = "\ufeff \t\r\n"
@@ -91,6 +92,10 @@ class IndexPage:
         except NotAListing as exc:
             raise self._not_a_listing("is no listing") from exc
         self._bad_rows += sum(type(row) is BadRow for row in rows)
+        if self._bad_rows > _BAD_ROWS_MAX:
+            raise ProtocolViolation(
+                f"an index page with over {_BAD_ROWS_MAX} rows that tell nothing"
+            )
         return rows
 
     def _choose_decoder(self, data: bytes) -> bytes:
