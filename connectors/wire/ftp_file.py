@@ -191,6 +191,9 @@ class FileTaker:
             else:
                 self._end(described.lost)
             return
+        if described.again and self._tries < TRIES_MAX:
+            self._wait()
+            return
         observed = self._observed(described)
         if self._failure is not None:
             self._end(self._explained(self._failure, described), observed)

@@ -51,7 +51,9 @@ class Login:
 class Features:
     """What the host can do. Found wanting on the way, a feature is switched off for all sessions."""
 
+    mlsd: bool = False
     mlst: bool = False
+    mlst_sizes: bool = True  # whether MLST tells the sizes of files
     mdtm: bool = True
     size: bool = True
     utf8: bool = False
@@ -126,7 +128,7 @@ def learn(features: Features) -> Dialog:
     reply = yield b"FEAT"
     if reply.completed:
         told = [raw.strip().upper().split(b" ")[0] for raw in reply.lines]
-        features.mlst = b"MLST" in told or b"MLSD" in told
+        features.mlsd = features.mlst = b"MLST" in told or b"MLSD" in told
         features.utf8 = b"UTF8" in told
         features.digests = _digest_command(reply.lines)
         # ProFTPD's HASH knows no RANG, and answers for the whole file.

@@ -11,6 +11,8 @@ from connectors.wire.ftp_reply import Reply, refusal
 from connectors.wire.ftp_rows import Kind
 from connectors.wire.ftp_session import Session
 
+ASKED_MAX = 3
+
 
 class FtpRemover:
     """Paths are relative to the root."""
@@ -48,6 +50,13 @@ class FtpRemover:
         self._client.close()
 
     def _describe(self, path: str) -> Described:
+        for _ in range(ASKED_MAX):
+            described = self._describe_once(path)
+            if not described.again:
+                break
+        return described
+
+    def _describe_once(self, path: str) -> Described:
         answers: list[Described] = []
         describe(self._client, self._take(), self._root.at(path), answers.append)
         while not answers:

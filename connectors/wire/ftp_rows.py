@@ -11,7 +11,9 @@ from enum import Enum, auto
 
 from connectors.errors import ProtocolViolation
 from connectors.wire.ftp_list_times import ListClock
+from connectors.wire.shown import shown
 
+_BEYOND = 1 << 63
 SECOND_NS = 1_000_000_000
 FRACTION_NS = 10_000_000  # a kernel stamps files at its timer's tick, however many digits are told
 
@@ -36,6 +38,7 @@ class Row:
     unique: bytes = b""
     local: bytes = b""  # `Nov 14 22:13` of a row of LIST, in the host's own zone
     listed_ns: int | None = None
+    cut: bool = False  # the listing ended before the row did: its name may go on
 
 
 _KINDS = {
@@ -44,6 +47,10 @@ _KINDS = {
     b"cdir": Kind.ITSELF,
     b"pdir": Kind.ITSELF,
 }
+_LINKS = (b"os.unix=slink", b"os.unix=symlink", b"os.unix=link")
+_SPECIALS = tuple(
+    b"os.unix=" + name for name in (b"chr", b"blk", b"fifo", b"pipe", b"sock", b"dev", b"door")
+)
 _UNIX_KINDS = {b"-": Kind.FILE, b"d": Kind.FOLDER, b"l": Kind.LINK}
 _TIME = re.compile(rb"(\d{8})(\d\d)(\d\d)(\d\d)(?:\.(\d{1,18}))?")
 _UNIX = re.compile(
@@ -70,6 +77,8 @@ def facts_row(line: bytes) -> Row:
             row.kind = _kind(value.lower())
         elif key == b"size":
             row.size_bytes = size_of(value)
+            if row.size_bytes is None and value.isdigit():
+                raise ProtocolViolation("a row of the listing tells a size that no file has")
         elif key == b"modify":
             row.modified_ns = time_ns(value)
         elif key == b"unique":
@@ -78,14 +87,23 @@ def facts_row(line: bytes) -> Row:
 
 
 def _kind(value: bytes) -> Kind:
+    """Raises ProtocolViolation: what is of a kind that nobody knows may be a file."""
     known = _KINDS.get(value)
     if known is not None:
         return known
-    return Kind.LINK if value.startswith((b"os.unix=slink", b"os.unix=symlink")) else Kind.SPECIAL
+    if value.startswith(_LINKS):
+        return Kind.LINK
+    if value.startswith(_SPECIALS):
+        return Kind.SPECIAL
+    raise ProtocolViolation(
+        f"a row of the listing tells a kind that is not known: {shown(value, 60)}"
+    )
 
 
 def size_of(value: bytes) -> int | None:
-    return int(value) if value.isdigit() and len(value) < 20 else None
+    """None for what is no number, and for one that no 64 bits hold."""
+    size = int(value) if value.isdigit() and len(value) < 20 else _BEYOND
+    return size if size < _BEYOND else None
 
 
 def time_ns(value: bytes) -> int | None:

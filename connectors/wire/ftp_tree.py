@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from connectors.contract import Reason, RemoteEntry, Seen, Skipped
 from connectors.errors import (
     ConnectionLost,
-    PermissionRefused,
+    NotAListing,
     ProtocolViolation,
     RootMissing,
     Stage,
@@ -26,11 +26,12 @@ from connectors.wire.ftp_download import Inbox
 from connectors.wire.ftp_folder import Folder, FolderTaker
 from connectors.wire.ftp_rows import SECOND_NS, Kind, Row, zone_s
 from connectors.wire.ftp_session import Session
-from connectors.wire.shown import shown, skipped_name
+from connectors.wire.shown import shown, skipped_name, skipped_row
 
 ENTRIES_WAITING_MAX = 1_000_000
 DESCRIBED_AT_ONCE = 32
 TRIES_MAX = 3
+FOLDER_TRIES_MAX = 2  # with a session each: fewer than the losses that end the whole walk
 
 
 class FtpWalk:
@@ -47,6 +48,7 @@ class FtpWalk:
         self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
         self._asked = 0
         self._batches: dict[Session, int] = {}
+        self._knows_files = False  # the host has described one at least
 
     def __iter__(self) -> Iterator[Seen]:
         try:
@@ -91,15 +93,14 @@ class FtpWalk:
 
     def take_row(self, folder: Folder, row: Row) -> None:
         """What a row says is settled, or asked for."""
-        if row.kind is Kind.ITSELF or row.name in (b".", b".."):
-            return
         try:
             path = join(folder.path, decode(row.name))
             line(b"RETR", row.name)
         except UnsafeName as exc:
             self.found.append(skipped_name(folder.path, row.name, str(exc)))
             return
-        if row.kind is Kind.FILE and row.size_bytes is not None and row.modified_ns is not None:
+        told = row.size_bytes is not None and row.modified_ns is not None
+        if row.kind is Kind.FILE and told and not row.cut:
             self._found_file(path, row.size_bytes, row.modified_ns)
         elif row.kind in (Kind.FILE, None):
             if len(self._to_describe) >= ENTRIES_WAITING_MAX:
@@ -140,8 +141,11 @@ class FtpWalk:
         self._to_open.extend(folder.folders)
         folder.folders = []
 
-    def folder_failed(self, taker: FolderTaker, error: TransportError) -> None:
-        """The folder alone fails, unless it is the root or the trouble is the host's."""
+    def folder_failed(
+        self, taker: FolderTaker, error: TransportError, *, retryable: bool | None = None
+    ) -> None:
+        """The folder alone fails, unless it is the root or the trouble is the host's. `retryable`: None
+        for what the error says."""
         self.takers.discard(taker)
         folder = taker.folder
         self.forget_below(folder)
@@ -149,13 +153,14 @@ class FtpWalk:
             self.client.drop(taker.session)
         else:
             self.client.release(taker.session, well=False)
-        if isinstance(error, Throttled):
-            raise error
-        if isinstance(error, ConnectionLost) and not taker.heard and folder.tries < TRIES_MAX:
+        lost = isinstance(error, ConnectionLost | Throttled) and not taker.heard
+        if lost and folder.tries < FOLDER_TRIES_MAX:
             self._to_open.append(folder)
         elif folder.path:
-            self.found.append(Skipped(folder.path, Reason.UNREADABLE, str(error)))
-        elif isinstance(error, Vanished):
+            reason = Reason.NOT_A_LISTING if isinstance(error, NotAListing) else Reason.UNREADABLE
+            later = error.retryable if retryable is None else retryable
+            self.found.append(Skipped(folder.path, reason, str(error), retryable=later))
+        elif isinstance(error, Vanished) and not retryable:
             where = shown(self.root.path)
             raise RootMissing(f"the folder {where} cannot be listed: {error}")
         else:
@@ -190,7 +195,36 @@ class FtpWalk:
             if tries >= TRIES_MAX or isinstance(described.lost, Throttled):
                 raise described.lost
             self._to_describe.append((path, row, tries))
-            return
+        elif described.again and tries < TRIES_MAX:
+            self._to_describe.append((path, row, tries))
+        elif row.kind is None and described.kind not in (None, Kind.FILE):
+            folder = path.rpartition("/")[0]
+            above = Folder(folder)
+            self.take_row(above, Row(row.name, described.kind))
+            self._open_below(above)
+        elif self._is_doubtful(row, described):
+            message = str(described.refused or "the host tells not what it is")
+            folder = path.rpartition("/")[0]
+            self.found.append(skipped_row(folder, row.name, message))
+        else:
+            self._take_described(path, row, described)
+
+    def _is_doubtful(self, row: Row, described: Described) -> bool:
+        """Whether the row may stand for another file than the one that it names: the host knows none of
+        this name, or the row was cut and the host's own words about the file differ."""
+        if row.cut:
+            told = (described.size_bytes, described.modified_ns)
+            same = row.size_bytes in (None, told[0]) and row.modified_ns in (None, told[1])
+            return not (described.known and same)
+        if described.known:
+            self._knows_files = True
+            return False
+        if row.kind is None:
+            return True
+        refused = described.refused
+        return isinstance(refused, Vanished) and (self._knows_files or not described.ambiguous)
+
+    def _take_described(self, path: str, row: Row, described: Described) -> None:
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
         features = self.client.features
@@ -199,14 +233,4 @@ class FtpWalk:
         if modified is None and row.listed_ns is not None:
             modified = row.listed_ns
             features.times_listed = True
-        refused = described.refused
-        if row.kind is None and described.kind not in (None, Kind.FILE):
-            folder = path.rpartition("/")[0]
-            settled = Row(row.name, described.kind)
-            above = Folder(folder)
-            self.take_row(above, settled)
-            self._open_below(above)
-        elif isinstance(refused, PermissionRefused) or row.kind is not None or refused is None:
-            self._found_file(path, size, modified)
-        else:
-            self.found.append(Skipped(path, Reason.UNREADABLE, str(refused)))
+        self._found_file(path, size, modified)

@@ -34,7 +34,8 @@ Running = contextlib.AbstractContextManager[Target]
 class FarEnd:
     """`kinds`: what it tells apart beside files, in find's letters. `carries`: names that its listing
     can express; `plants`: that it can also be asked for; `ignored`: names that stand for the folder
-    itself and are no entry; `lists_paths`: a slash in what it lists is a folder."""
+    itself and are no entry; `lists_paths`: a slash in what it lists is a folder; `reads`: a row with such a
+    name can be understood."""
 
     kind: str
     serve: Callable[[Path, Path, Path], Running]  # home, served, lies
@@ -44,6 +45,7 @@ class FarEnd:
     plants: Callable[[bytes], bool] = lambda name: True
     ignored: tuple[bytes, ...] = ()
     lists_paths: bool = False
+    reads: Callable[[bytes], bool] = lambda name: True
 
 
 @contextlib.contextmanager
@@ -185,6 +187,11 @@ def _one_line(name: bytes) -> bool:
     return b"\n" not in name
 
 
+def _is_a_name(name: bytes) -> bool:
+    """A row with a NUL was damaged on its way, and one without a name says nothing."""
+    return bool(name) and b"\0" not in name
+
+
 def _without_ends(name: bytes) -> bool:
     return b"\n" not in name and b"\r" not in name
 
@@ -196,7 +203,13 @@ FAR_ENDS: dict[str, FarEnd] = {
         "ssh", _ssh, carries=lambda name: b"\0" not in name, ignored=(b"",), lists_paths=True
     ),
     "ftp-mlsd": FarEnd(
-        "ftp", _ftp, kinds="d", carries=_one_line, plants=_without_ends, ignored=DOTS
+        "ftp",
+        _ftp,
+        kinds="d",
+        carries=_one_line,
+        plants=_without_ends,
+        ignored=DOTS,
+        reads=_is_a_name,
     ),
     "ftp-list": FarEnd(
         "ftp",
@@ -205,8 +218,17 @@ FAR_ENDS: dict[str, FarEnd] = {
         carries=_one_line,
         plants=_without_ends,
         ignored=DOTS,
+        reads=_is_a_name,
     ),
-    "ftps": FarEnd("ftps", _ftps, kinds="d", carries=_one_line, plants=_without_ends, ignored=DOTS),
+    "ftps": FarEnd(
+        "ftps",
+        _ftps,
+        kinds="d",
+        carries=_one_line,
+        plants=_without_ends,
+        ignored=DOTS,
+        reads=_is_a_name,
+    ),
     "http-html": FarEnd(
         "http", lambda h, s, lies: _http(h, s, lies, write=_html), kinds="d", ignored=(b"",)
     ),
@@ -220,9 +242,11 @@ FAR_ENDS: dict[str, FarEnd] = {
 
 
 def outcome_of(far: FarEnd, each: Fuzzed) -> str:
-    """synced, refused, ignored, or gone: a safe path, but nobody has the file."""
+    """synced, refused, ignored, unread, or gone: a safe path, but nobody has the file."""
     if each.name in far.ignored:
         return "ignored"
+    if not far.reads(each.name):
+        return "unread"
     if each.real:
         return "synced" if each.kind in "fd" else "refused"
     parts = each.name.split(b"/")
