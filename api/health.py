@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from datasets.looking import Look
 from datasets.room import look_at
-from datasets.store import StoreState, judge_store
+from datasets.seeing import StoreState, judge_store
 from syncjobs.core.watching import Finding, Level, judge
 from syncjobs.lifecycle.sessions import open_session
 from syncjobs.queries.installation import read_signs

@@ -9,11 +9,12 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from console.words import size_words, span_words
-from datasets.store import StoreState, find_known_store, judge_store
+from datasets.seeing import StoreState, judge_store
+from datasets.store import find_known_store
 from datasets.store_room import find_room
 from syncjobs.core.watching import SEEN_WITHIN_S, Finding, Level, Signs, judge
 from syncjobs.models import ProcessSign
-from syncjobs.queries.installation import read_signs
+from syncjobs.queries.installation import find_halted_hosts, read_signs
 
 _TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
 
@@ -30,7 +31,10 @@ def describe_machine(*, whole: bool) -> list[Line]:
     with connection.cursor() as cursor:
         signs = read_signs(cursor)
     found = {finding.part: finding for finding in judge(signs)}
+    halted = found["installation"]
+    where = ", ".join(find_halted_hosts()) if whole and halted.level is not Level.FINE else ""
     lines = [
+        *([_line("Restored", halted, where)] if halted.level is not Level.FINE else []),
         _line("Scheduler", found["scheduler"], _ago("last tick", signs.beat_s)),
         _line("Workers", found["workers"], _worker_words(signs, whole=whole)),
         *(

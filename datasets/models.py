@@ -19,6 +19,8 @@ from workspaces.models import Workspace
 class Installation(models.Model):
     """One row: whose database this is; see `datasets.store` and `datasets.installation`."""
 
+    workspace = None  # for the audit trail
+
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     name = models.UUIDField(default=uuid.uuid4)  # every host's DATA_DIR has it too
     former = models.UUIDField(null=True)  # before a person resumed after a restore

@@ -6,7 +6,8 @@ from django.conf import settings
 
 from datasets.looking import Look
 from datasets.room import Room, look_at
-from datasets.store import StoreState, find_known_store, judge_store
+from datasets.seeing import StoreState, judge_store
+from datasets.store import find_known_store
 
 WITHIN_S = 1.0
 

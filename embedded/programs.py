@@ -29,7 +29,8 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         ),
         env=env,
         stage=Stage.SURFACES,
-        is_ready=readiness.answers(loopback_of(host), port, "/health?part=web"),
+        # Not `?part=web`: without its store it still shows what is wrong, and takes `adopt_store`.
+        is_ready=readiness.answers(loopback_of(host), port, "/health?part=database"),
         log=logs / "web.log",
         tells=True,
         stop=((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0)),

@@ -192,7 +192,10 @@ class Stack:
         if status != 0:
             raise ChildFailed("prepare", f"ended with status {status}", logs.tail(log))
         try:
-            return str(json.loads(lines[-1])["token"])
+            told = json.loads(lines[-1])
+            for warning in told["warnings"]:
+                self._say(f"WARNING: {warning}")
+            return str(told["token"])
         except (IndexError, ValueError, KeyError, TypeError) as error:
             raise StackError("prepare printed no token") from error
 

@@ -24,6 +24,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from syncjobs.lifecycle import presence
 from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.dispatching import BATCH, dispatch_due
+from syncjobs.lifecycle.halting import find_halt_here
 from syncjobs.lifecycle.pulsing import BEAT, note_pulse
 from syncjobs.lifecycle.reaping import reap, reap_cancelled
 from tasks.bells import ring_canaries, ring_waiting
@@ -106,6 +107,9 @@ def dispatch(name: str) -> bool:
     """
     ends_at = time.monotonic() + SPELL_S
     try:
+        if find_halt_here() is not None:
+            ring_waiting()  # for what people ask for
+            return False
         while True:
             served = dispatch_due(BATCH)
             backfilled = advance_backfills()

@@ -8,6 +8,7 @@ from celery import shared_task
 from connectors.staging import sweep_staging
 from datasets.errors import StoreAway
 from syncjobs.lifecycle.counting import count_events
+from syncjobs.lifecycle.halting import Halted
 from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.reaping import reap as reap_expired
 from syncjobs.lifecycle.replanning import replan as replan_jobs
@@ -31,8 +32,8 @@ def sweep() -> None:
     """Removes what attempts left under way and nobody came back for, and content that nothing names."""
     try:
         removed = sweep_store()
-    except StoreAway as exc:
-        log.warning("store.not_swept", code=exc.code)
+    except (StoreAway, Halted) as exc:
+        log.warning("store.not_swept", error=str(exc))
         return
     leftovers = removed.leftovers + sweep_staging()
     if leftovers or removed.blobs:

@@ -52,12 +52,16 @@ class Signs:
     busy: int = 0  # of these slots
     without_store: int = 0  # of the workers seen lately, those whose store is away
     with_another_store: int = 0  # and those that have another than the installation's
+    halted: str = (
+        ""  # why some host neither dispatches nor clears sources; see `datasets.installation`
+    )
     oldest_queued_s: float | None = None  # of all due records; None: none waits
     oldest_ready_s: float | None = None  # of those that wait for nothing but a worker
 
 
 def judge(signs: Signs) -> list[Finding]:
     return [
+        _judge_installation(signs),
         _judge_age(signs, "scheduler", signs.beat_s, SEEN_WITHIN_S, Level.DOWN),
         _judge_age(signs, "reaper", signs.reaper_s, REAPED_WITHIN_S, Level.WARNING),
         _judge_workers(signs),
@@ -78,6 +82,15 @@ def _judge_age(
     if _may_be_starting(signs, age_s):
         return Finding(part, "starting", Level.STARTING, age_s)
     return Finding(part, "never seen" if age_s is None else "late", level, age_s)
+
+
+def _judge_installation(signs: Signs) -> Finding:
+    """A restored copy of the database waits for a person; see `datasets.installation`."""
+    if not signs.halted:
+        return Finding("installation")
+    dispatches = signs.beat_s is not None and signs.beat_s <= SEEN_WITHIN_S
+    level = Level.WARNING if dispatches else Level.DOWN  # another host's beat
+    return Finding("installation", f"{signs.halted}: run manage.py resume_after_restore", level)
 
 
 def _judge_workers(signs: Signs) -> Finding:

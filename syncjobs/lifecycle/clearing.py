@@ -35,6 +35,7 @@ from datasets.versions import iter_published
 from syncjobs.core.comparing import Fingerprint, proves_equal
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress, WindowClosed
 from syncjobs.lifecycle.claiming import Claim
+from syncjobs.lifecycle.halting import find_halt_here, words_of
 from syncjobs.lifecycle.heartbeat import Lease
 from syncjobs.models import AfterPublish, ItemAction, SyncJob, SyncRecord
 
@@ -132,7 +133,9 @@ def _clear_all(
 
 
 def _check_job(record: SyncRecord) -> None:
-    """A person who changes their mind is heard at once."""
+    """A person who changes their mind is heard at once; and a restored database is not let at the source."""
+    if (halt := find_halt_here()) is not None:
+        raise _Enough(f"waits for {words_of(halt)}")
     wish = record.job.after_publish, record.job.move_to
     if not SyncJob.objects.filter(
         pk=record.job_id, after_publish=wish[0], move_to=wish[1]

@@ -23,7 +23,8 @@ import psycopg
 import structlog
 from django.conf import settings
 
-from datasets.store import see_store
+from datasets.installation import settle_here
+from datasets.seeing import see_store
 from syncjobs.lifecycle.sessions import open_session
 
 log = structlog.get_logger(__name__)
@@ -38,11 +39,12 @@ WITH forgotten AS (
   DELETE FROM syncjobs_processsign
    WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s)
 INSERT INTO syncjobs_processsign AS p
-       (name, part, host, session, slots, running, draining, store_id, started_at, seen_at)
-VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s, %(store)s,
+       (name, part, host, session, slots, running, draining, store_id, halted,
+        started_at, seen_at)
+VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s, %(store)s, %(halted)s,
         now() - make_interval(secs => %(age_s)s), now())
 ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, running = excluded.running,
-  draining = excluded.draining, store_id = excluded.store_id, seen_at = excluded.seen_at
+  draining = excluded.draining, store_id = excluded.store_id, halted = excluded.halted, seen_at = excluded.seen_at
 """
 _LEAVE = "DELETE FROM syncjobs_processsign WHERE name = %s"
 
@@ -127,6 +129,7 @@ class Presence:
                 "running": load.running,
                 "draining": load.draining,
                 "store": see_store(),
+                "halted": settle_here(session.cursor()) or "",
                 "age_s": time.monotonic() - self._born,
                 "forgotten_s": FORGOTTEN_AFTER_S,
             },

@@ -14,6 +14,7 @@ from django.db import connection
 from syncjobs.core.watching import SEEN_WITHIN_S
 from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.dispatching import dispatch_due
+from syncjobs.lifecycle.halting import find_halt_here
 from syncjobs.lifecycle.pulsing import REAPER
 from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.lifecycle.ringing import take_unrung
@@ -42,7 +43,10 @@ class Due:
 
 
 def dispatch_all() -> Due:
-    """Serves every due fire, and what backfills have to go on with."""
+    """Serves every due fire, and what backfills have to go on with; nothing where a restore has halted this
+    host."""
+    if find_halt_here() is not None:
+        return Due(0, 0, 0)
     queued = coalesced = skipped = 0
     while (served := dispatch_due()).jobs:
         queued += served.queued
@@ -57,7 +61,9 @@ def take_next(seen: Collection[uuid.UUID]) -> uuid.UUID | None:
     called for it meanwhile: the claim decides."""
     for _ in range(len(seen) + 1):
         taken = take_unrung(1, ring_again_s=1)
-        if not taken and advance_backfills():  # records that have ended made room for the next ones
+        if (
+            not taken and find_halt_here() is None and advance_backfills()
+        ):  # records that have ended made room for the next ones
             continue
         if not taken or taken[0] not in seen:
             return taken[0] if taken else None

@@ -9,9 +9,11 @@ from django.db.models import Min
 from django.utils import timezone
 
 from datasets.blobs import BlobStore
+from datasets.installation import HALT_WORDS
 from datasets.store import open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import Claim
+from syncjobs.lifecycle.halting import WHAT_TO_DO, Halted, find_halt_here
 from syncjobs.models import SyncRecord
 from workspaces.models import Workspace
 
@@ -31,7 +33,8 @@ class Removed:
 def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
     """Removes what `sweep_partials` does, and content that no version and no receipt names, unless it was
     stored since the oldest record at work began, or within the grace period before that. Raises StoreAway:
-    what lies on another disk is not this database's to judge."""
+    what lies on another disk is not this database's to judge; and Halted: a restored database does not know
+    all that its original has stored."""
     running = SyncRecord.objects.filter(state=State.RUNNING)
     now = timezone.now()
     oldest = running.aggregate(at=Min("started_at"))["at"] or now
@@ -46,7 +49,7 @@ def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
 
 def sweep_partials(older_than_s: float = KEPT_S) -> int:
     """Removes partial files and unfinished packs of that age that no running record writes; their
-    count. Raises StoreAway."""
+    count. Raises StoreAway, Halted."""
     live = frozenset(
         Claim(record_id, dataset_id, token, "").attempt_name
         for record_id, dataset_id, token in SyncRecord.objects.filter(
@@ -61,6 +64,8 @@ def sweep_partials(older_than_s: float = KEPT_S) -> int:
 
 
 def _open_stores() -> Iterator[BlobStore]:
+    if (halt := find_halt_here()) is not None:
+        raise Halted(f"nothing is swept before {WHAT_TO_DO}: {HALT_WORDS[halt]}")
     for workspace_id in Workspace.objects.values_list("pk", flat=True):
         store = open_store(workspace_id)
         store.need()

@@ -10,6 +10,7 @@ from django.conf import settings
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import leave_without_store
 from syncjobs.lifecycle.execution import execute
+from syncjobs.lifecycle.halting import leave_to_person
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.parking import park_without_room
 from syncjobs.lifecycle.presence import Load, Presence, name_process
@@ -27,18 +28,22 @@ class Worker:
         self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """None also where every slot is taken, the store is not here, or its disk is nearly full: the record
-        stays queued, and its bell is rung again."""
+        """None also where every slot is taken, the store is not here, a restore has halted this host, or the
+        store's disk is nearly full: the record stays queued, and its bell is rung again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
         self._count(1)
         try:
-            if leave_without_store(record_id) or park_without_room(record_id):
+            if self._has_to_wait(record_id):
                 return None
             return execute(record_id, self.heart)
         finally:
             self._count(-1)
             self._slots.release()
+
+    def _has_to_wait(self, record_id: uuid.UUID) -> bool:
+        looks = (leave_without_store, leave_to_person, park_without_room)
+        return any(look(record_id) for look in looks)
 
     def drain(self) -> None:
         """Every record in work goes back to the queue; no new one is taken."""

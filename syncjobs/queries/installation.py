@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 
+from django.db.models.functions import Now
+
 from syncjobs.core.watching import SEEN_WITHIN_S, Signs
+from syncjobs.models import ProcessSign
 
 # Of each workspace the longest waiting due records, from the index `record_waiting`: a queue of any length
 # makes this no slower. A record that was claimed before waits since it came back, which its last events
@@ -57,6 +61,11 @@ SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining)
           FROM syncjobs_processsign WHERE part = 'worker') w
 """
 
+_HALTED = """
+SELECT halted FROM syncjobs_processsign
+ WHERE halted <> '' AND seen_at > now() - make_interval(secs => %s) ORDER BY seen_at DESC LIMIT 1
+"""
+
 
 class Cursor(Protocol):
     """What is used of Django's cursors and of psycopg's."""
@@ -71,6 +80,8 @@ def read_signs(cursor: Cursor) -> Signs:
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
     cursor.execute(_WORKERS, [SEEN_WITHIN_S])
     workers, draining, slots, busy, worker_s, without_store, with_another = cursor.fetchone()
+    cursor.execute(_HALTED, [SEEN_WITHIN_S])
+    halted = cursor.fetchone()
     oldest_queued_s, oldest_ready_s = read_oldest(cursor)
     return Signs(
         prepared_s=pulses.get("prepared"),
@@ -84,9 +95,17 @@ def read_signs(cursor: Cursor) -> Signs:
         busy=busy,
         without_store=without_store,
         with_another_store=with_another,
+        halted=halted[0] if halted else "",
         oldest_queued_s=oldest_queued_s,
         oldest_ready_s=oldest_ready_s,
     )
+
+
+def find_halted_hosts() -> list[str]:
+    """Hosts with processes that were seen lately and that a restore has halted; see `datasets.installation`."""
+    lately = Now() - timedelta(seconds=SEEN_WITHIN_S)
+    halted = ProcessSign.objects.filter(seen_at__gt=lately).exclude(halted="")
+    return list(halted.order_by("host").values_list("host", flat=True).distinct())
 
 
 def read_oldest(

@@ -69,7 +69,7 @@ def alive() -> None:
 @pytest.mark.usefixtures("alive")
 def test_it_is_open_and_names_parts_and_ages_alone(ask: Ask) -> None:
     status, told = ask()
-    parts = ["database", "scheduler", "reaper", "workers", "worker_stores"]
+    parts = ["database", "installation", "scheduler", "reaper", "workers", "worker_stores"]
     parts += ["queue:control", "queue:sync", "queued"]
     parts += ["redis", "store", "disk"]
     assert (status, told["status"]) == (200, "ok")

@@ -31,6 +31,7 @@ def troubles(signs: Signs) -> dict[str, tuple[str, Level]]:
 def test_nothing_is_wrong_where_all_are_well() -> None:
     assert troubles(WELL) == {}
     assert [one.part for one in judge(WELL)] == [
+        "installation",
         "scheduler",
         "reaper",
         "workers",
@@ -44,6 +45,12 @@ def test_nothing_is_wrong_where_all_are_well() -> None:
 @pytest.mark.parametrize(
     ("change", "part", "word", "level"),
     [
+        (
+            {"halted": "moved"},
+            "installation",
+            "moved: run manage.py resume_after_restore",
+            Level.WARNING,
+        ),
         ({"beat_s": 31.0}, "scheduler", "late", Level.DOWN),
         ({"beat_s": None}, "scheduler", "never seen", Level.DOWN),
         ({"reaper_s": 61.0}, "reaper", "late", Level.WARNING),

@@ -100,7 +100,7 @@ def test_i13_13_a_watchdog_stands_beside_each_process(name: str) -> None:
 
 def test_web_is_not_held_to_what_workers_do() -> None:
     assert "/health?part=web'" in str(SERVICES["web"]["healthcheck"])
-    assert '"/health?part=web"' in (PROJECT / "embedded" / "programs.py").read_text()
+    assert '"/health?part=database"' in (PROJECT / "embedded" / "programs.py").read_text()
 
 
 def test_made_secrets_are_whole_consistent_and_kept(tmp_path: Path) -> None:

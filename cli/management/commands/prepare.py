@@ -9,10 +9,13 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandParser
+from django.db import connection
 
 from cli.chores import plan_chores
 from cli.command import Command as DatabaseCommand
-from datasets.store import StoreState, ensure_store
+from datasets.installation import HALT_WORDS, settle_here
+from datasets.seeing import StoreState
+from datasets.store import ensure_store
 from syncjobs.lifecycle.planning import save_job
 from syncjobs.lifecycle.pulsing import PREPARED, note_pulse
 from syncjobs.models import SyncJob
@@ -38,12 +41,9 @@ class Command(DatabaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         note_pulse(PREPARED, holder="")
         call_command("collectstatic", verbosity=0, interactive=False)
-        state = ensure_store()
-        if state is not StoreState.RIGHT:
-            self.stderr.write(
-                f"store: {state}. Nothing is synced here until {settings.STORE_ROOT} is the store that the"
-                " database knows: mount it, or see `manage.py adopt_store --help`"
-            )
+        warnings = _settle_installation()
+        for warning in warnings:
+            self.stderr.write(warning)
         plan_chores()
         _ensure_console_user(settings.SYNC.console_password)
         row, _ = Workspace.objects.get_or_create(name=workspace)
@@ -51,7 +51,28 @@ class Command(DatabaseCommand):
             _rest_samples()
         revoke_tokens(row, name=TOKEN_NAME)
         _, token = create_token(row, name=TOKEN_NAME, role=Role.ADMIN)
-        self.stdout.write(json.dumps({"token": token, "username": CONSOLE_USER, "store": state}))
+        self.stdout.write(
+            json.dumps({"token": token, "username": CONSOLE_USER, "warnings": warnings})
+        )
+
+
+def _settle_installation() -> list[str]:
+    """What keeps this host from work. A start goes on all the same: what puts it right needs the database."""
+    warnings = []
+    state = ensure_store()
+    if state is not StoreState.RIGHT:
+        warnings.append(
+            f"the store is {state}: nothing is synced here until {settings.STORE_ROOT} is the store that the"
+            " database knows. Mount it, or see `manage.py adopt_store --help`"
+        )
+    with connection.cursor() as cursor:
+        halt = settle_here(cursor)
+    if halt is not None:
+        warnings.append(
+            f"{HALT_WORDS[halt]}: no schedule is served here, and no source is cleared, until"
+            " `manage.py resume_after_restore`"
+        )
+    return warnings
 
 
 def _ensure_console_user(password: str) -> None:

@@ -11,6 +11,7 @@ from cli.bars import busy
 from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
 from datasets.errors import StoreError
+from syncjobs.lifecycle.halting import Halted
 from syncjobs.lifecycle.sweeping import sweep
 
 
@@ -26,7 +27,7 @@ class Command(DatabaseCommand):
         try:
             with busy("sweeping"):
                 removed = sweep()
-        except (StoreError, OSError) as exc:
+        except (StoreError, OSError, Halted) as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
             self.stdout.write(as_json(asdict(removed)))
