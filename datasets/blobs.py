@@ -46,11 +46,14 @@ from datasets.errors import (
     BlobDamaged,
     BlobMissing,
     BlobUnreadable,
+    DiskFull,
+    QuotaExceeded,
     StoreError,
     StoreReadOnly,
 )
 from datasets.packs import Place, PlaceIndex, find_differing, read_packed, write_pack
 from datasets.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
+from datasets.room import look_at, words_of
 from datasets.sentinel import need_store
 
 SWEPT_AT_ONCE = 20_000
@@ -86,6 +89,16 @@ class BlobStore:
         self._name = f"{uuid.uuid4().hex[:12]}."
         self._count = itertools.count()
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
+        self._min_free_bytes = 0
+        self._allowed_bytes: int | None = None
+
+    def keep_free(self, min_free_bytes: int) -> None:
+        """Storing ends with DiskFull where less than that, or its share of the disk, is left (`datasets.room`)."""
+        self._min_free_bytes = min_free_bytes
+
+    def allow(self, size_bytes: int) -> None:
+        """So many bytes of new blobs may come; more end with QuotaExceeded."""
+        self._allowed_bytes = size_bytes
 
     def need(self) -> None:
         """Raises StoreMissing where the root is no store, StoreForeign where it is another, StoreBroken."""
@@ -121,7 +134,7 @@ class BlobStore:
         A key other than UNKNOWN stands for one file at one fingerprint: the writer begins with what an
         earlier attempt left under it, which may be of another content and is to be proved.
         """
-        writer = BlobWriter(self._partial_path(attempt, key))
+        writer = BlobWriter(self._partial_path(attempt, key), self._need_room)
         for left in self._left.pop(key, ()):
             try:
                 if writer.size_bytes == 0:
@@ -148,6 +161,7 @@ class BlobStore:
         does not take it from under the version that is about to name it. One that holds anything else is
         damaged: what has come takes its place. `moved` is told that a long look goes on.
         """
+        self._need_room()
         small: dict[bytes, Received] = {}
         large: list[Received] = []
         for item in received:
@@ -169,6 +183,7 @@ class BlobStore:
         new = [item for sha256, item in small.items() if sha256 not in known or sha256 in damaged]
         if not new:
             return
+        self._take(sum(item.size_bytes for item in new if item.sha256 not in damaged))
         pack = uuid.uuid4()
         with disk_errors():
             partial = self._partial_path(attempt, UNKNOWN)
@@ -185,6 +200,7 @@ class BlobStore:
         new: dict[str, str] = {}  # the partial file by the blob's path
         known: list[tuple[str, Received]] = []
         folders = set()
+        size_bytes = 0
         # Until it is young again, a blob that is there may be about to be swept.
         with disk_errors(), self._index.storing():
             for item in large:
@@ -196,6 +212,8 @@ class BlobStore:
                     known.append((path, item))
                 else:
                     new[path] = item.partial
+                    size_bytes += item.size_bytes
+        self._take(size_bytes)
         with disk_errors():
             for path, item in known:
                 if path in new or item.partial is None or _hold_the_same(path, item.partial, moved):
@@ -207,6 +225,24 @@ class BlobStore:
                 os.rename(partial, path)  # noqa: PTH104 — paths are text here
             _sync_data(folders)
         self.need()
+
+    def _need_room(self) -> None:
+        """Raises DiskFull, StoreBroken."""
+        with disk_errors():
+            room = look_at(self._root, min_free_bytes=self._min_free_bytes)
+        if room.is_short:
+            raise DiskFull(f"too little room is left on the store's disk: {room}")
+
+    def _take(self, size_bytes: int) -> None:
+        """Raises QuotaExceeded."""
+        if self._allowed_bytes is None:
+            return
+        self._allowed_bytes -= size_bytes
+        if self._allowed_bytes < 0:
+            over = words_of(-self._allowed_bytes)
+            raise QuotaExceeded(
+                f"what came is {over} more than the workspace may hold (max_store_bytes)"
+            )
 
     def _partial_path(self, attempt: str, key: str) -> str:
         return f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}"

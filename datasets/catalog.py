@@ -90,6 +90,15 @@ class Counts:
     wanted_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bytes that are to be fetched: of content that is new, of all, and of the largest file."""
+
+    new_bytes: int
+    all_bytes: int
+    largest_bytes: int
+
+
 _LISTING = """
 CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
                            etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
@@ -151,6 +160,27 @@ SELECT c.path, c.size_bytes, c.modified_ns, c.etag, c.told_sha256 FROM change c
 _COUNT_WANTED = f"""
 SELECT count(*), least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
 """  # noqa: S608 — made of constants
+
+# What a sync can be expected to add: a file that is listed as it is held is read again, and proves to be that.
+_NEW_BYTES = f"""
+SELECT least(coalesce(sum(c.size_bytes) FILTER (WHERE c.entry_id IS NULL
+             OR c.size_bytes IS DISTINCT FROM c.held_size_bytes
+             OR c.modified_ns IS DISTINCT FROM c.held_modified_ns
+             OR c.etag IS DISTINCT FROM c.held_etag), 0), 9223372036854775807)::bigint,
+       least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint,
+       coalesce(max(c.size_bytes), 0)
+  FROM change c WHERE {_NOT_FETCHED_YET}
+"""  # noqa: S608 — made of constants
+# Each content once, however many files and versions have it; also what was fetched and is not published yet.
+_HELD_BYTES = """
+SELECT coalesce(sum(size_bytes), 0)::bigint FROM (
+    SELECT max(size_bytes) AS size_bytes FROM (
+        SELECT e.sha256, e.size_bytes FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
+         WHERE d.workspace_id = %(workspace)s
+         UNION ALL
+        SELECT r.sha256, r.size_bytes FROM datasets_receipt r JOIN datasets_dataset d ON d.id = r.dataset_id
+         WHERE d.workspace_id = %(workspace)s) named GROUP BY sha256) each
+"""
 
 
 # What would be done, as a person is shown it. A removal counts only where removals apply.
@@ -374,6 +404,16 @@ class Catalog:
     def iter_wanted(self) -> Iterator[Listed]:
         """Files to fetch, by path: added or changed, and not fetched already by an earlier attempt."""
         yield from self._iter_pages(_WANTED)
+
+    def measure_wanted(self) -> Wanted:
+        """What `iter_wanted` would bring, as far as sizes were listed."""
+        ((new_bytes, all_bytes, largest_bytes),) = self._rows(_NEW_BYTES)
+        return Wanted(new_bytes, all_bytes, largest_bytes)
+
+    def measure_held(self, workspace_id: uuid.UUID) -> int:
+        """The bytes of all contents that the workspace's versions and receipts name, each once."""
+        ((size_bytes,),) = self._rows(_HELD_BYTES, workspace=workspace_id)
+        return int(size_bytes)
 
     def _iter_pages(self, query: str) -> Iterator[Listed]:
         last = ""

@@ -6,6 +6,7 @@ StoreError
 │   └── StoreForeign store_foreign  it is another store
 ├── StoreReadOnly   store_read_only it cannot be written to
 ├── DiskFull        disk_full       no space or no inodes; waiting or a person helps
+├── QuotaExceeded   quota_exceeded  the workspace would hold more than it may
 ├── BlobMissing     blob_missing    a held file's bytes are gone
 ├── BlobDamaged     blob_damaged    a held file's bytes are not what they were
 │   └── BlobUnreadable  blob_unreadable   the disk cannot read them
@@ -52,6 +53,12 @@ class DiskFull(StoreError):
 
     code = "disk_full"
     retryable = True
+
+
+class QuotaExceeded(StoreError):
+    """The workspace would hold more bytes than it may."""
+
+    code = "quota_exceeded"
 
 
 class BlobMissing(StoreError):

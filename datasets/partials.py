@@ -10,7 +10,7 @@ import ctypes
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ SMALL_BYTES = 64 << 10
 WORTH_KEEPING_BYTES = SMALL_BYTES + 1
 COPY_BYTES = 1 << 20
 _FLUSH_BYTES = 8 << 20
+_LOOK_BYTES = 1 << 20  # so much may a file take of what is to stay free
 _SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -57,8 +58,11 @@ class Received:
 class BlobWriter:
     """Takes the bytes of one file, in order, hashing as they come."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, need_room: Callable[[], None] = lambda: None) -> None:
+        """`need_room` is called now and then while bytes go to disk; it raises DiskFull."""
         self._path = path
+        self._need_room = need_room
+        self._looked = 0  # how many bytes there were then
         self._hash = hashlib.sha256()
         self._size = 0
         self._flushed = 0  # bytes that the disk was told to take
@@ -85,6 +89,9 @@ class BlobWriter:
         with disk_errors():
             fd = self._open()
             write_all(fd, data)
+        if self._size - self._looked >= _LOOK_BYTES:
+            self._looked = self._size
+            self._need_room()
         if self._size - self._flushed >= _FLUSH_BYTES:
             self._flush(fd)
 
@@ -102,7 +109,7 @@ class BlobWriter:
         """Forgets the bytes and begins anew."""
         self.abandon()
         self._hash = hashlib.sha256()
-        self._size = self._flushed = 0
+        self._size = self._flushed = self._looked = 0
         self._small = []
 
     def finish(self) -> Received:

@@ -25,7 +25,11 @@ class Room:
         return self.free_bytes < self.needed_bytes
 
     def __str__(self) -> str:
-        return f"{_words(self.free_bytes)} free, {_words(self.needed_bytes)} needed"
+        return f"{words_of(self.free_bytes)} free, {words_of(self.needed_bytes)} needed"
+
+    def fits(self, size_bytes: int) -> bool:
+        """Whether so much more may be stored."""
+        return self.free_bytes - self.needed_bytes >= size_bytes
 
 
 def look_at(folder: Path, *, min_free_bytes: int) -> Room:
@@ -44,7 +48,7 @@ def make_room(*, free_bytes: int, size_bytes: int, min_free_bytes: int) -> Room:
     return Room(free_bytes, size_bytes, max(needed, 0))
 
 
-def _words(size_bytes: int) -> str:
+def words_of(size_bytes: int) -> str:
     if size_bytes < 10 << 30:
         return f"{size_bytes / (1 << 20):,.1f} MiB"
     return f"{size_bytes / (1 << 30):,.1f} GiB"

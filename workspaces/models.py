@@ -68,6 +68,9 @@ class Workspace(models.Model):
     max_running = models.PositiveSmallIntegerField(  # records at once; further ones wait
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
+    max_store_bytes = models.PositiveBigIntegerField(  # of the contents it holds, each once
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     # While a record runs, a further sync is answered with it instead of being queued.
     one_sync_at_a_time = models.BooleanField(default=False)
     # Of all its jobs, beside their own; see `workspaces.windows`.

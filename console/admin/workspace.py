@@ -16,6 +16,8 @@ from syncjobs.lifecycle.planning import delete_workspace, save_workspace
 from syncjobs.queries.fires import describe_calendar
 from workspaces.models import Workspace
 
+LIMITS = ["max_running", "max_store_bytes", "one_sync_at_a_time"]
+
 
 class WorkspaceForm(AnyModelForm):
     windows = WindowsField()
@@ -23,10 +25,12 @@ class WorkspaceForm(AnyModelForm):
 
     class Meta:
         model = Workspace
-        fields = ["name", "max_running", "one_sync_at_a_time", "windows", "blackouts"]
-        labels = {"max_running": "Records at once"}
+        fields = ["name", *LIMITS, "windows", "blackouts"]
+        labels = {"max_running": "Records at once", "max_store_bytes": "Bytes it may hold"}
         help_texts = {
             "max_running": "Further ones wait. Empty: no limit of its own.",
+            "max_store_bytes": "Of the contents that its versions name, each once; a sync that would go over"
+            " it fails before it fetches. Empty: no limit.",
             "one_sync_at_a_time": "A further sync by hand is refused while one runs.",
         }
 
@@ -47,7 +51,7 @@ class WorkspaceAdmin(ScopedAdmin):
         editable = obj is None or self.has_change_permission(request, obj)
         when = ["windows", "blackouts"] if editable else ["windows_shown"]
         return [
-            (None, {"fields": ["name", "max_running", "one_sync_at_a_time", "created_at"]}),
+            (None, {"fields": ["name", *LIMITS, "created_at"]}),
             ("When its jobs may work", {"fields": when}),
         ]
 

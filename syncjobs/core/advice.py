@@ -97,7 +97,18 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Allow the workers more open files (ulimit -n), or fewer records each: SYNC_CONCURRENCY.",
     ),
     "disk_full": ("Make room on the disk of DATA_DIR; the record tries again by itself.",),
+    "blob_damaged": (
+        "Run `manage.py scrub --repair`: it fetches what the source still has. Then look at the disk.",
+    ),
+    "blob_unreadable": (
+        "Look at the disk and at the kernel's log: it cannot read what it holds.",
+        "Run `manage.py scrub --repair` once the disk can be trusted.",
+    ),
     "blob_missing": ("Restore the store from a backup, then run the job in mode full.",),
+    "quota_exceeded": (
+        "Raise the workspace's max_store_bytes, or leave files out: patterns, max_file_size_bytes, max_age_s.",
+        "Delete datasets that nobody needs; `manage.py sweep` then frees their room.",
+    ),
     "store_io": ("Look at the disk of DATA_DIR and at the kernel's log.",),
     # guards, plans
     "empty_listing": (

@@ -4,6 +4,7 @@ Stop
 ├── CancelAsked       a person or an API asked
 ├── DrainAsked        this worker is going away
 ├── WindowClosed      the job's window has ended: the rest comes in the next
+├── NoRoom            the store's disk has too little room for the plan
 ├── LeaseLost         another claim has taken the record: write nothing more
 ├── DeadlinePassed    the record has used up its time
 └── NoProgress        the work stood still for too long; carries what was measured
@@ -33,6 +34,14 @@ class WindowClosed(Stop):
         self.waits_for = waits_for
         self.until = until
         super().__init__("its window has closed")
+
+
+class NoRoom(Stop):
+    """What the plan would fetch does not fit on the store's disk; `waits_for` says what is missing."""
+
+    def __init__(self, waits_for: str) -> None:
+        self.waits_for = waits_for
+        super().__init__(f"it waits for {waits_for}")
 
 
 class LeaseLost(Stop):

@@ -31,7 +31,7 @@ from workspaces.races import work_again_where_taken
 
 Path = tuple[str | int, ...]
 
-WORKSPACE_LIMITS = ("max_running", "one_sync_at_a_time")
+WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
 CALENDAR_FIELDS = ("windows", "blackouts")
 WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
 WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")

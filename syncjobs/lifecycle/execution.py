@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
@@ -24,7 +25,7 @@ from connectors.learning import learn_answer
 from connectors.opening import keep_capabilities, open_transport, root_of, silence_granted
 from datasets.blobs import BlobStore
 from datasets.catalog import Catalog, Trust
-from datasets.errors import DiskFull, StoreAway, StoreError
+from datasets.errors import DiskFull, QuotaExceeded, StoreAway, StoreError
 from datasets.receipts import Fenced, Receipts
 from datasets.store import open_store
 from datasets.versions import Published
@@ -41,6 +42,7 @@ from syncjobs.engine.stops import (
     DeadlinePassed,
     DrainAsked,
     NoProgress,
+    NoRoom,
     Stop,
     WindowClosed,
 )
@@ -49,6 +51,7 @@ from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
+from syncjobs.lifecycle.parking import AGAIN_S, need_room
 from syncjobs.lifecycle.publishing import GuardStopped, publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
@@ -108,7 +111,8 @@ def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
 
 def _attempt(lease: Lease) -> Ending | None:
     """None where the lease is lost: whoever has it now decides."""
-    record = SyncRecord.objects.select_related("job", "connector").get(pk=lease.claim.record_id)
+    found = SyncRecord.objects.select_related("job", "connector", "workspace")
+    record = found.get(pk=lease.claim.record_id)
     lease.patience_s = silence_granted(record.connector.options)
     try:
         return _sync_files(record, lease)
@@ -169,6 +173,12 @@ def _stopped(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
         case WindowClosed():
             waits = {"waiting_for": stop.waits_for, "not_before": stop.until}
             return _plain(Event.PARKED, str(stop), **waits)
+        case NoRoom():
+            again = Now() + timedelta(seconds=AGAIN_S)
+            parked = _plain(
+                Event.PARKED, str(stop), waiting_for=stop.waits_for[:200], not_before=again
+            )
+            return parked.with_evidence({"waits": "room"})
         case DeadlinePassed():
             words = str(stop)
             return _plain(
@@ -199,6 +209,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     # An operator sees in pg_stat_activity which record, at which token, a session works for.
     keeping = LazySession(statement_timeout_s=300, name=f"keeping {held.attempt_name}")
     store = open_store(record.workspace_id, keeping)
+    store.keep_free(settings.SYNC.min_free_bytes)
     session = open_session(statement_timeout_s=300, name=held.session_name)
     published: Published | None = None
     full = False
@@ -230,7 +241,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
         return _succeeded(outcome, published, lease.progress, warning)
     except GuardStopped as exc:
         return _held(exc.held)
-    except DiskFull:
+    except (DiskFull, QuotaExceeded):
         full = True  # pieces that wait for the next attempt would keep it full, for every other job too
         raise
     except (StoreError, OSError):
@@ -284,6 +295,8 @@ def _fetch(
         def confirm(outcome: Outcome) -> None:
             if record.applies_id is not None:
                 confirm_plan(session, record, terms_of(job, catalog, outcome), outcome)
+            if outcome.held is None:
+                need_room(record, catalog, store)
 
         outcome = sync.plan() if record.dry_run else sync.run(confirm)
         keep_capabilities(record.connector, sync.capabilities)

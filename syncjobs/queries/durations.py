@@ -13,16 +13,18 @@ from syncjobs.models import SyncRecord
 
 LATEST = 20  # records that are looked at
 
-# From each claim to the next event that ended it. The latest claim of a running record has none yet.
+# From each claim to the next event that ended it. The latest claim of a running record has none yet. What only
+# found out that there is no room for the plan is no work.
 _SPENT = """
 SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
   FROM syncjobs_syncevent claimed
  CROSS JOIN LATERAL (
-       SELECT at FROM syncjobs_syncevent e
+       SELECT at, data FROM syncjobs_syncevent e
         WHERE e.record_id = claimed.record_id AND e.id > claimed.id
           AND e.from_state = 'running' AND e.to_state <> 'running'
         ORDER BY e.id LIMIT 1) ended
  WHERE claimed.record_id = %s AND claimed.event = 'claimed'
+   AND coalesce(ended.data ->> 'waits', '') <> 'room'
 """
 
 

@@ -202,6 +202,7 @@ SCHEDULES = st.sampled_from(
 )
 WORKSPACE: dict[str, st.SearchStrategy[Any]] = {
     "max_running": MAYBE,
+    "max_store_bytes": MAYBE,
     "one_sync_at_a_time": st.booleans(),
     "windows": st.lists(WINDOW, max_size=2),
     "blackouts": st.lists(BLACKOUT, max_size=2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -9,16 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from pytest_django import Settings
 
+from datasets.catalog import Wanted
+from datasets.errors import DiskFull
 from datasets.room import look_at, make_room
-from datasets.store import ensure_store
+from datasets.store import ensure_store, open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.enqueueing import enqueue
+from syncjobs.lifecycle.parking import cap, passing_bytes
 from syncjobs.lifecycle.workers import Worker
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queries.durations import spent_s
+from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sshd import Sshd
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job
+from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+from workspaces.models import Workspace
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -112,16 +120,6 @@ def test_the_rule_can_be_switched_off(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_runs_meets_the_full_disk_itself(disk: Path, job: SyncJob, source: Path) -> None:
-    """D01: enough room at its start, and then not: told as such, and tried again later."""
-    fill(source, {"large.bin": os.urandom(8 * MIB)})
-    fill_up(disk, leave_bytes=4 * MIB)
-    record = enqueue(job, trigger=Trigger.MANUAL)
-    Worker(1).work_on(record.pk)
-    assert (fresh(record).state, record.error_code) == (State.QUEUED, "disk_full")
-
-
-@pytest.mark.django_db(transaction=True)
 def test_d04_a_missing_store_is_no_matter_of_room(
     job: SyncJob, settings: Settings, tmp_path: Path
 ) -> None:
@@ -129,3 +127,188 @@ def test_d04_a_missing_store_is_no_matter_of_room(
     record = enqueue(job, trigger=Trigger.MANUAL)
     assert Worker(1).work_on(record.pk) is None
     assert fresh(record).waiting_for.startswith("a worker that sees the store")
+
+
+SMALL_DISK = "room on the store's disk: "
+
+
+def nowhere_near(record: SyncRecord) -> None:
+    """Nothing of it was begun, and it cost nothing."""
+    assert (record.state, record.attempt, record.vain_attempts) == (State.QUEUED, 1, 0)
+    assert record.bytes_transferred == 0
+    assert not any(path.name.startswith(record.pk.hex) for path in settings_store().rglob("*"))
+
+
+def settings_store() -> Path:
+    return Path(django_settings.STORE_ROOT)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_a_plan_that_does_not_fit_waits_for_room_before_its_first_byte(
+    disk: Path, job: SyncJob, source: Path
+) -> None:
+    with (source / "sparse.bin").open("wb") as file:
+        file.truncate(1 << 40)  # a tebibyte that takes no room there
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    worker = Worker(1)
+    assert worker.work_on(record.pk) == State.QUEUED
+    nowhere_near(fresh(record))
+    assert record.waiting_for.startswith("room on the store's disk: 1,024.0 GiB to fetch, ")
+    assert record.not_before is not None
+    event = record.events.latest("id")
+    assert (event.event, event.data) == ("parked", {"waits": "room"})
+    assert spent_s(record.pk) == 0
+    # It lists again by itself; by then the source may have less.
+    SyncRecord.objects.update(not_before=None)
+    assert worker.work_on(record.pk) == State.QUEUED
+    nowhere_near(fresh(record))
+    (source / "sparse.bin").unlink()
+    SyncRecord.objects.update(not_before=None)
+    assert worker.work_on(record.pk) == State.SUCCEEDED
+    assert digests_of(job.dataset) == digests_below(source)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_it_goes_on_when_there_is_room(disk: Path, job: SyncJob, source: Path) -> None:
+    fill(source, {"large.bin": os.urandom(8 * MIB)})
+    ballast = fill_up(disk, leave_bytes=10 * MIB)
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    worker = Worker(1)
+    assert worker.work_on(record.pk) == State.QUEUED
+    assert fresh(record).waiting_for == (
+        f"{SMALL_DISK}8.1 MiB to fetch, 10.0 MiB free, 3.2 MiB needed"
+    )
+    ballast.unlink()
+    SyncRecord.objects.update(not_before=None)
+    assert worker.work_on(record.pk) == State.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_what_is_held_needs_no_second_place(disk: Path, job: SyncJob, source: Path) -> None:
+    """A full sync reads everything again, batch by batch."""
+    fill(source, {f"{n}.bin": os.urandom(4 * MIB) for n in range(5)})
+    assert run(job).state == State.SUCCEEDED
+    fill_up(disk, leave_bytes=26 * MIB)
+    record = run(job, mode=SyncMode.FULL)
+    assert (record.state, record.files_unchanged) == (State.SUCCEEDED, 7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_a_job_that_fetches_little_at_once_needs_little_room(
+    disk: Path, job: SyncJob, source: Path
+) -> None:
+    SyncJob.objects.update(max_bytes=MIB)
+    fill(source, {f"{n:02}.bin": os.urandom(MIB) for n in range(80)})
+    assert run(SyncJob.objects.get()).state == State.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_a_size_that_nobody_told_ends_where_room_is_to_stay_free(
+    disk: Path, db: None
+) -> None:
+    with scripted_http(unsized(80)) as host:
+        record = run(make_job(make_connector(host.target(), kind="http")))
+    assert (record.state, record.error_code) == (State.QUEUED, "disk_full")
+    assert "too little room is left" in record.error
+    room = look_at(disk, min_free_bytes=GIB)
+    assert room.free_bytes > 60 * MIB  # what had come is gone
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_storing_ends_where_room_is_to_stay_free(disk: Path, job: SyncJob) -> None:
+    """Many files, none of which is looked at by itself."""
+    store = open_store(job.workspace_id)
+    store.prepare()
+    store.keep_free(GIB)
+    fill_up(disk, leave_bytes=3 * MIB)
+    writer = store.create("attempt")
+    writer.write(b"small")
+    with pytest.raises(DiskFull, match="too little room"):
+        store.commit("attempt", [writer.finish()])
+
+
+def hold(most: int | None) -> None:
+    Workspace.objects.update(max_store_bytes=most)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_over_its_quota_a_workspace_fetches_nothing(job: SyncJob, source: Path) -> None:
+    hold(100_000)  # of 100,001
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "quota_exceeded")
+    assert record.error.endswith(
+        "the workspace holds 0.0 MiB and would get 0.1 MiB more; it may hold 0.1 MiB (max_store_bytes)"
+    )
+    assert record.bytes_transferred == 0
+    hold(100_001)
+    assert run(job).state == State.SUCCEEDED
+    # What is held counts, once for each content, whatever it is called and read for.
+    assert run(job, mode=SyncMode.FULL).state == State.SUCCEEDED
+    fill(source, {"new.txt": b"n"})
+    assert run(job).error_code == "quota_exceeded"
+    hold(100_002)
+    assert run(job).files_added == 1
+    (source / "a.txt").unlink()
+    SyncJob.objects.update(on_delete=OnDelete.IGNORE)
+    hold(1)  # lowered below what is held: nothing new comes, and what is there stays
+    assert run(SyncJob.objects.get()).state == State.SUCCEEDED
+    fill(source, {"other.txt": b"o"})
+    assert run(SyncJob.objects.get()).error_code == "quota_exceeded"
+    hold(None)
+    assert run(SyncJob.objects.get()).files_added == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_a_quota_is_of_one_workspace(job: SyncJob, sshd: Sshd, source: Path) -> None:
+    other = make_job(make_connector(sshd.target(source), workspace="lab"))
+    Workspace.objects.filter(name="lab").update(max_store_bytes=1)
+    assert run(job).state == State.SUCCEEDED
+    assert run(other).error_code == "quota_exceeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_what_comes_beyond_the_listed_sizes_counts_too(db: None) -> None:
+    with scripted_http(unsized(1)) as host:
+        job = make_job(make_connector(host.target(), kind="http"))
+        hold(MIB - 1)
+        record = run(job)
+        assert (record.state, record.error_code) == (State.FAILED, "quota_exceeded")
+        assert "what came is" in record.error
+        assert not job.dataset.versions.exists()
+        hold(MIB)
+        assert run(job).state == State.SUCCEEDED
+
+
+def unsized(mebibytes: int) -> Script:
+    """A host that tells no size of its one file, neither in its index nor when it sends it."""
+
+    def serve(request: Request, conversation: Conversation) -> None:
+        if request.target.endswith("/"):
+            conversation.answer(b'<a href="endless.bin">endless.bin</a>', "Content-Type: text/html")
+            return
+        conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if request.method == "HEAD":
+            return
+        with contextlib.suppress(OSError):  # the other side has had enough
+            for _ in range(mebibytes):
+                conversation.say(b"100000\r\n" + bytes(MIB) + b"\r\n")
+            conversation.say(b"0\r\n\r\n")
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most", "new", "passing"),
+    [
+        (Wanted(GIB, GIB, MIB), None, GIB, 0),
+        (Wanted(0, 100 * GIB, GIB), None, 0, GIB + 512 * MIB),  # a full sync of what is held
+        (Wanted(MIB, 3 * MIB, MIB), None, MIB, 2 * MIB),
+        (Wanted(GIB, 2 * GIB, MIB), 10 * MIB, 10 * MIB, 0),
+        (Wanted(GIB, GIB, GIB), 1, GIB, 0),  # its first file is fetched all the same
+    ],
+)
+def test_i13_15_how_much_room_a_plan_needs(
+    wanted: Wanted, most: int | None, new: int, passing: int
+) -> None:
+    capped = cap(wanted, most)
+    assert (capped.new_bytes, passing_bytes(capped)) == (new, passing)

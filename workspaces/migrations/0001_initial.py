@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\\Z', "use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit")])),
                 ('max_running', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('max_store_bytes', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('one_sync_at_a_time', models.BooleanField(default=False)),
                 ('windows', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_windows])),
                 ('blackouts', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_blackouts])),
