@@ -27,6 +27,13 @@ file was replaced quietly, and two halves of two files must never become one.
 | FTP, FTPS | the digest of `XSHA256` with a range, or of `HASH` with `RANG` | hosts with neither |
 | HTTP, HTTPS | `If-Range` with a strong ETag that tells more than size and time | hosts without one; ETags of nginx, Apache and Caddy are made of size and time |
 | rsync | nothing | always |
+
+## What the rsync program reaches
+
+rsync runs here as a program of its own, beside the worker. Where the kernel has Landlock (Linux 5.13 and
+later, unless it is switched off), that program and the `ssh` that it starts reach programs, libraries and
+one private folder, and no other file of their user. The connection test says so where the kernel has none.
+They get 512 MiB of memory.
 """
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import connectors
 from connectors.contract import Context
 from connectors.errors import PermanentError, ProtocolViolation, Stalled
+from connectors.wire.confinement import Reach, limit_memory, start_confined
+from connectors.wire.rsync_relay import RELAY_FILE
 from connectors.wire.splitting import Splitter
 
 _SLICE_S = 0.5
@@ -28,8 +33,8 @@ class RsyncMissing(PermanentError):
 
 
 class RsyncChild:
-    """One run. `home` is the only folder that it is told of; `RSYNC_*` variables of this process do not
-    reach it.
+    """One run. `home` is the only folder that it is told of, and that it reaches beside programs and
+    libraries where the kernel can see to that; variables of this process do not reach it.
 
     `channel` is a named pipe that the child writes to, beside what it prints; it is gone after `close`.
     """
@@ -55,8 +60,9 @@ class RsyncChild:
         self._checked_at = self._progress_at = self._left_at = time.monotonic()
         self._select = selectors.DefaultSelector()
         path = os.environ.get("PATH", os.defpath)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 — fixed words, no shell
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(  # noqa: S603 — fixed words, no shell
                 list(words),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -65,10 +71,14 @@ class RsyncChild:
                 env={"PATH": path, "HOME": str(home), **_LOCALE, **environment},
                 start_new_session=True,  # its own group, and no terminal to ask for a password on
             )
-        except FileNotFoundError:
+
+        try:
+            self._process = start_confined(start, _reach(home, path))
+        except (FileNotFoundError, PermissionError):  # also on a path where nothing may be run
             self._select.close()
             self._close_channel()
             raise RsyncMissing from None
+        limit_memory(self._process.pid)
         self._watch_pipes()
 
     def poll(self, wait_s: float = _SLICE_S) -> list[bytes]:
@@ -223,6 +233,22 @@ class RsyncChild:
                 raise ProtocolViolation("rsync complains without end")
             return
         self._lines.extend(self._splitter.feed(data))
+
+
+def _reach(home: Path, path: str) -> Reach:
+    """`path` is where programs are looked for. A relay is our own Python; its file is in `home`."""
+    reading: list[Path] = []
+    for name in ("rsync", "ssh"):
+        found = shutil.which(name, path=path)
+        if found is not None:
+            program = Path(found).resolve()
+            reading += [Path(found), program]
+            reading += (program.parents[1] / part for part in ("lib", "lib64"))
+    if not (home / RELAY_FILE).exists():
+        return Reach((home,), tuple(reading))
+    code = Path(connectors.__file__).parent
+    python = (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve())
+    return Reach((home,), (*reading, *python, code), (code.parent,))
 
 
 def _make_pipe(path: Path) -> int:

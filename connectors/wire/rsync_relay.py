@@ -21,6 +21,7 @@ from connectors.dialing import Dialer, Policy
 from connectors.errors import TransportError
 from connectors.proxying import Proxy
 
+RELAY_FILE = "relay.json"
 _PIECE_BYTES = 256 * 1024
 
 
@@ -38,7 +39,7 @@ def relay_command(asked: str, port: int, home: Path, context: Context) -> str:
         "port": port,
         "timeout_s": context.patience.connect_s,
     }
-    file = home / "relay.json"
+    file = home / RELAY_FILE
     file.touch(mode=0o600)
     file.write_text(json.dumps(told))
     code = str(Path(connectors.__file__).parents[1])

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from connectors.errors import PermanentError, Stage
+from connectors.wire.confinement import landlock_version
 from connectors.wire.rsync_child import RsyncMissing
 
 # --secluded arguments of file names and the check of what a sender lists (CVE-2022-29154).
@@ -30,9 +31,12 @@ def version_note() -> str:
     if program is None:
         raise RsyncMissing
     try:
-        return _version_note(program, Path(program).stat().st_mtime_ns)
+        note = _version_note(program, Path(program).stat().st_mtime_ns)
     except OSError as exc:
         raise RsyncMissing from exc
+    if not landlock_version():
+        note += ", which reaches all files of this user: the kernel has no Landlock"
+    return note
 
 
 @lru_cache(maxsize=8)
