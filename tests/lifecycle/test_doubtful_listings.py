@@ -14,12 +14,15 @@ from syncjobs.lifecycle.releasing import release
 from syncjobs.models import OnDelete, SyncJob, SyncRecord
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
+from tests.hosts.scripted_http import Conversation as HttpConversation
+from tests.hosts.scripted_http import Request, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CSV = {f"{n:02}.csv": b"row %d\n" % n for n in range(20)}
+LAST_MODIFIED = "Last-Modified: Tue, 14 Nov 2023 22:13:21 GMT"
 MODIFY = "modify=20231114221321"
 
 
@@ -72,7 +75,34 @@ def over_ftp(_: object) -> Iterator[tuple[SyncJob, Callable[[], None]]]:
         yield make_job(make_connector(host.target(), kind="ftp")), both
 
 
-@pytest.mark.parametrize("serve", [over_sftp, over_ftp])
+def say(request: Request, conversation: HttpConversation, body: bytes, *fields: str) -> None:
+    """To HEAD just the head of the same answer."""
+    fields = ("HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *fields)
+    head = "".join(f"{field}\r\n" for field in fields)
+    conversation.say(f"{head}\r\n".encode() + (b"" if request.method == "HEAD" else body))
+
+
+def over_http(_: object) -> Iterator[tuple[SyncJob, Callable[[], None]]]:
+    page = '<html><title>Index of /</title><a href="{}">{}</a></html>'
+    pages = {"/": page.format("a-file.txt", "a-file.txt") + page.format("once/", "once/")}
+    pages["/once/"] = pages["/both/"] = page.format("inside.txt", "inside.txt")
+    files = {"/a-file.txt": b"one", "/once/inside.txt": b"held", "/both/inside.txt": b"held"}
+    files["/both"] = b"a file"
+
+    def script(request: Request, conversation: HttpConversation) -> None:
+        if request.target in pages:
+            say(request, conversation, pages[request.target].encode(), "Content-Type: text/html")
+        else:
+            say(request, conversation, files[request.target], LAST_MODIFIED)
+
+    def both() -> None:
+        pages["/"] = pages["/"].replace("once", "both") + page.format("both", "both")
+
+    with scripted_http(script) as host:
+        yield make_job(make_connector(host.target(), kind="http")), both
+
+
+@pytest.mark.parametrize("serve", [over_sftp, over_ftp, over_http])
 def test_i13_07_a_file_and_a_folder_of_one_name_are_told_and_remove_nothing(
     serve: Callable[[object], Iterator[tuple[SyncJob, Callable[[], None]]]],
     asyncssh: tuple[AsyncsshHost, Path],
@@ -170,6 +200,95 @@ def test_i13_08_copies_that_are_new_and_files_that_stay_copies_are_no_sign(
     assert digests_of(job.dataset) == digests_below(source)
 
 
+def page_in_place_of(
+    files: dict[str, bytes], how: str
+) -> Callable[[Request, HttpConversation], None]:
+    """A site whose every file is answered by a log-in page while `files` holds None for it."""
+
+    def script(request: Request, conversation: HttpConversation) -> None:
+        name = request.target.partition("?")[0].removeprefix("/")
+        if not name:
+            rows = "".join(f'<a href="{each}">{each}</a>\n' for each in files)
+            page = f"<html><title>Index of /</title>{rows}</html>"
+            say(request, conversation, page.encode(), "Content-Type: text/html")
+        elif name == "log-in":
+            say(
+                request,
+                conversation,
+                b"<html>Log in</html>",
+                "Content-Type: text/html; charset=utf-8",
+            )
+        elif files[name]:
+            say(request, conversation, files[name], "Content-Type: text/csv", LAST_MODIFIED)
+        elif how == "redirect":
+            conversation.answer(b"", f"Location: /log-in?next={name}", status="302 Found")
+        else:
+            page = f"<html>Log in to see {name}</html>"
+            say(request, conversation, page.encode(), "Content-Type: Text/HTML;charset=utf-8")
+
+    return script
+
+
+@pytest.mark.parametrize("how", ["redirect", "page"])
+def test_i13_08_a_log_in_page_in_the_place_of_every_file_is_held(how: str) -> None:
+    for known in (True, False):
+        files = dict(CSV) if known else dict.fromkeys(CSV, b"")
+        with scripted_http(page_in_place_of(files, how)) as host:
+            job = make_job(make_connector(host.target(), kind="http"))
+            if known:
+                assert run(job).state == State.SUCCEEDED
+                files.update(dict.fromkeys(CSV, b""))
+            record = run(job)
+        assert (record.state, record.verdict) == (State.HELD, "guard.mass_replacement")
+        assert ("log-in" if how == "redirect" else "text/html") in record.error
+        assert job.dataset.versions.count() == known
+
+
+# A listing that may have been cut
+
+
+def numbered(count: int) -> bytes:
+    return "".join(f"type=file;size=1;{MODIFY}; {n:05}\r\n" for n in range(count)).encode()
+
+
+@pytest.mark.parametrize(("rows", "held"), [(1_000, True), (998, True), (1_001, False)])
+def test_i13_02_a_round_number_of_rows_removes_nothing_without_a_person(
+    rows: int, held: bool
+) -> None:
+    listings = [numbered(rows + 20), numbered(rows)]
+    files = {f"{n:05}": b"x" for n in range(rows + 20)}
+    with scripted_ftp(files, MLSD=lambda c, _: c.send(listings[0])) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"), include=["*9"])
+        run(job)
+        del listings[0]
+        record = run(job)
+        if held:
+            assert (record.state, record.verdict) == (State.HELD, "guard.round_listing")
+            assert "the root folder" in record.error
+            release(record.pk, by="tests")
+            execute(record.pk, Heart("test"))
+            record.refresh_from_db()
+    assert (record.state, record.files_removed) == (State.SUCCEEDED, 2)
+
+
+def test_i13_02_a_round_listing_is_no_matter_where_its_own_names_are_all_there() -> None:
+    """What went lay deeper, in a folder that is listed still."""
+    root = numbered(999) + b"type=dir; folder\r\n"
+    inner = {True: numbered(20), False: numbered(19)}
+    full = True
+    files = {f"{n:05}": b"x" for n in range(999)} | {f"folder/{n:05}": b"x" for n in range(20)}
+
+    def listing(conversation: Conversation, argument: str) -> None:
+        conversation.send(inner[full] if "folder" in argument else root)
+
+    with scripted_ftp(files, MLSD=listing) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"), include=["*9"])
+        run(job)
+        full = False
+        record = run(job)
+    assert (record.state, record.files_removed) == (State.SUCCEEDED, 1)
+
+
 # A folder that is refused for a moment
 
 
@@ -211,3 +330,56 @@ def test_i13_01_a_name_that_is_cut_in_its_row_removes_nothing_of_its_folder() ->
     assert record.items.get(path="07.csv").error_code == "doubtful_listing"
     assert "07.csv" in digests_of(job.dataset)
     assert record.items.get(action="removed").path == "folder/00.csv"
+
+
+# Links that lead elsewhere
+
+
+@pytest.mark.parametrize("reply", ["425 Cannot open data connection", "450 Busy"])
+def test_i13_04_a_folder_that_is_refused_once_is_listed_again(reply: str) -> None:
+    files = {f"folder/{n:05}": b"x" for n in range(30)} | {"other": b"y"}
+    asked: list[str] = []
+
+    def listing(conversation: Conversation, argument: str) -> None:
+        asked.append(argument)
+        if "folder" not in argument:
+            conversation.send(f"type=dir; folder\r\ntype=file;size=1;{MODIFY}; other\r\n".encode())
+        elif asked.count(argument) == 2:  # the second record's first look
+            conversation.close_listener()
+            conversation.say(reply)
+        else:
+            conversation.send(numbered(30 if asked.count(argument) == 1 else 29))
+
+    with scripted_ftp(files, MLSD=listing) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"))
+        run(job)
+        record = run(job)
+    assert (record.state, record.error) == (State.SUCCEEDED, "")
+    assert record.files_removed == 1
+
+
+def test_i13_01_links_that_come_to_lead_to_another_host_keep_their_files() -> None:
+    names = [f"{n:02}.csv" for n in range(20)]
+    links = {name: name for name in names} | {"folder/": "folder/"}
+    inner = "".join(f'<a href="{name}">{name}</a>' for name in names)
+
+    def script(request: Request, conversation: HttpConversation) -> None:
+        if request.target.endswith("/"):
+            rows = "".join(f'<a href="{to}">{name}</a>\n' for name, to in links.items())
+            rows = inner if "folder" in request.target else rows
+            page = f"<html><title>Index of /</title>{rows}</html>"
+            say(request, conversation, page.encode(), "Content-Type: text/html")
+        else:
+            say(request, conversation, b"row", "Content-Type: text/csv", LAST_MODIFIED)
+
+    with scripted_http(script) as host:
+        job = make_job(make_connector(host.target(), kind="http"))
+        assert run(job).files_added == 40
+        links["07.csv"] = "https://cdn.example.com/07.csv"
+        links["folder/"] = "https://cdn.example.com/folder/"
+        del links["08.csv"]
+        record = run(job)
+    assert record.state == State.PARTIAL
+    moved = {"07.csv"} | {f"folder/{name}" for name in names}
+    assert failures(record) == dict.fromkeys(moved, "leads_elsewhere")
+    assert (record.files_removed, len(digests_of(job.dataset))) == (1, 39)
