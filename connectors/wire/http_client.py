@@ -68,6 +68,10 @@ class HttpClient:
     def take_challenge(self, url: Url, www_authenticate: str) -> bool:
         return url.origin == self.origin and self._credentials.take_challenge(www_authenticate)
 
+    def send(self) -> None:
+        """Sends what is queued, as far as there are connections for it."""
+        self._assign()
+
     def pump(self) -> None:
         """Sends what is queued and waits up to half a second for the hosts.
 

@@ -120,9 +120,11 @@ class HttpWalk:
 
     def _may_read(self) -> bool:
         """Whether more of the pages may be taken in. Where many rows wait for answers, these come first,
-        unless the host has a connection for the page alone."""
+        unless no question can be sent before the page's end."""
         if self._held_bytes < HELD_BYTES_SOFT:
             return True
+        self._ask()
+        self.client.send()
         if any(
             type(taker) is _HeadTaker and taker.exchange.latest.on_wire for taker in self.under_way
         ):

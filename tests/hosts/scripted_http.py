@@ -33,6 +33,17 @@ class Conversation:
     def say(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def tries_to_say(self, data: bytes, patience_s: float) -> bool:
+        """Whether the other side took it in; where not, a part of it may have gone."""
+        self._socket.settimeout(patience_s)
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            return False
+        finally:
+            self._socket.settimeout(None)
+        return True
+
     def answer(self, body: bytes = b"", *fields: str, status: str = "200 OK") -> None:
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]
         self.say("\r\n".join(lines).encode() + body)
