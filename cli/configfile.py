@@ -82,6 +82,14 @@ class _Loader(yaml.SafeLoader):
         super().__init__(stream)
         self._count = self._depth = 0
 
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:
+        # The scanner reads on, to find whether the first bracket begins a key, at a price for each open one.
+        if self.flow_level >= DEPTH_MAX:
+            raise yaml.composer.ComposerError(
+                None, None, _too_much(0, DEPTH_MAX + 1), self.get_mark()
+            )
+        super().fetch_flow_collection_start(TokenClass)
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._count += 1
         self._depth += 1

@@ -18,6 +18,7 @@ from workspaces.windows import DAYS, InvalidWindow, parse_blackouts, parse_windo
 Written = dict[str, Any]
 
 WINDOW_EXAMPLE = "mon-fri 22:00-06:00 Europe/Berlin"
+LINE_MAX = 300
 PERIOD_EXAMPLE = "2026-12-24 18:00 - 2026-12-27 06:00 Europe/Berlin  Christmas"
 
 _DASH = r"\s*(?:-|\u2013|\bto\b)\s*"
@@ -55,6 +56,8 @@ def _read(
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
+        if len(line) > LINE_MAX:  # also because what reads it is not made for more
+            raise InvalidLine(f"Line {number} is longer than {LINE_MAX} characters.")
         try:
             found.append(read(line.strip()))
             parse(found[-1:])

@@ -50,7 +50,7 @@ def certificate_ended(certificate: str) -> str:
     """When a certificate's validity ended, as words; empty where it has not."""
     try:
         ends_s = _parse_certificate(certificate).valid_before
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return ""
     if ends_s > time.time():
         return ""

@@ -46,7 +46,10 @@ def parse_pattern(pattern: str) -> Matcher:
     glob = pattern.removeprefix("./").removeprefix("/")
     tokens = _TOKEN.findall(glob)
     plain = _match_plainly(glob) or _match_stars(pattern, glob, tokens)
-    return plain or _compile(pattern, "".join(_word_of(pattern, token) for token in tokens))
+    if plain is not None:
+        return plain
+    prefix = "" if "/" in glob else "(?:.*/)?"
+    return _compile(pattern, prefix + "".join(_word_of(pattern, token) for token in tokens))
 
 
 def _compile(pattern: str, expression: str) -> Matcher:

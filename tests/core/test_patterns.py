@@ -139,6 +139,9 @@ def test_i13_12_globs_mean_what_they_mean(pattern: str, path: str) -> None:
     [
         ("*.csv", "deep/a.csv", True),
         ("a*z", "deep/abcz", True),
+        ("a**z", "deep/abcz", True),
+        ("a**z", "deep/a/z", True),
+        ("a**z", "deep/ba/z", False),
         ("a*z", "deep/az/b", False),
         ("aba*aba", "aba", False),
         ("in/a*.csv", "in/ab.csv", True),

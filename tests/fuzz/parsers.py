@@ -1,0 +1,370 @@
+"""Every function that reads text of a far end, or of a tenant, by the module that it belongs to.
+
+`tests/fuzz/test_parsers_are_linear.py` gives them what parsers fear. A new module of `connectors` that takes text
+apart needs its functions here, or a reason in NO_PARSERS.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from api import files, idempotency, moments
+from cli import configfile
+from connectors import addresses, attachments, dialing, folders, masking, names, proxying
+from connectors.contract import RemoteEntry
+from connectors.wire import (
+    ftp_describe,
+    ftp_digests,
+    ftp_download,
+    ftp_list_end,
+    ftp_login,
+    ftp_reply,
+    ftp_rows,
+    host_keys,
+    http_auth,
+    http_dates,
+    http_digests,
+    http_entries,
+    http_exchange,
+    http_response,
+    http_url,
+    http_validators,
+    index_pages,
+    index_rows,
+    listed_paths,
+    private_keys,
+    rsync_lines,
+    sftp_packets,
+    shell_channel,
+    shell_digests,
+    shell_probe,
+    shell_records,
+    shown,
+    splitting,
+    tar_header,
+    tar_stream,
+)
+from connectors.wire.ftp_list_times import ListClock
+from connectors.wire.ftp_reply import Reply
+from connectors.wire.http_response import Head
+from connectors.wire.http_url import Origin, Url
+from console import window_lines
+from syncjobs.core import markers, patterns, schedules
+from workspaces import windows, zones
+
+Parser = Callable[[bytes], object]
+
+ENTRY = RemoteEntry("a", 10, 10**18, etag='"a"')
+PAGE = Url(Origin("http", "host", 80), "/folder/")
+FOLDER = http_entries.Folder.of(PAGE, PAGE)
+CLOCK = ListClock(UTC, datetime(2026, 11, 28, tzinfo=UTC))
+MASK = masking.make_mask(["password", "s3cret-token", "ab", "a" * 40])
+
+
+def _text(read: Callable[[str], object]) -> Parser:
+    return lambda raw: read(raw.decode("utf-8", "surrogateescape"))
+
+
+def _head(read: Callable[[Head], object], *fields: str) -> Parser:
+    """Of a response with the text in these header fields."""
+    return lambda raw: read(
+        Head(200, dict.fromkeys(fields, raw.decode("latin-1")), True, None, False)
+    )
+
+
+def _fed(make: Callable[[], Any], piece_bytes: int) -> Parser:
+    """In pieces, as a host may send them."""
+
+    def read(raw: bytes) -> None:
+        reader = make()
+        for at in range(0, len(raw), piece_bytes):
+            reader.feed(raw[at : at + piece_bytes])
+
+    return read
+
+
+def _dialog(make: Callable[[], Any], replies: Callable[[bytes], Iterable[Any]]) -> Parser:
+    def read(raw: bytes) -> None:
+        dialog = make()
+        try:
+            next(dialog)
+            for reply in replies(raw):
+                dialog.send(reply)
+        except StopIteration:
+            pass
+
+    return read
+
+
+def _learned(raw: bytes) -> list[Reply]:
+    whole = Reply(257, (raw,))
+    return [Reply(211, tuple(raw.split(b"\n"))), whole, Reply(215, (raw,))]
+
+
+def _digest_of(verb: bytes) -> Parser:
+    asker: Any = SimpleNamespace(_client=SimpleNamespace(features=ftp_login.Features(digests=verb)))
+    return lambda raw: ftp_digests.FtpDigests._read(asker, ENTRY, Reply(213, (raw,)))
+
+
+def _lines(raw: bytes) -> Reply:
+    return Reply(213, tuple(raw.split(b"\n")))
+
+
+def _described(take: Any) -> Parser:
+    return lambda raw: take(_lines(raw), ftp_describe.Described(), ftp_login.Features())
+
+
+def _challenged(raw: bytes) -> bool:
+    return http_auth.Digest("user", "password").take_challenge(raw.decode("latin-1"))
+
+
+def _answered(raw: bytes) -> None:
+    consumer: Any = SimpleNamespace(
+        method="GET", on_head=_ignore, on_data=_ignore, on_end=lambda: None
+    )
+    reader = http_response.ResponseReader()
+    reader.expect(consumer)
+    reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + raw)
+
+
+def _ignore(_: object) -> None:
+    return None
+
+
+def _page(piece_bytes: int) -> Parser:
+    def read(raw: bytes) -> None:
+        page = index_pages.IndexPage()
+        for at in range(0, len(raw), piece_bytes):
+            page.feed(raw[at : at + piece_bytes])
+        page.end()
+        page.judge(framed=True, children=0, leads_up=False)
+
+    return read
+
+
+def _tar(raw: bytes) -> None:
+    members: Any = SimpleNamespace(begin=_ignore, data=_ignore, end=lambda: None)
+    tar_stream.TarStream(members).feed(raw)
+
+
+def _packet(raw: bytes) -> None:
+    fields = sftp_packets.Fields(memoryview(raw))
+    for _ in fields.names(fields.count_of_names()):
+        pass
+
+
+def _noise(raw: bytes) -> None:
+    noise = bytearray()
+    for at in range(0, len(raw), 1024):
+        shell_channel._behind(noise, raw[at : at + 1024], b"marker-0123456789")
+
+
+def _proxied(raw: bytes) -> None:
+    """The proxy's answer. It is read byte by byte, up to 16 KiB."""
+    dialog = proxying.ask_proxy(proxying.Proxy("http", "proxy", 3128), "host", 22)
+    next(dialog)
+    try:
+        dialog.send(raw)
+        dialog.send(b"\r\n\r\n")
+    except StopIteration:
+        pass
+
+
+def _configured(raw: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+        file.write(raw)
+        file.flush()
+        with suppress(configfile.UnreadableFile):
+            configfile.load(Path(file.name), {})
+
+
+PARSERS: Mapping[str, Mapping[str, Parser]] = {
+    "api.files": {"_RANGE": _text(files._RANGE.fullmatch)},
+    "api.idempotency": {"PATTERN": _text(lambda text: re.fullmatch(idempotency.PATTERN, text))},
+    "api.moments": {"_is_written": _text(moments._is_written)},
+    "cli.configfile": {"load": _configured},
+    "console.window_lines": {
+        "read_windows": _text(window_lines.read_windows),
+        "read_blackouts": _text(window_lines.read_blackouts),
+    },
+    "syncjobs.core.markers": {"parse_done_pattern": _text(markers.parse_done_pattern)},
+    "syncjobs.core.patterns": {
+        "parse_pattern": _text(lambda text: patterns.parse_pattern.__wrapped__(text[:1_000])),
+        "whole": _text(lambda text: patterns._in_words_of_re2(text)),
+    },
+    "syncjobs.core.schedules": {
+        "cron": _text(lambda text: schedules.parse_schedule({"cron": text})),
+        "time": _text(lambda text: schedules.parse_schedule({"frequency": "daily", "time": text})),
+    },
+    "workspaces.windows": {
+        "windows": _text(lambda text: windows.parse_windows([{"from": text, "to": text}])),
+        "days": _text(
+            lambda text: windows.parse_windows([{"days": [text], "from": "10:00", "to": "11:00"}])
+        ),
+        "blackouts": _text(lambda text: windows.parse_blackouts([{"since": text, "until": text}])),
+    },
+    "workspaces.zones": {"find_zone": _text(zones.find_zone)},
+    "connectors.addresses": {"parse_address": _text(addresses.parse_address)},
+    "connectors.attachments": {"content_disposition": _text(attachments.content_disposition)},
+    "connectors.dialing": {"_NAME": _text(dialing._NAME.fullmatch)},
+    "connectors.folders": {"_checked": _text(folders._checked)},
+    "connectors.masking": {"mask": _text(MASK or str)},
+    "connectors.names": {
+        "to_text": _text(names.to_text),
+        "from_text": _text(lambda text: names.from_text(names.to_text(text))),
+        "printable": _text(lambda text: names.printable(text, len(text))),
+        "join": _text(lambda text: names.join("folder", text)),
+    },
+    "connectors.proxying": {"ask_proxy": _proxied, "parse_proxy": _text(proxying.parse_proxy)},
+    "connectors.wire.ftp_describe": {
+        "facts": _described(ftp_describe._take_facts),
+        "size": _described(ftp_describe._take_size),
+        "time": _described(ftp_describe._take_time),
+    },
+    "connectors.wire.ftp_list_end": {
+        "tells_cut": lambda raw: ftp_list_end.tells_cut(_lines(raw), 1, 2),
+        "tells_unread": lambda raw: ftp_list_end.tells_unread(_lines(raw)),
+    },
+    "connectors.wire.ftp_digests": {
+        "hash": _digest_of(ftp_login.HASH),
+        "xsha256": _digest_of(ftp_login.XSHA256),
+    },
+    "connectors.wire.ftp_download": {
+        "epsv": lambda raw: ftp_download.passive_port(Reply(229, (raw,))),
+        "pasv": lambda raw: ftp_download.passive_port(Reply(227, (raw,))),
+    },
+    "connectors.wire.ftp_login": {
+        "learn": _dialog(lambda: ftp_login.learn(ftp_login.Features()), _learned),
+    },
+    "connectors.wire.ftp_reply": {
+        "feed": _fed(ftp_reply.ReplyReader, 1 << 20),
+        "feed in pieces": _fed(ftp_reply.ReplyReader, 256),
+        "refusal": lambda raw: ftp_reply.refusal(Reply(550, (raw,)), "doing"),
+        "says_full": lambda raw: ftp_reply.says_full(Reply(530, (raw,))),
+    },
+    "connectors.wire.ftp_rows": {
+        "facts_row": ftp_rows.facts_row,
+        "time_ns": ftp_rows.time_ns,
+        "zone_s": lambda raw: ftp_rows.zone_s(raw, 10**18),
+    },
+    "connectors.wire.host_keys": {"parse": _text(host_keys.Pin.parse)},
+    "connectors.wire.http_auth": {"take_challenge": _challenged},
+    "connectors.wire.http_dates": {
+        "epoch_s": _text(http_dates.epoch_s),
+        "iso_ns": _text(http_dates.iso_ns),
+        "minute_ns": _text(http_dates.minute_ns),
+        "seconds_until": _text(lambda text: http_dates.seconds_until(text, text)),
+    },
+    "connectors.wire.http_digests": {
+        "read_digest": _head(http_digests.read_digest, "repr-digest", "digest")
+    },
+    "connectors.wire.http_entries": {
+        "strong_etag": _head(http_entries.strong_etag, "etag"),
+        "check_coding": _head(http_entries.check_coding, "content-encoding"),
+        "whole_size": _head(lambda head: http_entries.whole_size(head, 0), "content-range"),
+        "child": _text(FOLDER.child),
+        "leads_up": _text(lambda text: FOLDER.leads_up("../", text)),
+        "elsewhere": _text(lambda text: FOLDER.elsewhere(text, text)),
+        "path_of": _text(lambda text: http_entries.path_of(PAGE, text)),
+    },
+    "connectors.wire.http_exchange": {
+        "status_error": _head(
+            lambda head: http_exchange.status_error(head, "doing"), "retry-after", "date", "server"
+        )
+    },
+    "connectors.wire.http_response": {
+        "parse_head": lambda raw: http_response.parse_head(b"HTTP/1.1 200 OK\r\n" + raw, "GET"),
+        "status": lambda raw: http_response.parse_head(raw, "GET"),
+        "chunks": _answered,
+    },
+    "connectors.wire.http_url": {
+        "resolve": _text(lambda text: http_url.resolve(PAGE, text)),
+        "without_user": _text(http_url.without_user),
+        "quote_path": _text(http_url.quote_path),
+        "components": _text(http_url.components),
+    },
+    "connectors.wire.http_validators": {
+        "proves_content": _text(
+            lambda text: http_validators.proves_content(RemoteEntry("a", 10, 10**18, etag=text))
+        )
+    },
+    "connectors.wire.index_pages": {"page": _page(1 << 20), "page in pieces": _page(512)},
+    "connectors.wire.index_rows": {"unescaped": _text(index_rows.unescaped)},
+    "connectors.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
+    "connectors.wire.private_keys": {
+        "key": _text(lambda text: private_keys.load_private_key(text, "x")),
+        "certificate": _text(private_keys.certificate_ended),
+    },
+    "connectors.wire.rsync_lines": {
+        "parse_listed": rsync_lines.parse_listed,
+        "parse_complaint": rsync_lines.parse_complaint,
+        "unescape": rsync_lines.unescape,
+    },
+    "connectors.wire.sftp_packets": {"names": _packet},
+    "connectors.wire.shell_channel": {"_behind": _noise},
+    "connectors.wire.shell_digests": {
+        "_LINE": shell_digests._LINE.fullmatch,
+        "_PREFIX": shell_digests._PREFIX.match,
+    },
+    "connectors.wire.shell_probe": {
+        "_precision_ns": shell_probe._precision_ns,
+        "_skew_s": lambda raw: shell_probe._skew_s(raw, 0.0),
+    },
+    "connectors.wire.shell_records": {
+        "parse_record": shell_records.parse_record,
+        "unescape": shell_records.unescape,
+        "find": shell_records.parse_find_complaint,
+        "tar": shell_records.parse_tar_complaints,
+    },
+    "connectors.wire.splitting": {
+        "feed": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 1 << 20),
+        "feed in pieces": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 7),
+    },
+    "connectors.wire.shown": {"shown": lambda raw: shown.shown(raw, len(raw))},
+    "connectors.wire.tar_header": {
+        "parse_pax": tar_header.parse_pax,
+        "parse_header": lambda raw: tar_header.parse_header(raw[:512].ljust(512, b"\0")),
+    },
+    "connectors.wire.tar_stream": {"feed": _tar},
+}
+
+NO_PARSERS: Mapping[str, str] = {
+    "datasets.sentinel": "a file of ours",
+    "embedded.parent": "what the kernel says",
+    "syncjobs.lifecycle.applying": "words of a document, beside a few that are known",
+    "syncjobs.lifecycle.configuring": "words of a document, beside a few that are known",
+    "syncjobs.lifecycle.exporting": "names that were checked",
+    "syncjobs.queries.parents": "names that were checked",
+    "connectors.opening": "the options that are stored, as JSON",
+    "connectors.secrets": "what is sealed is our own JSON",
+    "connectors.transports.ftp": "what the parsers told",
+    "connectors.wire.ftp_client": "what the parsers told",
+    "connectors.wire.ftp_folder": "lines, each for ftp_rows",
+    "connectors.wire.ftp_list_times": "words that ftp_rows has measured",
+    "connectors.wire.ftp_remove": "paths of ours",
+    "connectors.wire.ftp_tree": "paths that were checked",
+    "connectors.wire.http_fetch": "what the parsers told",
+    "connectors.wire.http_tree": "paths that were checked",
+    "connectors.wire.index_html": "read through index_pages",
+    "connectors.wire.index_json": "read through index_pages",
+    "connectors.wire.index_xml": "read through index_pages",
+    "connectors.wire.rsync_batch": "paths of ours",
+    "connectors.wire.rsync_child": "lines, each for rsync_lines",
+    "connectors.wire.rsync_daemon": "a greeting of 4 KiB at most",
+    "connectors.wire.rsync_folders": "paths that were checked",
+    "connectors.wire.rsync_relay": "our own JSON",
+    "connectors.wire.rsync_ssh": "what a log-in prints, line by line",
+    "connectors.wire.rsync_version": "the program of this machine",
+    "connectors.wire.sftp_remove": "paths of ours",
+    "connectors.wire.confinement": "libraries of this machine",
+    "connectors.wire.shell_tree": "paths of ours",
+    "connectors.wire.shell_remove": "paths of ours",
+    "connectors.wire.shell_stream": "paths of ours",
+}
