@@ -171,6 +171,9 @@ class Capabilities:
     modified_precision_ns: int = 1_000_000_000
     sizes_exact: bool = True
     ranges: bool = True  # a part of a file can be asked for
+    proves_parts: bool = (
+        True  # it may prove what an earlier try has left of a file: then that is kept
+    )
     ranges_tried: bool = True  # and that was seen, or is in the protocol: not only announced
     server_software: str = ""
     clock_skew_s: float | None = None  # how far its clock is ahead of ours; None: it does not tell

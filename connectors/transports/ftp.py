@@ -125,6 +125,7 @@ class FtpTransport:
         return Capabilities(
             modified_precision_ns=_precision_ns(features),
             ranges=features.rest_honoured is not False,
+            proves_parts=bool(features.prefix_digests),
             ranges_tried=features.rest_honoured is not None,
             server_software=features.software,
             list_zone_s=features.list_zone_s,

@@ -97,6 +97,7 @@ class RsyncTransport:
         self._begun: RsyncTree | None = None
         self._capabilities = Capabilities(
             ranges=False,
+            proves_parts=False,
             server_software=server_software,
             clock_skew_s=host.clock_skew_s,
             clock_error_s=host.clock_error_s,

@@ -111,6 +111,10 @@ class RsyncTree:
         for complaint in complaints:
             if complaint.errno not in _MISSING and "vanished" not in complaint.verb:
                 yield self._unreadable(complaint)
+        if code:
+            for line in child.complaints:
+                if line.strip() and parse_complaint(line) is None and not _is_summary(line):
+                    yield Skipped("", Reason.UNREADABLE, f"rsync said {shown(line)}")
 
     def _unreadable(self, complaint: Complaint) -> Skipped:
         path = self._place.inside(complaint.path)
@@ -122,6 +126,11 @@ class RsyncTree:
             return Skipped(text, Reason.UNREADABLE, complaint.text, retryable=may_help)
         except UnsafeName as exc:
             return skipped_name("", path, str(exc))
+
+
+def _is_summary(line: bytes) -> bool:
+    """What rsync says at its end of how it went, or of what it would have deleted."""
+    return line.startswith((b"rsync error:", b"rsync warning:", b"IO error encountered"))
 
 
 def raise_for_root(complaint: Complaint, place: Place) -> None:

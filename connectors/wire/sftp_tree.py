@@ -178,10 +178,18 @@ class TreeWalk:
                 if item is not None:
                     self._found.append(item)
             else:
-                why = refusal(kind, fields, "asking for its kind")
-                self._found.append(skipped_row(folder.path, raw, str(why)))
+                self._doubt(folder, raw, refusal(kind, fields, "asking for its kind"))
 
         self._client.request(Kind.LSTAT, text(remote_path(self._root, path)), answer)
+
+    def _doubt(self, folder: _Folder, raw: bytes, error: TransportError) -> None:
+        """Of which kind the name is stays open. Where waiting may help, its folder is worth another look."""
+        if not folder.path or not _may_help(error):
+            self._found.append(skipped_row(folder.path, raw, str(error)))
+        elif not folder.failed:
+            folder.failed = True
+            told = Skipped(folder.path, Reason.UNREADABLE, str(error), retryable=True)
+            self._found.append(told)
 
     def _settle(
         self, folder: _Folder, raw: bytes, path: str, attributes: Attributes
@@ -204,8 +212,7 @@ class TreeWalk:
         if not folder.path:
             self._root_error = error
             return
-        may_help = error.retryable and not isinstance(error, Vanished)
-        told = Skipped(folder.path, Reason.UNREADABLE, str(error), retryable=may_help)
+        told = Skipped(folder.path, Reason.UNREADABLE, str(error), retryable=_may_help(error))
         self._found.append(told)
         if folder.handle is None:
             self._folders.discard(folder)
@@ -221,3 +228,8 @@ class TreeWalk:
                 return RootMissing(f"{root} is not a folder")
         error.stage = Stage.LIST
         return error
+
+
+def _may_help(error: TransportError) -> bool:
+    """Whether another look at a folder may go better; what is gone is so the next time."""
+    return error.retryable and not isinstance(error, Vanished)

@@ -30,6 +30,7 @@ _ENTER = (
 # Kind, size, time, path, ended by NUL. The record that ends an answer looks like none of find's.
 _RECORD = '-printf "%y %s %T@ {}\\0"'
 END = b"end"
+FAILED = b"failed"
 _END = 'printf "end\\0"'
 
 # $1 is the folder to learn the precision of times from. A `head` that reads more than it is asked for
@@ -42,7 +43,11 @@ PROBE = (
     " printf abc | { head -c 1 >/dev/null; head -c 2; }; echo; date +%s.%N; tar --version;"
     ' printf "\\0"'
 )
-LIST = f"{_ENTER} find . {_RECORD.format('%P')}; {_END}"
+# A `find` that was killed has not told all; one that has failed tells of what.
+LIST = (
+    f"{_ENTER} find . {_RECORD.format('%P')}; s=$?; [ $s -le 1 ] || exit 1;"
+    f' [ $s = 0 ] || printf "failed\\0"; {_END}'
+)
 # Names come on standard input, each ended by NUL, $2 bytes of them; nothing in them is an option or a
 # pattern. LOOK tells what the files are like.
 _LOOK = (

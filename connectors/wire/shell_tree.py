@@ -22,7 +22,7 @@ from connectors.wire.shell_records import (
     parse_record,
     record_splitter,
 )
-from connectors.wire.shell_scripts import END, LIST, Script, folder_argument
+from connectors.wire.shell_scripts import END, FAILED, LIST, Script, folder_argument
 from connectors.wire.shown import shown, skipped_name
 
 _SPECIAL = b"p", b"s", b"b", b"c", b"D"
@@ -35,7 +35,7 @@ class ShellTree:
         self._session = session
         self._root = root
         self._paths = ListedPaths()
-        self._understood = False
+        self._understood = self._failed = self._complained = False
 
     def __iter__(self) -> Iterator[Seen]:
         script = Script(LIST, (folder_argument(self._root),))
@@ -55,10 +55,15 @@ class ShellTree:
                         yield item
                 yield from self._unreadable(channel.complaints())
             yield from self._unreadable(channel.end())
+            if self._failed and not self._complained:
+                raise TransientError("find failed, and did not say why", stage=Stage.LIST)
         finally:
             channel.close()
 
     def _item(self, raw: bytes) -> RemoteEntry | Skipped | None:
+        if raw == FAILED:
+            self._failed = True
+            return None
         try:
             record = parse_record(raw)
         except ProtocolViolation as exc:
@@ -84,6 +89,7 @@ class ShellTree:
 
     def _unreadable(self, lines: list[bytes]) -> Iterator[Skipped]:
         for line in lines:
+            self._complained = True
             complaint = parse_find_complaint(line)
             if complaint is None:
                 raise TransientError(f"find said: {shown(line)}", stage=Stage.LIST)

@@ -406,10 +406,11 @@ class FileSync:
         )
 
     def _source_of(self, entry: RemoteEntry) -> str | None:
-        """Whose the bytes are that an attempt leaves of an entry; None: its size and time are not to
-        stand for its content. A digest that was told shows in the end what was put together wrongly."""
+        """Whose the bytes are that an attempt leaves of an entry; None: they would be of no use, or its
+        size and time are not to stand for its content. A digest that was told shows in the end what was put together wrongly."""
         by_content = self._order.comparison is Comparison.CHECKSUM and entry.path not in self._told
-        return None if self._order.full or by_content else self._order.source
+        no_proof = not self._transport.capabilities.proves_parts
+        return None if self._order.full or by_content or no_proof else self._order.source
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""

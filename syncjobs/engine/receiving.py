@@ -109,10 +109,10 @@ class StoreSink:
     def _identify(self, entry: RemoteEntry) -> str:
         """A key for a large file whose fingerprint had settled before the attempt began: only then is it
         worth it to keep bytes under it. Which content they are of, the transport proves."""
-        source = self._source_of(entry)
-        if source is None:  # nothing that metadata tell is to be trusted
-            return UNKNOWN
         if entry.size_bytes is None or entry.size_bytes < WORTH_KEEPING_BYTES:
+            return UNKNOWN
+        source = self._source_of(entry)
+        if source is None:  # nothing that metadata tell is to be trusted, or nothing can be proved
             return UNKNOWN
         settled = is_settled(entry.modified_ns, self._began, self._precision_ns)
         if entry.etag is None and not settled:

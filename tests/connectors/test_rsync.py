@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import struct
 import tempfile
@@ -25,6 +26,7 @@ from connectors.errors import (
     RootMissing,
     Stalled,
     Throttled,
+    TransientError,
     TransportError,
     Unstable,
 )
@@ -645,3 +647,65 @@ def test_i13_11_a_line_of_a_megabyte_takes_no_longer_than_reading_it(name: str) 
     parse_complaint(HOSTILE_LINES[name])
     parse_listed(HOSTILE_LINES[name])
     assert time.process_time() - before_s < 2.0
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rsync: [sender] something that nobody has seen before", True),
+        ('rsync: [sender] opendir \\"/x\\" (in m) failed: Permission denied', True),
+        ("IO error encountered -- skipping file deletion", False),
+        ("rsync error: some files/attrs were not transferred (code 23)", False),
+    ],
+)
+def test_i13_01_a_complaint_that_is_not_understood_makes_the_listing_doubtful(
+    daemon: Rsyncd,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    told: bool,
+) -> None:
+    """The program lists, complains, and ends with code 23; one other complaint of its is understood."""
+    (root / "plain").write_bytes(b"x")
+    understood = 'rsync: [sender] link_stat \\"/gone\\" failed: No such file or directory (2)'
+    real = shutil.which("rsync")
+    program = tmp_path / "rsync"
+    program.write_text(
+        f'#!/bin/sh\n{real} "$@" || exit\n[ "$1" = --version ] && exit\n'
+        f'echo "{understood}" >&2\necho "{line}" >&2\nexit 23\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    walk = transport.walk(PurePosixPath())
+    if "opendir" in line:
+        with pytest.raises(TransientError):  # of a path that is not below the root
+            list(walk)
+    else:
+        skipped = [item for item in walk if isinstance(item, Skipped)]
+        assert [(i.path, i.reason) for i in skipped] == [("", Reason.UNREADABLE)] * told
+    transport.close()
+
+
+@pytest.mark.parametrize(("errno", "may_help"), [(5, True), (11, True), (23, True), (13, False)])
+def test_i13_04_a_folder_that_rsync_cannot_read_says_whether_another_look_may_help(
+    daemon: Rsyncd, root: Path, errno: int, may_help: bool
+) -> None:
+    (root / "inner").mkdir()
+    (root / "inner" / "file").write_bytes(b"x")
+    (root / "plain").write_bytes(b"x")
+    transport = SPEC.open(daemon.target(root), loopback_context())
+    begun = transport._begun  # type: ignore[attr-defined]
+    told = f'rsync: [sender] opendir "/{root.name}/inner" (in open) failed: x ({errno})\n'
+    begun._child._errors += told.encode()
+    items = list(transport.walk(PurePosixPath()))
+    (failed,) = (item for item in items if isinstance(item, Skipped))
+    assert (failed.path, failed.reason) == ("inner", Reason.UNREADABLE)
+    assert failed.retryable is may_help
+    again = list(transport.walk_again("inner"))
+    assert [item.path for item in again if isinstance(item, RemoteEntry)] == ["file"]
+    entries = [item for item in items if isinstance(item, RemoteEntry)]
+    receipts = {a.entry.path: a.receipt for a in transport.fetch(entries, DigestSink())}
+    transport.close()
+    assert receipts == dict.fromkeys(("inner/file", "plain"), digest_of(b"x"))

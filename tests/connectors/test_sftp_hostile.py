@@ -685,3 +685,33 @@ def test_s01_a_flood_before_the_key_ends_and_leaves_nothing(line: bytes) -> None
     assert caught.value.stage.value in ("connect", "identity")
     assert len(str(caught.value)) < 500
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("code", "may_help"), [(4, True), (3, False)])
+def test_i13_04_a_name_that_cannot_be_looked_at_makes_its_folder_worth_another_look(
+    code: int, may_help: bool
+) -> None:
+    kindless = named(*((b"%d" % n, 0o644) for n in range(200)))
+    told: set[bytes] = set()
+
+    def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
+        handle = b"i" if b"inner" in body or body.endswith(b"i") else b"r"
+        if kind == Kind.OPENDIR:
+            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1" + handle)
+        elif kind == Kind.READDIR and handle not in told:
+            told.add(handle)
+            rows = kindless if handle == b"i" else named((b"inner", 0o40755))
+            yield packet(Kind.NAME, request_id, rows)
+        elif kind == Kind.LSTAT:
+            yield packet(Kind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
+        else:
+            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+
+    items = [item for item in walk_against(script) if isinstance(item, Skipped)]
+    if may_help:
+        assert [(i.path, i.reason, i.retryable) for i in items] == [
+            ("inner", Reason.UNREADABLE, True)
+        ]
+    else:
+        assert len(items) == 200
+        assert {i.reason for i in items} == {Reason.UNREADABLE_ROW}

@@ -689,3 +689,23 @@ def test_i13_14_what_tar_complains_of_costs_little(
         assert answers["file"].receipt == digest_of(b"content")
     assert growth.peak_bytes < 192 * 1024 * 1024
     assert time.process_time() - before_s < 8.0
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["os.kill(os.getpid(), 9)", "sys.exit(1)", "sys.exit(3)"],
+    ids=["killed", "failed", "odd"],
+)
+def test_i13_02_a_listing_whose_find_did_not_end_well_is_not_whole(
+    host: ShellHost, folder: Path, end: str
+) -> None:
+    """The shell goes on, and says nothing of it."""
+    for number in range(5):
+        (folder / str(number)).write_bytes(b"x")
+    force_find(
+        host, f"os.write(1, b''.join(r + bytes(1) for r in real().split(bytes(1))[:3])); {end}"
+    )
+    transport = SPEC.open(host.target(folder), loopback_context())
+    with pytest.raises(TransientError):
+        list(transport.walk(PurePosixPath(folder)))
+    transport.close()

@@ -138,6 +138,25 @@ def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve
     assert list(partial.iterdir()) == []
 
 
+def test_i13_10_what_no_host_can_prove_is_not_kept() -> None:
+    """A host that computes no digests cuts a large file: its half would lie there for nothing."""
+    content = os.urandom(1 << 20)
+
+    def cut(conversation: Conversation, argument: str) -> None:
+        connected = conversation.accept()
+        conversation.say("150 so")
+        connected.sendall(content[: 1 << 19])
+        conversation.host.cut()
+
+    with scripted_ftp({"large.bin": content}, RETR=cut) as host:
+        job = make_job(make_connector(host.target(), kind="ftp"))
+        record = run(job)
+        assert record.state == State.QUEUED
+        partial = settings.STORE_ROOT / str(job.workspace_id) / "partial"
+        assert list(partial.iterdir()) == []
+        assert record.vain_attempts == 1
+
+
 def test_i13_01_files_whose_kind_the_host_does_not_tell_are_kept(serve: Serve) -> None:
     """At first all is told; then the host leaves out the bits for file or folder, also when it is asked."""
     job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
