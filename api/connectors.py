@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,11 +46,10 @@ from syncjobs.lifecycle.configuring import (
 )
 from syncjobs.queries.connectivity import has_passed, look_up
 from workspaces.models import Workspace
+from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, RETRY_S, NoPlace, calls
 
 router = Router(tags=["connectors"])
-CALLS: dict[Any, Any] = {**CONFLICTS, 502: Problem, 503: Problem}
-FAR_CALLS_MAX = 6  # of a process at once: a far end may keep each waiting, and a web thread with it
-_far_calls = threading.BoundedSemaphore(FAR_CALLS_MAX)
+CALLED: dict[Any, Any] = {**CONFLICTS, 429: Problem, 502: Problem, 503: Problem}
 _APART = {"has_secret", "secret_fields"}
 _SHOWN = [name for name in ConnectorOut.model_fields if name not in _APART]
 # What PUT gives to fields that it does not name. A secret never comes out, and so it stays.
@@ -128,19 +126,19 @@ def remove_connector(
     return Status(204, None)
 
 
-@router.post("/{connector}/test", response={200: TestOut, **CALLS}, auth=OPERATOR)
+@router.post("/{connector}/test", response={200: TestOut, **CALLED}, auth=OPERATOR)
 def test_connection(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
 ) -> dict[str, Any]:
     """Stage by stage, with what to do where one fails: that is an answer too."""
     found = get_connector(request, connector)
-    with _calling():
+    with _calling(found.workspace):
         results = test_connector(found)
     stages = [asdict(result) for result in results]
     return {"passed": bool(has_passed(found)), "tested_at": found.last_test_at, "stages": stages}
 
 
-@router.get("/{connector}/browse", response={200: FolderOut, **CALLS}, auth=OPERATOR)
+@router.get("/{connector}/browse", response={200: FolderOut, **CALLED}, auth=OPERATOR)
 def browse(
     request: HttpRequest,
     workspace: WorkspaceIn,
@@ -153,7 +151,7 @@ def browse(
     """What lies in a folder of the far end, before a job is made for it. Folders without files are not seen."""
     found = get_connector(request, connector)
     try:
-        with _calling():
+        with _calling(found.workspace):
             folder = look_into(found, path)
     except (UnsafeName, RootMissing):
         raise Refused(HTTPStatus.NOT_FOUND, "The far end has no such folder.") from None
@@ -217,20 +215,22 @@ def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False)
 
 
 @contextmanager
-def _calling() -> Iterator[None]:
+def _calling(workspace: Workspace) -> Iterator[None]:
     """While a far end is called. Raises Refused."""
-    if not _far_calls.acquire(blocking=False):
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Many far ends are being called: try again.")
     try:
-        yield
+        with calls.held(CALLS_MAX, {str(workspace.pk): CALLS_OF_WORKSPACE}):
+            yield
+    except NoPlace as full:
+        status = HTTPStatus.TOO_MANY_REQUESTS if full.ours else HTTPStatus.SERVICE_UNAVAILABLE
+        whose = " of this workspace" if full.ours else ""
+        words = f"{full.most} far ends{whose} are being called: try again when one has answered."
+        raise Refused(status, words, retry_after_s=RETRY_S) from None
     except (UnsafeName, RootMissing):
         raise
     except TransportError as exc:
         raise Refused(HTTPStatus.BAD_GATEWAY, f"{exc}.", more={"code": exc.code}) from None
     except UnknownKind as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
-    finally:
-        _far_calls.release()
 
 
 def tell_connector(connector: Connector) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Header, Path, Router, Schema
 from pydantic import BaseModel, Field
 
-from api.answers import Problem, Refused, problem
+from api.answers import Problem
 from api.callers import VIEWER, caller_of
 from api.numbered import NumberedIn, take_numbered
 from api.records import RecordOut, get_record, records_of, tell_record
-from api.streams import EVENT_STREAM, KEEP_ALIVE, message, places, stream
+from api.streams import EVENT_STREAM, KEEP_ALIVE, message, stream, take_place
 from syncjobs.models import SyncEvent, SyncRecord
 from workspaces.models import Workspace
 
@@ -102,15 +102,8 @@ def _open_stream(request: HttpRequest, record: SyncRecord, last: int) -> HttpRes
     caller = caller_of(request)
     if last and record.is_final and not record.events.filter(pk__gt=last).exists():
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    holder = f"{caller.workspace.pk} {caller.name}"
-    most, most_each = settings.SYNC.sse_max_streams, settings.SYNC.sse_max_streams_per_token
-    try:
-        places.take(holder, most=most, most_each=most_each)
-    except Refused as refused:
-        response = problem(refused)
-        response.headers["Retry-After"] = "10"
-        return response
-    return stream(_follow(caller.workspace, record.pk, last), holder)
+    holders = take_place(caller.workspace.pk, caller.name)
+    return stream(_follow(caller.workspace, record.pk, last), holders)
 
 
 def _follow(workspace: Workspace, record_id: uuid.UUID, last: int) -> Iterator[bytes]:

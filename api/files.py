@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import register_converter
@@ -21,6 +23,7 @@ from datasets.errors import StoreError
 from datasets.models import Dataset, Entry
 from datasets.reading import entries_of
 from datasets.store import open_store
+from workspaces.places import RETRY_S, NoPlace, hold_download
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
@@ -51,7 +54,7 @@ _RESPONSES: Any = {
     200: None,
     206: None,
     304: None,
-    frozenset({400, 401, 403, 404, 412, 416, 503}): Problem,
+    frozenset({400, 401, 403, 404, 412, 416, 429, 503}): Problem,
 }
 
 
@@ -115,7 +118,7 @@ def _answer(
         return _settled(settled, etag)
     try:
         blob = _open(dataset, entry)
-        return _respond(request, entry, etag, blob)
+        return _respond(request, dataset, entry, etag, blob)
     except (StoreError, OSError) as exc:
         words = f"This file cannot be had now: {exc}."
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
@@ -139,7 +142,20 @@ def _open(dataset: Dataset, entry: Entry) -> CheckedBlob:
     return blob
 
 
-def _respond(request: HttpRequest, entry: Entry, etag: str, blob: CheckedBlob) -> HttpResponseBase:
+def _hold(pieces: Iterator[bytes], size_bytes: int, workspace_id: UUID) -> Iterator[bytes]:
+    """Raises Refused."""
+    try:
+        return hold_download(pieces, size_bytes, workspace_id)
+    except NoPlace as full:
+        status = HTTPStatus.TOO_MANY_REQUESTS if full.ours else HTTPStatus.SERVICE_UNAVAILABLE
+        whose = " of this workspace" if full.ours else ""
+        words = f"{full.most} downloads{whose} are under way: try again when one has ended."
+        raise Refused(status, words, retry_after_s=RETRY_S) from None
+
+
+def _respond(
+    request: HttpRequest, dataset: Dataset, entry: Entry, etag: str, blob: CheckedBlob
+) -> HttpResponseBase:
     """Every byte is proved before it is sent. Where one that comes later is damaged, the connection breaks
     before it. Raises StoreError, OSError."""
     size_bytes = entry.size_bytes
@@ -151,7 +167,10 @@ def _respond(request: HttpRequest, entry: Entry, etag: str, blob: CheckedBlob) -
         refusal.headers["Content-Range"] = f"bytes */{size_bytes}"
         return refusal
     wanted = range(size_bytes) if part is None else part
-    response = StreamingHttpResponse(blob.part(wanted.start, wanted.stop))
+    pieces: Iterator[bytes] = blob.part(wanted.start, wanted.stop)
+    if request.method == "GET":
+        pieces = _hold(pieces, len(wanted), dataset.workspace_id)
+    response = StreamingHttpResponse(pieces)
     if part is not None:
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size_bytes}"

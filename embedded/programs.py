@@ -22,9 +22,10 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         name="web",
         argv=(
             *(sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
-            *("--bind", f"{shown}:{port}", "--worker-class", "gthread"),
-            *("--workers", "1", "--threads", "16", "--graceful-timeout", "8"),
-            *("--worker-tmp-dir", str(memory if memory.is_dir() else tempfile.gettempdir())),
+            *("--bind", f"{shown}:{port}", "--worker-class", "syncproject.serving.Worker"),
+            *("--workers", "1", "--threads", "54", "--worker-connections", "500"),
+            *("--graceful-timeout", "8", "--worker-tmp-dir"),
+            str(memory if memory.is_dir() else tempfile.gettempdir()),
             "--no-control-socket",  # would be shared by all stacks of this user
         ),
         env=env,

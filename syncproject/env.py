@@ -66,7 +66,8 @@ class Environment:
     presence_s: float  # how often a process tells that it is there
     silent_s: float  # a process that has told nothing for so long is replaced
     api_requests_per_minute: int  # of one token; 0: no limit
-    sse_max_streams: int  # open at once in one web process, of its 16 threads
+    sse_max_streams: int  # open at once in one web process
+    sse_max_streams_per_workspace: int  # of these, those of one workspace
     sse_max_streams_per_token: int  # of these, those of one token or person
     sse_max_s: float  # then a client opens the next
     workspace: str | None  # the one that commands work in, where none is named
@@ -211,6 +212,7 @@ def read() -> Environment:
         silent_s=number("SYNC_SILENT_SECONDS", 60),
         api_requests_per_minute=whole("API_REQUESTS_PER_MINUTE", 30_000),
         sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
+        sse_max_streams_per_workspace=env.int("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
         sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
         sse_max_s=env.float("SSE_MAX_SECONDS", 600),
         workspace=env.str("SYNC_WORKSPACE", "") or None,

@@ -36,6 +36,7 @@ from console.labels import cut, label, moment
 from console.words import NOTHING
 from syncjobs.lifecycle.configuring import delete_connector, save_connector
 from syncjobs.models import SyncJob, SyncRecord
+from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, NoPlace, calls
 
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
 
@@ -156,7 +157,13 @@ class ConnectorAdmin(ButtonsAdmin):
 
     def _test(self, request: HttpRequest, connector: Connector) -> None:
         try:
-            test_connector(connector)
+            with calls.held(CALLS_MAX, {str(connector.workspace_id): CALLS_OF_WORKSPACE}):
+                test_connector(connector)
+        except NoPlace as full:
+            whose = " of its workspace" if full.ours else ""
+            words = f"{connector}: {full.most} far ends{whose} are being called. Try again when one has answered."
+            messages.error(request, words)
+            return
         except (TransportError, UnknownKind) as exc:
             messages.error(request, f"{connector}: {exc}")
             return

@@ -22,6 +22,7 @@ from console.words import NOTHING, size_words
 from datasets.errors import StoreError
 from datasets.models import Dataset, Entry, Version
 from datasets.reading import NoSuchVersion, get_version
+from workspaces.places import NoPlace
 
 VERSIONS_SHOWN = 12
 
@@ -110,7 +111,10 @@ class DatasetAdmin(ReadOnlyAdmin):
             return download(dataset, entry)
         except (StoreError, OSError) as exc:
             messages.error(request, f"This file cannot be had: {exc}.")
-            return HttpResponseRedirect(page_of(dataset))
+        except NoPlace as full:
+            words = f"{full.most} downloads are under way. Try again when one has ended."
+            messages.error(request, words)
+        return HttpResponseRedirect(page_of(dataset))
 
     @admin.display(description="sync job")
     def job_shown(self, dataset: Dataset) -> str:

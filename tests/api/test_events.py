@@ -18,16 +18,20 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from api import events
-from api.streams import places
+from connectors.spec import Target
+from connectors.transports.http import HttpOptions, HttpSecret
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
-from tests.api.asking import TREE, Asker, asker
+from tests.api.asking import Asker, asker
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
-from tests.rows import make_connector, make_job
+from tests.rows import make_connector, make_job, make_workspace
 from tests.waiting import until
+from workspaces.models import Role
+from workspaces.places import streams
+from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +51,9 @@ class Listener:
         self.connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=30)
         signed = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
         self.connection.request(
-            "GET", f"{TREE}/sync-records/{record.pk}/events", headers=signed | headers
+            "GET",
+            f"/api/workspaces/{record.workspace.name}/sync-records/{record.pk}/events",
+            headers=signed | headers,
         )
         self.answer = self.connection.getresponse()
         self.others: list[str] = []
@@ -119,7 +125,7 @@ def executing(record: SyncRecord) -> Iterator[None]:
 
 def open_streams() -> int:
     gc.collect()
-    return places.count
+    return streams.count
 
 
 @pytest.fixture
@@ -205,6 +211,32 @@ def test_streams_are_counted_by_token_and_in_all(
             assert again.answer.status == 200
             cancel(record.pk, by="a person")
             assert [one.kind for one in again][-1] == "end"
+
+
+NOBODY = Target("192.0.2.1", 80, HttpOptions(), HttpSecret())
+
+
+def test_i13_18_streams_of_one_workspace_leave_others_theirs(
+    live_server: LiveServer, program: Asker, settings: Settings
+) -> None:
+    settings.SYNC = dataclasses.replace(
+        settings.SYNC, sse_max_streams=8, sse_max_streams_per_workspace=1
+    )
+    second = asker(name="second")
+    of_else = create_token(make_workspace("else"), name="ci", role=Role.VIEWER)[1]
+    with waiting_host() as (job, _):
+        record = enqueue(job, trigger=Trigger.MANUAL)
+        theirs = enqueue(
+            make_job(make_connector(NOBODY, kind="http", workspace="else")), trigger=Trigger.MANUAL
+        )
+        with (
+            listening(live_server, program.token, record) as first,
+            listening(live_server, second.token, record) as further,
+            listening(live_server, of_else, theirs) as there,
+        ):
+            assert [one.answer.status for one in (first, further, there)] == [200, 429, 200]
+            assert int(further.answer.headers["Retry-After"]) > 0
+    until(lambda: open_streams() == 0, "a client's going was not noticed")
 
 
 def test_a_stream_that_nothing_happens_on_is_kept_alive_and_ends_after_its_time(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.console.conftest import Tenant
 from tests.console.urls import add_to, page_of, press
 from tests.hosts.sshd import Sshd, fingerprint_of, running_sshd
 from tests.rows import fill
+from workspaces.places import CALLS_OF_WORKSPACE, calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,6 +29,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
         yield server
+
+
+def test_i13_18_the_console_says_that_too_many_far_ends_are_called(
+    acme: Tenant, root: Client
+) -> None:
+    connector = acme.connector
+    with contextlib.ExitStack() as held:
+        for _ in range(CALLS_OF_WORKSPACE):
+            held.enter_context(calls.held(1000, {str(connector.workspace_id): 1000}))
+        page = root.post(press(connector, "test"), follow=True).content.decode()
+    assert f"{CALLS_OF_WORKSPACE} far ends of its workspace are being called" in page
+    connector.refresh_from_db()
+    assert connector.last_test_at is None
 
 
 def _outcomes(connector: Connector) -> dict[str, str]:

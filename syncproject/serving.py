@@ -1,0 +1,355 @@
+"""gunicorn's worker of threads, made so that no client can hold a thread by being slow.
+
+One loop reads requests as they come and hands a request to a thread when it is whole, and writes what a thread
+left to be written. So a half-sent request costs a place among the connections, and no thread; so does an answer
+that nobody reads, as far as it is short. What is long has bounds:
+
+- a body over BODY_KEPT, or in chunks, is read by a thread, BODIES_AT_ONCE of them at a time, BODY_S long;
+- an answer is written by its thread as long as more than UNSENT_MAX of it is left, at MIN_RATE or faster.
+
+`/health` is answered by a thread of its own, also where all others are taken. Of the 54 others, downloads, streams and
+calls to far ends may hold 24, 8 and 6 (`workspaces.places`), so that 16 are left for what is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import select
+import selectors
+import socket
+import time
+from collections import OrderedDict, deque
+from concurrent import futures
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # it has no types
+    TConn,
+    ThreadWorker,
+)
+
+HEAD_S = 10.0  # for the whole head of a request, and a short body with it
+HEAD_MAX = 64 * 1024
+BODY_KEPT = 256 * 1024
+BODY_S = 60.0
+BODIES_AT_ONCE = 4
+UNSENT_MAX = 256 * 1024
+STALL_S = 20.0
+MIN_RATE = 8 * 1024  # bytes a second
+LINGER_S = 2.0  # for the rest of what a client still says, or its kernel throws our answer away
+LINGER_BYTES = 256 * 1024
+_HEALTH_THREADS = 2
+_PIECE = 64 * 1024
+_NOT_NOW = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+_BY_PIECES = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
+_HEALTH = re.compile(rb"(?:GET|HEAD) /health[? ]")
+
+
+def _gone(why: str) -> ConnectionResetError:
+    """As if the client had hung up, which gunicorn takes quietly."""
+    return ConnectionResetError(errno.ECONNRESET, why)
+
+
+class ClientSocket(socket.socket):
+    """`sendall` keeps what a client does not take at once, up to UNSENT_MAX; whoever closes writes it first.
+    `read_by` ends the reading of a body."""
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self.unsent = bytearray()
+        self.read_by = 0.0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        given_s = self.gettimeout()
+        if given_s == 0.0:
+            return super().recv(size, flags)
+        left_s = max(0.001, self.read_by - time.monotonic())
+        bound_s = left_s if given_s is None else min(left_s, given_s)
+        self.settimeout(bound_s)
+        try:
+            return super().recv(size, flags)
+        except TimeoutError:
+            if given_s is not None and bound_s == given_s:
+                raise
+            raise _gone("the request took too long to come") from None
+        finally:
+            self.settimeout(given_s)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _PIECE):
+            self._send_or_keep(view[start : start + _PIECE])
+
+    def _send_or_keep(self, piece: memoryview) -> None:
+        if not self.unsent:
+            piece = piece[self._send_some(piece) :]
+        self.unsent += piece
+        excess = len(self.unsent) - UNSENT_MAX
+        deadline = time.monotonic() + STALL_S + max(0, excess) / MIN_RATE
+        while len(self.unsent) > UNSENT_MAX:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise _gone("the answer is read too slowly")
+            waiting = select.poll()
+            waiting.register(self, select.POLLOUT)
+            waiting.poll(left_s * 1000)
+            self.send_unsent()
+
+    def send_unsent(self) -> bool:
+        """Whether nothing is left. Raises OSError where the client has gone."""
+        while self.unsent:
+            with memoryview(self.unsent) as view:
+                sent = self._send_some(view)
+            if not sent:
+                return False
+            del self.unsent[:sent]
+        return True
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        file.seek(offset)
+        left = count
+        total = 0
+        while left is None or left > 0:
+            piece = file.read(_PIECE if left is None else min(_PIECE, left))
+            if not piece:
+                break
+            self.sendall(piece)
+            total += len(piece)
+            left = None if left is None else left - len(piece)
+        return total
+
+    def _send_some(self, data: memoryview) -> int:
+        try:
+            return self.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+
+class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
+    """What has come of the next request, and whether it is whole."""
+
+    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, worker: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.arrived = bytearray()
+        self.until = 0.0  # the request is to be whole, or the answer to be taken
+        self.has_body = False  # to be read by its thread
+        self._worker = worker
+
+    @property
+    def is_health(self) -> bool:
+        return _HEALTH.match(self.arrived) is not None
+
+    def is_ready(self) -> bool:
+        """Whether a thread can take it. Sets `has_body`."""
+        self.has_body = False
+        end = self.arrived.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        head = bytes(self.arrived[: end + 2])
+        length = _LENGTH.search(head)
+        wanted = int(length[1]) if length else 0
+        self.has_body = wanted > BODY_KEPT or _BY_PIECES.search(head) is not None
+        return self.has_body or len(self.arrived) >= end + 4 + wanted
+
+    def init(self) -> None:
+        """In the thread, before the request is parsed."""
+        super().init()
+        if self.arrived:
+            self.parser.unreader.unread(bytes(self.arrived))
+            self.arrived.clear()
+
+    def close(self, graceful: bool = False) -> None:
+        if graceful and self._worker.alive:
+            self._worker.linger(self)
+        else:
+            self.sock.close()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving: OrderedDict[Connection, None] = OrderedDict()
+        self._with_body: deque[Connection] = deque()  # wait for their turn to be read
+        self._reading = 0
+        self._leaving: OrderedDict[Connection, Any] = (
+            OrderedDict()
+        )  # what is still to be written, then done
+        self._lingering: OrderedDict[Connection, int] = OrderedDict()
+
+    def init_process(self) -> None:
+        self._health_pool = futures.ThreadPoolExecutor(_HEALTH_THREADS, "health")
+        super().init_process()
+
+    # Requests come in.
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, address = listener.accept()
+        except OSError as exc:
+            if exc.errno not in _NOT_NOW:
+                raise
+            return
+        if self.nr_conns >= self.worker_connections - 1 and self._arriving:
+            self._drop(next(iter(self._arriving)))  # the slowest, so that others come in
+        self.nr_conns += 1
+        client = ClientSocket(accepted.detach())
+        self._await(Connection(self.cfg, client, address, listener.getsockname(), self))
+
+    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await(conn)
+
+    def _await(self, conn: Connection) -> None:
+        conn.sock.setblocking(False)
+        conn.until = time.monotonic() + HEAD_S
+        self._arriving[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
+        if conn.arrived:
+            self._look_at(conn)
+
+    def _read(self, conn: Connection, client: Any) -> None:
+        try:
+            data = conn.sock.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(conn)
+            return
+        conn.arrived += data
+        if len(conn.arrived) > HEAD_MAX and b"\r\n\r\n" not in conn.arrived:
+            self._drop(conn, _TOO_LARGE)
+            return
+        self._look_at(conn)
+
+    def _look_at(self, conn: Connection) -> None:
+        if not conn.is_ready():
+            return
+        del self._arriving[conn]
+        self.poller.unregister(conn.sock)
+        conn.sock.read_by = time.monotonic() + BODY_S
+        if not conn.has_body:
+            self.enqueue_req(conn)
+        elif self._reading < BODIES_AT_ONCE:
+            self._reading += 1
+            self.enqueue_req(conn)
+        else:
+            conn.until = conn.sock.read_by
+            self._with_body.append(conn)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        conn.data_ready = True
+        pool = self._health_pool if conn.is_health else self.tpool
+        served = pool.submit(self.handle, conn)
+        served.add_done_callback(lambda done: self.method_queue.defer(self._served, conn, done))
+
+    # Answers go out.
+
+    def _served(self, conn: Connection, done: Any) -> None:
+        if conn.has_body:
+            conn.has_body = False
+            self._reading -= 1
+            self._read_next_body()
+        conn.sock.setblocking(False)
+        if self._is_sent(conn):
+            self._finish(conn, done)
+            return
+        conn.until = time.monotonic() + STALL_S + len(conn.sock.unsent) / MIN_RATE
+        self._leaving[conn] = done
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._write, conn))
+
+    def _write(self, conn: Connection, client: Any) -> None:
+        if self._is_sent(conn):
+            self.poller.unregister(client)
+            self._finish(conn, self._leaving.pop(conn))
+
+    def _is_sent(self, conn: Connection) -> bool:
+        try:
+            return bool(conn.sock.send_unsent())
+        except OSError:  # the client has gone: nothing is left to be done
+            conn.sock.unsent.clear()
+            return True
+
+    def _finish(self, conn: Connection, done: Any) -> None:
+        """What came behind the request is the beginning of the next one."""
+        if conn.parser is not None and self.alive and not done.cancelled() and not done.exception():
+            conn.arrived += conn.parser.unreader.take_buffered()
+            if conn.arrived and done.result():
+                self._await(conn)
+                return
+        super().finish_request(conn, done)
+
+    def _read_next_body(self) -> None:
+        if self._with_body:
+            conn = self._with_body.popleft()
+            self._reading += 1
+            conn.sock.read_by = time.monotonic() + BODY_S
+            self.enqueue_req(conn)
+
+    # Connections end.
+
+    def linger(self, conn: Connection) -> None:
+        """Ends our side, and takes what the client says until it ends its own; not in anybody's way."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._discard, conn))
+        except (OSError, ValueError, KeyError):
+            conn.sock.close()
+            return
+        conn.until = time.monotonic() + LINGER_S
+        self._lingering[conn] = 0
+        if len(self._lingering) > self.worker_connections:
+            self._end_lingering(next(iter(self._lingering)))
+
+    def _discard(self, conn: Connection, client: Any) -> None:
+        try:
+            data = conn.sock.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._lingering[conn] += len(data)
+        if not data or self._lingering[conn] > LINGER_BYTES:
+            self._end_lingering(conn)
+
+    def _end_lingering(self, conn: Connection) -> None:
+        del self._lingering[conn]
+        self.poller.unregister(conn.sock)
+        conn.sock.close()
+
+    def _drop(self, conn: Connection, answer: bytes = b"") -> None:
+        self._arriving.pop(conn, None)
+        with contextlib.suppress(KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        with contextlib.suppress(OSError):
+            if answer:
+                conn.sock.send(answer, socket.MSG_DONTWAIT)
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Called each second, and when the worker ends."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [one for one in self._arriving if one.until < now or not self.alive]:
+            self._drop(conn, _TOO_SLOW if conn.arrived else b"")
+        for conn in [one for one in self._with_body if one.until < now]:
+            self._with_body.remove(conn)
+            self._drop(conn, _BUSY)
+        for conn in [one for one in self._leaving if one.until < now]:
+            del self._leaving[conn]
+            self._drop(conn)
+        for conn in [one for one in self._lingering if one.until < now or not self.alive]:
+            self._end_lingering(conn)
+
+
+_END = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _END
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n" + _END
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n" + _END

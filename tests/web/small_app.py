@@ -1,0 +1,46 @@
+"""What a test has gunicorn serve: short and long answers, one that waits, and how long a body was.
+
+Also gunicorn's configuration: the worker's limits, small enough for a test to meet them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from syncproject import serving
+
+wsgi_app = "tests.web.small_app:application"
+bind = "127.0.0.1:0"
+worker_class = "syncproject.serving.Worker"
+threads = 2
+workers = 1
+keepalive = 30
+graceful_timeout = 2
+control_socket_disable = True
+
+for _name, _value in json.loads(os.environ.get("SMALL_APP_LIMITS", "{}")).items():
+    setattr(serving, _name, _value)
+
+_let_go = threading.Event()
+
+
+def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    path = environ["PATH_INFO"]
+    if path == "/hold":
+        _let_go.wait()
+        _let_go.clear()
+    if path == "/let-go":
+        _let_go.set()
+    if path == "/long":
+        start("200 OK", [("Content-Length", str(64 << 20))])
+        return (b"x" * 65_536 for _ in range(1024))
+    body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] == "POST" else b""
+    said = f"{path} {len(body)}".encode()
+    if path == "/short":
+        said = b"x" * 200_000
+    start("200 OK", [("Content-Length", str(len(said)))])
+    return [said]
