@@ -136,6 +136,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.arrived = bytearray()
         self.until = 0.0  # the request is to be whole, or the answer to be taken
         self.has_body = False  # to be read by its thread
+        self.is_polled = False  # for what it says
         self._worker = worker
 
     @property
@@ -204,14 +205,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._await(conn)
 
     def _await(self, conn: Connection) -> None:
+        """Most requests are here as a whole already, and go to a thread at once."""
         conn.sock.setblocking(False)
         conn.until = time.monotonic() + HEAD_S
         self._arriving[conn] = None
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
         if conn.arrived:
             self._look_at(conn)
+        if conn in self._arriving:
+            self._read(conn)
+        if conn in self._arriving:
+            conn.is_polled = True
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
 
-    def _read(self, conn: Connection, client: Any) -> None:
+    def _read(self, conn: Connection, client: Any = None) -> None:
         try:
             data = conn.sock.recv(_PIECE)
         except BlockingIOError:
@@ -230,8 +236,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _look_at(self, conn: Connection) -> None:
         if not conn.is_ready():
             return
-        del self._arriving[conn]
-        self.poller.unregister(conn.sock)
+        self._stop_reading(conn)
         conn.sock.read_by = time.monotonic() + BODY_S
         if not conn.has_body:
             self.enqueue_req(conn)
@@ -241,6 +246,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         else:
             conn.until = conn.sock.read_by
             self._with_body.append(conn)
+
+    def _stop_reading(self, conn: Connection) -> None:
+        self._arriving.pop(conn, None)
+        if conn.is_polled:
+            conn.is_polled = False
+            self.poller.unregister(conn.sock)
 
     def enqueue_req(self, conn: Connection) -> None:
         conn.data_ready = True
@@ -324,14 +335,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.sock.close()
 
     def _drop(self, conn: Connection, answer: bytes = b"") -> None:
-        self._arriving.pop(conn, None)
-        with contextlib.suppress(KeyError, ValueError):
-            self.poller.unregister(conn.sock)
+        self._stop_reading(conn)
         with contextlib.suppress(OSError):
             if answer:
                 conn.sock.send(answer, socket.MSG_DONTWAIT)
         self.nr_conns -= 1
-        conn.close()
+        conn.close(graceful=bool(answer))
 
     def murder_pending(self) -> None:
         """Called each second, and when the worker ends."""
@@ -344,6 +353,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._drop(conn, _BUSY)
         for conn in [one for one in self._leaving if one.until < now]:
             del self._leaving[conn]
+            self.poller.unregister(conn.sock)
             self._drop(conn)
         for conn in [one for one in self._lingering if one.until < now or not self.alive]:
             self._end_lingering(conn)
