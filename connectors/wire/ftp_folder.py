@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from connectors.errors import (
     Truncated,
 )
 from connectors.wire.ftp_list_end import tells_cut, tells_unread
+from connectors.wire.ftp_list_rows import ListReader
 from connectors.wire.ftp_reply import Reply, refusal
-from connectors.wire.ftp_rows import Kind, Row, facts_row, list_row
+from connectors.wire.ftp_rows import Kind, Row, facts_row
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_row
 
@@ -164,7 +164,7 @@ class FolderTaker:
             walk.inbox.append(lambda: walk.folder_failed(self, PermanentError(message)))
             return
         # An argument of LIST is a pattern on some hosts and an option on others; CWD takes a name.
-        self._parse = functools.partial(list_row, clock=walk.client.features.list_clock)
+        self._parse = ListReader(walk.client.features.list_clock).read
         command = walk.client.line(b"CWD", walk.root.at(self.folder.path))
         self.session.send(
             command, lambda outcome: walk.inbox.append(lambda: self._entered(outcome))

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from connectors.wire.month_names import month_of
+
 PRECISION_NS = 60 * 10**9
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"),
-        start=1,
-    )
-}  # fmt: skip
 _AHEAD = timedelta(days=1)  # a host's clock may go before ours by so much
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A time as a row tells it. `month` 0: not known which; `year` None: not told."""
+
+    year: int | None
+    month: int
+    day: int
+    hour: int = 0
+    minute: int = 0
+    second: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +30,30 @@ class ListClock:
     zone: tzinfo
     now: datetime
 
-    def unix_ns(self, month: bytes, day: bytes, clock_or_year: bytes) -> int | None:
+    def find_ns(self, when: When) -> int | None:
         """A row without a year speaks of the last such day. None for what is no time."""
-        number = _MONTHS.get(month.lower(), 0)
-        hour, colon, minute = clock_or_year.partition(b":")
-        if not colon:
-            return self._ns(int(clock_or_year), number, int(day), 0, 0)
+        if when.year is not None:
+            return self._ns(when, when.year)
         year = self.now.astimezone(self.zone).year
         for candidate in (year + 1, year, *range(year - 1, year - 5, -1)):  # to the last Feb 29
-            found = self._ns(candidate, number, int(day), int(hour), int(minute))
+            found = self._ns(when, candidate)
             if found is not None and found <= (self.now + _AHEAD).timestamp() * 10**9:
                 return found
         return None
 
-    def iis_ns(self, date: bytes, clock: bytes) -> int | None:
-        """`11-14-23` or `11-14-2023`, and `10:13PM` or `22:13`."""
-        month, day, year = (int(part) for part in date.split(b"-"))
-        if year < 100:
-            year += 1900 if year >= 70 else 2000
-        hour, minute = int(clock[:2]), int(clock[3:5])
-        if clock.endswith((b"AM", b"PM")):
-            hour = hour % 12 + (12 if clock.endswith(b"PM") else 0)
-        return self._ns(year, month, day, hour, minute)
+    def unix_ns(self, month: bytes, day: bytes, clock_or_year: bytes) -> int | None:
+        """`Nov`, `14`, and `22:13` or `2023`."""
+        hour, colon, minute = clock_or_year.partition(b":")
+        number = month_of(month) or 0
+        if not colon:
+            return self.find_ns(When(int(clock_or_year), number, int(day)))
+        return self.find_ns(When(None, number, int(day), int(hour), int(minute)))
 
-    def _ns(self, year: int, month: int, day: int, hour: int, minute: int) -> int | None:
+    def _ns(self, when: When, year: int) -> int | None:
         try:
-            told = datetime(year, month, day, hour, minute, tzinfo=self.zone)
+            told = datetime(
+                year, when.month, when.day, when.hour, when.minute, when.second, tzinfo=self.zone
+            )
             return round(told.astimezone(UTC).timestamp()) * 10**9
         except (ValueError, OverflowError):
             return None

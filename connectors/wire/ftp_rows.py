@@ -1,4 +1,4 @@
-"""Rows of an FTP listing: MLSx facts (RFC 3659 §7), and the two forms that LIST has in practice. Pure."""
+"""Rows of an FTP listing, and how MLSx tells them (RFC 3659 §7). Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from connectors.errors import ProtocolViolation
-from connectors.wire.ftp_list_times import ListClock
+from connectors.wire.ftp_list_times import When
 from connectors.wire.shown import shown
 
 _BEYOND = 1 << 63
@@ -36,7 +36,7 @@ class Row:
     size_bytes: int | None = None
     modified_ns: int | None = None
     unique: bytes = b""
-    local: bytes = b""  # `Nov 14 22:13` of a row of LIST, in the host's own zone
+    when: When | None = None  # of a row of LIST, in the host's own zone
     listed_ns: int | None = None
     cut: bool = False  # the listing ended before the row did: its name may go on
 
@@ -51,17 +51,7 @@ _LINKS = (b"os.unix=slink", b"os.unix=symlink", b"os.unix=link")
 _SPECIALS = tuple(
     b"os.unix=" + name for name in (b"chr", b"blk", b"fifo", b"pipe", b"sock", b"dev", b"door")
 )
-_UNIX_KINDS = {b"-": Kind.FILE, b"d": Kind.FOLDER, b"l": Kind.LINK}
 _TIME = re.compile(rb"(\d{8})(\d\d)(\d\d)(\d\d)(?:\.(\d{1,18}))?")
-_UNIX = re.compile(
-    rb"([-dlpscbDnC])[-rwxsStTlL]{9}[+.@]? +\d+ +.*? *?(\d+) "
-    rb"+([A-Z][a-z]{2}) +(\d{1,2}) +(\d{1,2}:\d\d|\d{4}) (.+)",
-    re.DOTALL,
-)
-_IIS = re.compile(
-    rb"(\d\d-\d\d-(?:\d\d){1,2}) +(\d\d:\d\d(?:[AP]M)?) +(?:(<\w+>)|([\d,.]+)) +(.+)", re.DOTALL
-)
-_TOTAL = re.compile(rb"total \d+")
 
 
 def facts_row(line: bytes) -> Row:
@@ -127,66 +117,19 @@ def _day_s(day: bytes) -> int | None:
     return calendar.timegm((year, month, date, 0, 0, 0))
 
 
-def list_row(line: bytes, clock: ListClock | None = None) -> Row | None:
-    """A row of LIST as Unix hosts or IIS write it; None for one that names nothing. Its time is in
-    the host's own zone, to the minute or the day, so without a clock it is left out.
-
-    Raises ProtocolViolation.
-    """
-    found = _UNIX.fullmatch(line)
-    if found is not None:
-        kind = _UNIX_KINDS.get(found[1], Kind.SPECIAL)
-        name = found[6].partition(b" -> ")[0] if kind is Kind.LINK else found[6]
-        if name in (b".", b".."):
-            kind = Kind.ITSELF
-        if kind is not Kind.FILE:
-            return Row(name, kind)
-        local = b" ".join((found[3], found[4], found[5]))
-        listed_ns = None if clock is None else clock.unix_ns(found[3], found[4], found[5])
-        return Row(name, kind, size_of(found[2]), local=local, listed_ns=listed_ns)
-    found = _IIS.fullmatch(line)
-    if found is not None:
-        if found[3] is not None:
-            return Row(found[5], Kind.FOLDER if found[3] == b"<DIR>" else Kind.LINK)
-        row = Row(found[5], Kind.FILE, size_of(found[4].replace(b",", b"").replace(b".", b"")))
-        if clock is not None:
-            row.listed_ns = clock.iis_ns(found[1], found[2])
-        return row
-    if not line or _TOTAL.fullmatch(line):
-        return None
-    raise ProtocolViolation("a row of the listing has a form that is not known")
-
-
-_MONTHS = (
-    b"Jan",
-    b"Feb",
-    b"Mar",
-    b"Apr",
-    b"May",
-    b"Jun",
-    b"Jul",
-    b"Aug",
-    b"Sep",
-    b"Oct",
-    b"Nov",
-    b"Dec",
-)
-_LOCAL = re.compile(rb"([A-Z][a-z]{2}) +(\d{1,2}) +(\d{1,2}):(\d\d)")
 _ZONE_MAX_S = 14 * 3600
 
 
-def zone_s(local: bytes, modified_ns: int) -> int | None:
+def zone_s(when: When, modified_ns: int) -> int | None:
     """How far the zone of a row's time is ahead of UTC, by the same file's time in UTC; None where the
     row tells no time of day, or one that no zone explains."""
-    found = _LOCAL.fullmatch(local)
-    if found is None or found[1] not in _MONTHS:
+    if when.year is not None or not when.month:
         return None
     minute_s = modified_ns // SECOND_NS // 60 * 60
-    month, day, hour, minute = (
-        _MONTHS.index(found[1]) + 1,
-        *(int(part) for part in found.groups()[1:]),
-    )
     year = time.gmtime(minute_s).tm_year
-    told = [calendar.timegm((y, month, day, hour, minute, 0)) for y in (year - 1, year, year + 1)]
+    told = [
+        calendar.timegm((y, when.month, when.day, when.hour, when.minute, 0))
+        for y in (year - 1, year, year + 1)
+    ]
     ahead_s = min((each - minute_s for each in told), key=abs)
     return ahead_s if abs(ahead_s) <= _ZONE_MAX_S and ahead_s % 900 == 0 else None

@@ -228,8 +228,8 @@ class FtpWalk:
         size = row.size_bytes if described.size_bytes is None else described.size_bytes
         modified = row.modified_ns if described.modified_ns is None else described.modified_ns
         features = self.client.features
-        if row.local and features.list_zone_s is None and described.modified_ns is not None:
-            features.list_zone_s = zone_s(row.local, described.modified_ns)
+        if row.when and features.list_zone_s is None and described.modified_ns is not None:
+            features.list_zone_s = zone_s(row.when, described.modified_ns)
         if modified is None and row.listed_ns is not None:
             modified = row.listed_ns
             features.times_listed = True

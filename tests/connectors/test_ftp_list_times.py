@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connectors.contract import RemoteEntry
+from connectors.errors import ProtocolViolation
 from connectors.spec import InvalidOptions, parse_options
 from connectors.transports.ftp import FTP_SPEC, FtpOptions
+from connectors.wire.ftp_list_rows import ListReader
 from connectors.wire.ftp_list_times import ListClock
 from tests.hosts.scripted_ftp import scripted_ftp
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
@@ -44,11 +46,34 @@ def test_a_row_without_a_year_is_the_last_such_day(
     assert told(ListClock(ZoneInfo(zone), NOW).unix_ns(*row)) == expected
 
 
-def test_rows_of_iis() -> None:
-    clock = ListClock(ZoneInfo("Europe/Berlin"), NOW)
-    assert told(clock.iis_ns(b"11-14-23", b"10:13PM")) == "2023-11-14 21:13"
-    assert told(clock.iis_ns(b"07-14-1999", b"12:05AM")) == "1999-07-13 22:05"
-    assert told(clock.iis_ns(b"13-14-23", b"22:13")) == ""
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        (b"11-14-23  10:13PM", "2023-11-14 21:13"),
+        (b"07-14-1999  12:05AM", "1999-07-13 22:05"),
+        (b"03-04-23  10:13PM", "2023-03-04 21:13"),  # IIS: the month first
+        (b"13-14-23  22:13", None),
+        (b"14-11-2023  22:13", "2023-11-14 21:13"),
+        (b"14.11.2023  22:13", "2023-11-14 21:13"),
+        (b"03.04.2023  22:13", "2023-04-03 20:13"),
+        (b"2023-11-14  22:13", "2023-11-14 21:13"),
+        (b"11/14/2023  22:13", "2023-11-14 21:13"),
+        (b"03/04/2023  22:13", ""),  # either: no time rather than a wrong one
+        (b"03-04-2023  22:13", ""),
+        (b"04-04-2023  22:13", "2023-04-04 20:13"),
+    ],
+)
+def test_i13_03_rows_of_iis(date: bytes, expected: str | None) -> None:
+    reader = ListReader(ListClock(ZoneInfo("Europe/Berlin"), NOW))
+    row = date + b"      1,010 report 1.txt"
+    if expected is None:
+        with pytest.raises(ProtocolViolation):
+            reader.read(row)
+        return
+    found = reader.read(row)
+    assert found is not None
+    assert (found.name, found.size_bytes) == (b"report 1.txt", 1010)
+    assert told(found.listed_ns) == expected
 
 
 def walked(options: dict[str, Any], **scripts: Any) -> tuple[dict[str, RemoteEntry], int]:

@@ -39,6 +39,7 @@ from connectors.wire import (
     index_pages,
     index_rows,
     listed_paths,
+    month_names,
     private_keys,
     rsync_lines,
     sftp_packets,
@@ -51,6 +52,7 @@ from connectors.wire import (
     tar_header,
     tar_stream,
 )
+from connectors.wire.ftp_list_rows import ListReader
 from connectors.wire.ftp_list_times import ListClock
 from connectors.wire.ftp_reply import Reply
 from connectors.wire.http_response import Head
@@ -115,6 +117,17 @@ def _digest_of(verb: bytes) -> Parser:
 
 def _lines(raw: bytes) -> Reply:
     return Reply(213, tuple(raw.split(b"\n")))
+
+
+def _row_of(known: str) -> Parser:
+    """Reads a row of a listing whose form is known already."""
+
+    def read(raw: bytes) -> Any:
+        reader = ListReader(CLOCK)
+        reader.read(known.encode())
+        return reader.read(raw)
+
+    return read
 
 
 def _described(take: Any) -> Parser:
@@ -236,6 +249,13 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "hash": _digest_of(ftp_login.HASH),
         "xsha256": _digest_of(ftp_login.XSHA256),
     },
+    "connectors.wire.ftp_list_rows": {
+        "read": lambda raw: ListReader(CLOCK).read(raw),
+        "of a known form": _row_of("-rw-r--r-- 1 a b 10 Nov 14 22:13 x"),
+        "of IIS": _row_of("11-14-23  10:13PM  <DIR>  x"),
+        "of VMS": _row_of("X.TXT;1  3/4  14-NOV-2023 22:13"),
+    },
+    "connectors.wire.month_names": {"month_of": month_names.month_of},
     "connectors.wire.ftp_download": {
         "epsv": lambda raw: ftp_download.passive_port(Reply(229, (raw,))),
         "pasv": lambda raw: ftp_download.passive_port(Reply(227, (raw,))),
@@ -252,7 +272,6 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "connectors.wire.ftp_rows": {
         "facts_row": ftp_rows.facts_row,
         "time_ns": ftp_rows.time_ns,
-        "zone_s": lambda raw: ftp_rows.zone_s(raw, 10**18),
     },
     "connectors.wire.host_keys": {"parse": _text(host_keys.Pin.parse)},
     "connectors.wire.http_auth": {"take_challenge": _challenged},
@@ -346,8 +365,8 @@ NO_PARSERS: Mapping[str, str] = {
     "connectors.secrets": "what is sealed is our own JSON",
     "connectors.transports.ftp": "what the parsers told",
     "connectors.wire.ftp_client": "what the parsers told",
-    "connectors.wire.ftp_folder": "lines, each for ftp_rows",
-    "connectors.wire.ftp_list_times": "words that ftp_rows has measured",
+    "connectors.wire.ftp_folder": "lines, each for ftp_rows or ftp_list_rows",
+    "connectors.wire.ftp_list_times": "words that ftp_list_rows has measured",
     "connectors.wire.ftp_remove": "paths of ours",
     "connectors.wire.ftp_tree": "paths that were checked",
     "connectors.wire.http_fetch": "what the parsers told",
