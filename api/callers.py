@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from importlib import import_module
 from typing import Annotated, Any
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Query
@@ -15,18 +20,22 @@ from ninja.utils import check_csrf
 
 from api.answers import Refused, not_found
 from api.throttling import take_turn
-from workspaces.models import ApiToken, Member, Role, Workspace
-from workspaces.tokens import find_token, note_use
+from workspaces.choosing import find_chosen, find_role
+from workspaces.models import ApiToken, Role, Workspace
+from workspaces.tokens import find_token, is_live, note_use
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_SEVERAL = "You are in several workspaces: say which one by ?workspace=NAME."
+_SEVERAL = (
+    "There are several workspaces: say which one by ?workspace=NAME, or choose one in the console."
+)
 
 # Of the paths that name no workspace.
 WorkspaceIn = Annotated[
     str | None,
     Query(
         max_length=100,
-        description="For a person who is a member of several: the id or name of one. A token has its own.",
+        description="For a person: the id or name of a workspace. Else the one that they have chosen in the"
+        " console, or the first that they became a member of. A token has its own.",
     ),
 ]
 
@@ -38,11 +47,14 @@ class Caller:
     workspace: Workspace
     role: Role
     name: str  # as it stands in records and events
+    is_still_let_in: Callable[
+        [], bool
+    ]  # asks the database: for what goes on after the request was let in
 
 
 class Bearer(HttpAuthBase):
     """Lets those in who may do what `needed` may, in the workspace that the path names. Where it names none:
-    in the token's, or in the one that a person gives by `?workspace=`, or is a member of."""
+    in the token's, or in the one that a person gives by `?workspace=`, has chosen, or is a member of."""
 
     openapi_scheme = "bearer"
     openapi_description = "A token of one workspace: `python manage.py create_token WORKSPACE`."
@@ -98,7 +110,7 @@ def _by_token(token: ApiToken, named: str | None) -> Caller:
     workspace = token.workspace
     if named is not None and named not in (workspace.name, str(workspace.pk)):
         raise not_found("workspace")
-    return Caller(workspace, Role(token.role), f"token {token.name}")
+    return Caller(workspace, Role(token.role), f"token {token.name}", partial(is_live, token.pk))
 
 
 def _by_session(request: HttpRequest, named: str | None) -> Caller:
@@ -110,15 +122,21 @@ def _by_session(request: HttpRequest, named: str | None) -> Caller:
         )
     if request.method not in _SAFE and check_csrf(request) is not None:
         raise Refused(HTTPStatus.FORBIDDEN, "The CSRF token is missing or wrong.")
-    workspace = _only_one_of(user) if named is None else _find_workspace(named)
-    if workspace is None:
+    workspace = _choose_for(request) if named is None else _find_workspace(named)
+    role = None if workspace is None else find_role(user, workspace.pk)
+    if workspace is None or role is None:
         raise not_found("workspace")
-    if user.is_superuser:
-        return Caller(workspace, Role.ADMIN, user.get_username())
-    member = Member.objects.filter(user=user.pk, workspace=workspace).first()
-    if member is None:
-        raise not_found("workspace")
-    return Caller(workspace, Role(member.role), user.get_username())
+    still = partial(_still_in, request.session.session_key, user.pk, workspace.pk)
+    return Caller(workspace, role, user.get_username(), still)
+
+
+def _still_in(session_key: str | None, user_pk: Any, workspace_pk: uuid.UUID) -> bool:
+    """Logged in, and a member."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    user = get_user_model()._default_manager.filter(pk=user_pk, is_active=True).first()
+    if user is None or not store().exists(session_key):
+        return False
+    return find_role(user, workspace_pk) is not None
 
 
 def _named_in(request: HttpRequest) -> str | None:
@@ -127,11 +145,15 @@ def _named_in(request: HttpRequest) -> str | None:
     return None if named is None else str(named)
 
 
-def _only_one_of(user: Any) -> Workspace | None:
-    """Of a person. Raises Refused where there are several."""
+def _choose_for(request: HttpRequest) -> Workspace | None:
+    """Of a person who names none. Raises Refused where it is not to be told."""
+    user: Any = request.user
+    chosen = find_chosen(request.session, user)
     rows = Workspace.objects.all()
+    if chosen is not None:
+        return rows.filter(pk=chosen).first()
     if not user.is_superuser:
-        rows = rows.filter(members__user=user.pk)
+        return rows.filter(members__user=user.pk).order_by("members__pk").first()
     found = list(rows[:2])
     if len(found) > 1:
         raise Refused(HTTPStatus.BAD_REQUEST, _SEVERAL, errors={"workspace": [_SEVERAL]})

@@ -16,7 +16,7 @@ from ninja import Header, Path, Router, Schema
 from pydantic import BaseModel, Field
 
 from api.answers import Problem
-from api.callers import VIEWER, caller_of
+from api.callers import VIEWER, Caller, caller_of
 from api.numbered import NumberedIn, take_numbered
 from api.records import RecordOut, get_record, records_of, tell_record
 from api.streams import EVENT_STREAM, KEEP_ALIVE, message, stream, take_place
@@ -103,18 +103,21 @@ def _open_stream(request: HttpRequest, record: SyncRecord, last: int) -> HttpRes
     if last and record.is_final and not record.events.filter(pk__gt=last).exists():
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     holders = take_place(caller.workspace.pk, caller.name)
-    return stream(_follow(caller.workspace, record.pk, last), holders)
+    return stream(_follow(caller, record.pk, last), holders)
 
 
-def _follow(workspace: Workspace, record_id: uuid.UUID, last: int) -> Iterator[bytes]:
-    """Holds no session of the database while it waits."""
+def _follow(caller: Caller, record_id: uuid.UUID, last: int) -> Iterator[bytes]:
+    """Holds no session of the database while it waits. It ends at the next look after its caller's token was
+    revoked or has expired, or the person has logged out or left the workspace."""
     ends_at = time.monotonic() + settings.SYNC.sse_max_s
     yield f"retry: {RETRY_MS}\n\n".encode()
     said: dict[str, Any] | None = None
     said_at = time.monotonic()
     while time.monotonic() < ends_at:
         try:
-            record, events = _look(workspace, record_id, last)
+            if not caller.is_still_let_in():
+                return
+            record, events = _look(caller.workspace, record_id, last)
         except (OperationalError, InterfaceError):  # the client comes again
             return
         finally:

@@ -24,8 +24,12 @@ from workspaces.answers import find_answer, keep_answer
 
 HEADER = "Idempotency-Key"
 PATTERN = r"^[!-~]{1,255}$"
-# Their answers are not kept: one holds a token, and one tells how a far end is at that moment.
-NOT_KEPT = {"api_tokens_make_token", "api_connectors_test_connection"}
+# Their answers are not kept: two hold a token, and one tells how a far end is at that moment.
+NOT_KEPT = {
+    "api_tokens_make_token",
+    "api_invitations_invite_person",
+    "api_connectors_test_connection",
+}
 
 PARAMETER: dict[str, Any] = {
     "name": HEADER,

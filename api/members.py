@@ -1,32 +1,23 @@
-"""`/api/workspaces/{workspace}/members`: which people may do what."""
+"""`/api/workspaces/{workspace}/members`: which people may do what. They come by `api.invitations`."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from ninja import Path, Router, Schema, Status
-from pydantic import ConfigDict, Field, StrictStr
+from pydantic import ConfigDict, Field
 
 from api.answers import Refused, not_found
 from api.callers import ADMIN, caller_of
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.numbered import NumberedIn, take_numbered
-from workspaces.members import AlreadyMember, LastAdmin, remove_member, save_member
+from workspaces.members import LastAdmin, remove_member, save_member
 from workspaces.models import Member, Role
 
 router = Router(tags=["members"])
-UserName = Annotated[StrictStr, Field(min_length=1, max_length=150, pattern=r"^[\w.@+-]+$")]
 MemberIn = Annotated[str, Path(max_length=150, description="The person's user name.")]
-
-
-class MemberNew(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    user: UserName = Field(description="The user name, exactly as the person logs in.")
-    role: Role = Role.VIEWER
 
 
 class MemberChange(Schema):
@@ -54,24 +45,6 @@ def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn)
     rows = Member.objects.filter(workspace=caller_of(request).workspace).select_related("user")
     found, following = take_numbered(rows, page, "pk")
     return {"items": [_tell(row) for row in found], "next": following}
-
-
-@router.post("", response={201: MemberOut, **CONFLICTS}, auth=ADMIN)
-def add_member(
-    request: HttpRequest, workspace: WorkspaceIn, body: MemberNew
-) -> Status[dict[str, Any]]:
-    """Of a person who can log in already."""
-    users = get_user_model()._default_manager.filter(username=body.user, is_active=True)
-    user = users.first()
-    if user is None:
-        words = "There is no active user of this name."
-        raise Refused(HTTPStatus.BAD_REQUEST, words, errors={"user": [words]})
-    member = Member(workspace=caller_of(request).workspace, user=user, role=body.role)
-    try:
-        save_member(member)
-    except AlreadyMember as exc:
-        raise Refused(HTTPStatus.CONFLICT, f"{exc}: PATCH changes the role.") from None
-    return Status(201, _tell(member))
 
 
 @router.patch("/{member}", response={200: MemberOut, **CONFLICTS}, auth=ADMIN)

@@ -11,6 +11,7 @@ from django.urls import is_valid_path
 
 from api.answers import Refused, problem
 
+_PAGES = ("/admin/", "/invitations/")
 _WORDS = {
     HTTPStatus.NOT_FOUND: "There is no such path: /api-docs lists them.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take this method.",
@@ -25,7 +26,7 @@ def tell_problems(
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         plain = response.get("Content-Type", "").startswith("text/html")
-        if request.path.startswith("/admin/") or response.status_code < 400 or not plain:
+        if request.path.startswith(_PAGES) or response.status_code < 400 or not plain:
             return response
         status = HTTPStatus(response.status_code)
         words = _WORDS.get(status, f"{status.phrase}.")

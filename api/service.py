@@ -25,6 +25,7 @@ from api import (
     events,
     files,
     idempotency,
+    invitations,
     jobs,
     ledger,
     members,
@@ -90,6 +91,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)
+    service.add_router(f"{TREE}/invitations", invitations.router)
     service.add_router(f"{TREE}/audit", audit.router)
     service.add_router(f"{TREE}/sync-jobs", jobs.router)
     service.add_router(f"{TREE}/backfills", backfills.router)

@@ -47,8 +47,8 @@ def live_view(request: HttpRequest) -> HttpResponse:
 
 def describe(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
-    records = tenancy.scope(request, SyncRecord.objects.all())
-    jobs = tenancy.scope(request, SyncJob.objects.all())
+    records = tenancy.narrow(request, tenancy.scope(request, SyncRecord.objects.all()))
+    jobs = tenancy.narrow(request, tenancy.scope(request, SyncJob.objects.all()))
     with_names = records.select_related("job", "workspace")
     running = with_names.filter(state=State.RUNNING)
     queued = records.filter(state=State.QUEUED)

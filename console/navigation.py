@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from console import tenancy
-from workspaces.models import Role
+from workspaces.models import Role, Workspace
 
 
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
@@ -36,7 +36,9 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Access",
             "items": [
                 _page("Workspaces", "domain", "workspaces_workspace"),
+                *_choice(request),
                 _page("Members", "group", "workspaces_member"),
+                *_invitations(request),
                 _page("API tokens", "key", "workspaces_apitoken"),
                 *_audit(request),
             ],
@@ -60,6 +62,22 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
 def _audit(request: HttpRequest) -> list[dict[str, Any]]:
     may = tenancy.may(request, Role.ADMIN)
     return [_page("Audit trail", "policy", "workspaces_auditentry")] if may else []
+
+
+def _invitations(request: HttpRequest) -> list[dict[str, Any]]:
+    may = tenancy.may(request, Role.ADMIN)
+    return [_page("Invitations", "mail", "workspaces_invitation")] if may else []
+
+
+def _choice(request: HttpRequest) -> list[dict[str, Any]]:
+    """Only for who has several to choose from."""
+    if tenancy.count_workspaces(request) < 2:
+        return []
+    chosen = tenancy.find_chosen(request)
+    name = Workspace.objects.get(pk=chosen).name if chosen else None
+    return [
+        _item(f"In {name or 'all workspaces'}", "swap_horiz", "admin:workspaces_workspace_choose")
+    ]
 
 
 def _flower() -> list[dict[str, Any]]:

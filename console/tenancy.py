@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from workspaces.models import Member, Role
+from workspaces import choosing
+from workspaces.models import Member, Role, Workspace
 
 M = TypeVar("M", bound=Model)
 
@@ -40,6 +41,33 @@ def may(request: HttpRequest, needed: Role, workspace: UUID | None = None) -> bo
         return True
     allowed = workspaces_where(request, needed)
     return bool(allowed) if workspace is None else workspace in allowed
+
+
+def find_chosen(request: HttpRequest) -> UUID | None:
+    """The workspace that the person works in now; None: all of theirs. Looked up once for each request."""
+    if not hasattr(request, "console_chosen"):
+        found = choosing.find_chosen(request.session, request.user)
+        request.console_chosen = found  # type: ignore[attr-defined]
+    chosen: UUID | None = request.console_chosen  # type: ignore[attr-defined]
+    return chosen
+
+
+def count_workspaces(request: HttpRequest) -> int:
+    """Of the person's, as far as two: whether there is a choice."""
+    if sees_all(request):
+        return len(Workspace.objects.values_list("pk")[:2])
+    return len(find_roles(request))
+
+
+def choose(request: HttpRequest, workspace: UUID | None) -> None:
+    choosing.choose(request.session, workspace)
+
+
+def narrow(request: HttpRequest, rows: QuerySet[M], *, path: str = "workspace") -> QuerySet[M]:
+    """Of rows that the person may see, those of the workspace that they have chosen: for lists. A page of
+    another one of theirs opens all the same."""
+    chosen = find_chosen(request)
+    return rows if chosen is None else rows.filter(**{path: chosen})
 
 
 def scope(

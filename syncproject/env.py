@@ -70,6 +70,7 @@ class Environment:
     sse_max_streams_per_workspace: int  # of these, those of one workspace
     sse_max_streams_per_token: int  # of these, those of one token or person
     sse_max_s: float  # then a client opens the next
+    invited_may_sign_up: bool  # whether an invitation's link makes an account for who has none
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
@@ -215,6 +216,7 @@ def read() -> Environment:
         sse_max_streams_per_workspace=env.int("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
         sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
         sse_max_s=env.float("SSE_MAX_SECONDS", 600),
+        invited_may_sign_up=env.bool("INVITED_MAY_SIGN_UP", False),
         workspace=env.str("SYNC_WORKSPACE", "") or None,
         flower_url=env.str("FLOWER_URL", ""),
         console_password=env.str("CONSOLE_PASSWORD", "").strip(),

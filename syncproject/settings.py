@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "embedded",
 ]
 MIDDLEWARE = [
+    "console.policy.restrict_pages",
     "api.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -224,6 +225,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
+    "SCRIPTS": [lambda request: static("console/confirm.js")],
     "DASHBOARD_CALLBACK": "console.dashboard.fill",
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.sections"},
 }

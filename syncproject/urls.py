@@ -12,6 +12,7 @@ from ninja.openapi.views import openapi_view
 from api.health import health
 from api.metrics import metrics
 from api.service import make_service
+from console.invited import InvitationView
 
 service = make_service()
 
@@ -21,5 +22,6 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("admin/", admin.site.urls),
+    path("invitations/<str:token>", InvitationView.as_view(), name="invitation"),
     path("", service.urls),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from workspaces import auditing
@@ -16,22 +16,16 @@ class LastAdmin(Exception):
     """The workspace would have no admin any more."""
 
 
-class AlreadyMember(Exception):
-    """The person is a member of the workspace."""
-
-
 def save_member(member: Member) -> None:
-    """Adds a person, or gives them another role. Raises AlreadyMember, LastAdmin."""
-    try:
-        with transaction.atomic():
-            _lock(member)
-            stored = Member.objects.filter(pk=member.pk).first()
-            if stored is not None and member.role != Role.ADMIN and is_last_admin([stored]):
-                raise LastAdmin(_words([stored]))
-            member.save()
-            auditing.note_saved(member, stored)
-    except IntegrityError:
-        raise AlreadyMember(f"{member.user} is a member already") from None
+    """Gives a member another role; a new one is put there by the platform itself (others are invited, see
+    `workspaces.invitations`). Raises LastAdmin, and IntegrityError for who is a member already."""
+    with transaction.atomic():
+        _lock(member)
+        stored = Member.objects.filter(pk=member.pk).first()
+        if stored is not None and member.role != Role.ADMIN and is_last_admin([stored]):
+            raise LastAdmin(_words([stored]))
+        member.save()
+        auditing.note_saved(member, stored)
 
 
 def remove_member(member: Member) -> None:

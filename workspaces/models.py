@@ -105,6 +105,40 @@ class Member(models.Model):
         return f"{self.user} in {self.workspace}"
 
 
+valid_invited = RegexValidator(
+    r"\A[\w.@+-]{1,254}\Z", "use a user name, or an e-mail address, as the person has it"
+)
+
+
+class Invitation(models.Model):
+    """To a workspace, for whoever has the name and its link. Only the link's digest is kept; see
+    `workspaces.invitations`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="invitations")
+    name = models.CharField(max_length=254, validators=[valid_invited])
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.CharField(max_length=200, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(editable=False)
+    accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "name"],
+                condition=models.Q(accepted_at=None, withdrawn_at=None),
+                name="invitation_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} to {self.workspace}"
+
+
 class ApiToken(models.Model):
     """A program's key to one workspace. Only its digest is kept; see `workspaces.tokens`."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import uuid
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -65,6 +66,12 @@ def find_token(token: str) -> ApiToken | None:
     if row is None or not hmac.compare_digest(row.digest, _digest(token)):
         return None
     return row
+
+
+def is_live(pk: uuid.UUID) -> bool:
+    """Whether a token that was good still is."""
+    live = ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+    return live.filter(pk=pk, revoked_at=None).exists()
 
 
 def note_use(token: ApiToken) -> None:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold import widgets
 
+from console import tenancy
 from console.admin.filters import WorkspaceFilter
 from console.admin.forms import AnyModelForm, WorkspaceForm
 from console.admin.scoped import ScopedAdmin
@@ -19,7 +20,7 @@ from workspaces.models import Member, Role
 
 
 class MemberForm(WorkspaceForm):
-    """The person is named by their exact user name: a list would show other tenants' people."""
+    """For the platform's own people: everybody else invites (`console.admin.invitation`)."""
 
     username = forms.CharField(
         label="User name",
@@ -78,6 +79,9 @@ class MemberAdmin(ScopedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["workspace", "user"] if obj else []
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return tenancy.sees_all(request)
 
     def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
         save_member(obj)

@@ -24,7 +24,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(UserAdminOf, PlatformAdmin):
+class UserAdmin(UserAdminOf, PlatformAdmin):  # type: ignore[misc]  # the stubs name a parameter otherwise
     """A member's rights come from their role; `staff` is what lets a person into the console."""
 
     form = UserChangeForm

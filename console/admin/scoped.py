@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 
@@ -22,8 +23,19 @@ else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
 
 
+# Fields of any model, wherever a lookup comes to them: no list is filtered by one.
+SEALED = frozenset({"sealed_secret", "digest", "password", "session_data"})
+
+
 class SettledAdmin(UnfoldAdmin):
     """A form that loses a race for a name comes back with the field's error, as if it had been sent later."""
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Not by what is sealed, not even by its beginning: whoever may filter by that finds it out."""
+        if SEALED.intersection(lookup.split(LOOKUP_SEP)):
+            return False
+        allowed: Callable[..., bool] = super().lookup_allowed
+        return allowed(lookup, value, request)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         answer: Callable[..., HttpResponse] = super().changeform_view
@@ -46,7 +58,10 @@ class ScopedAdmin(SettledAdmin):
         css = {"all": ["console/console.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return tenancy.scope(request, super().get_queryset(request), path=self.workspace_path)
+        rows = tenancy.scope(request, super().get_queryset(request), path=self.workspace_path)
+        view = request.resolver_match.url_name if request.resolver_match else None
+        is_list = view == f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return tenancy.narrow(request, rows, path=self.workspace_path) if is_list else rows
 
     def workspace_of(self, obj: Any) -> UUID:
         return UUID(str(obj.workspace_id))
@@ -106,6 +121,8 @@ class ScopedAdmin(SettledAdmin):
                 return super().formfield_for_foreignkey(db_field, request, **kwargs)
             rows: QuerySet[Model] = model._default_manager.all()
             kwargs["queryset"] = tenancy.scope(request, rows, path=path, needed=Role.ADMIN)
+        if model is Workspace and (chosen := tenancy.find_chosen(request)) is not None:
+            kwargs.setdefault("initial", chosen)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def _may(self, request: HttpRequest, needed: Role, obj: Any) -> bool:

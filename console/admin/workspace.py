@@ -7,7 +7,9 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
 from console import tenancy
 from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
@@ -54,6 +56,32 @@ class WorkspaceAdmin(ScopedAdmin):
             (None, {"fields": ["name", *LIMITS, "created_at"]}),
             ("When its jobs may work", {"fields": when}),
         ]
+
+    def get_urls(self) -> list[URLPattern]:
+        choose = path(
+            "choose/",
+            self.admin_site.admin_view(self.choose_view),
+            name="workspaces_workspace_choose",
+        )
+        return [choose, *super().get_urls()]
+
+    def choose_view(self, request: HttpRequest) -> HttpResponse:
+        """Which workspace the lists show, and requests by this session mean that name none."""
+        mine = tenancy.scope(request, Workspace.objects.all(), path="pk")
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Work in",
+                "workspaces": mine,
+                "chosen": tenancy.find_chosen(request),
+            }
+            return TemplateResponse(request, "console/choose.html", context)
+        given = request.POST.get("workspace", "")
+        found = mine.filter(name=given).first() if given and "\0" not in given else None
+        if given and found is None:
+            raise Http404
+        tenancy.choose(request, found.pk if found else None)
+        return HttpResponseRedirect(reverse("admin:index"))
 
     def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
         save_workspace(obj)

@@ -20,7 +20,8 @@ from tests.api.asking import TREE, Asker, asker
 from tests.api.test_access import send
 from tests.rows import make_connector, make_job, make_workspace
 from workspaces.acting import Actor, Door, acting
-from workspaces.models import AuditEntry, Role
+from workspaces.invitations import accept
+from workspaces.models import AuditEntry, Invitation, Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary-9f2c"
@@ -58,8 +59,9 @@ def test_each_change_by_rest_has_its_entry(admin: Asker) -> None:
     do("DELETE", "sync-jobs/nightly")
     do("DELETE", "connectors/host")
     do("POST", "tokens", {"name": "ci2"})
-    User.objects.create_user("ada", password="x")
-    do("POST", "members", {"user": "ada", "role": "operator"})
+    do("POST", "invitations", {"name": "ada", "role": "operator"})
+    with acting(lambda: Actor("token ci", Door.API)):
+        accept(Invitation.objects.get(), User.objects.create_user("ada", password="x"))
     do("PATCH", "members/ada", {"role": "viewer"})
     do("DELETE", "members/ada")
     assert told(admin) == [
@@ -70,6 +72,8 @@ def test_each_change_by_rest_has_its_entry(admin: Asker) -> None:
         ("sync job", "nightly", "deleted"),
         ("connector", "host", "deleted"),
         ("api token", AuditEntry.objects.get(kind="api token").object_name, "created"),
+        ("invitation", "ada to acme", "created"),
+        ("invitation", "ada to acme", "accepted"),
         ("member", "ada in acme", "created"),
         ("member", "ada in acme", "changed"),
         ("member", "ada in acme", "deleted"),

@@ -19,7 +19,8 @@ from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import Backfill, Trigger
 from tests.api.routes import Route, routes
 from tests.rows import make_connector, make_job, make_version, make_workspace
-from workspaces.models import ApiToken, Member, Role
+from workspaces.invitations import make_invitation
+from workspaces.models import ApiToken, Invitation, Member, Role
 from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,6 +75,8 @@ def things_of(workspace: str) -> dict[str, str]:
     record = enqueue(job, trigger=Trigger.MANUAL)
     person, _ = User.objects.get_or_create(username=f"{workspace}-person")
     Member.objects.get_or_create(workspace=job.workspace, user=person)
+    invitation = Invitation.objects.filter(workspace=job.workspace).first()
+    invitation = invitation or make_invitation(job.workspace, "eve", Role.VIEWER)[0]
     token, _ = create_token(job.workspace, name="another", role=Role.VIEWER)
     now = timezone.now()
     backfill = Backfill.objects.create(
@@ -82,6 +85,7 @@ def things_of(workspace: str) -> dict[str, str]:
     return {
         "workspace": workspace,
         "member": person.username,
+        "invitation": str(invitation.pk),
         "token": str(token.pk),
         "job": str(job.pk),
         "connector": str(job.connector_id),

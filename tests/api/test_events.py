@@ -7,29 +7,34 @@ import gc
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from api import events
 from connectors.spec import Target
 from connectors.transports.http import HttpOptions, HttpSecret
+from connectors.transports.sftp import SftpOptions, SftpSecret
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
-from tests.api.asking import Asker, asker
+from tests.api.asking import TREE, Asker, asker
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.rows import make_connector, make_job, make_workspace
 from tests.waiting import until
-from workspaces.models import Role
+from workspaces.models import ApiToken, Member, Role
 from workspaces.places import streams
 from workspaces.tokens import create_token
 
@@ -278,3 +283,33 @@ def test_a_stream_that_nobody_reads_gives_its_place_back(program: Asker) -> None
         assert (answer.status_code, open_streams()) == (200, 1)
         answer.close()
         assert open_streams() == 0
+
+
+@pytest.mark.parametrize("way", ["revoked", "expired", "removed", "logged out", "switched off"])
+def test_i13_20_a_stream_ends_when_its_caller_is_let_in_no_more(way: str) -> None:
+    """At its next look, a second later: not after the ten minutes that it may last."""
+    target = Target("files.example.com", 22, SftpOptions(username="sync"), SftpSecret())
+    job = make_job(make_connector(target))
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    path = f"{TREE}/sync-records/{record.pk}/events"
+    client, headers = Client(), {"Accept": "text/event-stream"}
+    if way in ("revoked", "expired"):
+        headers["Authorization"] = f"Bearer {asker(name='listener').token}"
+    else:
+        user = User.objects.create_user("ada", password="x")
+        Member.objects.create(workspace=job.workspace, user=user)
+        client.force_login(user)
+    answer = client.get(path, headers=headers)
+    pieces = iter(answer.streaming_content)  # type: ignore[attr-defined]  # of a stream
+    assert b"progress" in b"".join(next(pieces) for _ in range(3))
+    past = timezone.now() - timedelta(seconds=1)
+    change: dict[str, Callable[[], object]] = {
+        "revoked": lambda: ApiToken.objects.update(revoked_at=past),
+        "expired": lambda: ApiToken.objects.update(expires_at=past),
+        "removed": Member.objects.all().delete,
+        "logged out": client.logout,
+        "switched off": lambda: User.objects.update(is_active=False),
+    }
+    change[way]()
+    assert list(pieces) == []
+    answer.close()

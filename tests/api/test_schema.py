@@ -46,7 +46,7 @@ positive_data_acceptance.expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 
 include-operation-id = [
   "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
   "api_connectors_create_connector", "api_connectors_replace_connector", "api_connectors_change_connector",
-  "api_tokens_make_token", "api_members_add_member", "api_backfills_create_backfill",
+  "api_tokens_make_token", "api_invitations_invite_person", "api_backfills_create_backfill",
 ]
 checks.positive_data_acceptance.enabled = false
 

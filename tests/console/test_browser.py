@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import Dialog, Error, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
@@ -17,6 +17,7 @@ from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
+from tests.console.test_pages import all_pages
 from tests.console.urls import list_of, page_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -248,3 +249,39 @@ def test_a_backfill_is_counted_confirmed_watched_and_cancelled(
     page.locator("#backfills").get_by_text("1 of 7 fires: 1 cancelled").wait_for()
     assert page.get_attribute("#backfills", "hx-get") is None
     assert seen.problems == []
+
+
+def test_i13_21_no_page_asks_for_what_its_policy_refuses(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    """Every page of the console, the log-in, an invitation and the document of REST."""
+    person = make_person("ada", superuser=True)
+    pages = all_pages(tenant, person)
+    refused: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "violates" in message.text:
+            refused.append(f"{page.url}: {message.text}")
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: refused.append(f"{page.url}: {error}"))
+    assert page.goto(f"{live_server.url}{pages[-1]}")
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("input[name=username]", person.username)
+    page.fill("input[name=password]", "pass-ada")
+    page.click("button[type=submit]")
+    page.get_by_role("heading", name="Dashboard").wait_for()
+    for path in (*pages, "/api-docs"):
+        answer = page.goto(
+            f"{live_server.url}{path}", wait_until="networkidle" if path == "/api-docs" else "load"
+        )
+        assert answer is not None
+        assert "script-src 'self'" in answer.headers["content-security-policy"], path
+    assert refused == []
+    page.get_by_text("SyncProject").first.wait_for()
+    page.goto(f"{live_server.url}/admin/")
+    page.evaluate(
+        "document.head.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))"
+    )
+    assert page.evaluate("window.ran") is None
+    assert len(refused) == 1

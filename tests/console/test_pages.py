@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -18,14 +19,20 @@ from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import CANARY, NASTY, Tenant, make_record
 from tests.console.urls import add_to, list_of, models, page_of
-from workspaces.models import AuditEntry
+from workspaces.invitations import make_invitation
+from workspaces.models import AuditEntry, Invitation, Role
 
 QUERIES_MAX = 16
 
 
 @pytest.fixture
 def pages(acme: Tenant, lab: Tenant, root: Client) -> list[str]:
+    return all_pages(acme, get_user_model().objects.get(username="root"))
+
+
+def all_pages(acme: Tenant, person: Any) -> list[str]:
     """The list, the add page and one row's page of every model, and the other pages there are."""
+    invitation, token = make_invitation(acme.workspace, "guest", Role.VIEWER)
     rows = {type(row): row for row in acme.rows()}
     pace = IntervalSchedule.objects.create(every=5, period="seconds")
     rows |= {
@@ -34,7 +41,8 @@ def pages(acme: Tenant, lab: Tenant, root: Client) -> list[str]:
         PeriodicTask: PeriodicTask.objects.create(name="tick", task="tasks.x", interval=pace),
         Group: Group.objects.create(name="group"),
         AuditEntry: AuditEntry.objects.filter(kind="sync job")[0],
-        get_user_model(): get_user_model().objects.get(username="root"),
+        Invitation: invitation,
+        get_user_model(): person,
     }
     found = ["/admin/"]
     for model in models():
@@ -49,6 +57,8 @@ def pages(acme: Tenant, lab: Tenant, root: Client) -> list[str]:
         f"{dataset}?version=1",
         f"{dataset}?folder={quote(NASTY)}",
         "/admin/syncjobs/syncrecord/dashboard/",
+        "/admin/workspaces/workspace/choose/",
+        f"/invitations/{token}",
         f"{page_of(acme.connector).removesuffix('change/')}history/",
         f"{page_of(acme.job).removesuffix('change/')}delete/",
         f"{page_of(acme.connector).removesuffix('change/')}delete/",

@@ -29,7 +29,7 @@ SCOPED = [
     "apitoken",
     "member",
 ]
-FOR_ADMINS = ["auditentry"]
+FOR_ADMINS = ["auditentry", "invitation"]
 
 
 def _names(tenant: Tenant) -> list[str]:

@@ -95,4 +95,23 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['workspace', '-id'], name='audit_of_workspace'), models.Index(fields=['workspace', 'object_id', '-id'], name='audit_of_object')],
             },
         ),
+        migrations.CreateModel(
+            name='Invitation',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=254, validators=[django.core.validators.RegexValidator('\\A[\\w.@+-]{1,254}\\Z', 'use a user name, or an e-mail address, as the person has it')])),
+                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('operator', 'Operator'), ('admin', 'Admin')], default='viewer', max_length=10)),
+                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
+                ('invited_by', models.CharField(editable=False, max_length=200)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('expires_at', models.DateTimeField(editable=False)),
+                ('accepted_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('withdrawn_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='workspaces.workspace')),
+            ],
+            options={
+                'ordering': ['-created_at'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('accepted_at', None), ('withdrawn_at', None)), fields=('workspace', 'name'), name='invitation_open_once')],
+            },
+        ),
     ]
