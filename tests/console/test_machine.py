@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models.functions import Now
+from django.contrib.postgres.functions import TransactionNow as Now  # all of a test is one moment
 from django.test import Client
 from pytest_django import Settings
 

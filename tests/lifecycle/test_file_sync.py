@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,15 +17,18 @@ from datasets.models import Receipt, Version
 from datasets.reading import get_version
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
+from syncjobs.engine import filesync
 from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.releasing import release
-from syncjobs.models import OnDelete, SyncMode
+from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+RunAtOnce = Callable[[SyncJob, Path], SyncRecord]
 
 TREE = {f"folder {n % 7}/file {n}.txt": b"content %d" % n * n for n in range(60)} | {
     "größe.csv": b"a;b\n",
@@ -78,11 +84,27 @@ def test_each_change_is_a_version_and_older_ones_stay(sshd: Sshd, source: Path) 
     )
 
 
-def test_a_young_file_is_looked_at_once_more(sshd: Sshd, source: Path) -> None:
+@pytest.fixture
+def run_at_once(monkeypatch: pytest.MonkeyPatch) -> RunAtOnce:
+    """Runs a job in the very moment in which a file was written, however long that takes."""
+
+    def run_then(job: SyncJob, path: Path) -> SyncRecord:
+        moment_ns = path.stat().st_mtime_ns
+        standing = SimpleNamespace(time_ns=lambda: moment_ns, monotonic=time.monotonic)
+        with monkeypatch.context() as patch:
+            patch.setattr(filesync, "time", standing)
+            return run(job)
+
+    return run_then
+
+
+def test_a_young_file_is_looked_at_once_more(
+    sshd: Sshd, source: Path, run_at_once: RunAtOnce
+) -> None:
     """Equal times prove nothing while the file is younger than its clock's precision."""
     fill(source, {"young.txt": b"one"}, age_s=0)
     job = make_job(make_connector(sshd.target(source)))
-    run(job)
+    run_at_once(job, source / "young.txt")
     stat = (source / "young.txt").stat()
     (source / "young.txt").write_bytes(b"two")
     os.utime(source / "young.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -91,11 +113,13 @@ def test_a_young_file_is_looked_at_once_more(sshd: Sshd, source: Path) -> None:
     assert digests_of(job.dataset) == digests_below(source)
 
 
-def test_a_young_file_that_stayed_is_unchanged(sshd: Sshd, source: Path) -> None:
+def test_a_young_file_that_stayed_is_unchanged(
+    sshd: Sshd, source: Path, run_at_once: RunAtOnce
+) -> None:
     fill(source, {"young.txt": b"one"}, age_s=0)
     job = make_job(make_connector(sshd.target(source)))
-    run(job)
-    record = run(job)
+    run_at_once(job, source / "young.txt")
+    record = run_at_once(job, source / "young.txt")
     assert (record.files_changed, record.files_unchanged) == (0, 1)
     assert Version.objects.count() == 1
 
