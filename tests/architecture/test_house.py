@@ -7,16 +7,26 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import environ
+import pytest
 from django.conf import settings
+from environ.fileaware_mapping import FileAwareMapping
 
 import connectors.transports
 import tasks
 from connectors.describing import describe_all
 from connectors.registry import SPECS
 from connectors.spec import option_fields
+from embedded import keys, options
 from syncjobs.core.states import MOVES, Event
+from syncproject import env
+
+ROOT = Path(__file__).parents[2]
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 
 SHELLS = {"bells", "wakes", "beat", "transport"}  # no tasks: what rings, beat's scheduler, Redis
 
@@ -53,13 +63,86 @@ def test_the_page_of_states_is_the_table() -> None:
     assert {row for row in rows if row[0] in set(Event)} & table == table
 
 
-def test_every_setting_of_the_environment_is_documented() -> None:
-    root = Path(__file__).parents[2]
-    code = (root / "syncproject" / "env.py").read_text()
-    page = (root / "docs" / "configuration.md").read_text()
-    names = set(re.findall(r'(?:env\.\w+|words)\("([A-Z_]+)"', code))
-    assert len(names) > 15
-    assert {name for name in names if f"`{name}`" not in page} == set()
+class Asked(Mapping[str, str]):
+    """An empty environment that knows what it was asked for, `NAME_FILE` as `NAME`."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name.removesuffix("_FILE"))
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+# Who else looks at the environment of its process, and for what; an empty list: it names no variable itself.
+READERS: dict[str, list[str]] = {
+    "cli/configfile.py": [],  # of `${env:NAME}`: what the operator's file names
+    "connectors/wire/rsync_child.py": ["PATH"],
+    "embedded/attend.py": [],  # passes all of it on
+    "embedded/management/commands/demonstrate.py": ["DEMO"],  # the launcher gives it these
+    "embedded/options.py": [],  # a copy of it goes to `options.read` and `keys.settle`
+    "embedded/samples/hosts.py": ["PATH"],
+    "manage.py": ["DJANGO_SETTINGS_MODULE"],
+    "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
+    "syncproject/celery.py": ["DJANGO_SETTINGS_MODULE"],
+    "syncproject/wsgi.py": ["DJANGO_SETTINGS_MODULE"],
+    "syncproject/env.py": ["SECRETS_KEYS"],  # asked below
+}
+
+
+def asked_of_the_environment(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """By all who read settings: web, workers and commands, and the launcher with its keys."""
+    asked = Asked()
+    monkeypatch.setattr(environ.FileAwareEnv, "ENVIRON", FileAwareMapping(env=asked))
+    env.read()
+    options.read(asked)
+    keys.settle(data_dir, asked)
+    return asked.names
+
+
+def documented() -> set[str]:
+    """The names in the first column of the page's table."""
+    page = (ROOT / "docs" / "configuration.md").read_text().partition("## The environment")[2]
+    cells = (line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    return {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+
+
+def test_i13_d_every_setting_of_the_environment_is_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = asked_of_the_environment(tmp_path, monkeypatch)
+    assert len(read) >= 38
+    assert read - documented() == set()
+    # Nor does the page tell of what nothing reads any more.
+    assert documented() - read == set()
+
+
+def test_i13_d_nobody_else_reads_the_environment() -> None:
+    packages = [package for package in CONFIG["root_packages"] if package != "tests"]
+    files = [ROOT / "manage.py", *(file for p in packages for file in (ROOT / p).rglob("*.py"))]
+    found = {}
+    for file in files:
+        text = file.read_text()
+        if re.search(r"\bos\.(environ|getenv)\b", text):
+            found[str(file.relative_to(ROOT))] = set(
+                re.findall(r'os\.(?:environ|getenv)(?:\.\w+)?[\[(]"([A-Z]+(?:_[A-Z]+)*)', text)
+            )
+    assert set(found) == set(READERS)
+    for name, variables in found.items():
+        strange = {one for one in variables if not one.startswith(tuple(READERS[name]))}
+        assert strange == set(), name
+
+
+def test_i13_d_every_variable_of_the_compose_file_is_documented() -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
+    assert used
+    assert used - documented() == set()
 
 
 def test_the_page_of_protocols_is_made_from_the_specs() -> None:
