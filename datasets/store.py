@@ -101,7 +101,7 @@ def adopt_store(*, new_id: bool = False, incomplete: bool = False) -> Adopted:
             row.store_id = found
             row.save(update_fields=["store_id"])
             note(row, CHANGED, {"store": [former and str(former), str(found)]})
-    log.info("store.adopted", store=str(found), former=former and str(former), missing=missing)
+            log.warning("store.adopted", store=str(found), missing=missing)
     return Adopted(found, former, looked_at, missing)
 
 

@@ -90,7 +90,9 @@ def _judge_installation(signs: Signs) -> Finding:
         return Finding("installation")
     dispatches = signs.beat_s is not None and signs.beat_s <= SEEN_WITHIN_S
     level = Level.WARNING if dispatches else Level.DOWN  # another host's beat
-    return Finding("installation", f"{signs.halted}: run manage.py resume_after_restore", level)
+    return Finding(
+        "installation", f"halted ({signs.halted}): see manage.py resume_after_restore", level
+    )
 
 
 def _judge_workers(signs: Signs) -> Finding:

@@ -325,6 +325,17 @@ def test_i13_05_workers_without_the_store_are_told(ask: Ask) -> None:
     assert (status, told["checks"]) == (503, {"worker_stores": "another store on 2 of 2"})
 
 
+@pytest.mark.usefixtures("alive")
+def test_i13_21_a_restored_copy_is_told(ask: Ask) -> None:
+    ProcessSign.objects.update(halted="moved")
+    backdate(pulsing.BEAT, 3600)
+    status, told = ask("installation")
+    word = "halted (moved): see manage.py resume_after_restore"
+    assert (status, told["checks"]) == (503, {"installation": word})
+    ProcessSign.objects.update(seen_at=Now() - timedelta(minutes=5))
+    assert ask("installation")[0] == 200  # of a host that is gone
+
+
 def test_a_part_that_is_not_known_is_said_to_be(ask: Ask) -> None:
     assert ask("nonsense")[0] == 404
 

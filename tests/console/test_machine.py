@@ -102,6 +102,16 @@ def test_i13_05_it_says_which_host_has_no_store_or_another(
     assert read_card(root)["Store"] == ("sp-dot-late", words)
 
 
+@pytest.mark.usefixtures("alive")
+def test_i13_21_it_says_which_host_a_restore_has_halted(
+    acme: Tenant, root: Client, browser_of: Callable[[User], Client]
+) -> None:
+    appear("one", host="bay-2", store_id=find_known_store(), halted="moved")
+    told = "halted (moved): see manage.py resume_after_restore"
+    assert read_card(root)["Restored"] == ("sp-dot-warning", f"{told}: bay-2")
+    assert read_card(browser_of(acme.people[Role.ADMIN]))["Restored"][1] == told
+
+
 def test_before_anything_was_seen(root: Client, settings: Settings, tmp_path: Path) -> None:
     settings.STORE_ROOT = tmp_path / "unmounted"
     card = read_card(root)

@@ -48,7 +48,7 @@ def test_nothing_is_wrong_where_all_are_well() -> None:
         (
             {"halted": "moved"},
             "installation",
-            "moved: run manage.py resume_after_restore",
+            "halted (moved): see manage.py resume_after_restore",
             Level.WARNING,
         ),
         ({"beat_s": 31.0}, "scheduler", "late", Level.DOWN),
@@ -87,6 +87,11 @@ def test_one_part_stands_still(change: dict[str, Any], part: str, word: str, lev
 )
 def test_what_is_no_fault(change: dict[str, Any]) -> None:
     assert troubles(replace(WELL, **change)) == {}
+
+
+def test_i13_21_a_restored_copy_that_nobody_dispatches_for_is_down() -> None:
+    told = troubles(replace(WELL, halted="moved", beat_s=40.0))
+    assert told["installation"][1] is Level.DOWN
 
 
 def test_a_start_has_a_minute() -> None:
