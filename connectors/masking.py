@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 HIDDEN = "***"
-_CUTS = re.compile(
-    r"…|\.\.\.|\Z"
-)  # ours (`names.printable`), a host's, and where its words just end
+# Ours (`names.printable`), a host's, and where its words just end.
+_CUTS = re.compile(r"…|\.\.\.|\Z")
 _ALONE_MAX = (
     3  # a secret as short as this is hidden where it stands alone: else every word had holes
 )

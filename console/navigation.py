@@ -19,6 +19,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {
             "items": [
+                *_choice(request),
                 _item("Dashboard", "dashboard", "admin:index"),
                 _page("Sync jobs", "sync", "syncjobs_syncjob"),
                 _page("Sync records", "list_alt", "syncjobs_syncrecord"),
@@ -36,7 +37,6 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Access",
             "items": [
                 _page("Workspaces", "domain", "workspaces_workspace"),
-                *_choice(request),
                 _page("Members", "group", "workspaces_member"),
                 *_invitations(request),
                 _page("API tokens", "key", "workspaces_apitoken"),
@@ -76,7 +76,11 @@ def _choice(request: HttpRequest) -> list[dict[str, Any]]:
     chosen = tenancy.find_chosen(request)
     name = Workspace.objects.get(pk=chosen).name if chosen else None
     return [
-        _item(f"In {name or 'all workspaces'}", "swap_horiz", "admin:workspaces_workspace_choose")
+        _item(
+            f"Workspace: {name}" if name else "All workspaces",
+            "swap_horiz",
+            "admin:workspaces_workspace_choose",
+        )
     ]
 
 

@@ -65,13 +65,13 @@ def test_i13_20_lists_show_the_chosen_one_and_pages_of_the_other_open(
     both = browser.get(list_of(Connector)).text
     assert "acme-host" in both
     assert "lab-host" in both
-    assert "In all workspaces" in both
+    assert "All workspaces" in both
     browser.post(CHOOSE, {"workspace": "lab"})
     for model, name in ((Connector, "host"), (SyncRecord, "job")):
         text = browser.get(list_of(model)).text
         assert f"lab-{name}" in text
         assert f"acme-{name}</a>" not in text
-        assert "In lab" in text
+        assert "Workspace: lab" in text
     assert "acme-job" not in browser.get("/admin/").text
     assert browser.get(page_of(acme.connector)).status_code == 200
     browser.post(CHOOSE, {"workspace": ""})
@@ -85,7 +85,7 @@ def test_i13_20_a_choice_gives_no_rights(acme: Tenant, lab: Tenant, browser_of: 
     session.save()
     assert "lab-" not in browser.get(list_of(Connector)).text
     assert syncs_in(browser) == (202, "acme-job")
-    assert "In all workspaces" not in browser.get("/admin/").text
+    assert "All workspaces" not in browser.get("/admin/").text
     for odd in ("no uuid", None, 3, {"a": 1}):
         session["workspace"] = odd
         session.save()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client
@@ -129,3 +131,35 @@ def test_i13_20_a_proxy_is_not_taken_for_its_clients(settings: Settings) -> None
         assert log_in(f"nobody-{number}", address=proxy, forwarded_for="8.8.8.8") == 200
     assert log_in(password=RIGHT, address=proxy, forwarded_for="8.8.8.8") == 429
     assert log_in(password=RIGHT, address=proxy, forwarded_for="8.8.4.4") == 302
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Says how often it was asked to work, which is what a log-in takes its time for."""
+
+    count = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        CountingHasher.count += 1
+        return str(super().encode(password, salt))
+
+
+def test_i13_20_a_log_in_takes_and_tells_the_same_whether_or_not_somebody_has_the_name(
+    settings: Settings,
+) -> None:
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    users = get_user_model().objects
+    users.create_user("grown", password=RIGHT, is_staff=True)
+    users.create_user("off", password=RIGHT, is_staff=True, is_active=False)
+    users.create_user("outside", password=RIGHT)
+    users.create_user("keyless", is_staff=True)
+    told = []
+    for name in ("nobody", "grown", "off", "outside", "keyless"):
+        CountingHasher.count = 0
+        form = {"username": name, "password": WRONG}
+        answer = Client(REMOTE_ADDR=HOME).post("/admin/login/", form)
+        text = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", answer.text)
+        told.append((CountingHasher.count, answer.status_code, text.replace(f'"{name}"', "NAME")))
+    assert [count for count, _, _ in told] == [1] * 5
+    assert len(set(told)) == 1
+    for name in ("nobody", "grown"):
+        assert [log_in(name, address=AWAY) for _ in range(TRIES)] == [200] * (TRIES - 1) + [429]
