@@ -161,7 +161,10 @@ class TreeWalk:
             path = join(folder.path, decode(raw))
         except UnsafeName as exc:
             return skipped_name(folder.path, raw, str(exc))
-        if attributes.tells_kind and not (attributes.is_regular and attributes.size_bytes is None):
+        if attributes.is_regular:
+            if attributes.size_bytes is not None:
+                return RemoteEntry(path, attributes.size_bytes, attributes.modified_ns)
+        elif attributes.tells_kind:
             return self._settle(folder, raw, path, attributes)
         self._to_stat.append((folder, raw, path))
         return None

@@ -27,16 +27,21 @@ CHANNEL_BYTES_MAX = 32 * 1024 * 1024  # twice the window
 _usual: Any = paramiko.Transport  # its types leave out the tables below
 
 
+_read_all = Packetizer.read_all  # three times for each packet: `super` would be felt
+
+
 class BoundedPacketizer(Packetizer):
     def __init__(self, sock: object) -> None:
         super().__init__(sock)  # type: ignore[arg-type]  # a connected socket: what the dialer gives
         self._banner_bytes = 0
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        first = not getattr(self, "_initial_kex_done", False)
-        if n > (FIRST_PACKET_BYTES_MAX if first else PACKET_BYTES_MAX):
+        if n > FIRST_PACKET_BYTES_MAX and (n > PACKET_BYTES_MAX or not self._knows_key()):
             raise paramiko.SSHException(f"a packet of {n} bytes")
-        return super().read_all(n, check_rekey)
+        return _read_all(self, n, check_rekey)
+
+    def _knows_key(self) -> bool:
+        return bool(getattr(self, "_initial_kex_done", False))
 
     def _read_timeout(self, timeout: float) -> bytes:
         """What comes before the peer's version."""
@@ -59,9 +64,10 @@ class _BoundedUnpacking:
 
 
 def _take_data(channel: Any, message: paramiko.Message) -> None:
-    if len(channel.in_buffer) > CHANNEL_BYTES_MAX:
+    pipe = channel.in_buffer
+    if len(pipe) > CHANNEL_BYTES_MAX:
         raise paramiko.SSHException("more data than the window has room for")
-    channel._feed(message)
+    pipe.feed(message.get_binary())
 
 
 def _take_extended_data(channel: Any, message: paramiko.Message) -> None:
