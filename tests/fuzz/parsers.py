@@ -59,6 +59,7 @@ from connectors.wire.http_response import Head
 from connectors.wire.http_url import Origin, Url
 from console import window_lines
 from syncjobs.core import markers, patterns, schedules
+from syncproject import serving
 from workspaces import windows, zones
 
 Parser = Callable[[bytes], object]
@@ -215,6 +216,11 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "syncjobs.core.schedules": {
         "cron": _text(lambda text: schedules.parse_schedule({"cron": text})),
         "time": _text(lambda text: schedules.parse_schedule({"frequency": "daily", "time": text})),
+    },
+    "syncproject.serving": {
+        "_LENGTH": serving._LENGTH.search,
+        "_BY_PIECES": serving._BY_PIECES.search,
+        "_HEALTH": serving._HEALTH.match,
     },
     "workspaces.windows": {
         "windows": _text(lambda text: windows.parse_windows([{"from": text, "to": text}])),
