@@ -25,6 +25,7 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── NotAListing           not_a_listing     carries `shown`, how the answer begins
         ├── PermissionRefused     permission_refused
         ├── AlreadyThere          already_there     a move would replace a file
+        ├── ListingTooLong        listing_too_long  more rows than any listing may have
         ├── TooLarge              too_large         more bytes than the limit allows
         ├── UnsafeName            unsafe_name
         └── ProtocolViolation     protocol
@@ -216,6 +217,12 @@ class AlreadyThere(PermanentError):
     """There is a file of this name in the folder to move to."""
 
     code = "already_there"
+
+
+class ListingTooLong(PermanentError):
+    """The listing has more rows than the limit allows."""
+
+    code = "listing_too_long"
 
 
 class TooLarge(PermanentError):

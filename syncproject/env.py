@@ -47,6 +47,7 @@ class Environment:
     sync_concurrency: int  # records at once in one worker process
     batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
     min_free_bytes: int  # on the store's disk, or new work waits; see `datasets.room`
+    max_listed: int  # rows of one listing; 0: no limit
     max_per_host: int  # records at once on one host and port; 0: no limit
     sync_frequency: str  # hourly, daily or weekly: when a new job runs that says nothing of it
     sync_time: str  # HH:MM, in UTC
@@ -192,6 +193,7 @@ def read() -> Environment:
         https_only=env.bool("HTTPS_ONLY", False),
         sync_concurrency=whole("SYNC_CONCURRENCY", 8),
         batch_size=whole("BATCH_SIZE", 5),
+        max_listed=whole("SYNC_MAX_LISTED_FILES", 10_000_000),
         max_per_host=whole("SYNC_MAX_PER_HOST", 4),
         min_free_bytes=whole("SYNC_MIN_FREE_BYTES", 1 << 30),
         sync_frequency=env.str("SYNC_FREQUENCY", "daily").strip().lower(),

@@ -11,6 +11,7 @@ from syncjobs.lifecycle.counting import count_events
 from syncjobs.lifecycle.halting import Halted
 from syncjobs.lifecycle.pulsing import note_canary_answered
 from syncjobs.lifecycle.reaping import reap as reap_expired
+from syncjobs.lifecycle.replanning import draw_near as draw_jobs_near
 from syncjobs.lifecycle.replanning import replan as replan_jobs
 from syncjobs.lifecycle.sweeping import sweep as sweep_store
 from syncjobs.lifecycle.workers import this_worker
@@ -56,6 +57,13 @@ def replan() -> None:
     """Moves due times that newer zone data have moved."""
     if count := replan_jobs():
         log.warning("jobs.replanned", count=count, zones=VERSION)
+
+
+@shared_task(name="control.draw_near", queue="control")  # type: ignore[untyped-decorator]
+def draw_near() -> None:
+    """Plans anew what a clock that was wrong has planned too far ahead."""
+    if count := draw_jobs_near():
+        log.warning("jobs.drawn_near", count=count)
 
 
 @shared_task(name="control.forget", queue="control")  # type: ignore[untyped-decorator]

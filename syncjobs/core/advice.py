@@ -63,6 +63,10 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Look at the row as it is shown: the host lists it in a form that is not known here. Until then"
         " nothing is removed.",
     ),
+    "listing_too_long": (
+        "Look at whether the source makes its listing up as it is read: a calendar, a search page, a loop.",
+        "Give the connector a root further down, or raise SYNC_MAX_LISTED_FILES.",
+    ),
     "listing_cut": (
         "Raise the host's limit of rows a listing, or spread the files over more folders; until then"
         " nothing is removed.",

@@ -42,6 +42,7 @@ FREQUENCIES = ("hourly", "daily", "weekly")
 PARENTS_MAX = 100
 CRON_MAX = 500  # characters: each minute and each hour, listed
 _LOOKS = 200  # stretches of one offset, for a cron that begins with `*`: 50 years
+FAR = timedelta(hours=1)  # clocks that are put right by less are no matter
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -333,6 +334,20 @@ def first_due(
         return now + offset
     fire = schedule.next_fire(now - offset)
     return None if fire is None else fire + offset
+
+
+def drawn_near(
+    schedule: Schedule, due: datetime, now: datetime, offset: timedelta
+) -> datetime | None:
+    """When a job is due whose time lies further ahead than its schedule ever plans; None where it does not. An
+    interval keeps its grid, so that many jobs that were led astray together do not come back together."""
+    if isinstance(schedule, Every):
+        step = timedelta(seconds=schedule.every_s)
+        if due <= now + step + offset + FAR:
+            return None
+        return due - step * ((due - now) // step)
+    nearest = first_due(schedule, now, offset)
+    return nearest if nearest is not None and due > nearest + FAR else None
 
 
 def due_after(

@@ -76,6 +76,7 @@ class Order:
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None
+    max_listed: int | None = None  # rows of one listing
     as_listed: bool = False  # a file that is not the listed one any more is not asked for again
     comparison: Comparison = Comparison.MODIFIED
 
@@ -113,7 +114,7 @@ class FileSync:
         self._attempt = attempt
         self._progress = progress
         self._check = check
-        self._listing = Listing(transport, order.root, check)
+        self._listing = Listing(transport, order.root, check, most=order.max_listed)
         self._trusted_files = 0  # taken for unchanged by what the listing told
         self._capped = False
         self._times = TimesSeen()

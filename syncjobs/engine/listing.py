@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import Throttled, TransportError
+from connectors.errors import ListingTooLong, Throttled, TransportError
 
 # Before each further look at the folders that failed: most hosts refuse for a moment only.
 PAUSES_S = (0.5, 2.0)
@@ -36,11 +37,19 @@ class Listing:
     """
 
     def __init__(
-        self, transport: Transport, root: PurePosixPath, check: Callable[[], None]
+        self,
+        transport: Transport,
+        root: PurePosixPath,
+        check: Callable[[], None],
+        *,
+        most: int | None = None,
     ) -> None:
+        """More rows than `most`, of whatever kind, are a ListingTooLong."""
         self._transport = transport
         self._root = root
         self._check = check
+        self._most = sys.maxsize if most is None else most
+        self._rows = 0
         self._again: list[Skipped] = []
         self._told_bytes = 0
         self.complete = True
@@ -71,6 +80,11 @@ class Listing:
 
     def _sort(self, seen: Iterator[Seen]) -> Iterator[RemoteEntry | Skipped]:
         for item in seen:
+            self._rows += 1
+            if self._rows > self._most:
+                raise ListingTooLong(
+                    f"the source lists more than {self._most} rows (SYNC_MAX_LISTED_FILES)"
+                )
             if isinstance(item, RemoteEntry):
                 yield item
             elif isinstance(item, RoundListing):

@@ -322,6 +322,7 @@ def make_order(job: SyncJob, record: SyncRecord) -> Order:
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,
+        max_listed=settings.SYNC.max_listed or None,
         as_listed=record.applies_id is not None,
         comparison=Comparison(job.comparison),
     )

@@ -12,6 +12,7 @@ from syncjobs.core.schedules import (
     Every,
     InvalidSchedule,
     Manual,
+    drawn_near,
     due_after,
     first_due,
     parse_schedule,
@@ -94,3 +95,22 @@ def test_missed_intervals_are_one_misfire_and_keep_their_grid(every_s: int, late
     assert following > NOW + timedelta(seconds=late_s)
     assert following - timedelta(seconds=every_s) <= NOW + timedelta(seconds=late_s)
     assert (following - NOW).total_seconds() % every_s == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "due", "near"),
+    [
+        ({"every_s": 900}, NOW + timedelta(days=400, seconds=7), NOW + timedelta(seconds=7)),
+        ({"every_s": 900}, NOW + timedelta(seconds=900 + 3600), None),  # no more than an hour off
+        ({"every_s": 900}, NOW + timedelta(seconds=900 + 3601), NOW + timedelta(seconds=1)),
+        ({"cron": "0 11 * * *"}, NOW + timedelta(days=400, hours=1), NOW + timedelta(hours=1)),
+        ({"cron": "0 11 * * *"}, NOW + timedelta(hours=1), None),
+        ({"cron": "0 11 * * *"}, NOW - timedelta(days=1), None),  # what is due already stays so
+        ({"cron": "0 0 29 2 *"}, datetime(2028, 2, 29, tzinfo=UTC), None),
+        ({}, NOW + timedelta(days=400), None),
+    ],
+)
+def test_i13_15_what_lies_further_ahead_than_its_schedule_plans_is_drawn_near(
+    written: dict[str, object], due: datetime, near: datetime | None
+) -> None:
+    assert drawn_near(parse_schedule(written), due, NOW, timedelta(0)) == near

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from pytest_django import Settings
 
 from datasets.models import Version
 from syncjobs.core.states import State
+from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.execution import execute
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
@@ -218,8 +221,35 @@ def test_numbers_that_no_64_bits_hold_are_no_trouble_of_the_other_files() -> Non
     ) as host:
         job = make_job(make_connector(host.target(), kind="ftp"))
         record = run(job)
+        assert record.state == State.QUEUED  # nobody has room for those
+        assert record.waiting_for.startswith("room on the store's disk: ")
+        cancel(record.pk, by="test")
+        SyncJob.objects.update(max_file_size_bytes=2**40)
+        record = run(SyncJob.objects.get())
     held = set(digests_of(job.dataset))
-    assert {"good", "a-far-future", "a-far-past", "beyond", "negative"} == held
-    assert record.state == State.PARTIAL
-    failed = dict(record.items.filter(action="failed").values_list("path", "error_code"))
-    assert failed == dict.fromkeys(("huge", "huger"), "truncated")
+    assert {"good", "a-far-future", "a-far-past", "negative"} == held
+    failed = record.items.get(
+        action="failed"
+    )  # no file has such a size: a row that is not understood
+    assert (record.state, failed.error_code) == (State.PARTIAL, "unreadable_row")
+    skipped = dict(record.items.filter(action="skipped").values_list("path", "error_code"))
+    assert skipped == dict.fromkeys(("huge", "huger"), "too_large")
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+def test_i13_15_a_listing_without_an_end_ends_the_record(
+    serve: Serve, settings: Settings, excluded: bool
+) -> None:
+    """Also where the job would leave all of its rows out."""
+    settings.SYNC = dataclasses.replace(settings.SYNC, max_listed=30)
+    job, folder = serve(GOOD, exclude=["extra/**"])
+    assert run(job).state == State.SUCCEEDED
+    held = digests_of(job.dataset)
+    fill(folder, {"extra/more.txt" if excluded else "more.txt": b"x"})
+    record = run(job)
+    assert (record.state, record.error_code) == (State.FAILED, "listing_too_long")
+    assert "lists more than 30 rows" in record.error
+    assert record.bytes_transferred == 0
+    assert digests_of(job.dataset) == held
+    settings.SYNC = dataclasses.replace(settings.SYNC, max_listed=0)
+    assert run(job).state == State.SUCCEEDED

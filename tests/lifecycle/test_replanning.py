@@ -8,15 +8,15 @@ import pytest
 from django.utils import timezone
 
 from connectors.models import Connector
-from syncjobs.core.schedules import parse_schedule
+from syncjobs.core.schedules import due_after, offset_of, parse_schedule
 from syncjobs.lifecycle import replanning
-from syncjobs.lifecycle.replanning import replan
+from syncjobs.lifecycle.replanning import draw_near, replan
 from syncjobs.models import Pulse, SyncJob
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NIGHTLY = {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}
+NIGHTLY: dict[str, object] = {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}
 
 
 @pytest.fixture
@@ -92,3 +92,67 @@ def test_a_crash_between_batches_leaves_the_rest_to_the_next_call(
     assert replan() == 3
     next_fire = parse_schedule(NIGHTLY).next_fire(timezone.now())
     assert {due(job) for job in jobs} == {next_fire}
+
+
+WRONG = timedelta(days=400)
+EVERY: dict[str, object] = {"every_s": 900}
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        EVERY,
+        {"every_s": 900, "counted_from": "end"},
+        NIGHTLY,
+        {"frequency": "weekly", "time": "02:00", "weekday": "sunday"},
+        {"cron": "*/5 * * * *"},
+    ],
+)
+def test_i13_15_a_fire_that_a_wrong_clock_has_put_off_is_planned_again(
+    connector: Connector, schedule: dict[str, object]
+) -> None:
+    job = make_job(connector, schedule=schedule, jitter_s=60)
+    right = job.next_run_at
+    assert right is not None
+    # What the dispatcher planned while the clock was 400 days ahead.
+    ahead = timezone.now() + WRONG
+    offset = offset_of(job.pk, 60)
+    planned = due_after(parse_schedule(schedule), ahead, ahead, offset) or ahead
+    SyncJob.objects.filter(pk=job.pk).update(next_run_at=planned)
+    now = timezone.now()
+    assert draw_near(now) == 1
+    found = due(job)
+    assert found is not None
+    if "every_s" in schedule:
+        assert now <= found < now + timedelta(seconds=900)
+        assert (planned - found) % timedelta(seconds=900) == timedelta(0)  # on its grid
+    else:
+        assert found == right
+    assert draw_near(now) == 0
+
+
+def test_i13_15_what_is_planned_as_its_schedule_says_stays(connector: Connector) -> None:
+    schedules: list[dict[str, object]] = [
+        EVERY,
+        {"every_s": 86_400 * 300},
+        NIGHTLY,
+        {"cron": "0 0 29 2 *"},  # in years
+        {},
+    ]
+    jobs = [make_job(connector, schedule=each, jitter_s=600) for each in schedules]
+    now = timezone.now()
+    SyncJob.objects.filter(pk=jobs[1].pk).update(next_run_at=now + timedelta(days=300))
+    before = [due(job) for job in jobs]
+    assert draw_near(now) == 0
+    assert [due(job) for job in jobs] == before
+
+
+def test_i13_15_in_batches_and_only_where_nobody_planned_it_meanwhile(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replanning, "BATCH", 2)
+    jobs = [make_job(connector, schedule=NIGHTLY) for _ in range(5)]
+    right = [job.next_run_at for job in jobs]
+    SyncJob.objects.update(next_run_at=timezone.now() + WRONG)
+    assert draw_near() == 5
+    assert [due(job) for job in jobs] == right
