@@ -7,9 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from syncjobs.models import ProcessSign, Pulse
 from tests.processes.conftest import Start
+from tests.proxy import proxying
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -63,3 +65,20 @@ def test_i13_13_a_watchdog_passes_a_stop_on(start: Start) -> None:
     until(lambda: watchdog.popen.poll() is not None, "it stayed", within_s=60)
     assert watchdog.popen.returncode == 0
     assert pids() == set()
+
+
+def test_i13_13_nobody_is_ended_while_the_database_does_not_answer(start: Start) -> None:
+    quick = {"SYNC_PRESENCE_SECONDS": "0.2", "SYNC_SILENT_SECONDS": "2"}
+    with proxying(int(connection.settings_dict["PORT"])) as way:
+        watchdog = start("attended worker", database_port=way.port, **quick)
+        until(pids, "the worker did not tell")
+        (worker,) = pids()
+    # Refused at each of its turns, so for longer than it may be silent.
+    until(
+        lambda: watchdog.log.read_text().count("presence.failed") > 20,
+        "it had a way to the database",
+        within_s=120,
+    )
+    assert watchdog.popen.poll() is None
+    assert Path(f"/proc/{worker}").exists()
+    assert "is stuck" not in watchdog.log.read_text()
