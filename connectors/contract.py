@@ -105,7 +105,8 @@ class Fetched:
     `observed` is the entry as the far end described it during or after the transfer; where it
     differs from the listing the file is not stable. `landed` is the address that redirects led to,
     without query and credentials; None: it answered where it was asked. `content_type` is what the
-    host says of the content, in lower case and without parameters.
+    host says of the content, in lower case and without parameters. `unproved`: nobody tells how large
+    the file is, so a transfer that was cut looks like a whole one.
     """
 
     entry: RemoteEntry
@@ -114,6 +115,7 @@ class Fetched:
     error: TransportError | None = None
     landed: str | None = None
     content_type: str | None = None
+    unproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from dataclasses import replace
 from connectors.contract import Context
 from connectors.errors import (
     ConnectionLost,
+    ProtocolViolation,
     Stage,
     Stalled,
     TransportError,
 )
 from connectors.wire.ftp_command import line
-from connectors.wire.ftp_download import Download, Inbox, Taker
+from connectors.wire.ftp_download import TURN_BYTES, Download, Inbox, Taker
 from connectors.wire.ftp_login import Features, Login, whole
 from connectors.wire.ftp_session import Session
 from connectors.wire.ftp_socket import FtpSocket, Place, Tls
@@ -80,10 +81,12 @@ class FtpClient:
             self._place = replace(
                 self._place, address=asked, proxy=dialer.proxy, proxy_address=peer
             )
-        self._log_in(FtpSocket(dialled), owner=self, first=True)
-        while not self._sessions[0].logged_in:
+        session = self._log_in(FtpSocket(dialled), owner=self, first=True)
+        while not session.logged_in:
             self.pump()
-        if self._by_distance and self._sessions[0].round_trip_s > FAR_S:
+        if session.failure is not None:  # in one breath with the log-in
+            raise session.failure
+        if self._by_distance and session.round_trip_s > FAR_S:
             self._limit = SESSIONS_FAR
 
     def take(self, owner: object) -> Session | None:
@@ -128,10 +131,14 @@ class FtpClient:
         inbox: Inbox,
         *,
         offset: int = 0,
+        turn_bytes: int = TURN_BYTES,
     ) -> Download:
         """Raises UnsafeName. An empty path asks for the folder that the session is in."""
         command = self.line(verb, path) if path else verb
-        return Download(session, self.features, self._place, command, taker, inbox, offset=offset)
+        place, features = self._place, self.features
+        return Download(
+            session, features, place, command, taker, inbox, offset=offset, turn_bytes=turn_bytes
+        )
 
     def line(self, verb: bytes, path: bytes) -> bytes:
         return line(verb, path, telnet=self.features.telnet)
@@ -161,7 +168,7 @@ class FtpClient:
         """Another session, to the address that was judged when the first was dialled."""
         self._log_in(self._place.towards(self._port), owner=owner, first=False)
 
-    def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> None:
+    def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> Session:
         session = Session(control, self._tls)
         session.owner = owner
         self._sessions.append(session)
@@ -178,6 +185,7 @@ class FtpClient:
             self._login, self.features, tls=bool(self._tls), implicit=self._implicit, first=first
         )
         session.converse(dialog, done)
+        return session
 
     def _serve(self) -> None:
         waiting = select.poll()
@@ -234,7 +242,8 @@ class FtpClient:
         """Forgets a session that ended; raises why, where no other is left or too many end so."""
         self._sessions.remove(session)
         error = session.failure
-        if error is None or (session.logged_in and session.owner is None):
+        idle = session.logged_in and session.owner is None
+        if error is None or (idle and not isinstance(error, ProtocolViolation)):
             return  # idle for too long, as the host saw it
         if not session.logged_in:
             if not any(other.logged_in for other in self._sessions):

@@ -1,12 +1,14 @@
-"""What a host says of one file now: MLST where there is MLST, else SIZE and MDTM."""
+"""What a host says of one file now: MLST where there is MLST, else SIZE and MDTM, else STAT."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.errors import ProtocolViolation, TransportError
 from connectors.wire.ftp_client import FtpClient
+from connectors.wire.ftp_list_rows import ListReader
 from connectors.wire.ftp_login import Features
 from connectors.wire.ftp_reply import Reply, is_ambiguous, refusal
 from connectors.wire.ftp_rows import Kind, facts_row, size_of, time_ns
@@ -46,7 +48,7 @@ def describe(
     if not questions:
         done(described)
     for number, verb in enumerate(questions, 1):
-        take = _TAKERS[verb]
+        take = _TAKERS.get(verb) or functools.partial(_take_rows, path)
 
         def answer(
             outcome: Reply | TransportError,
@@ -64,12 +66,16 @@ def describe(
 
 
 def _questions(features: Features) -> list[bytes]:
-    """MLST tells all, on most hosts; where it does not, SIZE is asked beside it."""
-    if not features.mlst:
-        known = [(b"SIZE", features.size), (b"MDTM", features.mdtm)]
-    else:
-        known = [(b"MLST", True), (b"SIZE", features.size and not features.mlst_sizes)]
-    return [verb for verb, can in known if can]
+    """MLST tells all, on most hosts. Where it does not, SIZE and MDTM are asked beside it; and where
+    nothing else tells a size, STAT, which lists."""
+    alone = features.mlst and features.mlst_sizes
+    known = {
+        b"MLST": features.mlst,
+        b"SIZE": features.size and not alone,
+        b"MDTM": features.mdtm and not alone,
+        b"STAT": features.stat and not features.size and not alone,
+    }
+    return [verb for verb, can in known.items() if can]
 
 
 def _take_facts(reply: Reply, described: Described, features: Features) -> None:
@@ -79,6 +85,9 @@ def _take_facts(reply: Reply, described: Described, features: Features) -> None:
         return
     if not reply.completed:
         _note_refusal(reply, described)
+        if reply.code >= 500 and not features.mlst_works and features.mlst_sizes:
+            features.mlst_sizes = False  # perhaps it never answers
+            described.again = True
         return
     fact_line = next(
         (raw for raw in reply.lines if b"=" in raw.split(b" ", 2)[0] or raw[:1] == b" "), b""
@@ -90,27 +99,47 @@ def _take_facts(reply: Reply, described: Described, features: Features) -> None:
         return
     described.kind = row.kind
     described.size_bytes, described.modified_ns = row.size_bytes, row.modified_ns
-    if row.size_bytes is None and row.kind in (Kind.FILE, None) and features.mlst_sizes:
-        features.mlst_sizes = False
-        described.again = features.size
+    if row.size_bytes is not None:
+        features.mlst_works = features.mlst_sizes = True
+    elif row.kind in (Kind.FILE, None) and features.mlst_sizes:
+        features.mlst_works, features.mlst_sizes = True, False
+        described.again = True
 
 
 def _take_size(reply: Reply, described: Described, features: Features) -> None:
     if reply.code == 213:
-        described.size_bytes = size_of(reply.lines[0].strip())
+        size = size_of(reply.lines[0].strip())
+        described.size_bytes = described.size_bytes if size is None else size
     elif reply.not_implemented:
         features.size = False
+        described.again = True
     else:
         _note_refusal(reply, described)
 
 
 def _take_time(reply: Reply, described: Described, features: Features) -> None:
     if reply.code == 213:
-        described.modified_ns = time_ns(reply.lines[0].strip())
+        moment = time_ns(reply.lines[0].strip())
+        described.modified_ns = described.modified_ns if moment is None else moment
     elif reply.not_implemented:
         features.mdtm = False
     else:
         _note_refusal(reply, described)
+
+
+def _take_rows(path: bytes, reply: Reply, described: Described, features: Features) -> None:
+    """A host may take the path for a pattern, so only a row of that very name counts."""
+    if reply.code not in (211, 212, 213):
+        features.stat = features.stat and not reply.not_implemented
+        return
+    name, reader = path.rpartition(b"/")[2], ListReader()
+    for line in reply.lines[1:-1]:
+        try:
+            row = reader.read(line.lstrip(b" "))
+        except ProtocolViolation:
+            continue
+        if row is not None and row.name.rpartition(b"/")[2] == name and row.kind is Kind.FILE:
+            described.kind, described.size_bytes = Kind.FILE, row.size_bytes
 
 
 def _note_refusal(reply: Reply, described: Described) -> None:

@@ -73,7 +73,9 @@ class Download:
         inbox: Inbox,
         *,
         offset: int = 0,
+        turn_bytes: int = TURN_BYTES,
     ) -> None:
+        self._turn_bytes = turn_bytes
         self._session = session
         self._features = features
         self._place = place
@@ -198,7 +200,7 @@ class Download:
 
     def _read(self) -> None:
         self._readable = False
-        left = TURN_BYTES
+        left = self._turn_bytes
         size = _READ_BYTES if self._came_bytes else _FIRST_READ_BYTES
         while left > 0 and self._data is not None and not self._ended:
             try:

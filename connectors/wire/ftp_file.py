@@ -46,6 +46,7 @@ class FileTaker:
         self._fetched = False  # what is still wanted is the description
         self._failure: TransportError | None = None
         self._ambiguous = False
+        self._unproved = False
         self._prefix_tried = False
         self._count = self._offset = 0
         self._tries = 0
@@ -195,6 +196,7 @@ class FileTaker:
             self._wait()
             return
         observed = self._observed(described)
+        self._unproved = self._entry.size_bytes is None and described.size_bytes is None
         if self._failure is not None:
             self._end(self._explained(self._failure, described), observed)
         elif described.kind not in (None, Kind.FILE):
@@ -230,7 +232,7 @@ class FileTaker:
             self._end(exc, observed)
             return
         self._fetch.active.discard(self)
-        self._fetch.done.append(Fetched(self._entry, receipt, observed))
+        self._fetch.done.append(Fetched(self._entry, receipt, observed, unproved=self._unproved))
 
     def _end(self, error: TransportError, observed: RemoteEntry | None = None) -> None:
         self._fetch.active.discard(self)

@@ -30,6 +30,7 @@ ROW_BYTES_MAX = 16 * 1024
 ENTRIES_MAX = 10_000_000  # in one folder
 REFUSED_ROWS_MAX = 1_000  # before the first that is understood: what begins so is no listing
 REPEATS_MAX = 8  # equal listings above one: a linked folder that contains itself, served for ever
+TURN_BYTES = 64 * 1024  # what one turn makes of it waits in memory: a row may be of one byte
 SHOWN_BYTES = 400  # of what is no listing
 DOING = "listing the folder"
 
@@ -184,7 +185,9 @@ class FolderTaker:
             self._list(b"LIST -a" if self._hidden else b"LIST", b"")
 
     def _list(self, verb: bytes, path: bytes) -> None:
-        self._walk.client.download(self.session, verb, path, self, self._walk.inbox)
+        self._walk.client.download(
+            self.session, verb, path, self, self._walk.inbox, turn_bytes=TURN_BYTES
+        )
 
     def _take(self, line: bytes, *, cut: bool = False) -> None:
         """`cut`: the listing ended before the row did."""
@@ -211,6 +214,8 @@ class FolderTaker:
         self._walk.take_row(self.folder, row)
 
     def _understand(self, line: bytes) -> Row | None:
+        if not line:
+            return None
         if b"\0" in line:
             raise ProtocolViolation("a row of the listing holds a NUL")
         row = self._parse(line)

@@ -53,7 +53,9 @@ class Features:
 
     mlsd: bool = False
     mlst: bool = False
+    mlst_works: bool = False  # it has answered
     mlst_sizes: bool = True  # whether MLST tells the sizes of files
+    stat: bool = True  # whether STAT may list a file
     mdtm: bool = True
     size: bool = True
     utf8: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 
@@ -28,7 +29,8 @@ from connectors.wire.ftp_rows import SECOND_NS, Kind, Row, zone_s
 from connectors.wire.ftp_session import Session
 from connectors.wire.shown import shown, skipped_name, skipped_row
 
-ENTRIES_WAITING_MAX = 1_000_000
+WAITING_BYTES_MAX = 320 * 1024 * 1024  # of folders and rows: a process has 512 MiB
+_FOLDER_BYTES, _ROW_BYTES = 160, 256  # what each costs beside its names
 DESCRIBED_AT_ONCE = 32
 TRIES_MAX = 3
 FOLDER_TRIES_MAX = 2  # with a session each: fewer than the losses that end the whole walk
@@ -48,6 +50,7 @@ class FtpWalk:
         self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
         self._asked = 0
         self._batches: dict[Session, int] = {}
+        self._waiting_bytes = 0
         self._knows_files = False  # the host has described one at least
 
     def __iter__(self) -> Iterator[Seen]:
@@ -61,6 +64,8 @@ class FtpWalk:
                 self.client.pump()
                 while self.inbox:
                     self.inbox.popleft()()
+                    while self.found:
+                        yield self.found.popleft()
         finally:
             for taker in self.takers:
                 self.client.drop(taker.session)
@@ -78,18 +83,36 @@ class FtpWalk:
             else:
                 folder = self._to_open.pop()
                 if folder.path and not folder.tries:
-                    self._backlog.remove(folder.path)
+                    self._forget(folder)
                 self.takers.add(FolderTaker(self, session, folder))
 
     def found_below(self, folder: Folder, below: Folder) -> None:
         """Raises ProtocolViolation where too many wait."""
         self._backlog.add(below.path)
+        self._count_bytes(_bytes_of(below))
         folder.folders.append(below)
 
     def forget_below(self, folder: Folder) -> None:
         for below in folder.folders:
-            self._backlog.remove(below.path)
+            self._forget(below)
         folder.folders.clear()
+
+    def _forget(self, folder: Folder) -> None:
+        self._backlog.remove(folder.path)
+        self._count_bytes(-_bytes_of(folder))
+
+    def _count_bytes(self, count: int) -> None:
+        self._waiting_bytes += count
+        if self._waiting_bytes > WAITING_BYTES_MAX:
+            raise ProtocolViolation(
+                f"folders and rows of {self._waiting_bytes} bytes wait: more than a listing may hold",
+                stage=Stage.LIST,
+            )
+
+    def _wait_for_words(self, path: str, row: Row, tries: int) -> None:
+        """What the row does not tell is asked for."""
+        self._count_bytes(sys.getsizeof(path) + len(row.name) + len(row.unique) + _ROW_BYTES)
+        self._to_describe.append((path, row, tries))
 
     def take_row(self, folder: Folder, row: Row) -> None:
         """What a row says is settled, or asked for."""
@@ -103,11 +126,7 @@ class FtpWalk:
         if row.kind is Kind.FILE and told and not row.cut:
             self._found_file(path, row.size_bytes, row.modified_ns)
         elif row.kind in (Kind.FILE, None):
-            if len(self._to_describe) >= ENTRIES_WAITING_MAX:
-                raise ProtocolViolation(
-                    f"more than {ENTRIES_WAITING_MAX} rows without size or time"
-                )
-            self._to_describe.append((path, row, 0))
+            self._wait_for_words(path, row, 0)
         elif row.kind is Kind.FOLDER:
             below = Folder(path, folder, row.unique)
             if below.leads_back:
@@ -174,6 +193,7 @@ class FtpWalk:
         self._batches[session] = count
         for _ in range(count):
             path, row, tries = self._to_describe.popleft()
+            self._count_bytes(-(sys.getsizeof(path) + len(row.name) + len(row.unique) + _ROW_BYTES))
             self._asked += 1
             self._ask_for(session, path, row, tries + 1)
 
@@ -194,9 +214,9 @@ class FtpWalk:
         if described.lost is not None:
             if tries >= TRIES_MAX or isinstance(described.lost, Throttled):
                 raise described.lost
-            self._to_describe.append((path, row, tries))
+            self._wait_for_words(path, row, tries)
         elif described.again and tries < TRIES_MAX:
-            self._to_describe.append((path, row, tries))
+            self._wait_for_words(path, row, tries)
         elif row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]
             above = Folder(folder)
@@ -234,3 +254,7 @@ class FtpWalk:
             modified = row.listed_ns
             features.times_listed = True
         self._found_file(path, size, modified)
+
+
+def _bytes_of(folder: Folder) -> int:
+    return sys.getsizeof(folder.path) + len(folder.unique) + _FOLDER_BYTES

@@ -91,6 +91,28 @@ class Outcome:
     listing_complete: bool
 
 
+@dataclass(slots=True)
+class Unproved:
+    """Files of which nobody tells the size: a transfer that was cut would look whole."""
+
+    files: int = 0
+    first: str = ""
+
+    def note(self, fetched: Fetched) -> None:
+        if fetched.unproved:
+            self.first = self.first or names.to_text(fetched.entry.path)
+            self.files += 1
+
+    @property
+    def warning(self) -> str:
+        if not self.files:
+            return ""
+        return (
+            f"the source tells no size of {self.files} files, the first {names.printable(self.first, 200)}:"
+            " that they are complete could not be proved"
+        )
+
+
 class FileSync:
     """One attempt. `check` raises a Stop when the work must end."""
 
@@ -117,6 +139,7 @@ class FileSync:
         self._listing = Listing(transport, order.root, check, most=order.max_listed)
         self._trusted_files = 0  # taken for unchanged by what the listing told
         self._capped = False
+        self.unproved = Unproved()
         self._times = TimesSeen()
         self._not_there: list[str] = []  # listed, and not found when they were asked for
         self._told: dict[str, bytes] = {}  # the far end's digests of files on their way, by path
@@ -377,6 +400,7 @@ class FileSync:
             entry = fetched.entry
             error = fetched.error or self._find_fault(fetched)
             if error is None:
+                self.unproved.note(fetched)
                 arrived = self._arrived(fetched, originals.get(entry.path, entry))
                 keeper.add(arrived, receipt_of(fetched))
             else:

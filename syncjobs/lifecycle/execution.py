@@ -224,7 +224,8 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 return _held(outcome.held)
             lease.check()
             store.need()  # what was stored meanwhile went to where it will be looked for
-            clears = job.after_publish != AfterPublish.KEEP
+            # What may be half of a file stays at its source.
+            clears = job.after_publish != AfterPublish.KEEP and not sync.unproved.files
             published = publish(
                 session,
                 held,
@@ -237,7 +238,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 mark=clears,
                 verified=sync.looked_at_all,
             )
-        warning = clear_source(session, lease, record, store) if clears else ""
+        warning = clear_source(session, lease, record, store) if clears else sync.unproved.warning
         return _succeeded(outcome, published, lease.progress, warning)
     except GuardStopped as exc:
         return _held(exc.held)

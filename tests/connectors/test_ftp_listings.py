@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,13 +18,21 @@ from connectors.contract import (
     Seen,
     Skipped,
 )
-from connectors.errors import NotAListing, RootMissing, TransportError
+from connectors.errors import (
+    ConnectionLost,
+    NotAListing,
+    ProtocolViolation,
+    RootMissing,
+    TransportError,
+    Truncated,
+)
 from connectors.spec import Target
 from connectors.transports.ftp import FTP_SPEC, FtpOptions, FtpSecret
 from tests.hosts.proftpd import PASSWORD, USERNAME
 from tests.hosts.pureftpd import running_pureftpd
 from tests.hosts.scripted_ftp import MODIFY, Conversation, Script, facts_of, scripted_ftp
 from tests.hosts.sinks import DigestSink, loopback_context
+from tests.scale.rss import rss_growth
 
 ROOT = PurePosixPath("/")
 OLD: dict[str, Any] = {
@@ -426,3 +435,118 @@ def test_i13_04_a_file_that_is_refused_once_is_asked_about_again(verb: str, repl
         assert refused
         assert answer.observed == entry
         transport.close()
+
+
+ELEVEN = b"hello world"
+SIZE_ROW = "-rw-r--r--   1 a  b   11 Nov 14 22:13 "
+WAYS: dict[str, dict[str, Script]] = {
+    "MLST": {"MLST": saying("250-x", f" type=file;size=11;modify={MODIFY}; /file", "250 end")},
+    "SIZE, MLST not known": {"MLST": saying("502 no"), "SIZE": saying("213 11")},
+    "SIZE, MLST refused": {"MLST": saying("550 not for you"), "SIZE": saying("213 11")},
+    "SIZE, MLST without sizes": {
+        "MLST": saying("250-x", f" type=file;modify={MODIFY}; /file", "250 end"),
+        "SIZE": saying("213 11"),
+    },
+    "STAT": {
+        "MLST": saying("502 no"),
+        "STAT": saying("213-STAT", SIZE_ROW + "/file", SIZE_ROW.replace("11", "99") + "/fil", "213 end"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*WAYS, "none"])
+def test_i13_06_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) -> None:
+    """MLSD tells no sizes, and the transfer ends at byte 5 of 11."""
+    scripts: dict[str, Any] = dict(WAYS.get(name, {"MLST": saying("502 no")}))
+    scripts["MLSD"] = sending(f"type=file;modify={MODIFY}; file\r\n")
+    scripts["RETR"] = sending(ELEVEN[:5])
+    with scripted_ftp(**scripts) as host:
+        transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
+        (entry,) = transport.walk(ROOT)
+        assert isinstance(entry, RemoteEntry)
+        assert entry.size_bytes == (None if name == "none" else 11)
+        (answer,) = transport.fetch([entry], DigestSink())
+        # As if nobody had told the size beforehand.
+        (unlisted,) = transport.fetch([RemoteEntry("file", None, None)], DigestSink())
+        transport.close()
+    if name == "none":
+        assert answer.error is None
+        assert answer.unproved
+        assert unlisted.unproved
+        return
+    assert isinstance(answer.error, Truncated)
+    assert unlisted.observed is not None
+    assert (unlisted.unproved, unlisted.observed.size_bytes) == (False, 11)
+
+
+def test_i13_14_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() -> None:
+    """Rows without a size, as large as they may be, from a host that never answers what it is asked."""
+    row = f"type=file;unique={'u' * 100}; {'x' * 180}%08d\r\n"
+
+    def pour(conversation: Conversation, argument: str) -> None:
+        connected = conversation.accept()
+        conversation.say("150 for ever")
+        number = 0
+        with connected:
+            while conversation.wait(0):
+                connected.sendall("".join(row % (number + more) for more in range(1000)).encode())
+                number += 1000
+
+    def never(conversation: Conversation, argument: str) -> None:
+        conversation.wait(600)
+
+    with scripted_ftp(MLSD=pour, MLST=never) as host:
+        transport = FTP_SPEC.open(host.target(sessions=2), loopback_context(idle_s=300))
+        with rss_growth() as growth, pytest.raises(ProtocolViolation, match="wait"):
+            list(transport.walk(ROOT))
+        transport.close()
+    assert growth.peak_bytes < 384 * 1024 * 1024
+
+
+@pytest.mark.parametrize("row", [b"x\n", b"\n"])
+def test_i13_14_rows_of_one_byte_do_not_pile_up(row: bytes) -> None:
+    def pour(conversation: Conversation, argument: str) -> None:
+        connected = conversation.accept()
+        conversation.say("150 here it comes")
+        with connected:
+            connected.sendall(GOOD.encode() + row * 300_000)
+        conversation.say("226 done")
+
+    with scripted_ftp(MLSD=pour) as host:
+        transport = FTP_SPEC.open(host.target(), loopback_context())
+        with rss_growth() as growth:
+            count = sum(1 for _ in transport.walk(ROOT))
+        transport.close()
+    assert count == (1 if row == b"\n" else 300_001)
+    assert growth.peak_bytes < 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("verb", ["GREETING", "PASS", "OPTS", "TYPE"])
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_i13_16_replies_that_nobody_asked_for_are_a_violation(verb: str, sessions: int) -> None:
+    """In one breath with what ends the log-in, of the first session or of the next."""
+    good = {"GREETING": "220 hi", "PASS": "230 welcome", "OPTS": "200 fine", "TYPE": "200 fine"}
+
+    def flood(conversation: Conversation, argument: str) -> None:
+        if conversation.number < sessions - 1:
+            conversation.say(good[verb])
+        else:
+            conversation.say(*[good[verb]] * 5_000)
+
+    files = {f"f{number}": b"x" for number in range(50)}
+    scripts: dict[str, Any] = {verb: flood}
+    with scripted_ftp(files, **scripts) as host:
+        with contextlib.suppress(ProtocolViolation, ConnectionLost):
+            transport = FTP_SPEC.open(host.target(sessions=sessions), loopback_context())
+            try:
+                entries = [item for item in transport.walk(ROOT) if isinstance(item, RemoteEntry)]
+                list(transport.fetch(entries, DigestSink()))
+            finally:
+                transport.close()
+        assert len(host.asked("USER")) < 10
+
+
+def test_i13_16_names_of_lone_surrogates_are_names() -> None:
+    row = f"type=file;size=1;modify={MODIFY}; ".encode()
+    items = listing(MLSD=sending(row + b"\xed\xa0\x80\r\n" + row + b"\xff\r\n"))
+    assert names(items) == {"\udced\udca0\udc80", "\udcff"}
