@@ -8,20 +8,9 @@ from typing import Any
 from django.db import connection
 
 from connectors.models import Connector
+from datasets.models import Dataset
+from syncjobs.models import SyncJob
 from workspaces.models import Workspace
-
-_JOBS = """
-WITH made AS (
-  INSERT INTO datasets_dataset (id, workspace_id, name, fencing_token, created_at)
-  SELECT gen_random_uuid(), %(workspace)s, 'bench-' || n, 0, now() FROM generate_series(1, %(jobs)s) n
-  RETURNING id, name)
-INSERT INTO syncjobs_syncjob (id, workspace_id, connector_id, dataset_id, name, include, exclude, filters,
-    extensions, sync_mode, comparison, on_delete, after_publish, move_to, schedule, done_pattern, settle_s,
-    max_attempts, enabled, failures_in_a_row, paused_reason, is_default, last_error, created_at, updated_at)
-SELECT gen_random_uuid(), %(workspace)s, %(connector)s, made.id, made.name, '{}', '{}', '{}', '{}',
-       'incremental', 'modified', 'keep_version', 'keep', '', '{}', '', 0, 3, true, 0, '', false, '',
-       now(), now() FROM made
-"""
 
 _RECORDS = """
 INSERT INTO syncjobs_syncrecord (id, workspace_id, job_id, connector_id, address, trigger, mode, dry_run,
@@ -39,7 +28,7 @@ _ZEROS = (
     "crash_count", "token", "files_cleared", "files_left",
 )  # fmt: skip
 _TEXTS = (
-    "verdict", "stage", "requested_by", "cancel_asked_by", "warning", "waiting_for", "error_code", "error",
+    "verdict", "stage", "requested_by", "dialled", "cancel_asked_by", "warning", "waiting_for", "error_code", "error",
 )  # fmt: skip
 
 
@@ -53,7 +42,7 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
             workspace=workspace, name="host", kind="sftp", host="192.0.2.1", port=22 + number
         )
         made.append(workspace.pk)
-        _execute(_JOBS, {"workspace": workspace.pk, "connector": connector.pk, "jobs": jobs})
+        _make_jobs(connector, jobs)
     statement = _RECORDS.format(
         zeros=", ".join((*_ZEROS, "guards_waived")),
         zero_values=", ".join(("0",) * len(_ZEROS) + ("false",)),
@@ -65,6 +54,22 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
     )
     _execute("ANALYZE syncjobs_syncrecord", {})
     return [row[0] for row in found]
+
+
+def _make_jobs(connector: Connector, count: int) -> None:
+    names = [f"bench-{number}" for number in range(count)]
+    datasets = [Dataset(workspace_id=connector.workspace_id, name=name) for name in names]
+    jobs = [
+        SyncJob(
+            workspace_id=connector.workspace_id,
+            connector=connector,
+            dataset=dataset,
+            name=dataset.name,
+        )
+        for dataset in datasets
+    ]
+    Dataset.objects.bulk_create(datasets, 5_000)
+    SyncJob.objects.bulk_create(jobs, 5_000)
 
 
 def _execute(statement: str, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:

@@ -64,8 +64,10 @@ r.workspace_id = free.workspace_id AND r.state = 'queued'
        AND r.job_id <> ALL (ARRAY(SELECT job_id FROM running))
        AND r.dialled <> ALL (ARRAY(SELECT dialled FROM hosts))
        AND r.connector_id <> ALL (ARRAY(SELECT id FROM connectors))
-       AND NOT ARRAY[r.address, r.dialled] && ARRAY(SELECT b.address FROM budgets b
-                                                       WHERE b.workspace_id = free.workspace_id)
+       AND r.address <> ALL (ARRAY(SELECT b.address FROM budgets b
+                                    WHERE b.workspace_id = free.workspace_id))
+       AND r.dialled <> ALL (ARRAY(SELECT b.address FROM budgets b
+                                    WHERE b.workspace_id = free.workspace_id))
 """
 # Of the others: what they run; and, of those that run fewer than we do, as many ready ones as they lack, and no
 # more in all than there are places.
