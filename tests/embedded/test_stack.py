@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -114,6 +115,20 @@ def command_lines(pids: set[int]) -> str:
     return "\n".join(found)
 
 
+def refuses_itself(env: Mapping[str, str]) -> None:
+    """Its own listeners are no far ends, although loopback is allowed here (issue 13, item 19)."""
+    tree = f"{env['SYNC_URL']}/api/workspaces/{env['SYNC_WORKSPACE']}/connectors"
+    signed = {"Authorization": f"Bearer {env['SYNC_TOKEN']}"}
+    for name in ("SYNC_URL", "FLOWER_URL", "DATABASE_URL", "REDIS_URL"):
+        port = urlsplit(env[name]).port
+        body = {"name": f"own-{port}", "kind": "http", "host": "localhost", "port": port}
+        made = requests.post(tree, json=body, headers=signed, timeout=20)
+        assert made.status_code == 201, made.text
+        looked = requests.get(f"{tree}/own-{port}/browse", headers=signed, timeout=20)
+        assert (looked.status_code, looked.json()["code"]) == (502, "network_forbidden"), name
+        assert "a part of this platform" in looked.json()["detail"]
+
+
 def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
     stack.wait_until_up()
     env = stack.env()
@@ -126,6 +141,8 @@ def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
         )
     with redis.Redis.from_url(env["REDIS_URL"]) as client:
         assert client.ping()
+
+    refuses_itself(env)
 
     # Flower shows nothing without the log-in that the summary prints.
     password = (data_dir / "keys" / "flower_password").read_text()
