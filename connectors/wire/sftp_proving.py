@@ -23,7 +23,7 @@ class SftpProver:
         """Rewinds the receiver unless the file begins with what it has."""
         try:
             told = self._digests.prefix(handle, receiver.offset)
-        except BaseException:
+        except TransportError:
             receiver.rewind()  # else every attempt would ask again, and fail again
             raise
         if told is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from connectors.contract import Digested, Receiver, RemoteEntry
-from connectors.errors import ConnectionLost, ProtocolViolation
+from connectors.errors import ConnectionLost, ProtocolViolation, TransportError
 from connectors.names import encode
 from connectors.wire.shell_channel import NoShell, ShellChannel, ShellSession
 from connectors.wire.shell_scripts import DIGEST, PREFIX, Script, folder_argument
@@ -53,7 +53,7 @@ class Digester:
         offset = receiver.offset
         try:
             proved = self.prefix(root, path, offset) == receiver.prefix_sha256()
-        except BaseException:
+        except TransportError:
             receiver.rewind()  # else every attempt would ask again, and fail again
             raise
         if proved:
