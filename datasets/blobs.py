@@ -38,6 +38,7 @@ from datasets.checked import (
     CheckedBlob,
     Damage,
     Sums,
+    digest_of,
     measure_sums,
     read_sums,
     write_sums,
@@ -355,7 +356,7 @@ class BlobStore:
         """Reads the whole blob again; with `places` nothing is asked of the index; `advance` is told how many
         bytes were read. Raises as `open_checked` does."""
         with self.noting(sha256), self.open(sha256, places) as source:
-            if measure_sums(source, advance=advance)[0] != sha256:
+            if digest_of(source, advance) != sha256:
                 raise BlobDamaged("its bytes have another digest")
 
     def unmark(self, digests: Sequence[bytes]) -> None:

@@ -77,10 +77,17 @@ def write_sums(path: str, partial: str, sha256: bytes, sums: Sums) -> None:
         os.rename(partial, path)  # noqa: PTH104 — paths are text here
 
 
-def measure_sums(
-    file: BinaryIO, *, advance: Callable[[int], None] = lambda size_bytes: None
-) -> tuple[bytes, Sums]:
-    """Reads the whole file: its SHA-256, and the sums of its blocks. `advance` is told of each block."""
+def digest_of(file: BinaryIO, advance: Callable[[int], None]) -> bytes:
+    """The SHA-256 of the whole file; `advance` is told how many bytes were read."""
+    digest = hashlib.sha256()
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+        advance(len(block))
+    return digest.digest()
+
+
+def measure_sums(file: BinaryIO) -> tuple[bytes, Sums]:
+    """Reads the whole file: its SHA-256, and the sums of its blocks."""
     digest = hashlib.sha256()
     blocks = []
     size_bytes = 0
@@ -88,7 +95,6 @@ def measure_sums(
         digest.update(block)
         blocks.append(_sum_of(block))
         size_bytes += len(block)
-        advance(len(block))
     return digest.digest(), Sums(size_bytes, b"".join(blocks))
 
 

@@ -210,3 +210,46 @@ def test_i13_09_a_part_that_nobody_takes_is_closed(store: BlobStore) -> None:
         part.close()
         assert list(part) == []
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing after it is done."""
+
+
+@pytest.mark.parametrize("content", [SMALL, HUGE], ids=["packed", "a file of its own"])
+@pytest.mark.parametrize("point", ["rename", "fsync", "replace", "unmark"])
+def test_i13_09_whoever_dies_while_healing_leaves_the_old_or_the_good_bytes(
+    store: BlobStore,
+    index: InMemory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    point: str,
+) -> None:
+    digest, other = put(store, content, b"of the same pack")
+    path, offset = file_of(store, index, digest, tmp_path)
+    flip(path, offset)
+    index.mark(digest, Damage.CORRUPT)
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        owner: object = os if point in ("rename", "fsync") else index
+        dying.setattr(owner, point, die)
+        if point == "replace" and content == HUGE:
+            put(store, content)  # a file is replaced by its rename alone
+        else:
+            with pytest.raises(Killed):
+                put(store, content)
+    if index.marked:
+        try:
+            assert read(store, digest) == content
+        except BlobDamaged:
+            assert point != "unmark"
+        put(
+            BlobStore(tmp_path, WORKSPACE, index), content
+        )  # the next attempt, which was asked to by the mark
+    assert read(store, digest) == content
+    assert read(store, other) == b"of the same pack"
+    assert index.marked == {}
