@@ -54,18 +54,17 @@ class Listener:
     host: str
     port: int
 
-    @property
-    def is_here(self) -> bool:
-        """On this machine, also where it listens at all of its addresses."""
-        return any(is_of_this_machine(address) for address in self.addresses())
-
-    def addresses(self) -> list[Address]:
-        """None where the name has none, or nobody says in time: then nobody gets there by it either."""
-        deadline = time.monotonic() + _OWN_LOOKUP_S
+    def is_at(self, address: Address) -> bool:
+        """Also where nobody says in time where it is: then nothing is dialled that it may be."""
         try:
-            return look_up(self.host, deadline=deadline, check=_never)
-        except NameNotResolved:
-            return []
+            found = look_up(self.host, deadline=time.monotonic() + _OWN_LOOKUP_S, check=_never)
+        except NameNotResolved as exc:
+            return (
+                exc.__cause__ is None
+            )  # else the name has no address, and nobody gets there by it
+        if is_of_this_machine(address):  # it may listen at all of its addresses
+            return any(is_of_this_machine(one) for one in found)
+        return embedded_address(address) in found
 
 
 def _never() -> None:
@@ -97,13 +96,7 @@ class Policy:
 
     def is_own(self, address: Address, port: int) -> bool:
         """Whether a part of the platform listens there. What is judged costs nothing for any other port."""
-        listeners = [listener for listener in self.own if listener.port == port]
-        if not listeners:
-            return False
-        if is_of_this_machine(address):
-            return any(listener.is_here for listener in listeners)
-        inner = embedded_address(address)
-        return any(inner in listener.addresses() for listener in listeners)
+        return any(one.is_at(address) for one in self.own if one.port == port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +180,6 @@ class Dialer:
             except Unreachable as exc:
                 last = exc
         raise last or Unreachable(f"{host}:{port} did not answer")
-
-    def dial_proxy(self, proxy: Proxy, *, timeout_s: float) -> socket.socket:
-        """A socket on which the proxy waits to be asked."""
-        with _of_proxy():
-            return self._dial(proxy.host, proxy.port, time.monotonic() + timeout_s, timeout_s)
 
     def _dial_by(
         self, proxy: Proxy, asked: str, port: int, deadline: float, timeout_s: float

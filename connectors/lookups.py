@@ -25,7 +25,8 @@ _asked: dict[str, Future[list[Address]]] = {}
 def look_up(host: str, *, deadline: float, check: Callable[[], None]) -> list[Address]:
     """The addresses of a host in the resolver's order; until `deadline`, of `time.monotonic`.
 
-    Raises NameNotResolved, and what `check` raises, which is called several times a second.
+    Raises NameNotResolved, which has a cause where the name has no address and none where nobody said in
+    time, and what `check` raises, which is called several times a second.
     """
     try:
         return _numeric(host)
@@ -64,7 +65,7 @@ def _ask(host: str) -> Future[list[Address]]:
     except RuntimeError as exc:  # no thread can be started
         with _lock:
             _asked.pop(host, None)
-        raise NameNotResolved(f"{host}: the look-up could not be begun") from exc
+        raise NameNotResolved(f"{host}: the look-up could not be begun: {exc}") from None
     return answer
 
 

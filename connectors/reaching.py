@@ -58,7 +58,7 @@ class Reach:
     )
     connect_timeout_s: float = option(
         "Connect time-out",
-        "Seconds until a host that does not answer counts as unreachable; 0 is the usual 10.",
+        "Seconds until a host that does not answer, at all of its addresses, counts as unreachable; 0 is the usual 10.",
         default=0.0,
         advanced=True,
         check=at_least(0),

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from connectors import dialing
 from connectors.connecting import TRIED_MAX, in_turn
 from connectors.contract import Context, Patience
-from connectors.dialing import Dialer
+from connectors.dialing import Dialer, Policy
 from connectors.errors import NameNotResolved, Stalled, Unreachable
 from connectors.lookups import AT_ONCE
 from connectors.proxying import parse_proxy
@@ -182,6 +183,17 @@ def test_i13_17_look_ups_that_hang_are_bounded(hanging: HangingNames) -> None:
         LOOPBACK.resolve("one-more.hangs.example", 22, within_s=60)
     assert len(hanging.begun) <= AT_ONCE
     assert LOOPBACK.resolve("127.0.0.1", 22) == [ip_address("127.0.0.1")]  # nobody is asked
+
+
+def test_i13_19_what_may_be_the_platform_is_not_dialled_while_nobody_says(
+    hanging: HangingNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialing, "_OWN_LOOKUP_S", 0.1)
+    policy = Policy.parse(["127.0.0.0/8"], [("web.hangs.example", 8091)])
+    assert not policy.permits(ip_address("127.0.0.1"), 8091)
+    assert policy.permits(ip_address("127.0.0.1"), 22)
+    nowhere = Policy.parse(["127.0.0.0/8"], [("nothing.invalid", 8091)])
+    assert nowhere.permits(ip_address("127.0.0.1"), 8091)
 
 
 def test_i13_17_a_context_dials_as_its_check_says() -> None:
