@@ -28,17 +28,30 @@ from connectors.wire.http_digests import HttpDigests
 from connectors.wire.http_fetch import HttpFetch
 from connectors.wire.http_stream import HttpFile
 from connectors.wire.http_tree import HttpWalk
-from connectors.wire.http_url import Origin, Url, quote_path
+from connectors.wire.http_url import Origin, Url, quote_path, without_user
 from connectors.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
 
 _BUFFER_BYTES = 256 * 1024
+
+
+def _check_urls(urls: tuple[str, ...]) -> None:
+    """Options are shown to whoever may see the connector."""
+    for number, url in enumerate(urls, 1):
+        if without_user(url) != url:
+            raise ValueError(
+                f"entry {number} holds a user name or password before its host: set `username`, and"
+                " store the password as the secret"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions(Reach):
     root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
     urls: tuple[str, ...] = option(
-        "Files", "Paths or URLs on this host; with them no index page is read.", default=()
+        "Files",
+        "Paths or URLs on this host; with them no index page is read.",
+        default=(),
+        check=_check_urls,
     )
     username: str = option("User name", "For basic and digest log-in.", default="")
     auth: Literal["none", "basic", "digest", "bearer", "header"] = option(

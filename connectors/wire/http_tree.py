@@ -211,7 +211,7 @@ class HttpWalk:
                 self.head_later(row)
 
     def _take_url(self, text: str) -> None:
-        told = without_user(text)
+        told = without_user(text).partition("?")[0]
         try:
             path = path_of(Url(self.client.origin, "/"), text)
         except UnsafeName as exc:

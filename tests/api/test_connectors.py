@@ -285,3 +285,18 @@ def test_a_list_costs_few_queries(admin: Asker, django_assert_max_num_queries: A
         send(admin, "POST", "connectors", {**NEW, "name": f"far-{number}"})
     with django_assert_max_num_queries(4):
         assert len(admin.get("connectors").json()["items"]) == 30
+
+
+@pytest.mark.parametrize(
+    "form", ["https://user:{}@files.example.com/a.csv", "//{}@h/a", "http:{}//u:p@h"]
+)
+def test_i13_21_an_address_that_holds_a_password_is_refused_and_never_shown(
+    admin: Asker, form: str
+) -> None:
+    options = {"urls": ["/b.csv", form.format(CANARY)]}
+    body = {"name": "web", "kind": "https", "host": "files.example.com", "options": options}
+    answer = send(admin, "POST", "connectors", body)
+    assert answer.status_code == 400
+    assert "entry 2 holds a user name or password" in answer.content.decode()
+    assert CANARY not in answer.content.decode()
+    assert not Connector.objects.exists()
