@@ -59,6 +59,7 @@ class ListReader:
                 self._forms = (form,)
                 if self._clock is not None and row.when is not None:
                     row.listed_ns = self._clock.find_ns(row.when)
+                row.ask = True  # no standard says where a name begins
                 return row
         if not line.strip() or self._names_nothing(line):
             return None

@@ -39,6 +39,7 @@ class Row:
     when: When | None = None  # of a row of LIST, in the host's own zone
     listed_ns: int | None = None
     cut: bool = False  # the listing ended before the row did: its name may go on
+    ask: bool = False  # the name may begin elsewhere, so the host is asked for a file of this name
 
 
 _KINDS = {
@@ -59,7 +60,8 @@ def facts_row(line: bytes) -> Row:
     facts, blank, name = line.partition(b" ")
     if not blank or b"=" not in facts:
         raise ProtocolViolation("a row of the listing has no facts")
-    row = Row(name, None)
+    # Each fact ends with a semicolon, and one blank is before the name (RFC 3659 §7.2).
+    row = Row(name, None, ask=facts[-1:] != b";" or name[:1] == b" ")
     for fact in facts.split(b";"):
         key, _, value = fact.partition(b"=")
         key = key.lower()

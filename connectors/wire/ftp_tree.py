@@ -123,7 +123,7 @@ class FtpWalk:
             self.found.append(skipped_name(folder.path, row.name, str(exc)))
             return
         told = row.size_bytes is not None and row.modified_ns is not None
-        if row.kind is Kind.FILE and told and not row.cut:
+        if row.kind is Kind.FILE and told and not (row.cut or row.ask):
             self._found_file(path, row.size_bytes, row.modified_ns)
         elif row.kind in (Kind.FILE, None):
             self._wait_for_words(path, row, 0)
