@@ -14,8 +14,8 @@ from django.db.models.functions import Greatest, Now
 from connectors.budget import Obstacle
 from connectors.models import WAY, address_of, dialled_of
 from datasets.errors import StoreError
+from datasets.installation import Known
 from datasets.sentinel import read_store_id
-from datasets.store import find_known_store
 from syncjobs.core.states import Event
 from syncjobs.core.watching import RING_AGAIN_S, SEEN_WITHIN_S
 from syncjobs.lifecycle.limiting import Bounds, find_obstacle
@@ -139,9 +139,9 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     return Claim(record_id, dataset_id, token, owner)
 
 
-def leave_without_store(record_id: uuid.UUID) -> bool:
+def leave_without_store(record_id: uuid.UUID, known: Known | None) -> bool:
     """Whether this process leaves the record to others, because it does not see the installation's store."""
-    return not _has_store(record_id, find_known_store())
+    return not _has_store(record_id, known.store_id if known else None)
 
 
 def _has_store(record_id: uuid.UUID, known: uuid.UUID | None) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from datasets.installation import HALT_WORDS, Halt, find_halt, read_known
+from datasets.installation import HALT_WORDS, Halt, Known, find_halt, read_known
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord, Trigger
 from workspaces.clock import database_now
@@ -28,20 +28,25 @@ _lock = threading.Lock()
 _noticed_at: datetime | None = None
 
 
+def read_installation() -> Known | None:
+    """None before the first start."""
+    with connection.cursor() as cursor:
+        return read_known(cursor)
+
+
 def find_halt_here() -> Halt | None:
     """None where this host may do everything."""
-    with connection.cursor() as cursor:
-        return find_halt(read_known(cursor))
+    return find_halt(read_installation())
 
 
 def words_of(halt: Halt) -> str:
     return f"a person, with {WHAT_TO_DO}: {HALT_WORDS[halt]}"
 
 
-def leave_to_person(record_id: uuid.UUID) -> bool:
+def leave_to_person(record_id: uuid.UUID, known: Known | None) -> bool:
     """Whether the record has to wait for a resume, which it then says: on a halted host only what a person
     has asked for since this process noticed is worked on."""
-    halt = find_halt_here()
+    halt = find_halt(known)
     since = _note_since(halt)
     if halt is None:
         return False

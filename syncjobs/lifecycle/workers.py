@@ -10,7 +10,7 @@ from django.conf import settings
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import leave_without_store
 from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.halting import leave_to_person
+from syncjobs.lifecycle.halting import leave_to_person, read_installation
 from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.lifecycle.parking import park_without_room
 from syncjobs.lifecycle.presence import Load, Presence, name_process
@@ -42,8 +42,12 @@ class Worker:
             self._slots.release()
 
     def _has_to_wait(self, record_id: uuid.UUID) -> bool:
-        looks = (leave_without_store, leave_to_person, park_without_room)
-        return any(look(record_id) for look in looks)
+        known = read_installation()
+        return (
+            leave_without_store(record_id, known)
+            or leave_to_person(record_id, known)
+            or park_without_room(record_id)
+        )
 
     def drain(self) -> None:
         """Every record in work goes back to the queue; no new one is taken."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from datasets.blobs import BlobStore
-from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreMissing
+from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, StoreMissing
 from datasets.packs import Place, iter_pack
 from datasets.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
 from datasets.sentinel import write_store_id
@@ -120,6 +120,19 @@ def test_until_commit_nothing_is_visible(store: BlobStore, tmp_path: Path) -> No
 def test_an_unmounted_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreMissing, match="mounted"):
         BlobStore(tmp_path, WORKSPACE, InMemory()).prepare()
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["packed", "whole"])
+def test_i13_05_what_lands_on_another_disk_is_not_committed(content: bytes, tmp_path: Path) -> None:
+    known = uuid.uuid4()
+    write_store_id(tmp_path, known)
+    index = InMemory()
+    store = BlobStore(tmp_path, WORKSPACE, index, lambda: known)
+    store.prepare()
+    write_store_id(tmp_path, uuid.uuid4())  # mounted over it
+    with pytest.raises(StoreForeign, match=str(known)):
+        put(store, content)
+    assert index.places == {}
 
 
 def test_a_missing_blob_says_so(store: BlobStore) -> None:
