@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+import structlog
 from django.db import connection
 
 from datasets.packs import Place
+
+log = structlog.get_logger(__name__)
 
 _ADD = """
 INSERT INTO datasets_packedblob (workspace_id, sha256, pack, "offset", size_bytes, stored_at)
@@ -110,6 +113,9 @@ class Places:
             cursor.execute(statement, [self._workspace_id, *columns])
 
     def mark(self, sha256: bytes, damage: str) -> None:
+        log.error(
+            "blob.damaged", workspace=str(self._workspace_id), sha256=sha256.hex(), damage=damage
+        )
         with self._cursor() as cursor:
             cursor.execute(_MARK, [self._workspace_id, sha256, damage])
 
