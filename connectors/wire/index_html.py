@@ -152,6 +152,7 @@ class HtmlPage:
                 yield from self._take_tag(tag[1].lower(), tag[2], tag[0])
                 at = tag.end()
                 continue
+            yield from _torn(text, start)
             at = self._skip_markup(text, start)
             if at < 0:
                 at = start
@@ -272,6 +273,12 @@ class HtmlPage:
             yield _link(row, unescaped(row.reference), unescaped(shown), first)
         except NotUnderstood as exc:
             yield BadRow(row.reference[:_TEXT_MAX], str(exc))
+
+
+def _torn(text: str, start: int) -> Iterator[BadRow]:
+    """A `<` at the end of a line is all that is left of a row."""
+    if text.startswith(("<\n", "<\r"), start):
+        yield BadRow("<", "a tag that is torn")
 
 
 def _link(row: _OpenRow, reference: str, shown: str, columns: str) -> Link:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ FILES = (
 
 @dataclass
 class Served:
-    """What the host has, and what it lists. `row_end` is after each row."""
+    """What the host has, and what it lists."""
 
     body: bytes = b""
     files: tuple[str, ...] = FILES
@@ -37,8 +37,8 @@ class Served:
 
 @dataclass(frozen=True)
 class Form:
-    """`write` makes the row of a file; `name_at` is where nothing that happens may be seen any more: the
-    name itself, of which only the host knows whether it is right. None: the host is asked for each file."""
+    """`write` makes the row of a file. `names_are_asked`: the host is asked for each file, so that damage
+    to a name shows; else the damage ends before the name."""
 
     write: Callable[[str], bytes]
     serve: Callable[[Served], contextlib.AbstractContextManager[Transport]]
@@ -46,7 +46,6 @@ class Form:
     begin: bytes = b""
     end: bytes = b""
     row_end: bytes = b"\r\n"
-    dates: tuple[bytes, ...] = field(default=())
 
 
 DATES = (
