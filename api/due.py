@@ -22,6 +22,7 @@ from api.answers import Problem, Refused
 from api.callers import Bearer, Caller, WorkspaceIn
 from api.numbers import Whole
 from api.records import REFUSALS
+from syncjobs.lifecycle.halting import Halted
 from syncjobs.lifecycle.starting import start_due
 from syncjobs.models import SyncJob
 from syncjobs.queries.overview import due_auto_syncs
@@ -120,7 +121,10 @@ def trigger_due(
 ) -> Status[dict[str, Any]]:
     """Queues a record for each of them, the longest neglected first."""
     asker = _asker_of(request)
-    jobs, done = start_due(_due(asker)[: (body or HookIn()).limit], by=asker.name)
+    try:
+        jobs, done = start_due(_due(asker)[: (body or HookIn()).limit], by=asker.name)
+    except Halted as exc:
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{exc}.") from None
     records = [
         {
             "id": done.queued[job.pk],

@@ -39,6 +39,12 @@ def find_halt_here() -> Halt | None:
     return find_halt(read_installation())
 
 
+def refuse_if_halted(what: str) -> None:
+    """Raises Halted, whose message begins with `what`."""
+    if (halt := find_halt_here()) is not None:
+        raise Halted(f"{what} before {WHAT_TO_DO}: {HALT_WORDS[halt]}")
+
+
 def words_of(halt: Halt) -> str:
     return f"a person, with {WHAT_TO_DO}: {HALT_WORDS[halt]}"
 

@@ -61,9 +61,8 @@ def take_next(seen: Collection[uuid.UUID]) -> uuid.UUID | None:
     called for it meanwhile: the claim decides."""
     for _ in range(len(seen) + 1):
         taken = take_unrung(1, ring_again_s=1)
-        if (
-            not taken and find_halt_here() is None and advance_backfills()
-        ):  # records that have ended made room for the next ones
+        # Records that have ended made room for the next ones.
+        if not taken and find_halt_here() is None and advance_backfills():
             continue
         if not taken or taken[0] not in seen:
             return taken[0] if taken else None

@@ -17,7 +17,7 @@ from connectors.models import ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, ordinary
-from syncjobs.lifecycle.halting import find_halt_here
+from syncjobs.lifecycle.halting import refuse_if_halted
 from syncjobs.lifecycle.inserting import NewRecord, insert_records
 from syncjobs.lifecycle.reaping import clean_up
 from syncjobs.lifecycle.requesting import request_sync
@@ -106,9 +106,8 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
 def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Started]:
     """Those of auto-sync connectors that are due (seed document 001), and what became of them: their intervals
     begin now, so that the schedule does not serve them once more. What another caller is at is left to that.
-    None where a restore has halted this host."""
-    if find_halt_here() is not None:
-        return [], Started({}, {})
+    Raises Halted."""
+    refuse_if_halted("nothing is started by schedule")
     with transaction.atomic():
         taken = list(jobs.select_for_update(skip_locked=True, of=("self",), no_key=True))
         done = _queue(taken, by=by, mode=None, trigger=Trigger.SCHEDULE)

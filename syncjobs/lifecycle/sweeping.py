@@ -9,11 +9,10 @@ from django.db.models import Min
 from django.utils import timezone
 
 from datasets.blobs import BlobStore
-from datasets.installation import HALT_WORDS
 from datasets.store import open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.claiming import Claim
-from syncjobs.lifecycle.halting import WHAT_TO_DO, Halted, find_halt_here
+from syncjobs.lifecycle.halting import refuse_if_halted
 from syncjobs.models import SyncRecord
 from workspaces.models import Workspace
 
@@ -64,8 +63,7 @@ def sweep_partials(older_than_s: float = KEPT_S) -> int:
 
 
 def _open_stores() -> Iterator[BlobStore]:
-    if (halt := find_halt_here()) is not None:
-        raise Halted(f"nothing is swept before {WHAT_TO_DO}: {HALT_WORDS[halt]}")
+    refuse_if_halted("nothing is swept")
     for workspace_id in Workspace.objects.values_list("pk", flat=True):
         store = open_store(workspace_id)
         store.need()

@@ -15,6 +15,7 @@ from cli.management.commands.sync import EXIT_STATUS, describe
 from cli.working import EXIT_LEFT, work_on, working
 from syncjobs.core.states import State
 from syncjobs.lifecycle.counting import count_events
+from syncjobs.lifecycle.halting import find_halt_here, words_of
 from syncjobs.lifecycle.serving import clean_up_where_nobody_does, dispatch_all, take_next
 from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import SyncRecord
@@ -52,6 +53,8 @@ class Command(DatabaseCommand):
     def _work(self, worker: Worker, limit: int | None) -> list[SyncRecord]:
         if count := clean_up_where_nobody_does(by="process_due"):
             self.stderr.write(f"taken back, because their worker is gone: {count}")
+        if (halt := find_halt_here()) is not None:
+            self.stderr.write(f"what is due waits for {words_of(halt)}")
         dispatched = dispatch_all()
         self.stderr.write(f"due: {dispatched}")
         done: list[SyncRecord] = []
