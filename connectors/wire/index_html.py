@@ -25,8 +25,11 @@ from connectors.wire.index_rows import (
 
 _VALUE = r"""=\s*+(?:"[^"]*+"|'[^']*+'|(?!["']))"""
 _TAG = re.compile(rf"<(/?[a-zA-Z][^\s/>]*+)((?:[^>=]++|{_VALUE})*+)>")
-_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?+""")
+_ATTRIBUTE = re.compile(
+    r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+"""
+)
 _QUOTED = re.compile(r"""=\s*+(?:"[^"]*+"|'[^']*+')""")
+_LINK_WITHIN = re.compile(r"<(?:a\s|/a>)", re.IGNORECASE)  # a quote that never ended took it in
 # A whole row of nginx's, where its reference needs no unescaping.
 _NGINX_PLAIN = re.compile(
     r'<a href="([^"&<>\r\n]*+)">([^<>&]*+(?:\.\.&gt;)?+)</a> ++(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d) ++(\d{1,18})'
@@ -51,6 +54,7 @@ _OF_ANCHORS = frozenset({
     "name", "id", "class", "style", "title", "role", "tabindex", "rel", "target", "download", "type",
     "hreflang", "accesskey", "lang", "dir", "hidden", "draggable",
 })  # fmt: skip
+_OF_SCRIPTS = ("on", "data-", "aria-", "v-", "ng-", "x-", "hx-", ":", "@", "#", "*", "(", "[")
 _TITLES = (
     "index of", "directory listing", "directory:", "listing directory", "files within", "contents of",
 )  # fmt: skip
@@ -196,7 +200,7 @@ class HtmlPage:
         row = self._row
         if row is not None and row.closed:
             row.columns_over = True
-        if "<" in raw[1:] and "<" in _QUOTED.sub("", raw[1:]):
+        if "<" in raw[1:] and ("<" in _QUOTED.sub("", raw[1:]) or _LINK_WITHIN.search(raw, 1)):
             yield BadRow(raw[:_TEXT_MAX], "a tag that is torn")
         if name == "a":
             yield from self._close_row()
@@ -246,9 +250,10 @@ class HtmlPage:
         self._other = True
         said = _of(attributes)
         reference = said.get("href")
+        if not reference and not all(name == "href" or _known(name) for name in said):
+            return _OpenRow(reference, "a link without a reference")
         if reference is None:
-            strange = any(name.isalpha() and not _known(name) for name in said)
-            return _OpenRow(None, "a link without a reference" if strange else "")
+            return _OpenRow(None)
         if _SORTING.match(reference):
             self._sorts = True
         if "<" in reference or "\n" in reference or "\r" in reference:
@@ -263,6 +268,8 @@ class HtmlPage:
         if row.torn:
             yield BadRow((row.reference or shown)[:_TEXT_MAX], row.torn)
             return
+        if not row.reference and ">" in shown:
+            yield BadRow(shown, "a link without a reference")
         if row.reference is None:
             return
         end = columns.find("\n", len(columns) - len(columns.lstrip()))
@@ -298,4 +305,4 @@ def _of(attributes: str) -> dict[str, str]:
 
 
 def _known(attribute: str) -> bool:
-    return attribute in _OF_ANCHORS or attribute.startswith("on")
+    return attribute in _OF_ANCHORS or attribute.startswith(_OF_SCRIPTS)
