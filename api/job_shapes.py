@@ -126,9 +126,7 @@ class JobChange(Written):
         }
         if given.get("schedule"):
             given["schedule"] = _without_null(given["schedule"])
-        for field in ("windows", "blackouts"):
-            for item in given.get(field) or []:
-                _rename(item)
+        write_calendar(given)
         return given
 
 
@@ -218,12 +216,14 @@ class JobStatus(JobOut):
     latest: RecordOut | None = Field(description="The one that was queued last.")
 
 
+def write_calendar(given: dict[str, Any]) -> None:
+    """Its windows and blackouts as the YAML has them: `from`, which Python has for itself, and no null."""
+    for item in [*(given.get("windows") or []), *(given.get("blackouts") or [])]:
+        if "from_" in item:
+            item["from"] = item.pop("from_")
+        for name in [name for name, value in item.items() if value is None]:
+            del item[name]
+
+
 def _without_null(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _rename(item: dict[str, Any]) -> None:
-    if "from_" in item:
-        item["from"] = item.pop("from_")
-    for name in [name for name, value in item.items() if value is None]:
-        del item[name]

@@ -180,14 +180,19 @@ def _write(workspace: Workspace, fields: dict[str, Any], job: SyncJob | None) ->
     try:
         written = write_job(workspace, fields, job)
     except InvalidConfiguration as exc:
-        errors: dict[str, list[str]] = {}
-        for wrong in exc.problems:
-            errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
+        raise refusal_of(exc) from None
     found = _find_job(workspace, str(written.pk))
     if found is None:
         raise not_found("sync job")
     return found
+
+
+def refusal_of(exc: InvalidConfiguration) -> Refused:
+    """By field, what is wrong with it."""
+    errors: dict[str, list[str]] = {}
+    for wrong in exc.problems:
+        errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)
+    return Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors)
 
 
 def _refuse_taken(workspace: Workspace, name: str) -> None:

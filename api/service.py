@@ -35,6 +35,7 @@ from api import (
     records,
     starting,
     tokens,
+    workspace,
 )
 from api.answers import PROBLEM_TYPE, Refused, problem
 from api.bodies import StrictParser
@@ -89,6 +90,7 @@ def make_service() -> Service:
     service.add_decorator(idempotency.once)
     service.add_decorator(races.settled)  # around it: what was kept is worked at again too
     service.add_router(f"{TREE}/connectors", connectors.router)
+    service.add_router(f"{TREE}/settings", workspace.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)
     service.add_router(f"{TREE}/invitations", invitations.router)

@@ -156,6 +156,18 @@ def write_job(
     return wanted
 
 
+def write_settings(workspace: Workspace, fields: Mapping[str, Any]) -> Workspace:
+    """Changes a workspace by the written form of its own fields: what is not named stays. Answers with it as it
+    is stored. Raises InvalidConfiguration, and Workspace.DoesNotExist where it has gone meanwhile."""
+    application = _Application(lambda change: None)
+    with transaction.atomic():
+        held = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+        application.change_workspace(held, fields)
+        if application.problems:
+            raise InvalidConfiguration(application.problems)
+    return held
+
+
 class _Application:
     def __init__(self, tell: Callable[[Change], None]) -> None:
         self.problems: list[Problem] = []
@@ -199,12 +211,27 @@ class _Application:
         self._save_jobs(workspace, [wanted], {wanted.job.name})
         return wanted.job
 
+    def change_workspace(self, workspace: Workspace, fields: Mapping[str, Any]) -> None:
+        self._write_settings(workspace, self._mapping(fields, (), WORKSPACE_OWN), ())
+
     def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
         name = self._name(fields, path)
         if name is None:
             return None
-        found = Workspace.objects.filter(name=name).first()
+        found = Workspace.objects.select_for_update(no_key=True).filter(name=name).first()
         workspace = found or Workspace(name=name)
+        changed = self._write_settings(workspace, fields, path)
+        if changed is None:
+            return None
+        self._note("workspace", name, created=found is None, fields=changed)
+        return workspace
+
+    def _write_settings(
+        self, workspace: Workspace, fields: Mapping[str, Any], path: Path
+    ) -> list[str] | None:
+        """The fields that changed; None where some do not fit. Whoever calls holds a stored one's row, else a
+        change that another makes meanwhile is written over."""
+        is_new = workspace._state.adding
         before = _state_of(workspace, WORKSPACE_OWN)
         for field in set(fields) & {*WORKSPACE_OWN}:
             value = fields[field]
@@ -212,10 +239,9 @@ class _Application:
         if not self._clean(workspace, path):
             return None
         changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
-        if found is None or changed:
+        if is_new or changed:
             save_workspace(workspace)
-        self._note("workspace", name, created=found is None, fields=changed)
-        return workspace
+        return changed
 
     def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
         name = self._name(fields, path)

@@ -55,15 +55,13 @@ SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining)
        coalesce(sum(running) FILTER (WHERE alive AND NOT draining AND store_id = known), 0),
        extract(epoch FROM now() - max(seen_at)),
        count(*) FILTER (WHERE alive AND store_id IS NULL),
-       count(*) FILTER (WHERE alive AND store_id IS DISTINCT FROM known AND store_id IS NOT NULL)
-  FROM (SELECT *, seen_at > now() - make_interval(secs => %s) AS alive,
+       count(*) FILTER (WHERE alive AND store_id IS DISTINCT FROM known AND store_id IS NOT NULL),
+       (SELECT halted FROM syncjobs_processsign  -- of any part, beat too
+         WHERE halted <> '' AND seen_at > now() - make_interval(secs => %(within_s)s)
+         ORDER BY seen_at DESC LIMIT 1)
+  FROM (SELECT *, seen_at > now() - make_interval(secs => %(within_s)s) AS alive,
                (SELECT i.store_id FROM datasets_installation i) AS known
           FROM syncjobs_processsign WHERE part = 'worker') w
-"""
-
-_HALTED = """
-SELECT halted FROM syncjobs_processsign
- WHERE halted <> '' AND seen_at > now() - make_interval(secs => %s) ORDER BY seen_at DESC LIMIT 1
 """
 
 
@@ -78,10 +76,10 @@ class Cursor(Protocol):
 def read_signs(cursor: Cursor) -> Signs:
     cursor.execute(_PULSES)
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
-    cursor.execute(_WORKERS, [SEEN_WITHIN_S])
-    workers, draining, slots, busy, worker_s, without_store, with_another = cursor.fetchone()
-    cursor.execute(_HALTED, [SEEN_WITHIN_S])
-    halted = cursor.fetchone()
+    cursor.execute(_WORKERS, {"within_s": SEEN_WITHIN_S})
+    workers, draining, slots, busy, worker_s, without_store, with_another, halted = (
+        cursor.fetchone()
+    )
     oldest_queued_s, oldest_ready_s = read_oldest(cursor)
     return Signs(
         prepared_s=pulses.get("prepared"),
@@ -95,7 +93,7 @@ def read_signs(cursor: Cursor) -> Signs:
         busy=busy,
         without_store=without_store,
         with_another_store=with_another,
-        halted=halted[0] if halted else "",
+        halted=halted or "",
         oldest_queued_s=oldest_queued_s,
         oldest_ready_s=oldest_ready_s,
     )

@@ -26,7 +26,7 @@ from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Which names exist, which schedule fits which job, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
+# Which names exist, which schedule fits which job, which windows name a time, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
 CONFIG = """
 [parameters]
 workspace = "acme"
@@ -47,6 +47,7 @@ include-operation-id = [
   "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
   "api_connectors_create_connector", "api_connectors_replace_connector", "api_connectors_change_connector",
   "api_tokens_make_token", "api_invitations_invite_person", "api_backfills_create_backfill",
+  "api_workspace_change_settings",
 ]
 checks.positive_data_acceptance.enabled = false
 

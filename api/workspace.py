@@ -1,0 +1,81 @@
+"""`/api/workspaces/{workspace}/settings`: what holds for all that the workspace does."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import Field, StrictBool
+
+from api.answers import Told, not_found
+from api.callers import ADMIN, VIEWER, caller_of
+from api.job_shapes import Count, PeriodIn, WindowIn, Written, write_calendar
+from api.jobs import REFUSALS, WorkspaceIn, refusal_of
+from api.numbers import Whole
+from syncjobs.lifecycle.applying import InvalidConfiguration, write_settings
+from workspaces.models import Workspace
+
+router = Router(tags=["settings"])
+_NULLABLE = ("max_running", "max_store_bytes")
+
+
+class SettingsChange(Written):
+    """What is left out stays as it is; null lifts a limit."""
+
+    max_running: Annotated[Whole, Field(ge=1, le=32_767)] | None = None
+    max_store_bytes: Count | None = None
+    one_sync_at_a_time: StrictBool | None = None
+    windows: list[WindowIn] | None = None
+    blackouts: list[WindowIn | PeriodIn] | None = None
+
+    def written(self) -> dict[str, Any]:
+        """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
+        dumped: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
+        given = {
+            name: value for name, value in dumped.items() if value is not None or name in _NULLABLE
+        }
+        write_calendar(given)
+        return given
+
+
+class SettingsOut(Told):
+    """Of one workspace."""
+
+    id: uuid.UUID
+    name: str
+    max_running: int | None = Field(
+        description="Records at once; further ones wait. null: no limit of its own."
+    )
+    max_store_bytes: int | None = Field(
+        description="Of the contents that its versions name, each once; a sync that would go over it fails"
+        " before it fetches. null: no limit."
+    )
+    one_sync_at_a_time: bool = Field(
+        description="A further sync by hand is refused while one runs."
+    )
+    windows: list[dict[str, Any]] = Field(description="When its jobs may work. Empty: always.")
+    blackouts: list[dict[str, Any]] = Field(description="When they may not, whatever the windows.")
+
+
+@router.get("", response={200: SettingsOut, **REFUSALS}, auth=VIEWER)
+def read_settings(request: HttpRequest, workspace: WorkspaceIn) -> dict[str, Any]:
+    return _tell(caller_of(request).workspace)
+
+
+@router.patch("", response={200: SettingsOut, **REFUSALS}, auth=ADMIN)
+def change_settings(
+    request: HttpRequest, workspace: WorkspaceIn, body: SettingsChange
+) -> dict[str, Any]:
+    """What is left out stays. The name stays too: programs call the workspace by it."""
+    try:
+        return _tell(write_settings(caller_of(request).workspace, body.written()))
+    except InvalidConfiguration as exc:
+        raise refusal_of(exc) from None
+    except Workspace.DoesNotExist:
+        raise not_found("workspace") from None
+
+
+def _tell(row: Workspace) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in SettingsOut.model_fields}
