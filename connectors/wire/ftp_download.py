@@ -16,7 +16,7 @@ from connectors.errors import (
     Unreachable,
 )
 from connectors.wire.ftp_login import Features
-from connectors.wire.ftp_reply import Reply, refusal
+from connectors.wire.ftp_reply import Reply, announced_bytes, refusal
 from connectors.wire.ftp_session import Session
 from connectors.wire.ftp_socket import FtpSocket, Place
 
@@ -96,6 +96,7 @@ class Download:
         self._progress_bytes = 0
         self.over = False
         self.rest_refused = False
+        self.told_bytes: int | None = None  # as the host announced the transfer
         session.data = self
         session.send(features.passive, self._passive_answered)
         if features.passive_known:
@@ -188,6 +189,7 @@ class Download:
         if outcome.preliminary:
             self._begun = True
             self._features.passive_known = True
+            self.told_bytes = announced_bytes(outcome)
         elif outcome.completed:
             self._confirmed = outcome
             self._settle()

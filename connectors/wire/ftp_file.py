@@ -47,6 +47,9 @@ class FileTaker:
         self._failure: TransportError | None = None
         self._ambiguous = False
         self._unproved = False
+        self._told_bytes: int | None = (
+            None  # by the transfer itself, where the listing tells no size
+        )
         self._prefix_tried = False
         self._count = self._offset = 0
         self._tries = 0
@@ -122,6 +125,10 @@ class FileTaker:
         listed = self._entry.size_bytes
         if self._failure is None and listed is not None and self._count != listed:
             self._failure = Truncated(f"the file ended at byte {self._count} of {listed}")
+        if listed is None and not self._offset and self._download is not None:
+            self._told_bytes = self._download.told_bytes
+        if self._failure is None and self._count < (self._told_bytes or 0):
+            self._failure = Truncated(f"the file ended at byte {self._count} of {self._told_bytes}")
         if self._failure is None and listed is None and ragged:
             self._failure = Truncated("the file's end was cut off under TLS")
         self._describe_and_release()
@@ -196,7 +203,8 @@ class FileTaker:
             self._wait()
             return
         observed = self._observed(described)
-        self._unproved = self._entry.size_bytes is None and described.size_bytes is None
+        told = (self._entry.size_bytes, described.size_bytes, self._told_bytes)
+        self._unproved = told == (None, None, None)
         if self._failure is not None:
             self._end(self._explained(self._failure, described), observed)
         elif described.kind not in (None, Kind.FILE):

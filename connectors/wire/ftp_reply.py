@@ -107,6 +107,15 @@ def is_ambiguous(reply: Reply) -> bool:
     return reply.code in (450, 550) and not any(word in text for word in _MISSING + _DENIED)
 
 
+def announced_bytes(reply: Reply) -> int | None:
+    """The size in `150 Opening BINARY mode data connection for name (11 bytes)`, as most hosts say it."""
+    _, bracket, said = reply.lines[-1].rpartition(b"(")
+    words = said[:64].lower().split()
+    if not bracket or len(words) != 2 or words[1].rstrip(b".") not in (b"bytes)", b"byte)"):
+        return None
+    return int(words[0]) if words[0].isdigit() and len(words[0]) < 19 else None
+
+
 def refusal(reply: Reply, doing: str) -> TransportError:
     """The error that a reply other than the hoped-for one stands for."""
     message = f"{doing}: {reply.text or 'refused'} ({reply.code})"

@@ -11,6 +11,7 @@ from connectors.names import COMPONENT_BYTES_MAX, decode, join
 from connectors.wire.http_dates import modified_ns
 from connectors.wire.http_response import Head
 from connectors.wire.http_url import Url, components, resolve
+from connectors.wire.index_rows import SORTING
 from connectors.wire.shown import shown
 
 _STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
@@ -113,11 +114,14 @@ class Folder:
 
     def elsewhere(self, reference: str, text: str) -> list[bytes]:
         """Where files of this folder would be, were this link to lead to one: paths from the folder.
-        None for the ways to the folder itself, and to those above it."""
-        if not reference or reference[0] in "?#":
-            return []
+        None for what sorts the rows, for a place on the page, and for the ways to the folder itself and to
+        those above it."""
         shown = text.strip().rstrip("/").encode("utf-8", "surrogateescape")
         names = [shown] if _plain_name(shown) else []
+        if reference in ("", "#") or reference[0] == "?":  # a script serves what the text names
+            return [] if SORTING.match(reference) or shown == self.parts[-1] else names
+        if reference[0] == "#":
+            return []
         try:
             url = resolve(self.page, reference.partition("#")[0])
         except ProtocolViolation:

@@ -416,6 +416,7 @@ class _PageTaker:
             path = self._path_of(name, nested=link.nested)
         except UnsafeName as exc:
             self._walk.found.append(skipped_name(self._folder.path, raw, str(exc)))
+            self._tell_elsewhere(link)
             return
         if link.link:
             self._walk.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
@@ -440,10 +441,14 @@ class _PageTaker:
 
     def _take_other_link(self, link: Link) -> None:
         """A link that leads to no child: up, to another folder, or to another host."""
-        reference, text = link.reference, link.text or ""
-        if not self._leads_up and self._place.leads_up(reference, text):
+        if not self._leads_up and self._place.leads_up(link.reference, link.text or ""):
             self._leads_up = True
             return
+        self._tell_elsewhere(link)
+
+    def _tell_elsewhere(self, link: Link) -> None:
+        """What may be held under the names that the link stands for is not gone."""
+        reference, text = link.reference, link.text or ""
         words = f"the link leads to {shown(without_user(reference))}"
         for raw in self._place.elsewhere(reference, text):
             try:

@@ -15,6 +15,7 @@ from connectors.errors import ProtocolViolation
 from connectors.wire.http_dates import iso_ns, minute_ns
 from connectors.wire.index_rows import (
     ROW_MAX,
+    SORTING,
     BadRow,
     Link,
     NotUnderstood,
@@ -59,7 +60,6 @@ _TITLES = (
     "index of", "directory listing", "directory:", "listing directory", "files within", "contents of",
 )  # fmt: skip
 _TITLE_OF_IIS = re.compile(r"\S++ - /")
-_SORTING = re.compile(r"\?(?:C=|O=|sort=|order=|sortby=)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -254,7 +254,7 @@ class HtmlPage:
             return _OpenRow(reference, "a link without a reference")
         if reference is None:
             return _OpenRow(None)
-        if _SORTING.match(reference):
+        if SORTING.match(reference):
             self._sorts = True
         if "<" in reference or "\n" in reference or "\r" in reference:
             return _OpenRow(reference, "a reference that is torn")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 
 ROW_MAX = 64 * 1024  # characters
 SIZE_DIGITS_MAX = 19
+SORTING = re.compile(
+    r"\?(?:C=|O=|sort=|order=|sortby=)", re.IGNORECASE
+)  # a link that sorts the rows
 _SIZE_BEYOND = 1 << 63
 _REFERENCE_DIGITS_MAX = 7  # of a numeric character reference
 

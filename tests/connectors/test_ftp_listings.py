@@ -479,6 +479,26 @@ def test_i13_06_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) 
     assert (unlisted.unproved, unlisted.observed.size_bytes) == (False, 11)
 
 
+@pytest.mark.parametrize(("told", "cut"), [("(11 bytes)", True), ("(5 bytes).", False)])
+def test_i13_06_a_size_that_only_the_transfer_tells_shows_that_it_was_cut(
+    told: str, cut: bool
+) -> None:
+    def retrieve(conversation: Conversation, argument: str) -> None:
+        connected = conversation.accept()
+        conversation.say(f"150 Opening BINARY mode data connection for file {told}")
+        with connected:
+            connected.sendall(ELEVEN[:5])
+        conversation.say("226 done")
+
+    listing = sending(f"type=file;modify={MODIFY}; file\r\n")
+    with scripted_ftp(MLST=saying("502 no"), MLSD=listing, RETR=retrieve) as host:
+        transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
+        (answer,) = transport.fetch(transport.walk(ROOT), DigestSink())  # type: ignore[arg-type]
+        transport.close()
+    assert isinstance(answer.error, Truncated) is cut
+    assert not answer.unproved
+
+
 def test_i13_14_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() -> None:
     """Rows without a size, as large as they may be, from a host that never answers what it is asked."""
     row = f"type=file;unique={'u' * 100}; {'x' * 180}%08d\r\n"

@@ -92,9 +92,13 @@ ELSEWHERE = {
     "one page for all": ('<a href="https://other.example/log-in">a.csv</a>', {"a.csv", "log-in"}),
     "a script": ('<a href="javascript:get(1)">a.csv</a>', {"a.csv"}),
     "a page about it": ('<a href="a.csv?view=1">show</a>', {"a.csv", "show"}),
+    "a script of the folder": ('<a href="?download=a.csv">a.csv</a>', {"a.csv"}),
+    "a script of the page": ('<a href="#" onclick="get(1)">a.csv</a>', {"a.csv"}),
+    "nowhere": ('<a href="">a.csv</a>', {"a.csv"}),
     "a folder": ('<a href="//other.example/x/sub/">sub/</a>', {"sub"}),
     "up": ('<a href="/">Parent Directory</a>', set()),
     "itself": ('<a href="">.</a><a href="#top">top</a><a href="/data/">here</a>', set()),
+    "its own name": ('<a href="">data</a><a href="#">data</a>', set()),
     "the order of rows": ('<a href="?C=N;O=D">Name</a><a href="/data/?C=M">Modified</a>', set()),
 }
 
@@ -105,6 +109,17 @@ def test_i13_01_links_that_lead_elsewhere_are_told(name: str) -> None:
     seen = walked({"/data/": html(link, '<a href="b.csv">b.csv</a>')}, "/data")
     assert files(seen) == ["b.csv"]
     assert reasons(seen) == dict.fromkeys(expected, Reason.LEADS_ELSEWHERE)
+
+
+def test_i13_01_a_link_that_climbs_is_unsafe_and_leads_elsewhere() -> None:
+    seen = walked(
+        {"/data/": html('<a href="../x/a.csv">a.csv</a>', '<a href="b.csv">b.csv</a>')}, "/data"
+    )
+    told = [(item.path, item.reason) for item in seen if isinstance(item, Skipped)]
+    assert sorted(told) == [
+        ("..\\x2fx\\x2fa.csv", Reason.UNSAFE_NAME),
+        ("a.csv", Reason.LEADS_ELSEWHERE),
+    ]
 
 
 def test_i13_01_more_links_elsewhere_than_are_told_make_a_listing_incomplete() -> None:
