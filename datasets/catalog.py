@@ -182,6 +182,20 @@ SELECT coalesce(sum(size_bytes), 0)::bigint FROM (
          WHERE d.workspace_id = %(workspace)s) named GROUP BY sha256) each
 """
 
+# With what an attempt is about to publish; and how much of it no version names yet.
+_PUBLISHED_BYTES = """
+SELECT coalesce(sum(size_bytes), 0)::bigint, coalesce(sum(size_bytes) FILTER (WHERE is_new), 0)::bigint FROM (
+    SELECT max(size_bytes) AS size_bytes, bool_and(is_new) AS is_new FROM (
+        SELECT e.sha256, e.size_bytes, false AS is_new
+          FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
+         WHERE d.workspace_id = %(workspace)s
+         UNION ALL
+        SELECT sha256, size_bytes, true FROM outcome WHERE action IN ('added', 'changed')) named
+     GROUP BY sha256) each
+"""
+# Until the transaction ends: who publishes in a workspace sees what the others have published.
+_ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtextextended(%(workspace)s::text, 1))"
+
 
 # What would be done, as a person is shown it. A removal counts only where removals apply.
 PLAN = """
@@ -414,6 +428,14 @@ class Catalog:
         """The bytes of all contents that the workspace's versions and receipts name, each once."""
         ((size_bytes,),) = self._rows(_HELD_BYTES, workspace=workspace_id)
         return int(size_bytes)
+
+    def measure_published(self, workspace_id: uuid.UUID) -> tuple[int, int]:
+        """The bytes of all contents that the workspace's versions would name with what this attempt publishes, and
+        of those among them that are new. Within the publishing transaction, which others of the workspace that
+        ask the same wait for."""
+        self._execute(_ONE_AFTER_THE_OTHER, {"workspace": workspace_id})
+        ((size_bytes, new_bytes),) = self._rows(_PUBLISHED_BYTES, workspace=workspace_id)
+        return int(size_bytes), int(new_bytes)
 
     def _iter_pages(self, query: str) -> Iterator[Listed]:
         last = ""

@@ -11,6 +11,7 @@ import uuid
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -51,7 +52,7 @@ from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
-from syncjobs.lifecycle.parking import AGAIN_S, need_room
+from syncjobs.lifecycle.parking import AGAIN_S, need_room, permit_growth
 from syncjobs.lifecycle.publishing import GuardStopped, publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
@@ -235,6 +236,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 listed=outcome.plan.listed,
                 waiver=_waiver_of(record),
                 whole=lease.progress.snapshot.files_failed == 0,
+                permit=partial(permit_growth, record, catalog),
                 mark=clears,
                 verified=sync.looked_at_all,
             )

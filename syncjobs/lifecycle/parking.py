@@ -78,3 +78,17 @@ def _need_quota(record: SyncRecord, catalog: Catalog, store: BlobStore, new_byte
             f" {words_of(most)} (max_store_bytes)"
         )
     store.allow(max(0, most - held))
+
+
+def permit_growth(record: SyncRecord, catalog: Catalog) -> None:
+    """Call it within the publishing transaction: other records of the workspace may have published since the plan.
+    Raises QuotaExceeded."""
+    most = record.workspace.max_store_bytes
+    if most is None:
+        return
+    size_bytes, new_bytes = catalog.measure_published(record.workspace_id)
+    if new_bytes > 0 and size_bytes > most:
+        raise QuotaExceeded(
+            f"with what others have published meanwhile the workspace would hold {words_of(size_bytes)}; it may"
+            f" hold {words_of(most)} (max_store_bytes)"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
@@ -65,10 +65,12 @@ def publish(
     listed: int = 0,
     waiver: Waiver | None = None,
     whole: bool = True,
+    permit: Callable[[], None] = lambda: None,
     mark: bool = False,
     verified: bool = False,
 ) -> Published:
     """`listed` counts the files of the listing; `waiver` is what a person released; `whole`: no file failed.
+    `permit` is asked within the transaction, with what would be published known; what it raises ends it.
     `mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
     `verified`: the content of every file was looked at, as far as it could be read.
 
@@ -77,6 +79,7 @@ def publish(
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         decide_outcome(cursor, catalog, removals=removals)
         _check_replaced(cursor, listed, waiver)
+        permit()
         published = write_version(cursor, catalog, whole=whole)
         if mark:
             mark_published(cursor, catalog)

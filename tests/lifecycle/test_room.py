@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from pytest_django import Settings
 
 from datasets.catalog import Wanted
@@ -264,6 +265,34 @@ def test_i13_15_a_quota_is_of_one_workspace(job: SyncJob, sshd: Sshd, source: Pa
     Workspace.objects.filter(name="lab").update(max_store_bytes=1)
     assert run(job).state == State.SUCCEEDED
     assert run(other).error_code == "quota_exceeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_i13_15_two_records_at_once_keep_to_one_quota(job: SyncJob) -> None:
+    """Another record of the workspace publishes while the first fetches what its plan had room for."""
+    others: list[SyncRecord] = []
+
+    def serve(request: Request, conversation: Conversation) -> None:
+        if request.target.endswith("/"):
+            conversation.answer(b'<a href="file.bin">file.bin</a>', "Content-Type: text/html")
+            return
+        if request.method == "GET" and not others:
+            others.append(run(job))
+            connection.close()
+        body = bytes(100_000)
+        fields = ("Last-Modified: Tue, 14 Nov 2023 22:13:21 GMT", f"Content-Length: {len(body)}")
+        head = "".join(f"{field}\r\n" for field in ("HTTP/1.1 200 OK", *fields, ""))
+        conversation.say(head.encode() + (b"" if request.method == "HEAD" else body))
+
+    hold(150_000)
+    with scripted_http(serve) as host:
+        first = make_job(make_connector(host.target(), kind="http"))
+        record = run(first)
+        assert [other.state for other in others] == [State.SUCCEEDED]
+        assert (record.state, record.error_code) == (State.FAILED, "quota_exceeded")
+        assert not first.dataset.versions.exists()
+        hold(200_001)
+        assert run(first).state == State.SUCCEEDED
 
 
 @pytest.mark.django_db(transaction=True)
