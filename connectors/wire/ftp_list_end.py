@@ -11,12 +11,14 @@ _CUT = (
     b"deja pas mal", b"afgekort", b"avkortet", b"skrateny", b"shkurtuar", b"zkr\xe1cen", b"csonk\xedtva", b"obci\xeate",
     b"incomplete", b"partial list", b"listing limited", b"limited to the first", b"too many files",
     b"too many entries", b"only the first", b"not all files", b"not all entries", b"more files exist",
+    b"maximum number of", b"limit reached", b"abort",
 )  # fmt: skip
 # The noun of pure-ftpd's `226 N matches total`, and of the boards that copy it. It counts `.` and `..`
 # where they are listed.
 _MATCHES = (
     b"matches", b"shod", b"sammenfald", b"eintr\xc3\xa4ge gesamt", b"ocurrencias", b"elements au total", b"elements, y a",
     b"corrispondenze", b"overeenstemmingen", b"treff totalt", b"potriviri", b"zhod", b"krahasime",
+    b" entries", b" items",
 )  # fmt: skip
 # vsftpd and pure-ftpd confirm a listing of nothing where they may not read the folder.
 _UNREAD = (
@@ -32,6 +34,8 @@ def tells_cut(reply: Reply, rows: int, dots: int) -> str:
         said = line.lower()
         if any(word in said for word in _CUT):
             return f"the host has cut the listing: {Reply(reply.code, (line,)).text}"
+        if _is_part(said):
+            return f"the host lists a part: {Reply(reply.code, (line,)).text}"
         count = _count(said)
         if count is not None and count not in (rows, rows + dots):
             return f"the host counts {count} names, and {rows + dots} came"
@@ -40,6 +44,19 @@ def tells_cut(reply: Reply, rows: int, dots: int) -> str:
 
 def tells_unread(reply: Reply) -> bool:
     return any(word in line.lower() for line in reply.lines for word in _UNREAD)
+
+
+def _is_part(said: bytes) -> bool:
+    """`28 of 30`: fewer than there are."""
+    words = said.split(None, 64)
+    return any(
+        word == b"of"
+        and before.isdigit()
+        and after.isdigit()
+        and len(before) <= len(after) < 10
+        and int(before) < int(after)
+        for before, word, after in zip(words, words[1:], words[2:], strict=False)
+    )
 
 
 def _count(said: bytes) -> int | None:

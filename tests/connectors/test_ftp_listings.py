@@ -186,6 +186,10 @@ CUT = [
     ("226-Options: -a -l", "226 9 matches total"),
     ("226 6 matches total",),
     ("226 Transfer complete, listing incomplete",),
+    ("226 Only 7 of 30 names are shown",),
+    ("226 Transfer complete, 30 entries",),
+    ("226 Maximum number of files reached",),
+    ("226 Transfer aborted",),
 ]
 WHOLE = [
     ("226 7 matches total",),
@@ -193,6 +197,9 @@ WHOLE = [
     ("226 Transfer complete. 1,164 bytes transferred. 1.12 KB/sec.",),
     ("226-Speed is limited to 100 kB/s", "226 Directory send OK."),
     ("250 Listing completed.",),
+    ("226 Transfer complete, 7 entries",),
+    ("226 7 of 7 names are shown",),
+    ("226 Transfer complete at 1 of May 2026",),
 ]
 
 
