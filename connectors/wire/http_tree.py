@@ -189,9 +189,9 @@ class HttpWalk:
 
     def learn_zone(self, row: RemoteEntry, told: RemoteEntry) -> bool:
         """Holds a row against the file's own answer; whether rows may be believed."""
-        if self.rows_tell_utc is None and told.modified_ns is not None:
-            utc = told.modified_ns // MINUTE_NS * MINUTE_NS == row.modified_ns
-            self._decide(utc and told.size_bytes == row.size_bytes)
+        if self.rows_tell_utc is None:  # an answer without a time proves nothing either
+            minute_ns = told.modified_ns and told.modified_ns // MINUTE_NS * MINUTE_NS
+            self._decide(minute_ns == row.modified_ns and told.size_bytes == row.size_bytes)
         return self.rows_tell_utc is True
 
     def doubt_rows(self) -> None:

@@ -221,6 +221,15 @@ def test_i13_01_a_row_that_shows_another_name_than_it_leads_to_is_asked_for() ->
     assert [r.target for r in host.requests if r.method == "HEAD"] == ["/good", "/gone.csv"]
 
 
+def test_i13_01_rows_are_not_lost_where_files_tell_no_time() -> None:
+    def timeless(request: Request, conversation: Conversation) -> None:
+        conversation.answer(b"" if request.method == "HEAD" else b"hello")
+
+    names = [f"{number:02}.csv" for number in range(20)]
+    pages: Pages = {f"/{name}": timeless for name in names}
+    assert files(walked({**pages, "/": nginx(*map(row, names))})) == names
+
+
 def test_i13_01_a_name_that_nginx_shows_in_part_is_believed() -> None:
     long = "x" * 80
     rows = (row("good"), row(long, long[:47] + "..&gt;"), row("a%20b", "a b"), row("%3Cb", "&lt;b"))
