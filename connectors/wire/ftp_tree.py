@@ -120,7 +120,8 @@ class FtpWalk:
             path = join(folder.path, decode(row.name))
             line(b"RETR", row.name)
         except UnsafeName as exc:
-            self.found.append(skipped_name(folder.path, row.name, str(exc)))
+            tell = skipped_row if _may_hold_columns(row.name) else skipped_name
+            self.found.append(tell(folder.path, row.name, str(exc)))
             return
         told = row.size_bytes is not None and row.modified_ns is not None
         if row.kind is Kind.FILE and told and not (row.cut or row.ask):
@@ -258,3 +259,8 @@ class FtpWalk:
 
 def _bytes_of(folder: Folder) -> int:
     return sys.getsizeof(folder.path) + len(folder.unique) + _FOLDER_BYTES
+
+
+def _may_hold_columns(name: bytes) -> bool:
+    """Whether an unsafe name may be columns of the row, a date with slashes for one, and a name after them."""
+    return b" " in name and not name.startswith((b".", b"/"))

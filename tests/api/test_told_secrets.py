@@ -83,6 +83,7 @@ def rsync_that_echoes(_: Path, before: str) -> Iterator[tuple[str, Target, str]]
 
 @contextlib.contextmanager
 def sftp_that_echoes(home: Path, _: str) -> Iterator[tuple[str, Target, str]]:
+    (home / "echoing").mkdir()
     with running_asyncssh(home, home) as host:
         yield "sftp", host.target(home / "echoing"), SFTP_PASSWORD
 
