@@ -262,5 +262,5 @@ def _bytes_of(folder: Folder) -> int:
 
 
 def _may_hold_columns(name: bytes) -> bool:
-    """Whether an unsafe name may be columns of the row, a date with slashes for one, and a name after them."""
-    return b" " in name and not name.startswith((b".", b"/"))
+    """Whether an unsafe name may be a column of the row, a date with slashes, and a name after it."""
+    return b" " in name and name.partition(b"/")[0].isdigit()

@@ -67,7 +67,9 @@ def bodies(draw: st.DrawFn, form: Form) -> bytes:
         row = form.write(name)
         if draw(st.booleans()):
             limit = len(row) if form.names_are_asked else max(row.find(name.encode()) - 1, 0)
-            row = draw(st.sampled_from(_MUTATIONS))(draw, row, limit)
+            # A row of which nothing is left is a file that the host does not list.
+            damaged = draw(st.sampled_from(_MUTATIONS))(draw, row, limit)
+            row = damaged if damaged.strip() else row
         rows.append(row)
         if draw(st.integers(0, 9)) == 0:
             rows.append(draw(_JUNK))
