@@ -91,13 +91,19 @@ SELECT DISTINCT ON (e.path) e.path, e.size_bytes,
 """
 
 
-# Many files that become one thing. `odd`: the host says that a page came, and the name says otherwise.
-# A redirect alone is no sign: a host may serve every file from one script elsewhere.
+# Many files that become one thing. `odd`: the host says that a page came, and the name says otherwise;
+# `stub`: the same of an error in plain text or JSON, which some hosts say of any file, so that only many
+# of one content count. A redirect alone is no sign: a host may serve every file from one script elsewhere.
 _REPLACED = """
-WITH fresh AS (
-    SELECT *, coalesce(content_type = 'text/html' AND path ~ '[.][A-Za-z0-9]{1,5}$'
-                       AND path !~* '[.](html?|xhtml|shtml|php[0-9]?|aspx?|jspx?|cgi|cfm)$', false) AS odd
+WITH named AS (
+    SELECT *, lower(substring(path from '[.]([A-Za-z0-9]{1,8})$')) AS ending
       FROM outcome WHERE action IN ('added', 'changed')
+), fresh AS (
+    SELECT *, coalesce(content_type IN ('text/html', 'application/xhtml+xml')
+                       AND ending !~ '^(html?|xhtml|shtml|php[0-9]?|aspx?|jspx?|cgi|cfm)$', false) AS odd,
+           coalesce(content_type IN ('application/json', 'application/problem+json', 'text/plain')
+                    AND ending !~ '^(.*json.?|txt|text|log|md|rst|ini|cfg|conf|map)$', false) AS stub
+      FROM named
 )
 SELECT 'redirect', landed, count(*), min(path) FROM fresh WHERE landed IS NOT NULL GROUP BY landed
 HAVING count(*) >= %(least)s AND (count(DISTINCT sha256) * 2 <= count(*) OR bool_and(odd))
@@ -105,6 +111,9 @@ UNION ALL
 SELECT 'type', content_type, count(*), min(path) FROM fresh
  WHERE CASE WHEN held_content_type IS NULL THEN odd ELSE content_type <> held_content_type END
  GROUP BY content_type HAVING count(*) >= %(least)s
+UNION ALL
+SELECT 'type', content_type, count(*), min(path) FROM fresh WHERE stub AND action = 'added'
+ GROUP BY content_type, sha256 HAVING count(*) >= %(least)s
 UNION ALL
 SELECT 'content', '', count(*), min(path) FROM fresh WHERE action = 'changed' GROUP BY sha256
 HAVING count(*) >= %(least)s AND count(DISTINCT held_sha256) > 1

@@ -220,6 +220,8 @@ def page_in_place_of(
             )
         elif files[name]:
             say(request, conversation, files[name], "Content-Type: text/csv", LAST_MODIFIED)
+        elif how == "error":
+            say(request, conversation, b"Access denied", "Content-Type: text/plain")
         elif how == "redirect":
             conversation.answer(b"", f"Location: /log-in?next={name}", status="302 Found")
         else:
@@ -229,7 +231,7 @@ def page_in_place_of(
     return script
 
 
-@pytest.mark.parametrize("how", ["redirect", "page"])
+@pytest.mark.parametrize("how", ["redirect", "page", "error"])
 def test_i13_08_a_log_in_page_in_the_place_of_every_file_is_held(how: str) -> None:
     for known in (True, False):
         files = dict(CSV) if known else dict.fromkeys(CSV, b"")
@@ -240,7 +242,8 @@ def test_i13_08_a_log_in_page_in_the_place_of_every_file_is_held(how: str) -> No
                 files.update(dict.fromkeys(CSV, b""))
             record = run(job)
         assert (record.state, record.verdict) == (State.HELD, "guard.mass_replacement")
-        assert ("log-in" if how == "redirect" else "text/html") in record.error
+        words = {"redirect": "log-in", "page": "text/html", "error": "text/plain"}
+        assert words[how] in record.error
         assert job.dataset.versions.count() == known
 
 
