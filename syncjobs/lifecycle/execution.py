@@ -52,7 +52,7 @@ from syncjobs.lifecycle.claiming import Claim, claim
 from syncjobs.lifecycle.clearing import clear_source
 from syncjobs.lifecycle.heartbeat import Heart, Lease
 from syncjobs.lifecycle.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
-from syncjobs.lifecycle.parking import AGAIN_S, need_room, permit_growth
+from syncjobs.lifecycle.parking import look_again_s, need_room, permit_growth
 from syncjobs.lifecycle.publishing import GuardStopped, publish
 from syncjobs.lifecycle.selecting import selection_of
 from syncjobs.lifecycle.sessions import LazySession, open_session
@@ -175,7 +175,7 @@ def _stopped(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
             waits = {"waiting_for": stop.waits_for, "not_before": stop.until}
             return _plain(Event.PARKED, str(stop), **waits)
         case NoRoom():
-            again = Now() + timedelta(seconds=AGAIN_S)
+            again = Now() + timedelta(seconds=look_again_s(lease.worked_s))
             parked = _plain(
                 Event.PARKED, str(stop), waiting_for=stop.waits_for[:200], not_before=again
             )

@@ -2,7 +2,7 @@
 
 Below what is to stay free no record is claimed; its bell is rung again every half minute, and whoever answers
 looks again. A claimed record lists its source first. Where the plan does not fit, it goes back to the queue, and
-lists again some minutes later: there may be room then, or less to fetch.
+lists again later: there may be room then, or less to fetch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from syncjobs.engine.arriving import COMMIT_BYTES
 from syncjobs.engine.stops import NoRoom
 from syncjobs.models import SyncRecord
 
-AGAIN_S = 300.0
+AGAIN_S = (15.0, 300.0)  # at the soonest, at the latest
+AGAIN_RATIO = (
+    10  # so that listing for nothing takes a tenth of the time at most, unless it takes over 30 s
+)
 
 
 def park_without_room(record_id: uuid.UUID) -> bool:
@@ -36,6 +39,12 @@ def park_without_room(record_id: uuid.UUID) -> bool:
         waiting_for=f"room on the store's disk: {room}"
     )
     return parked == 1
+
+
+def look_again_s(worked_s: float) -> float:
+    """When a record whose plan did not fit looks again, by how long its look took."""
+    soonest_s, latest_s = AGAIN_S
+    return min(latest_s, max(soonest_s, AGAIN_RATIO * worked_s))
 
 
 def need_room(record: SyncRecord, catalog: Catalog, store: BlobStore) -> None:

@@ -20,7 +20,7 @@ from datasets.room import look_at, make_room
 from datasets.store import ensure_store, open_store
 from syncjobs.core.states import State
 from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.parking import cap, passing_bytes
+from syncjobs.lifecycle.parking import cap, look_again_s, passing_bytes
 from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.durations import spent_s
@@ -341,3 +341,7 @@ def test_i13_15_how_much_room_a_plan_needs(
 ) -> None:
     capped = cap(wanted, most)
     assert (capped.new_bytes, passing_bytes(capped)) == (new, passing)
+
+
+def test_i13_15_a_look_for_room_that_was_short_comes_again_soon() -> None:
+    assert [look_again_s(worked_s) for worked_s in (0.1, 6.0, 600.0)] == [15.0, 60.0, 300.0]
