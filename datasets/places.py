@@ -31,6 +31,7 @@ _MARK = """
 INSERT INTO datasets_damagedblob (workspace_id, sha256, damage, found_at) VALUES (%s, %s, %s, now())
 ON CONFLICT (workspace_id, sha256) DO UPDATE SET damage = excluded.damage
 """
+_ANY_MARKED = "SELECT FROM datasets_damagedblob WHERE workspace_id = %s LIMIT 1"
 _UNMARK = "DELETE FROM datasets_damagedblob WHERE workspace_id = %s AND sha256 = ANY(%s)"
 # In one order everywhere, so that two writers of the same blobs never wait for each other in a circle.
 _REFRESH = """
@@ -121,7 +122,11 @@ class Places:
 
     def unmark(self, digests: Sequence[bytes]) -> None:
         with self._cursor() as cursor:
-            cursor.execute(_UNMARK, [self._workspace_id, list(digests)])
+            cursor.execute(
+                _ANY_MARKED, [self._workspace_id]
+            )  # seldom; a list of digests takes its time
+            if cursor.fetchall():
+                cursor.execute(_UNMARK, [self._workspace_id, list(digests)])
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         with self._cursor() as cursor:

@@ -96,7 +96,9 @@ SELECT DISTINCT ON (e.path) e.path, e.size_bytes,
 # of one content count. A redirect alone is no sign: a host may serve every file from one script elsewhere.
 _REPLACED = """
 WITH named AS (
-    SELECT *, lower(substring(path from '[.]([A-Za-z0-9]{1,8})$')) AS ending
+    SELECT *, CASE WHEN content_type IN ('text/html', 'application/xhtml+xml', 'application/json',
+                                         'application/problem+json', 'text/plain')
+                   THEN lower(substring(right(path, 9) from '[.]([A-Za-z0-9]{1,8})$')) END AS ending
       FROM outcome WHERE action IN ('added', 'changed')
 ), fresh AS (
     SELECT *, coalesce(content_type IN ('text/html', 'application/xhtml+xml')
