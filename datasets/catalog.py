@@ -244,11 +244,14 @@ SELECT coalesce(sum(files), 0)::bigint FROM gone g
 """
 
 # What the next version would hold beside what is listed: files that are kept though they are not listed.
-_KEPT = """
-CREATE TEMP TABLE kept AS
-SELECT path FROM change WHERE entry_id IS NOT NULL
-   AND (action IN ('deferred', 'kept') OR (action = 'removed' AND NOT %(removals)s))
+_IS_KEPT = """
+entry_id IS NOT NULL AND (action IN ('deferred', 'kept') OR (action = 'removed' AND NOT %(removals)s))
 """
+_KEPT = f"CREATE TEMP TABLE kept AS SELECT path FROM change WHERE {_IS_KEPT}"  # noqa: S608 — made of constants
+_MAY_CONFLICT = f"""
+SELECT EXISTS (SELECT FROM listing JOIN folder USING (path) WHERE NOT marker)
+    OR EXISTS (SELECT FROM change WHERE {_IS_KEPT})
+"""  # noqa: S608 — made of constants
 _CONFLICT = """
 CREATE TEMP TABLE conflict AS
 WITH RECURSIVE above_kept AS (
@@ -392,6 +395,9 @@ class Catalog:
     def defer_conflicts(self, *, removals: bool) -> Iterator[Conflict]:
         """Defers files and folders of one name: what is held of them stays, nothing of them is fetched.
         Call it after `compare` and `keep`, and take all."""
+        ((may,),) = self._rows(_MAY_CONFLICT, removals=removals)
+        if not may:
+            return
         self._execute(_KEPT, self.parameters | {"removals": removals})
         self._execute(_CONFLICT)
         for query in _DEFER_CONFLICTS:
