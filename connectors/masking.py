@@ -257,12 +257,18 @@ class MaskedTransport:
     def __init__(self, inner: Transport, mask: Mask) -> None:
         self._inner = inner
         self._mask = mask
+        self._software = self._masked_software = ""
 
     @property
     def capabilities(self) -> Capabilities:
-        told = self._inner.capabilities  # asked for each file: only a secret costs a new one
-        software = self._mask(told.server_software)
-        return told if software == told.server_software else replace(told, server_software=software)
+        """The engine asks for each file: the words are masked once, not each time."""
+        told = self._inner.capabilities
+        if told.server_software != self._software:
+            self._software = told.server_software
+            self._masked_software = self._mask(told.server_software)
+        if self._masked_software == told.server_software:
+            return told
+        return replace(told, server_software=self._masked_software)
 
     def walk(self, root: PurePosixPath) -> Iterator[Seen]:
         return self._hidden_in(self._inner.walk(root))

@@ -64,13 +64,18 @@ class Receipts:
             )
             for item in arrived
         ]
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [_column(values) for values in zip(*rows, strict=True)]
         session = self._connect()
         with session.transaction(), session.cursor() as cursor:
             check_fence(cursor, self._parameters)
             cursor.execute(
                 _KEEP, [self._parameters["dataset"], self._parameters["record"], *columns]
             )
+
+
+def _column(values: tuple[Any, ...]) -> list[Any] | None:
+    """None where no row has a value: `unnest` fills it up, and a long array costs time."""
+    return list(values) if any(value is not None for value in values) else None
 
 
 def check_fence(cursor: psycopg.Cursor[Any], parameters: dict[str, Any]) -> None:
