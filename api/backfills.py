@@ -20,15 +20,15 @@ from api.jobs import REFUSALS, WorkspaceIn, get_job
 from api.moments import Moment
 from api.pages import LAST_MADE_FIRST, PageQuery
 from api.records import by_id_or_name
-from syncjobs.lifecycle.backfilling import (
+from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncMode
+from syncjobs.queries.backfills import Progress, load_progress
+from syncjobs.queueing.backfilling import (
     NoFires,
     TooManyFires,
     cancel_backfill,
     request_backfill,
 )
-from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncMode
-from syncjobs.queries.backfills import Progress, load_progress
-from workspaces.clock import database_now
+from timing.clock import database_now
 from workspaces.models import Workspace
 
 router = Router(tags=["backfills"])

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from api.callers import OPERATOR, WorkspaceIn, caller_of
 from api.records import REFUSALS
+from syncjobs.claims.reaping import clean_up
 from syncjobs.core.stuck import Rule
-from syncjobs.lifecycle.reaping import clean_up
 
 router = Router(tags=["sync operations"])
 

@@ -12,10 +12,10 @@ from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictStr
 
 from api.job_shapes import Name, Text, Written
 from api.numbers import Whole
-from connectors.errors import Stage
 from connectors.models import ConnectorStatus
-from connectors.probe import Outcome
-from connectors.registry import SPECS
+from farends.errors import Stage
+from farends.probe import Outcome
+from farends.registry import SPECS
 
 if TYPE_CHECKING:
     Kind = str

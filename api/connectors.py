@@ -29,14 +29,14 @@ from api.connector_shapes import (
 )
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.pages import BY_NAME, PageQuery
-from connectors.errors import RootMissing, TransportError, UnsafeName
 from connectors.folders import Row, look_into
 from connectors.models import Connector, ConnectorStatus
 from connectors.opening import test_connector
 from connectors.pinning import pin
-from connectors.registry import UnknownKind
 from connectors.secrets import secret_fields
-from syncjobs.lifecycle.configuring import (
+from farends.errors import RootMissing, TransportError, UnsafeName
+from farends.registry import UnknownKind
+from syncjobs.configuration.connectors import (
     FIELDS,
     InUse,
     InvalidConnector,

@@ -20,10 +20,10 @@ from api.datasets import (
     need_version,
 )
 from api.numbered import NumberedQuery
-from connectors.names import PATH_BYTES_MAX
 from datasets.diffs import Change, Difference, Side, list_differences
 from datasets.models import Dataset, Entry
 from datasets.reading import one_moment, page_of_entries
+from farends.names import PATH_BYTES_MAX
 
 router = Router(tags=["datasets"])
 NumberIn = Annotated[int, Path(ge=1, le=NUMBER_MAX)]

@@ -20,7 +20,7 @@ from api.pages import BY_NAME, PageIn
 from api.records import conflict
 from datasets.models import Dataset, Version
 from datasets.reading import NoSuchVersion, get_version
-from syncjobs.lifecycle.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 from workspaces.models import Workspace
 
 NUMBER_MAX = 2_147_483_647

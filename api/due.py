@@ -22,10 +22,10 @@ from api.answers import Problem, Refused
 from api.callers import Bearer, Caller, WorkspaceIn
 from api.numbers import Whole
 from api.records import REFUSALS
-from syncjobs.lifecycle.halting import Halted
-from syncjobs.lifecycle.starting import start_due
+from syncjobs.claims.halting import Halted
 from syncjobs.models import SyncJob
 from syncjobs.queries.overview import due_auto_syncs
+from syncjobs.queueing.starting import start_due
 from workspaces.models import Role, Workspace
 
 router = Router(tags=["due connectors"])

@@ -18,11 +18,11 @@ from api.callers import VIEWER
 from api.contents import PATH
 from api.datasets import NUMBER_MAX, DatasetIn, WorkspaceIn, get_dataset, need_version
 from connectors.attachments import attachment_fields
-from datasets.checked import CheckedBlob
-from datasets.errors import StoreError
 from datasets.models import Dataset, Entry
 from datasets.reading import entries_of
 from datasets.store import open_store
+from store.checked import CheckedBlob
+from store.errors import StoreError
 from workspaces.places import RETRY_S, NoPlace, hold_download
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)

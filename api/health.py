@@ -20,11 +20,11 @@ from django.views.decorators.cache import never_cache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from datasets.looking import Look
-from datasets.room import look_at
 from datasets.seeing import StoreState, judge_store
+from store.looking import Look
+from store.room import look_at
+from syncjobs.claims.sessions import open_session
 from syncjobs.core.watching import Finding, Level, judge
-from syncjobs.lifecycle.sessions import open_session
 from syncjobs.queries.installation import read_signs
 
 log = structlog.get_logger(__name__)

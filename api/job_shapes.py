@@ -14,9 +14,9 @@ from api.answers import Told
 from api.numbers import Whole
 from api.records import RecordOut
 from syncjobs.core.comparing import Comparison
-from syncjobs.core.misfires import Misfire
-from syncjobs.core.schedules import Condition, CountedFrom
 from syncjobs.models import AfterPublish, OnDelete, Overlap, SyncMode
+from timing.misfires import Misfire
+from timing.schedules import Condition, CountedFrom
 
 Text = Annotated[StrictStr, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 Name = Annotated[

@@ -25,15 +25,15 @@ from api.records import (
     reread,
     tell_record,
 )
+from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
+from syncjobs.configuration.yaml_in import LIMIT_FIELDS, InvalidConfiguration, write_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.applying import LIMIT_FIELDS, InvalidConfiguration, write_job
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.lifecycle.planning import HasFollowers, delete_job, resume_job, save_job
-from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode
 from syncjobs.queries.fires import describe_schedule, find_fires
 from syncjobs.queries.job_facts import JobFacts, load_facts
-from workspaces.clock import database_now
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.requesting import request_sync
+from timing.clock import database_now
 from workspaces.models import Workspace
 
 # What `PUT` gives to fields that it does not name.

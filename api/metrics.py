@@ -30,12 +30,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from api.answers import Refused, problem
-from datasets.looking import Look
-from datasets.room import Room
 from datasets.store_room import find_room
+from store.looking import Look
+from store.room import Room
+from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import Signs
-from syncjobs.lifecycle.sessions import open_session
 from syncjobs.models import DURATION_BOUNDS_S
 from syncjobs.queries.figures import ACTIONS, ConnectorFigures, Figures, read_figures
 from syncjobs.queries.installation import read_signs

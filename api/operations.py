@@ -16,9 +16,9 @@ from api.conflicts import Conflict, conflict
 from api.records import REFUSALS
 from api.starting import StartOut, find_named, jobs_of, tell_started
 from syncjobs.core.states import FINAL, Stage, State
-from syncjobs.lifecycle.starting import AtWork, start_alone
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queries.overview import count_files, find_latest
+from syncjobs.queueing.starting import AtWork, start_alone
 
 router = Router(tags=["sync operations"])
 

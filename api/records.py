@@ -18,13 +18,13 @@ from api.moments import Moment
 from api.pages import NEWEST_FIRST, PageQuery
 from connectors.models import Connector
 from syncjobs.core.states import State
-from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.lifecycle.releasing import release
-from syncjobs.lifecycle.retrying import NothingToRetry, retry
-from syncjobs.lifecycle.transition import IllegalMove
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.retrying import NothingToRetry, retry
+from syncjobs.records.approving import AlreadyApplied, NoPlan
+from syncjobs.records.cancelling import cancel
+from syncjobs.records.releasing import release
+from syncjobs.records.transition import IllegalMove
 from workspaces.models import Workspace
 
 router = Router(tags=["sync records"])

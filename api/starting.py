@@ -16,8 +16,8 @@ from api.callers import OPERATOR, WorkspaceIn, caller_of
 from api.conflicts import Conflict, conflict
 from api.records import REFUSALS
 from connectors.models import Connector, ConnectorStatus
-from syncjobs.lifecycle.starting import Started, start, start_anew
 from syncjobs.models import SyncJob
+from syncjobs.queueing.starting import Started, start, start_anew
 from workspaces.models import Workspace
 
 router = Router(tags=["sync all"])

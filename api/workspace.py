@@ -14,7 +14,7 @@ from api.callers import ADMIN, VIEWER, caller_of
 from api.job_shapes import Count, PeriodIn, WindowIn, Written, write_calendar
 from api.jobs import REFUSALS, WorkspaceIn, refusal_of
 from api.numbers import Whole
-from syncjobs.lifecycle.applying import InvalidConfiguration, write_settings
+from syncjobs.configuration.yaml_in import InvalidConfiguration, write_settings
 from workspaces.models import Workspace
 
 router = Router(tags=["settings"])

@@ -18,7 +18,7 @@ from embedded import ports, postgres, valkey
 from embedded.child import Child
 
 if TYPE_CHECKING:
-    from connectors.spec import Target
+    from farends.spec import Target
     from syncjobs.models import SyncJob
 
 

@@ -18,7 +18,7 @@ from benchmarks.delay import FAR, NEAR, delaying
 from benchmarks.peers import Peer, Site
 
 if TYPE_CHECKING:
-    from connectors.spec import Target
+    from farends.spec import Target
 
 GOALS = {
     "sftp": {"S": 0.5, "L": 0.8, "M": 0.65, "N": 1.0, "D": 0.7},
@@ -161,8 +161,8 @@ def serving(kind: str, source: Path, work: Path) -> Iterator[tuple[Site, Target]
 
 @contextmanager
 def _ssh(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
-    from connectors.spec import Target
-    from connectors.transports.ssh import SshOptions, SshSecret
+    from farends.spec import Target
+    from farends.ssh.transport import SshOptions, SshSecret
     from tests.hosts.sshd import running_sshd
 
     with running_sshd(home) as sshd:
@@ -184,8 +184,8 @@ def _ssh(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
 
 @contextmanager
 def _http(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
-    from connectors.spec import Target
-    from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
+    from farends.http.transport import HttpOptions, HttpSecret, HttpsOptions
+    from farends.spec import Target
     from tests.hosts.certificates import make_certificates
     from tests.hosts.nginx import running_nginx
 
@@ -200,8 +200,8 @@ def _http(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
 
 @contextmanager
 def _ftp(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
-    from connectors.spec import Target
-    from connectors.transports.ftp import FtpOptions, FtpSecret, FtpsOptions
+    from farends.ftp.transport import FtpOptions, FtpSecret, FtpsOptions
+    from farends.spec import Target
     from tests.hosts.certificates import make_certificates
     from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from syncjobs.lifecycle.exporting import Variable
+from syncjobs.configuration.yaml_out import Variable
 
 Position = tuple[str | int, ...]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import OutputWrapper
 
-from connectors.names import printable
+from farends.names import printable
 
 
 class Lines(str):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from cli.working import work_on, working
 from datasets.scrubbing import find_current, find_damaged
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.requesting import request_sync
+from syncjobs.upkeep.workers import Worker
 from workspaces.models import Workspace
 
 LOOK_S = 0.25

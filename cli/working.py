@@ -15,7 +15,7 @@ from django.db import connection
 
 from cli.watching import watch
 from syncjobs.core.states import State
-from syncjobs.lifecycle.workers import Worker
+from syncjobs.upkeep.workers import Worker
 
 EXIT_LEFT = 75  # EX_TEMPFAIL: what is left goes on in a later call
 

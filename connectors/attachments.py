@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import quote
 
-from connectors import names
+from farends import names
 
 
 def attachment_fields(path: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from connectors.dialing import Policy
+from farends.dialing import Policy
 
 
 @register()

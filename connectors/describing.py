@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from connectors.registry import SPECS
-from connectors.spec import OptionField, Spec, option_fields
+from farends.registry import SPECS
+from farends.spec import OptionField, Spec, option_fields
 
 _HEAD = """# Protocols
 

@@ -12,10 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from connectors import names
-from connectors.contract import Reason, RemoteEntry, RoundListing, Seen, Skipped
 from connectors.models import Connector
 from connectors.opening import make_target, open_transport, root_of
+from farends import names
+from farends.contract import Reason, RemoteEntry, RoundListing, Seen, Skipped
 
 LOOK_S = 15.0
 WALKED_MAX = 20_000

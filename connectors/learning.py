@@ -1,4 +1,4 @@
-"""What workers learn of a host, kept where all of them see it. The rules are `connectors.budget`."""
+"""What workers learn of a host, kept where all of them see it. The rules are `farends.budget`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from connectors.budget import Budget, after_answer
 from connectors.models import Connector, HostBudget
-from workspaces.clock import database_now
+from farends.budget import Budget, after_answer
+from timing.clock import database_now
 
 _FIELDS = [field.name for field in fields(Budget)]
 

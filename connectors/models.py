@@ -7,8 +7,8 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from connectors.proxying import parse_proxy
-from connectors.reaching import detours
+from farends.proxying import parse_proxy
+from farends.reaching import detours
 from workspaces.models import Workspace, valid_title
 
 

@@ -11,16 +11,16 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from connectors.contract import Capabilities, Context, Remover, Transport
-from connectors.dialing import Dialer, Policy
-from connectors.errors import AuthConfig, Stalled
 from connectors.learning import learn_answer
-from connectors.masking import MaskedRemover, MaskedTransport, hidden, mask_of, masked
 from connectors.models import Connector
-from connectors.probe import StageResult, probe
-from connectors.registry import get_spec
 from connectors.secrets import unseal
-from connectors.spec import InvalidOptions, Target, parse_options
+from farends.contract import Capabilities, Context, Remover, Transport
+from farends.dialing import Dialer, Policy
+from farends.errors import AuthConfig, Stalled
+from farends.masking import MaskedRemover, MaskedTransport, hidden, mask_of, masked
+from farends.probe import StageResult, probe
+from farends.registry import get_spec
+from farends.spec import InvalidOptions, Target, parse_options
 
 TEST_S = 60.0
 

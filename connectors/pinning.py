@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from connectors.models import Connector
-from connectors.registry import SPECS
-from connectors.spec import option_fields
+from farends.registry import SPECS
+from farends.spec import option_fields
 from workspaces import auditing
 
 OPTIONS = ("host_key", "jump_host_key")

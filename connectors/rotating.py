@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.errors import AuthConfig
 from connectors.models import Connector
 from connectors.secrets import reseal
+from farends.errors import AuthConfig
 
 BATCH = 200
 _TRIES = 5  # of a row that somebody else keeps writing

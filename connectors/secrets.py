@@ -13,8 +13,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from connectors.errors import AuthConfig
 from connectors.models import Connector
+from farends.errors import AuthConfig
 
 
 def seal(connector: Connector, secret: dict[str, Any]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.errors import Stage
-from connectors.measuring import describe
 from connectors.models import Connector
 from connectors.opening import find_capabilities
+from farends.errors import Stage
+from farends.measuring import describe
 
 TITLES: dict[str, str] = {
     Stage.RESOLVE: "Find the host's address",

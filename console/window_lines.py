@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from workspaces.windows import DAYS, InvalidWindow, parse_blackouts, parse_windows
+from timing.windows import DAYS, InvalidWindow, parse_blackouts, parse_windows
 
 Written = dict[str, Any]
 

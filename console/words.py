@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connectors import names
+from farends import names
 
 NOTHING = "–"  # noqa: RUF001 — a dash is what a table shows for nothing
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

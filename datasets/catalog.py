@@ -31,7 +31,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file as listed; `path` in the text form of `connectors.names`."""
+    """A file as listed; `path` in the text form of `farends.names`."""
 
     path: str
     size_bytes: int | None

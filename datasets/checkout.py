@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from datasets.blobs import BlobStore
-from datasets.errors import BlobDamaged, BlobMissing
-from datasets.packs import Place
+from store.blobs import BlobStore
+from store.errors import BlobDamaged, BlobMissing
+from store.packs import Place
 
 LOCATED_AT_ONCE = 1_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

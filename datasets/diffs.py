@@ -31,7 +31,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`path` in the text form of `connectors.names`; at least one side is there."""
+    """`path` in the text form of `farends.names`; at least one side is there."""
 
     path: str
     before: Side | None

@@ -32,8 +32,8 @@ from django.db import connection, transaction
 
 from datasets.models import Installation
 from datasets.seeing import see_store
+from timing.clock import database_now
 from workspaces.auditing import CHANGED, note
-from workspaces.clock import database_now
 
 log = structlog.get_logger(__name__)
 

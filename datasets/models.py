@@ -90,7 +90,7 @@ class Version(models.Model):
 class Entry(models.Model):
     """One file as held, over the versions in which it stayed as it is.
 
-    `path` is the text form of `connectors.names`; bytewise collation keeps prefixes contiguous.
+    `path` is the text form of `farends.names`; bytewise collation keeps prefixes contiguous.
     `settled` is false where the file was so young when it was fetched that equal times would prove
     nothing; such a file is compared by content once more.
     """

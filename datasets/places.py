@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 from django.db import connection
 
-from datasets.packs import Place
+from store.packs import Place
 
 log = structlog.get_logger(__name__)
 

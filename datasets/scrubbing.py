@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Count, Max, QuerySet, Sum
 
-from datasets.blobs import BlobStore
-from datasets.checked import Damage
-from datasets.errors import BlobDamaged, BlobMissing, BlobUnreadable
 from datasets.models import DamagedBlob, Dataset, Entry
-from datasets.packs import Place
 from datasets.store import open_store
+from store.blobs import BlobStore
+from store.checked import Damage
+from store.errors import BlobDamaged, BlobMissing, BlobUnreadable
+from store.packs import Place
 
 AT_ONCE = 500
 
@@ -31,7 +31,7 @@ class Finding:
     damage: Damage
     sha256: bytes
     dataset: str
-    path: str  # in the text form of `connectors.names`
+    path: str  # in the text form of `farends.names`
     size_bytes: int
     first: int
     last: int | None

@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from django.conf import settings
 
-from datasets.errors import StoreError, StoreMissing
-from datasets.looking import Look
-from datasets.sentinel import read_store_id
+from store.errors import StoreError, StoreMissing
+from store.looking import Look
+from store.sentinel import read_store_id
 
 WITHIN_S = 1.0
 

@@ -15,14 +15,14 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from datasets.blobs import BlobStore
 from datasets.catalog import Connection
-from datasets.errors import BlobMissing, StoreBroken, StoreMissing
 from datasets.installation import PLACE, Remembered, remember
 from datasets.models import Installation
 from datasets.places import Places
 from datasets.seeing import StoreState, judge_store
-from datasets.sentinel import read_store_id, write_store_id
+from store.blobs import BlobStore
+from store.errors import BlobMissing, StoreBroken, StoreMissing
+from store.sentinel import read_store_id, write_store_id
 from workspaces.auditing import CHANGED, note
 
 log = structlog.get_logger(__name__)

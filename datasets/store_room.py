@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from datasets.looking import Look
-from datasets.room import Room, look_at
 from datasets.seeing import StoreState, judge_store
 from datasets.store import find_known_store
+from store.looking import Look
+from store.room import Room, look_at
 
 WITHIN_S = 1.0
 

@@ -18,7 +18,7 @@ from datetime import datetime
 import environ
 import psycopg
 
-from datasets.looking import Look
+from store.looking import Look
 
 EVERY_S = 5.0
 START_S = 180.0  # a process that has not told of itself yet is given so long

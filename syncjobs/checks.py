@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from syncjobs.core.schedules import InvalidSchedule, parse_schedule
+from timing.schedules import InvalidSchedule, parse_schedule
 
 
 @register()

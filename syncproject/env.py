@@ -46,7 +46,7 @@ class Environment:
     https_only: bool
     sync_concurrency: int  # records at once in one worker process
     batch_size: int  # records at once on the whole installation; 0: as many as workers have slots
-    min_free_bytes: int  # on the store's disk, or new work waits; see `datasets.room`
+    min_free_bytes: int  # on the store's disk, or new work waits; see `store.room`
     max_listed: int  # rows of one listing; 0: no limit
     max_per_host: int  # records at once on one host and port; 0: no limit
     sync_frequency: str  # hourly, daily or weekly: when a new job runs that says nothing of it

@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
 
 application = get_wsgi_application()
 
-from syncjobs.lifecycle import presence  # noqa: E402 — Django's settings come first
+from syncjobs.claims import presence  # noqa: E402 — Django's settings come first
 
 presence.tell_where_it_hangs()
 _present = presence.Presence(presence.name_process(), part=presence.WEB)

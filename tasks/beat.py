@@ -21,12 +21,12 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from syncjobs.lifecycle import presence
-from syncjobs.lifecycle.backfilling import advance_backfills
-from syncjobs.lifecycle.dispatching import BATCH, dispatch_due
-from syncjobs.lifecycle.halting import find_halt_here
-from syncjobs.lifecycle.pulsing import BEAT, note_pulse
-from syncjobs.lifecycle.reaping import reap, reap_cancelled
+from syncjobs.claims import presence
+from syncjobs.claims.halting import find_halt_here
+from syncjobs.claims.pulsing import BEAT, note_pulse
+from syncjobs.claims.reaping import reap, reap_cancelled
+from syncjobs.queueing.backfilling import advance_backfills
+from syncjobs.queueing.dispatching import BATCH, dispatch_due
 from tasks.bells import ring_canaries, ring_waiting
 
 log = structlog.get_logger(__name__)

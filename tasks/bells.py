@@ -12,8 +12,8 @@ from django.db import connection
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from syncjobs.lifecycle.pulsing import note_canary_rung
-from syncjobs.lifecycle.ringing import forget_rung, take_unrung
+from syncjobs.claims.pulsing import note_canary_rung
+from syncjobs.queueing.ringing import forget_rung, take_unrung
 
 log = structlog.get_logger(__name__)
 

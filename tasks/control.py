@@ -5,18 +5,18 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from connectors.staging import sweep_staging
-from datasets.errors import StoreAway
-from syncjobs.lifecycle.counting import count_events
-from syncjobs.lifecycle.halting import Halted
-from syncjobs.lifecycle.pulsing import note_canary_answered
-from syncjobs.lifecycle.reaping import reap as reap_expired
-from syncjobs.lifecycle.replanning import draw_near as draw_jobs_near
-from syncjobs.lifecycle.replanning import replan as replan_jobs
-from syncjobs.lifecycle.sweeping import sweep as sweep_store
-from syncjobs.lifecycle.workers import this_worker
+from farends.staging import sweep_staging
+from store.errors import StoreAway
+from syncjobs.claims.halting import Halted
+from syncjobs.claims.pulsing import note_canary_answered
+from syncjobs.claims.reaping import reap as reap_expired
+from syncjobs.configuration.replanning import draw_near as draw_jobs_near
+from syncjobs.configuration.replanning import replan as replan_jobs
+from syncjobs.upkeep.counting import count_events
+from syncjobs.upkeep.sweeping import sweep as sweep_store
+from syncjobs.upkeep.workers import this_worker
+from timing.zones import VERSION
 from workspaces.answers import drop_old_answers
-from workspaces.zones import VERSION
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from syncjobs.lifecycle.presence import tell_where_it_hangs
-from syncjobs.lifecycle.pulsing import note_canary_answered
-from syncjobs.lifecycle.workers import this_worker
+from syncjobs.claims.presence import tell_where_it_hangs
+from syncjobs.claims.pulsing import note_canary_answered
+from syncjobs.upkeep.workers import this_worker
 from tasks.bells import TASK
 from tasks.wakes import wake_next
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 
-from syncjobs.lifecycle.ringing import take_unrung
+from syncjobs.queueing.ringing import take_unrung
 from tasks.bells import count_bells, ring
 
 _ringing = threading.Lock()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from connectors.contract import RemoteEntry
 from connectors.opening import open_transport
-from datasets.blobs import BlobStore
+from farends.contract import RemoteEntry
+from store.blobs import BlobStore
 from syncjobs.core.comparing import far_clock
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.receiving import StoreSink

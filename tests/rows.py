@@ -10,15 +10,15 @@ from typing import Any
 
 from connectors.models import Connector
 from connectors.secrets import seal
-from connectors.spec import Target
 from datasets.models import Dataset, Entry, Version
 from datasets.reading import get_version, iter_entries
 from datasets.store import ensure_store, open_store
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.planning import save_job
+from farends.spec import Target
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from workspaces.models import Workspace
 
 

@@ -11,14 +11,14 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from workspaces.acting import Door
-from workspaces.windows import (
+from timing.windows import (
     Calendar,
     InvalidWindow,
     parse_blackouts,
     parse_calendar,
     parse_windows,
 )
+from workspaces.acting import Door
 
 
 class Role(models.TextChoices):
@@ -73,7 +73,7 @@ class Workspace(models.Model):
     )
     # While a record runs, a further sync is answered with it instead of being queued.
     one_sync_at_a_time = models.BooleanField(default=False)
-    # Of all its jobs, beside their own; see `workspaces.windows`.
+    # Of all its jobs, beside their own; see `timing.windows`.
     windows = models.JSONField(default=list, blank=True, validators=[validate_windows])
     blackouts = models.JSONField(default=list, blank=True, validators=[validate_blackouts])
     created_at = models.DateTimeField(auto_now_add=True)

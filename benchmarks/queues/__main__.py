@@ -170,8 +170,8 @@ def measure_claims(queued: int, *, claims: int = 2_000, threads: int = 4) -> Non
     from django.db import connection
 
     from benchmarks.queues.rows import queue_records
-    from syncjobs.lifecycle.claiming import claim
-    from syncjobs.lifecycle.ringing import take_unrung
+    from syncjobs.claims.claiming import claim
+    from syncjobs.queueing.ringing import take_unrung
 
     jobs, times = 500, max(1, queued // 5_000)
     began = time.perf_counter()

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from syncjobs.attempt import execution
+from syncjobs.attempt.execution import Ending
+from syncjobs.claims.heartbeat import Lease
 from syncjobs.core.states import Event
-from syncjobs.lifecycle import execution
-from syncjobs.lifecycle.execution import Ending
-from syncjobs.lifecycle.heartbeat import Lease
 from syncjobs.models import SyncRecord
 
 

@@ -143,7 +143,7 @@ def edits(home: Path, asked: argparse.Namespace) -> list[Row]:
     def edit() -> None:
         from django.db import connection
 
-        from syncjobs.lifecycle.planning import save_job
+        from syncjobs.configuration.jobs import save_job
         from syncjobs.models import SyncJob
 
         jobs = iter(SyncJob.objects.order_by("-id")[: asked.seconds + 60])

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from workspaces.models import Workspace
 

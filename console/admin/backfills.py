@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,20 +16,18 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from unfold import widgets
 
-from syncjobs.lifecycle.backfilling import (
+from console.admin.buttons import ButtonsAdmin
+from syncjobs.models import PARALLEL_MAX, Backfill, SyncJob, SyncMode
+from syncjobs.queries.backfills import latest_backfills, zone_of
+from syncjobs.queries.fires import describe_schedule
+from syncjobs.queueing.backfilling import (
     NoFires,
     TooManyFires,
     cancel_backfill,
     count_fires,
     request_backfill,
 )
-from syncjobs.models import PARALLEL_MAX, Backfill, SyncJob, SyncMode
-from syncjobs.queries.backfills import latest_backfills, zone_of
-from syncjobs.queries.fires import describe_schedule
-from workspaces.clock import database_now
-
-if TYPE_CHECKING:
-    from console.admin.sync_job import SyncJobAdmin
+from timing.clock import database_now
 
 LIVE_EVERY_S = 2
 
@@ -99,7 +97,7 @@ class BackfillForm(forms.Form):
         return given.replace(tzinfo=ZoneInfo(self.zone))
 
 
-def backfill_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
+def backfill_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
     """GET asks for the range, the first POST counts its fires, one that confirms these makes the backfill."""
     job = _get_job(page, request, pk)
     form = BackfillForm(job, request.POST if request.method == "POST" else None)
@@ -133,12 +131,12 @@ def backfill_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpRes
     return TemplateResponse(request, "console/backfill.html", context)
 
 
-def live_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
+def live_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
     job = _get_job(page, request, pk)
     return TemplateResponse(request, "console/backfill_live.html", {"job": job, **_listed(job)})
 
 
-def cancel_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
+def cancel_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method != "POST":
         return HttpResponse(status=405, headers={"Allow": "POST"})
     backfill = Backfill.objects.select_related("job").filter(pk=pk).first()
@@ -153,7 +151,7 @@ def cancel_view(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> HttpRespo
     return HttpResponseRedirect(reverse("admin:syncjobs_syncjob_backfill", args=[job.pk]))
 
 
-def _get_job(page: SyncJobAdmin, request: HttpRequest, pk: UUID) -> SyncJob:
+def _get_job(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> SyncJob:
     job: SyncJob | None = page.get_object(request, str(pk))
     if job is None:
         raise Http404

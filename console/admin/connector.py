@@ -13,13 +13,10 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.debug import sensitive_post_parameters
 
-from connectors.errors import TransportError
 from connectors.models import Connector
 from connectors.opening import test_connector
 from connectors.pinning import find_offer
-from connectors.registry import SPECS, UnknownKind, get_spec
 from connectors.secrets import secret_fields
-from connectors.spec import option_fields
 from console.admin import host_key
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
@@ -34,7 +31,10 @@ from console.admin.filters import KindFilter, WorkspaceFilter
 from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
 from console.words import NOTHING
-from syncjobs.lifecycle.configuring import delete_connector, save_connector
+from farends.errors import TransportError
+from farends.registry import SPECS, UnknownKind, get_spec
+from farends.spec import option_fields
+from syncjobs.configuration.connectors import delete_connector, save_connector
 from syncjobs.models import SyncJob, SyncRecord
 from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, NoPlace, calls
 

@@ -8,12 +8,12 @@ from django import forms
 from django.utils.text import capfirst
 from unfold import widgets
 
-from connectors.errors import AuthConfig
 from connectors.models import Connector
-from connectors.registry import SPECS, get_spec
 from connectors.secrets import seal, unseal
-from connectors.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
 from console.admin.forms import LinesField, WorkspaceForm, secret_line, secret_text
+from farends.errors import AuthConfig
+from farends.registry import SPECS, get_spec
+from farends.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
 
 OPTION = "option_"
 SECRET = "secret_"  # noqa: S105 — the prefix of form fields

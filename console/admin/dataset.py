@@ -19,9 +19,9 @@ from console.admin.scoped import ReadOnlyAdmin
 from console.downloads import download
 from console.labels import link, moment, page_of
 from console.words import NOTHING, size_words
-from datasets.errors import StoreError
 from datasets.models import Dataset, Entry, Version
 from datasets.reading import NoSuchVersion, get_version
+from store.errors import StoreError
 from workspaces.places import NoPlace
 
 VERSIONS_SHOWN = 12

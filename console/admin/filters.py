@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from connectors.models import Connector
-from connectors.registry import SPECS
 from console import tenancy
+from farends.registry import SPECS
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 

@@ -15,7 +15,7 @@ from console.window_lines import (
     read_windows,
     write_lines,
 )
-from workspaces.windows import InvalidWindow
+from timing.windows import InvalidWindow
 
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from connectors.pinning import find_offer, pin
-
-if TYPE_CHECKING:
-    from console.admin.connector import ConnectorAdmin
+from console.admin.buttons import ButtonsAdmin
 
 
-def approve(page: ConnectorAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+def approve(page: ButtonsAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
     """GET shows the pinned and the offered key side by side; POST pins the one that was shown."""
     connector = page.get_object(request, object_id)
     if connector is None:

@@ -14,15 +14,15 @@ from django.utils.text import capfirst
 from unfold import widgets
 
 from console.admin.forms import BlackoutsField, NamesField, WindowsField
-from syncjobs.core.misfires import CATCH_UP_MAX, Misfire
-from syncjobs.core.schedules import (
+from syncjobs.models import Overlap, SyncJob
+from timing.misfires import CATCH_UP_MAX, Misfire
+from timing.schedules import (
     WEEKDAYS,
     Condition,
     CountedFrom,
     InvalidSchedule,
     parse_schedule,
 )
-from syncjobs.models import Overlap, SyncJob
 
 FORMS = [
     ("manual", "by hand only"),

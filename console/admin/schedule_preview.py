@@ -14,7 +14,7 @@ from console.schedule_plan import FIRES_SHOWN, Plan, plan_of
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import find_fires, plan_fires
 from syncjobs.queries.parents import find_parent_problems, parents_of
-from workspaces.clock import database_now
+from timing.clock import database_now
 
 
 def preview(data: QueryDict, stored: SyncJob) -> SafeString:

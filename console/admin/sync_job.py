@@ -33,13 +33,13 @@ from console.admin.sync_job_form import SyncJobForm
 from console.labels import label, link, moment, page_of
 from console.live import fragment
 from console.words import NOTHING, span_words
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.lifecycle.planning import resume_job, save_job
-from syncjobs.lifecycle.requesting import request_sync
+from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
 from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.requesting import request_sync
 from workspaces.models import Role, Workspace
 
 NAMES_SHOWN = 20

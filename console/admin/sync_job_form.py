@@ -11,9 +11,9 @@ from unfold import widgets
 from console.admin.forms import LinesField, WorkspaceForm, keep_calendar
 from console.admin.schedule_fields import RULES, ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
+from syncjobs.configuration.jobs import default_schedule, hold_dependencies
+from syncjobs.configuration.previewing import Preview, preview_selection
 from syncjobs.core.comparing import Comparison
-from syncjobs.lifecycle.planning import default_schedule, hold_dependencies
-from syncjobs.lifecycle.previewing import Preview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.queries.parents import find_parent_problems, parents_of
 

@@ -25,13 +25,13 @@ from console.admin.scoped import ReadOnlyAdmin
 from console.labels import bar, changes, cut, label, moment, page_of, taken
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
+from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import State
-from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve, find_applied, has_plan
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.reaping import clean_up
-from syncjobs.lifecycle.releasing import release
-from syncjobs.lifecycle.transition import IllegalMove
 from syncjobs.models import ItemAction, SyncRecord
+from syncjobs.records.approving import AlreadyApplied, NoPlan, approve, find_applied, has_plan
+from syncjobs.records.cancelling import cancel
+from syncjobs.records.releasing import release
+from syncjobs.records.transition import IllegalMove
 from workspaces.models import Role
 
 CANCELLABLE = frozenset({State.QUEUED, State.RUNNING})

@@ -15,7 +15,7 @@ from console.admin.scoped import ReadOnlyAdmin
 from console.labels import changes, label, link, moment, page_of
 from console.words import size_words
 from datasets.models import Version
-from syncjobs.lifecycle.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 from workspaces.models import Role
 
 

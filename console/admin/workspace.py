@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from console import tenancy
 from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
 from console.admin.scoped import ScopedAdmin
-from syncjobs.lifecycle.planning import delete_workspace, save_workspace
+from syncjobs.configuration.jobs import delete_workspace, save_workspace
 from syncjobs.queries.fires import describe_calendar
 from workspaces.models import Workspace
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from connectors.budget import Obstacle
+from farends.budget import Obstacle
 
 SHARE = "its fair share"  # what `waiting_for` begins with
 

@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
-from connectors.contract import Fetched
-from connectors.errors import TransportError
-from datasets.blobs import BlobStore
 from datasets.catalog import Conflict, Counts, Listed, Pair, Told
-from datasets.partials import Received
 from datasets.receipts import Arrived
+from farends.contract import Fetched
+from farends.errors import TransportError
+from store.blobs import BlobStore
+from store.partials import Received
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import PUT_OFF
 

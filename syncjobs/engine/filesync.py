@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from connectors import names
-from connectors.contract import (
+from datasets.catalog import Listed, Pair, Told
+from datasets.receipts import Arrived
+from farends import names
+from farends.contract import (
     INCOMPLETE,
     Capabilities,
     Digested,
@@ -23,12 +25,10 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import PermissionRefused, TransportError, Truncated, Unstable, Vanished
-from connectors.measuring import TimesSeen
-from datasets.blobs import BlobStore
-from datasets.catalog import Listed, Pair, Told
-from datasets.partials import Received
-from datasets.receipts import Arrived
+from farends.errors import PermissionRefused, TransportError, Truncated, Unstable, Vanished
+from farends.measuring import TimesSeen
+from store.blobs import BlobStore
+from store.partials import Received
 from syncjobs.core.comparing import (
     Comparison,
     FarClock,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from connectors.contract import (
+from farends.contract import (
     INCOMPLETE,
     Reason,
     RemoteEntry,
@@ -18,7 +18,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import ListingTooLong, Throttled, TransportError
+from farends.errors import ListingTooLong, Throttled, TransportError
 
 # Before each further look at the folders that failed: most hosts refuse for a moment only.
 PAUSES_S = (0.5, 2.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from connectors.contract import RemoteEntry
-from connectors.errors import TooLarge, Unstable
-from datasets.blobs import BlobStore
-from datasets.partials import UNKNOWN, WORTH_KEEPING_BYTES, BlobWriter, Received
+from farends.contract import RemoteEntry
+from farends.errors import TooLarge, Unstable
+from store.blobs import BlobStore
+from store.partials import UNKNOWN, WORTH_KEEPING_BYTES, BlobWriter, Received
 from syncjobs.core.comparing import FarClock, is_settled
 from syncjobs.engine.progress import Progress
 

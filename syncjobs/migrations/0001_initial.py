@@ -6,7 +6,7 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import syncjobs.core.comparing
-import syncjobs.core.misfires
+import timing.misfires
 import syncjobs.core.states
 import syncjobs.models.jobs
 import uuid
@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                 ('move_to', models.CharField(blank=True, default='', max_length=500, validators=[syncjobs.models.jobs.validate_move_to])),
                 ('schedule', models.JSONField(blank=True, default=dict, validators=[syncjobs.models.jobs.validate_schedule])),
                 ('jitter_s', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(86400)])),
-                ('misfire', models.CharField(choices=[(syncjobs.core.misfires.Misfire['SKIP'], 'skip'), (syncjobs.core.misfires.Misfire['RUN_ONCE'], 'run once'), (syncjobs.core.misfires.Misfire['CATCH_UP'], 'catch up')], default=syncjobs.core.misfires.Misfire['RUN_ONCE'], max_length=10)),
+                ('misfire', models.CharField(choices=[(timing.misfires.Misfire['SKIP'], 'skip'), (timing.misfires.Misfire['RUN_ONCE'], 'run once'), (timing.misfires.Misfire['CATCH_UP'], 'catch up')], default=timing.misfires.Misfire['RUN_ONCE'], max_length=10)),
                 ('catch_up_max', models.PositiveSmallIntegerField(default=5, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
                 ('max_lateness_s', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('overlap', models.CharField(choices=[('queue', 'Queue'), ('skip', 'Skip'), ('cancel_older', 'Cancel Older')], default='queue', max_length=12)),

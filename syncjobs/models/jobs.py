@@ -12,19 +12,19 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from connectors.errors import UnsafeName
 from connectors.models import Connector
-from connectors.names import join
-from connectors.registry import can_remove, removing_kinds
 from datasets.models import Dataset
+from farends.errors import UnsafeName
+from farends.names import join
+from farends.registry import can_remove, removing_kinds
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.markers import parse_done_pattern
-from syncjobs.core.misfires import CATCH_UP_MAX, Misfire
 from syncjobs.core.patterns import InvalidPattern, parse_pattern
-from syncjobs.core.schedules import InvalidSchedule, Schedule, offset_of, parse_schedule
 from syncjobs.core.selection import Selection, check_filter
+from timing.misfires import CATCH_UP_MAX, Misfire
+from timing.schedules import InvalidSchedule, Schedule, offset_of, parse_schedule
+from timing.windows import Calendar, parse_calendar
 from workspaces.models import Workspace, valid_title, validate_blackouts, validate_windows
-from workspaces.windows import Calendar, parse_calendar
 
 
 def choices(*values: str) -> list[tuple[str, str]]:

@@ -75,7 +75,7 @@ class Backfill(models.Model):
 class SyncRecord(models.Model):
     """One execution of a sync job, from queued to a final state.
 
-    `state` is written by `syncjobs.lifecycle.transition` alone. `token` is the fencing token of the
+    `state` is written by `syncjobs.records.transition` alone. `token` is the fencing token of the
     latest claim; the lease belongs to `lease_owner` until `lease_expires_at` by the database's clock.
     """
 

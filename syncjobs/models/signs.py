@@ -46,7 +46,7 @@ class Pulse(models.Model):
 
 
 class EventTotal(models.Model):
-    """What records did since the first day, summed; see `syncjobs.lifecycle.counting`.
+    """What records did since the first day, summed; see `syncjobs.upkeep.counting`.
 
     It stays when records, jobs and workspaces go: a counter never falls.
     """
@@ -83,7 +83,7 @@ DURATION_BOUNDS_S = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 
 
 class CountingMark(models.Model):
-    """One row: up to which event the totals go; see `syncjobs.lifecycle.counting`."""
+    """One row: up to which event the totals go; see `syncjobs.upkeep.counting`."""
 
     counted_id = models.BigIntegerField(default=0)
     seen_id = models.BigIntegerField(default=0)

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count
 
-from syncjobs.core.schedules import Cron, InvalidSchedule
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncRecord
+from timing.schedules import Cron, InvalidSchedule
 
 
 class UnreadableMoment(ValueError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from connectors.budget import FAILURES_OPEN, Budget
-from connectors.errors import ConnectionLost, NameNotResolved, Stalled, Unreachable
 from connectors.learning import find_budget
 from connectors.models import Connector
+from farends.budget import FAILURES_OPEN, Budget
+from farends.errors import ConnectionLost, NameNotResolved, Stalled, Unreachable
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
-from workspaces.clock import database_now
+from timing.clock import database_now
 
 AWAY = tuple(kind.code for kind in (Unreachable, NameNotResolved, ConnectionLost, Stalled))
 

@@ -18,7 +18,7 @@ from syncjobs.models import ProcessSign, SyncEvent, SyncRecord
 from syncjobs.queries.durations import spent_s
 from syncjobs.queries.rules import stuck_limits
 from syncjobs.queries.signs import look_at
-from workspaces.clock import database_now
+from timing.clock import database_now
 
 EVENTS_SHOWN = 20
 PREFIX_MIN = 4

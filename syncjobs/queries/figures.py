@@ -1,6 +1,6 @@
 """The figures that Prometheus asks for, of one workspace or of the whole installation.
 
-No statement reads the records: totals are kept (`syncjobs.lifecycle.counting`), and what runs or waits
+No statement reads the records: totals are kept (`syncjobs.upkeep.counting`), and what runs or waits
 is counted on the small indexes of running and queued records.
 """
 

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from syncjobs.core.misfires import Misfire
-from syncjobs.core.schedules import (
+from syncjobs.models import Overlap, SyncJob
+from timing.clock import database_now
+from timing.misfires import Misfire
+from timing.schedules import (
     After,
     CountedFrom,
     Cron,
@@ -19,10 +21,8 @@ from syncjobs.core.schedules import (
     due_after,
     first_due,
 )
-from syncjobs.models import Overlap, SyncJob
-from workspaces.clock import database_now
+from timing.windows import ALWAYS, Calendar, InvalidWindow, find_change, is_open
 from workspaces.models import Workspace
-from workspaces.windows import ALWAYS, Calendar, InvalidWindow, find_change, is_open
 
 _UNITS = (("d", "day", 86_400), ("h", "hour", 3_600), ("min", "minute", 60), ("s", "second", 1))
 

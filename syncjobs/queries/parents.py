@@ -10,8 +10,8 @@ from graphlib import TopologicalSorter
 from uuid import UUID
 
 from syncjobs.core.dependencies import find_cycle
-from syncjobs.core.schedules import After, InvalidSchedule, parse_schedule
 from syncjobs.models import Dependency, SyncJob
+from timing.schedules import After, InvalidSchedule, parse_schedule
 
 _COMPARED_MAX = 5_000  # names that a wrong one is held against
 

@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
-from syncjobs.lifecycle.planning import save_job
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
 from tests.api.asking import TREE, Asker, asker
 from tests.api.test_access import send
@@ -104,7 +104,7 @@ def test_an_entry_goes_back_with_its_change(admin: Asker, monkeypatch: pytest.Mo
     def broken(*args: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("syncjobs.lifecycle.planning._keep_parents", broken)  # after the entry
+    monkeypatch.setattr("syncjobs.configuration.jobs._keep_parents", broken)  # after the entry
     job.name = "other"
     with pytest.raises(RuntimeError):
         save_job(job)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
-from syncjobs.lifecycle.backfilling import advance_backfills
 from syncjobs.models import Backfill, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.backfilling import advance_backfills
 from tests.api.asking import Asker, asker
 from tests.rows import make_connector, make_job
 from workspaces.models import Role

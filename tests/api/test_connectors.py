@@ -13,8 +13,8 @@ from django.utils import timezone
 from connectors import opening
 from connectors.models import Connector, HostBudget
 from connectors.secrets import unseal
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob
 from tests.api.asking import TREE, Asker, asker

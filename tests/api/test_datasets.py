@@ -12,14 +12,14 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets.models import Dataset, Entry, Version
 from datasets.receipts import Fenced
+from syncjobs.attempt import execution
+from syncjobs.attempt.execution import execute
+from syncjobs.attempt.publishing import publish
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
-from syncjobs.lifecycle import execution
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.publishing import publish
 from syncjobs.models import SyncJob, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, make_version, run

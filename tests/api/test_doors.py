@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
-from syncjobs.lifecycle.enqueueing import enqueue
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.models import Backfill, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.api.routes import Route, routes
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.invitations import make_invitation

@@ -22,14 +22,14 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from api import events
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret
-from connectors.transports.sftp import SftpOptions, SftpSecret
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
 from tests.api.asking import TREE, Asker, asker
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.rows import make_connector, make_job, make_workspace

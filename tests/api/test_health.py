@@ -19,12 +19,12 @@ from django.test import Client
 from pytest_django import Settings
 
 from api import health
-from datasets.looking import Look
-from datasets.sentinel import SENTINEL, write_store_id
 from datasets.store import ensure_store, find_known_store
 from embedded import ports
+from store.looking import Look
+from store.sentinel import SENTINEL, write_store_id
+from syncjobs.claims import pulsing
 from syncjobs.core.states import State
-from syncjobs.lifecycle import pulsing
 from syncjobs.models import ProcessSign, Pulse, SyncEvent, SyncRecord
 from tests.console.conftest import Tenant, make_record, make_tenant
 
@@ -210,7 +210,7 @@ def test_a_retry_waits_since_its_time(ask: Ask) -> None:
 def test_a_disk_with_little_room_is_a_warning(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr("datasets.room.SHARE_MAX", 1.0)
+    monkeypatch.setattr("store.room.SHARE_MAX", 1.0)
     settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=1 << 60)
     status, told = ask()
     assert (status, told["status"]) == (200, "degraded")

@@ -15,8 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from connectors.models import Connector
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.models import SyncJob, SyncRecord
 from tests.api.asking import TREE, Asker, asker
 from tests.rows import make_connector, make_job

@@ -27,10 +27,10 @@ from pytest_django import Settings
 from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT
+from syncjobs.claims import pulsing
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle import pulsing
-from syncjobs.lifecycle.counting import count_events
 from syncjobs.models import ProcessSign, SyncEvent, SyncJob, SyncRecord
+from syncjobs.upkeep.counting import count_events
 from tests.console.conftest import CANARY, Tenant, make_record, make_tenant
 from workspaces.models import Role
 from workspaces.tokens import create_token, revoke_tokens

@@ -13,9 +13,9 @@ import pytest
 from django.test import Client
 
 from connectors.models import Connector
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret
 from embedded.ports import find_free
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.spec import Target
 from syncjobs.models import SyncJob
 from tests.api.asking import TREE, asker
 from tests.hosts.gunicorn import running_gunicorn

@@ -7,11 +7,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.api.routes import Route, routes
 from tests.api.test_doors import ask, things_of, token_of
 from tests.console.conftest import make_record

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from connectors.models import Connector
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
 from datasets.models import Dataset
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.models import SyncJob
 from tests.api.asking import Asker, asker
 from tests.racing import race

@@ -10,12 +10,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, make_workspace, run

@@ -14,12 +14,12 @@ from django.test import Client
 from ninja import Schema
 from pytest_django.live_server_helper import LiveServer
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
-from syncjobs.lifecycle.backfilling import request_backfill
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.enqueueing import enqueue
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.backfilling import request_backfill
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token

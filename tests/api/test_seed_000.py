@@ -15,15 +15,15 @@ from django.test import Client
 from pytest_django import Settings
 
 from connectors.models import Connector, ConnectorStatus
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import FINAL, Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import Overlap, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.rows import make_connector, make_job, make_workspace
 from tests.waiting import until

@@ -12,14 +12,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from connectors.models import Connector, ConnectorStatus
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.claims.claiming import claim
+from syncjobs.configuration.jobs import follow_auto_sync
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import follow_auto_sync
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.enqueueing import enqueue
 from tests.rows import make_connector, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token

@@ -10,13 +10,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.hosts.sshd import running_sshd
 from tests.rows import fill, make_connector, make_job, make_workspace, run
 from workspaces.models import Role, Workspace

@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from connectors.models import Connector
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from tests.api.asking import Asker, asker

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.configuration.jobs import delete_workspace
+from syncjobs.configuration.yaml_in import WORKSPACE_OWN, apply_configuration, write_settings
+from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.core.states import State
-from syncjobs.lifecycle.applying import WORKSPACE_OWN, apply_configuration, write_settings
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.exporting import export_configuration
-from syncjobs.lifecycle.planning import delete_workspace
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
 from tests.racing import race
@@ -132,7 +132,7 @@ def test_an_entry_goes_back_with_its_change(admin: Asker, monkeypatch: pytest.Mo
     def broken(*args: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("syncjobs.lifecycle.planning.reopen", broken)  # after the entry
+    monkeypatch.setattr("syncjobs.configuration.jobs.reopen", broken)  # after the entry
     answer = admin.patch("settings", {"max_running": 2, "windows": [WINDOW]})
     assert answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert Workspace.objects.get().max_running is None

@@ -15,9 +15,9 @@ from django.apps import apps
 from django.core.management import call_command
 
 from connectors.opening import test_connector as try_connector
-from connectors.spec import Target
-from connectors.transports.http import HttpSecret
-from connectors.transports.rsync import RsyncOptions, RsyncSecret
+from farends.http.transport import HttpSecret
+from farends.rsync.transport import RsyncOptions, RsyncSecret
+from farends.spec import Target
 from syncjobs.core.states import State
 from tests.api.asking import asker
 from tests.hosts.asyncssh_host import running_asyncssh

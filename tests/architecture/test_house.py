@@ -16,12 +16,12 @@ import pytest
 from django.conf import settings
 from environ.fileaware_mapping import FileAwareMapping
 
-import connectors.transports
+import farends
 import tasks
 from connectors.describing import describe_all
-from connectors.registry import SPECS
-from connectors.spec import option_fields
 from embedded import keys, options
+from farends.registry import SPECS
+from farends.spec import option_fields
 from syncjobs.core.states import MOVES, Event
 from syncproject import env
 
@@ -37,9 +37,12 @@ def test_celery_includes_every_task_module() -> None:
 
 
 def test_every_transport_is_registered() -> None:
-    modules = {module.name for module in pkgutil.iter_modules(connectors.transports.__path__)}
-    registered = {spec.options.__module__.rpartition(".")[2] for spec in SPECS.values()}
-    assert modules == registered
+    modules = {
+        f"farends.{package.name}.transport"
+        for package in pkgutil.iter_modules(farends.__path__)
+        if package.ispkg and (Path(farends.__path__[0]) / package.name / "transport.py").exists()
+    }
+    assert modules == {spec.options.__module__ for spec in SPECS.values()}
 
 
 def test_every_option_has_a_label_and_a_help() -> None:
@@ -83,7 +86,7 @@ class Asked(Mapping[str, str]):
 # Who else looks at the environment of its process, and for what; an empty list: it names no variable itself.
 READERS: dict[str, list[str]] = {
     "cli/configfile.py": [],  # of `${env:NAME}`: what the operator's file names
-    "connectors/wire/rsync_child.py": ["PATH"],
+    "farends/rsync/child.py": ["PATH"],
     "embedded/attend.py": [],  # passes all of it on
     "embedded/management/commands/demonstrate.py": ["DEMO"],  # the launcher gives it these
     "embedded/options.py": [],  # a copy of it goes to `options.read` and `keys.settle`

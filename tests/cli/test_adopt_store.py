@@ -15,8 +15,8 @@ from pytest_django import Settings
 
 from datasets.models import Dataset, Installation
 from datasets.seeing import StoreState, judge_store
-from datasets.sentinel import SENTINEL, read_store_id, write_store_id
 from datasets.store import ensure_store, find_known_store
+from store.sentinel import SENTINEL, read_store_id, write_store_id
 from tests.rows import digests_of, make_version, make_workspace
 from workspaces.models import AuditEntry
 

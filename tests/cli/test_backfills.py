@@ -11,14 +11,14 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from connectors.models import Connector
+from syncjobs.claims.claiming import claim
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.backfilling import advance_backfills
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import save_job
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import Backfill, SyncJob, SyncRecord, Trigger
 from syncjobs.queries.backfills import UnreadableMoment, load_progress, read_moment
+from syncjobs.queueing.backfilling import advance_backfills
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 
 from connectors.models import Connector
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

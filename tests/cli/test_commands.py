@@ -12,12 +12,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from cli.management.commands.sync import describe
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import Event
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.hosts.sshd import Sshd, running_sshd
 from tests.rows import digests_below, fill, make_connector, make_job, make_workspace, run
 from workspaces.models import ApiToken
@@ -141,7 +141,7 @@ def test_the_exit_status_of_a_wait_is_the_final_state(
     job: SyncJob, event: Event, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record ends while the command waits: its look at the row is where we end it."""
-    from syncjobs.lifecycle.claiming import claim
+    from syncjobs.claims.claiming import claim
 
     looks = SyncRecord.refresh_from_db
 

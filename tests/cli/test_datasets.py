@@ -12,10 +12,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from datasets.checked import Damage
 from datasets.models import DamagedBlob, Entry, PackedBlob
-from datasets.sentinel import SENTINEL
 from datasets.store import open_store
+from store.checked import Damage
+from store.sentinel import SENTINEL
 from syncjobs.models import SyncJob
 from tests.hosts.sshd import Sshd, running_sshd
 from tests.rows import fill, make_connector, make_job, make_workspace, run

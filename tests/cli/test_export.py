@@ -16,11 +16,11 @@ from pytest_django.fixtures import Settings
 from cli.configfile import dump, load
 from cli.management.commands.export import as_text
 from connectors.models import Connector
-from connectors.registry import get_spec
 from connectors.secrets import seal, unseal
-from connectors.spec import parse_options
-from syncjobs.lifecycle.applying import LIMIT_FIELDS, Change, apply_configuration
-from syncjobs.lifecycle.exporting import export_configuration
+from farends.registry import get_spec
+from farends.spec import parse_options
+from syncjobs.configuration.yaml_in import LIMIT_FIELDS, Change, apply_configuration
+from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.models import SyncJob
 from workspaces.models import Workspace
 

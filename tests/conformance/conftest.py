@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from connectors.contract import Context, Transport
+from farends.contract import Context, Transport
 from tests.conformance.hosts import HOSTS, Host, Tree
 from tests.hosts.sinks import loopback_context
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from connectors.contract import Context, Transport
-from connectors.registry import get_spec
-from connectors.spec import Spec, Target
-from connectors.transports import rsync, ssh
-from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
-from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
-from connectors.wire.shell_transfer import PREFIX_BYTES_MIN
+from farends.contract import Context, Transport
+from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
+from farends.http.transport import HttpOptions, HttpSecret, HttpsOptions
+from farends.registry import get_spec
+from farends.rsync import transport as rsync
+from farends.spec import Spec, Target
+from farends.ssh import transport as ssh
+from farends.ssh.transfer import PREFIX_BYTES_MIN
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
 from tests.hosts.digest_http import running_digest_http

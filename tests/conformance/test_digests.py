@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.contract import RemoteEntry, Transport
+from farends.contract import RemoteEntry, Transport
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord

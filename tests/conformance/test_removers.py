@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from connectors.contract import Context, RemoteEntry, Remover
-from connectors.errors import (
+from farends.contract import Context, RemoteEntry, Remover
+from farends.errors import (
     AlreadyThere,
     TransportError,
     UnsafeName,
     Vanished,
 )
-from connectors.names import decode
-from connectors.registry import SPECS
+from farends.names import decode
+from farends.registry import SPECS
 from tests.conformance.conftest import numbered
 from tests.conformance.hosts import HOSTS, Host, Tree
 from tests.conformance.test_transports import AWKWARD_NAMES, MODIFIED_S

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from connectors.contract import (
+from farends.contract import (
     Context,
     Fetched,
     Reason,
@@ -19,8 +19,8 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import RootMissing, TooLarge, TransportError, Truncated, Unstable, Vanished
-from connectors.names import decode
+from farends.errors import RootMissing, TooLarge, TransportError, Truncated, Unstable, Vanished
+from farends.names import decode
 from tests.conformance.hosts import Tree
 from tests.holding import nothing_left_held
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
@@ -458,7 +458,7 @@ def test_n07_a_tree_too_deep_fails_there_and_goes_on(
     tree: Tree, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lower limit than the real one: some servers take a fifth of a second for a deep folder."""
-    monkeypatch.setattr("connectors.names.DEPTH_MAX", 40)
+    monkeypatch.setattr("farends.names.DEPTH_MAX", 40)
     tree.put("shallow", b"x")
     here = os.open(tree.folder, os.O_RDONLY)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from connectors.budget import (
+from farends.budget import (
     FAILURES_OPEN,
     HOLD_MAX_S,
     HOLD_S,

@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from connectors.dialing import Dialer, Policy
-from connectors.errors import NameNotResolved, NetworkForbidden, Unreachable
 from embedded.ports import find_free
+from farends.dialing import Dialer, Policy
+from farends.errors import NameNotResolved, NetworkForbidden, Unreachable
 from tests.hosts.sinks import LOOPBACK
 
 FORBIDDEN = [

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from connectors import dialing
-from connectors.connecting import TRIED_MAX, in_turn
-from connectors.contract import Context, Patience
-from connectors.dialing import Dialer, Policy
-from connectors.errors import NameNotResolved, Stalled, Unreachable
-from connectors.lookups import AT_ONCE
-from connectors.proxying import parse_proxy
 from embedded.ports import find_free
+from farends import dialing
+from farends.connecting import TRIED_MAX, in_turn
+from farends.contract import Context, Patience
+from farends.dialing import Dialer, Policy
+from farends.errors import NameNotResolved, Stalled, Unreachable
+from farends.lookups import AT_ONCE
+from farends.proxying import parse_proxy
 from tests.hosts.sinks import LOOPBACK
 
 DEAD = [f"127.0.1.{number}" for number in range(1, 25)]
@@ -161,7 +161,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingNames]:
     yield made
     made.let_go.set()
     for thread in threading.enumerate():
-        if thread.name == "connectors.lookups":
+        if thread.name == "farends.lookups":
             thread.join()
 
 

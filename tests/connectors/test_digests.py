@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import Capabilities, RemoteEntry, Transport
-from connectors.errors import Stalled
-from connectors.registry import get_spec
-from connectors.spec import Target
-from connectors.transports.ftp import FTP_SPEC
-from connectors.transports.ssh import SPEC, SshOptions, SshSecret
+from farends.contract import Capabilities, RemoteEntry, Transport
+from farends.errors import Stalled
+from farends.ftp.transport import FTP_SPEC
+from farends.registry import get_spec
+from farends.spec import Target
+from farends.ssh.transport import SPEC, SshOptions, SshSecret
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, running_sshd

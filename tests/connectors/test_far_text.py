@@ -9,23 +9,23 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.errors import TransportError
-from connectors.wire.host_keys import Pin
-from connectors.wire.listed_paths import ListedPaths
-from connectors.wire.sftp_client import SftpClient
-from connectors.wire.sftp_packets import Fields
-from connectors.wire.shell_channel import _behind
-from connectors.wire.shell_records import (
+from farends.errors import TransportError
+from farends.secure_shell.commands import _behind
+from farends.secure_shell.host_keys import Pin
+from farends.secure_shell.splitting import Splitter
+from farends.sftp.client import SftpClient
+from farends.sftp.packets import Fields
+from farends.ssh.records import (
     parse_find_complaint,
     parse_record,
     parse_tar_complaints,
     record_splitter,
     unescape,
 )
-from connectors.wire.shown import shown
-from connectors.wire.splitting import Splitter
-from connectors.wire.tar_header import Header, parse_pax
-from connectors.wire.tar_stream import TarStream
+from farends.ssh.tar_header import Header, parse_pax
+from farends.ssh.tar_stream import TarStream
+from farends.wire.listed_paths import ListedPaths
+from farends.wire.shown import shown
 
 MB = 1_000_000
 BUDGET_S = 8.0  # of processor time for a megabyte; what is not linear takes minutes

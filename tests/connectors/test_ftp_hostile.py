@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import (
+from farends.contract import (
     Context,
     Fetched,
     Patience,
@@ -25,8 +25,8 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.dialing import Dialer, Policy
-from connectors.errors import (
+from farends.dialing import Dialer, Policy
+from farends.errors import (
     AuthConfig,
     AuthRefused,
     ConnectionLost,
@@ -45,10 +45,10 @@ from connectors.errors import (
     Unstable,
     Vanished,
 )
-from connectors.spec import Target
-from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
-from connectors.wire.ftp_list_rows import ListReader
-from connectors.wire.ftp_rows import time_ns, zone_s
+from farends.ftp.list_rows import ListReader
+from farends.ftp.rows import time_ns, zone_s
+from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
+from farends.spec import Target
 from tests.holding import nothing_left_held
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
@@ -825,7 +825,7 @@ def pour_rows(make: Callable[[int], bytes]) -> Script:
 def test_n19_no_kind_of_row_without_end_fills_memory(
     monkeypatch: pytest.MonkeyPatch, row: bytes
 ) -> None:
-    monkeypatch.setattr("connectors.wire.backlog.BYTES_MAX", 2 * 1024 * 1024)
+    monkeypatch.setattr("farends.wire.backlog.BYTES_MAX", 2 * 1024 * 1024)
     with scripted_ftp(MLSD=pour_rows(lambda number: row % number)) as host:
         transport = opened(host.target())
         walk = transport.walk(ROOT)

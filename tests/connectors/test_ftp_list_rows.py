@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.errors import ProtocolViolation
-from connectors.wire.ftp_list_rows import ListReader
-from connectors.wire.ftp_list_times import ListClock
-from connectors.wire.ftp_rows import Kind, Row, facts_row
+from farends.errors import ProtocolViolation
+from farends.ftp.list_rows import ListReader
+from farends.ftp.list_times import ListClock
+from farends.ftp.rows import Kind, Row, facts_row
 
 NOW = datetime(2024, 3, 10, 12, 0, tzinfo=UTC)
 FILE, FOLDER, LINK = Kind.FILE, Kind.FOLDER, Kind.LINK

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.contract import RemoteEntry
-from connectors.errors import ProtocolViolation
-from connectors.spec import InvalidOptions, parse_options
-from connectors.transports.ftp import FTP_SPEC, FtpOptions
-from connectors.wire.ftp_list_rows import ListReader
-from connectors.wire.ftp_list_times import ListClock
+from farends.contract import RemoteEntry
+from farends.errors import ProtocolViolation
+from farends.ftp.list_rows import ListReader
+from farends.ftp.list_times import ListClock
+from farends.ftp.transport import FTP_SPEC, FtpOptions
+from farends.spec import InvalidOptions, parse_options
 from tests.hosts.scripted_ftp import scripted_ftp
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import (
+from farends.contract import (
     INCOMPLETE,
     Context,
     Reason,
@@ -18,7 +18,7 @@ from connectors.contract import (
     Seen,
     Skipped,
 )
-from connectors.errors import (
+from farends.errors import (
     ConnectionLost,
     NotAListing,
     ProtocolViolation,
@@ -26,8 +26,8 @@ from connectors.errors import (
     TransportError,
     Truncated,
 )
-from connectors.spec import Target
-from connectors.transports.ftp import FTP_SPEC, FtpOptions, FtpSecret
+from farends.ftp.transport import FTP_SPEC, FtpOptions, FtpSecret
+from farends.spec import Target
 from tests.hosts.proftpd import PASSWORD, USERNAME
 from tests.hosts.pureftpd import running_pureftpd
 from tests.hosts.scripted_ftp import MODIFY, Conversation, Script, facts_of, scripted_ftp
@@ -295,7 +295,7 @@ def test_i13_02_pure_ftpd_cuts_a_listing_and_says_so(
 ) -> None:
     port, served = cutting_host
     if plain:
-        monkeypatch.setattr("connectors.wire.ftp_login.Features.mlsd", property(lambda _: False, lambda *_: None))  # fmt: skip
+        monkeypatch.setattr("farends.ftp.login.Features.mlsd", property(lambda _: False, lambda *_: None))  # fmt: skip
     options = FtpOptions(username=USERNAME, root="/", allow_plaintext_password=True)
     target = Target("127.0.0.1", port, options, FtpSecret(password=PASSWORD))
     for number in range(157):

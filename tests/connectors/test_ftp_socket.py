@@ -10,8 +10,8 @@ import struct
 
 import pytest
 
-from connectors.errors import ConnectionLost
-from connectors.wire.ftp_socket import FtpSocket, Tls
+from farends.errors import ConnectionLost
+from farends.ftp.socket import FtpSocket, Tls
 
 AT_ONCE = struct.pack("ii", 1, 0)
 

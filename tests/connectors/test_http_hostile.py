@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import (
+from embedded.ports import find_free
+from farends.contract import (
     Context,
     Fetched,
     Patience,
@@ -20,8 +21,8 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.dialing import Dialer, Policy
-from connectors.errors import (
+from farends.dialing import Dialer, Policy
+from farends.errors import (
     AuthConfig,
     AuthRefused,
     ConnectionLost,
@@ -36,10 +37,9 @@ from connectors.errors import (
     Unstable,
     Vanished,
 )
-from connectors.spec import Target
-from connectors.transports.http import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
-from connectors.wire.http_validators import proves_content
-from embedded.ports import find_free
+from farends.http.transport import HTTP_SPEC, HTTPS_SPEC, HttpOptions, HttpSecret
+from farends.http.validators import proves_content
+from farends.spec import Target
 from tests.holding import nothing_left_held
 from tests.hosts.certificates import make_certificates
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
@@ -821,7 +821,7 @@ def test_n19_a_page_without_end_is_read_in_bounded_memory() -> None:
 
 
 def test_n19_folders_without_end_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.wire.backlog.FOLDERS_MAX", 5_000)
+    monkeypatch.setattr("farends.wire.backlog.FOLDERS_MAX", 5_000)
 
     def script(request: Request, conversation: Conversation) -> None:
         conversation.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -1024,8 +1024,8 @@ def test_i13_14_rows_that_wait_for_answers_are_bounded(name: str) -> None:
 def test_i13_14_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_SOFT", 1024 * 1024)
-    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_MAX", 2 * 1024 * 1024)
+    monkeypatch.setattr("farends.http.tree.HELD_BYTES_SOFT", 1024 * 1024)
+    monkeypatch.setattr("farends.http.tree.HELD_BYTES_MAX", 2 * 1024 * 1024)
     with scripted_http(pouring_rows(WAITING_ROWS["that tell neither size nor time"])) as host:
         transport = opened(host.target(sessions=1))
         with pytest.raises(ProtocolViolation, match="more connections"):
@@ -1036,7 +1036,7 @@ def test_i13_14_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
 def test_i13_14_a_host_of_one_connection_lists_what_waits_for_the_pages_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("connectors.wire.http_tree.HELD_BYTES_SOFT", 10_000)
+    monkeypatch.setattr("farends.http.tree.HELD_BYTES_SOFT", 10_000)
     rows = [f"f{n}" for n in range(1_500)]
 
     def script(request: Request, conversation: Conversation) -> None:

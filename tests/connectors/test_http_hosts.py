@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import RemoteEntry, Seen
-from connectors.errors import NotAListing
-from connectors.spec import Target
-from connectors.transports.http import HTTP_SPEC, HttpOptions, HttpSecret
+from farends.contract import RemoteEntry, Seen
+from farends.errors import NotAListing
+from farends.http.transport import HTTP_SPEC, HttpOptions, HttpSecret
+from farends.spec import Target
 from tests.hosts.apache import running_apache
 from tests.hosts.caddy import running_caddy
 from tests.hosts.lighttpd import running_lighttpd

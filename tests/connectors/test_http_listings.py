@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from connectors.contract import (
+from farends.contract import (
     Fetched,
     Reason,
     RemoteEntry,
@@ -17,10 +17,10 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import NotAListing, Stalled, Throttled, Truncated
-from connectors.masking import MaskedTransport, make_mask
-from connectors.probe import probe
-from connectors.transports.http import HTTP_SPEC
+from farends.errors import NotAListing, Stalled, Throttled, Truncated
+from farends.http.transport import HTTP_SPEC
+from farends.masking import MaskedTransport, make_mask
+from farends.probe import probe
 from tests.hosts.scripted_http import Conversation, Request, Script, ScriptedHttp, scripted_http
 from tests.hosts.sinks import DigestSink, loopback_context
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context
-from connectors.dialing import Dialer, Policy
-from connectors.errors import (
+from embedded.ports import find_free
+from farends.contract import Context
+from farends.dialing import Dialer, Policy
+from farends.errors import (
     AuthConfig,
     AuthRefused,
     HostKeyChanged,
@@ -25,10 +26,9 @@ from connectors.errors import (
     Stage,
     Unreachable,
 )
-from connectors.probe import Outcome, probe
-from connectors.registry import get_spec
-from connectors.spec import Target
-from embedded.ports import find_free
+from farends.probe import Outcome, probe
+from farends.registry import get_spec
+from farends.spec import Target
 from tests.connectors.test_ssh_certificates import read_all, target
 from tests.holding import nothing_left_held
 from tests.hosts.proxies import ProxyServer, running_proxy

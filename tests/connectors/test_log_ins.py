@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Fetched, RemoteEntry
-from connectors.errors import AuthConfig, AuthRefused, ConnectionLost, TransportError
-from connectors.masking import hidden, mask_of
-from connectors.spec import Spec, Target
-from connectors.transports.ftp import FTP_SPEC, FTPS_SPEC, FtpsOptions, FtpsSecret
-from connectors.transports.http import (
+from farends.contract import Fetched, RemoteEntry
+from farends.errors import AuthConfig, AuthRefused, ConnectionLost, TransportError
+from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpsOptions, FtpsSecret
+from farends.http.auth import Digest
+from farends.http.transport import (
     HTTP_SPEC,
     HTTPS_SPEC,
     HttpOptions,
@@ -25,7 +24,8 @@ from connectors.transports.http import (
     HttpsOptions,
     HttpsSecret,
 )
-from connectors.wire.http_auth import Digest
+from farends.masking import hidden, mask_of
+from farends.spec import Spec, Target
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.child import find_binary
 from tests.hosts.nginx import running_nginx

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.masking import HIDDEN, Mask, make_mask, mask_of
-from connectors.names import printable
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.masking import HIDDEN, Mask, make_mask, mask_of
+from farends.names import printable
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 
 SECRETS = st.text(string.printable, min_size=4, max_size=30).filter(str.strip)
 WORDS = st.text(string.printable.replace("*", "") + "äİ€", max_size=20)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.contract import Capabilities
-from connectors.measuring import SECOND_NS, TimesSeen, describe
+from farends.contract import Capabilities
+from farends.measuring import SECOND_NS, TimesSeen, describe
 
 BEGIN_S = 1_700_000_000
 

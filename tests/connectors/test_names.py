@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.errors import UnsafeName
-from connectors.names import decode, encode, from_text, join, to_text
-from connectors.wire.listed_paths import UNSAFE_FOLDERS_MAX, ListedPaths
+from farends.errors import UnsafeName
+from farends.names import decode, encode, from_text, join, to_text
+from farends.wire.listed_paths import UNSAFE_FOLDERS_MAX, ListedPaths
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, Patience
-from connectors.dialing import Dialer, Policy
-from connectors.errors import NetworkForbidden
-from connectors.proxying import parse_proxy
-from connectors.registry import get_spec
-from connectors.spec import Target
 from embedded.ports import find_free
+from farends.contract import Context, Patience
+from farends.dialing import Dialer, Policy
+from farends.errors import NetworkForbidden
+from farends.proxying import parse_proxy
+from farends.registry import get_spec
+from farends.spec import Target
 from syncproject import env
 from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.scripted_ftp import scripted_ftp

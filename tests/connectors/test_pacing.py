@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import RemoteEntry
-from connectors.pacing import BURST_S, Pace
-from connectors.spec import InvalidOptions, parse_options
+from farends.contract import RemoteEntry
+from farends.pacing import BURST_S, Pace
+from farends.spec import InvalidOptions, parse_options
 from tests.conformance.hosts import HOSTS, Host
 from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context

@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from connectors.errors import Stage
-from connectors.probe import Outcome, StageResult, probe
-from connectors.spec import Target
-from connectors.transports.http import HTTP_SPEC, HttpOptions, HttpSecret
-from connectors.transports.sftp import SPEC, SftpSecret
 from embedded.ports import find_free
+from farends.errors import Stage
+from farends.http.transport import HTTP_SPEC, HttpOptions, HttpSecret
+from farends.probe import Outcome, StageResult, probe
+from farends.sftp.transport import SPEC, SftpSecret
+from farends.spec import Target
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.sinks import loopback_context
 from tests.hosts.sshd import Sshd

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, Fetched, RemoteEntry
-from connectors.dialing import Dialer, Policy
-from connectors.errors import (
+from embedded.ports import find_free
+from farends.contract import Context, Fetched, RemoteEntry
+from farends.dialing import Dialer, Policy
+from farends.errors import (
     ConnectionLost,
     NameNotResolved,
     NetworkForbidden,
@@ -25,10 +26,9 @@ from connectors.errors import (
     TransportError,
     Unreachable,
 )
-from connectors.probe import Outcome, probe
-from connectors.proxying import parse_proxy
-from connectors.spec import Target
-from embedded.ports import find_free
+from farends.probe import Outcome, probe
+from farends.proxying import parse_proxy
+from farends.spec import Target
 from tests.conformance.hosts import HOSTS, Host
 from tests.hosts.proxies import PASSWORD, USERNAME, ProxyServer, running_proxy
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, RemoteEntry
-from connectors.dialing import Dialer, Policy
-from connectors.errors import NetworkForbidden
+from farends.contract import Context, RemoteEntry
+from farends.dialing import Dialer, Policy
+from farends.errors import NetworkForbidden
 from tests.conformance.hosts import HOSTS, Host
 
 NAME = "rebinding.example"

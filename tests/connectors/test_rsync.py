@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import Context, Fetched, Reason, RemoteEntry, Skipped
-from connectors.errors import (
+from farends.contract import Context, Fetched, Reason, RemoteEntry, Skipped
+from farends.errors import (
     AuthConfig,
     AuthRefused,
     HostKeyChanged,
@@ -30,15 +30,15 @@ from connectors.errors import (
     TransportError,
     Unstable,
 )
-from connectors.spec import Target
-from connectors.transports.rsync import SPEC, RsyncOptions, RsyncSecret
-from connectors.wire import rsync_fetch
-from connectors.wire.rsync_batch import RsyncBatch
-from connectors.wire.rsync_checksums import MD5
-from connectors.wire.rsync_child import RsyncMissing
-from connectors.wire.rsync_exits import EXITS, exit_error
-from connectors.wire.rsync_folders import Folders
-from connectors.wire.rsync_lines import parse_complaint, parse_listed, unescape
+from farends.rsync import fetch as rsync_fetch
+from farends.rsync.batch import RsyncBatch
+from farends.rsync.checksums import MD5
+from farends.rsync.child import RsyncMissing
+from farends.rsync.exits import EXITS, exit_error
+from farends.rsync.folders import Folders
+from farends.rsync.lines import parse_complaint, parse_listed, unescape
+from farends.rsync.transport import SPEC, RsyncOptions, RsyncSecret
+from farends.spec import Target
 from tests.holding import nothing_left_held
 from tests.hosts.rsyncd import PASSWORD, Rsyncd, running_rsyncd
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context

@@ -18,7 +18,7 @@ import paramiko
 import pytest
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
 
-from connectors.contract import (
+from farends.contract import (
     ROUND_ROWS,
     Fetched,
     Reason,
@@ -28,7 +28,7 @@ from connectors.contract import (
     Skipped,
     Transport,
 )
-from connectors.errors import (
+from farends.errors import (
     ConnectionLost,
     PermissionRefused,
     ProtocolViolation,
@@ -37,16 +37,16 @@ from connectors.errors import (
     Truncated,
     Unstable,
 )
-from connectors.transports.sftp import SPEC
-from connectors.wire.chunk_pipe import ChunkPipe
-from connectors.wire.sftp_client import SftpClient
-from connectors.wire.sftp_digests import SftpDigests
-from connectors.wire.sftp_fetch import BYTES_HELD_MAX, BYTES_IN_FLIGHT_MAX, Fetch
-from connectors.wire.sftp_packets import READ_BYTES_MAX, Kind
-from connectors.wire.sftp_proving import SftpProver
-from connectors.wire.sftp_tree import TreeWalk
-from connectors.wire.shell_digests import Digester
-from connectors.wire.ssh_link import CHANNEL_BYTES_MAX, Link
+from farends.secure_shell.chunk_pipe import ChunkPipe
+from farends.secure_shell.digests import Digester
+from farends.secure_shell.link import CHANNEL_BYTES_MAX, Link
+from farends.sftp.client import SftpClient
+from farends.sftp.digests import SftpDigests
+from farends.sftp.fetch import BYTES_HELD_MAX, BYTES_IN_FLIGHT_MAX, Fetch
+from farends.sftp.packets import READ_BYTES_MAX, Kind
+from farends.sftp.proving import SftpProver
+from farends.sftp.transport import SPEC
+from farends.sftp.tree import TreeWalk
 from tests.hosts.asyncssh_host import AsyncsshHost
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.scale.rss import rss_growth
@@ -372,7 +372,7 @@ def test_n19_a_folder_without_end_is_streamed_in_bounded_memory(name: bytes) -> 
 
 
 def test_n19_folders_without_end_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.wire.backlog.FOLDERS_MAX", 5_000)
+    monkeypatch.setattr("farends.wire.backlog.FOLDERS_MAX", 5_000)
     walk = endless_folder(lambda t: [(b"%d-%d" % (t, n), 0o40755) for n in range(100)])
     with pytest.raises(ProtocolViolation, match="wait to be listed"):
         list(walk)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.registry import SPECS, UnknownKind, get_spec
-from connectors.spec import InvalidOptions, option_fields, parse_options
-from connectors.transports.http import HttpOptions
-from connectors.transports.sftp import SftpOptions
+from farends.http.transport import HttpOptions
+from farends.registry import SPECS, UnknownKind, get_spec
+from farends.sftp.transport import SftpOptions
+from farends.spec import InvalidOptions, option_fields, parse_options
 
 
 def test_every_kind_describes_its_options_in_plain_types() -> None:

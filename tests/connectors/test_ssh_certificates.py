@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import RemoteEntry
-from connectors.errors import AuthConfig, AuthRefused
-from connectors.registry import get_spec
-from connectors.spec import Target, parse_options
-from connectors.wire.private_keys import load_private_key
+from farends.contract import RemoteEntry
+from farends.errors import AuthConfig, AuthRefused
+from farends.registry import get_spec
+from farends.secure_shell.private_keys import load_private_key
+from farends.spec import Target, parse_options
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, make_key, running_sshd, sign_key
 

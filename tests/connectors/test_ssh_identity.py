@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.errors import AuthConfig, AuthRefused, HostKeyChanged, HostKeyUnknown
-from connectors.spec import Target
-from connectors.transports.sftp import SPEC, SftpOptions, SftpSecret
-from connectors.wire.host_keys import Pin
-from connectors.wire.private_keys import load_private_key
+from farends.errors import AuthConfig, AuthRefused, HostKeyChanged, HostKeyUnknown
+from farends.secure_shell.host_keys import Pin
+from farends.secure_shell.private_keys import load_private_key
+from farends.sftp.transport import SPEC, SftpOptions, SftpSecret
+from farends.spec import Target
 from tests.holding import nothing_left_held
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.sinks import loopback_context

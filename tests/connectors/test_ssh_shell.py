@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 import paramiko
 import pytest
 
-from connectors.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
-from connectors.errors import (
+from farends.contract import Fetched, Reason, RemoteEntry, Skipped, Transport
+from farends.errors import (
     ConnectionLost,
     ProtocolViolation,
     RootMissing,
@@ -29,16 +29,16 @@ from connectors.errors import (
     Unstable,
     Vanished,
 )
-from connectors.registry import get_spec
-from connectors.spec import Target
-from connectors.transports.ssh import SPEC, SshOptions, SshSecret
-from connectors.wire.shell_channel import NoShell, ShellSession
-from connectors.wire.shell_files import ShellFiles
-from connectors.wire.shell_scripts import Script
-from connectors.wire.ssh_end import ssh_end
-from connectors.wire.ssh_session import open_session
-from connectors.wire.tar_header import Header
-from connectors.wire.tar_stream import TarStream
+from farends.registry import get_spec
+from farends.secure_shell.commands import NoShell, ShellSession
+from farends.secure_shell.end import ssh_end
+from farends.secure_shell.scripts import Script
+from farends.secure_shell.session import open_session
+from farends.spec import Target
+from farends.ssh.files import ShellFiles
+from farends.ssh.tar_header import Header
+from farends.ssh.tar_stream import TarStream
+from farends.ssh.transport import SPEC, SshOptions, SshSecret
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.hosts.sshd import Sshd, running_sshd
 from tests.scale.rss import rss_growth
@@ -364,7 +364,7 @@ def test_a_host_with_neither_says_so(host: ShellHost, folder: Path) -> None:
 def test_what_only_takes_input_is_no_shell(
     host: ShellHost, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
 ) -> None:
-    monkeypatch.setattr("connectors.wire.shell_channel._START_S", 0.2)
+    monkeypatch.setattr("farends.secure_shell.commands._START_S", 0.2)
     host.force(command)
     with pytest.raises(NoShell, match=said):
         SPEC.open(host.target(folder), loopback_context(idle_s=5.0))

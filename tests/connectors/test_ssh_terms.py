@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from connectors.errors import ProtocolViolation, Stalled
-from connectors.probe import Outcome, probe
-from connectors.registry import get_spec
-from connectors.spec import InvalidOptions, Target, parse_options
-from connectors.transports.sftp import SftpOptions
+from farends.errors import ProtocolViolation, Stalled
+from farends.probe import Outcome, probe
+from farends.registry import get_spec
+from farends.sftp.transport import SftpOptions
+from farends.spec import InvalidOptions, Target, parse_options
 from tests.connectors.test_ssh_certificates import read_all, target
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.proxies import ProxyServer, running_proxy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.staging import STAGING_PREFIX, sweep_staging
+from farends.staging import STAGING_PREFIX, sweep_staging
 
 
 def test_what_a_killed_worker_left_is_swept(

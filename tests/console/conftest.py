@@ -21,8 +21,8 @@ from connectors.models import Connector
 from connectors.secrets import seal
 from datasets.models import Dataset, Entry, Version
 from datasets.store import ensure_store, open_store
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncEvent, SyncItem, SyncJob, SyncRecord, Trigger
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import create_token

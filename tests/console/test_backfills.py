@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from syncjobs.lifecycle.backfilling import advance_backfills
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import save_job
+from syncjobs.configuration.jobs import save_job
 from syncjobs.models import Backfill, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.backfilling import advance_backfills
+from syncjobs.queueing.enqueueing import enqueue
 from tests.console.conftest import Tenant
 from tests.console.urls import list_of, page_of, press
 from workspaces.models import Role

@@ -12,10 +12,10 @@ from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request, sy
 from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.backfilling import advance_backfills
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.backfilling import advance_backfills
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.test_pages import all_pages
 from tests.console.urls import list_of, page_of

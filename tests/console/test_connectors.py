@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from connectors.errors import AuthConfig
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from embedded import ports
+from farends.errors import AuthConfig
 from tests.console.conftest import CANARY, Tenant
 from tests.console.urls import add_to, list_of, page_of, press
 from workspaces.models import Role

@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from connectors import names
 from connectors.attachments import content_disposition
 from console.browsing import list_folder
 from datasets.models import Dataset, Entry, Version
+from farends import names
 from tests.console.conftest import Tenant, make_blob
 from tests.console.urls import page_of, press
 from workspaces.models import Role

@@ -16,13 +16,13 @@ from pytest_django import Settings
 
 from console.admin.schedule_fields import read_schedule
 from datasets.models import Dataset
-from syncjobs.core.schedules import parse_schedule
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from tests.console.urls import add_to, list_of, page_of, press
 from tests.waiting import until
+from timing.schedules import parse_schedule
 from workspaces.models import Role
 
 SCHEDULES: list[dict[str, Any]] = [

@@ -17,10 +17,10 @@ from django.contrib.postgres.functions import TransactionNow as Now  # all of a 
 from django.test import Client
 from pytest_django import Settings
 
-from datasets.sentinel import write_store_id
 from datasets.store import find_known_store
+from store.sentinel import write_store_id
+from syncjobs.claims import pulsing
 from syncjobs.core.states import State
-from syncjobs.lifecycle import pulsing
 from syncjobs.models import ProcessSign, Pulse, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from workspaces.models import Role
@@ -123,7 +123,7 @@ def test_before_anything_was_seen(root: Client, settings: Settings, tmp_path: Pa
 @pytest.mark.usefixtures("alive")
 def test_little_room_is_told(root: Client, settings: Settings) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datasets.room.SHARE_MAX", 1.0)
+        patch.setattr("store.room.SHARE_MAX", 1.0)
         settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=1 << 60)
         tone, words = read_card(root)["Disk"]
     assert (tone, words.rpartition(": ")[2]) == ("sp-dot-warning", "new work waits")

@@ -14,8 +14,8 @@ from django.test import Client
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import CANARY, NASTY, Tenant, make_record
 from tests.console.urls import add_to, list_of, models, page_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.window_lines import InvalidLine, read_blackouts, read_windows, write_lines
-from workspaces.windows import DAYS, parse_blackouts, parse_windows
+from timing.windows import DAYS, parse_blackouts, parse_windows
 
 WORKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 

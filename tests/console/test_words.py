@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors import names
 from console.labels import bar, label
 from console.words import NOTHING, moment_words, path_words, size_words, span_words
+from farends import names
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.errors import TransportError
-from datasets.errors import StoreError
+from farends.errors import TransportError
+from store.errors import StoreError
 from syncjobs.core.advice import NEXT_STEPS
 from syncjobs.core.stuck import Rule
 
@@ -18,7 +18,7 @@ def test_every_way_to_fail_has_a_next_step() -> None:
     codes = {
         str(getattr(kind, "code"))  # noqa: B009 — the two trees share no type
         for kind in (*below(TransportError), *below(StoreError))
-        if kind.__module__ in ("connectors.errors", "datasets.errors")
+        if kind.__module__ in ("farends.errors", "store.errors")
     }
     assert len(codes) > 20
     rules = {rule.value for rule in Rule}

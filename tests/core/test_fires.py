@@ -13,7 +13,7 @@ from croniter import croniter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from syncjobs.core.schedules import (
+from timing.schedules import (
     CRON_MAX,
     CountedFrom,
     Cron,

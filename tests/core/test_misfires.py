@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncjobs.core.misfires import (
+from timing.misfires import (
     CATCH_UP_MAX,
     GRACE_S,
     Misfire,
@@ -17,7 +17,7 @@ from syncjobs.core.misfires import (
     Stretch,
     decide_service,
 )
-from syncjobs.core.schedules import (
+from timing.schedules import (
     CountedFrom,
     Cron,
     Every,

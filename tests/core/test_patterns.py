@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from connectors import names
+from farends import names
 from syncjobs.core.patterns import InvalidPattern, parse_pattern
 from syncjobs.core.selection import Selection
 from tests.linear import find_cost

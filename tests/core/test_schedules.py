@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncjobs.core.schedules import (
+from timing.schedules import (
     Cron,
     Every,
     InvalidSchedule,

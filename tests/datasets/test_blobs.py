@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore
-from datasets.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, StoreMissing
-from datasets.packs import Place, iter_pack
-from datasets.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
-from datasets.sentinel import write_store_id
+from store.blobs import BlobStore
+from store.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, StoreMissing
+from store.packs import Place, iter_pack
+from store.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
+from store.sentinel import write_store_id
 
 WORKSPACE = uuid.UUID(int=1)
 LARGE = b"x" * (SMALL_BYTES + 1)

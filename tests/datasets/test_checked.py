@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore
-from datasets.checked import BLOCK_BYTES, WHOLE_BYTES, Damage
-from datasets.errors import BlobDamaged, BlobMissing, StoreMissing
-from datasets.sentinel import write_store_id
+from store.blobs import BlobStore
+from store.checked import BLOCK_BYTES, WHOLE_BYTES, Damage
+from store.errors import BlobDamaged, BlobMissing, StoreMissing
+from store.sentinel import write_store_id
 from tests.datasets.test_blobs import WORKSPACE, InMemory, files_below, put
 
 HUGE = os.urandom(WHOLE_BYTES + 2 * BLOCK_BYTES + 7)
@@ -109,7 +109,7 @@ def test_i13_09_a_part_is_not_a_reading_of_the_whole(
 ) -> None:
     (digest,) = put(store, HUGE)
     assert read(store, digest, 0, 1) == HUGE[:1]
-    monkeypatch.setattr("datasets.blobs.measure_sums", lambda *_: pytest.fail("read as a whole"))
+    monkeypatch.setattr("store.blobs.measure_sums", lambda *_: pytest.fail("read as a whole"))
     assert read(store, digest, 5_000_000, 5_000_003) == HUGE[5_000_000:5_000_003]
 
 

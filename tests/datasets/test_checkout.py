@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore
 from datasets.checkout import Tree, TreeFile, check_out
-from datasets.sentinel import write_store_id
+from store.blobs import BlobStore
+from store.sentinel import write_store_id
 from tests.datasets.test_blobs import WORKSPACE, InMemory, put
 
 CONTENTS = {"a/1": b"small", "a/2": os.urandom(200_001), "a/b/3": b"three", "z": b"last"}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.blobs import BlobStore
 from datasets.models import PackedBlob
-from datasets.packs import Place
 from datasets.places import Places
-from datasets.sentinel import write_store_id
+from store.blobs import BlobStore
+from store.packs import Place
+from store.sentinel import write_store_id
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db

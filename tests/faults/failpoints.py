@@ -74,7 +74,7 @@ def _identify(status: os.stat_result) -> tuple[int, int]:
 
 def _watch_disk() -> None:
     """Notes what is written below the store and not yet synced."""
-    from datasets import blobs
+    from store import blobs
 
     create, fsync, sync_data = os.open, os.fsync, blobs._sync_data
 
@@ -103,7 +103,7 @@ def install() -> None:
     django.setup()
     from datasets.places import Places
     from datasets.receipts import Receipts
-    from syncjobs.lifecycle import execution
+    from syncjobs.attempt import execution
 
     _watch_disk()
     around(execution, "claim", after="claim.after")

@@ -232,7 +232,7 @@ class Injector:
     def _cancel(self, fault: Fault) -> str:
         from django.db import Error, connection
 
-        from syncjobs.lifecycle.cancelling import cancel
+        from syncjobs.records.cancelling import cancel
 
         rows = self.stand.query(
             "SELECT id FROM syncjobs_syncrecord WHERE state IN ('queued', 'running', 'held')"

@@ -143,8 +143,8 @@ class Runner:
         """A person lets held records go on."""
         from django.db import Error, connection
 
-        from syncjobs.lifecycle.releasing import release
-        from syncjobs.lifecycle.transition import IllegalMove
+        from syncjobs.records.releasing import release
+        from syncjobs.records.transition import IllegalMove
 
         rows = self._stand.query("SELECT id FROM syncjobs_syncrecord WHERE state = 'held'")
         if rows:
@@ -266,7 +266,7 @@ def sweep() -> int:
     """As the platform's own chore does it, and at once; what it removed."""
     from django.db import connection
 
-    from syncjobs.lifecycle.sweeping import sweep_partials
+    from syncjobs.upkeep.sweeping import sweep_partials
 
     connection.close()  # it may be of a database that was restarted
     return sweep_partials(older_than_s=0)

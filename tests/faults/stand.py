@@ -33,7 +33,7 @@ from tests.hosts.sshd import Sshd, running_sshd
 from tests.proxy import Proxy, Weather, proxying
 
 if TYPE_CHECKING:
-    from connectors.spec import Target
+    from farends.spec import Target
 
 MIB = 1 << 20
 _CLONE_NEWNS = 0x00020000  # linux/sched.h
@@ -290,8 +290,8 @@ def _make_jobs(plan: Plan, sources: list[Source], sshd: Sshd, proxies: list[Prox
 
 
 def _target(source: Source, sshd: Sshd, proxy: Proxy, number: int) -> tuple[Target, str]:
-    from connectors.spec import Target
-    from connectors.transports.http import HttpOptions, HttpSecret
+    from farends.http.transport import HttpOptions, HttpSecret
+    from farends.spec import Target
 
     waits: dict[str, Any] = {"connect_timeout_s": WAIT_S, "idle_timeout_s": WAIT_S}
     if number % HOSTS % 2:

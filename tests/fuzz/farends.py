@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from connectors.spec import Target
-from connectors.transports.ftp import FtpOptions, FtpSecret, FtpsOptions
-from connectors.transports.http import HttpOptions, HttpSecret
-from connectors.transports.ssh import SshOptions, SshSecret
+from farends.ftp.transport import FtpOptions, FtpSecret, FtpsOptions
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.spec import Target
+from farends.ssh.transport import SshOptions, SshSecret
 from tests.hosts.certificates import make_certificates
 from tests.hosts.child import find_binary
 from tests.hosts.fuzzed import LIE_BYTES, Fuzzed, is_component, read_lies

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from connectors.contract import INCOMPLETE, RemoteEntry, Seen, Skipped, Transport
-from connectors.errors import NotAListing, TransportError
+from farends.contract import INCOMPLETE, RemoteEntry, Seen, Skipped, Transport
+from farends.errors import NotAListing, TransportError
 
 # No name is the end or the beginning of another: a row that lost a part is the name of no other file.
 FILES = (

@@ -17,50 +17,42 @@ from typing import Any
 
 from api import files, idempotency, moments
 from cli import configfile
-from connectors import addresses, attachments, dialing, folders, masking, names, proxying
-from connectors.contract import RemoteEntry
-from connectors.wire import (
-    ftp_describe,
-    ftp_digests,
-    ftp_download,
-    ftp_list_end,
-    ftp_login,
-    ftp_reply,
-    ftp_rows,
-    host_keys,
-    http_auth,
-    http_dates,
-    http_digests,
-    http_entries,
-    http_exchange,
-    http_response,
-    http_url,
-    http_validators,
-    index_pages,
-    index_rows,
-    listed_paths,
-    month_names,
-    private_keys,
-    rsync_lines,
-    sftp_packets,
-    shell_channel,
-    shell_digests,
-    shell_probe,
-    shell_records,
-    shown,
-    splitting,
-    tar_header,
-    tar_stream,
-)
-from connectors.wire.ftp_list_rows import ListReader
-from connectors.wire.ftp_list_times import ListClock
-from connectors.wire.ftp_reply import Reply
-from connectors.wire.http_response import Head
-from connectors.wire.http_url import Origin, Url
+from connectors import attachments, folders
 from console import window_lines
-from syncjobs.core import markers, patterns, schedules
+from farends import addresses, dialing, masking, names, proxying
+from farends.contract import RemoteEntry
+from farends.ftp import describe as ftp_describe
+from farends.ftp import digests as ftp_digests
+from farends.ftp import download as ftp_download
+from farends.ftp import list_end as ftp_list_end
+from farends.ftp import login as ftp_login
+from farends.ftp import reply as ftp_reply
+from farends.ftp import rows as ftp_rows
+from farends.ftp.list_rows import ListReader
+from farends.ftp.list_times import ListClock
+from farends.ftp.reply import Reply
+from farends.http import auth as http_auth
+from farends.http import digests as http_digests
+from farends.http import entries as http_entries
+from farends.http import exchange as http_exchange
+from farends.http import index_pages, index_rows
+from farends.http import response as http_response
+from farends.http import url as http_url
+from farends.http import validators as http_validators
+from farends.http.response import Head
+from farends.http.url import Origin, Url
+from farends.rsync import lines as rsync_lines
+from farends.secure_shell import commands as shell_channel
+from farends.secure_shell import digests as shell_digests
+from farends.secure_shell import host_keys, private_keys, splitting
+from farends.sftp import packets as sftp_packets
+from farends.ssh import probe as shell_probe
+from farends.ssh import records as shell_records
+from farends.ssh import tar_header, tar_stream
+from farends.wire import http_dates, listed_paths, month_names, shown
+from syncjobs.core import markers, patterns
 from syncproject import serving
-from workspaces import windows, zones
+from timing import schedules, windows, zones
 
 Parser = Callable[[bytes], object]
 
@@ -213,7 +205,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "parse_pattern": _text(lambda text: patterns.parse_pattern.__wrapped__(text[:1_000])),
         "whole": _text(lambda text: patterns._in_words_of_re2(text)),
     },
-    "syncjobs.core.schedules": {
+    "timing.schedules": {
         "cron": _text(lambda text: schedules.parse_schedule({"cron": text})),
         "time": _text(lambda text: schedules.parse_schedule({"frequency": "daily", "time": text})),
     },
@@ -222,75 +214,75 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "_BY_PIECES": serving._BY_PIECES.search,
         "_HEALTH": serving._HEALTH.match,
     },
-    "workspaces.windows": {
+    "timing.windows": {
         "windows": _text(lambda text: windows.parse_windows([{"from": text, "to": text}])),
         "days": _text(
             lambda text: windows.parse_windows([{"days": [text], "from": "10:00", "to": "11:00"}])
         ),
         "blackouts": _text(lambda text: windows.parse_blackouts([{"since": text, "until": text}])),
     },
-    "workspaces.zones": {"find_zone": _text(zones.find_zone)},
-    "connectors.addresses": {"parse_address": _text(addresses.parse_address)},
+    "timing.zones": {"find_zone": _text(zones.find_zone)},
+    "farends.addresses": {"parse_address": _text(addresses.parse_address)},
     "connectors.attachments": {"content_disposition": _text(attachments.content_disposition)},
-    "connectors.dialing": {"_NAME": _text(dialing._NAME.fullmatch)},
+    "farends.dialing": {"_NAME": _text(dialing._NAME.fullmatch)},
     "connectors.folders": {"_checked": _text(folders._checked)},
-    "connectors.masking": {"mask": _text(MASK or str)},
-    "connectors.names": {
+    "farends.masking": {"mask": _text(MASK or str)},
+    "farends.names": {
         "to_text": _text(names.to_text),
         "from_text": _text(lambda text: names.from_text(names.to_text(text))),
         "printable": _text(lambda text: names.printable(text, len(text))),
         "join": _text(lambda text: names.join("folder", text)),
     },
-    "connectors.proxying": {"ask_proxy": _proxied, "parse_proxy": _text(proxying.parse_proxy)},
-    "connectors.wire.ftp_describe": {
+    "farends.proxying": {"ask_proxy": _proxied, "parse_proxy": _text(proxying.parse_proxy)},
+    "farends.ftp.describe": {
         "facts": _described(ftp_describe._take_facts),
         "size": _described(ftp_describe._take_size),
         "time": _described(ftp_describe._take_time),
     },
-    "connectors.wire.ftp_list_end": {
+    "farends.ftp.list_end": {
         "tells_cut": lambda raw: ftp_list_end.tells_cut(_lines(raw), 1, 2),
         "tells_unread": lambda raw: ftp_list_end.tells_unread(_lines(raw)),
     },
-    "connectors.wire.ftp_digests": {
+    "farends.ftp.digests": {
         "hash": _digest_of(ftp_login.HASH),
         "xsha256": _digest_of(ftp_login.XSHA256),
     },
-    "connectors.wire.ftp_list_rows": {
+    "farends.ftp.list_rows": {
         "read": lambda raw: ListReader(CLOCK).read(raw),
         "of a known form": _row_of("-rw-r--r-- 1 a b 10 Nov 14 22:13 x"),
         "of IIS": _row_of("11-14-23  10:13PM  <DIR>  x"),
         "of VMS": _row_of("X.TXT;1  3/4  14-NOV-2023 22:13"),
     },
-    "connectors.wire.month_names": {"month_of": month_names.month_of},
-    "connectors.wire.ftp_download": {
+    "farends.wire.month_names": {"month_of": month_names.month_of},
+    "farends.ftp.download": {
         "epsv": lambda raw: ftp_download.passive_port(Reply(229, (raw,))),
         "pasv": lambda raw: ftp_download.passive_port(Reply(227, (raw,))),
     },
-    "connectors.wire.ftp_login": {
+    "farends.ftp.login": {
         "learn": _dialog(lambda: ftp_login.learn(ftp_login.Features()), _learned),
     },
-    "connectors.wire.ftp_reply": {
+    "farends.ftp.reply": {
         "feed": _fed(ftp_reply.ReplyReader, 1 << 20),
         "feed in pieces": _fed(ftp_reply.ReplyReader, 256),
         "refusal": lambda raw: ftp_reply.refusal(Reply(550, (raw,)), "doing"),
         "says_full": lambda raw: ftp_reply.says_full(Reply(530, (raw,))),
     },
-    "connectors.wire.ftp_rows": {
+    "farends.ftp.rows": {
         "facts_row": ftp_rows.facts_row,
         "time_ns": ftp_rows.time_ns,
     },
-    "connectors.wire.host_keys": {"parse": _text(host_keys.Pin.parse)},
-    "connectors.wire.http_auth": {"take_challenge": _challenged},
-    "connectors.wire.http_dates": {
+    "farends.secure_shell.host_keys": {"parse": _text(host_keys.Pin.parse)},
+    "farends.http.auth": {"take_challenge": _challenged},
+    "farends.wire.http_dates": {
         "epoch_s": _text(http_dates.epoch_s),
         "iso_ns": _text(http_dates.iso_ns),
         "minute_ns": _text(http_dates.minute_ns),
         "seconds_until": _text(lambda text: http_dates.seconds_until(text, text)),
     },
-    "connectors.wire.http_digests": {
+    "farends.http.digests": {
         "read_digest": _head(http_digests.read_digest, "repr-digest", "digest")
     },
-    "connectors.wire.http_entries": {
+    "farends.http.entries": {
         "strong_etag": _head(http_entries.strong_etag, "etag"),
         "check_coding": _head(http_entries.check_coding, "content-encoding"),
         "whole_size": _head(lambda head: http_entries.whole_size(head, 0), "content-range"),
@@ -299,97 +291,97 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "elsewhere": _text(lambda text: FOLDER.elsewhere(text, text)),
         "path_of": _text(lambda text: http_entries.path_of(PAGE, text)),
     },
-    "connectors.wire.http_exchange": {
+    "farends.http.exchange": {
         "status_error": _head(
             lambda head: http_exchange.status_error(head, "doing"), "retry-after", "date", "server"
         )
     },
-    "connectors.wire.http_response": {
+    "farends.http.response": {
         "parse_head": lambda raw: http_response.parse_head(b"HTTP/1.1 200 OK\r\n" + raw, "GET"),
         "status": lambda raw: http_response.parse_head(raw, "GET"),
         "chunks": _answered,
     },
-    "connectors.wire.http_url": {
+    "farends.http.url": {
         "resolve": _text(lambda text: http_url.resolve(PAGE, text)),
         "without_user": _text(http_url.without_user),
         "quote_path": _text(http_url.quote_path),
         "components": _text(http_url.components),
     },
-    "connectors.wire.http_validators": {
+    "farends.http.validators": {
         "proves_content": _text(
             lambda text: http_validators.proves_content(RemoteEntry("a", 10, 10**18, etag=text))
         )
     },
-    "connectors.wire.index_pages": {"page": _page(1 << 20), "page in pieces": _page(512)},
-    "connectors.wire.index_rows": {"unescaped": _text(index_rows.unescaped)},
-    "connectors.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
-    "connectors.wire.private_keys": {
+    "farends.http.index_pages": {"page": _page(1 << 20), "page in pieces": _page(512)},
+    "farends.http.index_rows": {"unescaped": _text(index_rows.unescaped)},
+    "farends.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
+    "farends.secure_shell.private_keys": {
         "key": _text(lambda text: private_keys.load_private_key(text, "x")),
         "certificate": _text(private_keys.certificate_ended),
     },
-    "connectors.wire.rsync_lines": {
+    "farends.rsync.lines": {
         "parse_listed": rsync_lines.parse_listed,
         "parse_complaint": rsync_lines.parse_complaint,
         "unescape": rsync_lines.unescape,
     },
-    "connectors.wire.sftp_packets": {"names": _packet},
-    "connectors.wire.shell_channel": {"_behind": _noise},
-    "connectors.wire.shell_digests": {
+    "farends.sftp.packets": {"names": _packet},
+    "farends.secure_shell.commands": {"_behind": _noise},
+    "farends.secure_shell.digests": {
         "_LINE": shell_digests._LINE.fullmatch,
         "_PREFIX": shell_digests._PREFIX.match,
     },
-    "connectors.wire.shell_probe": {
+    "farends.ssh.probe": {
         "_precision_ns": shell_probe._precision_ns,
         "_skew_s": lambda raw: shell_probe._skew_s(raw, 0.0),
     },
-    "connectors.wire.shell_records": {
+    "farends.ssh.records": {
         "parse_record": shell_records.parse_record,
         "unescape": shell_records.unescape,
         "find": shell_records.parse_find_complaint,
         "tar": shell_records.parse_tar_complaints,
     },
-    "connectors.wire.splitting": {
+    "farends.secure_shell.splitting": {
         "feed": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 1 << 20),
         "feed in pieces": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 7),
     },
-    "connectors.wire.shown": {"shown": lambda raw: shown.shown(raw, len(raw))},
-    "connectors.wire.tar_header": {
+    "farends.wire.shown": {"shown": lambda raw: shown.shown(raw, len(raw))},
+    "farends.ssh.tar_header": {
         "parse_pax": tar_header.parse_pax,
         "parse_header": lambda raw: tar_header.parse_header(raw[:512].ljust(512, b"\0")),
     },
-    "connectors.wire.tar_stream": {"feed": _tar},
+    "farends.ssh.tar_stream": {"feed": _tar},
 }
 
 NO_PARSERS: Mapping[str, str] = {
-    "datasets.sentinel": "a file of ours",
+    "store.sentinel": "a file of ours",
     "embedded.parent": "what the kernel says",
-    "syncjobs.lifecycle.applying": "words of a document, beside a few that are known",
-    "syncjobs.lifecycle.configuring": "words of a document, beside a few that are known",
-    "syncjobs.lifecycle.exporting": "names that were checked",
+    "syncjobs.configuration.yaml_in": "words of a document, beside a few that are known",
+    "syncjobs.configuration.connectors": "words of a document, beside a few that are known",
+    "syncjobs.configuration.yaml_out": "names that were checked",
     "syncjobs.queries.parents": "names that were checked",
     "connectors.opening": "the options that are stored, as JSON",
     "connectors.secrets": "what is sealed is our own JSON",
-    "connectors.transports.ftp": "what the parsers told",
-    "connectors.wire.ftp_client": "what the parsers told",
-    "connectors.wire.ftp_folder": "lines, each for ftp_rows or ftp_list_rows",
-    "connectors.wire.ftp_list_times": "words that ftp_list_rows has measured",
-    "connectors.wire.ftp_remove": "paths of ours",
-    "connectors.wire.ftp_tree": "paths that were checked",
-    "connectors.wire.http_fetch": "what the parsers told",
-    "connectors.wire.http_tree": "paths that were checked",
-    "connectors.wire.index_html": "read through index_pages",
-    "connectors.wire.index_json": "read through index_pages",
-    "connectors.wire.index_xml": "read through index_pages",
-    "connectors.wire.rsync_batch": "paths of ours",
-    "connectors.wire.rsync_child": "lines, each for rsync_lines",
-    "connectors.wire.rsync_daemon": "a greeting of 4 KiB at most",
-    "connectors.wire.rsync_folders": "paths that were checked",
-    "connectors.wire.rsync_relay": "our own JSON",
-    "connectors.wire.rsync_ssh": "what a log-in prints, line by line",
-    "connectors.wire.rsync_version": "the program of this machine",
-    "connectors.wire.sftp_remove": "paths of ours",
-    "connectors.wire.confinement": "libraries of this machine",
-    "connectors.wire.shell_tree": "paths of ours",
-    "connectors.wire.shell_remove": "paths of ours",
-    "connectors.wire.shell_stream": "paths of ours",
+    "farends.ftp.transport": "what the parsers told",
+    "farends.ftp.client": "what the parsers told",
+    "farends.ftp.folder": "lines, each for ftp_rows or ftp_list_rows",
+    "farends.ftp.list_times": "words that ftp_list_rows has measured",
+    "farends.ftp.remove": "paths of ours",
+    "farends.ftp.tree": "paths that were checked",
+    "farends.http.fetch": "what the parsers told",
+    "farends.http.tree": "paths that were checked",
+    "farends.http.index_html": "read through index_pages",
+    "farends.http.index_json": "read through index_pages",
+    "farends.http.index_xml": "read through index_pages",
+    "farends.rsync.batch": "paths of ours",
+    "farends.rsync.child": "lines, each for rsync_lines",
+    "farends.rsync.daemon": "a greeting of 4 KiB at most",
+    "farends.rsync.folders": "paths that were checked",
+    "farends.rsync.relay": "our own JSON",
+    "farends.rsync.over_ssh": "what a log-in prints, line by line",
+    "farends.rsync.version": "the program of this machine",
+    "farends.sftp.remove": "paths of ours",
+    "farends.wire.confinement": "libraries of this machine",
+    "farends.ssh.tree": "paths of ours",
+    "farends.ssh.remove": "paths of ours",
+    "farends.ssh.stream": "paths of ours",
 }

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from connectors.contract import Reason
-from connectors.names import decode, from_text, to_text
-from datasets.sentinel import SENTINEL
+from farends.contract import Reason
+from farends.names import decode, from_text, to_text
+from store.sentinel import SENTINEL
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from tests.fuzz.farends import FAR_ENDS, outcome_of

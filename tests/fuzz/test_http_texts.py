@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from connectors.errors import TransportError
-from connectors.wire.http_auth import Credentials
-from connectors.wire.http_dates import epoch_s, iso_ns, minute_ns, seconds_until
-from connectors.wire.http_digests import read_digest
-from connectors.wire.http_entries import Folder, path_of, strong_etag, whole_size
-from connectors.wire.http_exchange import status_error
-from connectors.wire.http_response import Head, ResponseReader, parse_head
-from connectors.wire.http_url import Origin, Url, resolve, without_user
-from connectors.wire.index_pages import IndexPage
-from connectors.wire.index_rows import NotUnderstood, unescaped
+from farends.errors import TransportError
+from farends.http.auth import Credentials
+from farends.http.digests import read_digest
+from farends.http.entries import Folder, path_of, strong_etag, whole_size
+from farends.http.exchange import status_error
+from farends.http.index_pages import IndexPage
+from farends.http.index_rows import NotUnderstood, unescaped
+from farends.http.response import Head, ResponseReader, parse_head
+from farends.http.url import Origin, Url, resolve, without_user
+from farends.wire.http_dates import epoch_s, iso_ns, minute_ns, seconds_until
 
 KIB = 1024
 BUDGET_S_PER_MIB = 8.0  # of CPU; what is quadratic takes minutes

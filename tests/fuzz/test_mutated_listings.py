@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.contract import Transport
-from connectors.transports.ftp import FTP_SPEC
+from farends.contract import Transport
+from farends.ftp.transport import FTP_SPEC
 from tests.fuzz.mutating import FILES, Form, Served, assert_nothing_is_lost, bodies
 from tests.hosts.scripted_ftp import MODIFY, Conversation, Script, scripted_ftp
 from tests.hosts.sinks import loopback_context

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.contract import INCOMPLETE, RemoteEntry, Seen, Skipped
-from connectors.errors import TransportError
-from connectors.transports.http import HTTP_SPEC
+from farends.contract import INCOMPLETE, RemoteEntry, Seen, Skipped
+from farends.errors import TransportError
+from farends.http.transport import HTTP_SPEC
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sinks import loopback_context
 

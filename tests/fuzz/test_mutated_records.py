@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from syncjobs.core.states import State
-from syncjobs.lifecycle.cancelling import cancel
 from syncjobs.models import SyncJob
+from syncjobs.records.cancelling import cancel
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.scripted_http import Conversation as HttpConversation
 from tests.hosts.scripted_http import Request, scripted_http

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.errors import TransportError
-from connectors.wire.index_rows import NotUnderstood
+from farends.errors import TransportError
+from farends.http.index_rows import NotUnderstood
 from tests.fuzz.parsers import NO_PARSERS, PARSERS, Parser
 from tests.linear import Pace
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
 from embedded.ports import find_free
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from tests.hosts.asyncssh_server import PASSWORD
 from tests.hosts.child import serving
 from tests.hosts.sshd import make_key

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
 from embedded.ports import find_free
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from tests.hosts.child import find_binary, serving
 from tests.hosts.proftpd import PASSWORD, USERNAME, write_config
 from tests.hosts.sshd import make_key

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.spec import Target
-from connectors.transports.rsync import RsyncOptions, RsyncSecret
 from embedded.ports import find_free
+from farends.rsync.transport import RsyncOptions, RsyncSecret
+from farends.spec import Target
 from tests.hosts.child import find_binary, serving
 
 USERNAME = "reader"

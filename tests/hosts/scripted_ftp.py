@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from connectors.spec import Target
-from connectors.transports.ftp import FtpOptions, FtpSecret, FtpsOptions
+from farends.ftp.transport import FtpOptions, FtpSecret, FtpsOptions
+from farends.spec import Target
 
 MODIFY = "20231114221321"
 FEATURES = "211-Features:\r\n MLST type*;size*;modify*;\r\n REST STREAM\r\n SIZE\r\n MDTM\r\n UTF8\r\n211 End"

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret, HttpsOptions
+from farends.http.transport import HttpOptions, HttpSecret, HttpsOptions
+from farends.spec import Target
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.contract import Context, Patience, RemoteEntry
-from connectors.dialing import Dialer, Policy
+from farends.contract import Context, Patience, RemoteEntry
+from farends.dialing import Dialer, Policy
 
 LOOPBACK = Dialer(Policy.parse(["127.0.0.0/8", "::1/128"]))
 

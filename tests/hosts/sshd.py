@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
-from connectors.wire.host_keys import Pin
 from embedded.ports import find_free
+from farends.secure_shell.host_keys import Pin
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from tests.hosts.child import find_binary, serving
 
 HOST_KEYS = ("ed25519", "ecdsa", "rsa")

@@ -17,11 +17,11 @@ from typing import Any
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from datasets import blobs, packs, partials
 from datasets.places import Places
 from datasets.receipts import Receipts
+from store import blobs, packs, partials
+from syncjobs.attempt import publishing
 from syncjobs.engine import receiving
-from syncjobs.lifecycle import publishing
 
 # name: (owner, attribute, whether the kill comes before the call)
 POINTS: dict[str, tuple[Any, str, bool]] = {

@@ -70,7 +70,7 @@ def serve() -> None:
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "syncproject.settings"
     django.setup()
-    from connectors.registry import get_spec
+    from farends.registry import get_spec
     from tests.kills import failpoints  # noqa: F401 — imported once, for all children
 
     get_spec("http")
@@ -101,10 +101,10 @@ def serve() -> None:
 
 
 def work(order: dict[str, Any]) -> Counter[str]:
+    from syncjobs.attempt.execution import execute
+    from syncjobs.claims.heartbeat import Heart
     from syncjobs.engine import arriving
-    from syncjobs.lifecycle.execution import execute
-    from syncjobs.lifecycle.heartbeat import Heart
-    from syncjobs.lifecycle.sweeping import sweep
+    from syncjobs.upkeep.sweeping import sweep
     from tests.kills.failpoints import lay
 
     arriving.COMMIT_FILES = COMMIT_FILES

@@ -18,15 +18,15 @@ from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
-from connectors.spec import Target
-from connectors.transports.http import HttpOptions, HttpSecret
 from datasets.models import Dataset, Entry, PackedBlob, Receipt, Version
 from datasets.reading import entries_of
 from datasets.store import open_store
+from farends.http.transport import HttpOptions, HttpSecret
+from farends.spec import Target
+from syncjobs.claims.reaping import reap
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.reaping import reap
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.nginx import running_nginx
 from tests.kills.failpoints import POINTS
 from tests.kills.forks import Forks, forking

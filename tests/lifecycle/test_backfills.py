@@ -12,9 +12,12 @@ from django.db import connections
 from django.utils import timezone
 
 from connectors.models import Connector, ConnectorStatus
+from syncjobs.claims.claiming import claim
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle import backfilling
-from syncjobs.lifecycle.backfilling import (
+from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing import backfilling
+from syncjobs.queueing.backfilling import (
     NoFires,
     TooManyFires,
     advance_backfills,
@@ -22,12 +25,9 @@ from syncjobs.lifecycle.backfilling import (
     count_fires,
     request_backfill,
 )
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import save_job
-from syncjobs.lifecycle.transition import move
-from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing.dispatching import Dispatched, dispatch_due
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,20 +13,20 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connectors.budget import FAILURES_OPEN
 from connectors.models import Connector, HostBudget
 from connectors.opening import test_connector as probe_connector
 from embedded.ports import find_free
+from farends.budget import FAILURES_OPEN
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.reaping import reap
+from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.planning import resume_job, save_job
-from syncjobs.lifecycle.reaping import reap
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.proxy import Weather, proxying

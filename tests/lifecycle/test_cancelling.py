@@ -12,16 +12,16 @@ import pytest
 from django.db import connection
 
 from datasets.models import Version
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.reaping import reap_cancelled
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.reaping import reap_cancelled
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
+from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job

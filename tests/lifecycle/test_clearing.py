@@ -9,19 +9,19 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
-from connectors.contract import RemoteEntry
-from connectors.errors import ConnectionLost
-from connectors.spec import Target
-from connectors.transports.ftp import FtpOptions, FtpSecret
-from connectors.wire.sftp_remove import SftpRemover
 from datasets.store import open_store
+from farends.contract import RemoteEntry
+from farends.errors import ConnectionLost
+from farends.ftp.transport import FtpOptions, FtpSecret
+from farends.sftp.remove import SftpRemover
+from farends.spec import Target
+from syncjobs.attempt.execution import execute
+from syncjobs.attempt.publishing import publish
+from syncjobs.claims.heartbeat import Heart, Lease
 from syncjobs.core.states import State
 from syncjobs.engine.stops import CancelAsked
-from syncjobs.lifecycle.approving import approve
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart, Lease
-from syncjobs.lifecycle.publishing import publish
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncRecord
+from syncjobs.records.approving import approve
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
@@ -200,7 +200,7 @@ def test_a_worker_lost_between_publish_and_clearing_leaves_it_to_the_next_attemp
         raise Killed
 
     with monkeypatch.context() as killed:
-        killed.setattr("syncjobs.lifecycle.execution.clear_source", die)
+        killed.setattr("syncjobs.attempt.execution.clear_source", die)
         with pytest.raises(Killed):
             run(job)
     record = SyncRecord.objects.get()
@@ -253,7 +253,7 @@ def test_an_edited_job_stops_the_clearing(
         SyncJob.objects.update(after_publish=AfterPublish.KEEP)
         return published
 
-    monkeypatch.setattr("syncjobs.lifecycle.execution.publish", publish_then_edit)
+    monkeypatch.setattr("syncjobs.attempt.execution.publish", publish_then_edit)
     record = run(job)
     assert (record.state, record.files_cleared) == (State.SUCCEEDED, 0)
     assert "the job was edited" in record.warning

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.measuring import SECOND_NS
 from connectors.models import Connector
 from connectors.opening import find_capabilities, test_connector
 from datasets.models import Entry
+from farends.measuring import SECOND_NS
 from syncjobs.models import SyncJob, SyncMode
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd

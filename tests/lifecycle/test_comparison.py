@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 
-from connectors.spec import Target
-from connectors.transports.ssh import SshOptions, SshSecret
 from datasets.models import Entry, Version
+from farends.spec import Target
+from farends.ssh.transport import SshOptions, SshSecret
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode

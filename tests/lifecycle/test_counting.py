@@ -14,13 +14,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import Event
-from syncjobs.lifecycle import counting
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.counting import count_events
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.sessions import open_session
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import (
     DURATION_BOUNDS_S,
     CountingMark,
@@ -30,6 +26,10 @@ from syncjobs.models import (
     SyncRecord,
     Trigger,
 )
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
+from syncjobs.upkeep import counting
+from syncjobs.upkeep.counting import count_events
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, run
 from tests.waiting import until

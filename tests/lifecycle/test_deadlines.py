@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.deadlines import Past
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncEvent, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.durations import average_duration_s, history_of, spent_s
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.hosts.sshd import Sshd
 from tests.proxy import proxying
 from tests.rows import fill, make_connector, make_job, run

@@ -15,20 +15,20 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from datasets.blobs import BlobStore
 from datasets.models import Version
-from datasets.sentinel import write_store_id
 from datasets.store import find_known_store, open_store
+from store.blobs import BlobStore
+from store.sentinel import write_store_id
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import Claim, claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.reaping import reap
 from syncjobs.core.states import State
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.claiming import Claim, claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.reaping import reap
-from syncjobs.lifecycle.ringing import take_unrung
-from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.queueing.ringing import take_unrung
+from syncjobs.records.cancelling import cancel
+from syncjobs.upkeep.workers import Worker
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 from tests.tmpfs import Tmpfs, mounted
@@ -72,7 +72,7 @@ def test_d01_without(
     """... space or inodes a record fails in whole, what there was can be read, and the next one works."""
     settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=0)
     # As where others fill the disk after the plan was found to fit.
-    monkeypatch.setattr("syncjobs.lifecycle.execution.need_room", lambda *_: None)
+    monkeypatch.setattr("syncjobs.attempt.execution.need_room", lambda *_: None)
     assert run(job).state == State.SUCCEEDED
     held, before = digests_of(job.dataset), digests_below(source)
     assert held == before

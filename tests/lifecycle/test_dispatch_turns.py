@@ -11,15 +11,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from connectors.models import Connector, ConnectorStatus
-from syncjobs.core.misfires import decide_service
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle import dispatching
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.queueing import dispatching
+from syncjobs.queueing.dispatching import Dispatched, dispatch_due
+from syncjobs.queueing.ringing import take_unrung
 from tests.rows import make_job, make_workspace
 from tests.scale.jobs import make_many_jobs
+from timing.misfires import decide_service
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = {"every_s": 60}

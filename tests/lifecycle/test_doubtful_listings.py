@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.releasing import release
 from syncjobs.models import OnDelete, SyncJob, SyncRecord
+from syncjobs.records.releasing import release
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.hosts.scripted_http import Conversation as HttpConversation

@@ -12,12 +12,9 @@ from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 
 from connectors.models import Connector, ConnectorStatus
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.reaping import reap
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.reaping import reap
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queries.explaining import (
     AmbiguousRecord,
@@ -26,6 +23,9 @@ from syncjobs.queries.explaining import (
     explain,
     find_record,
 )
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
+from syncjobs.records.transition import move
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

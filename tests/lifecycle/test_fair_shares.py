@@ -13,15 +13,15 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.models import Connector, HostBudget
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
 from datasets.store import ensure_store, find_known_store
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.claims import demand
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle import demand
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.ringing import take_unrung
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.ringing import take_unrung
+from syncjobs.records.transition import move
 from tests.lifecycle.test_limits import claim_all, host, queue
 from tests.scale.jobs import make_many_jobs
 from workspaces.models import Workspace

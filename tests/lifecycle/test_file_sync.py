@@ -15,14 +15,14 @@ import pytest
 
 from datasets.models import Receipt, Version
 from datasets.reading import get_version
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.engine import filesync
 from syncjobs.engine.receiving import StoreReceiver
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.releasing import release
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
+from syncjobs.records.releasing import release
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 

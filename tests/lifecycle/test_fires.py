@@ -9,11 +9,11 @@ import pytest
 from django.utils import timezone
 
 from connectors.models import Connector
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
-from syncjobs.lifecycle.enqueueing import JobBusy, enqueue
 from syncjobs.models import Backfill, Dependency, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.dispatching import Dispatched, dispatch_due
+from syncjobs.queueing.enqueueing import JobBusy, enqueue
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

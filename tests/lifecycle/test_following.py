@@ -13,13 +13,13 @@ from django.db import connection
 from django.utils import timezone
 
 from connectors.models import Connector
+from syncjobs.claims.claiming import claim
+from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import HasFollowers, delete_job, resume_job, save_job
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.dispatching import Dispatched, dispatch_due
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.spec import Target
-from connectors.transports.ftp import FtpOptions, FtpSecret
+from farends.ftp.transport import FtpOptions, FtpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from tests.hosts.proftpd import PASSWORD, USERNAME

@@ -19,16 +19,16 @@ from pytest_django import Settings
 
 from datasets.installation import FILE, LAG_S, Halt, recall, settle_here
 from datasets.models import Installation, Version
-from datasets.sentinel import write_store_id
 from datasets.store import ensure_store, find_known_store
+from store.sentinel import write_store_id
+from syncjobs.claims.halting import Halted, find_halt_here
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.halting import Halted, find_halt_here
-from syncjobs.lifecycle.serving import dispatch_all
-from syncjobs.lifecycle.starting import start_due
-from syncjobs.lifecycle.sweeping import sweep
-from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.due import dispatch_all
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.queueing.starting import start_due
+from syncjobs.upkeep.sweeping import sweep
+from syncjobs.upkeep.workers import Worker
 from tasks import beat
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, fill, make_connector, make_job

@@ -8,15 +8,15 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from connectors.budget import FAILURES_OPEN
 from connectors.learning import learn_answer
 from connectors.models import HostBudget
+from farends.budget import FAILURES_OPEN
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.ringing import take_unrung
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.ringing import take_unrung
+from syncjobs.records.transition import move
 from tests.scale.jobs import make_many_jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)

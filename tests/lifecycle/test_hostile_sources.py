@@ -12,11 +12,11 @@ from django.conf import settings
 from pytest_django import Settings
 
 from datasets.models import Version
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.records.cancelling import cancel
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run

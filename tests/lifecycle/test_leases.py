@@ -21,22 +21,22 @@ from datasets.catalog import Catalog, Listed
 from datasets.models import Dataset, Receipt, Version
 from datasets.receipts import Arrived, Fenced, Receipts, check_fence
 from datasets.store import open_store
+from syncjobs.attempt.execution import execute
+from syncjobs.attempt.publishing import publish
+from syncjobs.claims import heartbeat
+from syncjobs.claims.claiming import Claim, claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.reaping import reap
+from syncjobs.claims.sessions import open_session
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DrainAsked, LeaseLost
-from syncjobs.lifecycle import heartbeat
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.claiming import Claim, claim
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.publishing import publish
-from syncjobs.lifecycle.reaping import reap
-from syncjobs.lifecycle.sessions import open_session
-from syncjobs.lifecycle.sweeping import sweep_partials
-from syncjobs.lifecycle.transition import IllegalMove, move
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import AlreadyQueued, enqueue
+from syncjobs.records.cancelling import cancel
+from syncjobs.records.transition import IllegalMove, move
+from syncjobs.upkeep.sweeping import sweep_partials
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job
 from tests.waiting import until

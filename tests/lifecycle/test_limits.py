@@ -16,15 +16,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from connectors.models import Connector, HostBudget
-from connectors.spec import Target
-from connectors.transports.sftp import SftpOptions, SftpSecret
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
+from syncjobs.claims.claiming import Claim, claim
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import Claim, claim
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
-from syncjobs.lifecycle.requesting import request_sync
-from syncjobs.lifecycle.ringing import take_unrung
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
+from syncjobs.queueing.requesting import request_sync
+from syncjobs.queueing.ringing import take_unrung
+from syncjobs.records.transition import move
 from tests.rows import make_connector, make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

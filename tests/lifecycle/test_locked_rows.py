@@ -11,9 +11,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from syncjobs.lifecycle.dispatching import Dispatched, dispatch_due
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.dispatching import Dispatched, dispatch_due
+from syncjobs.queueing.ringing import take_unrung
 from tests.lifecycle.test_limits import host, queue
 from tests.rows import make_job
 

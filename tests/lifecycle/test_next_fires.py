@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from connectors.models import Connector
-from syncjobs.lifecycle.planning import save_job
+from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import (
     describe_fire,

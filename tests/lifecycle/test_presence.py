@@ -20,11 +20,11 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from datasets.store import ensure_store, find_known_store
-from syncjobs.lifecycle import presence, pulsing
-from syncjobs.lifecycle.presence import Load, Presence
-from syncjobs.lifecycle.sessions import open_session
-from syncjobs.lifecycle.workers import Worker
+from syncjobs.claims import presence, pulsing
+from syncjobs.claims.presence import Load, Presence
+from syncjobs.claims.sessions import open_session
 from syncjobs.models import ProcessSign, Pulse
+from syncjobs.upkeep.workers import Worker
 from tasks.beat import SyncScheduler
 from tests.servers import servers
 from tests.waiting import until
@@ -104,7 +104,7 @@ def test_a_worker_tells_what_it_has_to_do() -> None:
         seen.append(worker._look())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("syncjobs.lifecycle.workers.execute", look)
+        patch.setattr("syncjobs.upkeep.workers.execute", look)
         worker.work_on(uuid.uuid4())
     look()
     worker.drain()

@@ -8,11 +8,11 @@ import pytest
 from django.utils import timezone
 
 from connectors.models import Connector
-from syncjobs.core.schedules import due_after, offset_of, parse_schedule
-from syncjobs.lifecycle import replanning
-from syncjobs.lifecycle.replanning import draw_near, replan
+from syncjobs.configuration import replanning
+from syncjobs.configuration.replanning import draw_near, replan
 from syncjobs.models import Pulse, SyncJob
 from tests.rows import make_job, make_workspace
+from timing.schedules import due_after, offset_of, parse_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

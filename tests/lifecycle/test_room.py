@@ -15,15 +15,15 @@ from django.db import connection
 from pytest_django import Settings
 
 from datasets.catalog import Wanted
-from datasets.errors import DiskFull
-from datasets.room import look_at, make_room
 from datasets.store import ensure_store, open_store
+from store.errors import DiskFull
+from store.room import look_at, make_room
+from syncjobs.attempt.parking import cap, look_again_s, passing_bytes
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.parking import cap, look_again_s, passing_bytes
-from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.durations import spent_s
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.upkeep.workers import Worker
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run

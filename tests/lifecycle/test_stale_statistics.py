@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.models import SyncJob
+from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.ringing import take_unrung
 from tests.scale.jobs import make_many_jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)

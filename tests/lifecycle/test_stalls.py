@@ -16,17 +16,17 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from datasets.models import Version
-from datasets.partials import WORTH_KEEPING_BYTES
 from datasets.store import open_store
+from store.partials import WORTH_KEEPING_BYTES
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.reaping import reap
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.reaping import reap
-from syncjobs.lifecycle.transition import move
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.partials import let_go, partial_of

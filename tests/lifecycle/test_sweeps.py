@@ -18,20 +18,20 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from connectors import names
-from datasets.blobs import BlobStore
 from datasets.checkout import TreeFile, check_out
-from datasets.errors import BlobMissing, StoreAway
 from datasets.models import Dataset, PackedBlob
 from datasets.places import Places
 from datasets.reading import iter_entries
-from datasets.sentinel import SENTINEL, write_store_id
 from datasets.store import open_store
+from farends import names
+from store.blobs import BlobStore
+from store.errors import BlobMissing, StoreAway
+from store.sentinel import SENTINEL, write_store_id
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.upkeep.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 

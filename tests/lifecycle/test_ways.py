@@ -10,10 +10,10 @@ import pytest
 
 from connectors.models import Connector, HostBudget, dialled_of
 from embedded.ports import find_free
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.ringing import take_unrung
 from tests.hosts.proxies import ProxyServer, running_proxy
 from tests.hosts.sshd import Sshd
 from tests.lifecycle.test_limits import claim_all, host, queue

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from syncjobs.attempt.execution import execute
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.configuration.jobs import save_job, save_workspace
 from syncjobs.core.states import Event, State
-from syncjobs.lifecycle.claiming import claim
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.execution import execute
-from syncjobs.lifecycle.heartbeat import Heart
-from syncjobs.lifecycle.planning import save_job, save_workspace
-from syncjobs.lifecycle.ringing import take_unrung
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queries.explaining import explain
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.queueing.ringing import take_unrung
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.lifecycle.test_cancelling import executing, fresh
 from tests.rows import digests_of, make_connector, make_job

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from embedded.ports import find_free
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.processes.records import SLOW, events_of, fresh, slow_job, until_fetching, until_final

@@ -19,10 +19,10 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from connectors.models import Connector
+from syncjobs.configuration.jobs import follow_auto_sync
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
-from syncjobs.lifecycle.planning import follow_auto_sync
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.records import SLOW, fresh, slow_job, until_fetching
 from tests.proxy import proxying

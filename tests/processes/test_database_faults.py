@@ -14,8 +14,8 @@ from django.db import connection
 from datasets.models import Version
 from embedded.ports import find_free
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncItem, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.processes.lost_commit import losing_commit

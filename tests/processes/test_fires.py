@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 
 from connectors.models import Connector
+from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.lifecycle.planning import save_job
 from syncjobs.models import Backfill, SyncJob, SyncRecord
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start

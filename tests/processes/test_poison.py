@@ -13,8 +13,8 @@ import redis
 from celery import current_app
 
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tasks.bells import TASK
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start

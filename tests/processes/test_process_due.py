@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from connectors.models import Connector
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.processes.records import SLOW, events_of, fresh, owner_pid, slow_job, until_fetching

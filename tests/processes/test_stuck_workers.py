@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from datasets.models import Version
-from datasets.partials import WORTH_KEEPING_BYTES
 from datasets.store import open_store
+from store.partials import WORTH_KEEPING_BYTES
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queries.rules import stuck_limits
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
 from tasks.beat import TICK_S
 from tests.hosts.sshd import Sshd
 from tests.partials import let_go, partial_of

@@ -13,11 +13,11 @@ from django.conf import settings
 
 from api.health import look_around
 from datasets.installation import FILE
-from datasets.sentinel import write_store_id
 from datasets.store import find_known_store
+from store.sentinel import write_store_id
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import ProcessSign, SyncEvent, SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Process, Start
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job

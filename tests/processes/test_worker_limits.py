@@ -13,8 +13,8 @@ import pytest
 
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import State
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Process, Start
 from tests.processes.records import (

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from datasets.models import Version
 from syncjobs.core.states import State
-from syncjobs.lifecycle.cancelling import cancel
-from syncjobs.lifecycle.dispatching import dispatch_due
-from syncjobs.lifecycle.enqueueing import enqueue
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.records.cancelling import cancel
 from tasks.bells import ring_waiting
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.spec import Target
+from farends.spec import Target
 from tests.hosts import scripted_sftp
 from tests.hosts.sshd import running_sshd
 

@@ -9,9 +9,9 @@ from typing import Any
 from connectors.models import Connector
 from datasets.models import Dataset
 from datasets.store import ensure_store
-from syncjobs.core.schedules import Every, first_due
 from syncjobs.models import SyncJob
-from workspaces.clock import database_now
+from timing.clock import database_now
+from timing.schedules import Every, first_due
 from workspaces.models import Workspace
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")

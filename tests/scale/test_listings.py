@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from connectors.contract import RemoteEntry
-from connectors.registry import get_spec
-from connectors.spec import Target
+from farends.contract import RemoteEntry
+from farends.registry import get_spec
+from farends.spec import Target
 from syncjobs.core.states import State
 from tests.conformance.hosts import HOSTS
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp

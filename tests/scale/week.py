@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 from django.db import connection, connections
 
-from syncjobs.lifecycle.dispatching import dispatch_due
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queueing.dispatching import dispatch_due
 from tests.scale.jobs import make_many_jobs
 
 BEGIN = datetime(2026, 10, 24, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workspaces.windows import (
+from timing.windows import (
     ALWAYS,
     DAYS,
     Calendar,

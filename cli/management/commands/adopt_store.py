@@ -9,8 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
-from datasets.errors import StoreError
 from datasets.store import Adopted, AdoptionRefused, adopt_store
+from store.errors import StoreError
 
 
 class Command(DatabaseCommand):

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from cli.command import Command as DatabaseCommand
-from syncjobs.lifecycle.presence import BEAT, WEB, WORKER
+from syncjobs.claims.presence import BEAT, WEB, WORKER
 from syncjobs.queries.presences import read_silence
 
 

@@ -13,7 +13,7 @@ from cli.command import Command as DatabaseCommand
 from cli.command import need_keys_of_stack
 from cli.configfile import UnreadableFile, load
 from cli.lines import as_json, lines_of
-from syncjobs.lifecycle.applying import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
 
 
 class Command(DatabaseCommand):

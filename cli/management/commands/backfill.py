@@ -17,12 +17,6 @@ from cli.command import WorkspaceCommand
 from cli.jobs import get_job
 from cli.lines import Lines, as_json, lines_of
 from syncjobs.core.states import State
-from syncjobs.lifecycle.backfilling import (
-    NoFires,
-    TooManyFires,
-    cancel_backfill,
-    request_backfill,
-)
 from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import (
     Progress,
@@ -32,7 +26,13 @@ from syncjobs.queries.backfills import (
     read_moment,
     zone_of,
 )
-from workspaces.clock import database_now
+from syncjobs.queueing.backfilling import (
+    NoFires,
+    TooManyFires,
+    cancel_backfill,
+    request_backfill,
+)
+from timing.clock import database_now
 
 LOOK_S = 0.5
 QUIET_S = 15.0

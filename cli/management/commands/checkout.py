@@ -12,12 +12,12 @@ from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.datasets import need_dataset
 from cli.lines import as_json
-from connectors import names
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
-from datasets.errors import StoreError
 from datasets.models import Version
 from datasets.reading import NoSuchVersion, get_version, iter_entries
 from datasets.store import open_store
+from farends import names
+from store.errors import StoreError
 
 
 class Command(WorkspaceCommand):

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.lines import as_json
-from syncjobs.lifecycle.reaping import clean_up
+from syncjobs.claims.reaping import clean_up
 
 
 class Command(WorkspaceCommand):

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.configfile import dump
-from syncjobs.lifecycle.exporting import Export, export_configuration
+from syncjobs.configuration.yaml_out import Export, export_configuration
 from workspaces.models import Workspace
 
 

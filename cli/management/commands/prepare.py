@@ -16,8 +16,8 @@ from cli.command import Command as DatabaseCommand
 from datasets.installation import HALT_WORDS, settle_here
 from datasets.seeing import StoreState
 from datasets.store import ensure_store
-from syncjobs.lifecycle.planning import save_job
-from syncjobs.lifecycle.pulsing import PREPARED, note_pulse
+from syncjobs.claims.pulsing import PREPARED, note_pulse
+from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
 from workspaces.models import Role, Workspace
 from workspaces.tokens import create_token, revoke_tokens

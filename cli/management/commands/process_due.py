@@ -13,12 +13,12 @@ from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
 from cli.management.commands.sync import EXIT_STATUS, describe
 from cli.working import EXIT_LEFT, work_on, working
+from syncjobs.claims.halting import find_halt_here, words_of
 from syncjobs.core.states import State
-from syncjobs.lifecycle.counting import count_events
-from syncjobs.lifecycle.halting import find_halt_here, words_of
-from syncjobs.lifecycle.serving import clean_up_where_nobody_does, dispatch_all, take_next
-from syncjobs.lifecycle.workers import Worker
 from syncjobs.models import SyncRecord
+from syncjobs.queueing.due import clean_up_where_nobody_does, dispatch_all, take_next
+from syncjobs.upkeep.counting import count_events
+from syncjobs.upkeep.workers import Worker
 
 # The worst outcome of several is the one that the exit status tells.
 WORST_FIRST = (1, 5, 4, 3, EXIT_LEFT, 0)

@@ -15,9 +15,9 @@ from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.datasets import need_dataset
 from cli.repairing import repair
-from datasets.errors import StoreError
 from datasets.models import Dataset
 from datasets.scrubbing import Finding, measure, scrub
+from store.errors import StoreError
 from workspaces.models import Workspace
 
 Damaged = dict[Workspace, dict[bytes, Finding]]  # by content, the first file that has it

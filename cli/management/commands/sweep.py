@@ -10,9 +10,9 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import busy
 from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
-from datasets.errors import StoreError
-from syncjobs.lifecycle.halting import Halted
-from syncjobs.lifecycle.sweeping import sweep
+from store.errors import StoreError
+from syncjobs.claims.halting import Halted
+from syncjobs.upkeep.sweeping import sweep
 
 
 class Command(DatabaseCommand):

@@ -16,10 +16,10 @@ from cli.command import WorkspaceCommand
 from cli.jobs import get_job
 from cli.lines import Lines, as_json, lines_of
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.approving import AlreadyApplied, NoPlan, approve
-from syncjobs.lifecycle.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.requesting import request_sync
+from syncjobs.records.approving import AlreadyApplied, NoPlan, approve
 
 EXIT_STATUS = {
     State.SUCCEEDED: 0,

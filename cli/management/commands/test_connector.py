@@ -11,10 +11,10 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import busy
 from cli.command import WorkspaceCommand
 from cli.lines import as_json
-from connectors.errors import TransportError
-from connectors.measuring import describe
 from connectors.models import Connector
 from connectors.opening import find_capabilities, test_connector
+from farends.errors import TransportError
+from farends.measuring import describe
 
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 

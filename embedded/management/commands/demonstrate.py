@@ -17,12 +17,12 @@ from django.core.management.base import CommandError
 from cli.command import Command as DatabaseCommand
 from cli.management.commands.prepare import DEMO
 from cli.management.commands.sync import describe
+from syncjobs.configuration.jobs import save_job
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State
-from syncjobs.lifecycle.applying import apply_configuration
-from syncjobs.lifecycle.enqueueing import AlreadyQueued
-from syncjobs.lifecycle.planning import save_job
-from syncjobs.lifecycle.requesting import request_sync
 from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.queueing.enqueueing import AlreadyQueued
+from syncjobs.queueing.requesting import request_sync
 
 PATIENCE_S = 120.0
 LOOK_S = 0.1

@@ -17,7 +17,7 @@ def install() -> None:
     import django
 
     django.setup()
-    from syncjobs.lifecycle import dispatching
+    from syncjobs.queueing import dispatching
 
     take_due = vars(dispatching)["_take_due"]
     rest_at = time.monotonic() + EVERY_S

@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 def install() -> None:
     from datasets import receipts, versions
-    from syncjobs.lifecycle import execution, publishing
+    from syncjobs.attempt import execution, publishing
 
     def check_nothing(cursor: Any, parameters: dict[str, Any]) -> None:
         pass

@@ -12,7 +12,7 @@ __all__ = ["app"]
 
 
 def install() -> None:
-    from datasets import blobs, packs
+    from store import blobs, packs
     from syncjobs.engine.arriving import Keeper
 
     class _Os:

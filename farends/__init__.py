@@ -1,0 +1,1 @@
+"""What speaks to far ends, and knows no Django: the contract, the dialing, a folder per protocol."""

@@ -1,0 +1,1 @@
+"""Kinds ftp and ftps."""

@@ -1,0 +1,1 @@
+"""Kinds http and https: files that pages list."""

@@ -1,0 +1,193 @@
+"""HTTP and HTTPS: files behind index pages or an explicit list, a few pipelined connections."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal, cast
+
+from farends.contract import (
+    Capabilities,
+    Context,
+    Digested,
+    Fetched,
+    RemoteEntry,
+    Seen,
+    Sink,
+    Transport,
+)
+from farends.http.auth import Credentials
+from farends.http.client import HttpClient
+from farends.http.digests import HttpDigests
+from farends.http.fetch import HttpFetch
+from farends.http.stream import HttpFile
+from farends.http.tree import HttpWalk
+from farends.http.url import Origin, Url, quote_path, without_user
+from farends.reaching import Reach, ReachSecret, reached
+from farends.spec import Spec, Target, option
+from farends.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
+
+_BUFFER_BYTES = 256 * 1024
+
+
+def _check_urls(urls: tuple[str, ...]) -> None:
+    """Options are shown to whoever may see the connector."""
+    for number, url in enumerate(urls, 1):
+        if without_user(url) != url:
+            raise ValueError(
+                f"entry {number} holds a user name or password before its host: set `username`, and"
+                " store the password as the secret"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions(Reach):
+    root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
+    urls: tuple[str, ...] = option(
+        "Files",
+        "Paths or URLs on this host; with them no index page is read.",
+        default=(),
+        check=_check_urls,
+    )
+    username: str = option("User name", "For basic and digest log-in.", default="")
+    auth: Literal["none", "basic", "digest", "bearer", "header"] = option(
+        "Log-in", "How the secret is shown to the host.", default="none"
+    )
+    header_name: str = option("Header", "For log-in by header, such as X-API-Key.", default="")
+    sessions: int = option("Connections", "How many at once, 1 to 32.", default=8)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsOptions(HttpOptions):
+    ca_certificate: str = option(
+        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpSecret(ReachSecret):
+    password: str = option("Password", "For basic and digest log-in.", default="")
+    token: str = option("Token", "For bearer and header log-in.", default="")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpsSecret(HttpSecret, ClientCertificate):
+    pass
+
+
+class HttpTransport:
+    """Used by one thread at a time; its connections wait together in `HttpClient.pump`."""
+
+    def __init__(self, client: HttpClient, options: HttpOptions) -> None:
+        self._client = client
+        self._urls = options.urls
+        self._option_root = "/" if options.urls else options.root
+        self._walked: HttpWalk | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the answers so far have told."""
+        return self._client.capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
+        """`.` is the folder of the options. With `urls` the root is the host's own."""
+        given = root != PurePosixPath() and not self._urls
+        text = str(root) if given else self._option_root
+        self._walked = HttpWalk(self._client, text, self._urls)
+        return iter(self._walked)
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        root = self._option_root if self._walked is None else self._walked.root
+        return iter(HttpWalk(self._client, f"{root.rstrip('/')}/{folder}"))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(HttpFetch(self._client, self._url_of, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return iter(HttpDigests(self._client, self._url_of, entries))
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = HttpFile(self._client, self._url_of(str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _url_of(self, path: str) -> Url:
+        root = self._option_root if self._walked is None else self._walked.files_root
+        parts = (root.strip("/"), path)
+        return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
+
+
+@reached
+def open_http(target: Target, context: Context) -> Transport:
+    tls = trusting_system()
+    return _open("http", target, context, tls, tls)
+
+
+@reached
+def open_https(target: Target, context: Context) -> Transport:
+    """The client certificate is for the host itself: who is redirected to does not see it."""
+    authority, secret = target.options.ca_certificate, target.secret
+    elsewhere = trusting(authority) if authority else trusting_system()
+    tls = elsewhere
+    if isinstance(secret, ClientCertificate) and (
+        secret.client_certificate or secret.client_private_key
+    ):
+        tls = trusting(authority)
+        show_certificate(tls, secret)
+    return _open("https", target, context, tls, elsewhere)
+
+
+def _open(
+    scheme: str,
+    target: Target,
+    context: Context,
+    tls: ssl.SSLContext,
+    tls_elsewhere: ssl.SSLContext,
+) -> Transport:
+    options: HttpOptions = target.options
+    secret: HttpSecret = target.secret
+    credentials = Credentials(
+        options.auth,
+        username=options.username,
+        password=secret.password,
+        token=secret.token,
+        header_name=options.header_name,
+    )
+    client = HttpClient(
+        Origin(scheme, target.host.lower(), target.port),
+        credentials,
+        tls,
+        tls_elsewhere,
+        min(max(options.sessions, 1), 32),
+        context,
+    )
+    try:
+        client.start()
+    except BaseException:
+        client.close()
+        raise
+    return HttpTransport(client, options)
+
+
+HTTP_SPEC = Spec(
+    kind="http",
+    title="HTTP",
+    default_port=80,
+    options=HttpOptions,
+    secret=HttpSecret,
+    open=open_http,
+)
+HTTPS_SPEC = Spec(
+    kind="https",
+    title="HTTPS",
+    default_port=443,
+    options=HttpsOptions,
+    secret=HttpsSecret,
+    open=open_https,
+)

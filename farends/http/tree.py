@@ -1,0 +1,547 @@
+"""Lists a tree from a web server's index pages: several pages and many HEADs at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from farends.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
+from farends.errors import (
+    NotAListing,
+    ProtocolViolation,
+    RootMissing,
+    Stage,
+    Throttled,
+    TransportError,
+    Truncated,
+    UnsafeName,
+    Vanished,
+)
+from farends.http.client import PIPELINE_BYTES_MAX, HttpClient
+from farends.http.entries import Folder, check_coding, described, parts_of, path_of
+from farends.http.exchange import Exchange, Inbox, status_error
+from farends.http.index_pages import IndexPage
+from farends.http.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
+from farends.http.response import Head
+from farends.http.url import Url, quote_path, without_user
+from farends.names import decode, encode, join
+from farends.wire.backlog import Backlog
+from farends.wire.shown import shown, skipped_name, skipped_row
+
+MINUTE_NS = 60 * 1_000_000_000
+PAGES_MAX = 8
+HEADS_MAX = 64
+REPEATS_MAX = 8  # equal pages above a page: a linked folder that contains itself, served for ever
+NAMES_REMEMBERED = 1_000  # links to one file stand beside each other; a page may have no end
+ELSEWHERE_MAX = 1_000  # links of a page that lead elsewhere and are told
+HEAD_TRIES_MAX = 3
+HEADS_AGAIN_MAX = 1_000  # files that are asked for once more; when so many fail, the rest will too
+HELD_BYTES_SOFT = 16 * 1024 * 1024  # of rows that wait for answers: then no more of a page is read
+HELD_BYTES_MAX = 128 * 1024 * 1024  # where no answer can come before the page's end
+_HELD_ENTRY_BYTES = 256
+# Nothing is sent behind a page: it may have to wait for the answers to other requests.
+_PAGE_WEIGHT = PIPELINE_BYTES_MAX + 1
+_ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
+_ARTIFACTORY_API = "/api/storage/"
+
+
+@dataclass(eq=False, slots=True)
+class _Folder:
+    path: str
+    above: _Folder | None = None
+    digest: bytes = b""
+
+    def repeats(self) -> int:
+        count, folder = 0, self.above
+        while folder is not None:
+            count += folder.digest == self.digest
+            folder = folder.above
+        return count
+
+
+class HttpWalk:
+    """One listing from the folder `root`, or of the `urls` alone. Iterate it once."""
+
+    def __init__(self, client: HttpClient, root: str, urls: Sequence[str] = ()) -> None:
+        self.client = client
+        self.root = root
+        self.files_root = root  # where the content is, which some hosts keep apart from their pages
+        self.relists = not urls  # a folder can be listed once more by itself
+        self.pages = Inbox()
+        self.heads = Inbox()
+        self.found: deque[Seen] = deque()
+        self.to_open: list[_Folder] = [] if urls else [_Folder("")]
+        self.backlog = Backlog()
+        self.under_way: set[_PageTaker | _HeadTaker] = set()
+        self.rows_tell_utc: bool | None = None  # None: not known yet
+        self._to_head: deque[tuple[RemoteEntry, int]] = deque()  # and the tries before
+        self._heads_again: list[tuple[RemoteEntry, int]] = []
+        self._rows: list[RemoteEntry] = []  # with times to the minute, until that is known
+        self._held_bytes = 0  # of what waits in the two above
+        self._pages = 0
+        for url in urls:
+            self._take_url(url)
+
+    def __iter__(self) -> Iterator[Seen]:
+        try:
+            while True:
+                self.heads.run()
+                while True:
+                    while self.found:
+                        yield self.found.popleft()
+                    if not (self.pages.todo and self._may_read()):
+                        break
+                    self.pages.run_one()
+                self._ask()
+                if not self.under_way:
+                    return
+                if not self.heads.todo:
+                    self.client.pump()
+        finally:
+            for taker in self.under_way:
+                taker.exchange.cancel()
+
+    def _ask(self) -> None:
+        if self._heads_again and not self.under_way and not self.to_open and not self._to_head:
+            self._to_head.extend(self._heads_again)
+            self._heads_again = []
+        while self._to_head and len(self.under_way) < HEADS_MAX:
+            entry, tries = self._to_head.popleft()
+            self._held_bytes -= _cost(entry)
+            _HeadTaker(self, entry, tries)
+        while self.to_open and self._pages < PAGES_MAX and not self._to_head:
+            self._pages += 1
+            folder = self.to_open.pop()
+            if folder.path:
+                self.backlog.remove(folder.path)
+            _PageTaker(self, folder)
+
+    def _may_read(self) -> bool:
+        """Whether more of the pages may be taken in. Where many rows wait for answers, these come first,
+        unless no question can be sent before the page's end."""
+        if self._held_bytes < HELD_BYTES_SOFT:
+            return True
+        self._ask()
+        self.client.send()
+        if any(
+            type(taker) is _HeadTaker and taker.exchange.latest.on_wire for taker in self.under_way
+        ):
+            return False
+        if self._held_bytes > HELD_BYTES_MAX:
+            raise ProtocolViolation(
+                "more rows without a size or a time than a listing may hold; give the connector more"
+                " connections",
+                stage=Stage.LIST,
+            )
+        return True
+
+    def page_done(self, taker: _PageTaker) -> None:
+        self._pages -= 1
+        self.under_way.discard(taker)
+
+    def url_of(self, path: str, *, folder: bool = False) -> Url:
+        root = self.root if folder else self.files_root
+        target = quote_path("/".join(part for part in (root.strip("/"), path) if part))
+        return Url(self.client.origin, f"/{target}/" if folder and target else f"/{target}")
+
+    def take_file(self, path: str, link: Link, *, agrees: bool) -> None:
+        """`agrees`: the row shows the name that it leads to; else it may have been torn."""
+        size = link.size_bytes
+        if size is not None and agrees:
+            if link.modified_ns is not None:
+                self.found.append(RemoteEntry(path, size, link.modified_ns, link.etag))
+                return
+            if link.minute_ns is not None:
+                self._take_row(RemoteEntry(path, size, link.minute_ns))
+                return
+        self.head_later(RemoteEntry(path, size if agrees else None, None))
+
+    def head_later(self, entry: RemoteEntry, tries: int = 0) -> None:
+        self._held_bytes += _cost(entry)
+        self._to_head.append((entry, tries))
+
+    def head_again(self, entry: RemoteEntry, tries: int) -> bool:
+        """Asks once more, after all others; whether it is worth that."""
+        if tries >= HEAD_TRIES_MAX or len(self._heads_again) >= HEADS_AGAIN_MAX:
+            return False
+        self._held_bytes += _cost(entry)
+        self._heads_again.append((entry, tries))
+        return True
+
+    def note_artifactory(self) -> None:
+        """Its files lie beside what describes them."""
+        root = f"/{self.root.strip('/')}/"
+        self.files_root = root.replace(_ARTIFACTORY_API, "/", 1)
+
+    def _take_row(self, row: RemoteEntry) -> None:
+        """A row's time is worth nothing until one file's own answer shows which zone rows are in."""
+        if self.rows_tell_utc is True:
+            self.found.append(row)
+        elif self.rows_tell_utc is False:
+            self.head_later(row)
+        else:
+            if not self._rows:
+                self.head_later(row)
+            self._rows.append(row)
+            self._held_bytes += _cost(row)
+
+    def learn_zone(self, row: RemoteEntry, told: RemoteEntry) -> bool:
+        """Holds a row against the file's own answer; whether rows may be believed."""
+        if self.rows_tell_utc is None:  # an answer without a time proves nothing either
+            minute_ns = told.modified_ns and told.modified_ns // MINUTE_NS * MINUTE_NS
+            self._decide(minute_ns == row.modified_ns and told.size_bytes == row.size_bytes)
+        return self.rows_tell_utc is True
+
+    def doubt_rows(self) -> None:
+        """The file that was to show the zone did not answer: every file is asked for itself."""
+        if self.rows_tell_utc is None:
+            self._decide(False)
+
+    def _decide(self, utc: bool) -> None:
+        self.rows_tell_utc = utc
+        rows, self._rows = self._rows, []
+        self._held_bytes -= sum(map(_cost, rows))
+        if utc:
+            self.found.extend(rows[1:])
+            self.client.note_precision(MINUTE_NS)
+        else:
+            for row in rows[1:]:  # the first was asked for
+                self.head_later(row)
+
+    def _take_url(self, text: str) -> None:
+        told = without_user(text).partition("?")[0]
+        try:
+            path = path_of(Url(self.client.origin, "/"), text)
+        except UnsafeName as exc:
+            self.found.append(skipped_name("", told, str(exc)))
+        except ProtocolViolation as exc:
+            path = skipped_name("", told, "").path
+            self.found.append(Skipped(path, Reason.UNREADABLE, str(exc)))
+        else:
+            self.head_later(RemoteEntry(path, None, None))
+
+
+def _cost(entry: RemoteEntry) -> int:
+    """About what it takes in memory."""
+    path = entry.path
+    return _HELD_ENTRY_BYTES + (len(path) if path.isascii() else 4 * len(path))
+
+
+class _PageTaker:
+    """Reads the index page of one folder, or several that go on with each other."""
+
+    def __init__(self, walk: HttpWalk, folder: _Folder) -> None:
+        self._walk = walk
+        self._folder = folder
+        self._page = IndexPage()
+        self._names: set[str] = set()  # a folder's with a slash
+        self._folders: dict[str, _Folder] = {}
+        self._children = 0
+        self._leads_up = False
+        self._elsewhere: set[str] = set()
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._head: Head | None = None
+        self._children_before = 0  # on the pages that went before this one
+        self._goes_on = False  # there were such pages
+        self._place: Folder
+        self._ask(walk.url_of(folder.path, folder=True))
+        walk.under_way.add(self)
+
+    def _ask(self, url: Url) -> None:
+        walk = self._walk
+        self.exchange = Exchange(
+            walk.client, walk.pages, self, "GET", url, fields=_ACCEPT, weight_bytes=_PAGE_WEIGHT
+        )
+        walk.client.submit(self.exchange)
+
+    def on_head(self, head: Head) -> None:
+        self._walk.client.note_host(head)
+        self._head = head
+        asked, came_from = self.exchange.url, self.exchange.latest.url
+        self._place = Folder.of(asked, came_from)
+        try:
+            if head.status != 200:
+                raise status_error(head, "listing the folder")
+            check_coding(head)
+        except TransportError as exc:
+            self.on_error(exc)
+            return
+        if came_from.origin != asked.origin or parts_of(came_from.path) != self._place.parts:
+            self._led_elsewhere(came_from)
+
+    def _led_elsewhere(self, url: Url) -> None:
+        words = f"the host leads from the folder to {shown(url.shown)}"
+        if self._folder.path:
+            self._give_up()
+            skipped = Skipped(self._folder.path, Reason.LEADS_ELSEWHERE, words)
+            self._walk.found.append(skipped)
+        else:
+            self.on_error(NotAListing(f"This is not the folder: {words}."))
+
+    def on_data(self, data: memoryview) -> None:
+        self._take(data, last=False)
+
+    def on_end(self) -> None:
+        if not self._take(b"", last=True):
+            return
+        framed = self._head is not None and self._head.framed
+        try:
+            self._page.judge(
+                framed=framed,
+                children=self._children - self._children_before,
+                leads_up=self._leads_up,
+            )
+        except Truncated as exc:
+            if not framed:
+                self.on_error(exc)
+                return
+            self._tell_cut(str(exc))
+        except TransportError as exc:
+            self.on_error(exc)
+            return
+        if self._page.next_query is None or not self._go_on(self._page.next_query):
+            self._finish()
+
+    def _go_on(self, query: str) -> bool:
+        """Asks for the page that follows; whether there is one to ask for."""
+        if not query or self._children == self._children_before:
+            self._tell_cut("the host says that more follows, and not where", retryable=False)
+            return False
+        self._children_before = self._children
+        self._goes_on = True
+        self._page = IndexPage()
+        self._ask(Url(self._place.page.origin, f"{self._place.page.path}?{query}"))
+        return True
+
+    def _tell_cut(self, words: str, *, retryable: bool = True) -> None:
+        self._walk.found.append(
+            Skipped(
+                self._folder.path,
+                Reason.LISTING_CUT,
+                words,
+                retryable=retryable and self._walk.relists,
+            )
+        )
+
+    def _finish(self) -> None:
+        walk, folder = self._walk, self._folder
+        walk.page_done(self)
+        if self._children in ROUND_ROWS and not self._goes_on:
+            walk.found.append(RoundListing(folder.path, self._children))
+        if len(self._elsewhere) >= ELSEWHERE_MAX:
+            words = f"over {ELSEWHERE_MAX} of its links lead elsewhere"
+            self._tell_cut(words, retryable=False)
+        folder.digest = self._digest.digest()
+        if self._folders and folder.repeats() >= REPEATS_MAX:
+            words = "a folder that repeats those above it; its own folders are not followed"
+            walk.found.append(Skipped(folder.path, Reason.LINK, words))
+            self._forget_folders()
+        else:
+            walk.to_open.extend(self._folders.values())
+            self._folders = {}
+
+    def _forget_folders(self) -> None:
+        for path in self._folders:
+            self._walk.backlog.remove(path)
+        self._folders.clear()
+
+    def _give_up(self) -> None:
+        self.exchange.cancel()
+        self._walk.page_done(self)
+        self._forget_folders()
+
+    def on_error(self, error: TransportError) -> None:
+        self._give_up()
+        if _asks_for_less(error, self._head):
+            raise error
+        if self._goes_on:
+            error = Truncated(f"the listing goes on, and its next page cannot be had: {error}")
+        if self._folder.path or self._goes_on:
+            reason = _REASONS.get(type(error), Reason.UNREADABLE)
+            again = error.retryable and not isinstance(error, Vanished) and self._walk.relists
+            skipped = Skipped(self._folder.path, reason, str(error), retryable=again)
+            self._walk.found.append(skipped)
+            return
+        if isinstance(error, Vanished):
+            raise RootMissing(f"the folder {self.exchange.url.path} does not exist on the host")
+        if error.stage is Stage.READ:
+            error.stage = Stage.LIST
+        raise error
+
+    def _take(self, data: bytes | memoryview, *, last: bool) -> bool:
+        try:
+            rows = self._page.end() if last else self._page.feed(data)
+        except TransportError as exc:
+            self.on_error(exc)
+            return False
+        if not self._children and self._page.of_artifactory:
+            self._walk.note_artifactory()
+        for row in rows:
+            self._take_row(row)
+        return True
+
+    def _take_row(self, row: Row) -> None:
+        if type(row) is BadRow:
+            self._walk.found.append(skipped_row(self._folder.path, row.raw, row.words))
+            return
+        assert type(row) is Link  # noqa: S101 — the other kind, for the type checker
+        try:
+            self._take_link(row)
+        except (NotUnderstood, UnicodeEncodeError) as exc:
+            words = str(exc) if isinstance(exc, NotUnderstood) else "half a character"
+            raw = row.name or row.reference
+            self._walk.found.append(skipped_row(self._folder.path, raw, words))
+
+    def _take_link(self, link: Link) -> None:
+        if link.name is not None:
+            raw, folder = as_bytes(link.name), link.folder is True
+        else:
+            child, folder = self._place.child(link.reference)
+            if child is None:
+                self._take_other_link(link)
+                return
+            raw = child
+        name = decode(raw)
+        key = f"{name}/" if folder else name
+        if key in self._names:
+            return  # an icon and a name often lead to the same file
+        if len(self._names) >= NAMES_REMEMBERED:
+            self._names.clear()
+        self._names.add(key)
+        self._children += 1
+        self._digest.update(raw + (b"/" if folder else b"") + b"\0%d" % (link.size_bytes or 0))
+        try:
+            path = self._path_of(name, nested=link.nested)
+        except UnsafeName as exc:
+            self._walk.found.append(skipped_name(self._folder.path, raw, str(exc)))
+            self._tell_elsewhere(link)
+            return
+        if link.link:
+            self._walk.found.append(Skipped(path, Reason.LINK, "a symbolic link, not followed"))
+        elif link.special:
+            self._walk.found.append(Skipped(path, Reason.SPECIAL, "no regular file"))
+        elif folder:
+            if path not in self._folders:
+                self._walk.backlog.add(path)
+                self._folders[path] = _Folder(path, self._folder)
+        else:
+            shows = link.text
+            agrees = shows is None or shows == name or _shows(shows, raw)
+            self._walk.take_file(path, link, agrees=agrees)
+
+    def _path_of(self, name: str, *, nested: bool) -> str:
+        if not nested:
+            return join(self._folder.path, name)
+        path = self._folder.path
+        for part in name.split("/"):
+            path = join(path, part)
+        return path
+
+    def _take_other_link(self, link: Link) -> None:
+        """A link that leads to no child: up, to another folder, or to another host."""
+        if not self._leads_up and self._place.leads_up(link.reference, link.text or ""):
+            self._leads_up = True
+            return
+        self._tell_elsewhere(link)
+
+    def _tell_elsewhere(self, link: Link) -> None:
+        """What may be held under the names that the link stands for is not gone."""
+        reference, text = link.reference, link.text or ""
+        words = f"the link leads to {shown(without_user(reference))}"
+        for raw in self._place.elsewhere(reference, text):
+            try:
+                path = self._path_of(decode(raw), nested=True)
+            except UnsafeName:
+                continue
+            if path not in self._elsewhere and len(self._elsewhere) < ELSEWHERE_MAX:
+                self._elsewhere.add(path)
+                self._walk.found.append(Skipped(path, Reason.LEADS_ELSEWHERE, words))
+
+
+_REASONS: dict[type[TransportError], Reason] = {
+    NotAListing: Reason.NOT_A_LISTING,
+    Truncated: Reason.LISTING_CUT,
+}
+
+
+def _asks_for_less(error: TransportError, head: Head | None) -> bool:
+    """Whether the whole work should wait: 429, or a 503 that says for how long. A bare 503 may be about
+    what was asked for alone."""
+    if not isinstance(error, Throttled):
+        return False
+    return error.retry_after_s is not None or (head is not None and head.status == 429)
+
+
+def _shows(shown_name: str, raw: bytes) -> bool:
+    """Whether a row shows this name. Apache and nginx cut long ones."""
+    said = encode(shown_name.strip())
+    if said.endswith(b"..>"):
+        return raw.startswith(said[:-3])
+    return said == raw.strip()
+
+
+@dataclass(eq=False)
+class _HeadTaker:
+    """Asks for what a row did not tell exactly."""
+
+    walk: HttpWalk
+    entry: RemoteEntry
+    tries: int
+    exchange: Exchange = field(init=False)
+
+    def __post_init__(self) -> None:
+        url = self.walk.url_of(self.entry.path)
+        self.exchange = Exchange(self.walk.client, self.walk.heads, self, "HEAD", url)
+        self.walk.under_way.add(self)
+        self.walk.client.submit(self.exchange)
+
+    def on_head(self, head: Head) -> None:
+        self.walk.client.note_host(head)
+        self.walk.under_way.discard(self)
+        entry = self.entry
+        if head.status in (405, 501):
+            self.walk.doubt_rows()
+            self.walk.found.append(RemoteEntry(entry.path, entry.size_bytes, None))
+        elif head.status != 200:
+            self._refuse(status_error(head, "asking for size and time"), head)
+        elif self.exchange.latest.url.path.endswith("/"):
+            self.walk.doubt_rows()
+            self._take_folder(self.exchange.latest.url)
+        else:
+            coded = head.fields.get("content-encoding", "identity").lower() != "identity"
+            size = entry.size_bytes if coded or head.length is None else head.length
+            told = described(entry.path, head, size)
+            minute = entry.modified_ns is not None and entry.size_bytes is not None
+            believed = minute and self.walk.learn_zone(entry, told)
+            self.walk.found.append(entry if believed else told)
+
+    def _take_folder(self, url: Url) -> None:
+        """It was a folder without its slash, or it leads to some other folder."""
+        path, asked = self.entry.path, self.exchange.url
+        if url.origin == asked.origin and parts_of(url.path) == parts_of(asked.path):
+            self.walk.backlog.add(path)
+            self.walk.to_open.append(_Folder(path))
+        else:
+            words = f"the host leads from the file to {shown(url.shown)}"
+            self.walk.found.append(Skipped(path, Reason.LEADS_ELSEWHERE, words))
+
+    def on_data(self, data: memoryview) -> None:
+        return None
+
+    def on_end(self) -> None:
+        return None
+
+    def on_error(self, error: TransportError) -> None:
+        self.walk.under_way.discard(self)
+        self._refuse(error, None)
+
+    def _refuse(self, error: TransportError, head: Head | None) -> None:
+        self.walk.doubt_rows()
+        if _asks_for_less(error, head):
+            raise error
+        worth = error.retryable and not isinstance(error, Vanished)
+        if worth and self.walk.head_again(self.entry, self.tries + 1):
+            return
+        self.walk.found.append(Skipped(self.entry.path, Reason.UNREADABLE, str(error)))

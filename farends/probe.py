@@ -1,0 +1,251 @@
+"""The staged connection test: what works, what does not, and what to do about it.
+
+The stages are derived from where a transport's error says it belongs: what comes before passed, what
+comes after was not reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import PurePosixPath
+
+from farends.contract import Capabilities, Context, RemoteEntry, Seen, Skipped, Transport
+from farends.dialing import Dialer
+from farends.errors import (
+    AuthConfig,
+    AuthRefused,
+    HostKeyChanged,
+    HostKeyUnknown,
+    NameNotResolved,
+    NetworkForbidden,
+    NotAListing,
+    PermissionRefused,
+    ProtocolViolation,
+    ProxyRefused,
+    RootMissing,
+    Stage,
+    Stalled,
+    Throttled,
+    TlsRefused,
+    TransportError,
+    Unreachable,
+    Vanished,
+)
+from farends.measuring import describe
+from farends.reaching import of_jump_host, way_to
+from farends.spec import Spec, Target
+
+ENTRIES_MAX = 20
+CLOCK_SKEW_MAX_S = 60.0
+
+
+class Outcome(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """`code` is the error's, empty where there is none; `offered` a host key to approve, and `option`
+    where it is then kept."""
+
+    stage: Stage
+    outcome: Outcome
+    detail: str = ""
+    advice: str = ""
+    code: str = ""
+    offered: str = ""
+    option: str = ""
+
+
+_ADVICE: tuple[tuple[type[TransportError], str], ...] = (
+    (NetworkForbidden, "Ask the operator to add the network to ALLOWED_NETWORKS."),
+    (NameNotResolved, "Check the host name, and that this machine's DNS knows it."),
+    (ProxyRefused, "Ask the proxy's operator to let this host and port through, and this user in."),
+    (Unreachable, "Check host and port, and that a firewall lets this machine through."),
+    (
+        HostKeyChanged,
+        "Ask the host's operator whether its key was replaced. Only then store the new one in"
+        " options.host_key; otherwise somebody may stand between.",
+    ),
+    (TlsRefused, "Check the certificate's name and dates; for a private CA set ca_certificate."),
+    (AuthConfig, "Store the secret again: the message says what cannot be used."),
+    (AuthRefused, "Check user name and secret, and that the host allows this way to log in."),
+    (RootMissing, "Check options.root: the folder as this user sees it after the log-in."),
+    (
+        NotAListing,
+        "Check that options.root is a folder, that the host shows its content, and that it asks for no"
+        " other log-in.",
+    ),
+    (PermissionRefused, "Give the user the right to read, or choose another folder."),
+    (Throttled, "The host asks for fewer requests; wait, or lower the sessions."),
+    (Stalled, "Check that the port speaks this protocol, and how loaded the host is."),
+    (ProtocolViolation, "Check that kind and port belong together."),
+)
+
+
+def probe(
+    spec: Spec,
+    target: Target,
+    context: Context,
+    measured: Callable[[Capabilities], None] | None = None,
+) -> list[StageResult]:
+    """A result for every stage, in order. Raises only what `context.check` raises. `measured` is told
+    what the host can do, where it came to that."""
+    passed: dict[Stage, str] = {}
+    try:
+        # First, because a secret that cannot be used would hide whether the host is there at all.
+        passed[Stage.RESOLVE] = _look_up(target, way_to(target, context))
+        transport = spec.open(target, context)
+    except TransportError as exc:
+        return _results(passed, _at_log_in(exc))
+    try:
+        root = PurePosixPath(getattr(target.options, spec.root_option))
+        failure = _read_some(transport, root, passed)
+        if measured is not None:
+            measured(transport.capabilities)
+        return _results(passed, failure, transport)
+    finally:
+        transport.close()
+
+
+def _look_up(target: Target, context: Context) -> str:
+    """Says where the host is and what stands before it, once the first of them has answered."""
+    dialer, wait_s = context.dialer, context.patience.connect_s
+    jump_host = getattr(target.options, "jump_host", "")
+    if jump_host:
+        with of_jump_host(jump_host, dialer):
+            at = _reach(jump_host, target.options.jump_port, dialer, wait_s)
+        behind = dialer.resolve_elsewhere(target.host, target.port)[0]
+        return f"{behind}, by the jump host at {at}"
+    return _reach(target.host, target.port, dialer, wait_s)
+
+
+def _reach(host: str, port: int, dialer: Dialer, wait_s: float) -> str:
+    if dialer.proxy is None:
+        found = str(dialer.resolve(host, port)[0])
+    else:
+        found = f"{dialer.resolve_elsewhere(host, port)[0]}, by the proxy {dialer.proxy.place}"
+    dialer.dial(host, port, timeout_s=wait_s).close()
+    return found
+
+
+def _read_some(
+    transport: Transport, root: PurePosixPath, passed: dict[Stage, str]
+) -> TransportError | None:
+    """Lists a few entries and reads a byte of the first file; None where both went well."""
+    try:
+        walk = iter(transport.walk(root))
+        found = list(islice(walk, ENTRIES_MAX))
+        _close(walk)
+    except TransportError as exc:
+        if exc.stage is Stage.READ:
+            exc.stage = Stage.LIST
+        return exc
+    files = [item for item in found if isinstance(item, RemoteEntry)]
+    passed[Stage.LIST] = _listing(found, len(files))
+    if not files:
+        passed[Stage.READ] = ""
+        return None
+    try:
+        with transport.open(PurePosixPath(files[0].path)) as stream:
+            stream.read(1)
+        if (files[0].size_bytes or 0) > 1 and not transport.capabilities.ranges_tried:
+            with transport.open(PurePosixPath(files[0].path), offset=1) as stream:
+                stream.read(1)
+    except TransportError as exc:
+        exc.stage = Stage.READ
+        return exc
+    passed[Stage.READ] = f"read from {files[0].path!r}"
+    return None
+
+
+def _close(walk: object) -> None:
+    close: Callable[[], None] | None = getattr(walk, "close", None)
+    if close is not None:
+        close()
+
+
+def _listing(found: list[Seen], files: int) -> str:
+    if not found:
+        return "the folder is empty"
+    more = " or more" if len(found) == ENTRIES_MAX else ""
+    skipped = [item for item in found if isinstance(item, Skipped)]
+    detail = f"{files}{more} files"
+    if skipped:
+        detail += f"; {len(skipped)} will be skipped, the first: {skipped[0].path!r}"
+        detail += f" ({skipped[0].reason})"
+    return detail
+
+
+def _at_log_in(error: TransportError) -> TransportError:
+    """An error of `Spec.open` belongs to the log-in at the latest."""
+    stages = list(Stage)
+    if stages.index(error.stage) > stages.index(Stage.LOG_IN):
+        error.stage = Stage.LOG_IN
+    return error
+
+
+def _results(
+    passed: dict[Stage, str], failure: TransportError | None, transport: Transport | None = None
+) -> list[StageResult]:
+    results = []
+    reached = True
+    for stage in Stage:
+        if failure is not None and stage is failure.stage:
+            results.append(_failed(failure))
+            reached = False
+        elif not reached or (transport is None and stage in (Stage.CLOCK, Stage.FEATURES)):
+            results.append(StageResult(stage, Outcome.SKIPPED, "not reached"))
+        elif stage is Stage.READ and not passed.get(Stage.READ):
+            results.append(StageResult(stage, Outcome.SKIPPED, "there is no file to read"))
+        elif stage is Stage.CLOCK and transport is not None:
+            results.append(_clock(transport))
+        elif stage is Stage.FEATURES and transport is not None:
+            results.append(_features(transport))
+        else:
+            results.append(StageResult(stage, Outcome.PASSED, passed.get(stage, "")))
+    return results
+
+
+def _failed(error: TransportError) -> StageResult:
+    offered, option = "", ""
+    if isinstance(error, HostKeyUnknown | HostKeyChanged):
+        offered, option = error.offered, error.option
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "")
+    if isinstance(error, HostKeyChanged):
+        advice = advice.replace("options.host_key", f"options.{error.option}")
+    elif isinstance(error, HostKeyUnknown) and offered:
+        advice = (
+            f"Compare {offered} with what the host's operator tells you by another way, then store"
+            f" it in options.{error.option}."
+        )
+    elif isinstance(error, Vanished):
+        advice = "The file went away during the test; try again."
+    elif not advice and error.retryable:
+        advice = "Try again; if it stays so, look at the host's own log."
+    return StageResult(error.stage, Outcome.FAILED, str(error), advice, error.code, offered, option)
+
+
+def _clock(transport: Transport) -> StageResult:
+    skew = transport.capabilities.clock_skew_s
+    if skew is None:
+        return StageResult(Stage.CLOCK, Outcome.SKIPPED, "this protocol does not tell the time")
+    if abs(skew) > CLOCK_SKEW_MAX_S:
+        return StageResult(
+            Stage.CLOCK,
+            Outcome.FAILED,
+            f"the host's clock is {skew:+.0f} s off",
+            "Set the host's clock (NTP): changes are told by its times.",
+            "clock_skew",
+        )
+    return StageResult(Stage.CLOCK, Outcome.PASSED, f"{skew:+.1f} s off")
+
+
+def _features(transport: Transport) -> StageResult:
+    words = (f"{title.lower()}: {said}" for title, said in describe(transport.capabilities))
+    return StageResult(Stage.FEATURES, Outcome.PASSED, "; ".join(words))

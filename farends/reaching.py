@@ -1,0 +1,179 @@
+"""The way to a far end: the options that kinds have in common, and what they make of a context."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from farends.contract import Context, Transport
+from farends.dialing import Dialer
+from farends.errors import AuthConfig, HostKeyError, TransportError
+from farends.pacing import Pace, PacedTransport
+from farends.proxying import parse_proxy
+from farends.spec import Target, option
+
+BANDWIDTH_MIN = 16 * 1024
+_RECEIVE_BYTES_MIN, _RECEIVE_BYTES_MAX = 32 * 1024, 1024 * 1024
+_LUMP_BYTES = 512 * 1024
+_RECEIVE_S = 0.125  # how long what waits in one connection's buffer may last at the limited rate
+
+Open = Callable[[Target, Context], Transport]
+
+
+def at_least(minimum: float) -> Callable[[Any], None]:
+    def check(value: float) -> None:
+        if not value >= minimum:
+            raise ValueError(f"must be {minimum:g} or more")
+
+    return check
+
+
+def _check_bandwidth(bytes_per_s: int) -> None:
+    """Below, a file's next bytes would come so late that hosts give up."""
+    if bytes_per_s and bytes_per_s < BANDWIDTH_MIN:
+        raise ValueError(f"must be {BANDWIDTH_MIN} or more, or 0 for no limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Options of every kind."""
+
+    proxy: str = option(
+        "Proxy",
+        "socks5://host:port or http://host:port (by CONNECT). It is asked for the address that the"
+        " host's name has here. Changing it asks for the secret anew.",
+        default="",
+        advanced=True,
+        check=parse_proxy,
+    )
+    remote_dns: bool = option(
+        "Names are looked up on the way",
+        "For names that only the proxy or the jump host knows. Which address they lead to can then"
+        " not be held to ALLOWED_NETWORKS; literal addresses still are.",
+        default=False,
+        advanced=True,
+    )
+    connect_timeout_s: float = option(
+        "Connect time-out",
+        "Seconds until a host that does not answer, at all of its addresses, counts as unreachable; 0 is the usual 10.",
+        default=0.0,
+        advanced=True,
+        check=at_least(0),
+    )
+    idle_timeout_s: float = option(
+        "Idle time-out",
+        "Seconds in which a host must bring something; 0 is the usual 60.",
+        default=0.0,
+        advanced=True,
+        check=at_least(0),
+    )
+
+    bandwidth_bytes_per_s: int = option(
+        "Bandwidth",
+        "Bytes a second at most, of all files together that one sync fetches; 16384 or more, and 0"
+        " for no limit.",
+        default=0,
+        advanced=True,
+        check=_check_bandwidth,
+    )
+    modified_precision_s: float = option(
+        "Precision of times",
+        "Seconds: times that differ by less count as the same. 0 is what the protocol promises; a"
+        " host that rounds, such as FAT with its 2 s, needs more.",
+        default=0.0,
+        advanced=True,
+        check=at_least(0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReachSecret:
+    """Secrets of every kind."""
+
+    proxy_username: str = option(
+        "User name at the proxy", "Empty where it asks for none.", default="", advanced=True
+    )
+    proxy_password: str = option(
+        "Password at the proxy", "Goes with its user name.", default="", advanced=True
+    )
+
+
+def reached(open_far_end: Open) -> Open:
+    """Opens as the options say: through the proxy, with these time-outs, at that pace. Where they say
+    nothing the transport itself is handed out, and costs nothing more."""
+
+    @functools.wraps(open_far_end)
+    def opened(target: Target, context: Context) -> Transport:
+        way = way_to(target, context)
+        transport = open_far_end(target, way)
+        precision_ns = round(target.options.modified_precision_s * 1e9)
+        rate = way.bandwidth_bytes_per_s
+        if not (rate or precision_ns):
+            return transport
+
+        def rest() -> None:  # the wait is ours: nothing is stuck
+            way.check()
+            way.moved()
+
+        return PacedTransport(transport, Pace(rate, rest) if rate else None, precision_ns)
+
+    return opened
+
+
+def way_to(target: Target, context: Context) -> Context:
+    """The context in which a target is dialled. Raises AuthConfig."""
+    options: Reach = target.options
+    secret: ReachSecret = target.secret
+    try:
+        proxy = parse_proxy(options.proxy, secret.proxy_username, secret.proxy_password)
+    except ValueError as exc:
+        raise AuthConfig(f"the proxy {exc}") from None
+    rate = options.bandwidth_bytes_per_s
+    lump_s = _LUMP_BYTES / rate if rate else 0.0  # a host that keeps a limit sends, then sleeps
+    patience = replace(
+        context.patience,
+        connect_s=options.connect_timeout_s or context.patience.connect_s,
+        idle_s=(options.idle_timeout_s or context.patience.idle_s) + lump_s,
+    )
+    dialer = replace(
+        context.dialer,
+        proxy=proxy,
+        remote_names=options.remote_dns,
+        receive_bytes=_receive_bytes(rate),
+    )
+    return replace(context, dialer=dialer, patience=patience, bandwidth_bytes_per_s=rate)
+
+
+def _receive_bytes(rate: int) -> int:
+    """What the kernel may take in ahead of us on each connection; 0 leaves it to the kernel."""
+    ahead = round(rate * _RECEIVE_S)
+    return max(ahead, _RECEIVE_BYTES_MIN) if 0 < ahead < _RECEIVE_BYTES_MAX else 0
+
+
+@contextlib.contextmanager
+def of_jump_host(host: str, dialer: Dialer) -> Iterator[None]:
+    """Errors that leave here are those of the jump host, and say so."""
+    try:
+        yield
+    except TransportError as exc:
+        exc.args = (f"the jump host {host}: {exc}",)
+        exc.of_way = exc.of_way or dialer.proxy is None
+        if isinstance(exc, HostKeyError):
+            exc.option = "jump_host_key"
+        raise
+
+
+def detours(options: Mapping[str, Any]) -> str:
+    """What lies between here and the far end, as text that a secret is bound to; empty for nothing.
+
+    Whoever stands there may see what is not encrypted, or pose as the far end to who has no pin.
+    """
+    found = []
+    if proxy := options.get("proxy"):
+        found.append(f" by {str(proxy).lower().rstrip('/')}")
+    if jump := options.get("jump_host"):
+        found.append(f" by ssh://{str(jump).lower()}:{options.get('jump_port') or 22}")
+    return "".join(found)

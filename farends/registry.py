@@ -1,0 +1,44 @@
+"""The kinds of connector that this installation speaks. The only importer of concrete transports."""
+
+from __future__ import annotations
+
+from farends.ftp import transport as ftp
+from farends.http import transport as http
+from farends.rsync import transport as rsync
+from farends.sftp import transport as sftp
+from farends.spec import Spec
+from farends.ssh import transport as ssh
+
+SPECS: dict[str, Spec] = {
+    spec.kind: spec
+    for spec in (
+        sftp.SPEC,
+        ssh.SPEC,
+        ftp.FTP_SPEC,
+        ftp.FTPS_SPEC,
+        http.HTTP_SPEC,
+        http.HTTPS_SPEC,
+        rsync.SPEC,
+    )
+}
+
+
+class UnknownKind(LookupError):
+    """There is no such kind of connector."""
+
+
+def get_spec(kind: str) -> Spec:
+    """Raises UnknownKind, whose message lists the kinds there are."""
+    try:
+        return SPECS[kind]
+    except KeyError:
+        raise UnknownKind(f"no kind {kind!r}; there are {', '.join(sorted(SPECS))}") from None
+
+
+def can_remove(kind: str) -> bool:
+    """Whether far ends of this kind can be asked to delete and move files."""
+    return kind in SPECS and SPECS[kind].open_remover is not None
+
+
+def removing_kinds() -> list[str]:
+    return [kind for kind in SPECS if can_remove(kind)]

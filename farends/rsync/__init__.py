@@ -1,0 +1,1 @@
+"""Kind rsync: a daemon, or rsync over SSH."""

@@ -1,0 +1,1 @@
+"""One SSH connection: keys, log-in, channels and remote commands, for sftp, ssh and rsync."""

@@ -1,0 +1,1 @@
+"""Kind sftp: files over the SSH File Transfer Protocol."""

@@ -1,0 +1,136 @@
+"""SFTP: files over SSH, many requests in flight on one channel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from farends.contract import (
+    Capabilities,
+    Context,
+    Digested,
+    Fetched,
+    RemoteEntry,
+    Remover,
+    Seen,
+    Sink,
+)
+from farends.names import encode
+from farends.reaching import reached, way_to
+from farends.secure_shell.channel import ChannelDuplex
+from farends.secure_shell.commands import ShellSession
+from farends.secure_shell.digests import Digester
+from farends.secure_shell.end import SshReach, SshReachSecret, ssh_end
+from farends.secure_shell.session import open_session
+from farends.sftp.client import SftpClient
+from farends.sftp.digests import NAME, SftpDigests
+from farends.sftp.fetch import Fetch
+from farends.sftp.proving import SftpProver
+from farends.sftp.remove import SftpRemover
+from farends.sftp.stream import RemoteFile
+from farends.sftp.tree import TreeWalk, remote_path
+from farends.spec import Spec, Target, option
+from farends.wire.shown import shown
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SftpOptions(SshReach):
+    username: str = option("User name", "Who logs in on the host.")
+    root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
+    host_key: str = option(
+        "Host key",
+        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
+        " the connection test shows the key that the host offers.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SftpSecret(SshReachSecret):
+    password: str = option("Password", "For log-in by password or prompt.", default="")
+    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
+    passphrase: str = option("Passphrase", "Of the private key, where it has one.", default="")
+
+
+class SftpTransport:
+    """One SSH connection with one SFTP channel; used by one thread at a time."""
+
+    def __init__(
+        self, client: SftpClient, digester: Digester, root: str, server_software: str
+    ) -> None:
+        self._client = client
+        self._digests = SftpDigests(client)
+        self._prover = SftpProver(self._digests, digester)
+        self._option_root = PurePosixPath(root)
+        self._root = encode(str(self._option_root))
+        self._capabilities = Capabilities(server_software=server_software)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if not self._digests.told:
+            return self._capabilities
+        return replace(self._capabilities, digests=NAME)
+
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        chosen = self._option_root if root == PurePosixPath() else root
+        self._root = encode(str(chosen))
+        return iter(TreeWalk(self._client, self._root))
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return iter(TreeWalk(self._client, remote_path(self._root, folder)))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return iter(Fetch(self._client, self._prover, self._root, entries, sink))
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._digests.digests(self._root, entries)
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return SftpRemover(self._client, self._root)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def connect_sftp(target: Target, context: Context) -> SftpTransport:
+    options: SftpOptions = target.options
+    end = ssh_end(target)
+    session = open_session(end, context)
+    duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
+    try:
+        client = SftpClient(
+            duplex,
+            idle_s=context.patience.idle_s,
+            check=context.check,
+            moved=context.moved,
+        )
+        client.start()
+    except BaseException:
+        duplex.close()
+        raise
+    digester = Digester(ShellSession(session, context))
+    software = shown(session.remote_version) + end.terms.warning
+    return SftpTransport(client, digester, options.root, software)
+
+
+SPEC = Spec(
+    kind="sftp",
+    title="SFTP",
+    default_port=22,
+    options=SftpOptions,
+    secret=SftpSecret,
+    open=reached(connect_sftp),
+    open_remover=lambda target, context: connect_sftp(target, way_to(target, context)).remover(),
+)

@@ -1,0 +1,1 @@
+"""Kind ssh: files through the commands of a remote shell."""

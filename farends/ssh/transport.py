@@ -1,0 +1,161 @@
+"""SSH: files out of one shell on the host, a `find` for the tree and a `tar` for each batch of files.
+
+A host that runs no commands, or lacks the GNU tools, is read by SFTP instead; the capabilities say so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+from farends.contract import (
+    Capabilities,
+    Context,
+    Digested,
+    Fetched,
+    RemoteEntry,
+    Remover,
+    Seen,
+    Sink,
+)
+from farends.errors import TransportError
+from farends.names import encode
+from farends.reaching import reached, way_to
+from farends.secure_shell.commands import NoShell, ShellSession
+from farends.secure_shell.end import SshReach, SshReachSecret, ssh_end
+from farends.secure_shell.session import open_session
+from farends.sftp.tree import remote_path
+from farends.spec import Spec, Target, option
+from farends.ssh.files import SftpFiles, ShellFiles
+from farends.ssh.probe import probe_shell
+from farends.wire.shown import shown
+
+_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions(SshReach):
+    username: str = option("User name", "Who logs in on the host; needs a shell there.")
+    root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
+    host_key: str = option(
+        "Host key",
+        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
+        " the connection test shows the key that the host offers.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SshSecret(SshReachSecret):
+    password: str = option("Password", "Used where there is no private key.", default="")
+    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
+    passphrase: str = option(
+        "Passphrase of the private key", "Empty where the key has none.", default=""
+    )
+
+
+class Files(Protocol):
+    """How the files of a host are read."""
+
+    def walk(self, root: bytes) -> Iterator[Seen]: ...
+
+    def fetch(
+        self, root: bytes, entries: Iterable[RemoteEntry], sink: Sink
+    ) -> Iterator[Fetched]: ...
+
+    def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]: ...
+
+    @property
+    def digests_by(self) -> str: ...
+
+    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
+
+    def remover(self, root: bytes) -> Remover: ...
+
+    def close(self) -> None: ...
+
+
+class SshTransport:
+    """One SSH connection; used by one thread at a time."""
+
+    def __init__(self, files: Files, root: str, capabilities: Capabilities) -> None:
+        self._files = files
+        self._option_root = PurePosixPath(root)
+        self._root = encode(str(self._option_root))
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Capabilities:
+        program = self._files.digests_by
+        return replace(self._capabilities, digests=program) if program else self._capabilities
+
+    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
+        """`.` is the folder of the options; any other root is taken as it stands."""
+        chosen = self._option_root if root == PurePosixPath() else root
+        self._root = encode(str(chosen))
+        return self._files.walk(self._root)
+
+    def walk_again(self, folder: str) -> Iterator[Seen]:
+        return self._files.walk(remote_path(self._root, folder))
+
+    def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
+        return self._files.fetch(self._root, entries, sink)
+
+    def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+        return self._files.digests(self._root, entries)
+
+    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        raw = self._files.open(self._root, str(path), offset)
+        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+    def remover(self) -> Remover:
+        """Goes on with this connection, which is its own from here on."""
+        return self._files.remover(self._root)
+
+    def close(self) -> None:
+        self._files.close()
+
+
+def connect_ssh(target: Target, context: Context) -> SshTransport:
+    options: SshOptions = target.options
+    end = ssh_end(target)
+    connected = open_session(end, context)
+    session = ShellSession(connected, context)
+    server = shown(connected.remote_version) + end.terms.warning
+    try:
+        shell = probe_shell(session, encode(options.root))
+    except NoShell as no_shell:
+        files, software = _without_shell(session, context, no_shell), f"{server}; read by SFTP"
+        return SshTransport(files, options.root, Capabilities(server_software=software))
+    except BaseException:
+        session.close()
+        raise
+    capabilities = Capabilities(
+        modified_precision_ns=shell.modified_precision_ns,
+        server_software=f"{server}; GNU tar {shell.tar_version}",
+        clock_skew_s=shell.clock_skew_s,
+        clock_error_s=shell.clock_error_s,
+    )
+    return SshTransport(ShellFiles(session), options.root, capabilities)
+
+
+def _without_shell(session: ShellSession, context: Context, no_shell: NoShell) -> SftpFiles:
+    try:
+        return SftpFiles.start(session, context)
+    except TransportError as exc:
+        raise NoShell(f"{no_shell}; and it speaks no SFTP: {exc}") from exc
+
+
+SPEC = Spec(
+    kind="ssh",
+    title="SSH",
+    default_port=22,
+    options=SshOptions,
+    secret=SshSecret,
+    open=reached(connect_ssh),
+    open_remover=lambda target, context: connect_ssh(target, way_to(target, context)).remover(),
+)

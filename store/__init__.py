@@ -1,0 +1,1 @@
+"""Bytes on disk, named by their digest; knows no Django."""

@@ -1,0 +1,496 @@
+"""Content-addressed blobs on local disk: bytes first, name last.
+
+Layout, below the store's root:
+
+    SENTINEL                          this is a store, and which; see `store.sentinel`
+    <workspace>/blobs/ab/abcdef…      one immutable file per SHA-256, mode 0644
+    <workspace>/packs/<id>.pack       many small blobs in one immutable file; an index tells where
+    <workspace>/sums/ab/abcdef…       what the blocks of a large blob must be; see `store.checked`
+    <workspace>/partial/<attempt>-<key>-<n>
+                                      bytes on their way, named by the attempt that writes them and by
+                                      what they are of, so that a later attempt can go on from them
+
+Invariants, at every instant: a file below `blobs/` is complete and its content has the digest that
+it is named by, and what the index names in a pack likewise (temp, write, sync to disk, rename, sync the
+folder, index); nothing in a remote name becomes a path. Each workspace has its own blobs, so that nobody
+learns from timing or size what another holds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import io
+import itertools
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from store.checked import (
+    UNREADABLE,
+    WHOLE_BYTES,
+    CheckedBlob,
+    Damage,
+    Sums,
+    digest_of,
+    measure_sums,
+    read_sums,
+    write_sums,
+)
+from store.errors import (
+    BlobDamaged,
+    BlobMissing,
+    BlobUnreadable,
+    DiskFull,
+    QuotaExceeded,
+    StoreError,
+    StoreReadOnly,
+)
+from store.packs import Place, PlaceIndex, find_differing, read_packed, write_pack
+from store.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
+from store.room import look_at, words_of
+from store.sentinel import need_store
+
+SWEPT_AT_ONCE = 20_000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was removed."""
+
+    count: int = 0
+    size_bytes: int = 0
+
+
+class BlobStore:
+    """The blobs of one workspace."""
+
+    def __init__(
+        self,
+        root: Path,
+        workspace: uuid.UUID,
+        index: PlaceIndex,
+        find_known: Callable[[], uuid.UUID | None] = lambda: None,
+    ) -> None:
+        """`find_known` tells which store it is to be; it is asked once. None: any."""
+        self._root = root
+        self._find_known = cache(find_known)
+        self._index = index
+        self._blobs = root / str(workspace) / "blobs"
+        self._packs = root / str(workspace) / "packs"
+        self._sums_folder = root / str(workspace) / "sums"
+        self._partial = root / str(workspace) / "partial"
+        self._name = f"{uuid.uuid4().hex[:12]}."
+        self._count = itertools.count()
+        self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
+        self._min_free_bytes = 0
+        self._allowed_bytes: int | None = None
+
+    def keep_free(self, min_free_bytes: int) -> None:
+        """Storing ends with DiskFull where less than that, or its share of the disk, is left (`store.room`)."""
+        self._min_free_bytes = min_free_bytes
+
+    def allow(self, size_bytes: int) -> None:
+        """So many bytes of new blobs may come; more end with QuotaExceeded."""
+        self._allowed_bytes = size_bytes
+
+    def need(self) -> None:
+        """Raises StoreMissing where the root is no store, StoreForeign where it is another, StoreBroken."""
+        need_store(self._root, self._find_known())
+
+    def prepare(self) -> None:
+        """Looks at what is there. Raises what `need` does, StoreReadOnly (D04), DiskFull, StoreBroken."""
+        self.need()
+        if not os.access(
+            self._root, os.W_OK | os.X_OK
+        ):  # of a disk, too, that is mounted read-only
+            raise StoreReadOnly(
+                f"{self._root} cannot be written to: is its disk mounted read-only?"
+            )
+        with disk_errors():
+            self._partial.mkdir(parents=True, exist_ok=True)
+            if not self._packs.is_dir():
+                self._packs.mkdir(exist_ok=True)
+                _sync(str(self._packs.parent))
+            if not (self._blobs / "ff").is_dir():
+                for number in range(256):
+                    (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+                _sync(str(self._blobs))
+            self._left.clear()
+            for path in self._partial.glob("*-*-*"):
+                key = path.name.split("-")[1]
+                if key != UNKNOWN:
+                    self._left.setdefault(key, []).append(path)
+
+    def create(self, attempt: str, key: str = UNKNOWN) -> BlobWriter:
+        """A writer with a partial file of its own; `attempt` and `key` are names without `-` or `/`.
+
+        A key other than UNKNOWN stands for one file at one fingerprint: the writer begins with what an
+        earlier attempt left under it, which may be of another content and is to be proved.
+        """
+        writer = BlobWriter(self._partial_path(attempt, key), self._need_room)
+        for left in self._left.pop(key, ()):
+            try:
+                if writer.size_bytes == 0:
+                    writer.take_over(left)
+            except (
+                StoreError
+            ):  # no room for both: better to begin anew than to fill the disk for good
+                writer.rewind()
+            left.unlink(missing_ok=True)
+        return writer
+
+    def commit(
+        self,
+        attempt: str,
+        received: Iterable[Received],
+        *,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Makes files blobs: small ones as one pack, the others by one sync to disk, then the renames,
+        then their folders.
+
+        On return each is durable and whole, and the store was still the right one: raises what `need` does.
+        A blob that exists already, and holds what has come, is kept and its age refreshed, so that a sweep
+        does not take it from under the version that is about to name it. One that holds anything else is
+        damaged: what has come takes its place. `moved` is told that a long look goes on.
+        """
+        self._need_room()
+        small: dict[bytes, Received] = {}
+        large: list[Received] = []
+        for item in received:
+            if item.partial is None:
+                small[item.sha256] = item
+            else:
+                large.append(item)
+        if small:
+            self._commit_small(attempt, small)
+        if large:
+            self._commit_large(large, moved)
+        self._index.unmark([*small, *(item.sha256 for item in large)])
+
+    def _commit_small(self, attempt: str, small: dict[bytes, Received]) -> None:
+        known = self._index.refresh(list(small))
+        with disk_errors():
+            here = (small[sha256] for sha256 in known)
+            damaged = find_differing(self._pack_path, known, here) if known else set()
+        new = [item for sha256, item in small.items() if sha256 not in known or sha256 in damaged]
+        if not new:
+            return
+        self._take(sum(item.size_bytes for item in new if item.sha256 not in damaged))
+        pack = uuid.uuid4()
+        with disk_errors():
+            partial = self._partial_path(attempt, UNKNOWN)
+            places = write_pack(partial, pack, new)
+            os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
+            _sync(str(self._packs))
+        self.need()  # else the index would name what lies on another disk
+        if damaged:
+            self._index.replace({sha256: places.pop(sha256) for sha256 in damaged})
+        if places:
+            self._index.add(places)
+
+    def _commit_large(self, large: list[Received], moved: Callable[[], None]) -> None:
+        new: dict[str, str] = {}  # the partial file by the blob's path
+        known: list[tuple[str, Received]] = []
+        folders = set()
+        size_bytes = 0
+        # Until it is young again, a blob that is there may be about to be swept.
+        with disk_errors(), self._index.storing():
+            for item in large:
+                path = self._path(item.sha256)
+                folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
+                if path in new or item.partial is None:
+                    item.discard()
+                elif _refresh(path):
+                    known.append((path, item))
+                else:
+                    new[path] = item.partial
+                    size_bytes += item.size_bytes
+        self._take(size_bytes)
+        with disk_errors():
+            for path, item in known:
+                if path in new or item.partial is None or _hold_the_same(path, item.partial, moved):
+                    item.discard()
+                else:
+                    new[path] = item.partial
+            _sync_data(new.values())
+            for path, partial in new.items():
+                os.rename(partial, path)  # noqa: PTH104 — paths are text here
+            _sync_data(folders)
+        self.need()
+
+    def _need_room(self) -> None:
+        """Raises DiskFull, StoreBroken."""
+        with disk_errors():
+            room = look_at(self._root, min_free_bytes=self._min_free_bytes)
+        if room.is_short:
+            raise DiskFull(f"too little room is left on the store's disk: {room}")
+
+    def _take(self, size_bytes: int) -> None:
+        """Raises QuotaExceeded."""
+        if self._allowed_bytes is None:
+            return
+        self._allowed_bytes -= size_bytes
+        if self._allowed_bytes < 0:
+            over = words_of(-self._allowed_bytes)
+            raise QuotaExceeded(
+                f"what came is {over} more than the workspace may hold (max_store_bytes)"
+            )
+
+    def _partial_path(self, attempt: str, key: str) -> str:
+        return f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}"
+
+    def _pack_path(self, pack: uuid.UUID) -> str:
+        return f"{self._packs}/{pack.hex}.pack"
+
+    def path(self, sha256: bytes) -> Path:
+        return Path(self._path(sha256))
+
+    def _path(self, sha256: bytes) -> str:
+        digest = sha256.hex()
+        return f"{self._blobs}/{digest[:2]}/{digest}"
+
+    def locate(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        """Places of those that are packed; `open` takes them, so that many cost one query."""
+        return self._index.find(digests)
+
+    def open(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> BinaryIO:
+        """The blob's bytes; with `places` nothing is asked of the index. Raises BlobMissing."""
+        if places is None:
+            places = self.locate([sha256])
+        if (place := places.get(sha256)) is not None:
+            return io.BytesIO(read_packed(self._pack_path(place.pack), place))
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError:
+            raise BlobMissing(f"blob {sha256.hex()} is missing") from None
+
+    def open_checked(
+        self, sha256: bytes, places: Mapping[bytes, Place] | None = None
+    ) -> CheckedBlob:
+        """The blob, of which no wrong byte is given away. The first look at a large one reads all of it.
+
+        Raises BlobMissing, BlobDamaged (both noted, so that the next sync heals it), StoreAway, OSError."""
+        with self.noting(sha256), ExitStack() as opened:
+            file = opened.enter_context(self.open(sha256, places))
+            size_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if size_bytes <= WHOLE_BYTES:
+                content = file.read()
+                if hashlib.sha256(content).digest() != sha256:
+                    raise BlobDamaged("its bytes have another digest")
+                return CheckedBlob(io.BytesIO(content), size_bytes)
+            sums = self._sums_of(sha256, file)
+            if sums.size_bytes != size_bytes:
+                raise BlobDamaged(f"it has {size_bytes} bytes of {sums.size_bytes}")
+            opened.pop_all()
+            return CheckedBlob(file, size_bytes, sums, lambda: self.noting(sha256))
+
+    def _sums_of(self, sha256: bytes, file: BinaryIO) -> Sums:
+        """Raises BlobDamaged, OSError."""
+        path = f"{self._sums_folder}/{sha256.hex()[:2]}/{sha256.hex()}"
+        sums = read_sums(path, sha256)
+        if sums is None:
+            digest, sums = measure_sums(file)
+            if digest != sha256:
+                raise BlobDamaged("its bytes have another digest")
+            write_sums(path, self._partial_path("sums", UNKNOWN), sha256, sums)
+        return sums
+
+    @contextmanager
+    def noting(self, sha256: bytes) -> Iterator[None]:
+        """Damage of this blob that is found within is noted, so that the next sync which lists its file
+        fetches it again. Raises BlobMissing, BlobDamaged, StoreAway where it is no damage at all."""
+        try:
+            yield
+        except BlobMissing:
+            self.need()
+            self._index.mark(sha256, Damage.MISSING)
+            raise
+        except BlobDamaged:
+            self.need()
+            self._index.mark(sha256, Damage.CORRUPT)
+            raise
+        except OSError as exc:
+            if exc.errno not in UNREADABLE:
+                raise
+            self.need()
+            self._index.mark(sha256, Damage.UNREADABLE)
+            raise BlobUnreadable(f"its disk cannot read it: {exc.strerror}") from exc
+
+    def copy_to(
+        self, sha256: bytes, target: BinaryIO, places: Mapping[bytes, Place] | None = None
+    ) -> None:
+        """A copy, because one that is edited must not change the blob.
+
+        Raises as `open_checked` does; what was written then is not the blob's content."""
+        digest = hashlib.sha256()
+        with self.noting(sha256):
+            source = self.open(sha256, places)
+        with source:
+            while True:
+                with self.noting(sha256):
+                    piece = source.read(COPY_BYTES)
+                    if not piece and digest.digest() != sha256:
+                        raise BlobDamaged("its bytes have another digest")
+                if not piece:
+                    return
+                digest.update(piece)
+                target.write(piece)
+
+    def prove(
+        self,
+        sha256: bytes,
+        places: Mapping[bytes, Place] | None = None,
+        *,
+        advance: Callable[[int], None] = lambda size_bytes: None,
+    ) -> None:
+        """Reads the whole blob again; with `places` nothing is asked of the index; `advance` is told how many
+        bytes were read. Raises as `open_checked` does."""
+        with self.noting(sha256), self.open(sha256, places) as source:
+            if digest_of(source, advance) != sha256:
+                raise BlobDamaged("its bytes have another digest")
+
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        """They were damaged once, and are whole."""
+        self._index.unmark(digests)
+
+    def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
+        """As `prove`, but False where it is damaged. Raises BlobMissing, StoreAway, OSError."""
+        try:
+            self.prove(sha256, places)
+        except BlobDamaged:
+            return False
+        return True
+
+    def sweep_partial(self, *, live_attempts: frozenset[str], older_than_s: float) -> int:
+        """Removes partial files that no live attempt writes and none has come back for; their count."""
+        removed = 0
+        latest = time.time() - older_than_s
+        for path in self._partial.glob("*-*-*"):
+            live = path.name.partition("-")[0] in live_attempts
+            if not live and _modified_s(path) <= latest:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def sweep_packs(self, *, older_than_s: float) -> int:
+        """Removes packs of that age that hold nothing the index knows of: their writer was killed before
+        it could say so; their count."""
+        latest = time.time() - older_than_s
+        old = {
+            uuid.UUID(path.stem): path
+            for path in self._packs.glob("*.pack")
+            if _modified_s(path) <= latest
+        }
+        orphans = self._index.find_orphans(list(old)) if old else set()
+        for pack in orphans:
+            old[pack].unlink(missing_ok=True)
+        return len(orphans)
+
+    def sweep_blobs(self, *, before_s: float) -> Swept:
+        """Removes blobs that were not stored since `before_s` (epoch) and that no version and no receipt
+        names. `before_s` must lie before the start of every record that is still at work: what it has
+        stored, and not yet named, stays. Packs go whole, when nothing in them is known any more; the sums of a
+        blob that is gone go too."""
+        count, size_bytes = self._index.forget_unnamed(before_s)
+        old = (path for path in self._blobs.glob("??/*") if _modified_s(path) < before_s)
+        while batch := list(itertools.islice(old, SWEPT_AT_ONCE)):
+            unnamed = self._index.find_unnamed([bytes.fromhex(path.name) for path in batch])
+            for path in batch:
+                if bytes.fromhex(path.name) in unnamed:
+                    with self._index.sweeping():
+                        freed = _remove_old(path, before_s)
+                    count, size_bytes = count + (freed is not None), size_bytes + (freed or 0)
+        for sums in self._sums_folder.glob("??/*"):
+            if not self.path(bytes.fromhex(sums.name)).exists():
+                sums.unlink(missing_ok=True)
+        return Swept(count, size_bytes)
+
+    def close_attempt(self, attempt: str, *, keep: bool) -> None:
+        """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
+        for path in self._partial.glob(f"{attempt}-*"):
+            if not keep or f"-{UNKNOWN}-" in path.name:
+                path.unlink(missing_ok=True)
+
+
+def _remove_old(path: Path, before_s: float) -> int | None:
+    """The bytes that were freed; None where it has become young, or somebody else was faster."""
+    try:
+        stat = path.stat()
+        if stat.st_mtime >= before_s:
+            return None
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    return stat.st_size
+
+
+def _hold_the_same(path: str, partial: str, moved: Callable[[], None]) -> bool:
+    """Whether a blob holds what the partial file does. Both are read in pieces: to compare costs less than to
+    hash. What the disk cannot read is not the same."""
+    with Path(partial).open("rb", buffering=0) as here, Path(path).open("rb", buffering=0) as there:
+        if os.fstat(here.fileno()).st_size != os.fstat(there.fileno()).st_size:
+            return False
+        while piece := here.read(COPY_BYTES):
+            moved()
+            try:
+                if there.read(COPY_BYTES) != piece:
+                    return False
+            except OSError as exc:
+                if exc.errno not in UNREADABLE:
+                    raise
+                return False
+    return True
+
+
+def _modified_s(path: Path) -> float:
+    """0 for a file that somebody else has removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _refresh(path: str) -> bool:
+    """Whether there is such a blob; its age begins anew."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync_data(paths: Iterable[str]) -> None:
+    """Flushes files or folders to disk: one syncfs for many, fsync for few.
+
+    Linux reports write-back errors of syncfs since 5.8.
+    """
+    several = list(paths)
+    if len(several) > 8 and hasattr(_libc, "syncfs"):
+        fd = os.open(several[0], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(fd) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        finally:
+            os.close(fd)
+        return
+    for path in several:
+        _sync(path)
+
+
+def _sync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,166 @@
+"""Many small blobs in one file: what a batch of them costs is one write, one sync, one rename.
+
+Layout: a header line, then for each blob its SHA-256 (32 bytes), its size (4 bytes, little endian) and its
+bytes. Where a blob lies is kept in PostgreSQL; the frames are there so that a pack tells by itself what it
+holds, should the database be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from store.checked import UNREADABLE
+from store.errors import BlobMissing
+from store.partials import FLAGS, Received, write_all
+
+HEADER = b"SYNCPROJECT-PACK 1\n"
+_FRAME = struct.Struct("<32sI")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a packed blob lies; `offset` is that of its bytes."""
+
+    pack: uuid.UUID
+    offset: int
+    size_bytes: int
+
+
+class PlaceIndex(Protocol):
+    """Which blobs of a workspace are packed, and where; `datasets.places` is the real one."""
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]: ...
+
+    def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        """Those that are packed already; their age begins anew, so that no sweep takes them."""
+        ...
+
+    def add(self, places: Mapping[bytes, Place]) -> None:
+        """Durable no later than what is committed after it. Where another has stored the same content
+        meanwhile, the first place counts."""
+        ...
+
+    def replace(self, places: Mapping[bytes, Place]) -> None:
+        """As `add`, for content whose place that is known does not hold it any more."""
+        ...
+
+    def mark(self, sha256: bytes, damage: str) -> None:
+        """Notes that this blob is damaged: the next sync that lists its file fetches it again."""
+        ...
+
+    def unmark(self, digests: Sequence[bytes]) -> None:
+        """They are whole, as somebody has just seen."""
+        ...
+
+    def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of the packs that hold no blob that anybody knows of."""
+        ...
+
+    def find_unnamed(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those that no entry of any version and no receipt names."""
+        ...
+
+    def forget_unnamed(self, before_s: float) -> tuple[int, int]:
+        """Packed blobs that were not stored since `before_s` (epoch) and that nothing names are packed no
+        more; their count and bytes."""
+        ...
+
+    def storing(self) -> AbstractContextManager[None]:
+        """While blobs are found to be there, and made young: shared by all who store."""
+        ...
+
+    def sweeping(self) -> AbstractContextManager[None]:
+        """While blobs are found to be old, and removed: nobody stores meanwhile."""
+        ...
+
+
+def write_pack(path: str, pack: uuid.UUID, small: Iterable[Received]) -> dict[bytes, Place]:
+    """Writes a new file and flushes it to disk. Raises OSError, and then leaves no file."""
+    places: dict[bytes, Place] = {}
+    pieces = [HEADER]
+    offset = len(HEADER)
+    for item in small:
+        offset += _FRAME.size
+        pieces += (_FRAME.pack(item.sha256, item.size_bytes), item.content)
+        places[item.sha256] = Place(pack, offset, item.size_bytes)
+        offset += item.size_bytes
+    fd = os.open(path, FLAGS, 0o644)
+    try:
+        write_all(fd, b"".join(pieces))
+        os.fsync(fd)
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    return places
+
+
+def read_packed(path: str, place: Place) -> bytes:
+    """The blob's bytes. Raises BlobMissing where the pack is gone or too short."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise BlobMissing(f"pack {place.pack} is missing") from None
+    try:
+        content = os.pread(fd, place.size_bytes, place.offset)
+    finally:
+        os.close(fd)
+    if len(content) != place.size_bytes:
+        raise BlobMissing(f"pack {place.pack} ends before byte {place.offset + place.size_bytes}")
+    return content
+
+
+def find_differing(
+    path_of: Callable[[uuid.UUID], str], places: Mapping[bytes, Place], items: Iterable[Received]
+) -> set[bytes]:
+    """Those of the items whose place does not hold their content. Each pack is opened once."""
+    differing: set[bytes] = set()
+    in_packs: dict[uuid.UUID, list[Received]] = {}
+    for item in items:
+        in_packs.setdefault(places[item.sha256].pack, []).append(item)
+    for pack, held in in_packs.items():
+        try:
+            fd = os.open(path_of(pack), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            differing.update(item.sha256 for item in held)
+            continue
+        try:
+            for item in held:
+                place = places[item.sha256]
+                if _pread(fd, place) != item.content:
+                    differing.add(item.sha256)
+        finally:
+            os.close(fd)
+    return differing
+
+
+def _pread(fd: int, place: Place) -> bytes | None:
+    """None where the disk cannot read it."""
+    try:
+        return os.pread(fd, place.size_bytes, place.offset)
+    except OSError as exc:
+        if exc.errno not in UNREADABLE:
+            raise
+        return None
+
+
+def iter_pack(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:
+    """What a pack holds by its own frames, each verified; stops at the first that does not hold."""
+    with path.open("rb") as file:
+        if file.read(len(HEADER)) != HEADER:
+            return
+        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
+            sha256, size_bytes = _FRAME.unpack(frame)
+            place = Place(pack, file.tell(), size_bytes)
+            if hashlib.sha256(file.read(size_bytes)).digest() != sha256:
+                return
+            yield sha256, place

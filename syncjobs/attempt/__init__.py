@@ -1,0 +1,1 @@
+"""One attempt at a record, from the claim to its end."""

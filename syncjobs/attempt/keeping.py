@@ -1,0 +1,159 @@
+"""A dry run's plan is kept, file by file; and a later listing is held against it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from datasets.catalog import PLAN, Catalog
+from datasets.receipts import Fenced, check_fence
+from syncjobs.attempt.publishing import write_troubles
+from syncjobs.claims.claiming import Claim
+from syncjobs.core.plans import Terms
+from syncjobs.engine.filesync import Outcome
+from syncjobs.engine.progress import Trouble
+from syncjobs.models import SyncJob, SyncRecord
+
+SHOWN = 100  # files that a drifted record names; the counts are of all
+
+_ITEMS = f"""
+INSERT INTO syncjobs_syncitem (record_id, path, action, size_bytes, modified_ns, etag, error_code,
+    message)
+SELECT %(record)s, path, action, size_bytes, modified_ns, etag, '', '' FROM ({PLAN}) p ORDER BY path
+"""  # noqa: S608 — made of constants
+
+_KEEP = """
+UPDATE syncjobs_syncrecord SET plan = %(plan)s
+ WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
+"""
+
+_DRIFT = f"""
+CREATE TEMP TABLE drift AS
+SELECT coalesce(n.path, o.path) AS path,
+       CASE WHEN o.path IS NULL THEN 'came' WHEN n.path IS NULL THEN 'went' ELSE 'changed' END AS what,
+       o.action AS action_then, n.action AS action_now,
+       o.size_bytes AS bytes_then, n.size_bytes AS bytes_now
+  FROM ({PLAN}) n
+  FULL JOIN (SELECT path COLLATE "C" AS path, action, size_bytes, modified_ns, etag
+               FROM syncjobs_syncitem
+              WHERE record_id = %(plan)s AND action IN ('added', 'changed', 'removed')) o
+    ON n.path = o.path
+ WHERE n.path IS NULL OR o.path IS NULL OR (n.action, n.size_bytes, n.modified_ns, n.etag)
+       IS DISTINCT FROM (o.action, o.size_bytes, o.modified_ns, o.etag)
+"""  # noqa: S608 — made of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How things differ from the approved plan. `files` are the first of all, as dictionaries: path,
+    what (came, changed, went), and action and bytes then and now."""
+
+    reason: str
+    came: int
+    changed: int
+    went: int
+    files: list[dict[str, Any]]
+
+
+class PlanDrifted(Exception):
+    """The approved plan is not what would be done now."""
+
+    code = "plan_drifted"
+
+    def __init__(self, drift: Drift) -> None:
+        super().__init__(drift.reason)
+        self.drift = drift
+
+
+def terms_of(job: SyncJob, catalog: Catalog, outcome: Outcome) -> Terms:
+    """Call it after the comparison."""
+    return Terms(
+        digest=catalog.digest_plan(removals=outcome.removals),
+        version=catalog.find_version(),
+        afterwards=" to ".join(filter(None, (job.after_publish, job.move_to))),
+    )
+
+
+def keep_plan(
+    session: psycopg.Connection[Any],
+    claim: Claim,
+    catalog: Catalog,
+    outcome: Outcome,
+    terms: Terms,
+    troubles: Iterable[Trouble],
+) -> None:
+    """Raises Fenced, and then nothing was written."""
+    plan = outcome.plan
+    kept = {
+        "terms": asdict(terms),
+        "files": plan.wanted,
+        "bytes": plan.wanted_bytes,
+        "held_files": plan.held,
+        "listing_complete": outcome.listing_complete,
+        "guard": asdict(outcome.held) if outcome.held else None,
+    }
+    named = {
+        "record": claim.record_id,
+        "token": claim.token,
+        "owner": claim.owner,
+        "removals": outcome.removals,
+        "plan": Jsonb(kept),
+    }
+    with session.transaction(), session.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '15min'")
+        check_fence(cursor, catalog.parameters)
+        cursor.execute("DELETE FROM syncjobs_syncitem WHERE record_id = %(record)s", named)
+        cursor.execute(_ITEMS, named)
+        write_troubles(cursor, claim, troubles)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(_KEEP, named)
+        if cursor.rowcount != 1:
+            raise Fenced("the record was taken back")
+
+
+def confirm_plan(
+    session: psycopg.Connection[Any], record: SyncRecord, terms: Terms, outcome: Outcome
+) -> None:
+    """Raises PlanDrifted where `terms` are not those that were approved with the record's plan."""
+    approved = Terms(**(record.plan or {})["terms"])
+    if terms == approved or record.applies_id is None:
+        return
+    counts, files = _differences(session, record.applies_id, removals=outcome.removals)
+    came, changed, went = (counts.get(what, 0) for what in ("came", "changed", "went"))
+    words = [*_other_terms(approved, terms), f"{came} files came, {changed} changed, {went} went"]
+    reason = f"not what was approved: {'; '.join(words)}. Nothing was fetched; make a new plan"
+    raise PlanDrifted(Drift(reason, came, changed, went, files))
+
+
+def _other_terms(approved: Terms, now: Terms) -> list[str]:
+    words = []
+    if approved.version != now.version:
+        shown = [
+            f"version {number}" if number else "no version"
+            for number in (now.version, approved.version)
+        ]
+        words.append(f"the dataset has {shown[0]}, the plan was made against {shown[1]}")
+    if approved.afterwards != now.afterwards:
+        words.append(
+            f"after publishing the job would {now.afterwards} files at the source, the plan said"
+            f" {approved.afterwards}"
+        )
+    return words
+
+
+def _differences(
+    session: psycopg.Connection[Any], plan_id: uuid.UUID, *, removals: bool
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    with session.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("DROP TABLE IF EXISTS drift")
+        cursor.execute(_DRIFT, {"plan": plan_id, "removals": removals})
+        cursor.execute("SELECT what, count(*) FROM drift GROUP BY what")
+        counts = {row["what"]: row["count"] for row in cursor.fetchall()}
+        cursor.execute("SELECT * FROM drift ORDER BY path LIMIT %s", [SHOWN])
+        return counts, cursor.fetchall()

@@ -1,0 +1,183 @@
+"""A queued record becomes this worker's: lease and fencing token, in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest, Now
+
+from connectors.models import WAY, address_of, dialled_of
+from datasets.installation import Known
+from farends.budget import Obstacle
+from store.errors import StoreError
+from store.sentinel import read_store_id
+from syncjobs.claims.limiting import Bounds, find_obstacle
+from syncjobs.claims.windowing import CALENDARS, find_closed, wait_for_openings
+from syncjobs.core.states import Event
+from syncjobs.core.watching import RING_AGAIN_S, SEEN_WITHIN_S
+from syncjobs.models import SyncRecord
+from syncjobs.records.transition import NEEDED, columns_of, move_locked
+
+TURNED_AWAY_S = 2
+
+_COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
+_LOOK = f"""
+SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
+       now(), {CALENDARS},
+       (SELECT store_id FROM datasets_installation),
+       j.dataset_id, {WAY}, c.max_running, w.max_running, w.one_sync_at_a_time,
+       EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id < r.workspace_id)
+       OR EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id > r.workspace_id)
+  FROM syncjobs_syncrecord r
+  JOIN syncjobs_syncjob j ON j.id = r.job_id
+  JOIN connectors_connector c ON c.id = r.connector_id
+  JOIN workspaces_workspace w ON w.id = r.workspace_id
+ WHERE r.id = %s AND r.state = 'queued' AND (r.not_before IS NULL OR r.not_before <= now())
+   FOR UPDATE OF r SKIP LOCKED
+"""  # noqa: S608 — names of columns
+# While another worker has the store, the bell comes back after 2 s, and that one may answer it then.
+_LEAVE = """
+WITH others AS (
+    SELECT EXISTS (SELECT FROM syncjobs_processsign
+                    WHERE part = 'worker' AND store_id = %(known)s AND NOT draining
+                      AND seen_at > now() - make_interval(secs => %(seen_s)s)) AS there)
+UPDATE syncjobs_syncrecord r
+   SET waiting_for = CASE WHEN there THEN 'a worker' ELSE %(words)s END,
+       rung_at = CASE WHEN there THEN now() - make_interval(secs => %(ago_s)s) ELSE rung_at END
+  FROM others
+ WHERE r.id = %(record)s AND r.state = 'queued' AND (there OR r.waiting_for <> %(words)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a record, until the lease ends or a higher token exists."""
+
+    record_id: uuid.UUID
+    dataset_id: uuid.UUID
+    token: int
+    owner: str
+
+    @property
+    def session_name(self) -> str:
+        return session_name(self.record_id, self.token)
+
+    @property
+    def attempt_name(self) -> str:
+        """Names this attempt's partial files, apart from every other attempt's."""
+        return f"{self.record_id.hex}.{self.token}"
+
+
+def session_name(record_id: uuid.UUID, token: int) -> str:
+    """What the database calls an attempt's session, so that others can end it."""
+    return f"sync {record_id.hex}.{token}"
+
+
+def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+    """The claim, or None where there is nothing to do: taken, finished, not due, or in the
+    way of a limit; `waiting_for` says of which. None also where this process does not see the store."""
+    try:
+        with transaction.atomic():
+            return _claim(record_id, owner)
+    except IntegrityError:  # record_one_running: another record of the job was claimed meanwhile
+        return None
+
+
+def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [record_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
+    now, calendars, known, dataset_id, host, port, *way_and_limits = row[len(_COLUMNS) :]
+    if not _has_store(record_id, known):
+        return None
+    way, limits = way_and_limits[:3], way_and_limits[3:]
+    of_connector, of_workspace, one_at_a_time, has_rivals = limits
+    bounds = Bounds(
+        address=address_of(host, port),
+        dialled=dialled_of(host, port, *way),
+        in_workspace=1 if one_at_a_time else of_workspace,
+        of_connector=of_connector,
+        has_rivals=has_rivals,
+    )
+    if (closed := find_closed(calendars, now)) is not None:
+        _wait_for(record, closed)
+        wait_for_openings(record.workspace_id, now)
+        return None
+    if (obstacle := find_obstacle(record, bounds)) is not None:
+        _wait_for(record, obstacle)
+        return None
+    token = take_token(dataset_id)
+    move_locked(
+        record,
+        Event.CLAIMED,
+        reason=f"claimed by {owner}",
+        changes={
+            "token": token,
+            "lease_owner": owner,
+            "lease_expires_at": Now() + timedelta(seconds=settings.SYNC.lease_s),
+            "heartbeat_at": Now(),
+            "progress_at": Now(),
+            "deadline_s": None,
+            "started_at": record.started_at or Now(),
+            "attempt": Greatest(F("attempt"), 1),
+            "address": bounds.address,
+            "dialled": bounds.dialled,
+            "not_before": None,
+            "stage": "initializing",
+            "error": "",
+            "error_code": "",
+        },
+    )
+    return Claim(record_id, dataset_id, token, owner)
+
+
+def leave_without_store(record_id: uuid.UUID, known: Known | None) -> bool:
+    """Whether this process leaves the record to others, because it does not see the installation's store."""
+    return not _has_store(record_id, known.store_id if known else None)
+
+
+def _has_store(record_id: uuid.UUID, known: uuid.UUID | None) -> bool:
+    try:
+        seen = read_store_id(settings.STORE_ROOT)
+    except StoreError:
+        seen = None
+    if seen is not None and seen == known:
+        return True
+    there = "has no store" if seen is None else "has another store"
+    words = {
+        "record": record_id,
+        "known": known,
+        "words": f"a worker that sees the store: this one {there}",
+        "seen_s": SEEN_WITHIN_S,
+        "ago_s": RING_AGAIN_S - TURNED_AWAY_S,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE, words)
+    return False
+
+
+def take_token(dataset_id: uuid.UUID) -> int:
+    """The dataset's row is locked until the transaction ends; who has an older token writes no more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE datasets_dataset SET fencing_token = fencing_token + 1 WHERE id = %s"
+            " RETURNING fencing_token",
+            [dataset_id],
+        )
+        row: tuple[int] = cursor.fetchone()
+    return row[0]
+
+
+def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:
+    """The record stays queued and says what for; with a time where one is known."""
+    words = obstacle.words[:200]
+    if record.waiting_for != words:
+        SyncRecord.objects.filter(pk=record.pk).update(waiting_for=words, not_before=obstacle.until)

@@ -1,0 +1,1 @@
+"""Jobs and connectors as people write them: forms, REST, YAML."""

@@ -1,0 +1,223 @@
+"""Saving a connector: what is written of it fits its kind, its secret is bound to its far end, its jobs follow."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from connectors.models import Connector
+from connectors.secrets import seal, unseal
+from farends.errors import AuthConfig
+from farends.registry import UnknownKind, get_spec
+from farends.spec import InvalidOptions, Spec, parse_options
+from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
+from workspaces import auditing
+
+FIELDS = (
+    "name",
+    "kind",
+    "host",
+    "port",
+    "options",
+    "secret",
+    "status",
+    "auto_sync",
+    "sync_interval_s",
+    "max_running",
+)
+_PLAIN = tuple(name for name in FIELDS if name not in ("options", "secret"))
+
+Problems = list[tuple[tuple[str, ...], str]]
+
+
+class InvalidConnector(Exception):
+    """Nothing was written. `problems` are pairs of the path to a field, below the connector, and words."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+class NameTaken(Exception):
+    """The workspace has a connector of this name."""
+
+
+class InUse(Exception):
+    """The connector cannot go; the message names what hangs on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`changed` names the fields that a stored one got anew."""
+
+    connector: Connector
+    changed: tuple[str, ...]
+    resumed: int  # of its jobs, that were paused
+
+
+def write_connector(
+    connector: Connector, fields: Mapping[str, Any], *, merge: bool = False
+) -> Written:
+    """Gives a new or stored connector the fields of its written form; what is not named stays.
+
+    `options` and `secret` take the place of what was there; with `merge` their fields do, each for itself, and
+    None takes one away (RFC 7396). A secret that stays must be for the same far end. Raises InvalidConnector,
+    NameTaken, and IntegrityError where the name was taken at that moment.
+    """
+    with transaction.atomic():
+        return _write(connector, fields, merge)
+
+
+def save_connector(connector: Connector) -> int:
+    """Saves one whose fields were checked. Its default job follows, its paused ones go on: their count."""
+    with transaction.atomic():
+        stored = Connector.objects.select_for_update(no_key=True).filter(pk=connector.pk).first()
+        if stored is not None and stored.endpoint != connector.endpoint:
+            # The test, and the host key that it was offered, speak of another endpoint.
+            connector.last_test, connector.last_test_at = None, None
+        connector.save()
+        auditing.note_saved(connector, stored)
+        follow_auto_sync(connector)
+        return resume_jobs_of(connector)
+
+
+def delete_connector(connector: Connector) -> None:
+    """Raises InUse where jobs or their records hang on it."""
+    with transaction.atomic():
+        Connector.objects.select_for_update().filter(pk=connector.pk).first()
+        jobs = list(connector.sync_jobs.order_by("name").values_list("name", flat=True)[:11])
+        if jobs:
+            shown = ", ".join(jobs[:10]) + (" and more" if len(jobs) > 10 else "")
+            raise InUse(
+                f"{connector.name} cannot be deleted, because these sync jobs use it: {shown}"
+            )
+        record = connector.sync_records.select_related("job").first()
+        if record is not None:
+            raise InUse(
+                f"{connector.name} cannot be deleted, because sync records tell of it, such as one of the"
+                f" job {record.job.name}"
+            )
+        auditing.note_deleted(connector)
+        connector.delete()
+
+
+def find_problems(row: models.Model, exclude: Iterable[str] = ()) -> Problems:
+    """What does not fit in its fields' values, whatever other rows there are."""
+    try:
+        row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
+    except ValidationError as exc:
+        return [
+            ((name,), f"{name}: {' '.join(_hint(row, name, error) for error in errors)}")
+            for name, errors in exc.error_dict.items()
+        ]
+    return []
+
+
+def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
+    rows = Connector.objects.select_for_update(no_key=True, of=("self",))
+    stored = rows.select_related("workspace").filter(pk=given.pk).first()
+    connector = given if stored is None else stored
+    before, secret_before = _state_of(connector), _secret_of(connector)
+    endpoint_before = connector.endpoint if stored is not None else None
+    spec = _fill(connector, fields, merge)
+    problems = find_problems(connector, ["workspace"])
+    problems += _problems_of("options", spec.options, connector.options)
+    if "secret" in fields:
+        secret = _next_secret(fields["secret"], connector, merge)
+        problems += _problems_of("secret", spec.secret, secret)
+        if secret != secret_before or connector.endpoint != endpoint_before:
+            seal(connector, secret)
+    elif connector.sealed_secret and connector.endpoint != endpoint_before:
+        words = f"secret: it was stored for {endpoint_before} and goes nowhere else: give it again"
+        problems.append((("secret",), words))
+    if problems:
+        raise InvalidConnector(problems)
+    changed = [name for name, value in _state_of(connector).items() if value != before[name]]
+    if _secret_of(connector) != secret_before:
+        changed.append("secret")
+    if stored is not None and not changed:
+        return Written(connector, (), 0)
+    if "name" in changed or stored is None:
+        others = Connector.objects.filter(workspace=connector.workspace, name=connector.name)
+        if others.exclude(pk=connector.pk).exists():
+            raise NameTaken(_taken(connector))
+    return Written(connector, tuple(changed), save_connector(connector))
+
+
+def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
+    """Raises InvalidConnector for a kind that is not there."""
+    try:
+        spec = get_spec(str(fields.get("kind", connector.kind)))
+    except UnknownKind as exc:
+        raise InvalidConnector([(("kind",), f"kind: {exc}")]) from None
+    for name in _PLAIN:
+        if name in fields:
+            setattr(connector, name, fields[name])
+    connector.port = connector.port or spec.default_port
+    if "options" in fields:
+        options = fields["options"] or {}
+        kept = {**connector.options, **options} if merge else options
+        kept = {name: value for name, value in kept.items() if value is not None}
+        if not _mean_the_same(spec, kept, connector.options):
+            connector.options = kept
+    return spec
+
+
+def _mean_the_same(spec: Spec, given: Any, stored: Any) -> bool:
+    """Whether options differ in nothing but defaults that are written out."""
+    try:
+        return bool(parse_options(spec.options, given) == parse_options(spec.options, stored))
+    except (InvalidOptions, AttributeError):
+        return False
+
+
+def _next_secret(
+    given: Mapping[str, Any] | None, connector: Connector, merge: bool
+) -> dict[str, Any]:
+    """None forgets it. What is kept of a stored one was stored for the far end of now."""
+    kept = (_secret_of(connector) or {}) if merge and given is not None else {}
+    return {name: value for name, value in {**kept, **(given or {})}.items() if value}
+
+
+def _problems_of(noun: str, cls: type, given: Mapping[str, Any]) -> Problems:
+    try:
+        parse_options(cls, given)
+    except InvalidOptions as exc:
+        return [
+            ((noun, name), f"{name} {text}" if text.startswith("is ") else f"{name}: {text}")
+            for name, text in exc.problems.items()
+        ]
+    return []
+
+
+def _hint(row: models.Model, field: str, error: ValidationError) -> str:
+    """What is wrong; of a word that is not to choose, which ones are."""
+    if error.code != "invalid_choice":
+        return " ".join(error.messages)
+    choices: Iterable[tuple[Any, Any]] = getattr(row._meta.get_field(field), "flatchoices", ())
+    words = [str(value) for value, _ in choices]
+    given = str(getattr(row, field))
+    near = difflib.get_close_matches(given, words, n=1)
+    return f"no {given!r}; " + (
+        f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
+    )
+
+
+def _state_of(row: models.Model) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in (*_PLAIN, "options")}
+
+
+def _secret_of(connector: Connector) -> dict[str, Any] | None:
+    try:
+        return unseal(connector)
+    except AuthConfig:
+        return None
+
+
+def _taken(connector: Connector) -> str:
+    return f"There is a connector {connector.name} in this workspace already"

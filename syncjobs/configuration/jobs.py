@@ -1,0 +1,206 @@
+"""Saving a job: its dataset exists, its parents are known, its next fire follows its schedule."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+
+from connectors.models import Connector
+from datasets.models import Dataset
+from syncjobs.claims.windowing import reopen
+from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.queries.parents import find_parent_problems, parents_of
+from syncjobs.records.rescheduling import NOT_PAUSED, resume, start_anew
+from workspaces import auditing
+from workspaces.models import Workspace
+
+# A next fire that was planned stays while these do.
+_TIMING = ("schedule", "jitter_s")
+_CALENDAR = ("windows", "blackouts")
+
+
+class HasFollowers(Exception):
+    """The job cannot go, because others run after it; the message names them."""
+
+
+def default_schedule() -> dict[str, Any]:
+    """Of a new job that says nothing of when it runs (seed document 000)."""
+    return dict(settings.SYNC.default_schedule)
+
+
+def save_job(job: SyncJob) -> None:
+    """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
+    own. Raises ValidationError where it would run after itself, or after a job that is not there."""
+    with transaction.atomic():
+        if parents_of(job.schedule) or _is_renamed(job):
+            hold_dependencies(job.workspace_id)
+        stored = SyncJob.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
+        if stored is None:
+            job.dataset = _take_dataset(job)
+        elif stored.name != job.name:
+            _rename_dataset(job)
+            _rename_in_followers(job, stored.name)
+        parents = _find_parents(job)
+        if stored is not None and job.enabled and not stored.enabled:
+            for name, value in NOT_PAUSED.items():
+                setattr(job, name, value)
+        job.next_run_at = _next_run_at(job, stored)
+        job.save()
+        auditing.note_saved(job, stored)
+        _keep_parents(job, parents)
+        if stored is not None and _differ(job, stored, _CALENDAR):
+            reopen(SyncRecord.objects.filter(job=job))
+
+
+def save_workspace(workspace: Workspace) -> None:
+    """Saves a workspace; records that wait for one of its windows look at the new ones."""
+    with transaction.atomic():
+        stored = Workspace.objects.filter(pk=workspace.pk).first()
+        workspace.save()
+        auditing.note_saved(workspace, stored)
+        if stored is not None and _differ(workspace, stored, _CALENDAR):
+            reopen(SyncRecord.objects.filter(workspace=workspace))
+
+
+def delete_job(job: SyncJob) -> None:
+    """Its records go with it, its dataset stays. Raises HasFollowers."""
+    with transaction.atomic():
+        hold_dependencies(job.workspace_id)
+        SyncJob.objects.select_for_update().filter(pk=job.pk).first()
+        names = list(job.followers.order_by("job__name").values_list("job__name", flat=True))
+        if names:
+            raise HasFollowers(
+                f"{job.name} cannot be deleted, because {', '.join(names)}"
+                f" {'runs' if len(names) == 1 else 'run'} after it"
+            )
+        auditing.note_deleted(job)
+        job.delete()
+
+
+def delete_workspace(workspace: Workspace) -> None:
+    """With its members and tokens; connectors and jobs must have gone before."""
+    with transaction.atomic():
+        auditing.note_deleted(workspace)
+        workspace.delete()
+
+
+def resume_job(job: SyncJob) -> bool:
+    """Lets a paused job go on as of now; False where it was not paused."""
+    with transaction.atomic():
+        resumed = resume(SyncJob.objects.filter(pk=job.pk)) == 1
+        if resumed:
+            auditing.note(job, "resumed")
+    return resumed
+
+
+def resume_jobs_of(connector: Connector) -> int:
+    """Whoever changed a connector may have mended what its paused jobs failed at; their count."""
+    return resume(SyncJob.objects.filter(connector=connector))
+
+
+def follow_auto_sync(connector: Connector) -> None:
+    """A connector with `auto_sync` has a default job, due every `sync_interval_s`; without, it rests.
+
+    Call it in the transaction that saves the connector.
+    """
+    job = SyncJob.objects.filter(connector=connector, is_default=True).first()
+    if job is None and connector.auto_sync:
+        job = SyncJob(
+            workspace=connector.workspace,
+            connector=connector,
+            name=_free_name(connector),
+            is_default=True,
+        )
+    if job is not None:
+        job.schedule = {"every_s": connector.sync_interval_s}
+        job.enabled = connector.auto_sync
+        save_job(job)
+
+
+def hold_dependencies(workspace_id: UUID) -> None:
+    """Until the transaction ends nobody else changes who runs after whom in the workspace. It comes before any
+    lock of a job's row: whoever has one of these does not wait for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"who follows whom in workspace {workspace_id}"],
+        )
+
+
+def _is_renamed(job: SyncJob) -> bool:
+    if job._state.adding:
+        return False
+    return SyncJob.objects.filter(pk=job.pk).exclude(name=job.name).exists()
+
+
+def _find_parents(job: SyncJob) -> list[SyncJob]:
+    """The jobs that it runs after. Raises ValidationError on `schedule` where one is unknown, or where it would
+    come to run after itself."""
+    names = parents_of(job.schedule)
+    if not names:
+        return []
+    problems = find_parent_problems(job.workspace_id, {job.name: names}, instead_of=[job.pk])
+    if problems:
+        raise ValidationError({"schedule": [problem.message for problem in problems]})
+    return list(SyncJob.objects.filter(workspace=job.workspace_id, name__in=names))
+
+
+def _keep_parents(job: SyncJob, parents: list[SyncJob]) -> None:
+    Dependency.objects.filter(job=job).exclude(parent__in=parents).delete()
+    Dependency.objects.bulk_create(
+        [Dependency(job=job, parent=parent) for parent in parents], ignore_conflicts=True
+    )
+
+
+def _rename_in_followers(job: SyncJob, old: str) -> None:
+    for follower in SyncJob.objects.select_for_update(no_key=True).filter(parents__parent=job):
+        names = [job.name if name == old else name for name in follower.schedule["after"]]
+        follower.schedule = follower.schedule | {"after": names}
+        follower.save(update_fields=["schedule"])
+
+
+def _free_name(connector: Connector) -> str:
+    taken = set(connector.workspace.sync_jobs.values_list("name", flat=True))
+    return _find_free(f"{connector.name[:85]}-auto", taken)
+
+
+def _find_free(name: str, taken: set[str]) -> str:
+    """The name itself, or with the first number that nobody has."""
+    numbered = (f"{name[:90]}-{number}" for number in itertools.count(2))
+    return next(found for found in itertools.chain([name], numbered) if found not in taken)
+
+
+def _take_dataset(job: SyncJob) -> Dataset:
+    """A new one, or the one that a deleted job of this name left: data outlive their job."""
+    named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
+    if named is None:
+        return Dataset.objects.create(workspace=job.workspace, name=job.name)
+    if not SyncJob.objects.filter(dataset=named).exists():
+        return named
+    taken = set(job.workspace.datasets.values_list("name", flat=True))
+    return Dataset.objects.create(workspace=job.workspace, name=_find_free(job.name, taken))
+
+
+def _rename_dataset(job: SyncJob) -> None:
+    """A dataset is called as its job, unless another has that name already."""
+    if not Dataset.objects.filter(workspace=job.workspace, name=job.name).exists():
+        Dataset.objects.filter(pk=job.dataset_id).update(name=job.name)
+
+
+def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:
+    if not job.enabled or job.paused_at is not None:
+        return None
+    was_on = stored is not None and stored.enabled and stored.paused_at is None
+    if stored is not None and was_on and not _differ(job, stored, _TIMING):
+        return stored.next_run_at
+    return start_anew(job)
+
+
+def _differ(row: SyncJob | Workspace, stored: SyncJob | Workspace, names: tuple[str, ...]) -> bool:
+    return any(getattr(row, name) != getattr(stored, name) for name in names)

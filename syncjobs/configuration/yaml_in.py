@@ -1,0 +1,426 @@
+"""Configuration as text becomes rows, in one transaction: all of it, or none.
+
+The document is the YAML of `docs/configuration.md`, parsed to plain values. Every problem is found
+before anything is written, each with the path to where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from connectors.models import Connector
+from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
+from syncjobs.configuration.connectors import InvalidConnector, find_problems, write_connector
+from syncjobs.configuration.jobs import (
+    default_schedule,
+    hold_dependencies,
+    save_job,
+    save_workspace,
+)
+from syncjobs.configuration.previewing import preview_selection
+from syncjobs.models import Overlap, SyncJob
+from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
+from workspaces.models import Workspace
+from workspaces.races import work_again_where_taken
+
+Path = tuple[str | int, ...]
+
+WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
+CALENDAR_FIELDS = ("windows", "blackouts")
+WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
+WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
+JOB_FIELDS = (
+    "name",
+    "connector",
+    "include",
+    "exclude",
+    "filters",
+    "extensions",
+    "settle_s",
+    "done_pattern",
+    "sync_mode",
+    "comparison",
+    "verify_every_s",
+    "schedule",
+    "misfire",
+    "catch_up_max",
+    "max_lateness_s",
+    "jitter_s",
+    "overlap",
+    *CALENDAR_FIELDS,
+    "on_delete",
+    "after_publish",
+    "move_to",
+    "limits",
+    "max_attempts",
+    "pause_after_failures",
+    "enabled",
+)
+LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
+LIST_FIELDS = ("include", "exclude", "filters", "extensions")
+_EMPTY: dict[str, Any] = {  # what null stands for
+    "schedule": {},
+    "misfire": SyncJob._meta.get_field("misfire").get_default(),
+    "catch_up_max": SyncJob._meta.get_field("catch_up_max").get_default(),
+    "jitter_s": 0,
+    "overlap": Overlap.QUEUE,
+    "windows": [],
+    "blackouts": [],
+    "include": [],
+    "exclude": [],
+    "filters": [],
+    "extensions": [],
+    "settle_s": 0,
+    "done_pattern": "",
+    "after_publish": "keep",
+    "move_to": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`path` leads to the value: ("workspaces", 0, "connectors", 2, "port")."""
+
+    path: Path
+    message: str
+
+
+class InvalidConfiguration(Exception):
+    """Nothing was written; `problems` says why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What applying did to one object. `action` is created, changed or unchanged."""
+
+    action: str
+    noun: str
+    name: str
+    fields: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what a person should know of it
+
+
+def apply_configuration(
+    document: Any, *, dry_run: bool = False, tell: Callable[[Change], None] = lambda change: None
+) -> list[Change]:
+    """Raises InvalidConfiguration. Objects that the document does not name are left alone.
+
+    A dry run does all of it and takes it back, so that its changes are those that would be. `tell` hears of
+    each as it comes; they count for nothing before this returns. What somebody else makes under the same name
+    meanwhile is changed as if it had been there before.
+    """
+    return work_again_where_taken(lambda: _apply(document, dry_run, tell))
+
+
+def _apply(document: Any, dry_run: bool, tell: Callable[[Change], None]) -> list[Change]:
+    application = _Application(tell)
+    with transaction.atomic():
+        application.run(document)
+        if application.problems:
+            raise InvalidConfiguration(application.problems)
+        if dry_run:
+            transaction.set_rollback(True)
+    return application.changes
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A sync job as the file says, to be saved once all of its workspace are known."""
+
+    job: SyncJob
+    path: Path
+    fields: tuple[str, ...] | None  # that changed; None: all, for it is new
+    notes: tuple[str, ...]
+
+
+def write_job(
+    workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None = None
+) -> SyncJob:
+    """Creates a job from its written form, or changes this one: what is not named stays. Raises
+    InvalidConfiguration, with paths that begin at the job, and IntegrityError where the name is taken."""
+    application = _Application(lambda change: None)
+    with transaction.atomic():
+        wanted = application.write_job(workspace, fields, job)
+        if wanted is None or application.problems:
+            raise InvalidConfiguration(application.problems)
+    return wanted
+
+
+def write_settings(workspace: Workspace, fields: Mapping[str, Any]) -> Workspace:
+    """Changes a workspace by the written form of its own fields: what is not named stays. Answers with it as it
+    is stored. Raises InvalidConfiguration, and Workspace.DoesNotExist where it has gone meanwhile."""
+    application = _Application(lambda change: None)
+    with transaction.atomic():
+        held = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+        application.change_workspace(held, fields)
+        if application.problems:
+            raise InvalidConfiguration(application.problems)
+    return held
+
+
+class _Application:
+    def __init__(self, tell: Callable[[Change], None]) -> None:
+        self.problems: list[Problem] = []
+        self.changes: list[Change] = []
+        self._tell = tell
+        # Of the workspace at hand, by name, where a file is applied: it may have thousands.
+        self._connectors: dict[str, Connector] | None = None
+        self._jobs: dict[str, SyncJob] | None = None
+
+    def run(self, document: Any) -> None:
+        top = self._mapping(document, (), ("workspaces",))
+        for path, given in self._items(top, "workspaces", ()):
+            fields = self._mapping(given, path, WORKSPACE_FIELDS)
+            workspace = self._save_workspace(fields, path)
+            if workspace is None:
+                continue
+            hold_dependencies(workspace.pk)
+            self._connectors, self._jobs = (
+                {row.name: row for row in workspace.connectors.all()},
+                None,
+            )
+            for inner, item in self._items(fields, "connectors", path):
+                self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
+            self._jobs = {row.name: row for row in workspace.sync_jobs.select_related("connector")}
+            given = [
+                (self._mapping(item, inner, JOB_FIELDS), inner)
+                for inner, item in self._items(fields, "sync_jobs", path)
+            ]
+            jobs = [self._want_job(workspace, item, inner) for item, inner in given]
+            names = {str(item.get("name")) for item, _ in given}
+            self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
+
+    def write_job(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None
+    ) -> SyncJob | None:
+        if job is None:
+            self._jobs = {}  # a new one takes nobody's place
+        wanted = self._want_job(workspace, self._mapping(fields, (), JOB_FIELDS), (), job)
+        if wanted is None or self.problems:
+            return None
+        self._save_jobs(workspace, [wanted], {wanted.job.name})
+        return wanted.job
+
+    def change_workspace(self, workspace: Workspace, fields: Mapping[str, Any]) -> None:
+        self._write_settings(workspace, self._mapping(fields, (), WORKSPACE_OWN), ())
+
+    def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
+        name = self._name(fields, path)
+        if name is None:
+            return None
+        found = Workspace.objects.select_for_update(no_key=True).filter(name=name).first()
+        workspace = found or Workspace(name=name)
+        changed = self._write_settings(workspace, fields, path)
+        if changed is None:
+            return None
+        self._note("workspace", name, created=found is None, fields=changed)
+        return workspace
+
+    def _write_settings(
+        self, workspace: Workspace, fields: Mapping[str, Any], path: Path
+    ) -> list[str] | None:
+        """The fields that changed; None where some do not fit. Whoever calls holds a stored one's row, else a
+        change that another makes meanwhile is written over."""
+        is_new = workspace._state.adding
+        before = _state_of(workspace, WORKSPACE_OWN)
+        for field in set(fields) & {*WORKSPACE_OWN}:
+            value = fields[field]
+            setattr(workspace, field, _EMPTY.get(field) if value is None else value)
+        if not self._clean(workspace, path):
+            return None
+        changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
+        if is_new or changed:
+            save_workspace(workspace)
+        return changed
+
+    def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
+        name = self._name(fields, path)
+        if name is None:
+            return
+        for noun in ("options", "secret"):
+            if not isinstance(fields.get(noun) or {}, Mapping):
+                self._problem((*path, noun), f"{noun} must be a mapping")
+                return
+        found = self._find_connector(workspace, name)
+        try:
+            written = write_connector(
+                found or Connector(workspace=workspace, name=name), {**fields, "name": name}
+            )
+        except InvalidConnector as exc:
+            for inner, message in exc.problems:
+                self._problem((*path, *inner), message)
+            return
+        if self._connectors is not None:
+            self._connectors[name] = written.connector
+        changed = () if found is None else written.changed
+        self._note("connector", name, created=found is None, fields=changed)
+
+    def _want_job(
+        self,
+        workspace: Workspace,
+        fields: Mapping[str, Any],
+        path: Path,
+        found: SyncJob | None = None,
+    ) -> _Wanted | None:
+        name = found.name if found and "name" not in fields else self._name(fields, path)
+        if name is None:
+            return None
+        found = found or self._find_job(workspace, name)
+        job = found or SyncJob(workspace=workspace, schedule=default_schedule())
+        before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
+        job.name = name
+        connector = self._choose_connector(workspace, fields, job, path)
+        if connector is None:
+            return None
+        job.connector = connector
+        limits = self._mapping(fields.get("limits") or {}, (*path, "limits"), LIMIT_FIELDS)
+        plain = {
+            key: value
+            for key, value in fields.items()
+            if key not in ("name", "connector", "limits")
+        }
+        if not self._check_lists(plain, path):
+            return None
+        for field, value in {**plain, **limits}.items():
+            setattr(job, field, _EMPTY.get(field) if value is None else value)
+        if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
+            return None
+        if found is None:
+            return _Wanted(job, path, None, ())
+        changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
+        preview = preview_selection(job) if changed else None
+        notes = tuple(preview.sentences()) if preview else ()
+        return _Wanted(job, path, tuple(changed), notes)
+
+    def _save_jobs(self, workspace: Workspace, jobs: list[_Wanted], names: set[str]) -> None:
+        """Parents first, wherever in the file they stand; `names` are all that it has."""
+        named = {wanted.job.name: wanted for wanted in jobs}
+        for wanted in jobs:
+            if named[wanted.job.name] is not wanted:
+                self._problem((*wanted.path, "name"), f"{wanted.job.name} stands here twice")
+        parents = {name: parents_of(wanted.job.schedule) for name, wanted in named.items()}
+        for problem in find_parent_problems(
+            workspace.pk, parents, coming=names, instead_of=[wanted.job.pk for wanted in jobs]
+        ):
+            at = (*named[problem.job].path, "schedule", "after", problem.index)
+            self._problem(at, f"schedule: {problem.message}")
+        if self.problems:
+            return
+        for name in order_by_parents(parents):
+            wanted = named[name]
+            if wanted.fields is None or wanted.fields:
+                try:
+                    save_job(wanted.job)
+                except ValidationError as exc:
+                    self._problem((*wanted.path, "schedule"), f"schedule: {' '.join(exc.messages)}")
+        for wanted in jobs:
+            created, fields = wanted.fields is None, wanted.fields or ()
+            self._note(
+                "sync job", wanted.job.name, created=created, fields=fields, notes=wanted.notes
+            )
+
+    def _find_job(self, workspace: Workspace, name: str) -> SyncJob | None:
+        if self._jobs is not None:
+            return self._jobs.get(name)
+        return SyncJob.objects.filter(workspace=workspace, name=name).first()
+
+    def _find_connector(self, workspace: Workspace, name: str) -> Connector | None:
+        if self._connectors is not None:
+            return self._connectors.get(name)
+        return Connector.objects.filter(workspace=workspace, name=name).first()
+
+    def _choose_connector(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
+    ) -> Connector | None:
+        if "connector" not in fields and job.connector_id is not None:
+            return job.connector
+        wanted = str(fields.get("connector", ""))
+        found = self._find_connector(workspace, wanted)
+        if found is None:
+            names = workspace.connectors.values_list("name", flat=True)
+            near = difflib.get_close_matches(wanted, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
+        return found
+
+    def _check_lists(self, fields: Mapping[str, Any], path: Path) -> bool:
+        """Lists of text, where the database would take other things for one."""
+        wrong = [
+            name
+            for name in LIST_FIELDS
+            if fields.get(name) is not None
+            and not (
+                isinstance(fields[name], list)
+                and all(isinstance(item, str) for item in fields[name])
+            )
+        ]
+        for name in wrong:
+            self._problem((*path, name), f"{name} must be a list of text")
+        return not wrong
+
+    def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:
+        problems = find_problems(row, exclude)
+        for inner, message in problems:
+            self._problem((*path, *inner), message)
+        return not problems
+
+    def _mapping(self, given: Any, path: Path, known: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(given, Mapping):
+            self._problem(path, f"must be a mapping with {', '.join(known)}")
+            return {}
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                self._problem((*path, name), f"unknown word {name!r}; {hint}")
+        return {name: value for name, value in given.items() if name in known}
+
+    def _items(self, fields: Mapping[str, Any], name: str, path: Path) -> list[tuple[Path, Any]]:
+        given = fields.get(name) or []
+        if not isinstance(given, list):
+            self._problem((*path, name), f"{name} must be a list")
+            return []
+        return [((*path, name, index), item) for index, item in enumerate(given)]
+
+    def _name(self, fields: Mapping[str, Any], path: Path) -> str | None:
+        if not fields.get("name"):
+            self._problem(path, "name is required")
+            return None
+        return str(fields["name"])
+
+    def _note(
+        self,
+        noun: str,
+        name: str,
+        *,
+        created: bool,
+        fields: Iterable[str],
+        notes: Iterable[str] = (),
+    ) -> None:
+        changed = tuple(sorted(fields))
+        action = "created" if created else "changed" if changed else "unchanged"
+        shown = () if created else changed
+        self.changes.append(Change(action, noun, name, shown, tuple(notes)))
+        self._tell(self.changes[-1])
+
+    def _problem(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+
+def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in fields if field in row.__dict__}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    names = {"connector_id": "connector"}
+    return [names.get(name, name) for name in after if after[name] != before.get(name)]

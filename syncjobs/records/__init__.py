@@ -1,0 +1,1 @@
+"""Sync records: how their state changes, and who asks for it."""

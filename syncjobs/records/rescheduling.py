@@ -1,0 +1,40 @@
+"""When a job is due anew: after it was made, edited, switched on or resumed. What passed meanwhile is never made
+up for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from syncjobs.models import Dependency, SyncJob
+from timing.clock import database_now
+from timing.schedules import InvalidSchedule, first_due
+
+NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused_reason": ""}
+
+
+def start_anew(job: SyncJob) -> datetime | None:
+    """Its first due time from now; None where only an event tells, or a schedule that cannot be read. What its
+    parents did before counts no more."""
+    Dependency.objects.filter(job=job).exclude(record_id=None).update(
+        record_id=None, state="", ended_at=None
+    )
+    try:
+        return first_due(job.parsed_schedule, database_now(), job.offset)
+    except InvalidSchedule:
+        return None
+
+
+def resume(jobs: QuerySet[SyncJob]) -> int:
+    """Lets those that are paused go on, as of now; their count."""
+    with transaction.atomic():
+        paused = list(jobs.exclude(paused_at=None).select_for_update(no_key=True, of=("self",)))
+        for job in paused:
+            for name, value in NOT_PAUSED.items():
+                setattr(job, name, value)
+            job.next_run_at = start_anew(job) if job.enabled else None
+            job.save(update_fields=[*NOT_PAUSED, "next_run_at"])
+    return len(paused)

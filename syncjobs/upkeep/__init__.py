@@ -1,0 +1,1 @@
+"""What workers and beat do beside syncs."""

@@ -1,0 +1,74 @@
+"""This worker process: its name, its heart, its slots, and the row that tells of it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+from django.conf import settings
+
+from syncjobs.attempt.execution import execute
+from syncjobs.attempt.parking import park_without_room
+from syncjobs.claims.claiming import leave_without_store
+from syncjobs.claims.halting import leave_to_person, read_installation
+from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.presence import Load, Presence, name_process
+from syncjobs.core.states import State
+
+
+class Worker:
+    """Works on at most `slots` records at once; a process has one."""
+
+    def __init__(self, slots: int) -> None:
+        self.name = name_process()
+        self.heart = Heart(self.name)
+        self.presence = Presence(self.name, slots, self._look)
+        self._slots = threading.BoundedSemaphore(slots)
+        self._counting = threading.Lock()
+        self._running = 0
+
+    def work_on(self, record_id: uuid.UUID) -> State | None:
+        """None also where every slot is taken, the store is not here, a restore has halted this host, or the
+        store's disk is nearly full: the record stays queued, and its bell is rung again."""
+        if self.heart.draining or not self._slots.acquire(blocking=False):
+            return None
+        self._count(1)
+        try:
+            if self._has_to_wait(record_id):
+                return None
+            return execute(record_id, self.heart)
+        finally:
+            self._count(-1)
+            self._slots.release()
+
+    def _has_to_wait(self, record_id: uuid.UUID) -> bool:
+        known = read_installation()
+        return (
+            leave_without_store(record_id, known)
+            or leave_to_person(record_id, known)
+            or park_without_room(record_id)
+        )
+
+    def drain(self) -> None:
+        """Every record in work goes back to the queue; no new one is taken."""
+        self.heart.drain()
+        self.presence.tell_now()
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._running += change
+
+    def _look(self) -> Load:
+        return Load(self._running, self.heart.draining)
+
+
+_lock = threading.Lock()
+_worker: Worker | None = None
+
+
+def this_worker() -> Worker:
+    global _worker
+    with _lock:
+        if _worker is None:
+            _worker = Worker(settings.SYNC.sync_concurrency)
+        return _worker

@@ -1,0 +1,1 @@
+"""Zones, windows, schedules and fires, and the database's clock."""
