@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from farends.contract import ROUND_ROWS, Reason, RoundListing, Skipped
+from farends.contract import ROUND_ROWS, Reason, RoundListing, Seen, Skipped
 from farends.errors import (
     NotAListing,
     PermanentError,
@@ -16,15 +17,15 @@ from farends.errors import (
     TransportError,
     Truncated,
 )
+from farends.ftp.client import FtpClient
+from farends.ftp.command import Root
+from farends.ftp.download import Inbox
 from farends.ftp.list_end import tells_cut, tells_unread
 from farends.ftp.list_rows import ListReader
 from farends.ftp.reply import Reply, refusal
 from farends.ftp.rows import Kind, Row, facts_row
 from farends.ftp.session import Session
 from farends.wire.shown import shown, skipped_row
-
-if TYPE_CHECKING:
-    from farends.ftp.tree import FtpWalk
 
 ROW_BYTES_MAX = 16 * 1024
 ENTRIES_MAX = 10_000_000  # in one folder
@@ -63,10 +64,25 @@ class Folder:
         return count >= REPEATS_MAX
 
 
+class Walk(Protocol):
+    """What one folder needs of the walk that it is a part of."""
+
+    client: FtpClient
+    root: Root
+    inbox: Inbox
+    found: deque[Seen]
+
+    def take_row(self, folder: Folder, row: Row) -> None: ...
+    def folder_done(self, taker: FolderTaker) -> None: ...
+    def folder_failed(
+        self, taker: FolderTaker, error: TransportError, *, retryable: bool | None = None
+    ) -> None: ...
+
+
 class FolderTaker:
     """Takes the events of the transfer that lists a folder."""
 
-    def __init__(self, walk: FtpWalk, session: Session, folder: Folder) -> None:
+    def __init__(self, walk: Walk, session: Session, folder: Folder) -> None:
         self.session = session
         self.folder = folder
         self.heard = False
