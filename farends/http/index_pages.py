@@ -1,6 +1,6 @@
 """Index pages of web servers, read as they arrive: which form one has, and its rows. Pure.
 
-HTML is read by `index_html`, JSON by `index_json`, XML by `index_xml`.
+HTML is read by `index_html`, JSON by `index_json`, XML by `index_xml` and `index_thredds`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from farends.errors import NotAListing, ProtocolViolation, Truncated
 from farends.http.index_html import HtmlPage
 from farends.http.index_json import JsonPage
 from farends.http.index_rows import ROW_MAX, BadRow, Row
+from farends.http.index_thredds import THREDDS_ROOT, ThreddsPage
 from farends.http.index_xml import XML_ROOTS, XmlPage
 from farends.wire.shown import shown
 
@@ -32,13 +33,17 @@ class IndexPage:
         self._waiting = bytearray()
         self._decoder: codecs.IncrementalDecoder | None = None
         self._undecided = ""  # text, until the form is known
-        self._form: HtmlPage | JsonPage | XmlPage | None = None
+        self._form: HtmlPage | JsonPage | XmlPage | ThreddsPage | None = None
         self._begins = ""
         self._bad_rows = 0
 
     @property
     def of_artifactory(self) -> bool:
         return isinstance(self._form, JsonPage) and self._form.of_artifactory
+
+    @property
+    def of_thredds(self) -> bool:
+        return isinstance(self._form, ThreddsPage)
 
     @property
     def next_query(self) -> str | None:
@@ -121,6 +126,8 @@ class IndexPage:
         root = _ROOT.match(start, at)
         if root is not None and root[1] in XML_ROOTS:
             self._form, self._undecided = XmlPage(root[1]), start[root.end() :]
+        elif root is not None and root[1] == THREDDS_ROOT and "InvCatalog" in root[0]:
+            self._form, self._undecided = ThreddsPage(), start[root.end() :]
         elif not last and len(start) < ROW_MAX and (at == len(start) or _may_be_root(start[at:])):
             return False
         elif at and start.startswith("<?xml") and not _is_html(start[at:]):

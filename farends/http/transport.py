@@ -46,7 +46,11 @@ def _check_urls(urls: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions(Reach):
-    root: str = option("Folder", "A path on the host whose index pages are read.", default="/")
+    root: str = option(
+        "Folder",
+        "A path on the host whose index pages are read. Of a THREDDS server, its catalog.xml.",
+        default="/",
+    )
     urls: tuple[str, ...] = option(
         "Files",
         "Paths or URLs on this host; with them no index page is read.",
@@ -101,8 +105,8 @@ class HttpTransport:
         return iter(self._walked)
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
-        root = self._option_root if self._walked is None else self._walked.root
-        return iter(HttpWalk(self._client, f"{root.rstrip('/')}/{folder}"))
+        walked = self._walked or HttpWalk(self._client, self._option_root)
+        return iter(walked.again(folder))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
         return iter(HttpFetch(self._client, self._url_of, entries, sink))

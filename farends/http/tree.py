@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from farends.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from farends.errors import (
@@ -24,8 +24,9 @@ from farends.http.entries import Folder, check_coding, described, parts_of, path
 from farends.http.exchange import Exchange, Inbox, status_error
 from farends.http.index_pages import IndexPage
 from farends.http.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
+from farends.http.index_thredds import CATALOG_PAGE, CATALOG_PAGES
 from farends.http.response import Head
-from farends.http.url import Url, quote_path, without_user
+from farends.http.url import Url, quote_path, resolve, without_user
 from farends.names import decode, encode, join
 from farends.wire.backlog import Backlog
 from farends.wire.shown import shown, skipped_name, skipped_row
@@ -66,8 +67,14 @@ class HttpWalk:
 
     def __init__(self, client: HttpClient, root: str, urls: Sequence[str] = ()) -> None:
         self.client = client
-        self.root = root
-        self.files_root = root  # where the content is, which some hosts keep apart from their pages
+        self.root, self.catalog = _without_catalog(root)
+        self.files_root = (
+            self.root
+        )  # where the content is, which some hosts keep apart from their pages
+        self._files_root_known = not self.catalog
+        self._above: tuple[HttpWalk, str] | None = (
+            None  # the walk of the whole, and the folder in it
+        )
         self.relists = not urls  # a folder can be listed once more by itself
         self.pages = Inbox()
         self.heads = Inbox()
@@ -141,10 +148,52 @@ class HttpWalk:
         self._pages -= 1
         self.under_way.discard(taker)
 
-    def url_of(self, path: str, *, folder: bool = False) -> Url:
-        root = self.root if folder else self.files_root
+    def again(self, folder: str) -> HttpWalk:
+        """Of the tree below one folder; its paths begin there."""
+        walk = HttpWalk(self.client, f"{self.root.rstrip('/')}/{folder}/{self.catalog}".rstrip("/"))
+        walk._above = (self, folder)
+        return walk
+
+    def url_of(self, path: str) -> Url:
+        return self._url_of(self.files_root, path)
+
+    def folder_url_of(self, path: str) -> Url:
+        url = self._url_of(self.root, path)
+        return replace(url, target=url.target if url.target == "/" else f"{url.target}/")
+
+    def page_url_of(self, path: str) -> Url:
+        """Of the page that lists the folder."""
+        url = self.folder_url_of(path)
+        return replace(url, target=url.target + self.catalog)
+
+    def _url_of(self, root: str, path: str) -> Url:
         target = quote_path("/".join(part for part in (root.strip("/"), path) if part))
-        return Url(self.client.origin, f"/{target}/" if folder and target else f"/{target}")
+        return Url(self.client.origin, f"/{target}")
+
+    def child_of_catalog(self, folder: str, link: Link) -> Link:
+        """A file of a catalog lies below another root than its catalog. The first file tells which; what
+        does not lie there at the same path leads elsewhere."""
+        if self._above is not None:
+            whole, below = self._above
+            link = whole.child_of_catalog(f"{below}/{folder}".rstrip("/"), link)
+            self.files_root = f"{whole.files_root.rstrip('/')}/{below}"
+            return link
+        try:
+            url = resolve(self.folder_url_of(folder), link.reference)
+        except ProtocolViolation:
+            return link
+        parts = [decode(part) for part in parts_of(url.path)[1:]]
+        above = folder.split("/") if folder else []
+        if url.origin != self.client.origin or "?" in url.target or len(parts) <= len(above):
+            return link
+        root, name = parts[: len(parts) - len(above) - 1], parts[-1]
+        if parts[len(root) : -1] != above:
+            return link
+        if not self._files_root_known:
+            self.files_root, self._files_root_known = "/" + "/".join(root), True
+        if "/" in name or self.files_root != "/" + "/".join(root):
+            return link
+        return replace(link, name=name)
 
     def take_file(self, path: str, link: Link, *, agrees: bool) -> None:
         """`agrees`: the row shows the name that it leads to; else it may have been torn."""
@@ -223,6 +272,18 @@ class HttpWalk:
             self.head_later(RemoteEntry(path, None, None))
 
 
+def _without_catalog(root: str) -> tuple[str, str]:
+    """The folder, and the page that lists each folder below it; empty where that is the folder's own address."""
+    folder, slash, page = root.rpartition("/")
+    return (folder or "/", CATALOG_PAGE) if slash and page in CATALOG_PAGES else (root, "")
+
+
+def _parts_above(url: Url, catalog: bytes) -> list[bytes]:
+    """The parts of the folder that a page lists."""
+    parts = parts_of(url.path)
+    return parts[:-1] if catalog and parts[-1] == catalog else parts
+
+
 def _cost(entry: RemoteEntry) -> int:
     """About what it takes in memory."""
     path = entry.path
@@ -246,7 +307,7 @@ class _PageTaker:
         self._children_before = 0  # on the pages that went before this one
         self._goes_on = False  # there were such pages
         self._place: Folder
-        self._ask(walk.url_of(folder.path, folder=True))
+        self._ask(walk.page_url_of(folder.path))
         walk.under_way.add(self)
 
     def _ask(self, url: Url) -> None:
@@ -260,7 +321,8 @@ class _PageTaker:
         self._walk.client.note_host(head)
         self._head = head
         asked, came_from = self.exchange.url, self.exchange.latest.url
-        self._place = Folder.of(asked, came_from)
+        catalog = self._walk.catalog.encode()
+        self._place = Folder(_parts_above(asked, catalog), came_from)
         try:
             if head.status != 200:
                 raise status_error(head, "listing the folder")
@@ -268,7 +330,10 @@ class _PageTaker:
         except TransportError as exc:
             self.on_error(exc)
             return
-        if came_from.origin != asked.origin or parts_of(came_from.path) != self._place.parts:
+        if (
+            came_from.origin != asked.origin
+            or _parts_above(came_from, catalog) != self._place.parts
+        ):
             self._led_elsewhere(came_from)
 
     def _led_elsewhere(self, url: Url) -> None:
@@ -379,6 +444,8 @@ class _PageTaker:
         if not self._children and self._page.of_artifactory:
             self._walk.note_artifactory()
         for row in rows:
+            if self._page.of_thredds and type(row) is Link and not row.folder:
+                row = self._walk.child_of_catalog(self._folder.path, row)
             self._take_row(row)
         return True
 

@@ -521,6 +521,109 @@ def test_i13_03_files_of_artifactory_lie_beside_their_descriptions() -> None:
     assert heads == ["/art/r/x/a.jar", "/art/r/x/sub/b"]
 
 
+THREDDS = "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"
+
+
+def catalog(*rows: str, name: str = "data", end: str = "</dataset></catalog>") -> bytes:
+    """As THREDDS 5 writes it (`/thredds/catalog/data/catalog.xml`)."""
+    services = (
+        '<service name="all" serviceType="Compound" base="">'
+        '<service name="odap" serviceType="OpenDAP" base="/thredds/dodsC/" />'
+        '<service name="http" serviceType="HTTPServer" base="/thredds/fileServer/" /></service>'
+    )
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<catalog xmlns="{THREDDS}"'
+        f' xmlns:xlink="http://www.w3.org/1999/xlink" name="{name}" version="1.2">{services}'
+        f'<dataset name="{name}" ID="{name}"><metadata inherited="true"><serviceName>all</serviceName>'
+        f"<documentation>What &lt;we&gt; serve</documentation></metadata>{''.join(rows)}{end}"
+    ).encode()
+
+
+def of_catalog(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return f"""
+        <dataset name="{name}" ID="{path}" urlPath="{path}">
+          <dataSize units="Kbytes">1.2</dataSize><date type="modified">2025-11-07T12:30:40Z</date>
+        </dataset>"""
+
+
+def below(name: str, reference: str = "") -> str:
+    href = reference or f"{name}/catalog.xml"
+    return f'<catalogRef xlink:href="{href}" xlink:title="{name}" ID="x" name=""/>'
+
+
+CATALOG = "/thredds/catalog/data/catalog.xml"
+
+
+@pytest.mark.parametrize("root", [CATALOG, CATALOG.replace(".xml", ".html")])
+def test_i13_03_files_of_a_thredds_catalog_lie_below_its_http_service(root: str) -> None:
+    pages: Pages = {
+        CATALOG: catalog(below("sub"), of_catalog("data/a b &amp; ü.nc"), of_catalog("data/c.nc")),
+        "/thredds/catalog/data/sub/catalog.xml": catalog(of_catalog("data/sub/d.nc"), name="sub"),
+    }
+    with opened(pages, root=root) as (transport, host):
+        seen = list(transport.walk(PurePosixPath(root)))
+        found = [item for item in seen if isinstance(item, RemoteEntry)]
+        answers = list(transport.fetch(found, DigestSink()))
+    assert files(seen) == ["a b & ü.nc", "c.nc", "sub/d.nc"]
+    assert reasons(seen) == {}
+    assert [answer.error for answer in answers] == [None, None, None]
+    fetched = sorted(
+        r.target for r in host.requests if r.method == "GET" and "fileServer" in r.target
+    )
+    assert fetched == [
+        "/thredds/fileServer/data/a%20b%20&%20%C3%BC.nc",
+        "/thredds/fileServer/data/c.nc",
+        "/thredds/fileServer/data/sub/d.nc",
+    ]
+
+
+def test_i13_03_a_folder_of_a_catalog_that_failed_is_listed_again() -> None:
+    sub = "/thredds/catalog/data/sub/catalog.xml"
+    pages: dict[str, bytes | Answer] = {
+        CATALOG: catalog(below("sub")),
+        sub: failing("503 Busy"),
+        sub.replace("sub", "sub/e"): catalog(of_catalog("data/sub/e/f.nc")),
+    }
+    with opened(pages, root=CATALOG) as (transport, _):
+        assert reasons(list(transport.walk(PurePosixPath(CATALOG)))) == {"sub": Reason.UNREADABLE}
+        pages[sub] = catalog(below("e"), of_catalog("data/sub/d.nc"))
+        seen = list(transport.walk_again("sub"))
+        assert files(seen) == ["d.nc", "e/f.nc"]
+        (answer,) = transport.fetch([RemoteEntry("sub/d.nc", 5, None)], DigestSink())
+    assert answer.error is None
+
+
+def test_i13_03_what_a_catalog_keeps_elsewhere_is_told() -> None:
+    rows = [
+        of_catalog("data/a.nc"), of_catalog("other/b.nc"),
+        below("c", "/thredds/catalog/far/catalog.xml"), below("d", "https://else.test/catalog.xml"),
+    ]  # fmt: skip
+    seen = walked({CATALOG: catalog(*rows)}, CATALOG)
+    assert files(seen) == ["a.nc"]
+    told = reasons(seen)
+    assert {told[name] for name in ("b.nc", "c", "d")} == {Reason.LEADS_ELSEWHERE}
+
+
+TORN = {
+    "cut": (catalog(of_catalog("data/a.nc"), end=""), Reason.LISTING_CUT),
+    "without a path": (catalog(of_catalog("data/a.nc"), '<dataset name="b.nc"/>'), Reason.UNREADABLE_ROW),
+    "a tag without its sign": (catalog(of_catalog("data/a.nc"), of_catalog("data/b.nc").replace("<d", "d", 1)),
+                               Reason.UNREADABLE_ROW),
+    "another way of access": (catalog(of_catalog("data/a.nc"), '<access urlPath="x"/>'), Reason.UNREADABLE_ROW),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TORN)
+def test_i13_03_a_torn_catalog_is_told(name: str) -> None:
+    body, reason = TORN[name]
+    assert reason in reasons(walked({CATALOG: body}, CATALOG)).values()
+
+
+def test_i13_03_a_catalog_of_no_files_is_an_empty_listing() -> None:
+    assert walked({CATALOG: catalog()}, CATALOG) == []
+
+
 @pytest.mark.parametrize("first", ["file", "folder"])
 def test_i13_07_a_file_and_a_folder_of_one_name_are_both_told(first: str) -> None:
     rows = [row("both"), '<a href="both/">both/</a>']

@@ -1,6 +1,6 @@
 """Every function that reads text of a far end, or of a tenant, by the module that it belongs to.
 
-`tests/fuzz/test_parsers_are_linear.py` gives them what parsers fear. A new module of `connectors` that takes text
+`tests/fuzz/test_parsers_are_linear.py` gives them what parsers fear. A new module of `farends` that takes text
 apart needs its functions here, or a reason in NO_PARSERS.
 """
 
@@ -372,6 +372,7 @@ NO_PARSERS: Mapping[str, str] = {
     "farends.http.index_html": "read through index_pages",
     "farends.http.index_json": "read through index_pages",
     "farends.http.index_xml": "read through index_pages",
+    "farends.http.index_thredds": "read through index_pages",
     "farends.rsync.batch": "paths of ours",
     "farends.rsync.child": "lines, each for rsync_lines",
     "farends.rsync.daemon": "a greeting of 4 KiB at most",

@@ -80,6 +80,13 @@ def _bucket(name: str) -> str:
     )
 
 
+def _thredds(name: str) -> str:
+    return (
+        f'<dataset name="{name}" ID="x/{name}" urlPath="x/{name}"><dataSize units="bytes">5</dataSize>'
+        '<date type="modified">2025-11-07T12:30:40Z</date></dataset>\n'
+    )
+
+
 FORMS: dict[str, tuple[str, Callable[[str], str], str, bool]] = {
     # before the rows, a row, behind the rows, whether a row tells its name twice
     "nginx": ('<html><body><pre><a href="../">../</a>\r\n', _nginx, "</pre></body></html>", True),
@@ -90,6 +97,11 @@ FORMS: dict[str, tuple[str, Callable[[str], str], str, bool]] = {
     "xml": ('<?xml version="1.0"?>\n<list>\n', _xml, "</list>\n", False),
     "bucket": (
         "<ListBucketResult><IsTruncated>false</IsTruncated>", _bucket, "</ListBucketResult>", False
+    ),
+    "thredds": (
+        '<catalog xmlns="http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0">'
+        '<service name="http" serviceType="HTTPServer" base="/files/"/><dataset name="x">\n',
+        _thredds, "</dataset></catalog>", True,
     ),
 }  # fmt: skip
 
@@ -114,9 +126,9 @@ def test_i13_shown_by_2_a_mutated_row_hides_no_file(form: str) -> None:
     page = b""
 
     def script(request: Request, conversation: Conversation) -> None:
-        if request.target == "/":
+        if request.target in ("/", "/x/catalog.xml"):
             conversation.answer(page)
-        elif request.target[1:] in NAMES:
+        elif request.target.removeprefix("/files/x")[1:] in NAMES:
             conversation.say(f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{MOMENT}\r\n\r\n".encode())
         else:
             conversation.say(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
@@ -138,7 +150,7 @@ def test_i13_shown_by_2_a_mutated_row_hides_no_file(form: str) -> None:
             rows[number], NAMES[number], twice=twice, at=at, length=length, junk=junk
         )
         page = f"{before}{''.join(rows)}{behind}".encode()
-        seen = look(host)
+        seen = look(host, "/x/catalog.xml" if form == "thredds" else "/")
         if seen is None:
             return
         listed = {item.path: item for item in seen if isinstance(item, RemoteEntry)}
@@ -154,11 +166,11 @@ def test_i13_shown_by_2_a_mutated_row_hides_no_file(form: str) -> None:
         holds()
 
 
-def look(host: ScriptedHttp) -> list[Seen] | None:
+def look(host: ScriptedHttp, root: str) -> list[Seen] | None:
     """None where the listing fails as a whole."""
     transport = HTTP_SPEC.open(host.target(), loopback_context())
     try:
-        return list(transport.walk(PurePosixPath("/")))
+        return list(transport.walk(PurePosixPath(root)))
     except TransportError:
         return None
     finally:
