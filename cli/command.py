@@ -68,6 +68,10 @@ class WorkspaceCommand(Command):
             help="name of the workspace (default: SYNC_WORKSPACE, or the only one there is)",
         )
 
+    def choose_workspaces(self, name: str | None) -> list[Workspace]:
+        """The named one, or all."""
+        return [self.get_workspace(name)] if name else list(Workspace.objects.order_by("name"))
+
     def get_workspace(self, name: str | None) -> Workspace:
         if name:
             workspace = Workspace.objects.filter(name=name).first()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 from django.db import connection
 
-from store.packs import Place
+from store.packs import Held, Place
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,26 @@ UPDATE datasets_packedblob b SET stored_at = now() FROM known
 _FIND = """
 SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
  WHERE workspace_id = %s AND sha256 = ANY(%s)
+"""
+# A row that was replaced or forgotten meanwhile has no such place any more, and stays as it is.
+_MOVE = """
+WITH moving AS (
+    SELECT b.sha256, t.new_pack, t.new_offset FROM datasets_packedblob b
+      JOIN unnest(%(digests)s::bytea[], %(packs)s::uuid[], %(offsets)s::bigint[],
+                  %(new_packs)s::uuid[], %(new_offsets)s::bigint[])
+        AS t (sha256, pack, "offset", new_pack, new_offset)
+        ON t.sha256 = b.sha256 AND t.pack = b.pack AND t."offset" = b."offset"
+     WHERE b.workspace_id = %(workspace)s ORDER BY b.sha256 FOR NO KEY UPDATE OF b)
+UPDATE datasets_packedblob b SET pack = moving.new_pack, "offset" = moving.new_offset FROM moving
+ WHERE b.workspace_id = %(workspace)s AND b.sha256 = moving.sha256 RETURNING b.sha256
+"""
+_FIND_IN = """
+SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
+ WHERE workspace_id = %s AND pack = %s ORDER BY "offset"
+"""
+_MEASURE = """
+SELECT pack, count(*), sum(size_bytes)::bigint FROM datasets_packedblob
+ WHERE workspace_id = %s AND pack = ANY(%s) GROUP BY pack
 """
 _KNOWN_PACKS = (
     "SELECT DISTINCT pack FROM datasets_packedblob WHERE workspace_id = %s AND pack = ANY(%s)"
@@ -112,6 +132,29 @@ class Places:
         columns = [list(column) for column in zip(*rows, strict=True)]
         with self._cursor() as cursor:
             cursor.execute(statement, [self._workspace_id, *columns])
+
+    def move(self, moves: Mapping[bytes, tuple[Place, Place]]) -> set[bytes]:
+        told: dict[str, Any] = {
+            "workspace": self._workspace_id,
+            "digests": list(moves),
+            "packs": [old.pack for old, _ in moves.values()],
+            "offsets": [old.offset for old, _ in moves.values()],
+            "new_packs": [new.pack for _, new in moves.values()],
+            "new_offsets": [new.offset for _, new in moves.values()],
+        }
+        with self._cursor() as cursor:
+            cursor.execute(_MOVE, told)
+            return {bytes(sha256) for (sha256,) in cursor.fetchall()}
+
+    def find_in(self, pack: uuid.UUID) -> dict[bytes, Place]:
+        with self._cursor() as cursor:
+            cursor.execute(_FIND_IN, [self._workspace_id, pack])
+            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
+
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+        with self._cursor() as cursor:
+            cursor.execute(_MEASURE, [self._workspace_id, list(packs)])
+            return {pack: Held(count, size_bytes) for pack, count, size_bytes in cursor.fetchall()}
 
     def mark(self, sha256: bytes, damage: str) -> None:
         log.error(

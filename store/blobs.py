@@ -52,7 +52,14 @@ from store.errors import (
     StoreError,
     StoreReadOnly,
 )
-from store.packs import Place, PlaceIndex, find_differing, read_packed, write_pack
+from store.packs import (
+    Place,
+    PlaceIndex,
+    find_differing,
+    iter_frames,
+    read_packed,
+    write_pack,
+)
 from store.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
 from store.room import look_at, words_of
 from store.sentinel import need_store
@@ -135,7 +142,7 @@ class BlobStore:
         A key other than UNKNOWN stands for one file at one fingerprint: the writer begins with what an
         earlier attempt left under it, which may be of another content and is to be proved.
         """
-        writer = BlobWriter(self._partial_path(attempt, key), self._need_room)
+        writer = BlobWriter(self._partial_path(attempt, key), self.need_room)
         for left in self._left.pop(key, ()):
             try:
                 if writer.size_bytes == 0:
@@ -162,7 +169,7 @@ class BlobStore:
         does not take it from under the version that is about to name it. One that holds anything else is
         damaged: what has come takes its place. `moved` is told that a long look goes on.
         """
-        self._need_room()
+        self.need_room()
         small: dict[bytes, Received] = {}
         large: list[Received] = []
         for item in received:
@@ -185,17 +192,32 @@ class BlobStore:
         if not new:
             return
         self._take(sum(item.size_bytes for item in new if item.sha256 not in damaged))
-        pack = uuid.uuid4()
-        with disk_errors():
-            partial = self._partial_path(attempt, UNKNOWN)
-            places = write_pack(partial, pack, new)
-            os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
-            _sync(str(self._packs))
-        self.need()  # else the index would name what lies on another disk
+        places = self.add_pack(attempt, new)
         if damaged:
             self._index.replace({sha256: places.pop(sha256) for sha256 in damaged})
         if places:
             self._index.add(places)
+
+    def add_pack(self, attempt: str, items: Iterable[Received]) -> dict[bytes, Place]:
+        """A new pack, durable, of which the index does not know yet. Raises DiskFull, StoreBroken, and what
+        `need` does: the index must not name what lies on another disk."""
+        pack = uuid.uuid4()
+        with disk_errors():
+            partial = self._partial_path(attempt, UNKNOWN)
+            places = write_pack(partial, pack, items)
+            os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
+            _sync(str(self._packs))
+        self.need()
+        return places
+
+    def remove_pack(self, pack: uuid.UUID) -> None:
+        """Only for a pack that the index has never known."""
+        with disk_errors():
+            Path(self._pack_path(pack)).unlink(missing_ok=True)
+
+    def find_packs(self) -> dict[uuid.UUID, Path]:
+        """The packs that lie here, whether or not the index knows of them."""
+        return {uuid.UUID(path.stem): path for path in self._packs.glob("*.pack")}
 
     def _commit_large(self, large: list[Received], moved: Callable[[], None]) -> None:
         new: dict[str, str] = {}  # the partial file by the blob's path
@@ -227,8 +249,8 @@ class BlobStore:
             _sync_data(folders)
         self.need()
 
-    def _need_room(self) -> None:
-        """Raises DiskFull, StoreBroken."""
+    def need_room(self) -> None:
+        """Raises DiskFull where less is free than `keep_free` asks for, StoreBroken."""
         with disk_errors():
             room = look_at(self._root, min_free_bytes=self._min_free_bytes)
         if room.is_short:
@@ -384,17 +406,38 @@ class BlobStore:
 
     def sweep_packs(self, *, older_than_s: float) -> int:
         """Removes packs of that age that hold nothing the index knows of: their writer was killed before
-        it could say so; their count."""
+        it could say so, or what they held was forgotten or moved; their count. A pack that holds what is named
+        stays although the index knows nothing of it: it is what the index can be made anew from."""
         latest = time.time() - older_than_s
         old = {
-            uuid.UUID(path.stem): path
-            for path in self._packs.glob("*.pack")
-            if _modified_s(path) <= latest
+            pack: path for pack, path in self.find_packs().items() if _modified_s(path) <= latest
         }
         orphans = self._index.find_orphans(list(old)) if old else set()
-        for pack in orphans:
+        needed = self._find_needed({pack: old[pack] for pack in orphans})
+        for pack in orphans - needed:
             old[pack].unlink(missing_ok=True)
-        return len(orphans)
+        return len(orphans - needed)
+
+    def _find_needed(self, orphans: Mapping[uuid.UUID, Path]) -> set[uuid.UUID]:
+        """Those that hold a content which is named and lies nowhere else, or that the disk cannot read now."""
+        needed: set[uuid.UUID] = set()
+
+        def iter_told() -> Iterator[tuple[bytes, uuid.UUID]]:
+            for pack, path in orphans.items():
+                try:
+                    yield from ((sha256, pack) for sha256, _ in iter_frames(path, pack))
+                except FileNotFoundError:
+                    continue  # another sweep was faster
+                except OSError:
+                    needed.add(pack)
+
+        told = iter_told()
+        while batch := list(itertools.islice(told, SWEPT_AT_ONCE)):
+            digests = {sha256 for sha256, _ in batch}
+            if lost := list(digests - self._index.find(list(digests)).keys()):
+                named = set(lost) - self._index.find_unnamed(lost)
+                needed |= {pack for sha256, pack in batch if sha256 in named}
+        return needed
 
     def sweep_blobs(self, *, before_s: float) -> Swept:
         """Removes blobs that were not stored since `before_s` (epoch) and that no version and no receipt

@@ -22,7 +22,7 @@ from store.errors import BlobMissing
 from store.partials import FLAGS, Received, write_all
 
 HEADER = b"SYNCPROJECT-PACK 1\n"
-_FRAME = struct.Struct("<32sI")
+FRAME = struct.Struct("<32sI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ class Place:
 
     pack: uuid.UUID
     offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the index knows of in a pack."""
+
+    count: int
     size_bytes: int
 
 
@@ -58,6 +66,19 @@ class PlaceIndex(Protocol):
 
     def unmark(self, digests: Sequence[bytes]) -> None:
         """They are whole, as somebody has just seen."""
+        ...
+
+    def move(self, moves: Mapping[bytes, tuple[Place, Place]]) -> set[bytes]:
+        """Each content lies at the second place from now on, where the index still has the first one for
+        it; those that moved. Their age stays: nobody has stored them once more."""
+        ...
+
+    def find_in(self, pack: uuid.UUID) -> dict[bytes, Place]:
+        """What the index knows of in a pack, in the order of the bytes."""
+        ...
+
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+        """How much of each pack the index knows of; a pack that it does not know is left out."""
         ...
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
@@ -88,8 +109,8 @@ def write_pack(path: str, pack: uuid.UUID, small: Iterable[Received]) -> dict[by
     pieces = [HEADER]
     offset = len(HEADER)
     for item in small:
-        offset += _FRAME.size
-        pieces += (_FRAME.pack(item.sha256, item.size_bytes), item.content)
+        offset += FRAME.size
+        pieces += (FRAME.pack(item.sha256, item.size_bytes), item.content)
         places[item.sha256] = Place(pack, offset, item.size_bytes)
         offset += item.size_bytes
     fd = os.open(path, FLAGS, 0o644)
@@ -153,14 +174,25 @@ def _pread(fd: int, place: Place) -> bytes | None:
         return None
 
 
-def iter_pack(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:
-    """What a pack holds by its own frames, each verified; stops at the first that does not hold."""
+def iter_frames(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:
+    """What a pack says that it holds, by its frames alone; its contents are not read."""
+    size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
             return
-        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-            sha256, size_bytes = _FRAME.unpack(frame)
+        while len(frame := file.read(FRAME.size)) == FRAME.size:
+            sha256, size_bytes = FRAME.unpack(frame)
             place = Place(pack, file.tell(), size_bytes)
-            if hashlib.sha256(file.read(size_bytes)).digest() != sha256:
-                return
+            if place.offset + size_bytes > size:
+                return  # the end is missing, or the size is damaged
             yield sha256, place
+            file.seek(place.offset + size_bytes)
+
+
+def iter_pack(path: Path, pack: uuid.UUID) -> Iterator[tuple[bytes, Place]]:
+    """What a pack holds by its own frames, each verified. A content that does not hold is left out, and so is
+    what stands behind a frame whose size is damaged."""
+    with path.open("rb") as file:
+        for sha256, place in iter_frames(path, pack):
+            if hashlib.sha256(_pread(file.fileno(), place) or b"").digest() == sha256:
+                yield sha256, place

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 
 import environ
 import pytest
 from django.conf import settings
 from environ.fileaware_mapping import FileAwareMapping
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import farends
 import tasks
@@ -172,3 +175,33 @@ def test_what_database_url_says_of_tls_is_kept() -> None:
     assert "'sslmode': 'verify-full'" in told
     assert "'sslrootcert': '/ca.pem'" in told
     assert "statement_timeout" in told
+
+
+def needed_packages() -> set[str]:
+    """What the requirements name, and what these need in turn, here and now."""
+    wanted = [
+        Requirement(line)
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if line and not line.startswith(("-", "#"))
+    ]
+    found: set[tuple[str, frozenset[str]]] = set()
+    while wanted:
+        each = wanted.pop()
+        key = (canonicalize_name(each.name), frozenset(each.extras))
+        if key in found:
+            continue
+        found.add(key)
+        for text in metadata.requires(each.name) or []:
+            needs = Requirement(text)
+            extras = each.extras or {""}
+            if needs.marker is None or any(needs.marker.evaluate({"extra": e}) for e in extras):
+                wanted.append(needs)
+    return {name for name, _ in found}
+
+
+def test_constraints_pin_what_the_requirements_need_and_nothing_else() -> None:
+    """What a new environment brings itself (pip, setuptools) is not ours to make older."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines}
+    assert pinned == needed_packages()

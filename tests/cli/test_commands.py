@@ -199,6 +199,8 @@ WORDS = {
     "checkout": ["a", "b"],
     "diff": ["a", "1", "2"],
     "scrub": ["x"],
+    "compact_packs": [],
+    "reindex_packs": [],
     "create_token": ["acme"],
     "prepare": [],
 }

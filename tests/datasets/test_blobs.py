@@ -12,7 +12,7 @@ import pytest
 
 from store.blobs import BlobStore
 from store.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, StoreMissing
-from store.packs import Place, iter_pack
+from store.packs import Held, Place, iter_pack
 from store.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
 from store.sentinel import write_store_id
 
@@ -44,6 +44,22 @@ class InMemory:
 
     def unmark(self, digests: Sequence[bytes]) -> None:
         self.marked = {key: damage for key, damage in self.marked.items() if key not in digests}
+
+    def move(self, moves: Mapping[bytes, tuple[Place, Place]]) -> set[bytes]:
+        moved = {sha256 for sha256, (old, _) in moves.items() if self.places.get(sha256) == old}
+        self.places |= {sha256: moves[sha256][1] for sha256 in moved}
+        return moved
+
+    def find_in(self, pack: uuid.UUID) -> dict[bytes, Place]:
+        return {sha256: place for sha256, place in self.places.items() if place.pack == pack}
+
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+        held = {pack: self.find_in(pack).values() for pack in packs}
+        return {
+            pack: Held(len(places), sum(place.size_bytes for place in places))
+            for pack, places in held.items()
+            if places
+        }
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         return set(packs) - {place.pack for place in self.places.values()}
@@ -170,6 +186,9 @@ def test_a_pack_tells_by_itself_what_it_holds(store: BlobStore, tmp_path: Path) 
     told = dict(iter_pack(pack, uuid.UUID(pack.stem)))
     assert told == store.locate(digests)
     pack.write_bytes(pack.read_bytes().replace(b"one", b"0ne"))
+    whole = [digests[0], digests[2]]
+    assert list(dict(iter_pack(pack, uuid.UUID(pack.stem)))) == whole
+    pack.write_bytes(pack.read_bytes()[:-1])
     assert list(dict(iter_pack(pack, uuid.UUID(pack.stem)))) == digests[:1]
 
 

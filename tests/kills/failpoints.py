@@ -34,6 +34,8 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "after rename": (os, "rename", False),
     "before the packs' index": (Places, "add", True),
     "after the packs' index": (Places, "add", False),
+    "before packed contents move": (Places, "move", True),
+    "after packed contents move": (Places, "move", False),
     "after blobs were refreshed": (Places, "refresh", False),
     "before receipts": (Receipts, "settle", True),
     "after receipts": (Receipts, "settle", False),

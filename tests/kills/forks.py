@@ -20,6 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 COMMIT_FILES = 4  # so that an attempt at a small tree keeps what arrived several times
+PACK_COUNT = 4  # and a compaction of few contents writes several packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Forks:
     def run(
         self, work: str, argument: str = "", *, kill_at: str | None = None, nth: int = 0
     ) -> Ended:
-        """`work` is `execute` with a record's id, or `sweep` with an age in seconds."""
+        """`work` is `execute` with a record's id, `sweep` with an age in seconds, or `compact` with a
+        workspace's id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {"work": work, "argument": argument, "kill_at": kill_at, "nth": nth}
@@ -101,6 +103,9 @@ def serve() -> None:
 
 
 def work(order: dict[str, Any]) -> Counter[str]:
+    from datasets.places import Places
+    from datasets.store import open_store
+    from store import repacking
     from syncjobs.attempt.execution import execute
     from syncjobs.claims.heartbeat import Heart
     from syncjobs.engine import arriving
@@ -108,10 +113,16 @@ def work(order: dict[str, Any]) -> Counter[str]:
     from tests.kills.failpoints import lay
 
     arriving.COMMIT_FILES = COMMIT_FILES
+    repacking.PACK_COUNT = PACK_COUNT
     passed: Counter[str] = Counter()
     lay(passed, order["kill_at"], order["nth"])
     if order["work"] == "execute":
         execute(uuid.UUID(order["argument"]), Heart(f"fork {os.getpid()}"))
+    elif order["work"] == "compact":
+        workspace_id = uuid.UUID(order["argument"])
+        store, index = open_store(workspace_id), Places(workspace_id)
+        sparse = repacking.find_sparse(store, index, lost_percent=1)
+        repacking.compact(store, index, sparse)
     else:
         age_s = float(order["argument"])
         sweep(kept_s=age_s, grace_s=age_s)

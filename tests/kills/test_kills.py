@@ -19,10 +19,13 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from datasets.models import Dataset, Entry, PackedBlob, Receipt, Version
+from datasets.places import Places
 from datasets.reading import entries_of
 from datasets.store import open_store
 from farends.http.transport import HttpOptions, HttpSecret
 from farends.spec import Target
+from store.blobs import BlobStore
+from store.repacking import find_sparse
 from syncjobs.claims.reaping import reap
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
@@ -30,7 +33,7 @@ from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.nginx import running_nginx
 from tests.kills.failpoints import POINTS
 from tests.kills.forks import Forks, forking
-from tests.rows import fill, make_connector, make_job
+from tests.rows import fill, make_connector, make_job, make_version, make_workspace
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -39,6 +42,14 @@ Tree = dict[str, tuple[int, str]]  # size and digest by path
 SMALL, LARGE = 20, 3
 KILLS_OF_A_RECORD = 6
 SWEEP_EVERY = 5  # records
+COMPACTING = [
+    "after a pack's write",
+    "after fsync",
+    "before rename",
+    "after rename",
+    "before packed contents move",
+    "after packed contents move",
+]
 
 
 @pytest.fixture
@@ -220,3 +231,32 @@ def test_d05_p1_p2_whatever_is_seen_is_whole_wherever_a_worker_is_killed(
     print(f"seed {seed}: {run.kills.total()} kills over {run.records} records, 0 violations")  # noqa: T201
     for name in POINTS:
         print(f"  {run.kills[name]:5} {name}")  # noqa: T201
+
+
+def test_a_compaction_that_is_killed_anywhere_keeps_every_content(forks: Forks) -> None:
+    """The old packs stay until no row names them; what a dead one left goes with the sweep."""
+    dataset = Dataset.objects.create(workspace=make_workspace(), name="files")
+    contents = {f"{n:03}": b"%03d" % n * 300 for n in range(120)}
+    make_version(dataset, contents)
+    store, index = open_store(dataset.workspace_id), Places(dataset.workspace_id)
+    Entry.objects.filter(path__in=list(contents)[::2]).delete()
+    forks.run("sweep", "0")
+    assert PackedBlob.objects.count() == len(contents) / 2
+    killed = [
+        (point, nth)
+        for nth in (1, 2)
+        for point in COMPACTING
+        if forks.run("compact", str(dataset.workspace_id), kill_at=point, nth=nth).killed
+        and can_read_all(store, dataset)
+    ]
+    assert len(killed) == 2 * len(COMPACTING)
+    forks.run("compact", str(dataset.workspace_id))
+    assert not any(pack.lost_bytes for pack in find_sparse(store, index, lost_percent=1))
+    assert can_read_all(store, dataset)
+    forks.run("sweep", "0")
+    assert orphans_in(dataset) == []
+    assert can_read_all(store, dataset)
+
+
+def can_read_all(store: BlobStore, dataset: Dataset) -> bool:
+    return all(store.verify(bytes(entry.sha256)) for entry in entries_of(dataset, 1))

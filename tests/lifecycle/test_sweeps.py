@@ -26,6 +26,7 @@ from datasets.store import open_store
 from farends import names
 from store.blobs import BlobStore
 from store.errors import BlobMissing, StoreAway
+from store.repacking import compact, find_sparse
 from store.sentinel import SENTINEL, write_store_id
 from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
@@ -159,15 +160,21 @@ def test_the_command_tells_what_it_removed(
     assert "1 blobs (100000 bytes)" in capsys.readouterr().out
 
 
-def test_d11_p2_a_sweep_beside_a_reader_and_a_writer_breaks_neither(
+def test_d11_p2_a_sweep_and_a_compaction_beside_a_reader_and_a_writer_break_neither(
     job: SyncJob, store: BlobStore, source: Path, tmp_path: Path
 ) -> None:
     """What the writer brings is in the store already, named by nothing and old: the sweep takes it, or the
     writer makes it young and names it."""
     run(job)
     numbers = iter(range(10_000))
+    index = Places(job.workspace_id)
+
+    def compact_all() -> int:
+        return compact(store, index, find_sparse(store, index, lost_percent=1)).contents
+
     with (
         repeating(lambda: sweep(kept_s=GRACE_S, grace_s=0)) as swept,
+        repeating(compact_all) as moved,
         repeating(lambda: read(job.dataset, tmp_path / f"tree {next(numbers)}")) as reads,
     ):
         for number in range(ROUNDS):
@@ -179,7 +186,7 @@ def test_d11_p2_a_sweep_beside_a_reader_and_a_writer_breaks_neither(
             fill(source, files, age_s=3600 * (number + 1))
             assert run(job).state == State.SUCCEEDED
             assert digests_of(job.dataset) == digests_below(source)
-    assert min(len(swept), len(reads)) > 2
+    assert min(len(swept), len(reads), sum(map(bool, moved))) > 2
     for number in range(1, ROUNDS + 2):
         digests_of(job.dataset, number)
 

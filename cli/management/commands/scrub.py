@@ -94,8 +94,7 @@ class Command(WorkspaceCommand):
         if dataset is not None:
             owner = self.get_workspace(workspace)
             return {owner: [need_dataset(owner, dataset)]}
-        owners = [self.get_workspace(workspace)] if workspace else list(Workspace.objects.all())
-        return {owner: list(owner.datasets.all()) for owner in owners}
+        return {owner: list(owner.datasets.all()) for owner in self.choose_workspaces(workspace)}
 
 
 def _scrub(
