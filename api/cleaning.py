@@ -1,4 +1,4 @@
-"""`POST /api/v1/sync/cleanup`: what is stuck in the workspace is taken back now (seed document 003)."""
+"""`POST /api/v1/sync/cleanup` takes back what is stuck in the workspace, now."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A connector as JSON: the words of the YAML, with a secret that only goes in. `autoSync` and `syncInterval` of
-seed document 001 are understood too."""
+"""A connector as JSON: the words of the YAML, with a secret that only goes in. `autoSync` and
+`syncInterval` are understood too."""
 
 from __future__ import annotations
 

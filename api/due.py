@@ -1,4 +1,4 @@
-"""`/api/connectors/sync`: a cron job from outside asks for what is due (seed document 001).
+"""`/api/connectors/sync`: a cron job from outside asks for what is due (docs/cron.md).
 
 With CRON_SECRET it speaks for the installation, and so for every workspace; with a token for its own.
 """

@@ -1,5 +1,5 @@
-"""A sync job as JSON: the words of the YAML, and what became of it. Bodies in the camelCase of seed document 004
-are understood too."""
+"""A sync job as JSON: the words of the YAML, and what became of it. Bodies in camelCase are understood
+too."""
 
 from __future__ import annotations
 
@@ -134,8 +134,7 @@ class JobNew(JobChange):
     name: Name
     destination_database_id: Text | None = Field(
         None,
-        description="Of seed document 004, and without effect: a sync job has a dataset of its own, which the"
-        " answer names.",
+        description="Accepted without effect: a sync job has a dataset of its own, which the answer names.",
     )
     connector: Annotated[
         Text,

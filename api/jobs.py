@@ -1,4 +1,4 @@
-"""`/api/workspaces/{workspace}/sync-jobs`: what is synced, and when (seed document 004)."""
+"""`/api/workspaces/{workspace}/sync-jobs`: what is synced, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/v1/sync/status` and `/trigger`: the workspace's syncs as one operation (seed document 003)."""
+"""`/api/v1/sync/status` and `/trigger`: the workspace's syncs as one operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /status`, `/connections`, `/history`: a workspace at a glance (seed document 000)."""
+"""`GET /status`, `/connections`, `/history`: a workspace at a glance."""
 
 from __future__ import annotations
 

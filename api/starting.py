@@ -1,4 +1,4 @@
-"""`POST /sync`, `/sync/connection/{id}`, `/sync/force`: syncs of many jobs by one request (seed document 000)."""
+"""`POST /sync`, `/sync/connection/{id}`, `/sync/force`: syncs of many jobs by one request."""
 
 from __future__ import annotations
 

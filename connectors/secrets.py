@@ -1,7 +1,7 @@
 """Secrets at rest: MultiFernet tokens that carry the endpoint they were stored for.
 
-A secret opened for another kind, host or port is refused, so that pointing a connector elsewhere
-cannot send an old password to a new host (RELIABILITY P13).
+A secret is refused for another kind, host or port than its own. So nobody can point a connector elsewhere and
+have the old password sent to a new host (docs/promises.md, P13).
 """
 
 from __future__ import annotations

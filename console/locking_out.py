@@ -1,4 +1,5 @@
-"""Who tried too many passwords is told so, and for how long (RELIABILITY X09). django-axes counts."""
+"""Tells people who tried too many passwords how long they are locked out (docs/promises.md, X09). django-axes
+counts the tries."""
 
 from __future__ import annotations
 

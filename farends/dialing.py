@@ -1,7 +1,7 @@
 """The one way to open a connection to a far end.
 
 The name is resolved once, every address is judged, and the connection goes to a judged address, so
-a name that changes its answer between check and use gains nothing (RELIABILITY P13). The same holds
+a name that changes its answer between check and use gains nothing (docs/promises.md, P13). The same holds
 behind a proxy or a jump host, which are asked for the judged address, unless a connector leaves
 names to them: then literal addresses and names that are known to lead inside are all that is judged.
 """

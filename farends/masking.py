@@ -1,4 +1,4 @@
-"""A connector's own secrets are hidden in whatever its far end says (RELIABILITY X07).
+"""Hides a connector's own secrets in whatever its far end says (docs/promises.md, X07).
 
 A host may echo what it did not like: a password in a refusal, a token in a redirect. Every error of a
 transport passes here before anybody keeps, cuts, logs or tells it; each connector's secrets are looked for

@@ -113,7 +113,7 @@ class BlobStore:
         need_store(self._root, self._find_known())
 
     def prepare(self) -> None:
-        """Looks at what is there. Raises what `need` does, StoreReadOnly (D04), DiskFull, StoreBroken."""
+        """Checks that the store is there and can be written. Raises what `need` does, StoreReadOnly, DiskFull, StoreBroken."""
         self.need()
         if not os.access(
             self._root, os.W_OK | os.X_OK

@@ -148,7 +148,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         return TemplateResponse(request, "console/record_live.html", context)
 
     def cleanup_view(self, request: HttpRequest) -> HttpResponse:
-        """Seed document 003's button: in every workspace where the person may operate."""
+        """Cleans up stuck records in every workspace where the person may operate."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not tenancy.may(request, Role.OPERATOR):

@@ -12,7 +12,7 @@ _IAC = b"\xff"
 
 
 def line(verb: bytes, path: bytes, *, telnet: bool = False) -> bytes:
-    """Raises UnsafeName for a path that would end the line early (RELIABILITY N05).
+    """Makes the line of one command. Raises UnsafeName for a path that holds a line end (docs/promises.md, N05).
 
     `telnet`: the host reads 0xFF as Telnet's escape, so it is doubled (RFC 959 §3.1.1.5).
     """

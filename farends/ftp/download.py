@@ -47,7 +47,7 @@ class Taker(Protocol):
 
 
 def passive_port(reply: Reply) -> int:
-    """The port alone: whatever address a host names, data comes from the host itself (F07)."""
+    """Returns the port alone. Whatever address a host names, data come from the host itself (docs/promises.md, F07)."""
     if reply.code == 229:
         found = _EPSV.search(reply.lines[0])
         port = int(found[2]) if found is not None else 0

@@ -75,7 +75,8 @@ class Features:
 
 
 def secure(features: Features, *, tls: bool, implicit: bool) -> Dialog:
-    """Greeting, and TLS before anything else is said. Raises TlsRefused (RELIABILITY F09)."""
+    """Reads the greeting, and starts TLS before it sends anything else. Raises TlsRefused where the host
+    has no TLS: nothing goes in plain text (docs/promises.md, F09)."""
     if implicit:
         yield Ask.TLS
     greeting = yield Ask.GREETING

@@ -1,7 +1,7 @@
 """Whether what is here of a file is the beginning of what the host has: asked by HASH with RANG, or XSHA256.
 
-A host's size and time are the same where a file was replaced quietly; only a digest tells (RELIABILITY F05
-is about REST, which hosts forget; this is about files, which owners change).
+An owner may replace a file quietly, by one of the same size and time. Only a digest shows that. (Hosts that
+forget REST are another matter: `farends.ftp.rest`.)
 """
 
 from __future__ import annotations

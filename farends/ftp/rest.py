@@ -1,7 +1,7 @@
 """Whether a host's REST does what it says.
 
-No reply tells: a host may agree and then send the file from its start (RELIABILITY F05). So it is
-tried on a file's last byte, where exactly one byte must come.
+No reply tells this: a host may agree to REST and then send the file from its start (docs/promises.md, F05).
+So REST is tried on a file's last byte: exactly one byte must come.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class HasFollowers(Exception):
 
 
 def default_schedule() -> dict[str, Any]:
-    """Of a new job that says nothing of when it runs (seed document 000)."""
+    """Returns the installation's schedule, for a new job that names none (SYNC_FREQUENCY, SYNC_TIME)."""
     return dict(settings.SYNC.default_schedule)
 
 

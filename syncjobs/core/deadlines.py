@@ -1,6 +1,6 @@
 """How long a record may take, and how long it is expected to.
 
-The formula is seed document 003's: a base, so much a file, within bounds. A job whose records have
+The formula (docs/stuck.md) is a base and so much a file, within bounds. A job whose records have
 taken longer is given three times its slowest usual one. The upper bound is absolute: it counts the work
 of all attempts, from claim to end; what a record waits in between costs nothing.
 """

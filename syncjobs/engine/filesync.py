@@ -438,7 +438,7 @@ class FileSync:
         return None if self._order.full or by_content or no_proof else self._order.source
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
-        """Bytes received, size declared and size stored must be one, and the file the listed one (P3)."""
+        """Bytes received, size declared and size stored must be one, and the file the listed one (docs/promises.md, P3)."""
         receipt = receipt_of(fetched)
         seen = fetched.observed or fetched.entry
         for declared in (fetched.entry.size_bytes, seen.size_bytes):

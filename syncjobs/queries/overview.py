@@ -58,7 +58,7 @@ def look_over(workspace: Workspace, *, most: int) -> Overview:
 
 
 def due_auto_syncs() -> QuerySet[SyncJob]:
-    """The jobs of the connectors that need a sync now (seed document 001): with auto-sync, active, their
+    """The jobs of the connectors that need a sync now: with auto-sync, active, their
     interval over since they last succeeded. Not those that are at work or wait for it. The longest
     neglected first."""
     unserved = SyncRecord.objects.filter(

@@ -1,4 +1,4 @@
-"""Somebody asks for a sync now. What is stuck in the way is cleaned up first (seed document 003)."""
+"""Queues a sync that somebody asks for now, after cleaning up what is stuck in its way."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def start(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> 
 
 def start_alone(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> Started:
     """The same, where none of these jobs is at work, nor another in a workspace that syncs one thing at a time;
-    what is stuck is cleaned up first (seed document 003). Raises AtWork."""
+    what is stuck is cleaned up first. Raises AtWork."""
     refused, able = _part(jobs)
     if not able:
         return Started({}, {}, tuple(refused))
@@ -104,7 +104,7 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
 
 
 def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Started]:
-    """Those of auto-sync connectors that are due (seed document 001), and what became of them: their intervals
+    """Those of auto-sync connectors that are due, and what became of them: their intervals
     begin now, so that the schedule does not serve them once more. What another caller is at is left to that.
     Raises Halted."""
     refuse_if_halted("nothing is started by schedule")

@@ -1,4 +1,4 @@
-"""Where connections may go (RELIABILITY P13, X01)."""
+"""Where connections may go (docs/promises.md: P13, X01)."""
 
 from __future__ import annotations
 

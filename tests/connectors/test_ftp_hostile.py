@@ -1,4 +1,4 @@
-"""FTP hosts that lie, drip, break off or refuse (RELIABILITY, F, N05 and P13)."""
+"""FTP hosts that lie, drip, break off or refuse (docs/promises.md: F, N05, P13)."""
 
 from __future__ import annotations
 

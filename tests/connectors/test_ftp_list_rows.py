@@ -1,4 +1,4 @@
-"""Issue 13, item 3: the forms of LIST that are unambiguous are read, and no other."""
+"""The forms of LIST that are unambiguous are read, and no other."""
 
 from __future__ import annotations
 

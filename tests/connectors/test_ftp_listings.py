@@ -1,4 +1,4 @@
-"""Issue 13 over FTP: a listing that is not whole, or not understood, says so."""
+"""FTP: a listing that is not whole, or not understood, says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP hosts that lie, drip, redirect or break the protocol (RELIABILITY, H and P13)."""
+"""HTTP hosts that lie, drip, redirect or break the protocol (docs/promises.md: H, P13)."""
 
 from __future__ import annotations
 

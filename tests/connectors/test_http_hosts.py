@@ -1,5 +1,4 @@
-"""Index pages as real web servers write them: every name of a tree, and empty folders (issue 13, items 2
-and 3)."""
+"""Index pages as real web servers write them: every name of a tree, and empty folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index pages: what they leave out, what they cannot say, and what is none (issue 13, items 1 to 8 and 16)."""
+"""Index pages: what they leave out, what they cannot say, and what is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts behind a jump host: two real sshd, the second asked for by the first (RELIABILITY P13, S01, S02)."""
+"""Hosts behind a jump host: two real sshd, the second asked for by the first (docs/promises.md: P13, S01, S02)."""
 
 from __future__ import annotations
 

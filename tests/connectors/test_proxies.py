@@ -1,4 +1,4 @@
-"""Every protocol through a SOCKS5 and an HTTP proxy that really relay (RELIABILITY P13, H15, R07)."""
+"""Every protocol through a SOCKS5 and an HTTP proxy that really relay (docs/promises.md: P13, H15, R07)."""
 
 from __future__ import annotations
 

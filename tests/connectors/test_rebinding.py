@@ -1,4 +1,4 @@
-"""A name that changes its answer between check and use gains nothing (RELIABILITY P13)."""
+"""A name that changes its answer between check and use gains nothing (docs/promises.md, P13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rsync: its daemon, its exit codes, and hosts that stall or hold what is no file (RELIABILITY R)."""
+"""rsync: its daemon, its exit codes, and hosts that stall or hold what is no file (docs/promises.md: R)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SFTP hosts that lie, stall or break off (RELIABILITY, N, L and S)."""
+"""SFTP hosts that lie, stall or break off (docs/promises.md: N, L, S)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host keys, log-in and stored keys (RELIABILITY S01, S02, S10, S12)."""
+"""Host keys, log-in and stored keys (docs/promises.md: S01, S02, S10, S12)."""
 
 from __future__ import annotations
 

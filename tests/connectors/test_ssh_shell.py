@@ -1,4 +1,4 @@
-"""SSH hosts whose shell is odd, poor or hostile (RELIABILITY N, L, S), behind a real sshd."""
+"""SSH hosts whose shell is odd, poor or hostile (docs/promises.md: N, L, S), behind a real sshd."""
 
 from __future__ import annotations
 

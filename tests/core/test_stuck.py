@@ -83,7 +83,7 @@ def test_a_gap_between_sweeps_or_a_clock_that_jumps_holds_them_back(
 
 
 def test_sweeps_that_are_far_apart_do_not_hold_each_other_back() -> None:
-    """Seed document 003's five minutes."""
+    """A sweep each five minutes."""
     rule = plan_sweep(lease_s=20, heartbeat_s=5, interval_s=300)
     assert rule == SweepRule(600, 20)
     assert decide_hold(rule, NOW - timedelta(seconds=310), NOW) is None

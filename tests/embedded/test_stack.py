@@ -116,7 +116,7 @@ def command_lines(pids: set[int]) -> str:
 
 
 def refuses_itself(env: Mapping[str, str]) -> None:
-    """Its own listeners are no far ends, although loopback is allowed here (issue 13, item 19)."""
+    """Its own listeners are no far ends, although loopback is allowed here."""
     tree = f"{env['SYNC_URL']}/api/workspaces/{env['SYNC_WORKSPACE']}/connectors"
     signed = {"Authorization": f"Bearer {env['SYNC_TOKEN']}"}
     for name in ("SYNC_URL", "FLOWER_URL", "DATABASE_URL", "REDIS_URL"):

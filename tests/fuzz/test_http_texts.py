@@ -1,5 +1,5 @@
 """Texts of a web server that were made to cost much: whatever reads them does so in time that grows with
-their length alone (issue 13, item 11). The budget is some fifty times what a plain page takes."""
+their length alone. The budget is some fifty times what a plain page takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 13, "shown by" 2: whatever happens to the rows of a listing, no file of the source is lost without a word."""
+"""Whatever happens to the rows of a listing, no file of the source is lost without a word."""
 
 from __future__ import annotations
 

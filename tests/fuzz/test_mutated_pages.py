@@ -1,5 +1,5 @@
 """Index pages of which a row was cut, lost a part, or had junk put in: every file that the host still has is
-listed under its right name, or the listing says that it is not complete (issue 13, shown by 2).
+listed under its right name, or the listing says that it is not complete.
 
 Where a form tells a name once, the name itself is left alone: another name there is another file.
 """

@@ -1,4 +1,4 @@
-"""Seed document 001: the list of due connectors, and the hook for a cron job from outside."""
+"""`/api/connectors/sync`: the list of due connectors, and the hook for a cron job from outside."""
 
 from __future__ import annotations
 

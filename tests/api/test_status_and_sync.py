@@ -1,4 +1,4 @@
-"""Seed document 000: each of its endpoints is asked as its examples ask."""
+"""`/status`, `/connections`, `/history` and `/sync`: each route is asked as its callers ask."""
 
 from __future__ import annotations
 

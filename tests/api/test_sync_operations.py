@@ -1,4 +1,4 @@
-"""Seed document 003: the status by its shape, the trigger with its conflict, and the clean-up."""
+"""`/api/v1/sync`: the status by its shape, the trigger with its conflict, and the clean-up."""
 
 from __future__ import annotations
 

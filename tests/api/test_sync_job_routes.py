@@ -1,4 +1,4 @@
-"""The seven routes of seed document 004, asked as the document does."""
+"""The routes of sync jobs and their records, asked in camelCase as older callers do."""
 
 from __future__ import annotations
 
