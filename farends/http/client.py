@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from farends.contract import Capabilities, Context
 from farends.errors import ConnectionLost, Stalled, TransportError
-from farends.http.auth import Credentials
-from farends.http.connection import Connection, connect
+from farends.http.connection import Connection
 from farends.http.exchange import Exchange
-from farends.http.response import Head
-from farends.http.url import Origin, Url
-from farends.wire.http_dates import epoch_s
+from farends.web.auth import Credentials
+from farends.web.dates import epoch_s
+from farends.web.opening import open_socket
+from farends.web.response import Head
+from farends.web.url import Origin, Url
 from farends.wire.shown import shown
 
 PIPELINE_MAX = 16
@@ -173,7 +174,7 @@ class HttpClient:
     def _open(self, origin: Origin) -> Connection:
         self._drop_idle_elsewhere(origin)
         tls = self._tls if origin == self.origin else self._tls_elsewhere
-        connection = connect(origin, tls if origin.scheme == "https" else None, self._context)
+        connection = Connection(origin, open_socket(origin, tls, self._context))
         self._connections.append(connection)
         return connection
 

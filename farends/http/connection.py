@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import time
 from collections import deque
 
-from farends.contract import Context
-from farends.errors import ConnectionLost, Stage, Stalled, TlsRefused, TransportError
+from farends.errors import ConnectionLost, TransportError
 from farends.http.exchange import Exchange
-from farends.http.response import ResponseReader
-from farends.http.url import Origin
+from farends.web.response import ResponseReader
+from farends.web.url import Origin
 from farends.wire.shown import shown
 
 RECEIVE_BYTES = 256 * 1024
 DRAIN_BYTES_MAX = 64 * 1024  # more unwanted bytes than this cost more than a new connection
 PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
-_SLICE_S = 0.5
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -171,53 +168,3 @@ class Connection:
                 done = self.in_flight.popleft()
                 self.weight_bytes -= done.weight_bytes
                 self.served += 1
-
-
-def connect(origin: Origin, tls: ssl.SSLContext | None, context: Context) -> Connection:
-    """Dials, and agrees on TLS for the origin's name. Raises TlsRefused, Stalled, ConnectionLost, and
-    what `Dialer.dial` and `check` raise."""
-    connected = context.dialer.dial(origin.host, origin.port, timeout_s=context.patience.connect_s)
-    try:
-        if tls is None:
-            return Connection(origin, connected)
-        connected.setblocking(False)
-        secured = tls.wrap_socket(
-            connected, server_hostname=origin.host, do_handshake_on_connect=False
-        )
-    except BaseException:
-        connected.close()
-        raise
-    try:
-        _shake_hands(secured, context)
-    except ssl.SSLError as exc:
-        secured.close()
-        raise TlsRefused(f"TLS with {origin.host} failed: {shown(str(exc))}") from exc
-    except OSError as exc:
-        secured.close()
-        raise ConnectionLost(
-            f"the connection ended during the TLS handshake: {shown(str(exc))}",
-            stage=Stage.IDENTITY,
-        ) from exc
-    except BaseException:
-        secured.close()
-        raise
-    return Connection(origin, secured)
-
-
-def _shake_hands(secured: ssl.SSLSocket, context: Context) -> None:
-    deadline = time.monotonic() + context.patience.log_in_s
-    while True:
-        try:
-            secured.do_handshake()
-        except ssl.SSLWantReadError:
-            ready = select.POLLIN
-        except ssl.SSLWantWriteError:
-            ready = select.POLLOUT
-        else:
-            return
-        waiting = select.poll()
-        waiting.register(secured, ready)
-        waiting.poll(_SLICE_S * 1000)
-        context.check()
-        if time.monotonic() > deadline:
-            raise Stalled("the TLS handshake took too long", stage=Stage.IDENTITY)

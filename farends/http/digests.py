@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from farends.contract import Digested, RemoteEntry
 from farends.errors import Throttled, TransportError
 from farends.http.client import HttpClient
-from farends.http.entries import check_coding
-from farends.http.exchange import Exchange, Inbox, status_error
-from farends.http.response import Head
-from farends.http.url import Url
+from farends.http.exchange import Exchange, Inbox
+from farends.web.answers import check_coding, status_error
+from farends.web.response import Head
+from farends.web.url import Url
 
 HEADS_MAX = 64
 SILENT_MAX = 8  # answers without a digest: then the host has none

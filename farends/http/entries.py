@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from farends.contract import RemoteEntry
 from farends.errors import ProtocolViolation
 from farends.http.index_rows import SORTING
-from farends.http.response import Head
-from farends.http.url import Url, components, resolve
 from farends.names import COMPONENT_BYTES_MAX, decode, join
-from farends.wire.http_dates import modified_ns
-from farends.wire.shown import shown
+from farends.web.dates import modified_ns
+from farends.web.response import Head
+from farends.web.url import Url, components, resolve
 
 _STRONG_ETAG = re.compile(r'"[!#-~\x80-\xff]{1,512}"')
 # Nearly every link of an index page: one plain name, no matter how a URL is resolved.
@@ -27,15 +26,6 @@ def strong_etag(head: Head) -> str | None:
     """RFC 9110 §8.8.3. One that is absurdly long is not worth a row's place in a million."""
     etag = head.fields.get("etag", "")
     return etag if _STRONG_ETAG.fullmatch(etag) else None
-
-
-def check_coding(head: Head) -> None:
-    """Raises ProtocolViolation where the body is not the file's own bytes."""
-    coding = head.fields.get("content-encoding", "").strip().lower()
-    if coding not in ("", "identity"):
-        raise ProtocolViolation(
-            f"the body is coded as {shown(coding, 40)!r}, which was not asked for"
-        )
 
 
 def whole_size(head: Head, offset: int) -> int | None:

@@ -7,27 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from farends.errors import (
-    AuthRefused,
-    PermanentError,
-    PermissionRefused,
-    ProtocolViolation,
-    Throttled,
-    TlsRefused,
-    TransientError,
-    TransportError,
-    Vanished,
-)
-from farends.http.response import Head
-from farends.http.url import Url, resolve
-from farends.wire.http_dates import seconds_until
-from farends.wire.shown import shown
+from farends.errors import ProtocolViolation, TransportError
+from farends.web.answers import REDIRECTS, REDIRECTS_MAX, follow_location
+from farends.web.response import Head
+from farends.web.url import Url
 
 INBOX_BYTES_MAX = 1024 * 1024
-REDIRECTS_MAX = 5
 _ACTION_BYTES = 256  # what waits beside a body's bytes
 _SMALL_BYTES = 4 * 1024
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHALLENGES_MAX = 2
 
 
@@ -195,7 +182,7 @@ class Exchange:
 
     def _follows(self, head: Head) -> bool:
         location = head.fields.get("location")
-        if head.status not in _REDIRECTS or location is None:
+        if head.status not in REDIRECTS or location is None:
             return False
         try:
             self._again(self._next_url(location))
@@ -208,12 +195,7 @@ class Exchange:
         self._redirects += 1
         if self._redirects > REDIRECTS_MAX:
             raise ProtocolViolation(f"redirected more than {REDIRECTS_MAX} times")
-        # A header field comes as latin-1; its bytes are what the path is made of.
-        raw = location.encode("latin-1").decode("utf-8", "surrogateescape")
-        url = resolve(self.url, raw)
-        if self.url.origin.scheme == "https" and url.origin.scheme != "https":
-            raise TlsRefused("redirected from https to http")
-        return url
+        return follow_location(self.url, location)
 
     def _again(self, url: Url) -> None:
         following = Exchange(
@@ -229,23 +211,3 @@ class Exchange:
         following._redirects, following._challenges = self._redirects, self._challenges
         self._following = following
         self._sender.submit(following)
-
-
-def status_error(head: Head, doing: str) -> TransportError:
-    """The error that a status other than the hoped-for one stands for."""
-    status = head.status
-    message = f"{doing}: the host answered {status}"
-    if status in (429, 503):
-        delay = seconds_until(head.fields.get("retry-after"), head.fields.get("date"))
-        return Throttled(message, retry_after_s=delay)
-    if status == 401:
-        return AuthRefused(message)
-    if status in (403, 407, 451):
-        return PermissionRefused(message)
-    if status in (404, 410):
-        return Vanished(message)
-    if status >= 500 or status in (408, 425):
-        return TransientError(message)
-    if status in _REDIRECTS:
-        return ProtocolViolation(f"{message} without a usable Location")
-    return PermanentError(shown(message))

@@ -16,11 +16,12 @@ from farends.errors import (
     Vanished,
 )
 from farends.http.client import HttpClient
-from farends.http.entries import check_coding, described, whole_size
-from farends.http.exchange import Exchange, Inbox, status_error
-from farends.http.response import Head
-from farends.http.url import Url
+from farends.http.entries import described, whole_size
+from farends.http.exchange import Exchange, Inbox
 from farends.http.validators import proves_content
+from farends.web.answers import check_coding, status_error
+from farends.web.response import Head
+from farends.web.url import Url
 from farends.wire.shown import shown
 
 FILES_MAX = 64

@@ -22,7 +22,7 @@ from farends.http.index_rows import (
     size_of,
     unescaped,
 )
-from farends.wire.http_dates import iso_ns, minute_ns
+from farends.web.dates import iso_ns, minute_ns
 
 _VALUE = r"""=\s*+(?:"[^"]*+"|'[^']*+'|(?!["']))"""
 _TAG = re.compile(rf"<(/?[a-zA-Z][^\s/>]*+)((?:[^>=]++|{_VALUE})*+)>")

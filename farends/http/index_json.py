@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from farends.errors import NotAListing, ProtocolViolation
 from farends.http.index_rows import ROW_MAX, BadRow, Link, NotUnderstood, Row, as_bytes
-from farends.wire.http_dates import iso_ns, modified_ns
+from farends.web.dates import iso_ns, modified_ns
 
 _BETWEEN = " \t\r\n,"
 _FIELDS_MAX = 64  # of an object around the rows

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from farends.errors import ProtocolViolation
 from farends.http.index_rows import ROW_MAX, BadRow, Link, NotUnderstood, Row, as_bytes, unescaped
-from farends.http.url import quote_path
+from farends.web.url import quote_path
 
 CATALOG_PAGE = "catalog.xml"
 CATALOG_PAGES = (CATALOG_PAGE, "catalog.html")

@@ -17,7 +17,7 @@ from farends.http.index_rows import (
     size_of,
     unescaped,
 )
-from farends.wire.http_dates import iso_ns
+from farends.web.dates import iso_ns
 
 _START = re.compile(r"<([A-Za-z][\w.:-]*+)")
 _NGINX_ROW = re.compile(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from farends.errors import ProtocolViolation, TransportError
 from farends.http.client import HttpClient
-from farends.http.entries import check_coding, whole_size
-from farends.http.exchange import Exchange, Inbox, status_error
-from farends.http.response import Head
-from farends.http.url import Url
+from farends.http.entries import whole_size
+from farends.http.exchange import Exchange, Inbox
+from farends.web.answers import check_coding, status_error
+from farends.web.response import Head
+from farends.web.url import Url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

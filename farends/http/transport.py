@@ -20,15 +20,15 @@ from farends.contract import (
     Sink,
     Transport,
 )
-from farends.http.auth import Credentials
 from farends.http.client import HttpClient
 from farends.http.digests import HttpDigests
 from farends.http.fetch import HttpFetch
 from farends.http.stream import HttpFile
 from farends.http.tree import HttpWalk
-from farends.http.url import Origin, Url, quote_path, without_user
 from farends.reaching import Reach, ReachSecret, reached
 from farends.spec import Spec, Target, option
+from farends.web.auth import Credentials
+from farends.web.url import Origin, Url, quote_path, without_user
 from farends.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
 
 _BUFFER_BYTES = 256 * 1024

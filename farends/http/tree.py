@@ -20,14 +20,15 @@ from farends.errors import (
     Vanished,
 )
 from farends.http.client import PIPELINE_BYTES_MAX, HttpClient
-from farends.http.entries import Folder, check_coding, described, parts_of, path_of
-from farends.http.exchange import Exchange, Inbox, status_error
+from farends.http.entries import Folder, described, parts_of, path_of
+from farends.http.exchange import Exchange, Inbox
 from farends.http.index_pages import IndexPage
 from farends.http.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
 from farends.http.index_thredds import CATALOG_PAGE, CATALOG_PAGES
-from farends.http.response import Head
-from farends.http.url import Url, quote_path, resolve, without_user
 from farends.names import decode, encode, join
+from farends.web.answers import check_coding, status_error
+from farends.web.response import Head
+from farends.web.url import Url, quote_path, resolve, without_user
 from farends.wire.backlog import Backlog
 from farends.wire.shown import shown, skipped_name, skipped_row
 

@@ -24,6 +24,7 @@ VIOLATIONS = {
     "celery-in-its-place": ("console/apps.py", "import tasks.bells"),
     "transports-apart": ("farends/http/transport.py", "import farends.sftp.transport"),
     "transports-by-registry": ("connectors/opening.py", "import farends.sftp.transport"),
+    "requests-by-conversation": ("farends/http/client.py", "import urllib3.util"),
 }
 
 

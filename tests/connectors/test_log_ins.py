@@ -15,7 +15,6 @@ import pytest
 from farends.contract import Fetched, RemoteEntry
 from farends.errors import AuthConfig, AuthRefused, ConnectionLost, TransportError
 from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpsOptions, FtpsSecret
-from farends.http.auth import Digest
 from farends.http.transport import (
     HTTP_SPEC,
     HTTPS_SPEC,
@@ -26,6 +25,7 @@ from farends.http.transport import (
 )
 from farends.masking import hidden, mask_of
 from farends.spec import Spec, Target
+from farends.web.auth import Digest
 from tests.hosts.certificates import Certificates, make_certificates
 from tests.hosts.child import find_binary
 from tests.hosts.nginx import running_nginx

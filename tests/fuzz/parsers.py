@@ -31,16 +31,10 @@ from farends.ftp import rows as ftp_rows
 from farends.ftp.list_rows import ListReader
 from farends.ftp.list_times import ListClock
 from farends.ftp.reply import Reply
-from farends.http import auth as http_auth
 from farends.http import digests as http_digests
 from farends.http import entries as http_entries
-from farends.http import exchange as http_exchange
 from farends.http import index_pages, index_rows
-from farends.http import response as http_response
-from farends.http import url as http_url
 from farends.http import validators as http_validators
-from farends.http.response import Head
-from farends.http.url import Origin, Url
 from farends.rsync import lines as rsync_lines
 from farends.secure_shell import commands as shell_channel
 from farends.secure_shell import digests as shell_digests
@@ -49,7 +43,14 @@ from farends.sftp import packets as sftp_packets
 from farends.ssh import probe as shell_probe
 from farends.ssh import records as shell_records
 from farends.ssh import tar_header, tar_stream
-from farends.wire import http_dates, listed_paths, month_names, shown
+from farends.web import answers as http_answers
+from farends.web import auth as http_auth
+from farends.web import dates as http_dates
+from farends.web import response as http_response
+from farends.web import url as http_url
+from farends.web.response import Head
+from farends.web.url import Origin, Url
+from farends.wire import listed_paths, month_names, shown
 from syncjobs.core import markers, patterns
 from syncproject import serving
 from timing import schedules, windows, zones
@@ -272,8 +273,8 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "time_ns": ftp_rows.time_ns,
     },
     "farends.secure_shell.host_keys": {"parse": _text(host_keys.Pin.parse)},
-    "farends.http.auth": {"take_challenge": _challenged},
-    "farends.wire.http_dates": {
+    "farends.web.auth": {"take_challenge": _challenged},
+    "farends.web.dates": {
         "epoch_s": _text(http_dates.epoch_s),
         "iso_ns": _text(http_dates.iso_ns),
         "minute_ns": _text(http_dates.minute_ns),
@@ -284,24 +285,25 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     },
     "farends.http.entries": {
         "strong_etag": _head(http_entries.strong_etag, "etag"),
-        "check_coding": _head(http_entries.check_coding, "content-encoding"),
         "whole_size": _head(lambda head: http_entries.whole_size(head, 0), "content-range"),
         "child": _text(FOLDER.child),
         "leads_up": _text(lambda text: FOLDER.leads_up("../", text)),
         "elsewhere": _text(lambda text: FOLDER.elsewhere(text, text)),
         "path_of": _text(lambda text: http_entries.path_of(PAGE, text)),
     },
-    "farends.http.exchange": {
+    "farends.web.answers": {
         "status_error": _head(
-            lambda head: http_exchange.status_error(head, "doing"), "retry-after", "date", "server"
-        )
+            lambda head: http_answers.status_error(head, "doing"), "retry-after", "date", "server"
+        ),
+        "check_coding": _head(http_answers.check_coding, "content-encoding"),
+        "follow_location": lambda raw: http_answers.follow_location(PAGE, raw.decode("latin-1")),
     },
-    "farends.http.response": {
+    "farends.web.response": {
         "parse_head": lambda raw: http_response.parse_head(b"HTTP/1.1 200 OK\r\n" + raw, "GET"),
         "status": lambda raw: http_response.parse_head(raw, "GET"),
         "chunks": _answered,
     },
-    "farends.http.url": {
+    "farends.web.url": {
         "resolve": _text(lambda text: http_url.resolve(PAGE, text)),
         "without_user": _text(http_url.without_user),
         "quote_path": _text(http_url.quote_path),

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from farends.errors import TransportError
-from farends.http.auth import Credentials
 from farends.http.digests import read_digest
 from farends.http.entries import Folder, path_of, strong_etag, whole_size
-from farends.http.exchange import status_error
 from farends.http.index_pages import IndexPage
 from farends.http.index_rows import NotUnderstood, unescaped
-from farends.http.response import Head, ResponseReader, parse_head
-from farends.http.url import Origin, Url, resolve, without_user
-from farends.wire.http_dates import epoch_s, iso_ns, minute_ns, seconds_until
+from farends.web.answers import status_error
+from farends.web.auth import Credentials
+from farends.web.dates import epoch_s, iso_ns, minute_ns, seconds_until
+from farends.web.response import Head, ResponseReader, parse_head
+from farends.web.url import Origin, Url, resolve, without_user
 
 KIB = 1024
 BUDGET_S_PER_MIB = 8.0  # of CPU; what is quadratic takes minutes

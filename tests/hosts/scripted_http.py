@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from farends.http.transport import HttpOptions, HttpSecret, HttpsOptions
 from farends.spec import Target
@@ -21,6 +22,7 @@ class Request:
     method: str
     target: str
     fields: dict[str, str]
+    body: bytes = b""
 
 
 class Conversation:
@@ -124,15 +126,25 @@ def scripted_http(script: Script, tls: ssl.SSLContext | None = None) -> Iterator
 
 
 def _requests(connected: socket.socket) -> Iterator[Request]:
-    buffered = b""
-    while True:
-        while b"\r\n\r\n" not in buffered:
-            data = connected.recv(65536)
-            if not data:
-                return
-            buffered += data
-        head, _, buffered = buffered.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, target, _ = first.split(" ")
-        fields = dict(line.split(": ", 1) for line in lines)
-        yield Request(method, target, {name.lower(): value for name, value in fields.items()})
+    reader = connected.makefile("rb")
+    with reader:
+        while first := reader.readline():
+            method, target, _ = first.decode("latin-1").split(" ")
+            fields = {}
+            while (line := reader.readline().decode("latin-1").rstrip("\r\n")) != "":
+                name, value = line.split(": ", 1)
+                fields[name.lower()] = value
+            yield Request(method, target, fields, _body(reader, fields))
+
+
+def _body(reader: BinaryIO, fields: dict[str, str]) -> bytes:
+    if fields.get("transfer-encoding") != "chunked":
+        return reader.read(int(fields.get("content-length", 0)))
+    body = b""
+    while line := reader.readline():
+        if not (size := int(line, 16)):
+            reader.readline()
+            return body
+        body += reader.read(size)
+        reader.readline()
+    raise ConnectionError("the request was cut")

@@ -1,0 +1,527 @@
+"""The one place where `requests` speaks: conversations over HTTP, where one request carries much.
+
+Bulk transfers have a client of their own (`farends.http`). Here a library reads and writes HTTP, and
+this adapter takes from it what it must not decide:
+
+- `farends.web.opening` opens every socket, to the address that the dialer judged. No proxy, no
+  `.netrc` and no certificate comes from the environment.
+- A `ClockedSocket` keeps the clocks: the whole time, the slowest rate, cancellation.
+- Nothing is followed, decoded, stored (cookies) or tried again unless this module does it.
+- Credentials go to the one origin that they are for.
+- A library's error leaves as a TransportError.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.util.response import assert_header_parsing
+
+from farends.contract import Context
+from farends.errors import (
+    ConnectionLost,
+    NameNotResolved,
+    ProtocolViolation,
+    ProxyRefused,
+    Stalled,
+    TlsRefused,
+    TooLarge,
+    TransientError,
+    TransportError,
+    Truncated,
+    Unreachable,
+)
+from farends.web.answers import REDIRECTS, REDIRECTS_MAX, check_coding, follow_location
+from farends.web.auth import Credentials
+from farends.web.clocked_socket import ClockedSocket, Clocks
+from farends.web.opening import open_socket
+from farends.web.response import INTERIM_MAX, Head, parse_head
+from farends.web.url import Origin, Url
+from farends.wire.shown import shown
+
+Body = bytes | Iterable[bytes]
+
+_CHUNK_BYTES = 64 * 1024
+_CHALLENGES_MAX = 2
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_BODYLESS = frozenset({204, 304})
+# A redirect to another host takes these along. Any other field may be a secret, such as a session's id.
+_ANYWHERE = frozenset({"accept", "depth", "content-type"})
+_OURS = frozenset(
+    {"host", "authorization", "proxy-authorization", "cookie", "accept-encoding", "connection"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one exchange may take, its redirects and log-in challenges included.
+
+    `total_s` runs until the last byte of the answer was read. Fewer than `progress_bytes` in either
+    direction within the patience's `idle_s` is a drip.
+    """
+
+    total_s: float = 60.0
+    progress_bytes: int = 1024
+    body_bytes_max: int = 16 * 1024 * 1024
+    redirects_max: int = REDIRECTS_MAX
+
+
+class Answer:
+    """The head of an answer, and its body, which is read once. Close it, or read it to its end.
+
+    `url` is where the answer came from. Reading raises Truncated for a body that was cut, TooLarge for
+    one over the limit, ProtocolViolation for one whose end nobody can tell, and Stalled.
+    """
+
+    def __init__(
+        self, url: Url, head: Head, response: requests.Response, border: _Border, limits: Limits
+    ) -> None:
+        self.url = url
+        self.head = head
+        self._method = response.request.method
+        self._raw: urllib3.BaseHTTPResponse = response.raw
+        self._border = border
+        self._bytes_max = limits.body_bytes_max
+
+    @property
+    def status(self) -> int:
+        return self.head.status
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The body in pieces, each as soon as it comes."""
+        if self._method == "HEAD" or self.status in _BODYLESS:
+            self.close()
+            return
+        count = 0
+        try:
+            self._check_frame()
+            while data := self._read_some():
+                count += len(data)
+                self._check_size(count)
+                yield data
+            self._check_whole(count)
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> bytes:
+        """The whole body."""
+        return b"".join(self)
+
+    def close(self) -> None:
+        """Gives up what was not read, and its connection with it."""
+        self._raw.close()
+
+    def _check_frame(self) -> None:
+        check_coding(self.head)
+        if not self.head.framed:
+            raise ProtocolViolation("the host tells neither the answer's length nor its end")
+        self._check_size(self.head.length or 0)
+
+    def _check_size(self, count: int) -> None:
+        if count > self._bytes_max:
+            raise TooLarge(f"the answer has over {self._bytes_max} bytes")
+
+    def _check_whole(self, count: int) -> None:
+        if self.head.length not in (None, count):
+            raise Truncated(f"the answer ended after {count} of {self.head.length} bytes")
+
+    def _read_some(self) -> bytes:
+        with self._border:
+            return self._raw.read1(_CHUNK_BYTES, decode_content=False)
+
+
+class Conversation:
+    """Speaks to one origin, for one thread at a time; one answer is read before the next is asked for.
+
+    `fields` of a request hold no credentials: those come from `credentials`, for this origin alone. The
+    certificate that `tls` may show is for this origin too; other hosts see `tls_elsewhere`.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        credentials: Credentials,
+        tls: ssl.SSLContext,
+        tls_elsewhere: ssl.SSLContext,
+        context: Context,
+        limits: Limits | None = None,
+    ) -> None:
+        self.origin = origin
+        self._credentials = credentials
+        self._limits = limits or Limits()
+        self._clocks = Clocks(
+            context.check,
+            context.moved,
+            idle_s=context.patience.idle_s,
+            progress_bytes=self._limits.progress_bytes,
+        )
+        self._border = _Border(self._clocks)
+        self._context = replace(context, check=self._clocks.look)
+        self._tls = tls
+        self._tls_elsewhere = tls_elsewhere
+        self._adapters: dict[Origin, _Adapter] = {}
+        self._answer: Answer | None = None
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Answer:
+        """The answer to one request, a redirect included, whatever its status.
+
+        `target` is a percent-encoded path with its query. A body that is an iterable is sent as it comes
+        and cannot be sent again, so the host's challenge to log in (digest) is then the answer. Raises
+        TransportError's children, and whatever `check` or the body's iterable raises.
+        """
+        self._clocks.start(self._limits.total_s)
+        return self._ask(method, Url(self.origin, target), fields or {}, body)
+
+    def follow(
+        self,
+        method: str,
+        target: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """As `ask`, and where the host redirects, the answer from there.
+
+        Each hop is dialled like the first, and another origin gets neither credentials nor the body: there
+        the redirect is an error. Raises ProtocolViolation, and TlsRefused from https to http.
+        """
+        self._clocks.start(self._limits.total_s)
+        url, fields = Url(self.origin, target), fields or {}
+        for _ in range(self._limits.redirects_max + 1):
+            answer = self._ask(method, url, fields, body)
+            location = answer.head.fields.get("location")
+            if answer.status not in REDIRECTS or location is None:
+                return answer
+            answer.close()
+            url = follow_location(url, location)
+            if answer.status == 303:
+                method, body = "GET" if method != "HEAD" else method, None
+            if url.origin != self.origin:
+                fields = _fields_for_anyone(fields)
+                if body is not None:
+                    raise ProtocolViolation("the host leads a request with content to another host")
+        raise ProtocolViolation(f"redirected more than {self._limits.redirects_max} times")
+
+    def close(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+        while self._adapters:
+            self._adapters.popitem()[1].close()
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, method: str, url: Url, fields: Mapping[str, str], body: Body | None) -> Answer:
+        answer = self._ask_once(method, url, fields, body)
+        for _ in range(_CHALLENGES_MAX):
+            if not self._answers_challenge(answer, body):
+                break
+            answer.close()
+            answer = self._ask_once(method, url, fields, body)
+        return answer
+
+    def _answers_challenge(self, answer: Answer, body: Body | None) -> bool:
+        if answer.status != 401 or answer.url.origin != self.origin:
+            return False
+        if body is not None and not isinstance(body, bytes):
+            return False
+        challenge = answer.head.fields.get("www-authenticate", "")
+        return self._credentials.take_challenge(challenge)
+
+    def _ask_once(
+        self, method: str, url: Url, fields: Mapping[str, str], body: Body | None
+    ) -> Answer:
+        if self._answer is not None:
+            self._answer.close()
+        url = replace(url, target=_as_sent(url.target))
+        if wrong := [name for name in fields if name.lower() in _OURS]:
+            raise ValueError(f"the conversation itself decides on the fields {', '.join(wrong)}")
+        shown_to_host = {
+            **fields,
+            **(self._credentials.fields(method, url.target) if url.origin == self.origin else {}),
+            "Host": url.origin.authority,
+            "User-Agent": "SyncProject",
+            "Accept-Encoding": "identity",
+        }
+        with self._border:
+            content = body if body is None or isinstance(body, bytes) else self._border.guard(body)
+            request = _prepare(method, url, shown_to_host, content)
+            response = self._adapter_for(url.origin).send(request, stream=True)
+            try:
+                head = _head_of(response.raw, method)
+            except BaseException:
+                response.raw.close()
+                raise
+        self._answer = Answer(url, head, response, self._border, self._limits)
+        return self._answer
+
+    def _adapter_for(self, origin: Origin) -> _Adapter:
+        if origin not in self._adapters:
+            self._adapters[origin] = _Adapter(origin, lambda: self._connect(origin))
+        return self._adapters[origin]
+
+    def _connect(self, origin: Origin) -> ClockedSocket:
+        tls = self._tls if origin == self.origin else self._tls_elsewhere
+        return ClockedSocket(open_socket(origin, tls, self._context), self._clocks)
+
+
+def _fields_for_anyone(fields: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: value for name, value in fields.items() if name.lower() in _ANYWHERE}
+
+
+def _as_sent(target: str) -> str:
+    """urllib3 writes escapes in capitals; a log-in by digest is for the very text that is sent."""
+    return _ESCAPE.sub(lambda found: found[0].upper(), target)
+
+
+def _prepare(
+    method: str, url: Url, fields: Mapping[str, str], content: Body | None
+) -> requests.PreparedRequest:
+    request = requests.PreparedRequest()
+    text = f"{url.origin.scheme}://{url.origin.authority}"
+    request.prepare(method=method, url=text, headers=dict(fields), data=content)
+    request.url = text + url.target  # as the log-in was computed for it
+    return request
+
+
+def _head_of(raw: urllib3.BaseHTTPResponse, method: str) -> Head:
+    """Reads the head once more, by our rules: whoever frames a body says it once and exactly."""
+    lines = [f"HTTP/1.{raw.version % 10} {raw.status}"]
+    lines += [f"{name}: {value}" for name, value in raw.headers.iteritems()]
+    return parse_head("\r\n".join(lines).encode("latin-1"), method)
+
+
+class _Response(http.client.HTTPResponse):
+    """Passes over every interim answer, and refuses fields that `http.client` would drop."""
+
+    def begin(self) -> None:
+        for _ in range(INTERIM_MAX + 1):
+            super().begin()
+            assert_header_parsing(self.msg)
+            if any("\n" in value for value in self.msg.values()):
+                raise ProtocolViolation("a header field of the answer runs over several lines")
+            if self.status >= 200:
+                return
+            if self.status == 101:
+                raise ProtocolViolation("the host switched protocols unasked")
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first line
+        raise Stalled("the host says `continue` without end")
+
+
+class _Adapter(HTTPAdapter):
+    """One kept connection to one origin, opened by `connect`."""
+
+    def __init__(self, origin: Origin, connect: Callable[[], ClockedSocket]) -> None:
+        super().__init__(max_retries=0)
+
+        class Connection(HTTPConnection):
+            response_class = _Response
+
+            def connect(self) -> None:
+                self.sock = connect()  # as much of a socket as is used
+
+        self._pool = HTTPConnectionPool(origin.host, origin.port, maxsize=1)
+        self._pool.ConnectionCls = Connection
+        self._place = f"{origin.scheme}://{origin.authority}"
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        """TLS is the matter of `connect`, so a plain pool serves both schemes."""
+        return self._pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """`connect` verifies the host."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """The target as it is: slashes at its beginning are a part of the path."""
+        return (request.url or "").removeprefix(self._place)
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
+class _Border:
+    """Errors of the libraries leave through here, as TransportErrors.
+
+    What stops the exchange from our side leaves as it is, although a library may have wrapped it:
+    what `check` raised, and what the iterable of a body raised.
+    """
+
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
+        self._stopped_by: BaseException | None = None
+
+    def __enter__(self) -> None:
+        self._stopped_by = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not isinstance(exc, Exception) or isinstance(exc, TransportError):
+            return
+        stopped_by = self._stopped_by or self._clocks.stopped_by
+        if stopped_by is not None:
+            raise stopped_by
+        if isinstance(exc, _FOREIGN):
+            raise meaning_of(exc) from exc
+
+    def guard(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            yield from body
+        except Exception as exc:
+            self._stopped_by = exc
+            raise
+
+
+def meaning_of(exc: BaseException) -> TransportError:
+    """The innermost cause decides: libraries wrap the same lost connection in many ways. Their texts may
+    hold a URL with its query, or a header field with its secret; so only a system's own words go along."""
+    cause = _innermost(exc)
+    kind = next(_MEANINGS[base] for base in type(cause).__mro__ if base in _MEANINGS)
+    if isinstance(cause, http.client.BadStatusLine) and kind is ProtocolViolation:
+        return kind(f"no HTTP status line: {shown(str(cause), 80)}")
+    said = cause.strerror if isinstance(cause, OSError) and cause.errno else None
+    words = _WORDS.get(kind, "the conversation failed")
+    return kind(f"{words}: {shown(said)}" if said else words)
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """The deepest cause that has a meaning."""
+    for inner in (*exc.args, getattr(exc, "reason", None), exc.__cause__):
+        if isinstance(inner, BaseException) and isinstance(inner, _FOREIGN):
+            return _innermost(inner)
+    return exc
+
+
+_FOREIGN = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.ProxySchemeUnsupported,
+    http.client.HTTPException,
+    OSError,
+    UnicodeError,
+)
+
+_WORDS: Mapping[type[TransportError], str] = {
+    ConnectionLost: "the connection ended before the answer did",
+    ProtocolViolation: "the request or the answer is no HTTP that we speak",
+    Truncated: "the answer was cut",
+}
+
+# Every class by name: a test walks the libraries and finds one that nobody decided on.
+_MEANINGS: Mapping[type[BaseException], type[TransportError]] = {
+    OSError: ConnectionLost,
+    TimeoutError: Stalled,
+    ssl.SSLError: ConnectionLost,  # after the handshake, which `open_socket` maps itself
+    UnicodeError: ProtocolViolation,
+    http.client.HTTPException: ProtocolViolation,
+    http.client.NotConnected: ConnectionLost,
+    http.client.InvalidURL: ProtocolViolation,
+    http.client.UnknownProtocol: ProtocolViolation,
+    http.client.UnknownTransferEncoding: ProtocolViolation,
+    http.client.UnimplementedFileMode: ProtocolViolation,
+    http.client.IncompleteRead: Truncated,
+    http.client.ImproperConnectionState: ConnectionLost,
+    http.client.CannotSendRequest: ConnectionLost,
+    http.client.CannotSendHeader: ConnectionLost,
+    http.client.ResponseNotReady: ConnectionLost,
+    http.client.BadStatusLine: ProtocolViolation,
+    http.client.LineTooLong: ProtocolViolation,
+    http.client.RemoteDisconnected: ConnectionLost,
+    urllib3.exceptions.HTTPError: TransientError,
+    urllib3.exceptions.PoolError: ConnectionLost,
+    urllib3.exceptions.RequestError: ConnectionLost,
+    urllib3.exceptions.SSLError: TlsRefused,
+    urllib3.exceptions.ProxyError: ProxyRefused,
+    urllib3.exceptions.DecodeError: ProtocolViolation,
+    urllib3.exceptions.ProtocolError: ConnectionLost,
+    urllib3.exceptions.MaxRetryError: ConnectionLost,
+    urllib3.exceptions.HostChangedError: ProtocolViolation,
+    urllib3.exceptions.TimeoutStateError: Stalled,
+    urllib3.exceptions.TimeoutError: Stalled,
+    urllib3.exceptions.ReadTimeoutError: Stalled,
+    urllib3.exceptions.ConnectTimeoutError: Unreachable,
+    urllib3.exceptions.NewConnectionError: Unreachable,
+    urllib3.exceptions.NameResolutionError: NameNotResolved,
+    urllib3.exceptions.EmptyPoolError: ConnectionLost,
+    urllib3.exceptions.FullPoolError: ConnectionLost,
+    urllib3.exceptions.ClosedPoolError: ConnectionLost,
+    urllib3.exceptions.LocationValueError: ProtocolViolation,
+    urllib3.exceptions.LocationParseError: ProtocolViolation,
+    urllib3.exceptions.URLSchemeUnknown: ProtocolViolation,
+    urllib3.exceptions.ResponseError: ProtocolViolation,
+    urllib3.exceptions.ResponseNotChunked: ProtocolViolation,
+    urllib3.exceptions.BodyNotHttplibCompatible: ProtocolViolation,
+    urllib3.exceptions.IncompleteRead: Truncated,
+    urllib3.exceptions.InvalidChunkLength: Truncated,
+    urllib3.exceptions.InvalidHeader: ProtocolViolation,
+    urllib3.exceptions.ProxySchemeUnknown: ProxyRefused,
+    urllib3.exceptions.ProxySchemeUnsupported: ProxyRefused,
+    urllib3.exceptions.HeaderParsingError: ProtocolViolation,
+    urllib3.exceptions.UnrewindableBodyError: ConnectionLost,
+    requests.exceptions.RequestException: TransientError,
+    requests.exceptions.InvalidJSONError: ProtocolViolation,
+    requests.exceptions.JSONDecodeError: ProtocolViolation,
+    requests.exceptions.HTTPError: ProtocolViolation,
+    requests.exceptions.ConnectionError: ConnectionLost,
+    requests.exceptions.ProxyError: ProxyRefused,
+    requests.exceptions.SSLError: TlsRefused,
+    requests.exceptions.Timeout: Stalled,
+    requests.exceptions.ConnectTimeout: Unreachable,
+    requests.exceptions.ReadTimeout: Stalled,
+    requests.exceptions.URLRequired: ProtocolViolation,
+    requests.exceptions.TooManyRedirects: ProtocolViolation,
+    requests.exceptions.MissingSchema: ProtocolViolation,
+    requests.exceptions.InvalidSchema: ProtocolViolation,
+    requests.exceptions.InvalidURL: ProtocolViolation,
+    requests.exceptions.InvalidHeader: ProtocolViolation,
+    requests.exceptions.InvalidProxyURL: ProxyRefused,
+    requests.exceptions.ChunkedEncodingError: Truncated,
+    requests.exceptions.ContentDecodingError: ProtocolViolation,
+    requests.exceptions.StreamConsumedError: ProtocolViolation,
+    requests.exceptions.RetryError: ConnectionLost,
+    requests.exceptions.UnrewindableBodyError: ConnectionLost,
+}

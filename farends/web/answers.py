@@ -1,0 +1,60 @@
+"""What the head of an answer means: an error, a coding that nobody asked for, the way to another place."""
+
+from __future__ import annotations
+
+from farends.errors import (
+    AuthRefused,
+    PermanentError,
+    PermissionRefused,
+    ProtocolViolation,
+    Throttled,
+    TlsRefused,
+    TransientError,
+    TransportError,
+    Vanished,
+)
+from farends.web.dates import seconds_until
+from farends.web.response import Head
+from farends.web.url import Url, resolve
+from farends.wire.shown import shown
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS_MAX = 5
+
+
+def check_coding(head: Head) -> None:
+    """Raises ProtocolViolation where the body is not the file's own bytes."""
+    coding = head.fields.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProtocolViolation(
+            f"the body is coded as {shown(coding, 40)!r}, which was not asked for"
+        )
+
+
+def follow_location(page: Url, location: str) -> Url:
+    """Where a redirect leads to from `page`. Raises ProtocolViolation, and TlsRefused from https to http."""
+    # A header field comes as latin-1; its bytes are what the path is made of.
+    url = resolve(page, location.encode("latin-1").decode("utf-8", "surrogateescape"))
+    if page.origin.scheme == "https" and url.origin.scheme != "https":
+        raise TlsRefused("redirected from https to http")
+    return url
+
+
+def status_error(head: Head, doing: str) -> TransportError:
+    """The error that a status other than the hoped-for one stands for."""
+    status = head.status
+    message = f"{doing}: the host answered {status}"
+    if status in (429, 503):
+        delay = seconds_until(head.fields.get("retry-after"), head.fields.get("date"))
+        return Throttled(message, retry_after_s=delay)
+    if status == 401:
+        return AuthRefused(message)
+    if status in (403, 407, 451):
+        return PermissionRefused(message)
+    if status in (404, 410):
+        return Vanished(message)
+    if status >= 500 or status in (408, 425):
+        return TransientError(message)
+    if status in REDIRECTS:
+        return ProtocolViolation(f"{message} without a usable Location")
+    return PermanentError(shown(message))
