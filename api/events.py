@@ -20,7 +20,8 @@ from api.callers import VIEWER, Caller, caller_of
 from api.numbered import NumberedIn, take_numbered
 from api.records import RecordOut, get_record, records_of, tell_record
 from api.streams import EVENT_STREAM, KEEP_ALIVE, message, stream, take_place
-from syncjobs.models import SyncEvent, SyncRecord
+from events.models import SyncEvent
+from syncjobs.models import SyncRecord
 from workspaces.models import Workspace
 
 LOOK_S = 1.0

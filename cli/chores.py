@@ -13,7 +13,7 @@ def plan_chores() -> None:
     _plan("count what records did", "control.count", 10)
     _plan("plan anew what newer time zones move", "control.replan", 300)
     _plan("plan anew what a wrong clock has put off", "control.draw_near", 600)
-    _plan("forget answers to requests of yesterday", "control.forget", 3600)
+    _plan("forget old events, and answers to requests of yesterday", "control.forget", 3600)
     _plan("sweep partial files", "control.sweep", 24 * 3600)
 
 

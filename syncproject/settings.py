@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "workspaces",
     "connectors",
     "datasets",
+    "events",
     "syncjobs",
     "console",
     "cli",

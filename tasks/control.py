@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
+from events.keeping import drop_old_events
 from farends.staging import sweep_staging
 from store.errors import StoreAway
 from syncjobs.claims.halting import Halted
@@ -68,8 +69,10 @@ def draw_near() -> None:
 
 @shared_task(name="control.forget", queue="control")  # type: ignore[untyped-decorator]
 def forget() -> None:
-    """Drops answers that were kept for requests that are sent again."""
+    """Drops old events, and answers that were kept for requests that are sent again."""
     drop_old_answers()
+    if count := drop_old_events():
+        log.info("events.dropped", count=count)
 
 
 @shared_task(name="control.canary", queue="control")  # type: ignore[untyped-decorator]

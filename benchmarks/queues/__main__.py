@@ -90,8 +90,9 @@ def measure_ours(count: int) -> float:
     from django.db.models import Max, Min
 
     from benchmarks.queues.rows import queue_records
+    from events.models import SyncEvent
     from syncjobs.core.states import State
-    from syncjobs.models import SyncEvent, SyncRecord
+    from syncjobs.models import SyncRecord
 
     ids = queue_records(workspaces=10, jobs=count // 10)
     ours = SyncRecord.objects.filter(pk__in=ids)

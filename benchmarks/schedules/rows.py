@@ -48,7 +48,7 @@ def make_due(count: int, seconds: float = 2.0) -> None:
 
 
 def clear() -> None:
-    _execute("TRUNCATE syncjobs_syncrecord, syncjobs_syncevent, syncjobs_syncitem CASCADE", [])
+    _execute("TRUNCATE syncjobs_syncrecord, events_syncevent, syncjobs_syncitem CASCADE", [])
 
 
 def rest_all() -> None:

@@ -25,7 +25,7 @@ from syncjobs.records.transition import NEEDED, columns_of, move_locked
 
 TURNED_AWAY_S = 2
 
-_COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for", "workspace_id"})
+_COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
        now(), {CALENDARS},

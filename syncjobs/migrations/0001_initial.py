@@ -26,15 +26,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='CountingMark',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('counted_id', models.BigIntegerField(default=0)),
-                ('seen_id', models.BigIntegerField(default=0)),
-                ('seen_xid', models.BigIntegerField(default=0)),
-            ],
-        ),
-        migrations.CreateModel(
             name='Pulse',
             fields=[
                 ('part', models.CharField(max_length=30, primary_key=True, serialize=False)),
@@ -251,23 +242,6 @@ class Migration(migrations.Migration):
                 'ordering': ['id'],
             },
         ),
-        migrations.CreateModel(
-            name='SyncEvent',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('event', models.CharField(choices=[(syncjobs.core.states.Event['CLAIMED'], 'claimed'), (syncjobs.core.states.Event['SUCCEEDED'], 'succeeded'), (syncjobs.core.states.Event['PARTLY_SUCCEEDED'], 'partly succeeded'), (syncjobs.core.states.Event['GUARD_STOPPED'], 'guard stopped'), (syncjobs.core.states.Event['FAILED'], 'failed'), (syncjobs.core.states.Event['RETRY_SCHEDULED'], 'retry scheduled'), (syncjobs.core.states.Event['DEADLINE_PASSED'], 'deadline passed'), (syncjobs.core.states.Event['INTERRUPTED'], 'interrupted'), (syncjobs.core.states.Event['LEASE_EXPIRED'], 'lease expired'), (syncjobs.core.states.Event['QUARANTINED'], 'quarantined'), (syncjobs.core.states.Event['STOPPED'], 'stopped'), (syncjobs.core.states.Event['CANCELLED'], 'cancelled'), (syncjobs.core.states.Event['COALESCED'], 'coalesced'), (syncjobs.core.states.Event['SKIPPED'], 'skipped'), (syncjobs.core.states.Event['PARKED'], 'parked'), (syncjobs.core.states.Event['RELEASED'], 'released'), (syncjobs.core.states.Event['BACKFILLED'], 'backfilled'), (syncjobs.core.states.Event['FOLLOWED'], 'followed'), (syncjobs.core.states.Event['VERIFICATION_DUE'], 'verification due')], max_length=30)),
-                ('from_state', models.CharField(blank=True, default='', max_length=10)),
-                ('to_state', models.CharField(blank=True, default='', max_length=10)),
-                ('token', models.BigIntegerField(default=0)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('data', models.JSONField(default=dict)),
-                ('record', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='syncjobs.syncrecord')),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
         migrations.AddIndex(
             model_name='syncjob',
             index=models.Index(condition=models.Q(('enabled', True), ('paused_at', None), models.Q(('next_run_at', None), _negated=True)), fields=['next_run_at'], include=('id', 'workspace', 'connector'), name='job_due'),
@@ -387,9 +361,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='syncitem',
             index=models.Index(fields=['record', 'action', 'id'], name='item_of_record'),
-        ),
-        migrations.AddIndex(
-            model_name='syncevent',
-            index=models.Index(fields=['record', 'id'], name='event_of_record'),
         ),
     ]

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from connectors.models import Connector
-from syncjobs.core.states import FINAL, Event, Stage, State
+from syncjobs.core.states import FINAL, Stage, State
 from syncjobs.models.jobs import SyncJob, SyncMode, choices
 from workspaces.models import Workspace
 
@@ -237,26 +237,6 @@ class SyncRecord(models.Model):
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
-
-
-class SyncEvent(models.Model):
-    """One thing that happened to a record, with its reason: timeline, audit and outbox in one row."""
-
-    record = models.ForeignKey(SyncRecord, models.CASCADE, related_name="events")
-    at = models.DateTimeField(db_default=Now(), editable=False)  # no worker's clock
-    event = models.CharField(max_length=30, choices=choices(*Event))
-    from_state = models.CharField(max_length=10, blank=True, default="")
-    to_state = models.CharField(max_length=10, blank=True, default="")
-    token = models.BigIntegerField(default=0)
-    reason = models.TextField(blank=True, default="")
-    data = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["id"]
-        indexes = [models.Index(fields=["record", "id"], name="event_of_record")]
-
-    def __str__(self) -> str:
-        return f"{self.event}: {self.reason}"
 
 
 class ItemAction(models.TextChoices):

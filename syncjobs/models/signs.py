@@ -80,14 +80,3 @@ class EventTotal(models.Model):
 
 
 DURATION_BOUNDS_S = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
-
-
-class CountingMark(models.Model):
-    """One row: up to which event the totals go; see `syncjobs.upkeep.counting`."""
-
-    counted_id = models.BigIntegerField(default=0)
-    seen_id = models.BigIntegerField(default=0)
-    seen_xid = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"counted up to {self.counted_id}"

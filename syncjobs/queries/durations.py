@@ -17,9 +17,9 @@ LATEST = 20  # records that are looked at
 # found out that there is no room for the plan is no work.
 _SPENT = """
 SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
-  FROM syncjobs_syncevent claimed
+  FROM events_syncevent claimed
  CROSS JOIN LATERAL (
-       SELECT at, data FROM syncjobs_syncevent e
+       SELECT at, data FROM events_syncevent e
         WHERE e.record_id = claimed.record_id AND e.id > claimed.id
           AND e.from_state = 'running' AND e.to_state <> 'running'
         ORDER BY e.id LIMIT 1) ended

@@ -10,11 +10,12 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from events.models import SyncEvent
 from syncjobs.core.advice import next_steps
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Finding, find_stuck, stage_words
-from syncjobs.models import ProcessSign, SyncEvent, SyncRecord
+from syncjobs.models import ProcessSign, SyncRecord
 from syncjobs.queries.durations import spent_s
 from syncjobs.queries.rules import stuck_limits
 from syncjobs.queries.signs import look_at

@@ -30,7 +30,7 @@ WITH RECURSIVE spaces AS (
   SELECT w.*, extract(epoch FROM now() - coalesce(
        w.not_before,
        CASE WHEN w.started_at IS NOT NULL THEN (
-         SELECT max(e.at) FROM (SELECT at, from_state, to_state FROM syncjobs_syncevent
+         SELECT max(e.at) FROM (SELECT at, from_state, to_state FROM events_syncevent
                                  WHERE record_id = w.id ORDER BY id DESC LIMIT 50) e
           WHERE e.to_state = 'queued' AND e.from_state <> 'queued') END,
        w.queued_at)) AS waited_s

@@ -25,7 +25,7 @@ SELECT r.id, r.lease_owner, r.stage, r.deadline_s, r.heartbeat_at, r.progress_at
   FROM syncjobs_syncrecord r
   JOIN connectors_connector c ON c.id = r.connector_id
   LEFT JOIN LATERAL (
-       SELECT at FROM syncjobs_syncevent e
+       SELECT at FROM events_syncevent e
         WHERE e.record_id = r.id AND e.event = 'claimed' ORDER BY e.id DESC LIMIT 1) claimed ON true
  WHERE r.state = 'running'
    AND (%(record)s::uuid IS NULL OR r.id = %(record)s)

@@ -17,10 +17,11 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from connectors.models import WAY, address_of, dialled_of
+from events.writing import NewEvent, write_events
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord
 from syncjobs.records.cancelling import cancel
-from syncjobs.records.inserting import NewEvent, NewRecord, insert_events, insert_records
+from syncjobs.records.inserting import NewRecord, insert_records
 from timing.clock import database_now
 from timing.fires import FiresUnknown, iter_fires
 from timing.schedules import InvalidSchedule, offset_of, parse_text
@@ -171,9 +172,15 @@ class _Active:
         )
 
     def event(self, record: NewRecord, number: int) -> NewEvent:
-        words = f"fire {number} of {self.fires} of a backfill"
-        data = {"backfill": str(self.id)}
-        return NewEvent(record.id, Event.BACKFILLED, State.QUEUED, State.QUEUED, words, data)
+        return NewEvent(
+            event=Event.BACKFILLED,
+            workspace_id=self.workspace_id,
+            record_id=record.id,
+            from_state=State.QUEUED,
+            to_state=State.QUEUED,
+            reason=f"fire {number} of {self.fires} of a backfill",
+            data={"backfill": str(self.id)},
+        )
 
 
 def advance_backfills(now: datetime | None = None) -> int:
@@ -220,7 +227,7 @@ def _queue(going: Sequence[_Active]) -> int:
     }
     made = insert_records(list(records.values()))
     by_id = {active.id: active for active in going}
-    insert_events(
+    write_events(
         [
             by_id[backfill_id].event(record, number)
             for (backfill_id, number), record in records.items()

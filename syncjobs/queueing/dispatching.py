@@ -21,9 +21,10 @@ import structlog
 from django.db import connection, transaction
 
 from connectors.models import WAY, ConnectorStatus, address_of, dialled_of
+from events.writing import NewEvent, write_events
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, Overlap, SyncMode, Trigger
-from syncjobs.records.inserting import NewEvent, NewRecord, insert_events, insert_records
+from syncjobs.records.inserting import NewRecord, insert_records
 from syncjobs.records.transition import move
 from timing.misfires import (
     Misfire,
@@ -268,7 +269,7 @@ class _Batch:
         served = [job for job in self._jobs if not job.left]
         self._skip(served)
         self._catch_up(served)
-        insert_events(self._events)
+        write_events(self._events)
         self._forget([parent for job in served for parent in job.used])
         self._move_on(served)
         skipped = sum(job.service.serve is None and bool(job.service.skipped) for job in served)
@@ -338,7 +339,7 @@ class _Batch:
                     finished_at=job.now,
                 )
                 records.append(record)
-                told.append(_event(record, Event.SKIPPED, record.error, _span(skipped.fires)))
+                told.append(_skipped(record, _span(skipped.fires)))
         made = insert_records(records)
         self._events += [event for event in told if event.record_id in made]
 
@@ -358,11 +359,11 @@ class _Batch:
 
     def _tell(self, job: _Due, record: NewRecord) -> None:
         if job.verifies:
-            self._note(record.id, Event.VERIFICATION_DUE, "periodic verification is due", {})
+            self._note(job, record.id, Event.VERIFICATION_DUE, "periodic verification is due", {})
         if job.cause:
-            self._note(record.id, Event.FOLLOWED, job.cause, {})
+            self._note(job, record.id, Event.FOLLOWED, job.cause, {})
         if job.service.merged is not None:
-            self._note_merged(record.id, job.service.merged)
+            self._note_merged(job, record.id, job.service.merged)
 
     def _coalesce(self, pairs: Sequence[tuple[_Due, NewRecord]]) -> int:
         """A fire for which no record could be made is served by the one that waits, or by one that it has
@@ -386,9 +387,9 @@ class _Batch:
                 self._awaited.add(job.id)
                 told = record.scheduled_for.isoformat()
                 reason = f"also serves the fire of {told}"
-                self._note(record_id, Event.COALESCED, reason, {"fire": told})
+                self._note(job, record_id, Event.COALESCED, reason, {"fire": told})
             if job.service.merged is not None:
-                self._note_merged(record_id, job.service.merged)
+                self._note_merged(job, record_id, job.service.merged)
         return sum(not job.left for job, _ in pairs)
 
     def _catch_up(self, jobs: Iterable[_Due]) -> None:
@@ -419,14 +420,25 @@ class _Batch:
                 ],
             )
 
-    def _note(self, record_id: uuid.UUID, event: Event, reason: str, data: dict[str, Any]) -> None:
-        queued = State.QUEUED.value
-        self._events.append(NewEvent(record_id, event, queued, queued, reason, data))
+    def _note(
+        self, job: _Due, record_id: uuid.UUID, event: Event, reason: str, data: dict[str, Any]
+    ) -> None:
+        """Of a record that is queued, and stays so."""
+        told = NewEvent(
+            event=event,
+            workspace_id=job.workspace_id,
+            record_id=record_id,
+            from_state=State.QUEUED,
+            to_state=State.QUEUED,
+            reason=reason,
+            data=data,
+        )
+        self._events.append(told)
 
-    def _note_merged(self, record_id: uuid.UUID, merged: Stretch) -> None:
+    def _note_merged(self, job: _Due, record_id: uuid.UUID, merged: Stretch) -> None:
         told = _span(merged)
         data = {"missed": merged.count, "first": told["first"], "last": told["last"]}
-        self._note(record_id, Event.COALESCED, f"also serves {merged.describe()}", data)
+        self._note(job, record_id, Event.COALESCED, f"also serves {merged.describe()}", data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,8 +471,15 @@ def _list(parents: Sequence[_Parent]) -> str:
     return ", ".join(f"{p.name} ({p.state}, record {p.record_id})" for p in parents)
 
 
-def _event(record: NewRecord, event: Event, reason: str, data: dict[str, Any]) -> NewEvent:
-    return NewEvent(record.id, event, "", record.state, reason, data)
+def _skipped(record: NewRecord, fires: dict[str, Any]) -> NewEvent:
+    return NewEvent(
+        event=Event.SKIPPED,
+        workspace_id=record.workspace_id,
+        record_id=record.id,
+        to_state=record.state,
+        reason=record.error,
+        data=fires,
+    )
 
 
 def _span(fires: Stretch) -> dict[str, Any]:

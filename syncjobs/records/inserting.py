@@ -1,11 +1,10 @@
-"""Records and events by the thousand: each in one statement, with the models' own defaults for the rest.
+"""Records by the thousand in one statement, with the model's own defaults for the rest.
 
 A record that has been made already (its fire has one, or its job waits in the queue) is left out.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Field, Model
 
-from syncjobs.core.states import Event, State
-from syncjobs.models import SyncEvent, SyncRecord
+from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,6 @@ class NewRecord:
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    record_id: uuid.UUID
-    event: Event
-    from_state: str
-    to_state: str
-    reason: str
-    data: dict[str, Any]
-
-
 def insert_records(records: Sequence[NewRecord]) -> set[uuid.UUID]:
     """The ids of those that were made."""
     if not records:
@@ -63,17 +52,7 @@ def insert_records(records: Sequence[NewRecord]) -> set[uuid.UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def insert_events(events: Sequence[NewEvent]) -> None:
-    if not events:
-        return
-    columns = [[getattr(event, name) for event in events] for name in _EVENT_COLUMNS[:-1]]
-    columns.append([json.dumps(event.data) for event in events])
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT_EVENTS, [*_EVENT_DEFAULTS, *columns])
-
-
 _RECORD_COLUMNS = tuple(NewRecord.__slots__)
-_EVENT_COLUMNS = tuple(NewEvent.__slots__)
 _ARRAYS = {"UUIDField": "uuid[]", "DateTimeField": "timestamptz[]", "JSONField": "jsonb[]"}
 
 
@@ -101,4 +80,3 @@ def _array_of(column: Field[Any, Any]) -> str:
 
 
 _INSERT_RECORDS, _RECORD_DEFAULTS = _insert(SyncRecord, _RECORD_COLUMNS)
-_INSERT_EVENTS, _EVENT_DEFAULTS = _insert(SyncEvent, _EVENT_COLUMNS)

@@ -6,12 +6,12 @@ import uuid
 from typing import Any
 
 import structlog
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.models import Connector
+from events.writing import NewEvent, write_events
 from farends.errors import needs_person
 from farends.names import printable
 from syncjobs.core.retries import decide_pause
@@ -65,6 +65,7 @@ NEEDED = frozenset(
         "cancel_asked_at",
         "job_id",
         "connector_id",
+        "workspace_id",
     ]
 )
 
@@ -80,10 +81,6 @@ _COLUMNS = columns_of(NEEDED)
 _LOCK = f"""
 SELECT {", ".join(_COLUMNS)} FROM syncjobs_syncrecord WHERE id = %s FOR NO KEY UPDATE
 """  # noqa: S608 — names of columns
-_NOTE = """
-INSERT INTO syncjobs_syncevent (record_id, event, from_state, to_state, token, reason, data)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-"""
 
 
 def _lock(record_id: uuid.UUID) -> SyncRecord | None:
@@ -167,10 +164,17 @@ def _note(
     reason: str,
     data: dict[str, Any] | None,
 ) -> None:
-    words = printable(reason)
-    told = DjangoJSONEncoder().encode(data or {})
-    with connection.cursor() as cursor:
-        cursor.execute(_NOTE, [record.pk, event, record.state, target, token, words, told])
+    told = NewEvent(
+        event=event,
+        workspace_id=record.workspace_id,
+        record_id=record.pk,
+        from_state=record.state,
+        to_state=target,
+        token=token,
+        reason=reason,
+        data=data or {},
+    )
+    write_events([told])
 
 
 def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str, Any]:

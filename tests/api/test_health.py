@@ -21,11 +21,12 @@ from pytest_django import Settings
 from api import health
 from datasets.store import ensure_store, find_known_store
 from embedded import ports
+from events.models import SyncEvent
 from store.looking import Look
 from store.sentinel import SENTINEL, write_store_id
 from syncjobs.claims import pulsing
 from syncjobs.core.states import State
-from syncjobs.models import ProcessSign, Pulse, SyncEvent, SyncRecord
+from syncjobs.models import ProcessSign, Pulse, SyncRecord
 from tests.console.conftest import Tenant, make_record, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)  # its looks have sessions of their own
@@ -184,10 +185,18 @@ def test_a_record_that_came_back_waits_since_then(ask: Ask) -> None:
     record = make_waiting(tenant, ago_s=9999, started_at=Now() - timedelta(seconds=9000))
     assert ask()[0] == 503
     SyncEvent.objects.create(
-        record=record, event="interrupted", from_state="running", to_state="queued"
+        record=record,
+        workspace_id=record.workspace_id,
+        event="interrupted",
+        from_state="running",
+        to_state="queued",
     )
     SyncEvent.objects.create(
-        record=record, event="coalesced", from_state="queued", to_state="queued"
+        record=record,
+        workspace_id=record.workspace_id,
+        event="coalesced",
+        from_state="queued",
+        to_state="queued",
     )
     assert ask()[0] == 200
     long_ago = Now() - timedelta(seconds=700)

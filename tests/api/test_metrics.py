@@ -27,9 +27,10 @@ from pytest_django import Settings
 from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT
+from events.models import SyncEvent
 from syncjobs.claims import pulsing
 from syncjobs.core.states import Event, State
-from syncjobs.models import ProcessSign, SyncEvent, SyncJob, SyncRecord
+from syncjobs.models import ProcessSign, SyncJob, SyncRecord
 from syncjobs.upkeep.counting import count_events
 from tests.console.conftest import CANARY, Tenant, make_record, make_tenant
 from workspaces.models import Role
@@ -67,7 +68,13 @@ def end(
     now = timezone.now()
     times = {"started_at": now - timedelta(seconds=7), "finished_at": now}
     record = make_record(tenant.job, state, **times | fields)
-    SyncEvent.objects.create(record=record, event=event, from_state="running", to_state=state)
+    SyncEvent.objects.create(
+        record=record,
+        workspace_id=record.workspace_id,
+        event=event,
+        from_state="running",
+        to_state=state,
+    )
     return record
 
 

@@ -205,3 +205,19 @@ def test_constraints_pin_what_the_requirements_need_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {canonicalize_name(line.partition("==")[0]) for line in lines}
     assert pinned == needed_packages()
+
+
+def test_one_module_writes_the_event_log() -> None:
+    """Others would forget an event's subject, or write it in another transaction than what it tells."""
+    writes = re.compile(
+        r"INSERT INTO events_syncevent|SyncEvent\(|SyncEvent\.objects\.(bulk_)?create"
+    )
+    packages = [package for package in CONFIG["root_packages"] if package != "tests"]
+    writers = [
+        str(path.relative_to(ROOT))
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if "migrations" not in path.parts
+        and writes.search(path.read_text().replace("class SyncEvent(", ""))
+    ]
+    assert writers == ["events/writing.py"]

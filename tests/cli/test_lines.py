@@ -14,8 +14,9 @@ from cli.lines import Lines, LineWriter, lines_of, one_line
 from cli.management.commands.sync import describe
 from datasets.models import Entry, Version
 from datasets.store import ensure_store
+from events.models import SyncEvent
 from syncjobs.core.states import State
-from syncjobs.models import SyncEvent, SyncItem
+from syncjobs.models import SyncItem
 from tests.console.conftest import PLAN, Tenant, make_record, make_tenant
 
 FORGED = "a\nacme-job: succeeded (all is well)\r\x1b[2J\u202e\u2028\x85"
@@ -51,7 +52,13 @@ def forging(db: None) -> Tenant:
         drift={"files": [{"what": "changed", "path": FORGED}]},
     )
     SyncItem.objects.create(record=record, path=FORGED, action="added", size_bytes=11)
-    SyncEvent.objects.create(record=record, event="failed", reason=FORGED, data={"why": FORGED})
+    SyncEvent.objects.create(
+        record=record,
+        workspace_id=record.workspace_id,
+        event="failed",
+        reason=FORGED,
+        data={"why": FORGED},
+    )
     tenant.record = record
     return tenant
 

@@ -21,9 +21,10 @@ from connectors.models import Connector
 from connectors.secrets import seal
 from datasets.models import Dataset, Entry, Version
 from datasets.store import ensure_store, open_store
+from events.models import SyncEvent
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
-from syncjobs.models import SyncEvent, SyncItem, SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import create_token
 
@@ -164,7 +165,9 @@ def make_tenant(name: str) -> Tenant:
     SyncItem.objects.create(
         record=record, path=f"{name}-{NASTY}.csv", action="added", size_bytes=11, sha256=digest
     )
-    SyncEvent.objects.create(record=record, event="succeeded", reason=NASTY)
+    SyncEvent.objects.create(
+        record=record, workspace_id=record.workspace_id, event="succeeded", reason=NASTY
+    )
     token, raw = create_token(workspace, name=f"{name}-token", role=Role.ADMIN)
     people = {role: make_person(f"{name}-{role}") for role in Role}
     members = [

@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from console.record_page import FILES_PAGE
+from events.models import SyncEvent
 from syncjobs.core.states import State
-from syncjobs.models import SyncEvent, SyncItem, SyncRecord
+from syncjobs.models import SyncItem, SyncRecord
 from tests.console.conftest import NASTY, PLAN, Tenant, make_record
 from tests.console.urls import list_of, page_of, press
 from workspaces.models import Role
@@ -213,6 +214,7 @@ def test_the_page_says_why(acme: Tenant, root: Client) -> None:
     )
     SyncEvent.objects.create(
         record=record,
+        workspace_id=record.workspace_id,
         event="failed",
         from_state="running",
         to_state="failed",

@@ -42,7 +42,7 @@ CREATE FUNCTION faults.note_event() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         'event', NEW.event, 'from', NEW.from_state, 'to', NEW.to_state, 'token', NEW.token,
         'reason', NEW.reason, 'data', NEW.data, 'late', extract(epoch FROM clock_timestamp() - NEW.at)));
     RETURN NULL; END $$;
-CREATE TRIGGER faults_event AFTER INSERT ON syncjobs_syncevent
+CREATE TRIGGER faults_event AFTER INSERT ON events_syncevent
     FOR EACH ROW EXECUTE FUNCTION faults.note_event();
 
 CREATE FUNCTION faults.note_record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

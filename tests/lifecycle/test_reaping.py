@@ -15,12 +15,13 @@ from pytest_django import Settings
 from datasets.catalog import Catalog, Listed
 from datasets.models import Version
 from datasets.receipts import Fenced, check_fence
+from events.models import SyncEvent
 from syncjobs.attempt.publishing import publish
 from syncjobs.claims.claiming import Claim, claim
 from syncjobs.claims.reaping import HOLD, PULSE, clean_up, reap, reap_cancelled
 from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import State
-from syncjobs.models import Pulse, SyncEvent, SyncJob, SyncRecord, Trigger
+from syncjobs.models import Pulse, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel
 from tests.hosts.sshd import Sshd

@@ -115,9 +115,11 @@ def test_q08_after_ten_minutes_without_a_beat_each_policy_is_obeyed(
     ]
     assert told("late") == [("skipped.late", fires[0]), *[("served", fire) for fire in fires[3:]]]
     counts = {
-        event.record.job.name: event.data["count"]
-        for record in SyncRecord.objects.filter(verdict__startswith="skipped.")
-        for event in record.events.select_related("record__job").filter(event="skipped")
+        record.job.name: event.data["count"]
+        for record in SyncRecord.objects.filter(verdict__startswith="skipped.").select_related(
+            "job"
+        )
+        for event in record.events.filter(event="skipped")
     }
     assert counts == {"skip": 5, "three": 3, "late": 3}
 

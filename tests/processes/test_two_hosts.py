@@ -14,9 +14,10 @@ from django.conf import settings
 from api.health import look_around
 from datasets.installation import FILE
 from datasets.store import find_known_store
+from events.models import SyncEvent
 from store.sentinel import write_store_id
 from syncjobs.core.states import FINAL, State
-from syncjobs.models import ProcessSign, SyncEvent, SyncJob, SyncRecord, Trigger
+from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Process, Start

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from syncjobs.models import SyncEvent, SyncJob
+from events.models import SyncEvent
+from syncjobs.models import SyncJob
 from tests.scale.week import BEGIN, END, expected_fires, fields_of, simulate
 
 pytestmark = pytest.mark.django_db(transaction=True)
