@@ -45,7 +45,8 @@ from syncjobs.core.plans import Held, Waiver
 from syncjobs.core.retries import decide_retry
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Rule
-from syncjobs.engine.filesync import FileSync, Order, Outcome
+from syncjobs.engine.filesync import FileSync
+from syncjobs.engine.order import Attempt, Order, Outcome
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import (
     CancelAsked,
@@ -216,7 +217,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
     full = False
     try:
         with lease.cutting(session):
-            sync, catalog, outcome = _fetch(record, lease, session, keeping, store)
+            catalog, outcome = _fetch(record, lease, session, keeping, store)
             if record.dry_run:
                 terms = terms_of(job, catalog, outcome)
                 keep_plan(session, held, catalog, outcome, terms, lease.progress.troubles)
@@ -226,7 +227,7 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
             lease.check()
             store.need()  # what was stored meanwhile went to where it will be looked for
             # What may be half of a file stays at its source.
-            clears = job.after_publish != AfterPublish.KEEP and not sync.unproved.files
+            clears = job.after_publish != AfterPublish.KEEP and not outcome.unproved.files
             published = publish(
                 session,
                 held,
@@ -238,9 +239,11 @@ def _sync_files(record: SyncRecord, lease: Lease) -> Ending:
                 whole=lease.progress.snapshot.files_failed == 0,
                 permit=partial(permit_growth, record, catalog),
                 mark=clears,
-                verified=sync.looked_at_all,
+                verified=outcome.looked_at_all,
             )
-        warning = clear_source(session, lease, record, store) if clears else sync.unproved.warning
+        warning = (
+            clear_source(session, lease, record, store) if clears else outcome.unproved.warning
+        )
         return _succeeded(outcome, published, lease.progress, warning)
     except GuardStopped as exc:
         return _held(exc.held)
@@ -270,7 +273,7 @@ def _fetch(
     session: psycopg.Connection[Any],
     keeping: LazySession,
     store: BlobStore,
-) -> tuple[FileSync, Catalog, Outcome]:
+) -> tuple[Catalog, Outcome]:
     job, held, progress = record.job, lease.claim, lease.progress
     order = make_order(job, record)
     transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
@@ -284,15 +287,10 @@ def _fetch(
             trust=_TRUST[Comparison(job.comparison)],
             moved=progress.moved,
         )
-        sync = FileSync(
-            order,
-            transport,
-            catalog,
-            Receipts(keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token),
-            store,
-            attempt=held.attempt_name,
-            progress=progress,
-            check=lease.check,
+        attempt = Attempt(held.attempt_name, progress, lease.check)
+        sync = FileSync(order, transport, catalog, attempt)
+        receipts = Receipts(
+            keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
         )
 
         def confirm(outcome: Outcome) -> None:
@@ -301,10 +299,10 @@ def _fetch(
             if outcome.held is None:
                 need_room(record, catalog, store)
 
-        outcome = sync.plan() if record.dry_run else sync.run(confirm)
+        outcome = sync.plan() if record.dry_run else sync.run(store, receipts, confirm)
         keep_capabilities(record.connector, sync.capabilities)
     learn_answer(record.connector)
-    return sync, catalog, outcome
+    return catalog, outcome
 
 
 def make_order(job: SyncJob, record: SyncRecord) -> Order:

@@ -16,7 +16,7 @@ from datasets.receipts import Fenced, check_fence
 from syncjobs.attempt.publishing import write_troubles
 from syncjobs.claims.claiming import Claim
 from syncjobs.core.plans import Terms
-from syncjobs.engine.filesync import Outcome
+from syncjobs.engine.order import Outcome
 from syncjobs.engine.progress import Trouble
 from syncjobs.models import SyncJob, SyncRecord
 

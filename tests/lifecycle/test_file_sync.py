@@ -19,7 +19,7 @@ from syncjobs.attempt.execution import execute
 from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
-from syncjobs.engine import filesync
+from syncjobs.engine import source as far_end
 from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 from syncjobs.records.releasing import release
@@ -92,7 +92,7 @@ def run_at_once(monkeypatch: pytest.MonkeyPatch) -> RunAtOnce:
         moment_ns = path.stat().st_mtime_ns
         standing = SimpleNamespace(time_ns=lambda: moment_ns, monotonic=time.monotonic)
         with monkeypatch.context() as patch:
-            patch.setattr(filesync, "time", standing)
+            patch.setattr(far_end, "time", standing)
             return run(job)
 
     return run_then

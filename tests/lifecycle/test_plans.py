@@ -15,7 +15,7 @@ from syncjobs.attempt.keeping import confirm_plan
 from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.plans import Terms
 from syncjobs.core.states import State
-from syncjobs.engine.filesync import Outcome
+from syncjobs.engine.order import Outcome
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.approving import AlreadyApplied, NoPlan, approve

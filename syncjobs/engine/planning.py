@@ -1,0 +1,133 @@
+"""The second step of a file sync: what is listed is compared with what is held, and the plan is judged."""
+
+from __future__ import annotations
+
+from datasets.catalog import Pair, Told
+from farends.contract import Digested, RoundListing
+from farends.names import to_text
+from syncjobs.core.comparing import Comparison, decide_equal
+from syncjobs.core.deadlines import decide_deadline_s, expect_s
+from syncjobs.core.plans import Held, Plan, RoundFolder, judge
+from syncjobs.engine.arriving import Catalog
+from syncjobs.engine.listing import Listing
+from syncjobs.engine.order import Attempt, Order, Outcome
+from syncjobs.engine.progress import Trouble
+from syncjobs.engine.source import Source, fingerprint_of, to_remote
+from syncjobs.engine.staging import batched
+
+TOLD_AT_ONCE = 1_000
+
+
+class Planning:
+    """Makes the plan of a listing that is staged, and says how long it may and will take."""
+
+    def __init__(self, order: Order, source: Source, catalog: Catalog, attempt: Attempt) -> None:
+        self._order = order
+        self._source = source
+        self._catalog = catalog
+        self._check = attempt.check
+        self._progress = attempt.progress
+
+    def expect(self, files: int | None = None) -> None:
+        """Until the number of `files` is known the listing itself must not last for ever."""
+        self._progress.expect(self._deadline_s(files), self._expected_s(files))
+
+    def plan(self, listing: Listing) -> Outcome:
+        self._compare()
+        self._keep_what_leads_elsewhere(listing)
+        removals = listing.complete and self._order.removals_apply
+        self._fail_conflicts(removals)
+        counts = self._catalog.count()
+        plan = Plan(
+            counts.listed,
+            counts.held,
+            counts.added,
+            counts.changed,
+            counts.removed,
+            counts.unchanged,
+            counts.wanted,
+            counts.wanted_bytes,
+        )
+        held = self._judge(plan, listing)
+        self._progress.planned(
+            files=plan.wanted,
+            size_bytes=plan.wanted_bytes,
+            deadline_s=self._deadline_s(plan.wanted),
+            expected_s=self._expected_s(plan.wanted),
+        )
+        # What the listing alone made unchanged was not looked at; mode `full` leaves none unchanged.
+        by_content = self._order.comparison is Comparison.CHECKSUM
+        return Outcome(
+            plan,
+            held,
+            removals,
+            listing.complete,
+            looked_at_all=by_content or counts.unchanged == 0,
+        )
+
+    def _judge(self, plan: Plan, listing: Listing) -> Held | None:
+        held = judge(
+            plan,
+            listing_complete=listing.complete,
+            removals_apply=self._order.removals_apply,
+            round_folders=map(self._look_into, listing.round),
+        )
+        waiver = self._order.waiver
+        return None if held is None or (waiver is not None and waiver.covers(held)) else held
+
+    def _look_into(self, listing: RoundListing) -> RoundFolder:
+        path = to_text(listing.path)
+        return RoundFolder(path, listing.rows, self._catalog.count_gone_from(path))
+
+    def _deadline_s(self, files: int | None) -> float:
+        order = self._order
+        return decide_deadline_s(
+            order.deadline,
+            files,
+            looked_s=self._source.looked_s,
+            spent_s=order.spent_s,
+            past=order.past,
+            own_s=order.timeout_s,
+        )
+
+    def _expected_s(self, files: int | None) -> float:
+        order = self._order
+        return expect_s(order.deadline, files, order.past, own_s=order.timeout_s)
+
+    def _compare(self) -> None:
+        self._catalog.compare(self._is_equal)
+        if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
+            return
+        asked = map(to_remote, self._catalog.iter_asked())
+        for batch in batched(self._source.transport.digests(asked), TOLD_AT_ONCE):
+            self._check()
+            self._progress.moved()
+            self._catalog.take_told([self._take_told(digested) for digested in batch])
+
+    def _is_equal(self, pair: Pair) -> bool | None:
+        return decide_equal(
+            self._order.comparison,
+            fingerprint_of(pair.listed),
+            fingerprint_of(pair.held),
+            self._source.precision_ns,
+            settled=pair.settled or self._source.is_ahead(pair.listed.modified_ns),
+        )
+
+    def _take_told(self, digested: Digested) -> Told:
+        entry = digested.entry
+        return Told(
+            path=to_text(entry.path),
+            sha256=digested.sha256,
+            settled=self._source.is_settled(entry.modified_ns, entry.etag),
+        )
+
+    def _keep_what_leads_elsewhere(self, listing: Listing) -> None:
+        """A file is not gone where its link is still there and leads to another place."""
+        words = {to_text(item.path): item.message for item in listing.elsewhere}
+        for path, link in self._catalog.keep(list(words)) if words else ():
+            self._progress.trouble(Trouble(path, "failed", "leads_elsewhere", words[link]))
+
+    def _fail_conflicts(self, removals: bool) -> None:
+        for conflict in self._catalog.defer_conflicts(removals=removals):
+            words = f"{conflict.path} is a file and a folder at once: {conflict.below} lies in it"
+            self._progress.trouble(Trouble(conflict.path, "failed", "type_conflict", words))
