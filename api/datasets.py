@@ -18,7 +18,7 @@ from api.numbered import NumberedIn, take_numbered
 from api.numbers import Whole
 from api.pages import BY_NAME, PageIn
 from api.records import conflict
-from datasets.models import Dataset, Version
+from datasets.models import Dataset, DatasetKind, Version
 from datasets.reading import NoSuchVersion, get_version
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 from workspaces.models import Workspace
@@ -35,10 +35,11 @@ DatasetIn = Annotated[
 
 
 class DatasetOut(Schema):
-    """A named collection of files, in numbered versions."""
+    """A named collection of files, or a table, in numbered versions."""
 
     id: uuid.UUID
     name: str
+    kind: DatasetKind = Field(description="What it holds: files, or the rows of a table.")
     job: str | None = Field(description="The job that keeps it current; none where that is gone.")
     job_id: uuid.UUID | None
     current_version: int | None = Field(description="None before the first sync.")
@@ -147,7 +148,7 @@ def _described(workspace: Workspace) -> QuerySet[Any]:
     return (
         Dataset.objects.filter(workspace=workspace)
         .select_related("job")
-        .only("name", "workspace_id", "created_at", "job__name")
+        .only("name", "kind", "workspace_id", "created_at", "job__name")
         .annotate(
             current_version=Subquery(current.values("number")),
             file_count=Subquery(current.values("file_count")),

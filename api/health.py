@@ -23,8 +23,8 @@ from redis.retry import Retry
 from datasets.seeing import StoreState, judge_store
 from store.looking import Look
 from store.room import look_at
-from syncjobs.claims.sessions import open_session
 from syncjobs.core.watching import Finding, Level, judge
+from syncjobs.leases.sessions import open_session
 from syncjobs.queries.installation import read_signs
 
 log = structlog.get_logger(__name__)

@@ -33,9 +33,9 @@ from api.answers import Refused, problem
 from datasets.store_room import find_room
 from store.looking import Look
 from store.room import Room
-from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import Signs
+from syncjobs.leases.sessions import open_session
 from syncjobs.models import DURATION_BOUNDS_S
 from syncjobs.queries.figures import ACTIONS, ConnectorFigures, Figures, read_figures
 from syncjobs.queries.installation import read_signs

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from datasets.fencing import Cursor
 from datasets.models import Installation
 from datasets.seeing import see_store
 from timing.clock import database_now
@@ -58,13 +58,6 @@ HALT_WORDS = {
     Halt.STRANGER: "DATA_DIR belongs to another installation than the database",
     Halt.UNJOINED: "DATA_DIR belongs to no installation, and the store is not here",
 }
-
-
-class Cursor(Protocol):
-    """What is used of Django's cursors and of psycopg's."""
-
-    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
-    def fetchone(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

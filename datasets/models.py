@@ -35,16 +35,25 @@ class Installation(models.Model):
         return str(self.name)
 
 
+class DatasetKind(models.TextChoices):
+    """What a dataset holds, and so which kind of work may fill it."""
+
+    FILES = "files"
+    TABLE = "table"
+
+
 class Dataset(models.Model):
     """A named collection, owned by one sync job.
 
-    `fencing_token` is the highest token given to any record of that job; a transaction that changes
-    the dataset locks this row and compares its own token first.
+    `fencing_token` is the highest token given to any record of that job; see `datasets.fencing`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=100)
+    kind = models.CharField(
+        max_length=10, choices=DatasetKind.choices, default=DatasetKind.FILES, editable=False
+    )
     fencing_token = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,13 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
 from datasets.catalog import Connection, Listed
-
-
-class Fenced(Exception):
-    """Another claim has a higher token: this attempt may write no more."""
+from datasets.fencing import check_fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +71,6 @@ class Receipts:
 def _column(values: tuple[Any, ...]) -> list[Any] | None:
     """None where no row has a value: `unnest` fills it up, and a long array costs time."""
     return list(values) if any(value is not None for value in values) else None
-
-
-def check_fence(cursor: psycopg.Cursor[Any], parameters: dict[str, Any]) -> None:
-    """Within a transaction: holds the row of the `dataset`, and raises Fenced for an outdated `token`."""
-    cursor.execute(
-        "SELECT 1 FROM datasets_dataset"
-        " WHERE id = %(dataset)s AND fencing_token = %(token)s FOR NO KEY UPDATE",
-        parameters,
-    )
-    if cursor.fetchone() is None:
-        raise Fenced("another worker has claimed this record")
 
 
 _KEEP = """

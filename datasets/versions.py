@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from datasets.catalog import PAGE, Catalog, Listed
-from datasets.receipts import check_fence
+from datasets.fencing import check_fence
 
 # What the attempt did with each path. A file that was fetched and proved to be the held one is `same`;
 # a removal counts only where the caller says that removals apply.

@@ -40,9 +40,15 @@ class Target:
     secret: Any  # an instance of the spec's secret class
 
 
+FILES = "files"  # a far end that holds a tree of files
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A kind of connector. `open` connects and logs in; it raises TransportError's children."""
+    """A kind of connector. `open` connects and logs in; it raises TransportError's children.
+
+    `far_end` says what is there to sync; the kind of work that a job does is chosen by it.
+    """
 
     kind: str
     title: str
@@ -52,6 +58,7 @@ class Spec:
     open: Callable[[Target, Context], Transport]
     root_option: str = "root"
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
+    far_end: str = FILES
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from syncjobs.claims import presence
-from syncjobs.claims.halting import find_halt_here
 from syncjobs.claims.pulsing import BEAT, note_pulse
 from syncjobs.claims.reaping import reap, reap_cancelled
+from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import BATCH, dispatch_due
 from tasks.bells import ring_canaries, ring_waiting

@@ -15,8 +15,8 @@ from datasets.reading import get_version, iter_entries
 from datasets.store import ensure_store, open_store
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.configuration.jobs import save_job
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from workspaces.models import Workspace

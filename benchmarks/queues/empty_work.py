@@ -5,19 +5,22 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from syncjobs.attempt import execution
-from syncjobs.attempt.execution import Ending
-from syncjobs.claims.heartbeat import Lease
+from datasets.models import DatasetKind
+from farends.spec import FILES
 from syncjobs.core.states import Event
-from syncjobs.models import SyncRecord
+from syncjobs.works.contract import Assignment, Ending, end
+from syncjobs.works.table import WORKS
 
 
-def _succeed(record: SyncRecord, lease: Lease) -> Ending:
-    lease.check()
-    return Ending(Event.SUCCEEDED, "nothing to do", {"verdict": "ok"}, {})
+class NothingToDo:
+    dataset_kind = DatasetKind.FILES
+
+    def run(self, assignment: Assignment) -> Ending:
+        assignment.lease.check()
+        return end(Event.SUCCEEDED, "nothing to do", verdict="ok")
 
 
-execution._sync_files = _succeed
+WORKS[FILES] = NothingToDo()
 
 
 @shared_task(name="benchmark.nothing", queue="sync", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from connectors.models import WAY, address_of, dialled_of
+from datasets.fencing import take_token
 from datasets.installation import Known
 from farends.budget import Obstacle
 from store.errors import StoreError
@@ -22,6 +22,7 @@ from syncjobs.core.states import Event
 from syncjobs.core.watching import RING_AGAIN_S, SEEN_WITHIN_S
 from syncjobs.models import SyncRecord
 from syncjobs.records.transition import NEEDED, columns_of, move_locked
+from syncjobs.works.contract import Claim
 
 TURNED_AWAY_S = 2
 
@@ -52,30 +53,6 @@ UPDATE syncjobs_syncrecord r
   FROM others
  WHERE r.id = %(record)s AND r.state = 'queued' AND (there OR r.waiting_for <> %(words)s)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to work on a record, until the lease ends or a higher token exists."""
-
-    record_id: uuid.UUID
-    dataset_id: uuid.UUID
-    token: int
-    owner: str
-
-    @property
-    def session_name(self) -> str:
-        return session_name(self.record_id, self.token)
-
-    @property
-    def attempt_name(self) -> str:
-        """Names this attempt's partial files, apart from every other attempt's."""
-        return f"{self.record_id.hex}.{self.token}"
-
-
-def session_name(record_id: uuid.UUID, token: int) -> str:
-    """What the database calls an attempt's session, so that others can end it."""
-    return f"sync {record_id.hex}.{token}"
 
 
 def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
@@ -114,7 +91,8 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     if (obstacle := find_obstacle(record, bounds)) is not None:
         _wait_for(record, obstacle)
         return None
-    token = take_token(dataset_id)
+    with connection.cursor() as cursor:
+        token = take_token(cursor, dataset_id)
     move_locked(
         record,
         Event.CLAIMED,
@@ -162,18 +140,6 @@ def _has_store(record_id: uuid.UUID, known: uuid.UUID | None) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_LEAVE, words)
     return False
-
-
-def take_token(dataset_id: uuid.UUID) -> int:
-    """The dataset's row is locked until the transaction ends; who has an older token writes no more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE datasets_dataset SET fencing_token = fencing_token + 1 WHERE id = %s"
-            " RETURNING fencing_token",
-            [dataset_id],
-        )
-        row: tuple[int] = cursor.fetchone()
-    return row[0]
 
 
 def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:

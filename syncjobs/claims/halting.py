@@ -10,14 +10,11 @@ import threading
 import uuid
 from datetime import datetime
 
-from django.db import connection
-
-from datasets.installation import HALT_WORDS, Halt, Known, find_halt, read_known
+from datasets.installation import HALT_WORDS, Halt, Known, find_halt
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.queries.halts import WHAT_TO_DO, find_halt_here, halt_words
 from timing.clock import database_now
-
-WHAT_TO_DO = "manage.py resume_after_restore"
 
 
 class Halted(Exception):
@@ -28,25 +25,10 @@ _lock = threading.Lock()
 _noticed_at: datetime | None = None
 
 
-def read_installation() -> Known | None:
-    """None before the first start."""
-    with connection.cursor() as cursor:
-        return read_known(cursor)
-
-
-def find_halt_here() -> Halt | None:
-    """None where this host may do everything."""
-    return find_halt(read_installation())
-
-
 def refuse_if_halted(what: str) -> None:
     """Raises Halted, whose message begins with `what`."""
     if (halt := find_halt_here()) is not None:
         raise Halted(f"{what} before {WHAT_TO_DO}: {HALT_WORDS[halt]}")
-
-
-def words_of(halt: Halt) -> str:
-    return f"a person, with {WHAT_TO_DO}: {HALT_WORDS[halt]}"
 
 
 def leave_to_person(record_id: uuid.UUID, known: Known | None) -> bool:
@@ -59,7 +41,7 @@ def leave_to_person(record_id: uuid.UUID, known: Known | None) -> bool:
     record = SyncRecord.objects.filter(pk=record_id, state=State.QUEUED)
     if record.filter(trigger=Trigger.MANUAL, queued_at__gt=since).exists():
         return False
-    words = words_of(halt)[:200]
+    words = halt_words(halt)[:200]
     record.exclude(waiting_for=words).update(waiting_for=words)
     return True
 

@@ -25,7 +25,7 @@ from django.conf import settings
 
 from datasets.installation import settle_here
 from datasets.seeing import see_store
-from syncjobs.claims.sessions import open_session
+from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 

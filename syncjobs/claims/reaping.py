@@ -22,7 +22,6 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from datasets.models import Dataset
-from syncjobs.claims.claiming import session_name
 from syncjobs.claims.pulsing import REAPER
 from syncjobs.core.retries import decide_crash, decide_retry
 from syncjobs.core.states import Event, State
@@ -31,6 +30,7 @@ from syncjobs.models import Pulse, SyncRecord
 from syncjobs.queries.rules import stuck_limits, sweep_rule
 from syncjobs.queries.signs import Sighting, look_at, look_at_all
 from syncjobs.records.transition import QUARANTINED, move
+from syncjobs.works.contract import session_name
 from timing.clock import database_now
 
 AT_ONCE = 100

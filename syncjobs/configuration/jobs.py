@@ -17,6 +17,7 @@ from syncjobs.claims.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, resume, start_anew
+from syncjobs.works.table import get_work
 from workspaces import auditing
 from workspaces.models import Workspace
 
@@ -178,13 +179,15 @@ def _find_free(name: str, taken: set[str]) -> str:
 
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
+    kind = get_work(job.connector.kind).dataset_kind
     named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
     if named is None:
-        return Dataset.objects.create(workspace=job.workspace, name=job.name)
-    if not SyncJob.objects.filter(dataset=named).exists():
+        return Dataset.objects.create(workspace=job.workspace, name=job.name, kind=kind)
+    if named.kind == kind and not SyncJob.objects.filter(dataset=named).exists():
         return named
     taken = set(job.workspace.datasets.values_list("name", flat=True))
-    return Dataset.objects.create(workspace=job.workspace, name=_find_free(job.name, taken))
+    free = _find_free(job.name, taken)
+    return Dataset.objects.create(workspace=job.workspace, name=free, kind=kind)
 
 
 def _rename_dataset(job: SyncJob) -> None:

@@ -16,11 +16,11 @@ from django.db.models import Exists, OuterRef, QuerySet
 from datasets.models import Entry, Version
 from datasets.reading import entries_of
 from farends.names import printable
-from syncjobs.configuration.selecting import selection_of
 from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Plan, judge
 from syncjobs.core.selection import LIMITS, Selection
 from syncjobs.models import OnDelete, SyncJob
+from syncjobs.works.files.selecting import selection_of
 
 EXAMPLES = 8
 PAGE = 5_000

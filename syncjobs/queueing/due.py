@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from syncjobs.claims.halting import find_halt_here
 from syncjobs.claims.pulsing import REAPER
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.watching import SEEN_WITHIN_S
+from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.ringing import take_unrung

@@ -11,9 +11,9 @@ import uuid
 import structlog
 from django.db import connection, transaction
 
+from datasets.fencing import take_token
 from datasets.models import Version
 from datasets.rollbacks import write_rollback
-from syncjobs.claims.claiming import take_token
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from workspaces import auditing
@@ -43,7 +43,7 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '15min'")
-        take_token(dataset_id)  # from here until the end nobody claims or publishes
+            take_token(cursor, dataset_id)  # from here until the end nobody claims or publishes
         running = SyncRecord.objects.filter(job__dataset_id=dataset_id, state=State.RUNNING)
         if record := running.select_related("job").first():
             raise DatasetBusy(record)

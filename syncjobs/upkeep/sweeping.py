@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from datasets.store import open_store
 from store.blobs import BlobStore
-from syncjobs.claims.claiming import Claim
 from syncjobs.claims.halting import refuse_if_halted
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
+from syncjobs.works.contract import Claim
 from workspaces.models import Workspace
 
 KEPT_S = 7 * 24 * 3600.0

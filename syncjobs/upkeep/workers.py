@@ -10,10 +10,11 @@ from django.conf import settings
 from syncjobs.attempt.execution import execute
 from syncjobs.attempt.parking import park_without_room
 from syncjobs.claims.claiming import leave_without_store
-from syncjobs.claims.halting import leave_to_person, read_installation
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.halting import leave_to_person
 from syncjobs.claims.presence import Load, Presence, name_process
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
+from syncjobs.queries.halts import read_installation
 
 
 class Worker:

@@ -10,16 +10,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from datasets.fencing import Fenced
 from datasets.models import Dataset, Entry, Version
-from datasets.receipts import Fenced
 from syncjobs.attempt import execution
 from syncjobs.attempt.execution import execute
-from syncjobs.attempt.publishing import publish
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.works.files.publishing import publish
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, make_version, run

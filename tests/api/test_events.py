@@ -26,7 +26,7 @@ from farends.http.transport import HttpOptions, HttpSecret
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel

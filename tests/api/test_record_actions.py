@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker

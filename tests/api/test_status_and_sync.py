@@ -19,8 +19,8 @@ from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import FINAL, Event, State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import Overlap, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from cli.management.commands.sync import describe
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import Event
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move

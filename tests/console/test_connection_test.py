@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from connectors.models import Connector
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import Tenant
 from tests.console.urls import add_to, page_of, press

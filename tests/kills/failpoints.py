@@ -20,8 +20,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from datasets.places import Places
 from datasets.receipts import Receipts
 from store import blobs, packs, partials
-from syncjobs.attempt import publishing
 from syncjobs.engine import receiving
+from syncjobs.works.files import publishing
 
 # name: (owner, attribute, whether the kill comes before the call)
 POINTS: dict[str, tuple[Any, str, bool]] = {

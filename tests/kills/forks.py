@@ -107,8 +107,8 @@ def work(order: dict[str, Any]) -> Counter[str]:
     from datasets.store import open_store
     from store import repacking
     from syncjobs.attempt.execution import execute
-    from syncjobs.claims.heartbeat import Heart
     from syncjobs.engine import arriving
+    from syncjobs.leases.heart import Heart
     from syncjobs.upkeep.sweeping import sweep
     from tests.kills.failpoints import lay
 

@@ -19,11 +19,11 @@ from embedded.ports import find_free
 from farends.budget import FAILURES_OPEN
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.claims.reaping import reap
 from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.enqueueing import enqueue

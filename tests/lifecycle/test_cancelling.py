@@ -14,10 +14,11 @@ from django.db import connection
 from datasets.models import Version
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.leasing import RECORDS
 from syncjobs.claims.reaping import reap_cancelled
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel
@@ -151,7 +152,7 @@ def test_while_a_call_never_returns(sshd: Sshd, source: Path) -> None:
     held = claim(record.pk, "worker")
     assert held is not None
     progress = Progress()
-    lease = heart.hold(held, progress)
+    lease = heart.hold(RECORDS, held, progress)
 
     def alive_but_deaf() -> None:
         while not gate.wait(0.2):

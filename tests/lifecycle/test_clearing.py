@@ -16,12 +16,13 @@ from farends.ftp.transport import FtpOptions, FtpSecret
 from farends.sftp.remove import SftpRemover
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
-from syncjobs.attempt.publishing import publish
-from syncjobs.claims.heartbeat import Heart, Lease
 from syncjobs.core.states import State
 from syncjobs.engine.stops import CancelAsked
+from syncjobs.leases.heart import Heart
+from syncjobs.leases.lease import Lease
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncRecord
 from syncjobs.records.approving import approve
+from syncjobs.works.files.publishing import publish
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
@@ -200,7 +201,7 @@ def test_a_worker_lost_between_publish_and_clearing_leaves_it_to_the_next_attemp
         raise Killed
 
     with monkeypatch.context() as killed:
-        killed.setattr("syncjobs.attempt.execution.clear_source", die)
+        killed.setattr("syncjobs.works.files.work.clear_source", die)
         with pytest.raises(Killed):
             run(job)
     record = SyncRecord.objects.get()
@@ -253,7 +254,7 @@ def test_an_edited_job_stops_the_clearing(
         SyncJob.objects.update(after_publish=AfterPublish.KEEP)
         return published
 
-    monkeypatch.setattr("syncjobs.attempt.execution.publish", publish_then_edit)
+    monkeypatch.setattr("syncjobs.works.files.work.publish", publish_then_edit)
     record = run(job)
     assert (record.state, record.files_cleared) == (State.SUCCEEDED, 0)
     assert "the job was edited" in record.warning

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from events.models import SyncEvent
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import Event
+from syncjobs.leases.sessions import open_session
 from syncjobs.models import (
     DURATION_BOUNDS_S,
     EventTotal,

@@ -13,9 +13,9 @@ from django.utils import timezone
 from events.models import SyncEvent
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.deadlines import Past
 from syncjobs.core.states import Event, State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.durations import average_duration_s, history_of, spent_s
 from syncjobs.queueing.enqueueing import enqueue

@@ -20,15 +20,16 @@ from datasets.store import find_known_store, open_store
 from store.blobs import BlobStore
 from store.sentinel import write_store_id
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.claiming import Claim, claim
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.claiming import claim
 from syncjobs.claims.reaping import reap
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.ringing import take_unrung
 from syncjobs.records.cancelling import cancel
 from syncjobs.upkeep.workers import Worker
+from syncjobs.works.contract import Claim
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 from tests.tmpfs import Tmpfs, mounted
@@ -72,7 +73,7 @@ def test_d01_without(
     """... space or inodes a record fails in whole, what there was can be read, and the next one works."""
     settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=0)
     # As where others fill the disk after the plan was found to fit.
-    monkeypatch.setattr("syncjobs.attempt.execution.need_room", lambda *_: None)
+    monkeypatch.setattr("syncjobs.works.files.work.need_room", lambda *_: None)
     assert run(job).state == State.SUCCEEDED
     held, before = digests_of(job.dataset), digests_below(source)
     assert held == before

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import OnDelete, SyncJob, SyncRecord
 from syncjobs.records.releasing import release
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh

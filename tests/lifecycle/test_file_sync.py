@@ -16,11 +16,11 @@ import pytest
 from datasets.models import Receipt, Version
 from datasets.reading import get_version
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.engine import source as far_end
 from syncjobs.engine.receiving import StoreReceiver
+from syncjobs.leases.heart import Heart
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 from syncjobs.records.releasing import release
 from tests.hosts.sshd import Sshd

@@ -21,9 +21,10 @@ from datasets.installation import FILE, LAG_S, Halt, recall, settle_here
 from datasets.models import Installation, Version
 from datasets.store import ensure_store, find_known_store
 from store.sentinel import write_store_id
-from syncjobs.claims.halting import Halted, find_halt_here
+from syncjobs.claims.halting import Halted
 from syncjobs.core.states import State
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncRecord, Trigger
+from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.due import dispatch_all
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.starting import start_due

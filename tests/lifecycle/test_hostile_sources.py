@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from datasets.models import Version
 from syncjobs.attempt.execution import execute
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.records.cancelling import cancel
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh

@@ -18,25 +18,30 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from datasets.catalog import Catalog, Listed
+from datasets.fencing import Fenced, check_fence
 from datasets.models import Dataset, Receipt, Version
-from datasets.receipts import Arrived, Fenced, Receipts, check_fence
+from datasets.receipts import Arrived, Receipts
 from datasets.store import open_store
 from syncjobs.attempt.execution import execute
-from syncjobs.attempt.publishing import publish
-from syncjobs.claims import heartbeat
-from syncjobs.claims.claiming import Claim, claim
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.claiming import claim
+from syncjobs.claims.leasing import RECORDS
 from syncjobs.claims.reaping import reap
-from syncjobs.claims.sessions import open_session
 from syncjobs.core.retries import CRASHES_MAX
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import CancelAsked, DrainAsked, LeaseLost
+from syncjobs.leases import heart as heart_module
+from syncjobs.leases import lease as lease_module
+from syncjobs.leases.heart import Heart
+from syncjobs.leases.lease import Lease
+from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued, enqueue
 from syncjobs.records.cancelling import cancel
 from syncjobs.records.transition import IllegalMove, move
 from syncjobs.upkeep.sweeping import sweep_partials
+from syncjobs.works.contract import Claim
+from syncjobs.works.files.publishing import publish
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job
 from tests.waiting import until
@@ -233,7 +238,7 @@ def test_a_queued_record_is_cancelled_at_once(record: SyncRecord) -> None:
 
 def test_a_running_record_learns_of_its_cancel_by_heartbeat(record: SyncRecord) -> None:
     heart = Heart("worker")
-    lease = heart.hold(take(record), Progress())
+    lease = heart.hold(RECORDS, take(record), Progress())
     cancel(record.pk, by="a person")
     try:
         until(lambda: _raises(lease.check, CancelAsked), "the cancel did not arrive")
@@ -252,7 +257,7 @@ def test_a_cancelled_record_of_a_dead_worker_ends_cancelled(record: SyncRecord) 
 
 def test_a_heartbeat_that_finds_no_row_loses_the_lease(record: SyncRecord) -> None:
     heart = Heart("worker")
-    lease = heart.hold(take(record), Progress())
+    lease = heart.hold(RECORDS, take(record), Progress())
     Dataset.objects.update(fencing_token=99)
     SyncRecord.objects.filter(pk=record.pk).update(token=99)
     try:
@@ -268,7 +273,7 @@ def test_a_drained_worker_gives_its_record_back_without_an_attempt(record: SyncR
     record.refresh_from_db()
     assert (record.attempt, record.crash_count) == (1, 0)
     assert list(record.events.values_list("event", flat=True)) == ["claimed", "interrupted"]
-    lease = heart.hold(take(record), Progress())
+    lease = heart.hold(RECORDS, take(record), Progress())
     with pytest.raises(DrainAsked):
         lease.check()
     heart.release(lease)
@@ -293,7 +298,7 @@ def test_only_a_held_record_is_released(record: SyncRecord) -> None:
 
 def test_a_heartbeat_thread_ends_with_its_last_record(record: SyncRecord) -> None:
     heart = Heart("only-here")
-    lease = heart.hold(take(record), Progress())
+    lease = heart.hold(RECORDS, take(record), Progress())
     heart.release(lease)
     until(
         lambda: all(thread.name != "heartbeat only-here" for thread in threading.enumerate()),
@@ -358,10 +363,10 @@ def test_p8_one_dead_worker_that_held_most_records_does_not_brake(
 def test_a_record_may_come_back_to_the_process_that_lost_it(record: SyncRecord) -> None:
     """Its two claims are two leases: the old one is lost, the new one is renewed."""
     heart = Heart("worker")
-    old = heart.hold(take(record), Progress())
+    old = heart.hold(RECORDS, take(record), Progress())
     expire(record)
     assert reap(young_s=0) == 1
-    new = heart.hold(take(record), Progress())
+    new = heart.hold(RECORDS, take(record), Progress())
     try:
         until(lambda: _raises(old.check, LeaseLost), "the old claim did not learn of its loss")
         heart.release(old)
@@ -392,7 +397,7 @@ def test_i13_d_a_stale_heartbeat_of_the_same_process_renews_nothing(
     progress = Progress()
     progress.received(1_000)
     heart = Heart(stale.owner)
-    lease = heart.hold(stale, progress)
+    lease = heart.hold(RECORDS, stale, progress)
     until(lambda: lease.lost_at is not None, "the stale lease was not lost")
     heart.release(lease)
     with pytest.raises(LeaseLost):
@@ -410,10 +415,10 @@ def test_i13_d_a_doubtful_lease_keeps_its_work_waiting(
     lost: bool,
 ) -> None:
     """P8: past the trust window nothing more is begun until the heartbeat is answered."""
-    now = heartbeat.boot_clock_s
+    now = lease_module.boot_clock_s
     with monkeypatch.context() as patch:
-        patch.setattr(heartbeat, "boot_clock_s", lambda: now() - settings.SYNC.lease_s)
-        lease = heartbeat.Lease(take(record), Progress())
+        patch.setattr(lease_module, "boot_clock_s", lambda: now() - settings.SYNC.lease_s)
+        lease = Lease(RECORDS, take(record), Progress())
 
     def doubted() -> bool:
         return any("lease.doubtful" in str(told.msg) for told in caplog.records)
@@ -441,9 +446,9 @@ def test_the_heart_survives_what_is_no_database_error(
             raise OSError(errno.EMFILE, "Too many open files")
         return open_session(**words)
 
-    monkeypatch.setattr(heartbeat, "open_session", open_at_second)
+    monkeypatch.setattr(heart_module, "open_session", open_at_second)
     heart = Heart("worker")
-    lease = heart.hold(take(record), Progress())
+    lease = heart.hold(RECORDS, take(record), Progress())
     try:
         until(lambda: lease.beaten is not None, "the heart stopped")
     finally:
@@ -455,7 +460,7 @@ def test_a_locked_row_does_not_hold_up_the_heartbeat_of_others(
 ) -> None:
     other = enqueue(make_job(make_connector(sshd.target(source))), trigger=Trigger.MANUAL)
     heart = Heart("worker")
-    locked, free = (heart.hold(take(one), Progress()) for one in (record, other))
+    locked, free = (heart.hold(RECORDS, take(one), Progress()) for one in (record, other))
     try:
         with session.transaction():
             session.execute(
@@ -480,7 +485,7 @@ def test_records_of_one_process_may_have_whole_and_broken_seconds(
     progresses[0].expect(7200)
     progresses[1].planned(files=1, size_bytes=1, deadline_s=300.25)
     leases = [
-        heart.hold(take(one), progress)
+        heart.hold(RECORDS, take(one), progress)
         for one, progress in zip((record, other), progresses, strict=True)
     ]
     try:

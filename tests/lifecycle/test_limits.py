@@ -18,13 +18,14 @@ from django.utils import timezone
 from connectors.models import Connector, HostBudget
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
-from syncjobs.claims.claiming import Claim, claim
+from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event, State
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued, WorkspaceBusy, enqueue
 from syncjobs.queueing.requesting import request_sync
 from syncjobs.queueing.ringing import take_unrung
 from syncjobs.records.transition import move
+from syncjobs.works.contract import Claim
 from tests.rows import make_connector, make_job, make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,14 +11,14 @@ import pytest
 from connectors.secrets import seal, unseal
 from datasets.models import Receipt, Version
 from syncjobs.attempt.execution import execute
-from syncjobs.attempt.keeping import confirm_plan
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.core.plans import Terms
 from syncjobs.core.states import State
 from syncjobs.engine.order import Outcome
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.approving import AlreadyApplied, NoPlan, approve
+from syncjobs.works.files.keeping import confirm_plan
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 
@@ -198,7 +198,7 @@ def test_a_file_replaced_after_the_confirmation_fails_alone(
         confirm_plan(session, record, terms, outcome)
         fill(source, {"new.txt": b"two"}, age_s=600)
 
-    monkeypatch.setattr("syncjobs.attempt.execution.confirm_plan", confirm_then_replace)
+    monkeypatch.setattr("syncjobs.works.files.work.confirm_plan", confirm_then_replace)
     record = apply(plan)
     assert (record.state, record.error_code) == (State.PARTIAL, "unstable")
     assert "new.txt" not in digests_of(job.dataset)

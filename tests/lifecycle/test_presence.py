@@ -22,7 +22,7 @@ from pytest_django import Settings
 from datasets.store import ensure_store, find_known_store
 from syncjobs.claims import presence, pulsing
 from syncjobs.claims.presence import Load, Presence
-from syncjobs.claims.sessions import open_session
+from syncjobs.leases.sessions import open_session
 from syncjobs.models import ProcessSign, Pulse
 from syncjobs.upkeep.workers import Worker
 from tasks.beat import SyncScheduler

@@ -15,10 +15,10 @@ from pytest_django import Settings
 from datasets.models import Entry, Version
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.previewing import preview_selection
-from syncjobs.configuration.selecting import selection_of
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import State
 from syncjobs.models import OnDelete, SyncJob
+from syncjobs.works.files.selecting import selection_of
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, run
 

@@ -13,17 +13,18 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from datasets.catalog import Catalog, Listed
+from datasets.fencing import Fenced, check_fence
 from datasets.models import Version
-from datasets.receipts import Fenced, check_fence
 from events.models import SyncEvent
-from syncjobs.attempt.publishing import publish
-from syncjobs.claims.claiming import Claim, claim
+from syncjobs.claims.claiming import claim
 from syncjobs.claims.reaping import HOLD, PULSE, clean_up, reap, reap_cancelled
-from syncjobs.claims.sessions import open_session
 from syncjobs.core.states import State
+from syncjobs.leases.sessions import open_session
 from syncjobs.models import Pulse, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel
+from syncjobs.works.contract import Claim
+from syncjobs.works.files.publishing import publish
 from tests.hosts.sshd import Sshd
 from tests.rows import make_connector, make_job
 from tests.waiting import until

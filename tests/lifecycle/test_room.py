@@ -18,12 +18,13 @@ from datasets.catalog import Wanted
 from datasets.store import ensure_store, open_store
 from store.errors import DiskFull
 from store.room import look_at, make_room
-from syncjobs.attempt.parking import cap, look_again_s, passing_bytes
+from syncjobs.attempt.parking import look_again_s
 from syncjobs.core.states import State
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.durations import spent_s
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.upkeep.workers import Worker
+from syncjobs.works.files.room import cap, passing_bytes
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run

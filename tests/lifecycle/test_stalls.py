@@ -20,10 +20,11 @@ from datasets.store import open_store
 from store.partials import WORTH_KEEPING_BYTES
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
+from syncjobs.claims.leasing import RECORDS
 from syncjobs.claims.reaping import reap
 from syncjobs.core.states import Event, State
 from syncjobs.engine.progress import Progress
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
@@ -237,7 +238,7 @@ def test_a_thread_that_hangs_waits_for_the_other_records_of_its_process(
     held = claim(other.pk, "worker")
     assert held is not None
     progress = Progress()
-    lease = heart.hold(held, progress)
+    lease = heart.hold(RECORDS, held, progress)
     thread = in_thread(lambda: execute(record.pk, heart))
     try:
 
@@ -260,7 +261,7 @@ def test_progress_is_told_apart_from_the_heartbeat(sshd: Sshd, source: Path) -> 
     heart, progress = Heart("worker"), Progress()
     held = claim(record.pk, "worker")
     assert held is not None
-    lease = heart.hold(held, progress)
+    lease = heart.hold(RECORDS, held, progress)
     try:
         lagging = SyncRecord.objects.filter(pk=record.pk)
 

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
-from syncjobs.claims.heartbeat import Heart
 from syncjobs.configuration.jobs import save_job, save_workspace
 from syncjobs.core.states import Event, State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queries.explaining import explain
 from syncjobs.queueing.enqueueing import enqueue

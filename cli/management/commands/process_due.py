@@ -13,9 +13,9 @@ from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
 from cli.management.commands.sync import EXIT_STATUS, describe
 from cli.working import EXIT_LEFT, work_on, working
-from syncjobs.claims.halting import find_halt_here, words_of
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
+from syncjobs.queries.halts import find_halt_here, halt_words
 from syncjobs.queueing.due import clean_up_where_nobody_does, dispatch_all, take_next
 from syncjobs.upkeep.counting import count_events
 from syncjobs.upkeep.workers import Worker
@@ -54,7 +54,7 @@ class Command(DatabaseCommand):
         if count := clean_up_where_nobody_does(by="process_due"):
             self.stderr.write(f"taken back, because their worker is gone: {count}")
         if (halt := find_halt_here()) is not None:
-            self.stderr.write(f"what is due waits for {words_of(halt)}")
+            self.stderr.write(f"what is due waits for {halt_words(halt)}")
         dispatched = dispatch_all()
         self.stderr.write(f"due: {dispatched}")
         done: list[SyncRecord] = []

@@ -11,7 +11,8 @@ __all__ = ["app"]
 
 def install() -> None:
     from datasets import receipts, versions
-    from syncjobs.attempt import execution, publishing
+    from syncjobs.attempt import execution
+    from syncjobs.works.files import publishing
 
     def check_nothing(cursor: Any, parameters: dict[str, Any]) -> None:
         pass

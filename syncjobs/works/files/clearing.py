@@ -17,7 +17,7 @@ import structlog
 
 from connectors.opening import open_remover
 from datasets.catalog import Listed
-from datasets.receipts import Fenced
+from datasets.fencing import Fenced
 from datasets.versions import iter_published
 from farends import names
 from farends.contract import RemoteEntry, Remover
@@ -32,12 +32,12 @@ from farends.errors import (
 from farends.names import printable
 from store.blobs import BlobStore
 from store.errors import StoreError
-from syncjobs.claims.claiming import Claim
-from syncjobs.claims.halting import find_halt_here, words_of
-from syncjobs.claims.heartbeat import Lease
 from syncjobs.core.comparing import Fingerprint, proves_equal
 from syncjobs.engine.stops import CancelAsked, DeadlinePassed, DrainAsked, NoProgress, WindowClosed
+from syncjobs.leases.lease import Lease
 from syncjobs.models import AfterPublish, ItemAction, SyncJob, SyncRecord
+from syncjobs.queries.halts import find_halt_here, halt_words
+from syncjobs.works.contract import Assignment, Claim
 
 NOTED_AT_ONCE = 200
 LEFT_MAX = 10_000  # a source that refuses every file is not asked about a million
@@ -83,38 +83,33 @@ class _Tally:
         self.first_left = self.first_left or f"{done.file.path}: {done.message}"
 
 
-def clear_source(
-    session: psycopg.Connection[Any], lease: Lease, record: SyncRecord, store: BlobStore
-) -> str:
+def clear_source(session: psycopg.Connection[Any], assignment: Assignment, store: BlobStore) -> str:
     """Call it after the publishing transaction, with the same session. Returns a warning, or nothing:
     whatever the source refuses fails no record. Raises LeaseLost and Fenced."""
     tally = _Tally()
     stopped = ""
     try:
-        _clear_all(session, lease, record, store, tally)
+        _clear_all(session, assignment, store, tally)
     except TransportError as exc:
         stopped = str(exc)
     except (CancelAsked, DeadlinePassed, DrainAsked, NoProgress, WindowClosed, _Enough) as exc:
         # The version is published: what is left to do here is no reason to end the record otherwise.
         stopped = str(exc) or (type(exc).__doc__ or "").rstrip(".")
-    _note(session, lease.claim, tally)
-    return _warning(record, tally, stopped)
+    _note(session, assignment.claim, tally)
+    return _warning(assignment.record, tally, stopped)
 
 
 def _clear_all(
-    session: psycopg.Connection[Any],
-    lease: Lease,
-    record: SyncRecord,
-    store: BlobStore,
-    tally: _Tally,
+    session: psycopg.Connection[Any], assignment: Assignment, store: BlobStore, tally: _Tally
 ) -> None:
+    record, lease = assignment.record, assignment.lease
     with ExitStack() as opened:
         remover: Remover | None = None
         for number, (file, sha256) in enumerate(iter_published(session)):
             lease.check()
             lease.progress.moved()
             if number % NOTED_AT_ONCE == 0:
-                _note(session, lease.claim, tally)
+                _note(session, assignment.claim, tally)
                 _check_job(record)
             if remover is None:
                 remover = opened.enter_context(
@@ -135,7 +130,7 @@ def _clear_all(
 def _check_job(record: SyncRecord) -> None:
     """A person who changes their mind is heard at once; and a restored database is not let at the source."""
     if (halt := find_halt_here()) is not None:
-        raise _Enough(f"waits for {words_of(halt)}")
+        raise _Enough(f"waits for {halt_words(halt)}")
     wish = record.job.after_publish, record.job.move_to
     if not SyncJob.objects.filter(
         pk=record.job_id, after_publish=wish[0], move_to=wish[1]

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from datasets.catalog import Catalog
-from datasets.receipts import Fenced
+from datasets.fencing import Fenced
 from datasets.versions import (
     Published,
     decide_outcome,
@@ -17,9 +17,9 @@ from datasets.versions import (
     write_version,
 )
 from farends.names import printable
-from syncjobs.claims.claiming import Claim
 from syncjobs.core.plans import REPLACED_MIN, Held, Waiver, judge_replacement
 from syncjobs.engine.progress import Trouble
+from syncjobs.works.contract import Claim
 
 _LEDGER = """
 INSERT INTO syncjobs_syncitem (record_id, path, action, size_bytes, sha256, error_code, message)

@@ -12,13 +12,13 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from datasets.catalog import PLAN, Catalog
-from datasets.receipts import Fenced, check_fence
-from syncjobs.attempt.publishing import write_troubles
-from syncjobs.claims.claiming import Claim
+from datasets.fencing import Fenced, check_fence
 from syncjobs.core.plans import Terms
 from syncjobs.engine.order import Outcome
 from syncjobs.engine.progress import Trouble
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.works.contract import Claim
+from syncjobs.works.files.publishing import write_troubles
 
 SHOWN = 100  # files that a drifted record names; the counts are of all
 

@@ -1,0 +1,191 @@
+"""What an attempt ends with when it does not end by itself: an error or a stop becomes an `Ending`."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
+
+from datasets.fencing import Fenced
+from farends.errors import Throttled, TransportError
+from syncjobs.attempt.budgeting import learn_of_host
+from syncjobs.attempt.parking import look_again_s
+from syncjobs.core.retries import decide_retry
+from syncjobs.core.states import Event
+from syncjobs.core.stuck import Rule
+from syncjobs.engine.stops import (
+    CancelAsked,
+    DeadlinePassed,
+    DrainAsked,
+    NoProgress,
+    NoRoom,
+    Stop,
+    WindowClosed,
+)
+from syncjobs.records.transition import INTERNAL
+from syncjobs.works.contract import Assignment, Ending, Failed, end
+
+log = structlog.get_logger(__name__)
+
+DATABASE_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OperationalError,
+    InterfaceError,
+)
+
+# Files or memory that this process lacks now: another may have them, and so may this one later.
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+
+def end_of_stop(assignment: Assignment, stop: Stop) -> Ending | None:
+    """None where the lease is lost: whoever has it now decides."""
+    if (ending := _OF_STOP.get(type(stop))) is None:
+        log.warning("record.lease_lost")
+        return None
+    return ending(assignment, stop)
+
+
+def end_of_error(assignment: Assignment, exc: Exception) -> Ending | None:
+    """None where the lease is lost: whoever has it now decides."""
+    if isinstance(exc, Fenced):
+        log.warning("record.lease_lost")
+        return None
+    if isinstance(exc, Failed):
+        return _fail(
+            assignment,
+            exc.code,
+            str(exc),
+            retryable=exc.retryable,
+            got_further=exc.got_further,
+        )
+    if isinstance(exc, TransportError):
+        learn_of_host(assignment.record, exc, assignment.lease.progress)
+        after_s = exc.retry_after_s if isinstance(exc, Throttled) else None
+        return _fail(assignment, exc.code, str(exc), retryable=exc.retryable, retry_after_s=after_s)
+    if isinstance(exc, DATABASE_LOST):
+        return _end_without_database(assignment, exc)
+    log.error("record.crashed", exc_info=exc)
+    if isinstance(exc, OSError) and exc.errno in _SHORT:
+        message = f"its worker ran short: {exc.strerror}"
+        return _fail(assignment, "worker_short", message, retryable=True)
+    return _fail(assignment, INTERNAL, f"internal error: {type(exc).__name__}")
+
+
+def _end_without_database(assignment: Assignment, exc: Exception) -> Ending:
+    if not _is_away(exc):
+        return _fail(assignment, "database", str(exc), retryable=True)
+    log.warning("record.database_lost", error=str(exc).partition("\n")[0])
+    connection.close()
+    soon = Now() + timedelta(seconds=5)
+    return end(Event.INTERRUPTED, "the database was away", not_before=soon)
+
+
+def _is_away(exc: BaseException) -> bool:
+    """Whether the database could not be reached, or asks to come again; else it has refused."""
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
+    state = getattr(cause, "sqlstate", None)
+    return state is None or state.startswith(("08", "57P", "40")) or state == "55P03"
+
+
+def _cancelled(assignment: Assignment, _stop: CancelAsked) -> Ending:
+    record = assignment.record
+    record.refresh_from_db(fields=["cancel_asked_by"])
+    return end(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
+
+
+def _drained(_assignment: Assignment, _stop: DrainAsked) -> Ending:
+    return end(Event.INTERRUPTED, "its worker is shutting down")
+
+
+def _closed(_assignment: Assignment, stop: WindowClosed) -> Ending:
+    return end(Event.PARKED, str(stop), waiting_for=stop.waits_for, not_before=stop.until)
+
+
+def _without_room(assignment: Assignment, stop: NoRoom) -> Ending:
+    again = Now() + timedelta(seconds=look_again_s(assignment.lease.worked_s))
+    parked = end(Event.PARKED, str(stop), waiting_for=stop.waits_for[:200], not_before=again)
+    return parked.with_evidence({"waits": "room"})
+
+
+def _out_of_time(assignment: Assignment, stop: DeadlinePassed) -> Ending:
+    words = str(stop)
+    return end(
+        Event.DEADLINE_PASSED, words, verdict="deadline", error_code="deadline", error=words
+    ).with_evidence(_evidence(Rule.DEADLINE, assignment))
+
+
+def _stuck(assignment: Assignment, stop: NoProgress) -> Ending:
+    ending = _fail(assignment, Rule.NO_PROGRESS, str(stop), retryable=True)
+    measured = {"silent_s": round(stop.silent_s, 1), "limit_s": stop.limit_s}
+    evidence = _evidence(Rule.NO_PROGRESS, assignment) | measured
+    return ending.with_evidence(evidence, verdict=Rule.NO_PROGRESS.value)
+
+
+_OF_STOP: dict[type[Stop], Callable[[Assignment, Any], Ending]] = {
+    CancelAsked: _cancelled,
+    DrainAsked: _drained,
+    WindowClosed: _closed,
+    NoRoom: _without_room,
+    DeadlinePassed: _out_of_time,
+    NoProgress: _stuck,
+}
+
+
+def _evidence(rule: Rule, assignment: Assignment) -> dict[str, Any]:
+    """What the worker knew when it ended the attempt by this rule."""
+    lease = assignment.lease
+    snapshot = lease.progress.snapshot
+    return {
+        "rule": rule.value,
+        "by": "worker",
+        "owner": assignment.claim.owner,
+        "stage": snapshot.stage.value,
+        "deadline_s": snapshot.deadline_s,
+        "worked_s": round(lease.worked_s, 1),
+        "files": snapshot.current_file_index,
+        "total_files": snapshot.total_files,
+        "bytes": snapshot.bytes_transferred,
+        "kept_files": snapshot.kept_files,
+    }
+
+
+def _fail(
+    assignment: Assignment,
+    code: str,
+    message: str,
+    *,
+    retryable: bool = False,
+    retry_after_s: float | None = None,
+    got_further: bool | None = None,
+) -> Ending:
+    """Tried again later, or failed for good. `got_further`: see `Failed`."""
+    record = assignment.record
+    if got_further is None:
+        got_further = assignment.lease.progress.snapshot.got_further
+    vain = 0 if got_further else record.vain_attempts + 1
+    decision = decide_retry(
+        retryable=retryable,
+        attempt=record.attempt,
+        vain=vain,
+        max_attempts=record.job.max_attempts,
+        share=random.random(),  # noqa: S311 — jitter
+        retry_after_s=retry_after_s,
+    )
+    changes: dict[str, Any] = {"error_code": code, "error": message, "vain_attempts": vain}
+    if decision.delay_s is None:
+        return end(Event.FAILED, f"{message} ({decision.reason})", **changes, verdict=code)
+    changes |= {
+        "attempt": record.attempt + 1,
+        "not_before": Now() + timedelta(seconds=decision.delay_s),
+        "waiting_for": f"its next attempt, after: {message}"[:200],
+    }
+    reason = f"{message}; again in {decision.delay_s:.0f} s ({decision.reason})"
+    return Ending(Event.RETRY_SCHEDULED, reason, changes, {"code": code})

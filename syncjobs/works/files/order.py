@@ -1,0 +1,54 @@
+"""What a record asks of the engine: its job's rules, as the engine's `Order`."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from django.conf import settings
+
+from connectors.opening import root_of
+from datasets.catalog import Trust
+from syncjobs.core.comparing import Comparison
+from syncjobs.core.plans import Waiver
+from syncjobs.engine.order import Order
+from syncjobs.models import OnDelete, SyncMode, SyncRecord
+from syncjobs.queries.durations import history_of, spent_s
+from syncjobs.queries.rules import deadline_rule
+from syncjobs.works.files.selecting import selection_of
+
+TRUST = {
+    Comparison.MODIFIED: Trust(),
+    Comparison.CHECKSUM: Trust(listing=False, receipts=False, times=False),
+    Comparison.SIZE: Trust(listing=False, times=False),
+    Comparison.ETAG: Trust(listing=False, times=False),
+}
+
+
+def make_order(record: SyncRecord) -> Order:
+    """Raises InvalidPattern."""
+    job = record.job
+    selection = selection_of(job)
+    selection.check()
+    return Order(
+        source=f"{job.dataset_id} {record.connector.endpoint}",
+        root=PurePosixPath(root_of(record.connector)),
+        selection=selection,
+        removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
+        full=record.mode == SyncMode.FULL,
+        waiver=waiver_of(record),
+        deadline=deadline_rule(),
+        timeout_s=job.timeout_s,
+        past=history_of(job.pk, record.mode),
+        spent_s=spent_s(record.pk),
+        settle_s=job.settle_s,
+        max_files=job.max_files,
+        max_bytes=job.max_bytes,
+        max_listed=settings.SYNC.max_listed or None,
+        as_listed=record.applies_id is not None,
+        comparison=Comparison(job.comparison),
+    )
+
+
+def waiver_of(record: SyncRecord) -> Waiver | None:
+    """What a person released the record to do."""
+    return Waiver(**record.hold) if record.guards_waived and record.hold else None

@@ -1,0 +1,191 @@
+"""One attempt at a file sync, from the listing to the published version and the cleared source.
+
+It owns no transaction; it calls those that do, and asks the lease before each.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import psycopg
+import structlog
+from django.conf import settings
+
+from connectors.learning import learn_answer
+from connectors.opening import keep_capabilities, open_transport
+from datasets.catalog import Catalog
+from datasets.models import DatasetKind
+from datasets.receipts import Receipts
+from datasets.store import open_store
+from datasets.versions import Published
+from store.blobs import BlobStore
+from store.errors import DiskFull, QuotaExceeded, StoreAway, StoreError
+from syncjobs.core.comparing import Comparison
+from syncjobs.core.patterns import InvalidPattern
+from syncjobs.core.states import Event
+from syncjobs.engine.filesync import FileSync
+from syncjobs.engine.order import Attempt, Outcome
+from syncjobs.leases.sessions import LazySession, open_session
+from syncjobs.models import AfterPublish, SyncMode
+from syncjobs.works.contract import Assignment, Claim, Ending, Failed, end
+from syncjobs.works.files.clearing import clear_source
+from syncjobs.works.files.endings import drifted, held_by, planned, published_already, succeeded
+from syncjobs.works.files.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
+from syncjobs.works.files.order import TRUST, make_order, waiver_of
+from syncjobs.works.files.publishing import GuardStopped, publish
+from syncjobs.works.files.room import need_room, permit_growth
+
+log = structlog.get_logger(__name__)
+
+
+class FileWork:
+    """The work of every far end that has files."""
+
+    dataset_kind = DatasetKind.FILES
+
+    def run(self, assignment: Assignment) -> Ending:
+        try:
+            return _sync(assignment)
+        except GuardStopped as exc:
+            return held_by(exc.held)
+        except PlanDrifted as exc:
+            return drifted(exc)
+        except StoreAway as exc:
+            log.warning("record.store_away", code=exc.code)
+            return end(
+                Event.INTERRUPTED,
+                f"its worker does not see the store any more: {exc}",
+                waiting_for="a worker that sees the store",
+            )
+        except StoreError as exc:
+            # Nothing of what a full disk could not hold is kept.
+            further = False if isinstance(exc, DiskFull) else None
+            raise Failed(exc.code, str(exc), retryable=exc.retryable, got_further=further) from exc
+        except InvalidPattern as exc:
+            raise Failed("invalid_pattern", str(exc)) from exc
+
+
+def _sync(assignment: Assignment) -> Ending:
+    record, held = assignment.record, assignment.claim
+    if record.applies_id is not None and record.dataset_version is not None:
+        return published_already(record)
+    # An operator sees in pg_stat_activity which record, at which token, a session works for.
+    keeping = LazySession(statement_timeout_s=300, name=f"keeping {held.attempt_name}")
+    store = open_store(record.workspace_id, keeping)
+    store.keep_free(settings.SYNC.min_free_bytes)
+    session = open_session(statement_timeout_s=300, name=held.session_name)
+    kept = True  # pieces of files wait for the next attempt
+    try:
+        with assignment.lease.cutting(session):
+            catalog, outcome = _fetch(assignment, session, keeping, store)
+            if record.dry_run:
+                return _keep_plan(assignment, session, catalog, outcome)
+            if outcome.held is not None:
+                return held_by(outcome.held)
+            published = _publish(assignment, session, catalog, outcome, store)
+            kept = False
+        warning = outcome.unproved.warning
+        if _clears(assignment, outcome):
+            warning = clear_source(session, assignment, store)
+        return succeeded(outcome, published, assignment.lease.progress, warning)
+    except (DiskFull, QuotaExceeded):
+        kept = False  # what waits would keep it full, for every other job too
+        raise
+    except (StoreError, OSError):
+        store.need()  # an error of a disk that is gone says so
+        raise
+    finally:
+        session.close()
+        keeping.close()
+        _close_attempt(store, held, keep=kept)
+
+
+def _fetch(
+    assignment: Assignment,
+    session: psycopg.Connection[Any],
+    keeping: LazySession,
+    store: BlobStore,
+) -> tuple[Catalog, Outcome]:
+    record, held, lease = assignment.record, assignment.claim, assignment.lease
+    progress = lease.progress
+    order = make_order(record)
+    transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
+    with closing(transport):
+        catalog = Catalog(
+            session,
+            dataset_id=held.dataset_id,
+            record_id=record.pk,
+            token=held.token,
+            full=record.mode == SyncMode.FULL,
+            trust=TRUST[Comparison(record.job.comparison)],
+            moved=progress.moved,
+        )
+        receipts = Receipts(
+            keeping, dataset_id=held.dataset_id, record_id=record.pk, token=held.token
+        )
+        attempt = Attempt(held.attempt_name, progress, lease.check)
+        sync = FileSync(order, transport, catalog, attempt)
+
+        def confirm(outcome: Outcome) -> None:
+            if record.applies_id is not None:
+                confirm_plan(session, record, terms_of(record.job, catalog, outcome), outcome)
+            if outcome.held is None:
+                need_room(record, catalog, store)
+
+        outcome = sync.plan() if record.dry_run else sync.run(store, receipts, confirm)
+        keep_capabilities(record.connector, sync.capabilities)
+    learn_answer(record.connector)
+    return catalog, outcome
+
+
+def _keep_plan(
+    assignment: Assignment,
+    session: psycopg.Connection[Any],
+    catalog: Catalog,
+    outcome: Outcome,
+) -> Ending:
+    terms = terms_of(assignment.record.job, catalog, outcome)
+    troubles = assignment.lease.progress.troubles
+    keep_plan(session, assignment.claim, catalog, outcome, terms, troubles)
+    return planned(outcome)
+
+
+def _publish(
+    assignment: Assignment,
+    session: psycopg.Connection[Any],
+    catalog: Catalog,
+    outcome: Outcome,
+    store: BlobStore,
+) -> Published:
+    record, lease = assignment.record, assignment.lease
+    lease.check()
+    store.need()  # what was stored meanwhile went to where it will be looked for
+    return publish(
+        session,
+        assignment.claim,
+        catalog,
+        removals=outcome.removals,
+        troubles=lease.progress.troubles,
+        listed=outcome.plan.listed,
+        waiver=waiver_of(record),
+        whole=lease.progress.snapshot.files_failed == 0,
+        permit=partial(permit_growth, record, catalog),
+        mark=_clears(assignment, outcome),
+        verified=outcome.looked_at_all,
+    )
+
+
+def _clears(assignment: Assignment, outcome: Outcome) -> bool:
+    """What may be half of a file stays at its source."""
+    wish = assignment.record.job.after_publish
+    return wish != AfterPublish.KEEP and not outcome.unproved.files
+
+
+def _close_attempt(store: BlobStore, held: Claim, *, keep: bool) -> None:
+    """What a disk that is gone cannot clear waits for the sweep."""
+    try:
+        store.close_attempt(held.attempt_name, keep=keep)
+    except OSError as exc:
+        log.warning("record.not_cleared", error=exc.strerror)

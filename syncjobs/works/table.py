@@ -1,0 +1,23 @@
+"""Which kind of far end needs which kind of work. The attempt, and whoever saves a job, ask here."""
+
+from __future__ import annotations
+
+from farends.registry import get_spec
+from farends.spec import FILES
+from syncjobs.works.contract import Work
+from syncjobs.works.files.work import FileWork
+
+WORKS: dict[str, Work] = {FILES: FileWork()}  # by `Spec.far_end`
+
+
+class NoWork(LookupError):
+    """Nothing is synced from this kind of connector."""
+
+
+def get_work(kind: str) -> Work:
+    """By the kind of a connector. Raises UnknownKind and NoWork."""
+    far_end = get_spec(kind).far_end
+    try:
+        return WORKS[far_end]
+    except KeyError:
+        raise NoWork(f"no job can sync from a connector of kind {kind}") from None
