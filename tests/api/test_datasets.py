@@ -12,13 +12,13 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets.fencing import Fenced
 from datasets.models import Dataset, Entry, Version
-from syncjobs.attempt import execution
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.works.files import work
 from syncjobs.works.files.publishing import publish
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
@@ -218,7 +218,7 @@ def test_a_worker_that_was_taken_back_cannot_publish_over_a_rollback(
             fenced.append(True)
             raise
 
-    monkeypatch.setattr(execution, "publish", roll_back_first)
+    monkeypatch.setattr(work, "publish", roll_back_first)
     execute(record.pk, Heart("test"))
     assert fenced == [True]
     assert Version.objects.get(is_current=True).restores == 1

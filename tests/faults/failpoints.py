@@ -104,12 +104,13 @@ def install() -> None:
     from datasets.places import Places
     from datasets.receipts import Receipts
     from syncjobs.attempt import execution
+    from syncjobs.works.files import work
 
     _watch_disk()
     around(execution, "claim", after="claim.after")
     around(Places, "add", before="pack.renamed")
     around(Receipts, "settle", before="keep.stored", after="keep.receipted")
-    around(execution, "publish", before="publish.before", after="publish.after")
+    around(work, "publish", before="publish.before", after="publish.after")
     around(execution, "_finish", before="finish.before")
 
 
