@@ -100,6 +100,8 @@ def probe(
     try:
         # First, because a secret that cannot be used would hide whether the host is there at all.
         passed[Stage.RESOLVE] = _look_up(target, way_to(target, context))
+        if spec.greet is not None:
+            passed[Stage.LOG_IN] = spec.greet(target, context)
         transport = spec.open(target, context)
     except TransportError as exc:
         return _results(passed, _at_log_in(exc))

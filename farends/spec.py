@@ -48,6 +48,9 @@ class Spec:
     """A kind of connector. `open` connects and logs in; it raises TransportError's children.
 
     `far_end` says what is there to sync; the kind of work that a job does is chosen by it.
+
+    `greet` is for a kind whose `open` does not log in: for the connection test it asks the host one
+    question, says what the host answered, and raises AuthRefused where the host refuses the log-in.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class Spec:
     root_option: str = "root"
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
     far_end: str = FILES
+    greet: Callable[[Target, Context], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

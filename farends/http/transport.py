@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ssl
 from collections.abc import Iterable, Iterator
@@ -20,15 +21,18 @@ from farends.contract import (
     Sink,
     Transport,
 )
+from farends.conversation import Conversation
+from farends.errors import ProtocolViolation
 from farends.http.client import HttpClient
 from farends.http.digests import HttpDigests
 from farends.http.fetch import HttpFetch
 from farends.http.stream import HttpFile
-from farends.http.tree import HttpWalk
-from farends.reaching import Reach, ReachSecret, reached
+from farends.http.tree import ACCEPT, HttpWalk
+from farends.reaching import Reach, ReachSecret, reached, way_to
 from farends.spec import Spec, Target, option
+from farends.web.answers import status_error
 from farends.web.auth import Credentials
-from farends.web.url import Origin, Url, quote_path, without_user
+from farends.web.url import Origin, Url, quote_path, resolve, without_user
 from farends.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
 
 _BUFFER_BYTES = 256 * 1024
@@ -127,15 +131,23 @@ class HttpTransport:
         return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
 
 
-@reached
-def open_http(target: Target, context: Context) -> Transport:
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What every client of one host needs. The client certificate that `tls` may show is for the host
+    itself: who is redirected to sees `tls_elsewhere`."""
+
+    origin: Origin
+    credentials: Credentials
+    tls: ssl.SSLContext
+    tls_elsewhere: ssl.SSLContext
+
+
+def _http_host(target: Target) -> _Host:
     tls = trusting_system()
-    return _open("http", target, context, tls, tls)
+    return _host("http", target, tls, tls)
 
 
-@reached
-def open_https(target: Target, context: Context) -> Transport:
-    """The client certificate is for the host itself: who is redirected to does not see it."""
+def _https_host(target: Target) -> _Host:
     authority, secret = target.options.ca_certificate, target.secret
     elsewhere = trusting(authority) if authority else trusting_system()
     tls = elsewhere
@@ -144,30 +156,38 @@ def open_https(target: Target, context: Context) -> Transport:
     ):
         tls = trusting(authority)
         show_certificate(tls, secret)
-    return _open("https", target, context, tls, elsewhere)
+    return _host("https", target, tls, elsewhere)
 
 
-def _open(
-    scheme: str,
-    target: Target,
-    context: Context,
-    tls: ssl.SSLContext,
-    tls_elsewhere: ssl.SSLContext,
-) -> Transport:
-    options: HttpOptions = target.options
+def _host(scheme: str, target: Target, tls: ssl.SSLContext, tls_elsewhere: ssl.SSLContext) -> _Host:
     secret: HttpSecret = target.secret
     credentials = Credentials(
-        options.auth,
-        username=options.username,
+        target.options.auth,
+        username=target.options.username,
         password=secret.password,
         token=secret.token,
-        header_name=options.header_name,
+        header_name=target.options.header_name,
     )
+    origin = Origin(scheme, target.host.lower(), target.port)
+    return _Host(origin, credentials, tls, tls_elsewhere)
+
+
+@reached
+def open_http(target: Target, context: Context) -> Transport:
+    return _open(_http_host(target), target.options, context)
+
+
+@reached
+def open_https(target: Target, context: Context) -> Transport:
+    return _open(_https_host(target), target.options, context)
+
+
+def _open(host: _Host, options: HttpOptions, context: Context) -> Transport:
     client = HttpClient(
-        Origin(scheme, target.host.lower(), target.port),
-        credentials,
-        tls,
-        tls_elsewhere,
+        host.origin,
+        host.credentials,
+        host.tls,
+        host.tls_elsewhere,
         min(max(options.sessions, 1), 32),
         context,
     )
@@ -179,6 +199,45 @@ def _open(
     return HttpTransport(client, options)
 
 
+def greet_http(target: Target, context: Context) -> str:
+    return _greet(_http_host(target), target.options, way_to(target, context))
+
+
+def greet_https(target: Target, context: Context) -> str:
+    return _greet(_https_host(target), target.options, way_to(target, context))
+
+
+def _greet(host: _Host, options: HttpOptions, context: Context) -> str:
+    """Asks for the folder, or for the first of the files, and says what the host makes of the log-in.
+
+    Raises AuthRefused. Any other status is for the listing to judge, which asks for the same page.
+    """
+    page = _first_page(host.origin, options)
+    with (
+        Conversation(
+            host.origin, host.credentials, host.tls, host.tls_elsewhere, context
+        ) as conversation,
+        conversation.follow(
+            "HEAD" if options.urls else "GET", page.target, fields=ACCEPT
+        ) as answer,
+    ):
+        if answer.status == 401:
+            raise status_error(answer.head, "logging in")
+        shown = "no log-in" if options.auth == "none" else f"the log-in by {options.auth}"
+        led = "" if answer.url == page else f", from {answer.url.shown}"
+        return f"the host answered {answer.status} to {shown}{led}"
+
+
+def _first_page(origin: Origin, options: HttpOptions) -> Url:
+    home = Url(origin, "/")
+    for text in options.urls:
+        with contextlib.suppress(ProtocolViolation):
+            if (url := resolve(home, text)).origin == origin:
+                return url
+    root = quote_path(options.root.strip("/"))
+    return Url(origin, f"/{root}/") if root and not options.urls else home
+
+
 HTTP_SPEC = Spec(
     kind="http",
     title="HTTP",
@@ -186,6 +245,7 @@ HTTP_SPEC = Spec(
     options=HttpOptions,
     secret=HttpSecret,
     open=open_http,
+    greet=greet_http,
 )
 HTTPS_SPEC = Spec(
     kind="https",
@@ -194,4 +254,5 @@ HTTPS_SPEC = Spec(
     options=HttpsOptions,
     secret=HttpsSecret,
     open=open_https,
+    greet=greet_https,
 )

@@ -45,7 +45,7 @@ HELD_BYTES_MAX = 128 * 1024 * 1024  # where no answer can come before the page's
 _HELD_ENTRY_BYTES = 256
 # Nothing is sent behind a page: it may have to wait for the answers to other requests.
 _PAGE_WEIGHT = PIPELINE_BYTES_MAX + 1
-_ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
+ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
 _ARTIFACTORY_API = "/api/storage/"
 
 
@@ -314,7 +314,7 @@ class _PageTaker:
     def _ask(self, url: Url) -> None:
         walk = self._walk
         self.exchange = Exchange(
-            walk.client, walk.pages, self, "GET", url, fields=_ACCEPT, weight_bytes=_PAGE_WEIGHT
+            walk.client, walk.pages, self, "GET", url, fields=ACCEPT, weight_bytes=_PAGE_WEIGHT
         )
         walk.client.submit(self.exchange)
 

@@ -90,3 +90,41 @@ def test_a_clock_that_is_off_is_told() -> None:
         target = Target("127.0.0.1", host.port, HttpOptions(), HttpSecret())
         told = failed(probe(HTTP_SPEC, target, loopback_context()))
     assert (told.stage, told.code) == (Stage.CLOCK, "clock_skew")
+
+
+def test_an_http_host_says_what_it_makes_of_the_log_in() -> None:
+    """A listing that a host shows to anybody proves no log-in."""
+
+    def script(request: Request, conversation: Conversation) -> None:
+        if request.fields.get("authorization") != "Bearer known":
+            conversation.answer(b"", status="401 Who are you")
+        elif request.target == "/data/":
+            conversation.answer(b"", "Location: /moved/", status="302 Found")
+        else:
+            conversation.answer(b'<a href="f">f</a>' if request.target[-1] == "/" else b"x")
+
+    def told(token: str, **options: object) -> dict[Stage, StageResult]:
+        given = {"root": "/data", "auth": "bearer", **options}
+        target = host.target(secret=HttpSecret(token=token), **given)  # type: ignore[arg-type]
+        return {result.stage: result for result in probe(HTTP_SPEC, target, loopback_context())}
+
+    with scripted_http(script) as host:
+        refused = told("unknown")
+        assert len(host.requests) == 1  # nothing more is asked without a log-in
+        assert refused[Stage.LOG_IN].code == "auth_refused"
+        place = f"http://127.0.0.1:{host.port}/moved/"
+        detail = f"the host answered 200 to the log-in by bearer, from {place}"
+        assert told("known")[Stage.LOG_IN].detail == detail
+        by_files = told("known", urls=("/elsewhere.csv",))[Stage.LOG_IN]
+        assert by_files.detail == "the host answered 200 to the log-in by bearer"
+
+
+def test_an_http_host_that_is_no_http_host_fails_the_log_in() -> None:
+    def script(request: Request, conversation: Conversation) -> None:
+        conversation.say(b"SSH-2.0-OpenSSH_9.2\r\n")
+        conversation.hang_up()
+
+    with scripted_http(script) as host:
+        told = failed(probe(HTTP_SPEC, host.target(), loopback_context()))
+    assert (told.stage, told.code) == (Stage.LOG_IN, "protocol")
+    assert "SSH-2.0" in told.detail
