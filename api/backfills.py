@@ -21,7 +21,7 @@ from api.moments import Moment
 from api.pages import LAST_MADE_FIRST, PageQuery
 from api.records import by_id_or_name
 from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncMode
-from syncjobs.queries.backfills import Progress, load_progress
+from syncjobs.queries.backfills import BackfillProgress, load_progress
 from syncjobs.queueing.backfilling import (
     NoFires,
     TooManyFires,
@@ -148,7 +148,7 @@ def _reread(request: HttpRequest, backfill_id: uuid.UUID) -> dict[str, Any]:
     return _tell(progress)
 
 
-def _tell(progress: Progress) -> dict[str, Any]:
+def _tell(progress: BackfillProgress) -> dict[str, Any]:
     row = progress.backfill
     names = (
         "id job_id state trigger since until parallel mode fires requested_by created_at"

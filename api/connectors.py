@@ -29,7 +29,7 @@ from api.connector_shapes import (
 )
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.pages import BY_NAME, PageQuery
-from connectors.folders import Row, look_into
+from connectors.folders import BrowsedRow, look_into
 from connectors.models import Connector, ConnectorStatus
 from connectors.opening import test_connector
 from connectors.pinning import pin
@@ -44,7 +44,7 @@ from syncjobs.configuration.connectors import (
     delete_connector,
     write_connector,
 )
-from syncjobs.queries.connectivity import has_passed, look_up
+from syncjobs.queries.connectivity import has_passed, judge_connectivity
 from workspaces.models import Workspace
 from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, RETRY_S, NoPlace, calls
 
@@ -167,7 +167,7 @@ def read_connectivity(
     """What syncs and tests have shown of the host. It is not called for this."""
     found = get_connector(request, connector)
     unknown = dict.fromkeys(("checked_at", "uptime_s", "downtime_s"))  # nobody watches it yet
-    return {"connector": found.name, **asdict(look_up(found)), **unknown}
+    return {"connector": found.name, **asdict(judge_connectivity(found)), **unknown}
 
 
 @router.post("/{connector}/approve-host-key", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
@@ -242,7 +242,7 @@ def tell_connector(connector: Connector) -> dict[str, Any]:
     }
 
 
-def _tell_row(row: Row) -> dict[str, Any]:
+def _tell_row(row: BrowsedRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "path": row.path,

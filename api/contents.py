@@ -20,7 +20,7 @@ from api.datasets import (
     need_version,
 )
 from api.numbered import NumberedQuery
-from datasets.diffs import Change, Difference, Side, list_differences
+from datasets.diffs import Difference, EntryChange, Side, list_differences
 from datasets.models import Dataset, Entry
 from datasets.reading import one_moment, page_of_entries
 from farends.names import PATH_BYTES_MAX
@@ -53,7 +53,7 @@ class SideOut(Schema):
 
 class DifferenceOut(Schema):
     path: str = Field(description=PATH)
-    change: Change
+    change: EntryChange
     before: SideOut | None = Field(description="As the version `from` holds it.")
     after: SideOut | None = Field(description="As the version `to` holds it.")
 

@@ -22,8 +22,8 @@ from redis.retry import Retry
 
 from datasets.seeing import StoreState, judge_store
 from store.looking import Look
-from store.room import look_at
-from syncjobs.core.watching import Finding, Level, judge
+from store.room import measure_room
+from syncjobs.core.watching import Level, PartHealth, judge_parts
 from syncjobs.leases.sessions import open_session
 from syncjobs.queries.installation import read_signs
 
@@ -60,13 +60,13 @@ def health(request: HttpRequest) -> JsonResponse:
     )
 
 
-def look_around(sources: Iterable[str] | None = None) -> list[Finding]:
+def look_around(sources: Iterable[str] | None = None) -> list[PartHealth]:
     """All looks at once; each answers within its time."""
     begun = [(name, _LOOKS[name], _LOOKS[name].begin()) for name in sources or _LOOKS]
     return [finding for name, look, future in begun for finding in _collect(name, look, future)]
 
 
-def _look_for(part: str) -> list[Finding]:
+def _look_for(part: str) -> list[PartHealth]:
     """What is said of the part, or why nothing can be said."""
     if part == "web":
         return [one for one in look_around(WEB) if one.part in WEB]
@@ -77,7 +77,9 @@ def _look_for(part: str) -> list[Finding]:
     ]
 
 
-def _collect(name: str, look: Look[list[Finding]], future: Future[list[Finding]]) -> list[Finding]:
+def _collect(
+    name: str, look: Look[list[PartHealth]], future: Future[list[PartHealth]]
+) -> list[PartHealth]:
     """The error's own words stay in the log, which has the kind alone: they may hold addresses."""
     try:
         return look.wait(future)
@@ -88,16 +90,16 @@ def _collect(name: str, look: Look[list[Finding]], future: Future[list[Finding]]
     except (psycopg.Error, redis.RedisError, OSError, ValueError) as exc:
         word, error = "unreachable", type(exc).__name__
     log.warning("health.failed", part=name, error=error)
-    return [Finding(name, word, Level.DOWN)]
+    return [PartHealth(name, word, Level.DOWN)]
 
 
-def _look_at_database() -> list[Finding]:
+def _look_at_database() -> list[PartHealth]:
     with closing(open_session(statement_timeout_s=WITHIN_S, name="health")) as session:
         signs = read_signs(session.cursor())
-    return [Finding("database"), *judge(signs)]
+    return [PartHealth("database"), *judge_parts(signs)]
 
 
-def _look_at_redis() -> list[Finding]:
+def _look_at_redis() -> list[PartHealth]:
     client = redis.Redis.from_url(
         settings.CELERY_BROKER_URL,
         socket_timeout=REDIS_TIMEOUT_S,
@@ -109,25 +111,27 @@ def _look_at_redis() -> list[Finding]:
             # A ping is answered also by a server that takes no bells.
             client.set(PROBE, "1", ex=60)
         except redis.exceptions.ReadOnlyError:
-            return [Finding("redis", "read-only", Level.DOWN)]
+            return [PartHealth("redis", "read-only", Level.DOWN)]
         except redis.exceptions.OutOfMemoryError:
-            return [Finding("redis", "full", Level.DOWN)]
-    return [Finding("redis")]
+            return [PartHealth("redis", "full", Level.DOWN)]
+    return [PartHealth("redis")]
 
 
-def _look_at_store() -> list[Finding]:
+def _look_at_store() -> list[PartHealth]:
     """Of this process: whether it could hand out what is held."""
     state = judge_store(_read_known_store())
     if state is not StoreState.RIGHT:
-        return [Finding("store", state.value, Level.DOWN)]
+        return [PartHealth("store", state.value, Level.DOWN)]
     root = settings.STORE_ROOT
     if not os.access(root, os.W_OK):
-        return [Finding("store", "read-only", Level.DOWN)]
-    room = look_at(root, min_free_bytes=settings.SYNC.min_free_bytes)
+        return [PartHealth("store", "read-only", Level.DOWN)]
+    room = measure_room(root, min_free_bytes=settings.SYNC.min_free_bytes)
     disk = (
-        Finding("disk", "low: new work waits", Level.WARNING) if room.is_short else Finding("disk")
+        PartHealth("disk", "low: new work waits", Level.WARNING)
+        if room.is_short
+        else PartHealth("disk")
     )
-    return [Finding("store"), disk]
+    return [PartHealth("store"), disk]
 
 
 def _read_known_store() -> uuid.UUID | None:
@@ -136,7 +140,7 @@ def _read_known_store() -> uuid.UUID | None:
     return row[0] if row else None
 
 
-def _bounded(name: str, look: Callable[[], list[Finding]]) -> Look[list[Finding]]:
+def _bounded(name: str, look: Callable[[], list[PartHealth]]) -> Look[list[PartHealth]]:
     return Look(name, look, within_s=WITHIN_S)
 
 

@@ -34,7 +34,7 @@ from datasets.store_room import find_room
 from store.looking import Look
 from store.room import Room
 from syncjobs.core.states import FINAL, Event
-from syncjobs.core.watching import Signs
+from syncjobs.core.watching import PartSigns
 from syncjobs.leases.sessions import open_session
 from syncjobs.models import DURATION_BOUNDS_S
 from syncjobs.queries.figures import ACTIONS, ConnectorFigures, Figures, read_figures
@@ -60,7 +60,7 @@ class Seen:
     """One reading of the database. `signs` are the installation's."""
 
     figures: Figures
-    signs: Signs | None
+    signs: PartSigns | None
 
 
 @never_cache
@@ -248,7 +248,7 @@ def _collect_connectors(connectors: Iterable[ConnectorFigures]) -> Iterator[Metr
     yield success
 
 
-def _collect_signs(signs: Signs) -> Iterator[Metric]:
+def _collect_signs(signs: PartSigns) -> Iterator[Metric]:
     for name, help_text, value in (
         ("sync_beat_tick_age_seconds", "Since beat last dispatched what was due.", signs.beat_s),
         ("sync_reaper_age_seconds", "Since the reaper's last round.", signs.reaper_s),

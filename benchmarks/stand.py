@@ -36,7 +36,7 @@ def product() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="syncproject-bench-"))
     home.chmod(0o711)
     (home / "var").mkdir(mode=0o711)
-    database = postgres.prepare(home / "var", ports.find_free())
+    database = postgres.prepare_postgres(home / "var", ports.find_free())
     server = Child(database.program(home / "postgres.log"))
     server.start()
     try:
@@ -60,7 +60,7 @@ def product() -> Iterator[Path]:
 @contextmanager
 def broker(home: Path) -> Iterator[None]:
     """Valkey as the one-machine stack runs it, for the product at `home`."""
-    prepared = valkey.prepare(home / "var")
+    prepared = valkey.prepare_valkey(home / "var")
     server = Child(prepared.program(home / "valkey.log"))
     server.start()
     try:

@@ -26,7 +26,7 @@ def commands() -> list[str]:
     return sorted(name for name, app in get_commands().items() if app in APPS)
 
 
-def describe_all() -> str:
+def describe_commands() -> str:
     """Markdown, one section for each command."""
     sections = ("\n".join(_describe(name)) for name in commands() if name not in INNER)
     return "\n".join([_HEAD, *sections])
@@ -67,4 +67,4 @@ if __name__ == "__main__":
     import django
 
     django.setup()
-    sys.stdout.write(describe_all())
+    sys.stdout.write(describe_commands())

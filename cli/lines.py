@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
     return printable(text, len(text)).replace("\n", "\\n")
 
 
-def lines_of(lines: Iterable[str]) -> Lines:
+def make_lines(lines: Iterable[str]) -> Lines:
     return Lines("\n".join(map(one_line, lines)))
 
 

@@ -37,7 +37,7 @@ They get 512 MiB of memory.
 """
 
 
-def describe_all() -> str:
+def describe_kinds() -> str:
     """Markdown, one section for each kind."""
     return "\n".join([_HEAD, *(_describe(spec) for spec in SPECS.values()), _CUT])
 
@@ -76,4 +76,4 @@ def _shown(default: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(describe_all())
+    sys.stdout.write(describe_kinds())

@@ -23,7 +23,7 @@ SHOWN_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BrowsedRow:
     """`path` leads here from the connector's root, as in a listing. A folder has no size and no time."""
 
     name: str
@@ -35,11 +35,11 @@ class Row:
 
 
 @dataclass(slots=True)
-class Folder:
+class BrowsedFolder:
     """`complete`: nothing of it is missing but folders without files."""
 
     path: str
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, BrowsedRow] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -49,10 +49,10 @@ class _Enough(Exception):
 
 def look_into(
     connector: Connector, path: str = "", *, within_s: float = LOOK_S, most: int = WALKED_MAX
-) -> Folder:
+) -> BrowsedFolder:
     """`path` is in stored form, from the connector's root. Raises UnsafeName for one that leads out of it,
     TransportError's children, UnknownKind."""
-    folder = Folder(_checked(path))
+    folder = BrowsedFolder(_checked(path))
     options = make_target(connector).options
     ends_at = time.monotonic() + within_s
 
@@ -86,7 +86,7 @@ def _checked(path: str) -> str:
     return checked
 
 
-def _take(folder: Folder, walk: Iterator[Seen], prefix: str, most: int) -> None:
+def _take(folder: BrowsedFolder, walk: Iterator[Seen], prefix: str, most: int) -> None:
     for number, entry in enumerate(walk):
         if number == most or len(folder.rows) == SHOWN_MAX:
             folder.complete = False
@@ -98,17 +98,17 @@ def _take(folder: Folder, walk: Iterator[Seen], prefix: str, most: int) -> None:
             folder.rows.setdefault(row.name, row)
 
 
-def _row(folder: str, below: str, entry: RemoteEntry | Skipped) -> Row | None:
+def _row(folder: str, below: str, entry: RemoteEntry | Skipped) -> BrowsedRow | None:
     name, deeper, _ = below.partition("/")
     if not name:  # of the folder itself
         return None
     path = names.to_text(f"{folder}/{name}" if folder else name)
     shown = names.to_text(name)
     if deeper:
-        return Row(shown, path, is_folder=True)
+        return BrowsedRow(shown, path, is_folder=True)
     if isinstance(entry, Skipped):
         if entry.reason is Reason.LEADS_ELSEWHERE:
             return None  # most links of a page lead elsewhere
         is_folder = entry.reason is Reason.UNREADABLE
-        return Row(shown, path, is_folder=is_folder, skipped=names.printable(entry.message))
-    return Row(shown, path, False, entry.size_bytes, entry.modified_ns)
+        return BrowsedRow(shown, path, is_folder=is_folder, skipped=names.printable(entry.message))
+    return BrowsedRow(shown, path, False, entry.size_bytes, entry.modified_ns)

@@ -17,7 +17,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EntryRow:
     """A file with its entry's id, or a folder without one. `path` is in stored form, from the root."""
 
     path: str
@@ -34,8 +34,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    rows: list[Row]
+class FolderPage:
+    rows: list[EntryRow]
     next_start: str | None  # where the next page begins; None on the last
 
 
@@ -65,7 +65,7 @@ _WALK = f"""
 
 def list_folder(
     dataset_id: UUID, version: int, folder: str, *, start: str = "", limit: int = PAGE
-) -> Listing:
+) -> FolderPage:
     """What lies directly in `folder` (stored form, empty for the root), from `start` on."""
     prefix = f"{folder}/" if folder else ""
     parameters: dict[str, str | int | UUID | None] = {
@@ -82,7 +82,7 @@ def list_folder(
         found = cursor.fetchall()
     rows = [_row(prefix, *entry) for entry in found[:limit]]
     rows.sort(key=lambda row: not row.is_folder)  # within the page: folders first
-    return Listing(rows, found[limit][1] if len(found) > limit else None)
+    return FolderPage(rows, found[limit][1] if len(found) > limit else None)
 
 
 def _row(
@@ -93,11 +93,11 @@ def _row(
     modified_ns: int | None,
     sha256: bytes,
     since: int,
-) -> Row:
+) -> EntryRow:
     name, slash, _ = path[len(prefix) :].partition("/")
     if slash:
-        return Row(path=prefix + name, name=path_words(name))
-    return Row(path, path_words(name), entry_id, size_bytes, modified_ns, bytes(sha256), since)
+        return EntryRow(path=prefix + name, name=path_words(name))
+    return EntryRow(path, path_words(name), entry_id, size_bytes, modified_ns, bytes(sha256), since)
 
 
 def crumbs(folder: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 
 
 @register()
-def check_networks(**_: Any) -> list[CheckMessage]:
+def check_metrics_networks(**_: Any) -> list[CheckMessage]:
     hint = "Give networks in CIDR form, separated by commas: 10.0.0.0/8,fd00::/8"
     wrong: list[CheckMessage] = []
     for number, name in enumerate(("METRICS_NETWORKS", "TRUSTED_PROXIES"), 1):

@@ -7,7 +7,7 @@ from typing import Any
 from connectors.models import Connector
 from connectors.opening import find_capabilities
 from farends.errors import Stage
-from farends.measuring import describe
+from farends.measuring import describe_capabilities
 
 TITLES: dict[str, str] = {
     Stage.RESOLVE: "Find the host's address",
@@ -39,7 +39,7 @@ def describe_test(connector: Connector) -> list[dict[str, Any]]:
 def describe_host(connector: Connector) -> list[tuple[str, str]]:
     """What this host can do, as last measured: titles and words. Empty where nothing was yet."""
     capabilities = find_capabilities(connector)
-    return [] if capabilities is None else describe(capabilities)
+    return [] if capabilities is None else describe_capabilities(capabilities)
 
 
 def summarize_test(connector: Connector) -> tuple[bool, str]:

@@ -38,14 +38,14 @@ class WorkerSigns:
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
-    return context | describe(request)
+    return context | describe_dashboard(request)
 
 
-def live_view(request: HttpRequest) -> HttpResponse:
-    return TemplateResponse(request, "console/dashboard_live.html", describe(request))
+def dashboard_live_view(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, "console/dashboard_live.html", describe_dashboard(request))
 
 
-def describe(request: HttpRequest) -> dict[str, Any]:
+def describe_dashboard(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     records = tenancy.narrow(request, tenancy.scope(request, SyncRecord.objects.all()))
     jobs = tenancy.narrow(request, tenancy.scope(request, SyncJob.objects.all()))

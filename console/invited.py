@@ -128,7 +128,7 @@ class InvitationView(View):
 
     def _welcome(self, request: HttpRequest, invitation: Invitation) -> HttpResponse:
         messages.success(request, f"You are a member of {invitation.workspace} now.")
-        tenancy.choose(request, invitation.workspace_id)
+        tenancy.switch_workspace(request, invitation.workspace_id)
         return HttpResponseRedirect(reverse("admin:index"))
 
 

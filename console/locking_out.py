@@ -41,7 +41,7 @@ class LockoutBackend(AxesStandaloneBackend):  # type: ignore[misc] # axes has no
         super().authenticate(request, **credentials)
 
 
-def address_of(request: HttpRequest) -> str | None:
+def find_client_address(request: HttpRequest) -> str | None:
     """Under which failures count, beside the user's name."""
     return _client_of(request) or request.META.get("REMOTE_ADDR")
 

@@ -12,7 +12,7 @@ from console.words import size_words, span_words
 from datasets.seeing import StoreState, judge_store
 from datasets.store import find_known_store
 from datasets.store_room import find_room
-from syncjobs.core.watching import SEEN_WITHIN_S, Finding, Level, Signs, judge
+from syncjobs.core.watching import SEEN_WITHIN_S, Level, PartHealth, PartSigns, judge_parts
 from syncjobs.models import ProcessSign
 from syncjobs.queries.installation import find_halted_hosts, read_signs
 
@@ -30,7 +30,7 @@ def describe_machine(*, whole: bool) -> list[Line]:
     """`whole`: also what tells of other workspaces' work, and of the disk."""
     with connection.cursor() as cursor:
         signs = read_signs(cursor)
-    found = {finding.part: finding for finding in judge(signs)}
+    found = {finding.part: finding for finding in judge_parts(signs)}
     halted = found["installation"]
     where = ", ".join(find_halted_hosts()) if whole and halted.level is not Level.FINE else ""
     lines = [
@@ -52,7 +52,7 @@ def describe_machine(*, whole: bool) -> list[Line]:
     return lines
 
 
-def _line(part: str, finding: Finding, words: str) -> Line:
+def _line(part: str, finding: PartHealth, words: str) -> Line:
     tone = _TONES.get(finding.level, "sp-dot-late")
     if finding.level is Level.FINE:
         return Line(part, words)
@@ -69,7 +69,7 @@ def _ago(what: str, age_s: float | None) -> str:
     )
 
 
-def _worker_words(signs: Signs, *, whole: bool) -> str:
+def _worker_words(signs: PartSigns, *, whole: bool) -> str:
     if not signs.workers:
         return _ago("last one seen", signs.worker_s)
     draining = f", {signs.draining} draining" if signs.draining else ""
@@ -77,7 +77,7 @@ def _worker_words(signs: Signs, *, whole: bool) -> str:
     return f"{signs.workers} alive{draining}{slots}"
 
 
-def _queued_words(signs: Signs) -> str:
+def _queued_words(signs: PartSigns) -> str:
     if signs.oldest_queued_s is None:
         return "nothing waits"
     return f"waits for {span_words(signs.oldest_queued_s)}"

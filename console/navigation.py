@@ -73,7 +73,7 @@ def _choice(request: HttpRequest) -> list[dict[str, Any]]:
     """Only for who has several to choose from."""
     if tenancy.count_workspaces(request) < 2:
         return []
-    chosen = tenancy.find_chosen(request)
+    chosen = tenancy.find_current_workspace(request)
     name = Workspace.objects.get(pk=chosen).name if chosen else None
     return [
         _item(

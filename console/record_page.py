@@ -29,7 +29,7 @@ _ORDER = (
 )
 
 
-def describe(record: SyncRecord) -> dict[str, Any]:
+def describe_record_page(record: SyncRecord) -> dict[str, Any]:
     version = None
     if record.dataset_version is not None:
         version = Version.objects.filter(

@@ -30,7 +30,7 @@ class Fire:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SchedulePreview:
     words: str
     rules: list[str]
     fires: list[Fire]
@@ -46,8 +46,8 @@ class Plan:
         )
 
 
-def plan_of(job: SyncJob, fires: list[datetime], note: str = "") -> Plan:
-    return Plan(
+def plan_of(job: SyncJob, fires: list[datetime], note: str = "") -> SchedulePreview:
+    return SchedulePreview(
         describe_schedule(job), describe_rules(job), [_look_at(job, at) for at in fires], note
     )
 

@@ -43,7 +43,7 @@ def may(request: HttpRequest, needed: Role, workspace: UUID | None = None) -> bo
     return bool(allowed) if workspace is None else workspace in allowed
 
 
-def find_chosen(request: HttpRequest) -> UUID | None:
+def find_current_workspace(request: HttpRequest) -> UUID | None:
     """The workspace that the person works in now; None: all of theirs. Looked up once for each request."""
     if not hasattr(request, "console_chosen"):
         found = choosing.find_chosen(request.session, request.user)
@@ -59,14 +59,14 @@ def count_workspaces(request: HttpRequest) -> int:
     return len(find_roles(request))
 
 
-def choose(request: HttpRequest, workspace: UUID | None) -> None:
+def switch_workspace(request: HttpRequest, workspace: UUID | None) -> None:
     choosing.choose(request.session, workspace)
 
 
 def narrow(request: HttpRequest, rows: QuerySet[M], *, path: str = "workspace") -> QuerySet[M]:
     """Of rows that the person may see, those of the workspace that they have chosen: for lists. A page of
     another one of theirs opens all the same."""
-    chosen = find_chosen(request)
+    chosen = find_current_workspace(request)
     return rows if chosen is None else rows.filter(**{path: chosen})
 
 

@@ -14,7 +14,7 @@ from datasets.models import Entry
 PAGE = 2_000
 
 
-class Change(StrEnum):
+class EntryChange(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
@@ -38,10 +38,10 @@ class Difference:
     after: Side | None
 
     @property
-    def change(self) -> Change:
+    def change(self) -> EntryChange:
         if self.before is None:
-            return Change.ADDED
-        return Change.REMOVED if self.after is None else Change.CHANGED
+            return EntryChange.ADDED
+        return EntryChange.REMOVED if self.after is None else EntryChange.CHANGED
 
 
 # A path that differs has an entry that ended or began between the two; the other way round it need not be

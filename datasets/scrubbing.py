@@ -25,7 +25,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DamagedFile:
     """A file whose content is damaged, in every version from `first` to `last` (None: the current one)."""
 
     damage: Damage
@@ -58,7 +58,7 @@ def scrub(
     datasets: Iterable[Dataset],
     *,
     advance: Callable[[int], None] = lambda size_bytes: None,
-) -> Iterator[Finding]:
+) -> Iterator[DamagedFile]:
     """Damaged files of these datasets, which belong to one workspace. `advance` is told the size of each content
     that was read. What is found is noted, so that the next sync of a current version's file fetches it again.
     Raises StoreAway where the store is not here."""
@@ -151,12 +151,12 @@ def _owners(
     datasets: list[Dataset],
     damaged: dict[bytes, tuple[Damage, str]],
     current: Collection[bytes],
-) -> Iterator[Finding]:
+) -> Iterator[DamagedFile]:
     """Nobody's where the content was swept meanwhile."""
     named = _entries(datasets).filter(sha256__in=list(damaged)).select_related("dataset")
     for entry in named.order_by("dataset", "path", "since").iterator(chunk_size=AT_ONCE):
         damage, reason = damaged[bytes(entry.sha256)]
-        yield Finding(
+        yield DamagedFile(
             damage,
             bytes(entry.sha256),
             entry.dataset.name,

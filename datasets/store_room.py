@@ -7,7 +7,7 @@ from django.conf import settings
 from datasets.seeing import StoreState, judge_store
 from datasets.store import find_known_store
 from store.looking import Look
-from store.room import Room, look_at
+from store.room import Room, measure_room
 
 WITHIN_S = 1.0
 
@@ -23,7 +23,7 @@ def find_room() -> Room | None:
 
 
 def _measure() -> Room:
-    return look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
+    return measure_room(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
 
 
 _look = Look("room", _measure, within_s=WITHIN_S)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status of the command, as a shell tells it; `EXIT_STUCK` where it had to be ended."""
     try:
         database_url = options.find_value(environment, "DATABASE_URL")
-        silent_s = options.read_silence(environment)
+        silent_s = options.read_silent_s(environment)
     except StackError as error:
         return _refuse(str(error))
     if not argv or database_url is None:

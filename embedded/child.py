@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-class Stage(IntEnum):
+class StartStage(IntEnum):
     """The order of stopping is the reverse: who is asked for something outlives who asks."""
 
     DATABASE = 0
@@ -46,7 +46,7 @@ class Program:
     name: str  # also names the log file
     argv: Sequence[str]
     env: Mapping[str, str]
-    stage: Stage
+    stage: StartStage
     is_ready: Callable[[Child], bool]  # cheap: asked several times a second
     log: Path
     user: str | None = None  # None: who runs the launcher
@@ -82,7 +82,7 @@ class Child:
     def start(self) -> None:
         """Must be called by a thread that lives as long as the child should (prctl's rule)."""
         logs.trim(self.program.log)
-        self.log_offset = logs.size_of(self.program.log)
+        self.log_offset = logs.measure_log(self.program.log)
         self.started_at = time.monotonic()
         self.was_ready = False
         self.restart_at = self.kill_at = None

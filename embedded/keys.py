@@ -29,7 +29,7 @@ class Keys:
     flower_password: Key
 
 
-def settle(folder: Path, environment: Mapping[str, str]) -> Keys:
+def settle_keys(folder: Path, environment: Mapping[str, str]) -> Keys:
     """What the environment gives (NAME or NAME_FILE), else what the folder holds, else new ones.
 
     Raises StackError when a named file cannot be read or the folder cannot be written.
@@ -60,10 +60,10 @@ def _settle(
         given = environment.get(f"{name}_FILE")
         path = Path(given).resolve() if given else folder / f"{name.lower()}.given"
         if not given:
-            secret_files.write(path, value)  # programs are told files, whatever we were told
+            secret_files.write_secret(path, value)  # programs are told files, whatever we were told
         return Key(path, value)
     path = folder / name.lower()
-    return Key(path, secret_files.keep(path, make))
+    return Key(path, secret_files.keep_secret(path, make))
 
 
 def _fernet_key() -> str:

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from embedded import logs
-from embedded.child import POLL_S, Child, Program, Stage, kill_group, spawn
+from embedded.child import POLL_S, Child, Program, StartStage, kill_group, spawn
 from embedded.errors import ChildFailed, StopAsked
 from embedded.watchdog import Watchdog
 
@@ -167,7 +167,7 @@ class Launcher:
         return ChildFailed(child.name, reason, logs.tail(child.program.log))
 
     def _stop_all(self) -> None:
-        for stage in sorted(Stage, reverse=True):
+        for stage in sorted(StartStage, reverse=True):
             waiting = [child for child in self._children if child.program.stage is stage]
             for child in waiting:
                 child.ask_to_stop()

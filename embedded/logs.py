@@ -14,13 +14,13 @@ def open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def size_of(path: Path) -> int:
+def measure_log(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def trim(path: Path) -> None:
     """Moves a log that grew too long aside, as one `.1`, while its program goes on writing."""
-    if size_of(path) <= KEPT_BYTES:
+    if measure_log(path) <= KEPT_BYTES:
         return
     # The program holds the file open, so it is copied and emptied; O_APPEND makes that safe.
     aside = path.with_suffix(".log.1")
@@ -41,6 +41,6 @@ def read_since(path: Path, offset: int) -> str:
 
 def tail(path: Path, lines: int = 12, width: int = 400) -> str:
     """The last lines, for the operator's terminal; long ones are cut."""
-    start = max(0, size_of(path) - 64 * 1024)
+    start = max(0, measure_log(path) - 64 * 1024)
     last = read_since(path, start).splitlines()[-lines:]
     return "\n".join(line if len(line) <= width else f"{line[:width]} ..." for line in last)

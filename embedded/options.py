@@ -53,7 +53,7 @@ def find_value(environment: Mapping[str, str], name: str) -> str | None:
     return environment.get(name) or None
 
 
-def read(environment: Mapping[str, str]) -> Options:
+def read_options(environment: Mapping[str, str]) -> Options:
     def number(name: str, default: int, least: int, most: int) -> int:
         text = find_value(environment, name) or str(default)
         if not text.isdecimal() or not least <= int(text) <= most:
@@ -73,14 +73,14 @@ def read(environment: Mapping[str, str]) -> Options:
         flower_port=number("FLOWER_PORT", 5555, 0, 65535),
         workers=number("WORKERS", 2, 1, 64),
         concurrency=number("SYNC_CONCURRENCY", 8, 1, 256),
-        silent_s=read_silence(environment),
+        silent_s=read_silent_s(environment),
         allowed_networks=find_value(environment, "ALLOWED_NETWORKS"),
         database_url=find_value(environment, "DATABASE_URL"),
         redis_url=find_value(environment, "REDIS_URL"),
     )
 
 
-def read_silence(environment: Mapping[str, str]) -> float:
+def read_silent_s(environment: Mapping[str, str]) -> float:
     text = find_value(environment, "SYNC_SILENT_SECONDS") or "60"
     try:
         seconds = float(text)

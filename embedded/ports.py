@@ -32,7 +32,7 @@ def find_free(host: str = "127.0.0.1") -> int:
     raise StackError(f"no free TCP port on {host}")
 
 
-def keep(note: Path) -> int:
+def keep_port(note: Path) -> int:
     """The port noted in the file where it is still free, else another, noted there.
 
     So a shell that has read stack.env, or a connector that names a sample host, survives a restart.
@@ -47,7 +47,7 @@ def keep(note: Path) -> int:
     return port
 
 
-def claim(variable: str, port: int, host: str = "127.0.0.1") -> int:
+def claim_port(variable: str, port: int, host: str = "127.0.0.1") -> int:
     """`port` if it is free, or any free one for 0. Raises StackError that names the variable."""
     if port == 0:
         return find_free(host)

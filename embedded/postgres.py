@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from embedded import ports, secret_files, wheels
-from embedded.child import POLL_S, Child, Program, Stage
+from embedded.child import POLL_S, Child, Program, StartStage
 from embedded.errors import StackError
 
 ROLE = "syncproject"
@@ -87,7 +87,7 @@ class Postgres:
                 *("-c", f"port={self.port}"),
             ),
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-            stage=Stage.DATABASE,
+            stage=StartStage.DATABASE,
             is_ready=self._is_ready,
             log=log,
             user=self.user,
@@ -102,7 +102,7 @@ class Postgres:
         return len(lines) > 7 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
 
 
-def prepare(
+def prepare_postgres(
     data_dir: Path, port: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Postgres:
     """Initialises the cluster once and makes it ready to start, on the port of last time by default.
@@ -116,8 +116,8 @@ def prepare(
         _initialise(home, binaries, user)
     _wait_for_leftover(home / "data")
     _write_settings(home / "data", {**SETTINGS, **(settings or {})}, user)
-    password = secret_files.read(home / "password")
-    port = port or ports.keep(home / "port")
+    password = secret_files.read_secret(home / "password")
+    port = port or ports.keep_port(home / "port")
     return Postgres(home=home, binaries=binaries, port=port, password=password, user=user)
 
 
@@ -143,7 +143,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(mode=0o700)
     superuser_password = home / "superuser_password"
-    secret_files.write(superuser_password, secrets.token_urlsafe(24))
+    secret_files.write_secret(superuser_password, secrets.token_urlsafe(24))
     _give(user, building, superuser_password)
     initdb = [
         str(binaries / "initdb"),
@@ -157,7 +157,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
         configuration.write("include = 'syncproject.conf'\n")
     _write_settings(building, SETTINGS, user)
     password = secrets.token_urlsafe(24)
-    secret_files.write(home / "password", password)
+    secret_files.write_secret(home / "password", password)
     single = [str(binaries / "postgres"), "--single", "-D", str(building), "template1"]
     _run(single, user, stdin=_FIRST_STATEMENTS.format(password=password))
     building.rename(data)  # only a whole cluster gets the name

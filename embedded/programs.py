@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from embedded import readiness
-from embedded.child import Program, Stage
+from embedded.child import Program, StartStage
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -22,14 +22,14 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         name="web",
         argv=(
             *(sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
-            *("--bind", f"{shown}:{port}", "--worker-class", "syncproject.serving.Worker"),
+            *("--bind", f"{shown}:{port}", "--worker-class", "syncproject.serving.WebWorker"),
             *("--workers", "1", "--threads", "54", "--worker-connections", "500"),
             *("--graceful-timeout", "8", "--worker-tmp-dir"),
             str(memory if memory.is_dir() else tempfile.gettempdir()),
             "--no-control-socket",  # would be shared by all stacks of this user
         ),
         env=env,
-        stage=Stage.SURFACES,
+        stage=StartStage.SURFACES,
         # Not `?part=web`: without its store it still shows what is wrong, and takes `adopt_store`.
         is_ready=readiness.answers(loopback_of(host), port, "/health?part=database"),
         log=logs / "web.log",
@@ -48,7 +48,7 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
             *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
         ),
         env=env,
-        stage=Stage.WORKERS,
+        stage=StartStage.WORKERS,
         is_ready=readiness.has_logged(" ready."),
         log=logs / f"worker{number}.log",
         tells=True,
@@ -64,7 +64,7 @@ def beat(env: Mapping[str, str], logs: Path) -> Program:
             *("--pidfile=", "--loglevel", "INFO"),
         ),
         env=env,
-        stage=Stage.SURFACES,
+        stage=StartStage.SURFACES,
         is_ready=readiness.has_logged("beat: Starting"),
         log=logs / "beat.log",
         tells=True,
@@ -79,7 +79,7 @@ def flower(env: Mapping[str, str], logs: Path, port: int, password: str) -> Prog
             f"--conf={FLOWER_CONFIG}",
         ),
         env={**env, "FLOWER_BASIC_AUTH": f"admin:{password}"},
-        stage=Stage.SURFACES,
+        stage=StartStage.SURFACES,
         is_ready=readiness.answers("127.0.0.1", port, "/healthcheck"),
         log=logs / "flower.log",
         stop=((signal.SIGTERM, 5.0),),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write(path: Path, value: str) -> None:
+def write_secret(path: Path, value: str) -> None:
     """Replaces the file as a whole, and has it on the disk before it returns."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -19,12 +19,12 @@ def write(path: Path, value: str) -> None:
     partial.replace(path)
 
 
-def read(path: Path) -> str:
+def read_secret(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def keep(path: Path, make: Callable[[], str]) -> str:
+def keep_secret(path: Path, make: Callable[[], str]) -> str:
     """What the file holds; made and written when there is none yet."""
     if not path.exists():
-        write(path, make())
-    return read(path)
+        write_secret(path, make())
+    return read_secret(path)

@@ -60,7 +60,7 @@ def run(environment: Mapping[str, str], wish: Wish, say: Callable[[str], None]) 
     if sys.version_info < (3, 11):  # noqa: UP036 - `python manage.py` may be any python
         raise StackError("Python 3.11 or newer is needed")
     is_told_to_stop = Parent().was_interrupted if wish.tied else lambda: False
-    chosen = options.read(environment)
+    chosen = options.read_options(environment)
     with closing(home.open_home(chosen.data_dir)), Launcher(say, is_told_to_stop) as launcher:
         stack_env.remove(chosen.data_dir)
         home.wait_for_leftovers(chosen.data_dir, say)
@@ -89,7 +89,7 @@ class Stack:
     def run(self, wish: Wish) -> int:
         status = _INTERRUPTED if wish.exit_after else 0
         try:
-            hosts = samples.prepare(self._data_dir) if wish.demo else None
+            hosts = samples.prepare_sample_hosts(self._data_dir) if wish.demo else None
             self._start(hosts)
             status = self._demonstrate(hosts) if hosts else 0
             if not wish.exit_after:
@@ -100,9 +100,9 @@ class Stack:
 
     def _start(self, hosts: SampleHosts | None) -> None:
         chosen = self._options
-        web_port = ports.claim("WEB_PORT", chosen.web_port, chosen.web_host)
-        flower_port = ports.claim("FLOWER_PORT", chosen.flower_port)
-        keys = key_files.settle(self._data_dir / "keys", self._environment)
+        web_port = ports.claim_port("WEB_PORT", chosen.web_port, chosen.web_host)
+        flower_port = ports.claim_port("FLOWER_PORT", chosen.flower_port)
+        keys = key_files.settle_keys(self._data_dir / "keys", self._environment)
         database_url, redis_url = self._start_servers()
         addresses = Addresses(web_port, flower_port, database_url, redis_url)
         self._env = self._child_environment(keys, addresses)
@@ -119,7 +119,7 @@ class Stack:
             "FLOWER_URL": f"http://127.0.0.1:{flower_port}",
             **{name: self._env[name] for name in _SHARED},
         }
-        stack_env.write(self._data_dir, values)
+        stack_env.write_stack_env(self._data_dir, values)
 
         self._launcher.end_silent(Watchdog(database_url, silent_s=chosen.silent_s))
         self._say("starting web, workers, beat and Flower")
@@ -135,20 +135,20 @@ class Stack:
                 *(hosts.programs(self._logs, home.mark(self._data_dir)) if hosts else ()),
             ]
         )
-        self._say(summary.text(chosen, keys, values["SYNC_URL"], values["FLOWER_URL"]))
+        self._say(summary.summarize(chosen, keys, values["SYNC_URL"], values["FLOWER_URL"]))
 
     def _start_servers(self) -> tuple[str, str]:
         """Starts those that no URL was given for; the URLs of both."""
         database_url, redis_url = self._options.database_url, self._options.redis_url
         starting = []
         if redis_url is None:
-            broker = valkey.prepare(self._data_dir)
+            broker = valkey.prepare_valkey(self._data_dir)
             starting.append(broker.program(self._logs / "valkey.log", home.mark(self._data_dir)))
             redis_url = broker.url
         if database_url is None:
             if not (self._data_dir / "postgres").exists():
                 self._say("making a PostgreSQL cluster (once)")
-            database = postgres.prepare(self._data_dir)
+            database = postgres.prepare_postgres(self._data_dir)
             starting.append(database.program(self._logs / "postgres.log"))
             database_url = database.url
         self._launcher.start(starting)

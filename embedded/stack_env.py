@@ -11,10 +11,12 @@ from embedded import secret_files
 NAME = "stack.env"
 
 
-def write(data_dir: Path, values: Mapping[str, str]) -> Path:
+def write_stack_env(data_dir: Path, values: Mapping[str, str]) -> Path:
     path = data_dir / NAME
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    secret_files.write(path, "# Written by `manage.py stack`, removed when it stops.\n" + lines)
+    secret_files.write_secret(
+        path, "# Written by `manage.py stack`, removed when it stops.\n" + lines
+    )
     return path
 
 

@@ -6,7 +6,7 @@ from embedded.keys import Keys
 from embedded.options import PRIVATE_NETWORKS, Options
 
 
-def text(chosen: Options, keys: Keys, url: str, flower_url: str) -> str:
+def summarize(chosen: Options, keys: Keys, url: str, flower_url: str) -> str:
     networks = f"the Internet, and {chosen.allowed_networks or 'no private network'}"
     if chosen.allowed_networks is None:
         networks = (

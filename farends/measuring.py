@@ -35,7 +35,7 @@ class TimesSeen:
         return max(told_ns, seen)
 
 
-def describe(told: Capabilities) -> list[tuple[str, str]]:
+def describe_capabilities(told: Capabilities) -> list[tuple[str, str]]:
     """What this host can do, as pairs of a title and words."""
     zone = told.list_zone_s
     facts = [

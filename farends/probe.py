@@ -34,7 +34,7 @@ from farends.errors import (
     Unreachable,
     Vanished,
 )
-from farends.measuring import describe
+from farends.measuring import describe_capabilities
 from farends.reaching import of_jump_host, way_to
 from farends.spec import Spec, Target
 
@@ -249,5 +249,7 @@ def _clock(transport: Transport) -> StageResult:
 
 
 def _features(transport: Transport) -> StageResult:
-    words = (f"{title.lower()}: {said}" for title, said in describe(transport.capabilities))
+    words = (
+        f"{title.lower()}: {said}" for title, said in describe_capabilities(transport.capabilities)
+    )
     return StageResult(Stage.FEATURES, Outcome.PASSED, "; ".join(words))

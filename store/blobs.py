@@ -61,7 +61,7 @@ from store.packs import (
     write_pack,
 )
 from store.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
-from store.room import look_at, words_of
+from store.room import measure_room, show_size
 from store.sentinel import need_store
 
 SWEPT_AT_ONCE = 20_000
@@ -252,7 +252,7 @@ class BlobStore:
     def need_room(self) -> None:
         """Raises DiskFull where less is free than `keep_free` asks for, StoreBroken."""
         with disk_errors():
-            room = look_at(self._root, min_free_bytes=self._min_free_bytes)
+            room = measure_room(self._root, min_free_bytes=self._min_free_bytes)
         if room.is_short:
             raise DiskFull(f"too little room is left on the store's disk: {room}")
 
@@ -262,7 +262,7 @@ class BlobStore:
             return
         self._allowed_bytes -= size_bytes
         if self._allowed_bytes < 0:
-            over = words_of(-self._allowed_bytes)
+            over = show_size(-self._allowed_bytes)
             raise QuotaExceeded(
                 f"what came is {over} more than the workspace may hold (max_store_bytes)"
             )

@@ -25,14 +25,14 @@ class Room:
         return self.free_bytes < self.needed_bytes
 
     def __str__(self) -> str:
-        return f"{words_of(self.free_bytes)} free, {words_of(self.needed_bytes)} needed"
+        return f"{show_size(self.free_bytes)} free, {show_size(self.needed_bytes)} needed"
 
     def fits(self, size_bytes: int) -> bool:
         """Whether so much more may be stored."""
         return self.free_bytes - self.needed_bytes >= size_bytes
 
 
-def look_at(folder: Path, *, min_free_bytes: int) -> Room:
+def measure_room(folder: Path, *, min_free_bytes: int) -> Room:
     """Raises OSError where the folder cannot be looked at."""
     disk = os.statvfs(folder)
     return make_room(
@@ -48,7 +48,7 @@ def make_room(*, free_bytes: int, size_bytes: int, min_free_bytes: int) -> Room:
     return Room(free_bytes, size_bytes, max(needed, 0))
 
 
-def words_of(size_bytes: int) -> str:
+def show_size(size_bytes: int) -> str:
     if size_bytes < 10 << 30:
         return f"{size_bytes / (1 << 20):,.1f} MiB"
     return f"{size_bytes / (1 << 30):,.1f} GiB"

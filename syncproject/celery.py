@@ -12,7 +12,7 @@ from kombu.transport import TRANSPORT_ALIASES
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
 
 # By alias, because a transport that is named in the settings would stand in every address that is shown.
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:BrokerTransport"))
 app = Celery("syncproject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Else Celery opens a session with PostgreSQL for each bell, which costs more than the bell's work.

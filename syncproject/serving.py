@@ -128,7 +128,7 @@ class ClientSocket(socket.socket):
             return 0
 
 
-class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
+class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """What has come of the next request, and whether it is whole."""
 
     def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, worker: Any) -> None:
@@ -169,16 +169,16 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
             self.sock.close()
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._arriving: OrderedDict[Connection, None] = OrderedDict()
-        self._with_body: deque[Connection] = deque()  # wait for their turn to be read
+        self._arriving: OrderedDict[ClientConnection, None] = OrderedDict()
+        self._with_body: deque[ClientConnection] = deque()  # wait for their turn to be read
         self._reading = 0
-        self._leaving: OrderedDict[Connection, Any] = (
+        self._leaving: OrderedDict[ClientConnection, Any] = (
             OrderedDict()
         )  # what is still to be written, then done
-        self._lingering: OrderedDict[Connection, int] = OrderedDict()
+        self._lingering: OrderedDict[ClientConnection, int] = OrderedDict()
 
     def init_process(self) -> None:
         self._health_pool = futures.ThreadPoolExecutor(_HEALTH_THREADS, "health")
@@ -197,14 +197,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._drop(next(iter(self._arriving)))  # the slowest, so that others come in
         self.nr_conns += 1
         client = ClientSocket(accepted.detach())
-        self._await(Connection(self.cfg, client, address, listener.getsockname(), self))
+        self._await(ClientConnection(self.cfg, client, address, listener.getsockname(), self))
 
-    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+    def on_client_socket_readable(self, conn: ClientConnection, client: Any) -> None:
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._await(conn)
 
-    def _await(self, conn: Connection) -> None:
+    def _await(self, conn: ClientConnection) -> None:
         """Most requests are here as a whole already, and go to a thread at once."""
         conn.sock.setblocking(False)
         conn.until = time.monotonic() + HEAD_S
@@ -217,7 +217,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.is_polled = True
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read, conn))
 
-    def _read(self, conn: Connection, client: Any = None) -> None:
+    def _read(self, conn: ClientConnection, client: Any = None) -> None:
         try:
             data = conn.sock.recv(_PIECE)
         except BlockingIOError:
@@ -233,7 +233,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return
         self._look_at(conn)
 
-    def _look_at(self, conn: Connection) -> None:
+    def _look_at(self, conn: ClientConnection) -> None:
         if not conn.is_ready():
             return
         self._stop_reading(conn)
@@ -247,13 +247,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.until = conn.sock.read_by
             self._with_body.append(conn)
 
-    def _stop_reading(self, conn: Connection) -> None:
+    def _stop_reading(self, conn: ClientConnection) -> None:
         self._arriving.pop(conn, None)
         if conn.is_polled:
             conn.is_polled = False
             self.poller.unregister(conn.sock)
 
-    def enqueue_req(self, conn: Connection) -> None:
+    def enqueue_req(self, conn: ClientConnection) -> None:
         conn.data_ready = True
         pool = self._health_pool if conn.is_health else self.tpool
         served = pool.submit(self.handle, conn)
@@ -261,7 +261,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     # Answers go out.
 
-    def _served(self, conn: Connection, done: Any) -> None:
+    def _served(self, conn: ClientConnection, done: Any) -> None:
         if conn.has_body:
             conn.has_body = False
             self._reading -= 1
@@ -274,19 +274,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._leaving[conn] = done
         self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._write, conn))
 
-    def _write(self, conn: Connection, client: Any) -> None:
+    def _write(self, conn: ClientConnection, client: Any) -> None:
         if self._is_sent(conn):
             self.poller.unregister(client)
             self._finish(conn, self._leaving.pop(conn))
 
-    def _is_sent(self, conn: Connection) -> bool:
+    def _is_sent(self, conn: ClientConnection) -> bool:
         try:
             return bool(conn.sock.send_unsent())
         except OSError:  # the client has gone: nothing is left to be done
             conn.sock.unsent.clear()
             return True
 
-    def _finish(self, conn: Connection, done: Any) -> None:
+    def _finish(self, conn: ClientConnection, done: Any) -> None:
         """What came behind the request is the beginning of the next one."""
         if conn.parser is not None and self.alive and not done.cancelled() and not done.exception():
             conn.arrived += conn.parser.unreader.take_buffered()
@@ -304,7 +304,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     # Connections end.
 
-    def linger(self, conn: Connection) -> None:
+    def linger(self, conn: ClientConnection) -> None:
         """Ends our side, and takes what the client says until it ends its own; not in anybody's way."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
@@ -318,7 +318,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if len(self._lingering) > self.worker_connections:
             self._end_lingering(next(iter(self._lingering)))
 
-    def _discard(self, conn: Connection, client: Any) -> None:
+    def _discard(self, conn: ClientConnection, client: Any) -> None:
         try:
             data = conn.sock.recv(_PIECE)
         except BlockingIOError:
@@ -329,12 +329,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not data or self._lingering[conn] > LINGER_BYTES:
             self._end_lingering(conn)
 
-    def _end_lingering(self, conn: Connection) -> None:
+    def _end_lingering(self, conn: ClientConnection) -> None:
         del self._lingering[conn]
         self.poller.unregister(conn.sock)
         conn.sock.close()
 
-    def _drop(self, conn: Connection, answer: bytes = b"") -> None:
+    def _drop(self, conn: ClientConnection, answer: bytes = b"") -> None:
         self._stop_reading(conn)
         with contextlib.suppress(OSError):
             if answer:

@@ -25,5 +25,5 @@ class Channel(redis.Channel):
             raise Empty from None
 
 
-class Transport(redis.Transport):
+class BrokerTransport(redis.Transport):
     Channel = Channel

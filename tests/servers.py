@@ -66,8 +66,8 @@ def start(settings: Mapping[str, str] | None = None) -> Servers:
     """PostgreSQL and Valkey in a fresh folder; the caller stops them. `settings` are PostgreSQL's."""
     data_dir = Path(tempfile.mkdtemp(prefix="syncproject-test-"))
     data_dir.chmod(0o711)  # under root PostgreSQL runs as nobody
-    database = postgres.prepare(data_dir, settings={**_HASTY, **(settings or {})})
-    broker = valkey.prepare(data_dir)
+    database = postgres.prepare_postgres(data_dir, settings={**_HASTY, **(settings or {})})
+    broker = valkey.prepare_valkey(data_dir)
     started = Servers(
         data_dir=data_dir,
         database_url=database.url,

@@ -23,7 +23,7 @@ class NoPlace(Exception):
         self.ours = ours
 
 
-class Places:
+class Slots:
     """Of one kind, in this process."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Pieces:
     """Of an answer, and a place that is free again when they are no longer wanted: at the end, when the client
     has gone, and where nobody ever asked for the first."""
 
-    def __init__(self, pieces: Iterator[bytes], places: Places, names: tuple[str, ...]) -> None:
+    def __init__(self, pieces: Iterator[bytes], places: Slots, names: tuple[str, ...]) -> None:
         self._pieces = pieces
         self._give_back = weakref.finalize(self, places.give_back, names)
 
@@ -86,12 +86,12 @@ class Pieces:
 
 # What may be under way in one web process; it has threads for all of these and for others beside them, see
 # `syncproject.serving`.
-calls = Places()  # to far ends
+calls = Slots()  # to far ends
 CALLS_MAX, CALLS_OF_WORKSPACE = 6, 3
-downloads = Places()  # of what is too long to be sent in one go
+downloads = Slots()  # of what is too long to be sent in one go
 DOWNLOADS_MAX, DOWNLOADS_OF_WORKSPACE = 24, 8
 SENT_AT_ONCE = 256 * 1024
-streams = Places()  # of events; how many, the settings say
+streams = Slots()  # of events; how many, the settings say
 RETRY_S = 5
 
 

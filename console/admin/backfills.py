@@ -131,7 +131,7 @@ def backfill_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpRes
     return TemplateResponse(request, "console/backfill.html", context)
 
 
-def live_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
+def backfill_live_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
     job = _get_job(page, request, pk)
     return TemplateResponse(request, "console/backfill_live.html", {"job": job, **_listed(job)})
 

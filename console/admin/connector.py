@@ -173,7 +173,7 @@ class ConnectorAdmin(ButtonsAdmin):
         messages.add_message(request, level, f"{connector}: {words}")
 
     def approve_host_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return host_key.approve(self, request, object_id)
+        return host_key.approve_view(self, request, object_id)
 
     @admin.display(description="kind", ordering="kind")
     def kind_shown(self, connector: Connector) -> str:

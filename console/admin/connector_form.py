@@ -10,7 +10,7 @@ from unfold import widgets
 
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
-from console.admin.forms import LinesField, WorkspaceForm, secret_line, secret_text
+from console.admin.forms import LinesField, ScopedForm, secret_line, secret_text
 from farends.errors import AuthConfig
 from farends.registry import SPECS, get_spec
 from farends.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
@@ -20,7 +20,7 @@ SECRET = "secret_"  # noqa: S105 — the prefix of form fields
 FORGET = "forget_secret"
 
 
-class NewConnectorForm(WorkspaceForm):
+class NewConnectorForm(ScopedForm):
     """Step one: where the far end is. Its options follow on the next page."""
 
     kind = forms.ChoiceField(widget=widgets.UnfoldAdminSelectWidget())
@@ -49,7 +49,7 @@ class NewConnectorForm(WorkspaceForm):
         return self.cleaned_data
 
 
-class ConnectorForm(WorkspaceForm):
+class ConnectorForm(ScopedForm):
     """Step two, and every change. Made for a connector by `form_for`."""
 
     spec: Spec

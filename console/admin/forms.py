@@ -23,7 +23,7 @@ else:
     AnyModelForm = forms.ModelForm
 
 
-class WorkspaceForm(AnyModelForm):
+class ScopedForm(AnyModelForm):
     """Checks the names that are unique in a workspace also where the workspace is only shown."""
 
     def _get_validation_exclusions(self) -> set[str]:

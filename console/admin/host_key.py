@@ -11,7 +11,7 @@ from connectors.pinning import find_offer, pin
 from console.admin.buttons import ButtonsAdmin
 
 
-def approve(page: ButtonsAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+def approve_view(page: ButtonsAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
     """GET shows the pinned and the offered key side by side; POST pins the one that was shown."""
     connector = page.get_object(request, object_id)
     if connector is None:

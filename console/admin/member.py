@@ -13,13 +13,13 @@ from unfold import widgets
 
 from console import tenancy
 from console.admin.filters import WorkspaceFilter
-from console.admin.forms import AnyModelForm, WorkspaceForm
+from console.admin.forms import AnyModelForm, ScopedForm
 from console.admin.scoped import ScopedAdmin
 from workspaces.members import is_last_admin, remove_member, save_member
 from workspaces.models import Member, Role
 
 
-class MemberForm(WorkspaceForm):
+class MemberForm(ScopedForm):
     """For the platform's own people: everybody else invites (`console.admin.invitation`)."""
 
     username = forms.CharField(

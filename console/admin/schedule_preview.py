@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from console.admin.schedule_fields import RULES, ScheduleFields, same_schedule
-from console.schedule_plan import FIRES_SHOWN, Plan, plan_of
+from console.schedule_plan import FIRES_SHOWN, SchedulePreview, plan_of
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import find_fires, plan_fires
 from syncjobs.queries.parents import find_parent_problems, parents_of
@@ -34,7 +34,7 @@ def preview(data: QueryDict, stored: SyncJob) -> SafeString:
     return plan_ahead(job, stored).markup()
 
 
-def plan_ahead(job: SyncJob, stored: SyncJob) -> Plan:
+def plan_ahead(job: SyncJob, stored: SyncJob) -> SchedulePreview:
     """Of a job whose fields may differ from the stored ones, as if it were saved now."""
     if not job.enabled:
         return plan_of(job, [], "Disabled: it runs by hand only.")

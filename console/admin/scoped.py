@@ -121,7 +121,7 @@ class ScopedAdmin(SettledAdmin):
                 return super().formfield_for_foreignkey(db_field, request, **kwargs)
             rows: QuerySet[Model] = model._default_manager.all()
             kwargs["queryset"] = tenancy.scope(request, rows, path=path, needed=Role.ADMIN)
-        if model is Workspace and (chosen := tenancy.find_chosen(request)) is not None:
+        if model is Workspace and (chosen := tenancy.find_current_workspace(request)) is not None:
             kwargs.setdefault("initial", chosen)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 

@@ -139,7 +139,7 @@ class SyncJobAdmin(ButtonsAdmin):
             ),
             path(
                 "<uuid:pk>/backfill/live/",
-                fragment(partial(backfills.live_view, self)),
+                fragment(partial(backfills.backfill_live_view, self)),
                 name="syncjobs_syncjob_backfills_live",
             ),
             path(

@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from unfold import widgets
 
-from console.admin.forms import LinesField, WorkspaceForm, keep_calendar
+from console.admin.forms import LinesField, ScopedForm, keep_calendar
 from console.admin.schedule_fields import RULES, ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
 from syncjobs.configuration.jobs import default_schedule, hold_dependencies
@@ -21,7 +21,7 @@ MIB = 1 << 20
 CONFIRMED = "_confirmed"
 
 
-class SyncJobForm(ScheduleFields, WorkspaceForm):
+class SyncJobForm(ScheduleFields, ScopedForm):
     preview: Preview | None = None  # of a selection that is to be confirmed
 
     include = LinesField(

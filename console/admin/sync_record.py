@@ -105,7 +105,9 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
     def get_urls(self) -> list[URLPattern]:
         live = fragment(self.live_view)
         own = [
-            path("dashboard/", fragment(dashboard.live_view), name="console_dashboard_live"),
+            path(
+                "dashboard/", fragment(dashboard.dashboard_live_view), name="console_dashboard_live"
+            ),
             path(
                 "cleanup/",
                 self.admin_site.admin_view(self.cleanup_view),
@@ -231,7 +233,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
 
     def _live_context(self, request: HttpRequest, record: SyncRecord) -> dict[str, Any]:
         return {
-            **record_page.describe(record),
+            **record_page.describe_record_page(record),
             "buttons": self.buttons_for(request, record),
             "every_s": EVERY_S,
         }

@@ -21,7 +21,7 @@ from workspaces.models import Workspace
 LIMITS = ["max_running", "max_store_bytes", "one_sync_at_a_time"]
 
 
-class WorkspaceForm(AnyModelForm):
+class WorkspaceSettingsForm(AnyModelForm):
     windows = WindowsField()
     blackouts = BlackoutsField()
 
@@ -44,7 +44,7 @@ class WorkspaceForm(AnyModelForm):
 
 @admin.register(Workspace)
 class WorkspaceAdmin(ScopedAdmin):
-    form = WorkspaceForm
+    form = WorkspaceSettingsForm
     workspace_path = "pk"
     list_display = ["name", "connectors", "sync_jobs", "members", "created_at"]
     search_fields = ["name"]
@@ -73,14 +73,14 @@ class WorkspaceAdmin(ScopedAdmin):
                 **self.admin_site.each_context(request),
                 "title": "Work in",
                 "workspaces": mine,
-                "chosen": tenancy.find_chosen(request),
+                "chosen": tenancy.find_current_workspace(request),
             }
             return TemplateResponse(request, "console/choose.html", context)
         given = request.POST.get("workspace", "")
         found = mine.filter(name=given).first() if given and "\0" not in given else None
         if given and found is None:
             raise Http404
-        tenancy.choose(request, found.pk if found else None)
+        tenancy.switch_workspace(request, found.pk if found else None)
         return HttpResponseRedirect(reverse("admin:index"))
 
     def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded import ports, readiness
-from embedded.child import Program, Stage
+from embedded.child import Program, StartStage
 from embedded.samples import sftp_keys, tree
 
 
@@ -34,7 +34,7 @@ class SampleHosts:
                     *(str(self.folder), str(port)),
                 ),
                 env=env,
-                stage=Stage.SAMPLES,
+                stage=StartStage.SAMPLES,
                 is_ready=is_ready,
                 log=logs / f"sample-{kind}.log",
             )
@@ -46,16 +46,18 @@ class SampleHosts:
         return {
             "DEMO_SFTP_PORT": str(self.sftp_port),
             "DEMO_SFTP_USER": sftp_keys.USER,
-            "DEMO_SFTP_HOST_KEY": sftp_keys.fingerprint(self.folder),
+            "DEMO_SFTP_HOST_KEY": sftp_keys.read_fingerprint(self.folder),
             "DEMO_SFTP_KEY_FILE": str(sftp_keys.client_key(self.folder)),
             "DEMO_HTTP_PORT": str(self.http_port),
         }
 
 
-def prepare(data_dir: Path) -> SampleHosts:
+def prepare_sample_hosts(data_dir: Path) -> SampleHosts:
     """Makes the sample trees where they are missing."""
     folder = data_dir / "samples"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in ("sftp", "http"):
         tree.make(folder / name, seed=name)
-    return SampleHosts(folder, ports.keep(folder / "sftp_port"), ports.keep(folder / "http_port"))
+    return SampleHosts(
+        folder, ports.keep_port(folder / "sftp_port"), ports.keep_port(folder / "http_port")
+    )

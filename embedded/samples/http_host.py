@@ -29,7 +29,7 @@ class FolderPages(SimpleHTTPRequestHandler):
         """Silent: the records tell what was fetched."""
 
 
-def serve(folder: Path, port: int) -> None:
+def serve_http(folder: Path, port: int) -> None:
     """Serves until SIGTERM or SIGINT."""
     handler = partial(FolderPages, directory=str(folder / "http"))
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
@@ -40,4 +40,4 @@ def serve(folder: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve_http(Path(sys.argv[1]), int(sys.argv[2]))

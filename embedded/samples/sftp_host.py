@@ -50,7 +50,7 @@ class ReadOnlyFolder(asyncssh.SFTPServer):
     rename = posix_rename = symlink = link = _REFUSED
 
 
-async def serve(folder: Path, port: int) -> None:
+async def serve_sftp(folder: Path, port: int) -> None:
     """Serves until SIGTERM or SIGINT."""
     client = _keep_key(sftp_keys.client_key(folder))
     server = await asyncssh.listen(
@@ -89,10 +89,10 @@ def _keep_key(path: Path) -> asyncssh.SSHKey:
     def make() -> str:
         return asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode("ascii")
 
-    key = asyncssh.import_private_key(secret_files.keep(path, make) + "\n")
+    key = asyncssh.import_private_key(secret_files.keep_secret(path, make) + "\n")
     path.with_suffix(".pub").write_bytes(key.export_public_key())
     return key
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve_sftp(Path(sys.argv[1]), int(sys.argv[2])))

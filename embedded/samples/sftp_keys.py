@@ -18,7 +18,7 @@ def client_key(folder: Path) -> Path:
     return folder / "sftp_client_key"
 
 
-def fingerprint(folder: Path) -> str:
+def read_fingerprint(folder: Path) -> str:
     """Of the host's key, as OpenSSH prints it. The host must have run once."""
     line = host_key(folder).with_suffix(".pub").read_text(encoding="ascii")
     digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()

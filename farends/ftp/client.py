@@ -19,10 +19,10 @@ from farends.errors import (
     TransportError,
 )
 from farends.ftp.command import line
-from farends.ftp.download import TURN_BYTES, Download, Inbox, Taker
-from farends.ftp.login import Features, Login, whole
+from farends.ftp.download import TURN_BYTES, Download, Inbox, TransferTaker
+from farends.ftp.login import Features, FtpLogin, whole
 from farends.ftp.session import Session
-from farends.ftp.socket import FtpSocket, Place, Tls
+from farends.ftp.socket import FtpSocket, JudgedHost, Tls
 
 SESSIONS_NEAR = 4
 SESSIONS_FAR = 16  # a file takes several round trips, so only many at once fill a long line
@@ -41,7 +41,7 @@ class FtpClient:
         self,
         host: str,
         port: int,
-        login: Login,
+        login: FtpLogin,
         context: Context,
         *,
         sessions: int = 0,
@@ -57,7 +57,7 @@ class FtpClient:
         self._by_distance = not sessions
         self._tls = tls
         self._implicit = implicit
-        self._place = Place("")
+        self._place = JudgedHost("")
         self._sessions: list[Session] = []
         self._full: TransportError | None = None
         self._losses = 0
@@ -76,7 +76,7 @@ class FtpClient:
         except OSError as exc:
             dialled.close()
             raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
-        self._place = Place(peer, policy=dialer.policy, receive_bytes=dialer.receive_bytes)
+        self._place = JudgedHost(peer, policy=dialer.policy, receive_bytes=dialer.receive_bytes)
         if dialer.proxy is not None:
             self._place = replace(
                 self._place, address=asked, proxy=dialer.proxy, proxy_address=peer
@@ -127,7 +127,7 @@ class FtpClient:
         session: Session,
         verb: bytes,
         path: bytes,
-        taker: Taker,
+        taker: TransferTaker,
         inbox: Inbox,
         *,
         offset: int = 0,

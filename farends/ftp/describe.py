@@ -10,8 +10,8 @@ from farends.errors import ProtocolViolation, TransportError
 from farends.ftp.client import FtpClient
 from farends.ftp.list_rows import ListReader
 from farends.ftp.login import Features
-from farends.ftp.reply import Reply, is_ambiguous, refusal
-from farends.ftp.rows import Kind, facts_row, size_of, time_ns
+from farends.ftp.reply import Reply, is_ambiguous, make_refusal
+from farends.ftp.rows import Kind, facts_row, parse_size, time_ns
 from farends.ftp.session import Session
 
 DOING = "asking for size and time"
@@ -36,7 +36,7 @@ class Described:
         return self.size_bytes is not None or self.modified_ns is not None or self.kind is not None
 
 
-def describe(
+def ask_description(
     client: FtpClient, session: Session, path: bytes, done: Callable[[Described], None]
 ) -> None:
     """Queues the question. `done` is called by the pump, once, and must not raise.
@@ -108,7 +108,7 @@ def _take_facts(reply: Reply, described: Described, features: Features) -> None:
 
 def _take_size(reply: Reply, described: Described, features: Features) -> None:
     if reply.code == 213:
-        size = size_of(reply.lines[0].strip())
+        size = parse_size(reply.lines[0].strip())
         described.size_bytes = described.size_bytes if size is None else size
     elif reply.not_implemented:
         features.size = False
@@ -143,7 +143,7 @@ def _take_rows(path: bytes, reply: Reply, described: Described, features: Featur
 
 
 def _note_refusal(reply: Reply, described: Described) -> None:
-    described.refused = refusal(reply, DOING)
+    described.refused = make_refusal(reply, DOING)
     described.ambiguous = is_ambiguous(reply)
     described.again = described.again or 400 <= reply.code < 500
 

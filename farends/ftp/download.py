@@ -16,9 +16,9 @@ from farends.errors import (
     Unreachable,
 )
 from farends.ftp.login import Features
-from farends.ftp.reply import Reply, announced_bytes, refusal
+from farends.ftp.reply import Reply, announced_bytes, make_refusal
 from farends.ftp.session import Session
-from farends.ftp.socket import FtpSocket, Place
+from farends.ftp.socket import FtpSocket, JudgedHost
 
 TURN_BYTES = 1024 * 1024  # read at most this much before the other sessions have their turn
 PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
@@ -30,7 +30,7 @@ _PASV = re.compile(rb"(?<!\d)\d{1,3},\d{1,3},\d{1,3},\d{1,3},(\d{1,3}),(\d{1,3})
 Inbox = deque[Callable[[], None]]
 
 
-class Taker(Protocol):
+class TransferTaker(Protocol):
     """What a transfer's owner does with it; called from the owner's own loop, by its inbox.
 
     Exactly one of `on_end`, `on_refused`, `on_error` comes last. Until `on_error` the session is
@@ -67,9 +67,9 @@ class Download:
         self,
         session: Session,
         features: Features,
-        place: Place,
+        place: JudgedHost,
         command: bytes,
-        taker: Taker,
+        taker: TransferTaker,
         inbox: Inbox,
         *,
         offset: int = 0,
@@ -154,9 +154,9 @@ class Download:
                 features.passive = b"PASV"
                 self._session.send(b"PASV", self._passive_answered)
             elif self._commanded:
-                self._failure = refusal(outcome, "asking for a data connection")
+                self._failure = make_refusal(outcome, "asking for a data connection")
             else:
-                self._fail(refusal(outcome, "asking for a data connection"))
+                self._fail(make_refusal(outcome, "asking for a data connection"))
             return
         try:
             self._connect(passive_port(outcome))
@@ -279,7 +279,7 @@ class Download:
 
 
 def _broken_off(reply: Reply) -> TransportError:
-    error = refusal(reply, "the transfer was broken off")
+    error = make_refusal(reply, "the transfer was broken off")
     if reply.code in (425, 426):
         return ConnectionLost(str(error))
     if reply.code in (450, 451, 550, 551):

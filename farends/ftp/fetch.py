@@ -25,10 +25,10 @@ from farends.errors import (
 )
 from farends.ftp.client import FtpClient
 from farends.ftp.command import Root, line
-from farends.ftp.describe import Described, describe
+from farends.ftp.describe import Described, ask_description
 from farends.ftp.download import Download, Inbox
 from farends.ftp.proof import PrefixProof
-from farends.ftp.reply import Reply, is_ambiguous, refusal
+from farends.ftp.reply import Reply, is_ambiguous, make_refusal
 from farends.ftp.rest import RestTrial
 from farends.ftp.rows import Kind
 from farends.ftp.session import Session
@@ -204,7 +204,7 @@ class FileTaker:
         self._describe_and_release()
 
     def on_refused(self, reply: Reply) -> None:
-        error = refusal(reply, "fetching the file")
+        error = make_refusal(reply, "fetching the file")
         if isinstance(error, _OF_THE_HOST):
             raise error
         self._failure, self._ambiguous = error, is_ambiguous(reply)
@@ -243,7 +243,7 @@ class FileTaker:
     def _describe(self, session: Session) -> None:
         self._fetched = True
         inbox = self._fetch.inbox
-        describe(
+        ask_description(
             self._fetch.client,
             session,
             self._path,

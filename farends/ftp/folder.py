@@ -22,7 +22,7 @@ from farends.ftp.command import Root
 from farends.ftp.download import Inbox
 from farends.ftp.list_end import tells_cut, tells_unread
 from farends.ftp.list_rows import ListReader
-from farends.ftp.reply import Reply, refusal
+from farends.ftp.reply import Reply, make_refusal
 from farends.ftp.rows import Kind, Row, facts_row
 from farends.ftp.session import Session
 from farends.wire.shown import shown, skipped_row
@@ -37,13 +37,13 @@ DOING = "listing the folder"
 
 
 @dataclass(eq=False, slots=True)
-class Folder:
+class FtpFolder:
     path: str
-    above: Folder | None = None
+    above: FtpFolder | None = None
     unique: bytes = b""  # the host's own identity for it
     digest: bytes = b""
     tries: int = 0
-    folders: list[Folder] = field(default_factory=list)
+    folders: list[FtpFolder] = field(default_factory=list)
 
     @property
     def leads_back(self) -> bool:
@@ -72,7 +72,7 @@ class Walk(Protocol):
     inbox: Inbox
     found: deque[Seen]
 
-    def take_row(self, folder: Folder, row: Row) -> None: ...
+    def take_row(self, folder: FtpFolder, row: Row) -> None: ...
     def folder_done(self, taker: FolderTaker) -> None: ...
     def folder_failed(
         self, taker: FolderTaker, error: TransportError, *, retryable: bool | None = None
@@ -82,7 +82,7 @@ class Walk(Protocol):
 class FolderTaker:
     """Takes the events of the transfer that lists a folder."""
 
-    def __init__(self, walk: Walk, session: Session, folder: Folder) -> None:
+    def __init__(self, walk: Walk, session: Session, folder: FtpFolder) -> None:
         self.session = session
         self.folder = folder
         self.heard = False
@@ -163,7 +163,7 @@ class FolderTaker:
 
     def _refuse(self, reply: Reply) -> None:
         """A code of 4xx asks to try again (RFC 959 §4.2.1), whatever its words say."""
-        error, later = refusal(reply, DOING), 400 <= reply.code < 500
+        error, later = make_refusal(reply, DOING), 400 <= reply.code < 500
         self._walk.folder_failed(self, error, retryable=later)
 
     def on_error(self, error: TransportError) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from farends.errors import ProtocolViolation
 from farends.ftp.list_times import ListClock, When
-from farends.ftp.rows import Kind, Row, size_of
+from farends.ftp.rows import Kind, Row, parse_size
 from farends.wire.month_names import month_of
 
 _FIELDS_MAX = 14  # before a name: a group may hold blanks
@@ -136,7 +136,7 @@ def _named(name: bytes, kind: Kind, size: bytes, dated: _Dated) -> Row | None:
         kind = Kind.ITSELF
     if kind is not Kind.FILE:
         return Row(name, kind)
-    size_bytes = size_of(size)
+    size_bytes = parse_size(size)
     if size_bytes is None:
         return None
     return Row(name, kind, size_bytes, dated.exact_ns, when=dated.when)
@@ -270,7 +270,7 @@ def dos_row(line: bytes) -> Row | None:
     if what[:1] == b"<" and what[-1:] == b">":
         kind = {b"<DIR>": Kind.FOLDER}.get(what.upper(), Kind.LINK)
         return Row(name, Kind.ITSELF if name in (b".", b"..") else kind)
-    size = size_of(what.translate(None, b",.'"))
+    size = parse_size(what.translate(None, b",.'"))
     when = None if date.month == 0 else replace(date, hour=clock[0], minute=clock[1])
     return None if size is None else Row(name, Kind.FILE, size, when=when)
 
@@ -306,7 +306,7 @@ def eplf_row(line: bytes) -> Row | None:
         if fact in (b"/", b"r"):
             row.kind = Kind.FOLDER if fact == b"/" else Kind.FILE
         elif fact[:1] == b"s" and fact[1:].isdigit():
-            row.size_bytes = size_of(fact[1:])
+            row.size_bytes = parse_size(fact[1:])
             if row.size_bytes is None:
                 return None
         elif fact[:1] == b"m" and fact[1:].isdigit() and len(fact) < 13:
@@ -357,7 +357,7 @@ def ibm_row(line: bytes) -> Row | None:
         return None
     if name in (b".", b".."):
         kind = Kind.ITSELF
-    return Row(name, kind, size_of(size) if kind is Kind.FILE else None)
+    return Row(name, kind, parse_size(size) if kind is Kind.FILE else None)
 
 
 class _Vms:

@@ -18,7 +18,7 @@ from farends.errors import (
 )
 from farends.ftp.command import argument
 from farends.ftp.list_times import ListClock
-from farends.ftp.reply import Reply, refusal, says_full
+from farends.ftp.reply import Reply, make_refusal, says_full
 from farends.wire.shown import shown
 
 HASH, XSHA256 = b"HASH", b"XSHA256"
@@ -37,7 +37,7 @@ Dialog = Generator[bytes | Ask, Reply, None]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Login:
+class FtpLogin:
     username: str
     password: str
     account: str
@@ -98,7 +98,7 @@ def protect() -> Dialog:
         raise TlsRefused(f"the host refuses TLS for data: {reply.text} ({reply.code})")
 
 
-def log_in(login: Login) -> Dialog:
+def give_credentials(login: FtpLogin) -> Dialog:
     reply = yield argument(b"USER", login.username, "user name")
     if reply.code == 331:
         password = login.password
@@ -121,12 +121,12 @@ def _log_in_error(reply: Reply, doing: str, stage: Stage) -> TransportError:
     elif 500 <= reply.code < 600 or reply.code == 430:
         error = AuthRefused(message)
     else:
-        error = type(refusal(reply, doing))(message)
+        error = type(make_refusal(reply, doing))(message)
     error.stage = stage
     return error
 
 
-def learn(features: Features) -> Dialog:
+def ask_features(features: Features) -> Dialog:
     """What the host can do; asked once, by the first session."""
     reply = yield b"FEAT"
     if reply.completed:
@@ -155,7 +155,7 @@ def _digest_command(lines: tuple[bytes, ...]) -> bytes:
     return XSHA256 if any(verb == XSHA256 for verb, _, _ in told) else b""
 
 
-def settle(features: Features) -> Dialog:
+def set_up_session(features: Features) -> Dialog:
     """What each session is told once."""
     reply = yield b"TYPE I"
     if not reply.completed:
@@ -166,11 +166,11 @@ def settle(features: Features) -> Dialog:
         yield b"OPTS MLST type;size;modify;unique;"
 
 
-def whole(login: Login, features: Features, *, tls: bool, implicit: bool, first: bool) -> Dialog:
+def whole(login: FtpLogin, features: Features, *, tls: bool, implicit: bool, first: bool) -> Dialog:
     yield from secure(features, tls=tls, implicit=implicit)
-    yield from log_in(login)
+    yield from give_credentials(login)
     if tls:
         yield from protect()
     if first:
-        yield from learn(features)
-    yield from settle(features)
+        yield from ask_features(features)
+    yield from set_up_session(features)

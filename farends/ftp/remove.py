@@ -6,8 +6,8 @@ from farends.contract import RemoteEntry
 from farends.errors import AlreadyThere, TransportError, Vanished
 from farends.ftp.client import FtpClient
 from farends.ftp.command import Root
-from farends.ftp.describe import Described, describe
-from farends.ftp.reply import Reply, refusal
+from farends.ftp.describe import Described, ask_description
+from farends.ftp.reply import Reply, make_refusal
 from farends.ftp.rows import Kind
 from farends.ftp.session import Session
 
@@ -58,7 +58,7 @@ class FtpRemover:
 
     def _describe_once(self, path: str) -> Described:
         answers: list[Described] = []
-        describe(self._client, self._take(), self._root.at(path), answers.append)
+        ask_description(self._client, self._take(), self._root.at(path), answers.append)
         while not answers:
             self._client.pump()
         if answers[0].lost is not None:
@@ -76,7 +76,7 @@ class FtpRemover:
     def _do(self, verb: bytes, path: str, doing: str, *, hoped: int = 250) -> None:
         reply = self._ask(verb, path)
         if reply.code != hoped and not (hoped == 250 and reply.completed):
-            raise refusal(reply, doing)
+            raise make_refusal(reply, doing)
 
     def _ask(self, verb: bytes, path: str) -> Reply:
         answers: list[Reply | TransportError] = []

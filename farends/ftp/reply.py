@@ -116,7 +116,7 @@ def announced_bytes(reply: Reply) -> int | None:
     return int(words[0]) if words[0].isdigit() and len(words[0]) < 19 else None
 
 
-def refusal(reply: Reply, doing: str) -> TransportError:
+def make_refusal(reply: Reply, doing: str) -> TransportError:
     """The error that a reply other than the hoped-for one stands for."""
     message = f"{doing}: {reply.text or 'refused'} ({reply.code})"
     text = reply.text.lower()

@@ -10,12 +10,12 @@ from typing import Protocol
 
 from farends.errors import TransportError
 from farends.ftp.client import FtpClient
-from farends.ftp.download import Inbox, Taker
+from farends.ftp.download import Inbox, TransferTaker
 from farends.ftp.reply import Reply
 from farends.ftp.session import Session
 
 
-class TrialTaker(Taker, Protocol):
+class TrialTaker(TransferTaker, Protocol):
     def rest_tried(self) -> None:
         """`Features.rest_honoured` is known now. The session may be over."""
         ...

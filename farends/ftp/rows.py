@@ -68,7 +68,7 @@ def facts_row(line: bytes) -> Row:
         if key == b"type":
             row.kind = _kind(value.lower())
         elif key == b"size":
-            row.size_bytes = size_of(value)
+            row.size_bytes = parse_size(value)
             if row.size_bytes is None and value.isdigit():
                 raise ProtocolViolation("a row of the listing tells a size that no file has")
         elif key == b"modify":
@@ -92,7 +92,7 @@ def _kind(value: bytes) -> Kind:
     )
 
 
-def size_of(value: bytes) -> int | None:
+def parse_size(value: bytes) -> int | None:
     """None for what is no number, and for one that no 64 bits hold."""
     size = int(value) if value.isdigit() and len(value) < 20 else _BEYOND
     return size if size < _BEYOND else None

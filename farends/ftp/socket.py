@@ -45,7 +45,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JudgedHost:
     """The host at the address that was judged, or the proxy that is to connect to it."""
 
     address: str

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from farends.errors import PermissionRefused, TransportError, Truncated, Unstable, Vanished
 from farends.ftp.client import FtpClient
-from farends.ftp.describe import Described, describe
+from farends.ftp.describe import Described, ask_description
 from farends.ftp.download import Download, Inbox
-from farends.ftp.reply import Reply, is_ambiguous, refusal
+from farends.ftp.reply import Reply, is_ambiguous, make_refusal
 from farends.ftp.rest import RestTrial
 from farends.ftp.rows import Kind
 from farends.ftp.session import Session
@@ -99,8 +99,8 @@ class FtpFile(io.RawIOBase):
         if is_ambiguous(reply) and described is not None and described.known:
             if described.kind not in (None, Kind.FILE):
                 raise Vanished("it is no regular file")
-            raise PermissionRefused(str(refusal(reply, DOING)))
-        raise refusal(reply, DOING)
+            raise PermissionRefused(str(make_refusal(reply, DOING)))
+        raise make_refusal(reply, DOING)
 
     def on_error(self, error: TransportError) -> None:
         raise error
@@ -110,7 +110,7 @@ class FtpFile(io.RawIOBase):
 
     def _begin(self, offset: int) -> None:
         session = self._take()
-        describe(self._client, session, self._path, self._note)
+        ask_description(self._client, session, self._path, self._note)
         if offset:
             while self._described is None:
                 self._step()

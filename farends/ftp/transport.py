@@ -29,7 +29,7 @@ from farends.ftp.command import Root, line
 from farends.ftp.digests import FtpDigests
 from farends.ftp.fetch import FtpFetch
 from farends.ftp.list_times import PRECISION_NS, ListClock
-from farends.ftp.login import Features, Login
+from farends.ftp.login import Features, FtpLogin
 from farends.ftp.remove import FtpRemover
 from farends.ftp.rows import FRACTION_NS, SECOND_NS
 from farends.ftp.socket import Tls
@@ -186,8 +186,8 @@ def _tls_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-def _login(target: Target) -> Login:
-    return Login(target.options.username, target.secret.password, target.secret.account)
+def _login(target: Target) -> FtpLogin:
+    return FtpLogin(target.options.username, target.secret.password, target.secret.account)
 
 
 def _precision_ns(features: Features) -> int:
@@ -217,7 +217,7 @@ def connect_ftps(target: Target, context: Context) -> FtpTransport:
 def _open(
     target: Target,
     context: Context,
-    login: Login,
+    login: FtpLogin,
     *,
     tls: Tls | None = None,
     implicit: bool = False,

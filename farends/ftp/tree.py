@@ -20,9 +20,9 @@ from farends.errors import (
 )
 from farends.ftp.client import FtpClient
 from farends.ftp.command import Root, line
-from farends.ftp.describe import Described, describe
+from farends.ftp.describe import Described, ask_description
 from farends.ftp.download import Inbox
-from farends.ftp.folder import Folder, FolderTaker
+from farends.ftp.folder import FolderTaker, FtpFolder
 from farends.ftp.rows import SECOND_NS, Kind, Row, zone_s
 from farends.ftp.session import Session
 from farends.names import decode, join
@@ -45,7 +45,7 @@ class FtpWalk:
         self.inbox: Inbox = deque()
         self.found: deque[Seen] = deque()
         self.takers: set[FolderTaker] = set()
-        self._to_open: list[Folder] = [Folder("")]
+        self._to_open: list[FtpFolder] = [FtpFolder("")]
         self._backlog = Backlog()
         self._to_describe: deque[tuple[str, Row, int]] = deque()  # with the tries so far
         self._asked = 0
@@ -86,18 +86,18 @@ class FtpWalk:
                     self._forget(folder)
                 self.takers.add(FolderTaker(self, session, folder))
 
-    def found_below(self, folder: Folder, below: Folder) -> None:
+    def found_below(self, folder: FtpFolder, below: FtpFolder) -> None:
         """Raises ProtocolViolation where too many wait."""
         self._backlog.add(below.path)
         self._count_bytes(_bytes_of(below))
         folder.folders.append(below)
 
-    def forget_below(self, folder: Folder) -> None:
+    def forget_below(self, folder: FtpFolder) -> None:
         for below in folder.folders:
             self._forget(below)
         folder.folders.clear()
 
-    def _forget(self, folder: Folder) -> None:
+    def _forget(self, folder: FtpFolder) -> None:
         self._backlog.remove(folder.path)
         self._count_bytes(-_bytes_of(folder))
 
@@ -114,7 +114,7 @@ class FtpWalk:
         self._count_bytes(sys.getsizeof(path) + len(row.name) + len(row.unique) + _ROW_BYTES)
         self._to_describe.append((path, row, tries))
 
-    def take_row(self, folder: Folder, row: Row) -> None:
+    def take_row(self, folder: FtpFolder, row: Row) -> None:
         """What a row says is settled, or asked for."""
         try:
             path = join(folder.path, decode(row.name))
@@ -129,7 +129,7 @@ class FtpWalk:
         elif row.kind in (Kind.FILE, None):
             self._wait_for_words(path, row, 0)
         elif row.kind is Kind.FOLDER:
-            below = Folder(path, folder, row.unique)
+            below = FtpFolder(path, folder, row.unique)
             if below.leads_back:
                 self.found.append(
                     Skipped(path, Reason.LINK, "leads back to a folder above it, not followed")
@@ -157,7 +157,7 @@ class FtpWalk:
             return
         self._open_below(folder)
 
-    def _open_below(self, folder: Folder) -> None:
+    def _open_below(self, folder: FtpFolder) -> None:
         self._to_open.extend(folder.folders)
         folder.folders = []
 
@@ -202,7 +202,7 @@ class FtpWalk:
         def done(described: Described) -> None:
             self.inbox.append(lambda: self._described(session, path, row, tries, described))
 
-        describe(self.client, session, self.root.at(path), done)
+        ask_description(self.client, session, self.root.at(path), done)
 
     def _described(
         self, session: Session, path: str, row: Row, tries: int, described: Described
@@ -220,7 +220,7 @@ class FtpWalk:
             self._wait_for_words(path, row, tries)
         elif row.kind is None and described.kind not in (None, Kind.FILE):
             folder = path.rpartition("/")[0]
-            above = Folder(folder)
+            above = FtpFolder(folder)
             self.take_row(above, Row(row.name, described.kind))
             self._open_below(above)
         elif self._is_doubtful(row, described):
@@ -257,7 +257,7 @@ class FtpWalk:
         self._found_file(path, size, modified)
 
 
-def _bytes_of(folder: Folder) -> int:
+def _bytes_of(folder: FtpFolder) -> int:
     return sys.getsizeof(folder.path) + len(folder.unique) + _FOLDER_BYTES
 
 

@@ -14,7 +14,7 @@ from farends.errors import ConnectionLost, ProtocolViolation, TransportError
 from farends.rsync.checksums import Checksum
 from farends.rsync.child import RsyncChild
 from farends.rsync.exits import exit_error
-from farends.rsync.lines import unescape
+from farends.rsync.lines import unescape_row
 
 _PROTOCOLS = (30, 31)
 _VARINT_FLAGS = 1 << 7  # of the compatibility flags
@@ -258,7 +258,7 @@ class RsyncBatch:
     def _listen(self) -> None:
         for line in self._child.poll():
             if line.startswith(self._marker):
-                self._told.append(unescape(line[len(self._marker) :].partition(b" ")[2]))
+                self._told.append(unescape_row(line[len(self._marker) :].partition(b" ")[2]))
 
     def _cut_short(self) -> TransportError:
         error = exit_error(self._child.wait(), self._child.complaints)

@@ -18,7 +18,7 @@ from farends.contract import Context
 from farends.errors import PermanentError, ProtocolViolation, Stalled
 from farends.rsync.relay import RELAY_FILE
 from farends.secure_shell.splitting import Splitter
-from farends.wire.confinement import Reach, limit_memory, start_confined
+from farends.wire.confinement import Confinement, limit_memory, start_confined
 
 _SLICE_S = 0.5
 _PIPE_BYTES = 256 * 1024
@@ -235,7 +235,7 @@ class RsyncChild:
         self._lines.extend(self._splitter.feed(data))
 
 
-def _reach(home: Path, path: str) -> Reach:
+def _reach(home: Path, path: str) -> Confinement:
     """`path` is where programs are looked for. A relay is our own Python; its file is in `home`."""
     reading: list[Path] = []
     for name in ("rsync", "ssh"):
@@ -245,10 +245,10 @@ def _reach(home: Path, path: str) -> Reach:
             reading += [Path(found), program]
             reading += (program.parents[1] / part for part in ("lib", "lib64"))
     if not (home / RELAY_FILE).exists():
-        return Reach((home,), tuple(reading))
+        return Confinement((home,), tuple(reading))
     code = Path(farends.__file__).parent
     python = (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve())
-    return Reach((home,), (*reading, *python, code), (code.parent,))
+    return Confinement((home,), (*reading, *python, code), (code.parent,))
 
 
 def _make_pipe(path: Path) -> int:

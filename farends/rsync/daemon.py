@@ -17,7 +17,7 @@ from farends.errors import (
     Stalled,
 )
 from farends.names import encode
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.relay import relay_command
 from farends.wire.shown import shown
 
@@ -35,14 +35,14 @@ class Daemon:
     clock_skew_s: float | None = None  # a daemon does not tell the time
     clock_error_s: float = 0.0
 
-    def place(self, root: PurePosixPath) -> Place:
+    def place(self, root: PurePosixPath) -> RsyncSource:
         """`root` is `module/folder`. Raises RootMissing where it names no module."""
         module, _, folder = str(root).strip("/").partition("/")
         if module in ("", ".", "..") or not module.isprintable():
             raise RootMissing("the folder must begin with the name of a module of the daemon")
         user = f"{self.username}@" if self.username else ""
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return Place(f"rsync://{user}{host}:{self.port}/{module}/", encode(folder))
+        return RsyncSource(f"rsync://{user}{host}:{self.port}/{module}/", encode(folder))
 
 
 def greet(host: str, port: int, username: str, context: Context) -> Daemon:

@@ -16,7 +16,7 @@ from farends.staging import STAGING_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RsyncSource:
     """`source` is rsync's first word for the far end, `folder` what the root is called below it."""
 
     source: str
@@ -55,12 +55,14 @@ class Far:
         self._empty.mkdir(mode=0o700)
         self._closed = False
 
-    def list_only(self, place: Place, words: Iterable[str], names: Iterable[bytes]) -> RsyncChild:
+    def list_only(
+        self, place: RsyncSource, words: Iterable[str], names: Iterable[bytes]
+    ) -> RsyncChild:
         """No `--timeout`: whoever reads a listing may take a pause; the watch on the child does not."""
         return self._start([*words, "--list-only", "--no-h"], place, names)
 
     def fetch(
-        self, place: Place, names: Iterable[bytes], marker: str, checksum: Checksum
+        self, place: RsyncSource, names: Iterable[bytes], marker: str, checksum: Checksum
     ) -> RsyncChild:
         """Regular files come through the child's channel as `RsyncBatch` reads it; nothing is written
         to disk. `marker` begins the line that is printed for each file.
@@ -95,7 +97,7 @@ class Far:
     def _start(
         self,
         words: Iterable[str],
-        place: Place,
+        place: RsyncSource,
         names: Iterable[bytes],
         channel: Path | None = None,
     ) -> RsyncChild:

@@ -12,7 +12,7 @@ from farends.errors import ProtocolViolation, TransportError, Unstable
 from farends.rsync.batch import RsyncBatch, Sent
 from farends.rsync.checksums import MD5, XXH128
 from farends.rsync.child import RsyncChild
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.folders import Folders
 from farends.rsync.lines import parse_complaint
 from farends.rsync.looks import SecondLooks
@@ -40,7 +40,12 @@ class RsyncFetch:
     """One call of `fetch`."""
 
     def __init__(
-        self, far: Far, place: Place, folders: Folders, entries: Iterable[RemoteEntry], sink: Sink
+        self,
+        far: Far,
+        place: RsyncSource,
+        folders: Folders,
+        entries: Iterable[RemoteEntry],
+        sink: Sink,
     ) -> None:
         self._far = far
         self._place = place

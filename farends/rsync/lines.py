@@ -28,14 +28,14 @@ _ERRNO_FIGURES_MAX = 5
 _UNVERIFIED = re.compile(rb"(?:WARNING|ERROR): (?P<path>.*) failed verification .*")
 
 
-def unescape(raw: bytes) -> bytes:
+def unescape_row(raw: bytes) -> bytes:
     """A name as rsync prints it in the C locale: `\\#ooo` for every byte that is not plain."""
     if b"\\#" not in raw:
         return raw
     return _ESCAPE.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), raw)
 
 
-class Listed(NamedTuple):
+class RsyncRow(NamedTuple):
     """`kind` is the first letter of the mode: - d l p s c b D, and ? for what rsync does not know."""
 
     kind: bytes
@@ -44,14 +44,14 @@ class Listed(NamedTuple):
     path: bytes
 
 
-def parse_listed(line: bytes) -> Listed | None:
+def parse_listed(line: bytes) -> RsyncRow | None:
     """A line of `rsync --list-only`; None where it is none."""
     found = _LISTED.fullmatch(line)
     if found is None:
         return None
     kind, size, moment, path = found.groups()
     try:
-        return Listed(kind, int(size), _moment_ns(moment), unescape(path))
+        return RsyncRow(kind, int(size), _moment_ns(moment), unescape_row(path))
     except ValueError:
         return None
 
@@ -71,7 +71,7 @@ def _moment_ns(moment: bytes) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class RsyncComplaint:
     """`path` as the far end calls the file: from its module, or from its own root."""
 
     verb: str
@@ -93,12 +93,12 @@ class Complaint:
         return TransientError(f"rsync: {self.verb.strip()}: {self.text}")
 
 
-def parse_complaint(line: bytes) -> Complaint | None:
+def parse_complaint(line: bytes) -> RsyncComplaint | None:
     """None for what is not about one file."""
     found = _UNVERIFIED.fullmatch(line)
     if found is not None:
         text = "the file changed while rsync read it"
-        return Complaint("verification", unescape(found["path"]), text, None)
+        return RsyncComplaint("verification", unescape_row(found["path"]), text, None)
     told, errno = _without_errno(line.removeprefix(b"rsync: "))
     verb, quote, rest = told.partition(b'"')
     path, closing, rest = rest.rpartition(b'"')
@@ -107,9 +107,9 @@ def parse_complaint(line: bytes) -> Complaint | None:
         return None
     if verb.startswith(b"["):
         verb = verb.partition(b"] ")[2]
-    return Complaint(
+    return RsyncComplaint(
         verb=verb.removesuffix(b"(").decode("ascii", "replace"),
-        path=unescape(path),
+        path=unescape_row(path),
         text=shown(said),
         errno=errno,
     )

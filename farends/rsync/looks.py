@@ -13,9 +13,9 @@ from typing import Self
 
 from farends.contract import Fetched, RemoteEntry
 from farends.rsync.exits import exit_error
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.folders import Folders
-from farends.rsync.lines import Listed, parse_listed
+from farends.rsync.lines import RsyncRow, parse_listed
 from farends.wire.wanted import Wanted
 
 _PENDING_MAX = 3
@@ -29,12 +29,12 @@ class _Left(Exception):
 class SecondLooks:
     """Each look is a listing in a thread of its own: most of its time is spent in waiting. Leaving the context ends it."""
 
-    def __init__(self, far: Far, place: Place, folders: Folders) -> None:
+    def __init__(self, far: Far, place: RsyncSource, folders: Folders) -> None:
         self._far = far
         self._place = place
         self._folders = folders
         self._pool = ThreadPoolExecutor(_PENDING_MAX, thread_name_prefix="rsync-look")
-        self._pending: deque[tuple[list[Wanted], Future[dict[bytes, Listed]]]] = deque()
+        self._pending: deque[tuple[list[Wanted], Future[dict[bytes, RsyncRow]]]] = deque()
         self._left = threading.Event()
 
     def __enter__(self) -> Self:
@@ -59,7 +59,7 @@ class SecondLooks:
         group = list(wanted)
         paths = {item.path for item in group}
         names = list(map(self._place.name, self._folders.names_around(paths)))
-        known: Future[dict[bytes, Listed]] = Future()
+        known: Future[dict[bytes, RsyncRow]] = Future()
         self._pool.submit(self._look, names, paths, known)
         self._pending.append((group, known))
 
@@ -77,10 +77,10 @@ class SecondLooks:
             self._pending.popleft()
 
     def _look(
-        self, names: list[bytes], paths: set[bytes], known: Future[dict[bytes, Listed]]
+        self, names: list[bytes], paths: set[bytes], known: Future[dict[bytes, RsyncRow]]
     ) -> None:
         try:
-            found: dict[bytes, Listed] = {}
+            found: dict[bytes, RsyncRow] = {}
             for listed in self._listed(names):
                 if listed.path in paths:
                     found[listed.path] = listed
@@ -93,7 +93,7 @@ class SecondLooks:
             if not known.done():
                 known.set_exception(exc)
 
-    def _listed(self, names: list[bytes]) -> Iterator[Listed]:
+    def _listed(self, names: list[bytes]) -> Iterator[RsyncRow]:
         child = self._far.list_only(self._place, ["--dirs"], names)
         try:
             while child.running:
@@ -107,7 +107,7 @@ class SecondLooks:
             child.close()
 
 
-def _answer(wanted: Wanted, listed: Listed | None) -> Fetched:
+def _answer(wanted: Wanted, listed: RsyncRow | None) -> Fetched:
     if listed is None:
         return wanted.answer(None)
     if listed.kind != b"-":

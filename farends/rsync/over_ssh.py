@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives import serialization
 from farends.contract import Context
 from farends.errors import AuthConfig, ProtocolViolation, Stage
 from farends.names import encode
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.relay import relay_command
-from farends.secure_shell.auth import Login
+from farends.secure_shell.auth import SshLogin
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.end import SshEnd
 from farends.secure_shell.host_keys import FAMILIES
 from farends.secure_shell.scripts import Script
-from farends.secure_shell.session import close_session, open_session
+from farends.secure_shell.session import close_session, open_ssh_session
 from farends.secure_shell.tunnel import Tunnel
 from farends.wire.shown import shown
 
@@ -84,9 +84,9 @@ class SshHost:
     clock_skew_s: float | None
     clock_error_s: float
 
-    def place(self, root: PurePosixPath) -> Place:
+    def place(self, root: PurePosixPath) -> RsyncSource:
         folder = PurePosixPath(self.login_folder) / root
-        return Place(f"{_ALIAS}:/", encode(str(folder).lstrip("/")))
+        return RsyncSource(f"{_ALIAS}:/", encode(str(folder).lstrip("/")))
 
 
 def meet(end: SshEnd, context: Context) -> SshHost:
@@ -95,7 +95,7 @@ def meet(end: SshEnd, context: Context) -> SshHost:
         raise AuthConfig("rsync over SSH logs in by private key; the connector has none")
     if end.jump is not None and not end.jump.login.private_key:
         raise AuthConfig("rsync over SSH logs in to the jump host by private key; there is none")
-    transport = open_session(end, context)
+    transport = open_ssh_session(end, context)
     try:
         asked_at = time.time()
         lines = _ask(ShellSession(transport, context))
@@ -191,8 +191,8 @@ def _skew_s(clock: bytes, here_s: float) -> float | None:
     return round(int(clock) + 0.5 - here_s, 1) if clock.isdigit() else None
 
 
-def _openssh_text(login: Login) -> bytes:
-    """The private key, which `open_session` has found to be good, without its passphrase."""
+def _openssh_text(login: SshLogin) -> bytes:
+    """The private key, which `open_ssh_session` has found to be good, without its passphrase."""
     cleaned = (login.private_key.replace("\r\n", "\n").strip() + "\n").encode()
     password = login.passphrase.encode() or None
     is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in cleaned

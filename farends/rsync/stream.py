@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from farends.errors import TransientError, Unstable, Vanished
 from farends.rsync.batch import RsyncBatch
 from farends.rsync.checksums import MD5
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.lines import parse_complaint
 from farends.rsync.tree import raise_for_root
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RsyncFile(io.RawIOBase):
     """Closing it ends the run. rsync fetches from the first byte, whatever the offset."""
 
-    def __init__(self, far: Far, place: Place, path: bytes, offset: int) -> None:
+    def __init__(self, far: Far, place: RsyncSource, path: bytes, offset: int) -> None:
         super().__init__()
         marker = secrets.token_hex(8) + " "
         self._place = place

@@ -28,7 +28,7 @@ from farends.contract import (
 from farends.names import encode
 from farends.reaching import reached
 from farends.rsync.daemon import daemon_far, greet
-from farends.rsync.far import Far, Place, make_home
+from farends.rsync.far import Far, RsyncSource, make_home
 from farends.rsync.fetch import RsyncFetch
 from farends.rsync.folders import Folders
 from farends.rsync.over_ssh import meet, ssh_far
@@ -82,7 +82,7 @@ class Host(Protocol):
     @property
     def clock_error_s(self) -> float: ...
 
-    def place(self, root: PurePosixPath) -> Place: ...
+    def place(self, root: PurePosixPath) -> RsyncSource: ...
 
 
 class RsyncTransport:

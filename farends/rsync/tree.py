@@ -17,9 +17,9 @@ from farends.errors import (
 )
 from farends.rsync.child import RsyncChild
 from farends.rsync.exits import exit_error
-from farends.rsync.far import Far, Place
+from farends.rsync.far import Far, RsyncSource
 from farends.rsync.folders import Folders
-from farends.rsync.lines import Complaint, parse_complaint, parse_listed
+from farends.rsync.lines import RsyncComplaint, parse_complaint, parse_listed
 from farends.wire.hiccups import HICCUPS
 from farends.wire.listed_paths import ListedPaths
 from farends.wire.shown import shown, skipped_name
@@ -30,7 +30,7 @@ _MISSING = (2, 20)  # ENOENT, ENOTDIR
 class RsyncTree:
     """One listing. Iterate it once."""
 
-    def __init__(self, far: Far, place: Place, folders: Folders) -> None:
+    def __init__(self, far: Far, place: RsyncSource, folders: Folders) -> None:
         self._place = place
         self._folders = folders
         self._paths = ListedPaths()
@@ -116,7 +116,7 @@ class RsyncTree:
                 if line.strip() and parse_complaint(line) is None and not _is_summary(line):
                     yield Skipped("", Reason.UNREADABLE, f"rsync said {shown(line)}")
 
-    def _unreadable(self, complaint: Complaint) -> Skipped:
+    def _unreadable(self, complaint: RsyncComplaint) -> Skipped:
         path = self._place.inside(complaint.path)
         if path is None:
             raise TransientError(str(complaint.error), stage=Stage.LIST)
@@ -133,7 +133,7 @@ def _is_summary(line: bytes) -> bool:
     return line.startswith((b"rsync error:", b"rsync warning:", b"IO error encountered"))
 
 
-def raise_for_root(complaint: Complaint, place: Place) -> None:
+def raise_for_root(complaint: RsyncComplaint, place: RsyncSource) -> None:
     """Raises where the complaint is about the root itself."""
     if "change_dir" not in complaint.verb and place.inside(complaint.path) != b"":
         return

@@ -10,14 +10,14 @@ import paramiko
 from paramiko.auth_handler import AuthHandler
 
 from farends.errors import AuthRefused, ConnectionLost, Stage
-from farends.secure_shell.terms import Terms
+from farends.secure_shell.terms import SshTerms
 from farends.wire.shown import shown
 
 _PROMPT_ROUNDS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Login:
+class SshLogin:
     username: str
     password: str = ""
     private_key: str = ""
@@ -61,7 +61,7 @@ class _Attempts:
 
 
 def log_in(
-    transport: paramiko.Transport, login: Login, key: paramiko.PKey | None, terms: Terms
+    transport: paramiko.Transport, login: SshLogin, key: paramiko.PKey | None, terms: SshTerms
 ) -> None:
     """Key first; the password where there is no key, or where the host asks for both.
 
@@ -78,7 +78,7 @@ def log_in(
 
 
 def _offer_key(
-    attempts: _Attempts, login: Login, key: paramiko.PKey, has_other_way: Callable[[], bool]
+    attempts: _Attempts, login: SshLogin, key: paramiko.PKey, has_other_way: Callable[[], bool]
 ) -> list[str]:
     def start(handler: AuthHandler, event: threading.Event) -> None:
         handler.auth_publickey(login.username, key, event)
@@ -91,7 +91,7 @@ def _offer_key(
     return attempts.run(start)
 
 
-def _offer_password(attempts: _Attempts, login: Login) -> list[str]:
+def _offer_password(attempts: _Attempts, login: SshLogin) -> list[str]:
     try:
         return attempts.run(
             lambda handler, event: handler.auth_password(login.username, login.password, event)

@@ -7,8 +7,8 @@ from typing import Any
 
 from farends.errors import AuthConfig
 from farends.reaching import Reach, ReachSecret
-from farends.secure_shell.auth import Login
-from farends.secure_shell.terms import CIPHERS, USUAL, Terms
+from farends.secure_shell.auth import SshLogin
+from farends.secure_shell.terms import CIPHERS, USUAL, SshTerms
 from farends.spec import Target, option
 
 
@@ -112,16 +112,16 @@ class SshEnd:
     host: str
     port: int
     pin: str
-    login: Login
-    terms: Terms = USUAL
+    login: SshLogin
+    terms: SshTerms = USUAL
     jump: SshEnd | None = None
 
 
 def ssh_end(target: Target) -> SshEnd:
     options: Any = target.options
     secret: Any = target.secret
-    terms = Terms(options.compression, tuple(options.ciphers), options.legacy_algorithms)
-    login = Login(
+    terms = SshTerms(options.compression, tuple(options.ciphers), options.legacy_algorithms)
+    login = SshLogin(
         options.username,
         secret.password,
         secret.private_key,
@@ -131,7 +131,7 @@ def ssh_end(target: Target) -> SshEnd:
     end = SshEnd(target.host, target.port, options.host_key, login, terms)
     if not options.jump_host:
         return end
-    at_jump = Login(
+    at_jump = SshLogin(
         options.jump_username or options.username,
         secret.jump_password,
         secret.jump_private_key,

@@ -76,7 +76,7 @@ def _take_extended_data(channel: Any, message: paramiko.Message) -> None:
     channel._feed_extended(message)
 
 
-class Link(paramiko.Transport):
+class SshLink(paramiko.Transport):
     """Leans on methods and tables inside paramiko, which tests of new keys and of bounds guard.
 
     New keys are exchanged every 512 MiB. Until they are there, paramiko makes a thread that wants to send

@@ -21,7 +21,7 @@ from farends.errors import (
     TransportError,
 )
 from farends.reaching import of_jump_host
-from farends.secure_shell.auth import Login, log_in
+from farends.secure_shell.auth import SshLogin, log_in
 from farends.secure_shell.end import SshEnd
 from farends.secure_shell.host_keys import FAMILIES, Pin, fingerprint
 from farends.secure_shell.link import acknowledge_at_once
@@ -66,7 +66,7 @@ def ssh_error(exc: Exception, stage: Stage) -> TransportError:
             return ConnectionLost(f"the SSH connection failed: {told}", stage=stage)
 
 
-def open_session(end: SshEnd, context: Context) -> paramiko.Transport:
+def open_ssh_session(end: SshEnd, context: Context) -> paramiko.Transport:
     """A logged-in transport; the caller closes it. Nothing is left open when this raises.
 
     Raises HostKeyUnknown or HostKeyChanged before any credential is sent.
@@ -75,7 +75,7 @@ def open_session(end: SshEnd, context: Context) -> paramiko.Transport:
     if end.jump is None:
         return _open(end, key, _by_dialer(end, context), context)
     with of_jump_host(end.jump.host, context.dialer):
-        jump = open_session(end.jump, context)
+        jump = open_ssh_session(end.jump, context)
 
     def close_way() -> None:
         close_session(jump)
@@ -110,7 +110,7 @@ def _open(
     return transport
 
 
-def _key_of(login: Login) -> paramiko.PKey | None:
+def _key_of(login: SshLogin) -> paramiko.PKey | None:
     if login.private_key:
         return load_private_key(login.private_key, login.passphrase, login.certificate)
     if login.certificate:

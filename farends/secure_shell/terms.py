@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from paramiko.kex_group14 import KexGroup14SHA256
 
 from farends.secure_shell.host_keys import FAMILIES
-from farends.secure_shell.link import Link
+from farends.secure_shell.link import SshLink
 
 _SAFE = (
     "aes128-gcm@openssh.com",  # first: one pass in hardware, and no code for authentication beside it
@@ -27,7 +27,7 @@ _OLD_KEY = "ssh-rsa"  # as an algorithm: RSA with SHA-1
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SshTerms:
     """`ciphers` empty: the safe ones. `legacy` adds what old hosts need, behind all that is better."""
 
     compression: bool = False
@@ -48,8 +48,8 @@ class Terms:
         return "; old algorithms are allowed, which can be broken" if self.legacy else ""
 
     @property
-    def transport_class(self) -> type[Link]:
-        return _OldLink if self.legacy else Link
+    def transport_class(self) -> type[SshLink]:
+        return _OldLink if self.legacy else SshLink
 
     def apply(self, transport: paramiko.Transport, families: list[str]) -> None:
         """Before the key exchange. `families` are the kinds of host key to ask for, in order."""
@@ -92,11 +92,11 @@ class _OldRsaKey(paramiko.RSAKey):
     HASHES = {**paramiko.RSAKey.HASHES, _OLD_KEY: hashes.SHA1}  # type: ignore[misc]
 
 
-class _OldLink(Link):
+class _OldLink(SshLink):
     """Leans on tables inside paramiko, which the old host of the tests guards."""
 
     _kex_info = {**_usual._kex_info, _KexGroup14Sha1.name: _KexGroup14Sha1}
     _key_info = {**_usual._key_info, _OLD_KEY: _OldRsaKey}
 
 
-USUAL = Terms()
+USUAL = SshTerms()

@@ -27,10 +27,10 @@ from farends.sftp.packets import (
     READ_BYTES_MAX,
     READ_BYTES_SAFE,
     Fields,
-    Kind,
+    PacketKind,
     Status,
     frame,
-    text,
+    pack_string,
 )
 from farends.wire.shown import shown
 
@@ -90,23 +90,23 @@ class SftpClient:
 
     def start(self) -> None:
         """Agrees on the version and learns the server's limits."""
-        self._outgoing += struct.pack(">IBI", 5, Kind.INIT, _VERSION)
+        self._outgoing += struct.pack(">IBI", 5, PacketKind.INIT, _VERSION)
         while self._version is None:
             self.pump()
         extensions = _read_version(self._version)
         if b"limits@openssh.com" in extensions:
-            kind, fields = self.call(Kind.EXTENDED, text(b"limits@openssh.com"))
-            if kind == Kind.EXTENDED_REPLY:
+            kind, fields = self.call(PacketKind.EXTENDED, pack_string(b"limits@openssh.com"))
+            if kind == PacketKind.EXTENDED_REPLY:
                 self._learn_limits(fields)
 
-    def request(self, kind: Kind, body: bytes, answer: Answer) -> None:
+    def request(self, kind: PacketKind, body: bytes, answer: Answer) -> None:
         """Queues a request; it leaves with the next pump."""
         request_id = self._next_id
         self._next_id = (request_id + 1) & 0xFFFFFFFF
         self._waiting[request_id] = answer
         self._outgoing += frame(kind, request_id, body)
 
-    def call(self, kind: Kind, body: bytes) -> tuple[int, Fields]:
+    def call(self, kind: PacketKind, body: bytes) -> tuple[int, Fields]:
         """A request and its answer, waited for."""
         answers: list[tuple[int, Fields]] = []
         self.request(kind, body, lambda kind, fields: answers.append((kind, fields)))
@@ -115,7 +115,7 @@ class SftpClient:
         return answers[0]
 
     def close_handle(self, handle: bytes) -> None:
-        self.request(Kind.CLOSE, text(handle), _ignore)
+        self.request(PacketKind.CLOSE, pack_string(handle), _ignore)
 
     def pump(self) -> None:
         """Sends what is queued, waits for bytes of the peer, serves every whole packet among them.
@@ -199,7 +199,7 @@ class SftpClient:
 
     def _serve(self, packet: memoryview) -> None:
         kind = packet[0]
-        if kind == Kind.VERSION and self._version is None:
+        if kind == PacketKind.VERSION and self._version is None:
             self._version = Fields(packet[1:])
             return
         fields = Fields(packet[5:])
@@ -232,12 +232,12 @@ def _ignore(kind: int, fields: Fields) -> None:
     return None
 
 
-def refusal(kind: int, fields: Fields, doing: str) -> TransportError:
+def make_status_error(kind: int, fields: Fields, doing: str) -> TransportError:
     """The error that an answer other than the hoped-for one stands for.
 
     Raises it at once where it is about the connection and not about one file.
     """
-    if kind != Kind.STATUS:
+    if kind != PacketKind.STATUS:
         raise ProtocolViolation(f"the SFTP server answered with packet type {kind} to {doing}")
     code = fields.uint32()
     told = shown(fields.text()) if fields.left else ""
@@ -259,4 +259,4 @@ def refusal(kind: int, fields: Fields, doing: str) -> TransportError:
 
 def is_end(kind: int, fields: Fields) -> bool:
     """Whether an answer is the status EOF; leaves `fields` where they were."""
-    return kind == Kind.STATUS and fields.peek_uint32() == Status.EOF
+    return kind == PacketKind.STATUS and fields.peek_uint32() == Status.EOF

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from farends.contract import Digested, RemoteEntry
 from farends.errors import ProtocolViolation
 from farends.sftp.client import SftpClient
-from farends.sftp.packets import Fields, Kind, Status, text
+from farends.sftp.packets import Fields, PacketKind, Status, pack_string
 from farends.sftp.tree import remote_path
 
 NAME = "check-file"
@@ -68,10 +68,12 @@ class SftpDigests:
         """The digest of an open file's first bytes; None where the server cannot tell it."""
         if self.told is False:
             return None
-        body = text(b"check-file-handle") + text(handle) + text(b"sha256")
+        body = pack_string(b"check-file-handle") + pack_string(handle) + pack_string(b"sha256")
         self._client.grace_s = size_bytes / SLOWEST_BYTES_S
         try:
-            return self._read(*self._client.call(Kind.EXTENDED, body + _first_bytes(size_bytes)))
+            return self._read(
+                *self._client.call(PacketKind.EXTENDED, body + _first_bytes(size_bytes))
+            )
         finally:
             self._client.grace_s = 0.0
 
@@ -87,11 +89,16 @@ class SftpDigests:
             del asked[number]
             done.append(Digested(entry, self._read(kind, fields)))
 
-        body = text(b"check-file-name") + text(path) + text(b"sha256") + _first_bytes(0)
-        self._client.request(Kind.EXTENDED, body, answer)
+        body = (
+            pack_string(b"check-file-name")
+            + pack_string(path)
+            + pack_string(b"sha256")
+            + _first_bytes(0)
+        )
+        self._client.request(PacketKind.EXTENDED, body, answer)
 
     def _read(self, kind: int, fields: Fields) -> bytes | None:
-        if kind == Kind.EXTENDED_REPLY:
+        if kind == PacketKind.EXTENDED_REPLY:
             algorithm = fields.text()
             if algorithm == NAME.encode():  # some servers repeat the name first
                 algorithm = fields.text()
@@ -99,7 +106,7 @@ class SftpDigests:
             if algorithm.lower() in _ALGORITHMS and len(digest) == 32:
                 self.told = True
                 return digest
-        elif kind == Kind.STATUS:
+        elif kind == PacketKind.STATUS:
             if fields.uint32() in (Status.OP_UNSUPPORTED, Status.BAD_MESSAGE):
                 self.told = self.told or False
         else:

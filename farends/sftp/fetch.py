@@ -15,8 +15,8 @@ from farends.errors import (
     Vanished,
 )
 from farends.names import encode
-from farends.sftp.client import SftpClient, is_end, refusal
-from farends.sftp.packets import Attributes, Fields, Kind, open_body, read_body, text
+from farends.sftp.client import SftpClient, is_end, make_status_error
+from farends.sftp.packets import Attributes, Fields, PacketKind, open_body, pack_string, read_body
 from farends.sftp.proving import SftpProver
 from farends.sftp.transfer import Transfer
 from farends.sftp.tree import remote_path
@@ -106,17 +106,17 @@ class Fetch:
 
         def answer(kind: int, fields: Fields) -> None:
             if self._over:
-                if kind == Kind.HANDLE:
+                if kind == PacketKind.HANDLE:
                     self._client.close_handle(fields.handle())
                 return
             self._todo.append(lambda: self._opened(transfer, kind, fields))
 
         path = remote_path(self._root, transfer.entry.path)
-        self._client.request(Kind.OPEN, open_body(path), answer)
+        self._client.request(PacketKind.OPEN, open_body(path), answer)
 
     def _opened(self, transfer: Transfer, kind: int, fields: Fields) -> None:
-        if kind != Kind.HANDLE:
-            self._fail(transfer, refusal(kind, fields, "opening the file"))
+        if kind != PacketKind.HANDLE:
+            self._fail(transfer, make_status_error(kind, fields, "opening the file"))
             return
         transfer.handle = fields.handle()
         receiver = self._sink.receive(transfer.entry)
@@ -143,7 +143,9 @@ class Fetch:
             if not self._over:
                 self._todo.append(lambda: self._arrived(transfer, offset, length, kind, fields))
 
-        self._client.request(Kind.READ, read_body(transfer.handle or b"", offset, length), answer)
+        self._client.request(
+            PacketKind.READ, read_body(transfer.handle or b"", offset, length), answer
+        )
 
     def _arrived(
         self, transfer: Transfer, offset: int, length: int, kind: int, fields: Fields
@@ -151,14 +153,14 @@ class Fetch:
         transfer.asked -= 1
         if transfer.over:
             return
-        if kind == Kind.DATA:
+        if kind == PacketKind.DATA:
             held_bytes = transfer.held_bytes
             transfer.arrived(offset, length, fields.view())
             self._bytes_held += transfer.held_bytes - held_bytes
         elif is_end(kind, fields):
             transfer.ended(offset)
         else:
-            self._fail(transfer, refusal(kind, fields, "reading the file"))
+            self._fail(transfer, make_status_error(kind, fields, "reading the file"))
             return
         if transfer.failure is not None:
             self._fail_described(transfer)
@@ -182,14 +184,14 @@ class Fetch:
             if not self._over:
                 self._todo.append(lambda: self._described(transfer, kind, fields))
 
-        self._client.request(Kind.FSTAT, text(transfer.handle or b""), answer)
+        self._client.request(PacketKind.FSTAT, pack_string(transfer.handle or b""), answer)
 
     def _described(self, transfer: Transfer, kind: int, fields: Fields) -> None:
         transfer.stats_asked -= 1
         if transfer.over:
             return
-        if kind != Kind.ATTRS:
-            self._fail(transfer, refusal(kind, fields, "asking for the file's size"))
+        if kind != PacketKind.ATTRS:
+            self._fail(transfer, make_status_error(kind, fields, "asking for the file's size"))
             return
         attributes = fields.attributes()
         if transfer.failure is not None:

@@ -17,7 +17,7 @@ READ_BYTES_MAX = 255 * 1024
 HANDLE_BYTES_MAX = 4096  # the draft allows 256
 
 
-class Kind(IntEnum):
+class PacketKind(IntEnum):
     INIT = 1
     VERSION = 2
     OPEN = 3
@@ -187,17 +187,17 @@ class Fields:
             yield name, self.attributes()
 
 
-def frame(kind: Kind, request_id: int, body: bytes) -> bytes:
+def frame(kind: PacketKind, request_id: int, body: bytes) -> bytes:
     return _HEADER.pack(len(body) + 5, kind, request_id) + body
 
 
-def text(value: bytes) -> bytes:
+def pack_string(value: bytes) -> bytes:
     return _UINT32.pack(len(value)) + value
 
 
 def open_body(path: bytes) -> bytes:
-    return text(path) + _OPEN_READ
+    return pack_string(path) + _OPEN_READ
 
 
 def read_body(handle: bytes, offset: int, length: int) -> bytes:
-    return text(handle) + _RANGE.pack(offset, length)
+    return pack_string(handle) + _RANGE.pack(offset, length)

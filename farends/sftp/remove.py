@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from farends.contract import RemoteEntry
 from farends.errors import AlreadyThere, TransportError, Vanished
-from farends.sftp.client import SftpClient, refusal
-from farends.sftp.packets import Attributes, Fields, Kind, Status, text
+from farends.sftp.client import SftpClient, make_status_error
+from farends.sftp.packets import Attributes, Fields, PacketKind, Status, pack_string
 from farends.sftp.tree import remote_path
 
 _NO_ATTRIBUTES = b"\0\0\0\0"
@@ -26,24 +26,26 @@ class SftpRemover:
         return RemoteEntry(path, found.size_bytes, found.modified_ns)
 
     def remove(self, path: str) -> None:
-        self._do(Kind.REMOVE, text(remote_path(self._root, path)), "deleting the file")
+        self._do(PacketKind.REMOVE, pack_string(remote_path(self._root, path)), "deleting the file")
 
     def move(self, path: str, to: str) -> None:
         """Servers differ in whether a rename replaces what is there, so that is looked at first."""
         if self._look(to) is not None:
             raise AlreadyThere
         self._make_folder(to.rpartition("/")[0])
-        body = text(remote_path(self._root, path)) + text(remote_path(self._root, to))
-        self._do(Kind.RENAME, body, "moving the file")
+        body = pack_string(remote_path(self._root, path)) + pack_string(remote_path(self._root, to))
+        self._do(PacketKind.RENAME, body, "moving the file")
 
     def close(self) -> None:
         self._client.close()
 
     def _look(self, path: str) -> Attributes | None:
-        kind, fields = self._client.call(Kind.LSTAT, text(remote_path(self._root, path)))
-        if kind == Kind.ATTRS:
+        kind, fields = self._client.call(
+            PacketKind.LSTAT, pack_string(remote_path(self._root, path))
+        )
+        if kind == PacketKind.ATTRS:
             return fields.attributes()
-        error = refusal(kind, fields, "asking for size and time")
+        error = make_status_error(kind, fields, "asking for size and time")
         if isinstance(error, Vanished):
             return None
         raise error
@@ -53,16 +55,18 @@ class SftpRemover:
         if not folder or folder in self._made:
             return
         self._make_folder(folder.rpartition("/")[0])
-        self._client.call(Kind.MKDIR, text(remote_path(self._root, folder)) + _NO_ATTRIBUTES)
+        self._client.call(
+            PacketKind.MKDIR, pack_string(remote_path(self._root, folder)) + _NO_ATTRIBUTES
+        )
         self._made.add(folder)
 
-    def _do(self, kind: Kind, body: bytes, doing: str) -> None:
+    def _do(self, kind: PacketKind, body: bytes, doing: str) -> None:
         error = _find_error(*self._client.call(kind, body), doing)
         if error is not None:
             raise error
 
 
 def _find_error(kind: int, fields: Fields, doing: str) -> TransportError | None:
-    if kind == Kind.STATUS and fields.peek_uint32() == Status.OK:
+    if kind == PacketKind.STATUS and fields.peek_uint32() == Status.OK:
         return None
-    return refusal(kind, fields, doing)
+    return make_status_error(kind, fields, doing)

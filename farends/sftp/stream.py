@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farends.errors import PermanentError, ProtocolViolation, Truncated
-from farends.sftp.client import SftpClient, is_end, refusal
-from farends.sftp.packets import Fields, Kind, open_body, read_body, text
+from farends.sftp.client import SftpClient, is_end, make_status_error
+from farends.sftp.packets import Fields, PacketKind, open_body, pack_string, read_body
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,9 +31,9 @@ class RemoteFile(io.RawIOBase):
         super().__init__()
         self._client = client
         self._handle: bytes | None = None
-        kind, fields = client.call(Kind.OPEN, open_body(path))
-        if kind != Kind.HANDLE:
-            raise refusal(kind, fields, "opening the file")
+        kind, fields = client.call(PacketKind.OPEN, open_body(path))
+        if kind != PacketKind.HANDLE:
+            raise make_status_error(kind, fields, "opening the file")
         self._handle = fields.handle()
         self._blocks: deque[_Block] = deque()
         self._ready = memoryview(b"")
@@ -66,9 +66,9 @@ class RemoteFile(io.RawIOBase):
         super().close()
 
     def _ask_size(self) -> int:
-        kind, fields = self._client.call(Kind.FSTAT, text(self._handle or b""))
-        if kind != Kind.ATTRS:
-            raise refusal(kind, fields, "asking for the file's size")
+        kind, fields = self._client.call(PacketKind.FSTAT, pack_string(self._handle or b""))
+        if kind != PacketKind.ATTRS:
+            raise make_status_error(kind, fields, "asking for the file's size")
         attributes = fields.attributes()
         if attributes.size_bytes is None:
             raise PermanentError("the server does not tell the file's size")
@@ -86,7 +86,9 @@ class RemoteFile(io.RawIOBase):
         def answer(kind: int, fields: Fields) -> None:
             block.answer = (kind, fields)
 
-        self._client.request(Kind.READ, read_body(self._handle or b"", offset, length), answer)
+        self._client.request(
+            PacketKind.READ, read_body(self._handle or b"", offset, length), answer
+        )
         return block
 
     def _take_first(self) -> None:
@@ -95,10 +97,10 @@ class RemoteFile(io.RawIOBase):
             self._client.pump()
         self._blocks.popleft()
         kind, fields = block.answer
-        if kind != Kind.DATA:
+        if kind != PacketKind.DATA:
             if is_end(kind, fields):
                 raise Truncated(f"the file ended at byte {block.offset} of {self._size_bytes}")
-            raise refusal(kind, fields, "reading the file")
+            raise make_status_error(kind, fields, "reading the file")
         data = fields.view()
         if not 0 < len(data) <= block.length:
             raise ProtocolViolation(f"the server answered {block.length} bytes with {len(data)}")

@@ -25,7 +25,7 @@ from farends.secure_shell.channel import ChannelDuplex
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.digests import Digester
 from farends.secure_shell.end import SshReach, SshReachSecret, ssh_end
-from farends.secure_shell.session import open_session
+from farends.secure_shell.session import open_ssh_session
 from farends.sftp.client import SftpClient
 from farends.sftp.digests import NAME, SftpDigests
 from farends.sftp.fetch import Fetch
@@ -107,7 +107,7 @@ class SftpTransport:
 def connect_sftp(target: Target, context: Context) -> SftpTransport:
     options: SftpOptions = target.options
     end = ssh_end(target)
-    session = open_session(end, context)
+    session = open_ssh_session(end, context)
     duplex = ChannelDuplex.for_subsystem(session, "sftp", context)
     try:
         client = SftpClient(

@@ -16,8 +16,8 @@ from farends.errors import (
     Vanished,
 )
 from farends.names import decode, encode, join
-from farends.sftp.client import SftpClient, is_end, refusal
-from farends.sftp.packets import Attributes, Fields, Kind, text
+from farends.sftp.client import SftpClient, is_end, make_status_error
+from farends.sftp.packets import Attributes, Fields, PacketKind, pack_string
 from farends.wire.backlog import Backlog
 from farends.wire.shown import shown, skipped_name, skipped_row
 
@@ -110,15 +110,15 @@ class TreeWalk:
         self._folders.add(folder)
 
         def answer(kind: int, fields: Fields) -> None:
-            if kind != Kind.HANDLE:
+            if kind != PacketKind.HANDLE:
                 if not self._over:
-                    self._fail(folder, refusal(kind, fields, "opening the folder"))
+                    self._fail(folder, make_status_error(kind, fields, "opening the folder"))
                 return
             folder.handle = fields.handle()
             if self._over:
                 self._client.close_handle(folder.handle)
 
-        self._client.request(Kind.OPENDIR, text(remote_path(self._root, path)), answer)
+        self._client.request(PacketKind.OPENDIR, pack_string(remote_path(self._root, path)), answer)
 
     def _read_ahead(self, folder: _Folder) -> None:
         if folder.handle is None or folder.ended or self._to_stat or self._unread:
@@ -133,20 +133,20 @@ class TreeWalk:
         while folder.asked < folder.ahead and self._readdirs_asked < READDIRS_MAX:
             folder.asked += 1
             self._readdirs_asked += 1
-            self._client.request(Kind.READDIR, text(folder.handle), answer)
+            self._client.request(PacketKind.READDIR, pack_string(folder.handle), answer)
 
     def _take_names(self, folder: _Folder, kind: int, fields: Fields) -> None:
-        if kind == Kind.NAME and not folder.ended:
+        if kind == PacketKind.NAME and not folder.ended:
             count = fields.count_of_names()
             if count:
                 folder.ahead = min(folder.ahead + 1, READDIRS_AHEAD_MAX)
                 self._unread.append((folder, fields.names(count)))
             else:
                 folder.ended = True  # some servers end a folder with no names instead of EOF
-        elif kind != Kind.NAME and is_end(kind, fields):
+        elif kind != PacketKind.NAME and is_end(kind, fields):
             folder.ended = True
         elif not folder.ended:
-            self._fail(folder, refusal(kind, fields, "reading the folder"))
+            self._fail(folder, make_status_error(kind, fields, "reading the folder"))
         if folder.ended and not folder.asked and folder in self._folders:
             self._folders.discard(folder)
             self._unread.append((folder, None))
@@ -176,14 +176,14 @@ class TreeWalk:
             self._stats_asked -= 1
             if self._over:
                 return
-            if kind == Kind.ATTRS:
+            if kind == PacketKind.ATTRS:
                 item = self._settle(folder, raw, path, fields.attributes())
                 if item is not None:
                     self._found.append(item)
             else:
-                self._doubt(folder, raw, refusal(kind, fields, "asking for its kind"))
+                self._doubt(folder, raw, make_status_error(kind, fields, "asking for its kind"))
 
-        self._client.request(Kind.LSTAT, text(remote_path(self._root, path)), answer)
+        self._client.request(PacketKind.LSTAT, pack_string(remote_path(self._root, path)), answer)
 
     def _doubt(self, folder: _Folder, raw: bytes, error: TransportError) -> None:
         """Of which kind the name is stays open. Where waiting may help, its folder is worth another look."""
@@ -226,8 +226,8 @@ class TreeWalk:
         if isinstance(error, Vanished):
             return RootMissing(f"the folder {root} does not exist on the host")
         if not isinstance(error, PermissionRefused):
-            kind, fields = self._client.call(Kind.STAT, text(self._root))
-            if kind == Kind.ATTRS and not fields.attributes().is_folder:
+            kind, fields = self._client.call(PacketKind.STAT, pack_string(self._root))
+            if kind == PacketKind.ATTRS and not fields.attributes().is_folder:
                 return RootMissing(f"{root} is not a folder")
         error.stage = Stage.LIST
         return error

@@ -63,7 +63,7 @@ _LETTERS = {
 }
 
 
-def unescape(raw: bytes) -> bytes:
+def unescape_name(raw: bytes) -> bytes:
     """A name as GNU's quoting style `escape` prints it."""
 
     def plain(found: re.Match[bytes]) -> bytes:
@@ -76,7 +76,7 @@ def unescape(raw: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ShellComplaint:
     path: bytes
     text: str
 
@@ -96,20 +96,20 @@ class Complaint:
 _FIND = re.compile(rb"find: ['`](.*)': (.+)", re.DOTALL)
 
 
-def parse_find_complaint(line: bytes) -> Complaint | None:
+def parse_find_complaint(line: bytes) -> ShellComplaint | None:
     found = _FIND.fullmatch(line)
     if found is None:
         return None
-    path = unescape(found[1]).removeprefix(b".").removeprefix(b"/")
-    return Complaint(path, shown(found[2]))
+    path = unescape_name(found[1]).removeprefix(b".").removeprefix(b"/")
+    return ShellComplaint(path, shown(found[2]))
 
 
-def parse_tar_complaints(line: bytes) -> list[Complaint]:
+def parse_tar_complaints(line: bytes) -> list[ShellComplaint]:
     """Readings of `tar: NAME: TEXT`: a name may hold a colon itself, and a few of them are tried."""
     if not line.startswith(b"tar: "):
         return []
     words = line[5:].split(b": ", READINGS_MAX)
     return [
-        Complaint(unescape(b": ".join(words[:count])), shown(b": ".join(words[count:])))
+        ShellComplaint(unescape_name(b": ".join(words[:count])), shown(b": ".join(words[count:])))
         for count in range(1, len(words))
     ]

@@ -9,7 +9,7 @@ from farends.errors import AlreadyThere, ConnectionLost, ProtocolViolation
 from farends.names import encode
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.scripts import CLEAR, CLEAR_ONE, END, LOOK, Script, folder_argument
-from farends.ssh.records import Complaint, parse_record, record_splitter
+from farends.ssh.records import ShellComplaint, parse_record, record_splitter
 from farends.wire.shown import shown
 
 
@@ -50,7 +50,7 @@ class ShellRemover:
         if status == b"there":
             raise AlreadyThere
         if status != b"0":
-            raise Complaint(b"", shown(said.rpartition(b": ")[2] or b"refused")).error()
+            raise ShellComplaint(b"", shown(said.rpartition(b": ")[2] or b"refused")).error()
 
     def _ask(
         self, script: str, words: Sequence[bytes], *more: bytes, last: bytes | None = None

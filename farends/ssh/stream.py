@@ -13,7 +13,7 @@ from farends.errors import (
 )
 from farends.secure_shell.commands import ShellChannel, ShellSession
 from farends.secure_shell.scripts import READ, Script, folder_argument
-from farends.ssh.records import RECORD_BYTES_MAX, Complaint, parse_record
+from farends.ssh.records import RECORD_BYTES_MAX, ShellComplaint, parse_record
 from farends.wire.shown import shown
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ class ShellFile(io.RawIOBase):
         if not lines:
             return None
         text = lines[0].rpartition(b": ")[2]
-        return Complaint(b"", shown(text)).error()
+        return ShellComplaint(b"", shown(text)).error()

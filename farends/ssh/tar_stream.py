@@ -22,7 +22,7 @@ _TRAILER_BYTES_MAX = 1024 * 1024
 _ZEROS = bytes(BLOCK_BYTES)
 
 
-class Members(Protocol):
+class MemberTaker(Protocol):
     """Who is told. What it raises passes through."""
 
     def begin(self, header: Header) -> None: ...
@@ -35,7 +35,7 @@ class Members(Protocol):
 class TarStream:
     """Feed it what came. `ended` is true once the end-of-archive mark was seen."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: MemberTaker) -> None:
         self._members = members
         self._partial = b""  # of a header
         self._left_bytes = 0  # of the member's content

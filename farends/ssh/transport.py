@@ -27,7 +27,7 @@ from farends.names import encode
 from farends.reaching import reached, way_to
 from farends.secure_shell.commands import NoShell, ShellSession
 from farends.secure_shell.end import SshReach, SshReachSecret, ssh_end
-from farends.secure_shell.session import open_session
+from farends.secure_shell.session import open_ssh_session
 from farends.sftp.tree import remote_path
 from farends.spec import Spec, Target, option
 from farends.ssh.files import SftpFiles, ShellFiles
@@ -123,7 +123,7 @@ class SshTransport:
 def connect_ssh(target: Target, context: Context) -> SshTransport:
     options: SshOptions = target.options
     end = ssh_end(target)
-    connected = open_session(end, context)
+    connected = open_ssh_session(end, context)
     session = ShellSession(connected, context)
     server = shown(connected.remote_version) + end.terms.warning
     try:

@@ -16,7 +16,7 @@ from farends.errors import (
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.scripts import END, FAILED, LIST, Script, folder_argument
 from farends.ssh.records import (
-    Complaint,
+    ShellComplaint,
     parse_find_complaint,
     parse_record,
     record_splitter,
@@ -97,7 +97,7 @@ class ShellTree:
                 continue  # went away between its folder's listing and the look at it
             yield self._skipped(complaint)
 
-    def _skipped(self, complaint: Complaint) -> Skipped:
+    def _skipped(self, complaint: ShellComplaint) -> Skipped:
         if not complaint.path:
             message = f"{shown(self._root)}: {complaint.text}"
             if "Permission denied" in complaint.text:

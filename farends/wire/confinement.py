@@ -57,7 +57,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Confinement:
     """What a child may do beside using the system's own programs and libraries."""
 
     everything: tuple[Path, ...] = ()  # in these folders
@@ -73,7 +73,7 @@ def landlock_version() -> int:
     return max(0, _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION)))
 
 
-def start_confined(start: Callable[[], _T], reach: Reach) -> _T:
+def start_confined(start: Callable[[], _T], reach: Confinement) -> _T:
     """What `start` returns or raises; what it starts is confined. Without Landlock nothing is."""
     version = landlock_version()
     if not version:
@@ -103,7 +103,7 @@ def limit_memory(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
-def _confine(version: int, reach: Reach) -> None:
+def _confine(version: int, reach: Confinement) -> None:
     """This thread, for good."""
     bits, length = _VERSIONS[min(version, max(_VERSIONS))]
     handled = (1 << bits) - 1

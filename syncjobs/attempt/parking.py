@@ -11,7 +11,7 @@ import uuid
 
 from django.conf import settings
 
-from store.room import look_at
+from store.room import measure_room
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 
@@ -24,7 +24,7 @@ AGAIN_RATIO = (
 def park_without_room(record_id: uuid.UUID) -> bool:
     """Whether the record has to wait, which it then says; a dry run needs no room."""
     try:
-        room = look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
+        room = measure_room(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
     except OSError:  # its disk went away this instant: the claim looks again
         return False
     if not room.is_short:

@@ -28,7 +28,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PartHealth:
     """What is to be said of one part; `age_s` is None where nothing was ever seen of it, or has no age."""
 
     part: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class PartSigns:
     """What the parts have told, as ages by the database's clock. None: never."""
 
     prepared_s: float | None = None  # since the stack was last prepared for a start
@@ -59,7 +59,7 @@ class Signs:
     oldest_ready_s: float | None = None  # of those that wait for nothing but a worker
 
 
-def judge(signs: Signs) -> list[Finding]:
+def judge_parts(signs: PartSigns) -> list[PartHealth]:
     return [
         _judge_installation(signs),
         _judge_age(signs, "scheduler", signs.beat_s, SEEN_WITHIN_S, Level.DOWN),
@@ -75,66 +75,66 @@ def judge(signs: Signs) -> list[Finding]:
 
 
 def _judge_age(
-    signs: Signs, part: str, age_s: float | None, within_s: float, level: Level
-) -> Finding:
+    signs: PartSigns, part: str, age_s: float | None, within_s: float, level: Level
+) -> PartHealth:
     if age_s is not None and age_s <= within_s:
-        return Finding(part, age_s=age_s)
+        return PartHealth(part, age_s=age_s)
     if _may_be_starting(signs, age_s):
-        return Finding(part, "starting", Level.STARTING, age_s)
-    return Finding(part, "never seen" if age_s is None else "late", level, age_s)
+        return PartHealth(part, "starting", Level.STARTING, age_s)
+    return PartHealth(part, "never seen" if age_s is None else "late", level, age_s)
 
 
-def _judge_installation(signs: Signs) -> Finding:
+def _judge_installation(signs: PartSigns) -> PartHealth:
     """A restored copy of the database waits for a person; see `datasets.installation`."""
     if not signs.halted:
-        return Finding("installation")
+        return PartHealth("installation")
     dispatches = signs.beat_s is not None and signs.beat_s <= SEEN_WITHIN_S
     level = Level.WARNING if dispatches else Level.DOWN  # another host's beat
-    return Finding(
+    return PartHealth(
         "installation", f"halted ({signs.halted}): see manage.py resume_after_restore", level
     )
 
 
-def _judge_workers(signs: Signs) -> Finding:
+def _judge_workers(signs: PartSigns) -> PartHealth:
     if signs.workers:
-        return Finding("workers", age_s=signs.worker_s)
+        return PartHealth("workers", age_s=signs.worker_s)
     if _may_be_starting(signs, signs.worker_s):
-        return Finding("workers", "starting", Level.STARTING, signs.worker_s)
-    return Finding("workers", "none", Level.DOWN, signs.worker_s)
+        return PartHealth("workers", "starting", Level.STARTING, signs.worker_s)
+    return PartHealth("workers", "none", Level.DOWN, signs.worker_s)
 
 
-def _judge_stores(signs: Signs) -> Finding:
+def _judge_stores(signs: PartSigns) -> PartHealth:
     """Whether workers see the store: those that do not take no record."""
     kinds = ("not mounted", signs.without_store), ("another store", signs.with_another_store)
     words = [f"{what} on {count} of {signs.workers}" for what, count in kinds if count]
     if not words:
-        return Finding("worker_stores")
+        return PartHealth("worker_stores")
     lost = signs.without_store + signs.with_another_store
     level = Level.DOWN if lost >= signs.workers else Level.WARNING
-    return Finding("worker_stores", ", ".join(words), level)
+    return PartHealth("worker_stores", ", ".join(words), level)
 
 
-def _judge_queue(signs: Signs, queue: str, unanswered_s: float) -> Finding:
+def _judge_queue(signs: PartSigns, queue: str, unanswered_s: float) -> PartHealth:
     part = f"queue:{queue}"
     if unanswered_s <= ANSWERED_WITHIN_S:
-        return Finding(part, age_s=unanswered_s)
+        return PartHealth(part, age_s=unanswered_s)
     if _may_be_starting(signs, unanswered_s):
-        return Finding(part, "starting", Level.STARTING, unanswered_s)
-    return Finding(part, "unanswered", Level.DOWN, unanswered_s)
+        return PartHealth(part, "starting", Level.STARTING, unanswered_s)
+    return PartHealth(part, "unanswered", Level.DOWN, unanswered_s)
 
 
-def _judge_queued(signs: Signs) -> Finding:
+def _judge_queued(signs: PartSigns) -> PartHealth:
     """A record that could run and does not, beside free slots: bells do not reach the workers, or they
     cannot claim. Where every slot is taken it waits its turn."""
     age_s = signs.oldest_ready_s
     if age_s is None or age_s <= STALLED_AFTER_S or signs.busy >= signs.slots:
-        return Finding("queued", age_s=age_s)
+        return PartHealth("queued", age_s=age_s)
     if _may_be_starting(signs, age_s):
-        return Finding("queued", "starting", Level.STARTING, age_s)
-    return Finding("queued", "stalled", Level.DOWN, age_s)
+        return PartHealth("queued", "starting", Level.STARTING, age_s)
+    return PartHealth("queued", "stalled", Level.DOWN, age_s)
 
 
-def _may_be_starting(signs: Signs, age_s: float | None) -> bool:
+def _may_be_starting(signs: PartSigns, age_s: float | None) -> bool:
     """What was seen before this start says nothing of it."""
     if signs.prepared_s is None or signs.prepared_s > START_WITHIN_S:
         return False

@@ -22,7 +22,7 @@ class UnreadableMoment(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BackfillProgress:
     """A backfill and the count of its records in each state."""
 
     backfill: Backfill
@@ -73,7 +73,7 @@ class Progress:
         }
 
 
-def load_progress(backfills: Iterable[Backfill]) -> list[Progress]:
+def load_progress(backfills: Iterable[Backfill]) -> list[BackfillProgress]:
     rows = list(backfills)
     states: dict[UUID, dict[str, int]] = defaultdict(dict)
     counted = (
@@ -84,10 +84,10 @@ def load_progress(backfills: Iterable[Backfill]) -> list[Progress]:
     )
     for pk, state, count in counted:
         states[pk][state] = count
-    return [Progress(row, states[row.pk]) for row in rows]
+    return [BackfillProgress(row, states[row.pk]) for row in rows]
 
 
-def latest_backfills(job: SyncJob, count: int = 10) -> list[Progress]:
+def latest_backfills(job: SyncJob, count: int = 10) -> list[BackfillProgress]:
     """The active ones first, then the newest."""
     rows = Backfill.objects.filter(job=job).select_related("job").order_by("-created_at")
     active = rows.filter(state=BackfillState.ACTIVE)[:count]

@@ -42,7 +42,7 @@ class Connectivity:
     last_test_passed: bool | None
 
 
-def look_up(connector: Connector) -> Connectivity:
+def judge_connectivity(connector: Connector) -> Connectivity:
     now = database_now()
     budget = find_budget(connector.workspace_id, connector.address) or Budget()
     failed = (

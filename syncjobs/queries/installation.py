@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from django.db.models.functions import Now
 
-from syncjobs.core.watching import SEEN_WITHIN_S, Signs
+from syncjobs.core.watching import SEEN_WITHIN_S, PartSigns
 from syncjobs.models import ProcessSign
 
 # Of each workspace the longest waiting due records, from the index `record_waiting`: a queue of any length
@@ -73,7 +73,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-def read_signs(cursor: Cursor) -> Signs:
+def read_signs(cursor: Cursor) -> PartSigns:
     cursor.execute(_PULSES)
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
     cursor.execute(_WORKERS, {"within_s": SEEN_WITHIN_S})
@@ -81,7 +81,7 @@ def read_signs(cursor: Cursor) -> Signs:
         cursor.fetchone()
     )
     oldest_queued_s, oldest_ready_s = read_oldest(cursor)
-    return Signs(
+    return PartSigns(
         prepared_s=pulses.get("prepared"),
         beat_s=pulses.get("beat"),
         reaper_s=pulses.get("reaper"),

@@ -30,7 +30,7 @@ from workspaces.places import (
     DOWNLOADS_OF_WORKSPACE,
     NoPlace,
     Pieces,
-    Places,
+    Slots,
     calls,
     downloads,
 )
@@ -41,7 +41,7 @@ LARGE = bytes(range(256)) * 40_000  # 10 MB: more than the kernel takes in for w
 
 
 @contextlib.contextmanager
-def taken(places: Places, count: int, whose: str = "") -> Iterator[None]:
+def taken(places: Slots, count: int, whose: str = "") -> Iterator[None]:
     with contextlib.ExitStack() as held:
         for _ in range(count):
             held.enter_context(places.held(1000, {whose or str(uuid4()): 1000}))
@@ -49,7 +49,7 @@ def taken(places: Places, count: int, whose: str = "") -> Iterator[None]:
 
 
 def test_i13_18_a_place_is_given_back_whatever_becomes_of_it() -> None:
-    places = Places()
+    places = Slots()
     with places.held(1, {"a": 1}), pytest.raises(NoPlace) as full, places.held(1, {"b": 1}):
         pass
     assert not full.value.ours

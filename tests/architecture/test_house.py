@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 import farends
 import tasks
-from connectors.describing import describe_all
+from connectors.describing import describe_kinds
 from embedded import keys, options
 from farends.registry import SPECS
 from farends.spec import option_fields
@@ -92,7 +92,7 @@ READERS: dict[str, list[str]] = {
     "farends/rsync/child.py": ["PATH"],
     "embedded/attend.py": [],  # passes all of it on
     "embedded/management/commands/demonstrate.py": ["DEMO"],  # the launcher gives it these
-    "embedded/options.py": [],  # a copy of it goes to `options.read` and `keys.settle`
+    "embedded/options.py": [],  # a copy of it goes to `options.read_options` and `keys.settle_keys`
     "embedded/samples/hosts.py": ["PATH"],
     "manage.py": ["DJANGO_SETTINGS_MODULE"],
     "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
@@ -107,8 +107,8 @@ def asked_of_the_environment(data_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     asked = Asked()
     monkeypatch.setattr(environ.FileAwareEnv, "ENVIRON", FileAwareMapping(env=asked))
     env.read()
-    options.read(asked)
-    keys.settle(data_dir, asked)
+    options.read_options(asked)
+    keys.settle_keys(data_dir, asked)
     return asked.names
 
 
@@ -153,7 +153,7 @@ def test_i13_d_every_variable_of_the_compose_file_is_documented() -> None:
 
 def test_the_page_of_protocols_is_made_from_the_specs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
-    assert page == describe_all(), "python -m connectors.describing > docs/protocols.md"
+    assert page == describe_kinds(), "python -m connectors.describing > docs/protocols.md"
 
 
 def test_what_database_url_says_of_tls_is_kept() -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from cli.management.commands.sync import describe
+from cli.management.commands.sync import describe_record
 from syncjobs.attempt.execution import execute
 from syncjobs.core.states import Event
 from syncjobs.leases.heart import Heart
@@ -236,7 +236,7 @@ def test_a_plan_is_printed_and_applied_by_its_record(
     job: SyncJob, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = run(job, dry_run=True)
-    out = describe(plan)
+    out = describe_record(plan)
     assert "3 files, 11 bytes to fetch" in out
     assert "added    b/c d.txt (3 bytes)" in out
     assert f"sync files --apply {plan.pk}" in out
@@ -245,7 +245,7 @@ def test_a_plan_is_printed_and_applied_by_its_record(
     fill(source, {"late.txt": b"late"})
     execute(record.pk, Heart("test"))
     record.refresh_from_db()
-    assert "came     late.txt" in describe(record)
+    assert "came     late.txt" in describe_record(record)
     with pytest.raises(CommandError, match="no record"):
         call_command("sync", "files", "--apply", "00000000-0000-0000-0000-000000000000")
     with pytest.raises(CommandError, match="finished dry run"):

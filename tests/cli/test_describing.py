@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from cli.describing import INNER, commands, describe_all
+from cli.describing import INNER, commands, describe_commands
 from tests.rows import make_workspace
 from workspaces.models import ApiToken
 from workspaces.tokens import find_token
@@ -31,7 +31,7 @@ print(json.dumps(said))
 
 def test_the_page_of_commands_is_the_parsers_own_words() -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
-    assert page == describe_all(), "python -m cli.describing > docs/commands.md"
+    assert page == describe_commands(), "python -m cli.describing > docs/commands.md"
 
 
 def test_each_command_helps_without_a_stack_and_has_its_section(tmp_path: Path) -> None:

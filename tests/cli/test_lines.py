@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.lines import Lines, LineWriter, lines_of, one_line
-from cli.management.commands.sync import describe
+from cli.lines import Lines, LineWriter, make_lines, one_line
+from cli.management.commands.sync import describe_record
 from datasets.models import Entry, Version
 from datasets.store import ensure_store
 from events.models import SyncEvent
@@ -31,7 +31,7 @@ def test_i13_21_one_line_stays_one(text: str) -> None:
 @given(texts=st.lists(st.text()))
 def test_i13_21_several_lines_stay_as_many(texts: list[str]) -> None:
     out = io.StringIO()
-    LineWriter(out).write(lines_of([*texts, "last"]))
+    LineWriter(out).write(make_lines([*texts, "last"]))
     assert out.getvalue().count("\n") == len(texts) + 1
 
 
@@ -81,7 +81,7 @@ def check(lines: list[str], *, seen: bool = True) -> None:
 
 
 def test_i13_21_a_record_tells_its_own_lines_alone(forging: Tenant) -> None:
-    told = describe(forging.record)
+    told = describe_record(forging.record)
     assert isinstance(told, Lines)
     check(told.split("\n"))
     assert told.count("acme-job: succeeded") == 5  # warning, guard, item, drift, error

@@ -20,7 +20,7 @@ from farends.ssh.records import (
     parse_record,
     parse_tar_complaints,
     record_splitter,
-    unescape,
+    unescape_name,
 )
 from farends.ssh.tar_header import Header, parse_pax
 from farends.ssh.tar_stream import TarStream
@@ -93,8 +93,8 @@ CASES: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "complaints of find": (parse_find_complaint, b"find: '" + b"': " * (MB // 3)),
     "quotes of find": (parse_find_complaint, b"find: '" + b"'" * MB + b": x"),
     "complaints of tar": (parse_tar_complaints, b"tar: " + b": " * (MB // 2)),
-    "escapes": (unescape, b"\\" * MB),
-    "figures": (unescape, b"\\12" * (MB // 3)),
+    "escapes": (unescape_name, b"\\" * MB),
+    "figures": (unescape_name, b"\\12" * (MB // 3)),
     "a marker": (find_marker, b"0123456789abcdef0123456789abcde" * (MB // 31)),
     "a path": (ListedPaths().text, b"a/" * (MB // 2)),
     "a long name": (ListedPaths().text, b"\xf0" * MB),

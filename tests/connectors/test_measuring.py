@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from farends.contract import Capabilities
-from farends.measuring import SECOND_NS, TimesSeen, describe
+from farends.measuring import SECOND_NS, TimesSeen, describe_capabilities
 
 BEGIN_S = 1_700_000_000
 
@@ -47,7 +47,7 @@ def test_no_precision_is_finer_than_told() -> None:
 
 def test_words_tell_seen_from_announced() -> None:
     def words(**fields: object) -> dict[str, str]:
-        return dict(describe(Capabilities(**fields)))  # type: ignore[arg-type]
+        return dict(describe_capabilities(Capabilities(**fields)))  # type: ignore[arg-type]
 
     assert words(ranges_tried=False)["Parts of files"].endswith("not tried yet")
     assert words()["Parts of files"] == "can be asked for"

@@ -36,7 +36,7 @@ from farends.rsync.checksums import MD5
 from farends.rsync.child import RsyncMissing
 from farends.rsync.exits import EXITS, exit_error
 from farends.rsync.folders import Folders
-from farends.rsync.lines import parse_complaint, parse_listed, unescape
+from farends.rsync.lines import parse_complaint, parse_listed, unescape_row
 from farends.rsync.transport import SPEC, RsyncOptions, RsyncSecret
 from farends.spec import Target
 from tests.holding import nothing_left_held
@@ -367,7 +367,7 @@ def test_a_complaint_names_its_file(line: bytes, path: bytes, code: str) -> None
 
 
 def test_a_line_of_another_form_is_a_violation() -> None:
-    assert unescape(b"a\\#134#012b\\#377") == b"a\\#012b\xff"
+    assert unescape_row(b"a\\#134#012b\\#377") == b"a\\#012b\xff"
     for line in (
         b"",
         b"motd",

@@ -39,11 +39,11 @@ from farends.errors import (
 )
 from farends.secure_shell.chunk_pipe import ChunkPipe
 from farends.secure_shell.digests import Digester
-from farends.secure_shell.link import CHANNEL_BYTES_MAX, Link
+from farends.secure_shell.link import CHANNEL_BYTES_MAX, SshLink
 from farends.sftp.client import SftpClient
 from farends.sftp.digests import SftpDigests
 from farends.sftp.fetch import BYTES_HELD_MAX, BYTES_IN_FLIGHT_MAX, Fetch
-from farends.sftp.packets import READ_BYTES_MAX, Kind
+from farends.sftp.packets import READ_BYTES_MAX, PacketKind
 from farends.sftp.proving import SftpProver
 from farends.sftp.transport import SPEC
 from farends.sftp.tree import TreeWalk
@@ -177,8 +177,8 @@ class FakePeer:
                 break
             packet = bytes(self._asked[4 : 4 + length])
             del self._asked[: 4 + length]
-            if packet[0] == Kind.INIT:
-                self._answers += struct.pack(">IBI", 5, Kind.VERSION, 3)
+            if packet[0] == PacketKind.INIT:
+                self._answers += struct.pack(">IBI", 5, PacketKind.VERSION, 3)
                 continue
             (request_id,) = struct.unpack_from(">I", packet, 1)
             for answer in self._script(packet[0], request_id, packet[5:]):
@@ -215,31 +215,31 @@ def test_i13_10_check_file_proves_what_an_earlier_try_left(way: str) -> None:
     content = os.urandom(50_000)
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPEN:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.EXTENDED and way == "not known":
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\10" + bytes(8))
-        elif kind == Kind.EXTENDED and way == "refused once":
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\4" + bytes(8))
-        elif kind == Kind.EXTENDED:
+        if kind == PacketKind.OPEN:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.EXTENDED and way == "not known":
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\10" + bytes(8))
+        elif kind == PacketKind.EXTENDED and way == "refused once":
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\4" + bytes(8))
+        elif kind == PacketKind.EXTENDED:
             asked = b"\0\0\0\21check-file-handle\0\0\0\1h\0\0\0\6sha256"
             assert body.startswith(asked)
             start, length, block = struct.unpack(">QQI", body.removeprefix(asked))
             assert (start, length, block) == (0, 20_000, 0)
             hashed = hashlib.sha256(content[:length]).digest()
-            yield packet(Kind.EXTENDED_REPLY, request_id, b"\0\0\0\6sha256" + hashed)
-        elif kind == Kind.READ:
+            yield packet(PacketKind.EXTENDED_REPLY, request_id, b"\0\0\0\6sha256" + hashed)
+        elif kind == PacketKind.READ:
             offset, length = struct.unpack_from(">QI", body, 5)
             data = content[offset : offset + length]
             yield (
-                packet(Kind.DATA, request_id, struct.pack(">I", len(data)) + data)
+                packet(PacketKind.DATA, request_id, struct.pack(">I", len(data)) + data)
                 if data
-                else packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+                else packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
             )
-        elif kind == Kind.FSTAT:
-            yield packet(Kind.ATTRS, request_id, struct.pack(">IQ", 1, len(content)))
+        elif kind == PacketKind.FSTAT:
+            yield packet(PacketKind.ATTRS, request_id, struct.pack(">IQ", 1, len(content)))
         else:
-            yield packet(Kind.STATUS, request_id, bytes(12))
+            yield packet(PacketKind.STATUS, request_id, bytes(12))
 
     client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
     client.start()
@@ -261,17 +261,23 @@ def walk_against(script: Callable[[int, int, bytes], Iterable[bytes]]) -> list[o
 
 
 BROKEN = {
-    "a packet of 4 GiB": lambda i: packet(Kind.HANDLE, i, b"", length=0xFFFFFFFF),
-    "a packet of nothing": lambda i: packet(Kind.HANDLE, i, b"", length=4),
-    "an answer to nothing": lambda i: packet(Kind.HANDLE, i + 1000, b"\0\0\0\1h"),
-    "a handle longer than its packet": lambda i: packet(Kind.HANDLE, i, b"\xff\xff\xff\xffh"),
-    "another kind of answer": lambda i: packet(Kind.DATA, i, b"\0\0\0\1h"),
-    "a status without a code": lambda i: packet(Kind.STATUS, i, b""),
-    "a status out of range": lambda i: packet(Kind.STATUS, i, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\0"),
-    "a handle of nothing": lambda i: packet(Kind.HANDLE, i, b""),
+    "a packet of 4 GiB": lambda i: packet(PacketKind.HANDLE, i, b"", length=0xFFFFFFFF),
+    "a packet of nothing": lambda i: packet(PacketKind.HANDLE, i, b"", length=4),
+    "an answer to nothing": lambda i: packet(PacketKind.HANDLE, i + 1000, b"\0\0\0\1h"),
+    "a handle longer than its packet": lambda i: packet(PacketKind.HANDLE, i, b"\xff\xff\xff\xffh"),
+    "another kind of answer": lambda i: packet(PacketKind.DATA, i, b"\0\0\0\1h"),
+    "a status without a code": lambda i: packet(PacketKind.STATUS, i, b""),
+    "a status out of range": lambda i: packet(
+        PacketKind.STATUS, i, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\0"
+    ),
+    "a handle of nothing": lambda i: packet(PacketKind.HANDLE, i, b""),
     "an answer of a kind that is none": lambda i: packet(250, i, b"\0\0\0\1h"),
-    "a packet one byte too long": lambda i: packet(Kind.HANDLE, i, b"", length=256 * 1024 + 4097),
-    "success instead of a handle": lambda i: packet(Kind.STATUS, i, b"\0\0\0\0\0\0\0\0\0\0\0\0"),
+    "a packet one byte too long": lambda i: packet(
+        PacketKind.HANDLE, i, b"", length=256 * 1024 + 4097
+    ),
+    "success instead of a handle": lambda i: packet(
+        PacketKind.STATUS, i, b"\0\0\0\0\0\0\0\0\0\0\0\0"
+    ),
 }
 
 
@@ -294,10 +300,10 @@ def test_a_broken_packet_is_a_violation(name: str) -> None:
 )
 def test_a_count_beyond_the_packet_is_a_violation(names: bytes) -> None:
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPENDIR:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        if kind == PacketKind.OPENDIR:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
         else:
-            yield packet(Kind.NAME, request_id, names)
+            yield packet(PacketKind.NAME, request_id, names)
 
     with pytest.raises(ProtocolViolation):
         walk_against(script)
@@ -346,12 +352,12 @@ def endless_folder(make: Callable[[int], list[tuple[bytes, int]]]) -> TreeWalk:
     turns = itertools.count()
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPENDIR:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.READDIR:
-            yield packet(Kind.NAME, request_id, named(*make(next(turns))))
+        if kind == PacketKind.OPENDIR:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.READDIR:
+            yield packet(PacketKind.NAME, request_id, named(*make(next(turns))))
         else:
-            yield packet(Kind.STATUS, request_id, bytes(12))
+            yield packet(PacketKind.STATUS, request_id, bytes(12))
 
     client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
     client.start()
@@ -384,18 +390,18 @@ def test_l06_a_mode_that_is_no_file_is_never_opened(mode: int) -> None:
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
         asked.append(kind)
-        if kind == Kind.OPENDIR:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.READDIR and asked.count(Kind.READDIR) == 1:
-            yield packet(Kind.NAME, request_id, named((b"odd", mode), (b"plain", 0o100000)))
+        if kind == PacketKind.OPENDIR:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.READDIR and asked.count(PacketKind.READDIR) == 1:
+            yield packet(PacketKind.NAME, request_id, named((b"odd", mode), (b"plain", 0o100000)))
         else:
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
 
     items = walk_against(script)
     assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
     reason = Reason.SPECIAL if mode else Reason.UNREADABLE_ROW  # without a kind it may be any
     assert [item.reason for item in items if isinstance(item, Skipped)] == [reason]
-    assert Kind.OPEN not in asked
+    assert PacketKind.OPEN not in asked
 
 
 def folder_of(*answers: bytes, lstat: bytes) -> Callable[[int, int, bytes], Iterable[bytes]]:
@@ -403,14 +409,14 @@ def folder_of(*answers: bytes, lstat: bytes) -> Callable[[int, int, bytes], Iter
     left = list(answers)
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPENDIR:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.READDIR and left:
-            yield packet(Kind.NAME, request_id, left.pop(0))
-        elif kind == Kind.LSTAT:
-            yield packet(Kind.ATTRS, request_id, lstat)
+        if kind == PacketKind.OPENDIR:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.READDIR and left:
+            yield packet(PacketKind.NAME, request_id, left.pop(0))
+        elif kind == PacketKind.LSTAT:
+            yield packet(PacketKind.ATTRS, request_id, lstat)
         else:
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
 
     return script
 
@@ -466,18 +472,20 @@ def test_i13_04_a_folder_that_fails_says_whether_another_look_may_help(
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
         asked.append(kind)
         of_inner = b"inner" in body or body.endswith(b"i")
-        if kind == Kind.OPENDIR and (late or not of_inner):
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1i" if of_inner else b"\0\0\0\1r")
-        elif kind == Kind.READDIR and not of_inner and asked.count(Kind.READDIR) == 1:
-            yield packet(Kind.NAME, request_id, named((b"inner", 0o40755), (b"file", 0o100644)))
-        elif kind == Kind.READDIR and of_inner and asked.count(0) < 1:
+        if kind == PacketKind.OPENDIR and (late or not of_inner):
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1i" if of_inner else b"\0\0\0\1r")
+        elif kind == PacketKind.READDIR and not of_inner and asked.count(PacketKind.READDIR) == 1:
+            yield packet(
+                PacketKind.NAME, request_id, named((b"inner", 0o40755), (b"file", 0o100644))
+            )
+        elif kind == PacketKind.READDIR and of_inner and asked.count(0) < 1:
             asked.append(0)
             many = ((b"%d" % n, 0o100644) for n in range(1_000))
-            yield packet(Kind.NAME, request_id, named(*many))
+            yield packet(PacketKind.NAME, request_id, named(*many))
         elif of_inner:
-            yield packet(Kind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
+            yield packet(PacketKind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
         else:
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
 
     items = walk_against(script)
     (failed,) = (item for item in items if isinstance(item, Skipped))
@@ -494,21 +502,21 @@ def test_i13_14_names_cost_no_more_than_their_packets() -> None:
     read: set[str] = set()
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPENDIR:
+        if kind == PacketKind.OPENDIR:
             path = body[4:].decode()
-            yield packet(Kind.HANDLE, request_id, struct.pack(">I", len(path)) + body[4:])
-        elif kind == Kind.READDIR:
+            yield packet(PacketKind.HANDLE, request_id, struct.pack(">I", len(path)) + body[4:])
+        elif kind == PacketKind.READDIR:
             below = body[6:].decode()
             left = deep[len(below) + 1 if below else 0 :].split("/")[0]
             if left and below not in read:
                 read.add(below)
-                yield packet(Kind.NAME, request_id, named((left.encode(), 0o40755)))
+                yield packet(PacketKind.NAME, request_id, named((left.encode(), 0o40755)))
             elif left:
-                yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+                yield packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
             else:
-                yield packet(Kind.NAME, request_id, rows)
+                yield packet(PacketKind.NAME, request_id, rows)
         else:
-            yield packet(Kind.ATTRS, request_id, struct.pack(">IQI", 0x5, 7, 0o100600))
+            yield packet(PacketKind.ATTRS, request_id, struct.pack(">IQI", 0x5, 7, 0o100600))
 
     client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
     client.start()
@@ -523,7 +531,9 @@ def test_i13_14_names_cost_no_more_than_their_packets() -> None:
 
 def test_i13_14_a_handle_that_would_be_sent_again_and_again_is_short() -> None:
     with pytest.raises(ProtocolViolation):
-        walk_against(lambda k, i, body: [packet(Kind.HANDLE, i, b"\0\0\x13\x88" + bytes(5_000))])
+        walk_against(
+            lambda k, i, body: [packet(PacketKind.HANDLE, i, b"\0\0\x13\x88" + bytes(5_000))]
+        )
 
 
 @pytest.mark.parametrize("size_mib", [256, 4096])
@@ -534,13 +544,13 @@ def test_i13_14_a_first_read_that_is_held_back_costs_no_memory(size_mib: int) ->
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
         nonlocal answered
-        if kind == Kind.OPEN:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.READ:
+        if kind == PacketKind.OPEN:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.READ:
             offset, length = struct.unpack_from(">QI", body, 5)
             if offset:
                 answered += length
-                yield packet(Kind.DATA, request_id, struct.pack(">I", length) + data[:length])
+                yield packet(PacketKind.DATA, request_id, struct.pack(">I", length) + data[:length])
 
     client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
     client.start()
@@ -564,22 +574,22 @@ def test_i13_14_what_is_held_never_keeps_its_gap_from_being_asked_for() -> None:
     late: list[bytes] = []
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.OPEN:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
-        elif kind == Kind.READ:
+        if kind == PacketKind.OPEN:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
+        elif kind == PacketKind.READ:
             offset, length = struct.unpack_from(">QI", body, 5)
             said = content[offset : offset + (length if offset % 3 else max(1, length // 2))]
-            answer = packet(Kind.DATA, request_id, struct.pack(">I", len(said)) + said)
+            answer = packet(PacketKind.DATA, request_id, struct.pack(">I", len(said)) + said)
             if not said:
-                answer = packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+                answer = packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
             late.append(answer)
             if len(late) > 200 or offset + length > size - 1024 * 1024:
                 yield from reversed(late)
                 late.clear()
-        elif kind == Kind.FSTAT:
-            yield packet(Kind.ATTRS, request_id, struct.pack(">IQ", 1, size))
+        elif kind == PacketKind.FSTAT:
+            yield packet(PacketKind.ATTRS, request_id, struct.pack(">IQ", 1, size))
         else:
-            yield packet(Kind.STATUS, request_id, bytes(12))
+            yield packet(PacketKind.STATUS, request_id, bytes(12))
 
     class Patient(FakePeer):
         def receive(self, limit: int) -> bytes | None:
@@ -623,7 +633,7 @@ def test_i13_14_an_ssh_packet_is_no_longer_than_one_can_be(length: int) -> None:
 
 
 def test_i13_14_a_packed_packet_does_not_grow_without_end() -> None:
-    packs, unpacks = Link._compression_info["zlib@openssh.com"]
+    packs, unpacks = SshLink._compression_info["zlib@openssh.com"]
     few = zlib.compress(bytes(64 * 1024 * 1024))
     assert len(few) < 100_000
     with pytest.raises(paramiko.SSHException):
@@ -646,9 +656,9 @@ def test_i13_14_a_host_that_minds_no_window_is_left(piece_bytes: int, stderr: bo
     pipe.feed(bytes(CHANNEL_BYTES_MAX - piece_bytes))
     tracemalloc.start()
     for _ in range(2):
-        Link._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
+        SshLink._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
     with pytest.raises(paramiko.SSHException):
-        Link._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
+        SshLink._channel_handler_table[kind](channel, paramiko.Message(message.asbytes()))
     for _ in range(100_000):
         pipe.feed(b"x")
     _, peak = tracemalloc.get_traced_memory()
@@ -694,16 +704,16 @@ def test_i13_04_a_name_that_cannot_be_looked_at_makes_its_folder_worth_another_l
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
         handle = b"i" if b"inner" in body or body.endswith(b"i") else b"r"
-        if kind == Kind.OPENDIR:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1" + handle)
-        elif kind == Kind.READDIR and handle not in told:
+        if kind == PacketKind.OPENDIR:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1" + handle)
+        elif kind == PacketKind.READDIR and handle not in told:
             told.add(handle)
             rows = kindless if handle == b"i" else named((b"inner", 0o40755))
-            yield packet(Kind.NAME, request_id, rows)
-        elif kind == Kind.LSTAT:
-            yield packet(Kind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
+            yield packet(PacketKind.NAME, request_id, rows)
+        elif kind == PacketKind.LSTAT:
+            yield packet(PacketKind.STATUS, request_id, struct.pack(">I", code) + bytes(8))
         else:
-            yield packet(Kind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
+            yield packet(PacketKind.STATUS, request_id, b"\0\0\0\1" + bytes(8))
 
     items = [item for item in walk_against(script) if isinstance(item, Skipped)]
     if may_help:
@@ -723,10 +733,10 @@ def test_i13_10_a_proof_that_the_host_fails_in_is_not_asked_for_again(stops: boo
         """What a check raises."""
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
-        if kind == Kind.EXTENDED and stops:
+        if kind == PacketKind.EXTENDED and stops:
             raise Stopped
-        if kind == Kind.OPEN:
-            yield packet(Kind.HANDLE, request_id, b"\0\0\0\1h")
+        if kind == PacketKind.OPEN:
+            yield packet(PacketKind.HANDLE, request_id, b"\0\0\0\1h")
 
     client = SftpClient(FakePeer(script), idle_s=5.0, check=lambda: None)
     client.start()

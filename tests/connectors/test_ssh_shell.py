@@ -33,7 +33,7 @@ from farends.registry import get_spec
 from farends.secure_shell.commands import NoShell, ShellSession
 from farends.secure_shell.end import ssh_end
 from farends.secure_shell.scripts import Script
-from farends.secure_shell.session import open_session
+from farends.secure_shell.session import open_ssh_session
 from farends.spec import Target
 from farends.ssh.files import ShellFiles
 from farends.ssh.tar_header import Header
@@ -103,7 +103,7 @@ def host(tmp_path: Path) -> Iterator[ShellHost]:
 
 
 def log_in(host: ShellHost, folder: Path) -> paramiko.Transport:
-    return open_session(ssh_end(host.target(folder)), loopback_context())
+    return open_ssh_session(ssh_end(host.target(folder)), loopback_context())
 
 
 def listed(transport: Transport, root: Path) -> list[RemoteEntry]:

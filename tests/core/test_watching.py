@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from syncjobs.core.watching import Level, Signs, judge
+from syncjobs.core.watching import Level, PartSigns, judge_parts
 
-WELL = Signs(
+WELL = PartSigns(
     prepared_s=10_000.0,
     beat_s=0.5,
     reaper_s=4.0,
@@ -21,16 +21,18 @@ WELL = Signs(
     oldest_queued_s=2.0,
     oldest_ready_s=2.0,
 )
-NEW = Signs(prepared_s=5.0)
+NEW = PartSigns(prepared_s=5.0)
 
 
-def troubles(signs: Signs) -> dict[str, tuple[str, Level]]:
-    return {one.part: (one.word, one.level) for one in judge(signs) if one.level is not Level.FINE}
+def troubles(signs: PartSigns) -> dict[str, tuple[str, Level]]:
+    return {
+        one.part: (one.word, one.level) for one in judge_parts(signs) if one.level is not Level.FINE
+    }
 
 
 def test_nothing_is_wrong_where_all_are_well() -> None:
     assert troubles(WELL) == {}
-    assert [one.part for one in judge(WELL)] == [
+    assert [one.part for one in judge_parts(WELL)] == [
         "installation",
         "scheduler",
         "reaper",
@@ -125,4 +127,4 @@ def test_what_was_seen_before_this_start_says_nothing_of_it() -> None:
 
 
 def test_without_a_known_start_there_is_no_grace() -> None:
-    assert troubles(Signs())["scheduler"] == ("never seen", Level.DOWN)
+    assert troubles(PartSigns())["scheduler"] == ("never seen", Level.DOWN)

@@ -128,7 +128,7 @@ def test_made_secrets_suit_a_real_valkey(data_dir: Path) -> None:
     import redis
 
     from embedded import ports, wheels
-    from embedded.child import Child, Program, Stage
+    from embedded.child import Child, Program, StartStage
     from embedded.readiness import has_logged
 
     shutil.copy(PROJECT / "deploy" / "make-secrets", data_dir / "make-secrets")
@@ -143,7 +143,7 @@ def test_made_secrets_suit_a_real_valkey(data_dir: Path) -> None:
             name="valkey",
             argv=[str(wheels.find_valkey()), str(conf)],
             env={},
-            stage=Stage.BROKER,
+            stage=StartStage.BROKER,
             is_ready=has_logged("Ready to accept connections"),
             log=data_dir / "valkey.log",
         )

@@ -28,7 +28,7 @@ def started(prepared: Postgres, data_dir: Path) -> Child:
 
 @pytest.fixture
 def prepared(data_dir: Path) -> Postgres:
-    return postgres.prepare(data_dir, ports.find_free())
+    return postgres.prepare_postgres(data_dir, ports.find_free())
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def server(prepared: Postgres, data_dir: Path) -> Iterator[Child]:
 
 
 def test_data_is_there_after_a_stop_and_a_start_on_another_port(data_dir: Path) -> None:
-    first = postgres.prepare(data_dir, ports.find_free())
+    first = postgres.prepare_postgres(data_dir, ports.find_free())
     server = started(first, data_dir)
     with psycopg.connect(first.url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     server.stop()
     assert server.ending() == "ended with status 0"
 
-    second = postgres.prepare(data_dir, ports.find_free())
+    second = postgres.prepare_postgres(data_dir, ports.find_free())
     server = started(second, data_dir)
     with psycopg.connect(second.url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
@@ -60,7 +60,7 @@ def test_committed_rows_survive_kill_9(prepared: Postgres, server: Child, data_d
         until(lambda: not server.is_alive(), "the end of the server")
     assert (prepared.data / "postmaster.pid").exists()  # stale
 
-    again = postgres.prepare(data_dir, prepared.port)
+    again = postgres.prepare_postgres(data_dir, prepared.port)
 
     def start_again() -> bool:
         # It refuses as long as a backend of the killed server is still on its way out.
@@ -80,7 +80,7 @@ def test_a_stale_lock_with_a_number_that_is_now_somebody_elses_is_dropped(
     pid_file.write_text(f"{os.getpid()}\n{prepared.data}\n")
     pid_file.chmod(0o644)
 
-    server = started(postgres.prepare(data_dir, prepared.port), data_dir)
+    server = started(postgres.prepare_postgres(data_dir, prepared.port), data_dir)
 
     server.stop()
 
@@ -88,7 +88,7 @@ def test_a_stale_lock_with_a_number_that_is_now_somebody_elses_is_dropped(
 def test_a_server_that_a_killed_launcher_left_is_ended_first(
     prepared: Postgres, server: Child, data_dir: Path
 ) -> None:
-    postgres.prepare(data_dir, prepared.port)
+    postgres.prepare_postgres(data_dir, prepared.port)
 
     assert not server.is_alive()
 
@@ -97,7 +97,7 @@ def test_a_cut_short_initdb_is_made_again(data_dir: Path) -> None:
     (data_dir / "postgres" / "data").mkdir(parents=True)
     (data_dir / "postgres" / "data" / "base").write_text("half")
 
-    server = started(postgres.prepare(data_dir, ports.find_free()), data_dir)
+    server = started(postgres.prepare_postgres(data_dir, ports.find_free()), data_dir)
 
     server.stop()
 
@@ -158,12 +158,12 @@ def test_where_nobody_may_not_enter_the_data_lie_outside(
     outside.mkdir(mode=0o711)
     monkeypatch.setattr(postgres, "OUTSIDE", outside)
 
-    first = postgres.prepare(closed, ports.find_free())
+    first = postgres.prepare_postgres(closed, ports.find_free())
     started(first, closed).stop()
 
     assert (closed / "postgres").is_symlink()
     assert first.home.parent == outside
-    assert postgres.prepare(closed, ports.find_free()).home == first.home
+    assert postgres.prepare_postgres(closed, ports.find_free()).home == first.home
 
 
 @needs_root

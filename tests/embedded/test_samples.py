@@ -21,7 +21,7 @@ from embedded.samples.hosts import SampleHosts
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleHosts]:
     data_dir = tmp_path_factory.mktemp("stack")
-    prepared = hosts.prepare(data_dir)
+    prepared = hosts.prepare_sample_hosts(data_dir)
     (data_dir / "secret.txt").write_text("outside")
     children = [Child(program) for program in prepared.programs(data_dir / "log", {})]
     for child in children:
@@ -39,7 +39,9 @@ def sftp(sample: SampleHosts) -> Iterator[paramiko.SFTPClient]:
     with paramiko.Transport(("127.0.0.1", sample.sftp_port)) as transport:
         key = paramiko.Ed25519Key.from_private_key_file(str(sftp_keys.client_key(sample.folder)))
         transport.connect(username=sftp_keys.USER, pkey=key)
-        assert transport.get_remote_server_key().fingerprint == sftp_keys.fingerprint(sample.folder)
+        assert transport.get_remote_server_key().fingerprint == sftp_keys.read_fingerprint(
+            sample.folder
+        )
         with paramiko.SFTPClient.from_transport(transport) as client:  # type: ignore[union-attr]
             yield client
 
@@ -147,12 +149,12 @@ def test_http_ends_at_its_folder(sample: SampleHosts, path: str) -> None:
 
 
 def test_the_hosts_keys_stay_the_same(sample: SampleHosts) -> None:
-    before = sftp_keys.fingerprint(sample.folder)
+    before = sftp_keys.read_fingerprint(sample.folder)
     again = SampleHosts(sample.folder, sftp_port=find_free(), http_port=find_free())
     program = again.programs(sample.folder / "log", {})[0]
     child = Child(program)
     child.start()
     child.wait_until_ready()
     child.stop()
-    assert sftp_keys.fingerprint(sample.folder) == before
+    assert sftp_keys.read_fingerprint(sample.folder) == before
     assert sftp_keys.client_key(sample.folder).stat().st_mode & 0o777 == 0o600

@@ -19,7 +19,7 @@ from tests.embedded.waiting import until
 
 @pytest.fixture
 def prepared(data_dir: Path) -> Valkey:
-    return valkey.prepare(data_dir, ports.find_free())
+    return valkey.prepare_valkey(data_dir, ports.find_free())
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_stop_keeps_everything(prepared: Valkey, server: Child, data_dir: Path
     server.stop()
     assert server.ending() == "ended with status 0"
 
-    assert valkey.prepare(data_dir, prepared.port).url == prepared.url
+    assert valkey.prepare_valkey(data_dir, prepared.port).url == prepared.url
     server.start()
     server.wait_until_ready()
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from embedded import home, postgres, valkey
-from embedded.child import Program, Stage
+from embedded.child import Program, StartStage
 from embedded.errors import StackError, StopAsked
 from embedded.launcher import Launcher
 from embedded.parent import Parent
@@ -22,7 +22,7 @@ from embedded.readiness import has_logged
 SURFACES = ("web", "beat")
 
 
-def toy(data_dir: Path, name: str, stage: Stage, argv: Sequence[str]) -> Program:
+def toy(data_dir: Path, name: str, stage: StartStage, argv: Sequence[str]) -> Program:
     return Program(
         name=name,
         argv=argv,
@@ -43,8 +43,8 @@ def main(data_dir: Path, *, broken: bool, tied: bool) -> int:
     is_told = Parent().was_interrupted if tied else lambda: False
     with closing(home.open_home(data_dir)), Launcher(say, is_told) as launcher:
         home.wait_for_leftovers(data_dir, say)
-        database = postgres.prepare(data_dir)
-        broker = valkey.prepare(data_dir)
+        database = postgres.prepare_postgres(data_dir)
+        broker = valkey.prepare_valkey(data_dir)
         servers = [
             database.program(data_dir / "log" / "postgres.log"),
             broker.program(data_dir / "log" / "valkey.log", home.mark(data_dir)),
@@ -55,11 +55,11 @@ def main(data_dir: Path, *, broken: bool, tied: bool) -> int:
             asked = [order, str(database.port), str(broker.port)]
             return [sys.executable, "-m", "tests.embedded.toy_child", name, *asked]
 
-        toys = [toy(data_dir, "worker", Stage.WORKERS, words("worker"))]
-        toys += [toy(data_dir, name, Stage.SURFACES, words(name)) for name in SURFACES]
+        toys = [toy(data_dir, "worker", StartStage.WORKERS, words("worker"))]
+        toys += [toy(data_dir, name, StartStage.SURFACES, words(name)) for name in SURFACES]
         if broken:
             argv = ["/bin/sh", "-c", "echo out of cheese >&2; exit 3"]
-            toys.append(toy(data_dir, "broken", Stage.SURFACES, argv))
+            toys.append(toy(data_dir, "broken", StartStage.SURFACES, argv))
         try:
             launcher.start(servers)
             launcher.start(toys)

@@ -260,12 +260,12 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "pasv": lambda raw: ftp_download.passive_port(Reply(227, (raw,))),
     },
     "farends.ftp.login": {
-        "learn": _dialog(lambda: ftp_login.learn(ftp_login.Features()), _learned),
+        "learn": _dialog(lambda: ftp_login.ask_features(ftp_login.Features()), _learned),
     },
     "farends.ftp.reply": {
         "feed": _fed(ftp_reply.ReplyReader, 1 << 20),
         "feed in pieces": _fed(ftp_reply.ReplyReader, 256),
-        "refusal": lambda raw: ftp_reply.refusal(Reply(550, (raw,)), "doing"),
+        "refusal": lambda raw: ftp_reply.make_refusal(Reply(550, (raw,)), "doing"),
         "says_full": lambda raw: ftp_reply.says_full(Reply(530, (raw,))),
     },
     "farends.ftp.rows": {
@@ -324,7 +324,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "farends.rsync.lines": {
         "parse_listed": rsync_lines.parse_listed,
         "parse_complaint": rsync_lines.parse_complaint,
-        "unescape": rsync_lines.unescape,
+        "unescape": rsync_lines.unescape_row,
     },
     "farends.sftp.packets": {"names": _packet},
     "farends.secure_shell.commands": {"_behind": _noise},
@@ -338,7 +338,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     },
     "farends.ssh.records": {
         "parse_record": shell_records.parse_record,
-        "unescape": shell_records.unescape,
+        "unescape": shell_records.unescape_name,
         "find": shell_records.parse_find_complaint,
         "tar": shell_records.parse_tar_complaints,
     },

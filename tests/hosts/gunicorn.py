@@ -22,7 +22,7 @@ def running_gunicorn(home: Path) -> Iterator[int]:
     command = [
         *("env", f"DATABASE_URL={url}", sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
         *("--bind", f"127.0.0.1:{port}", "--threads", "54"),
-        *("--worker-class", "syncproject.serving.Worker", "--worker-connections", "500"),
+        *("--worker-class", "syncproject.serving.WebWorker", "--worker-connections", "500"),
         "--no-control-socket",
     ]  # fmt: skip
     with serving(command, port, home / "gunicorn.log"):

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from datasets.catalog import Wanted
 from datasets.store import ensure_store, open_store
 from store.errors import DiskFull
-from store.room import look_at, make_room
+from store.room import make_room, measure_room
 from syncjobs.attempt.parking import look_again_s
 from syncjobs.core.states import State
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord, Trigger
@@ -77,7 +77,7 @@ def job(sshd: Sshd, source: Path, db: None) -> SyncJob:
 
 def fill_up(disk: Path, *, leave_bytes: int) -> Path:
     ballast = disk / "ballast"
-    free = look_at(disk, min_free_bytes=GIB).free_bytes
+    free = measure_room(disk, min_free_bytes=GIB).free_bytes
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, free - leave_bytes)
     return ballast
@@ -212,7 +212,7 @@ def test_i13_15_a_size_that_nobody_told_ends_where_room_is_to_stay_free(
         record = run(make_job(make_connector(host.target(), kind="http")))
     assert (record.state, record.error_code) == (State.QUEUED, "disk_full")
     assert "too little room is left" in record.error
-    room = look_at(disk, min_free_bytes=GIB)
+    room = measure_room(disk, min_free_bytes=GIB)
     assert room.free_bytes > 60 * MIB  # what had come is gone
 
 

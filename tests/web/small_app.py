@@ -15,7 +15,7 @@ from syncproject import serving
 
 wsgi_app = "tests.web.small_app:application"
 bind = "127.0.0.1:0"
-worker_class = "syncproject.serving.Worker"
+worker_class = "syncproject.serving.WebWorker"
 threads = 2
 workers = 1
 keepalive = 30

@@ -12,7 +12,7 @@ from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
 from cli.command import need_keys_of_stack
 from cli.configfile import UnreadableFile, load
-from cli.lines import as_json, lines_of
+from cli.lines import as_json, make_lines
 from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
 
 
@@ -46,7 +46,7 @@ class Command(DatabaseCommand):
                 f"{file}:{config.line_of(problem.path)}: {problem.message}"
                 for problem in exc.problems
             ]
-            raise CommandError(lines_of([*lines, "nothing was changed"])) from None
+            raise CommandError(make_lines([*lines, "nothing was changed"])) from None
         if options["json"]:
             told = {"dry_run": dry_run, "changes": [asdict(change) for change in changes]}
             self.stdout.write(as_json(told))

@@ -15,11 +15,11 @@ from rich.progress import Progress as Bar
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
 from cli.jobs import get_job
-from cli.lines import Lines, as_json, lines_of
+from cli.lines import Lines, as_json, make_lines
 from syncjobs.core.states import State
 from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import (
-    Progress,
+    BackfillProgress,
     UnreadableMoment,
     latest_backfills,
     load_progress,
@@ -121,13 +121,13 @@ class Command(WorkspaceCommand):
             raise CommandError(f"backfill {backfill.pk} is {backfill.state} already")
         self._tell(_look(backfill), options)
 
-    def _tell(self, progress: Progress, options: dict[str, Any]) -> None:
+    def _tell(self, progress: BackfillProgress, options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(as_json(progress.as_json()))
         else:
             self.stdout.write(_lines(progress))
 
-    def _wait(self, progress: Progress) -> Progress:
+    def _wait(self, progress: BackfillProgress) -> BackfillProgress:
         if on_terminal():
             return _wait_with_bar(progress)
         said_at, said = time.monotonic(), ""
@@ -160,26 +160,26 @@ def _request(job: SyncJob, options: dict[str, Any]) -> Backfill:
         raise CommandError(str(exc)) from None
 
 
-def _look(backfill: Backfill) -> Progress:
+def _look(backfill: Backfill) -> BackfillProgress:
     backfill.refresh_from_db()
     return load_progress([backfill])[0]
 
 
-def _is_over(progress: Progress) -> bool:
+def _is_over(progress: BackfillProgress) -> bool:
     """A cancelled one is over when its records are, too."""
     live = progress.states.get(State.QUEUED, 0) + progress.states.get(State.RUNNING, 0)
     ended = progress.backfill.state != BackfillState.ACTIVE and not live
     return ended or progress.waits_for_person
 
 
-def _status(progress: Progress) -> int:
+def _status(progress: BackfillProgress) -> int:
     for state, status in WORST:
         if progress.states.get(state):
             return status
     return 3 if progress.backfill.state == BackfillState.CANCELLED else 0
 
 
-def _wait_with_bar(progress: Progress) -> Progress:
+def _wait_with_bar(progress: BackfillProgress) -> BackfillProgress:
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -196,7 +196,7 @@ def _wait_with_bar(progress: Progress) -> Progress:
     return progress
 
 
-def _lines(progress: Progress) -> Lines:
+def _lines(progress: BackfillProgress) -> Lines:
     row = progress.backfill
     lines = [
         f"{row.job.name}: backfill {row.state} ({row.pk})",
@@ -205,4 +205,4 @@ def _lines(progress: Progress) -> Lines:
     ]
     if progress.waits_for_person:
         lines.append("  held for a person: release or cancel what is held")
-    return lines_of(lines)
+    return make_lines(lines)

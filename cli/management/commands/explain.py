@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
-from cli.lines import as_json, lines_of
+from cli.lines import as_json, make_lines
 from syncjobs.queries.explaining import (
     AmbiguousRecord,
     Explanation,
@@ -43,7 +43,7 @@ class Command(WorkspaceCommand):
         if options["json"]:
             self.stdout.write(as_json(told.as_json()))
         else:
-            self.stdout.write(lines_of(_lines(told)))
+            self.stdout.write(make_lines(_lines(told)))
 
 
 def _lines(told: Explanation) -> Iterator[str]:

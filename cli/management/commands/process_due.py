@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from cli.command import Command as DatabaseCommand
 from cli.lines import as_json
-from cli.management.commands.sync import EXIT_STATUS, describe
+from cli.management.commands.sync import EXIT_STATUS, describe_record
 from cli.working import EXIT_LEFT, work_on, working
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -83,7 +83,7 @@ class Command(DatabaseCommand):
             self.stderr.write(f"{record.job.name}: not taken, {record.state}{what} ({record_id})")
             return None
         if not self._as_json:
-            self.stdout.write(describe(record))
+            self.stdout.write(describe_record(record))
         return record
 
     def _tell_end(self, done: list[SyncRecord], *, drained: bool) -> None:

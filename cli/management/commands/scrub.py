@@ -16,11 +16,11 @@ from cli.command import WorkspaceCommand
 from cli.datasets import need_dataset
 from cli.repairing import repair
 from datasets.models import Dataset
-from datasets.scrubbing import Finding, measure, scrub
+from datasets.scrubbing import DamagedFile, measure, scrub
 from store.errors import StoreError
 from workspaces.models import Workspace
 
-Damaged = dict[Workspace, dict[bytes, Finding]]  # by content, the first file that has it
+Damaged = dict[Workspace, dict[bytes, DamagedFile]]  # by content, the first file that has it
 TROUBLE = 2  # exit status where nothing could be read at all
 
 
@@ -99,7 +99,7 @@ class Command(WorkspaceCommand):
 
 def _scrub(
     chosen: dict[Workspace, list[Dataset]], counts: Counter[str], damaged: Damaged
-) -> Iterator[tuple[Workspace, Finding]]:
+) -> Iterator[tuple[Workspace, DamagedFile]]:
     for workspace, datasets in chosen.items():
         extent = measure(datasets)
         with file_bar(f"scrubbing {workspace.name}", extent.count, extent.size_bytes) as bar:
@@ -116,7 +116,7 @@ def _scrub(
                 yield workspace, finding
 
 
-def _line(workspace: Workspace, finding: Finding) -> str:
+def _line(workspace: Workspace, finding: DamagedFile) -> str:
     last = "now" if finding.last is None else f"v{finding.last}"
     versions = last if last == f"v{finding.first}" else f"v{finding.first} to {last}"
     where = f"{workspace.name}/{finding.dataset}"
@@ -133,7 +133,7 @@ def _summary(counts: Counter[str]) -> str:
     return f"{told}; {counts['repaired']} contents repaired" if counts["repaired"] else told
 
 
-def _as_json(found: tuple[Workspace, Finding]) -> dict[str, Any]:
+def _as_json(found: tuple[Workspace, DamagedFile]) -> dict[str, Any]:
     workspace, finding = found
     return {
         "damage": finding.damage,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
 from cli.jobs import get_job
-from cli.lines import Lines, as_json, lines_of
+from cli.lines import Lines, as_json, make_lines
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
@@ -67,7 +67,7 @@ class Command(WorkspaceCommand):
         if options["json"]:
             self.stdout.write(as_json(_as_json(record)))
         else:
-            self.stdout.write(describe(record))
+            self.stdout.write(describe_record(record))
         if options["wait"]:
             sys.exit(EXIT_STATUS[State(record.state)])
 
@@ -145,7 +145,7 @@ def _line(record: SyncRecord) -> str:
     return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
 
 
-def describe(record: SyncRecord) -> Lines:
+def describe_record(record: SyncRecord) -> Lines:
     """One record in a few lines, for a terminal."""
     lines = [f"{record.job.name}: {record.state} ({record.pk})"]
     if record.state in (State.SUCCEEDED, State.PARTIAL):
@@ -174,7 +174,7 @@ def describe(record: SyncRecord) -> Lines:
         lines.append(f"  waits for {record.waiting_for}")
     if record.error:
         lines.append(f"  {record.error_code}: {record.error}")
-    return lines_of(lines)
+    return make_lines(lines)
 
 
 def _plan_lines(record: SyncRecord) -> list[str]:

@@ -14,7 +14,7 @@ from cli.lines import as_json
 from connectors.models import Connector
 from connectors.opening import find_capabilities, test_connector
 from farends.errors import TransportError
-from farends.measuring import describe
+from farends.measuring import describe_capabilities
 
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 
@@ -53,7 +53,7 @@ class Command(WorkspaceCommand):
             if capabilities is not None:
                 self.stdout.write()
                 self.stdout.write("What this host can do")
-                for title, words in describe(capabilities):
+                for title, words in describe_capabilities(capabilities):
                     self.stdout.write(f"  {title:<15} {words}")
         if any(str(result.outcome) == "failed" for result in results):
             sys.exit(1)

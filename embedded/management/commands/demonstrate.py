@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 
 from cli.command import Command as DatabaseCommand
 from cli.management.commands.prepare import DEMO
-from cli.management.commands.sync import describe
+from cli.management.commands.sync import describe_record
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State
@@ -68,7 +68,7 @@ class Command(DatabaseCommand):
             return record if record.state in FINAL or record.state == State.HELD else None
 
         _until(ended, f"record {record.pk} of {record.job.name} did not end")
-        self.stdout.write(describe(record))
+        self.stdout.write(describe_record(record))
         return record
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from datasets.catalog import Catalog, Wanted
 from store.blobs import BlobStore
 from store.errors import QuotaExceeded
-from store.room import look_at, words_of
+from store.room import measure_room, show_size
 from syncjobs.engine.arriving import COMMIT_BYTES
 from syncjobs.engine.stops import NoRoom
 from syncjobs.models import SyncRecord
@@ -23,9 +23,9 @@ def need_room(record: SyncRecord, catalog: Catalog, store: BlobStore) -> None:
     wanted = cap(catalog.measure_wanted(), record.job.max_bytes)
     _need_quota(record, catalog, store, wanted.new_bytes)
     needed = wanted.new_bytes + passing_bytes(wanted)
-    room = look_at(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
+    room = measure_room(settings.STORE_ROOT, min_free_bytes=settings.SYNC.min_free_bytes)
     if not room.fits(needed):
-        raise NoRoom(f"room on the store's disk: {words_of(needed)} to fetch, {room}")
+        raise NoRoom(f"room on the store's disk: {show_size(needed)} to fetch, {room}")
 
 
 def cap(wanted: Wanted, most: int | None) -> Wanted:
@@ -51,8 +51,8 @@ def _need_quota(record: SyncRecord, catalog: Catalog, store: BlobStore, new_byte
     held = catalog.measure_held(record.workspace_id)
     if new_bytes > 0 and held + new_bytes > most:
         raise QuotaExceeded(
-            f"the workspace holds {words_of(held)} and would get {words_of(new_bytes)} more; it may hold"
-            f" {words_of(most)} (max_store_bytes)"
+            f"the workspace holds {show_size(held)} and would get {show_size(new_bytes)} more; it may hold"
+            f" {show_size(most)} (max_store_bytes)"
         )
     store.allow(max(0, most - held))
 
@@ -66,6 +66,6 @@ def permit_growth(record: SyncRecord, catalog: Catalog) -> None:
     size_bytes, new_bytes = catalog.measure_published(record.workspace_id)
     if new_bytes > 0 and size_bytes > most:
         raise QuotaExceeded(
-            f"with what others have published meanwhile the workspace would hold {words_of(size_bytes)}; it may"
-            f" hold {words_of(most)} (max_store_bytes)"
+            f"with what others have published meanwhile the workspace would hold {show_size(size_bytes)}; it may"
+            f" hold {show_size(most)} (max_store_bytes)"
         )
