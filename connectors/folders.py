@@ -10,10 +10,9 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from connectors.models import Connector
-from connectors.opening import make_target, open_transport, root_of
+from connectors.opening import make_target, open_transport
 from farends import names
 from farends.contract import Reason, RemoteEntry, RoundListing, Seen, Skipped
 
@@ -60,17 +59,14 @@ def look_into(
         if time.monotonic() > ends_at:
             raise _Enough
 
-    listed_whole = bool(
-        getattr(options, "urls", ())
-    )  # then the connector has one listing, whatever the root
-    root = PurePosixPath()
-    if folder.path and not listed_whole:
-        root = PurePosixPath(root_of(connector)) / folder.path
+    lists_whole = bool(getattr(options, "urls", ()))  # then a folder has no listing of its own
+    apart = folder.path if not lists_whole else ""
+    prefix = f"{folder.path}/" if folder.path and lists_whole else ""
     try:
         with closing(open_transport(connector, check=check)) as transport:
-            walk = iter(transport.walk(root))
+            walk = iter(transport.walk_again(apart) if apart else transport.walk())
             try:
-                _take(folder, walk, f"{folder.path}/" if folder.path and listed_whole else "", most)
+                _take(folder, walk, prefix, most)
             finally:
                 if isinstance(walk, Generator):
                     walk.close()

@@ -56,12 +56,6 @@ def open_remover(
     return remover if mask is None else MaskedRemover(remover, mask)
 
 
-def root_of(connector: Connector) -> str:
-    """The folder on the far end that jobs of this connector walk."""
-    spec = get_spec(connector.kind)
-    return str(getattr(parse_options(spec.options, connector.options), spec.root_option))
-
-
 def test_connector(connector: Connector) -> list[StageResult]:
     """Tries every stage and keeps the answer with the connector. A far end that makes it wait for longer
     fails the stage that it has come to. Raises UnknownKind, AuthConfig."""

@@ -1,4 +1,4 @@
-"""What a transport is: five verbs over a far end, read-only, without Django and without Celery.
+"""What a transport is: a few verbs over a far end, read-only, without Django and without Celery.
 
 Some kinds can also delete and move files: that is a `Remover`, opened apart, so that who lists and
 fetches holds nothing that changes the far end.
@@ -11,11 +11,9 @@ raises only `TransportError`'s children, and lets whatever `Context.check` or th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from farends.dialing import Dialer
 from farends.errors import TransportError
@@ -132,8 +130,12 @@ def undigested(entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
 
 
 class Receiver(Protocol):
-    """Takes the bytes of one file, in order. `write` and `finish` may raise: a TransportError fails
-    this entry alone, anything else stops the transport."""
+    """Takes the bytes of one file, in order.
+
+    `write` and `finish` may raise. A TransportError fails this entry alone. Anything else ends the
+    whole fetch at once: the transport asks for nothing more, leaves what is on its way unread, and is
+    good for the next call. Who wants no more than a file's first bytes ends a fetch so.
+    """
 
     @property
     def offset(self) -> int:
@@ -226,8 +228,8 @@ class Transport(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """Every regular file below `root`, streamed, in any order.
+    def walk(self) -> Iterator[Seen]:
+        """Every regular file below the target's root, streamed, in any order.
 
         Raises RootMissing where there is no such folder, and NotAListing where what answers for it is
         no listing. A folder below that fails is a `Skipped`.
@@ -235,8 +237,8 @@ class Transport(Protocol):
         ...
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
-        """Once more a folder of the root that was walked last, as `walk` would; paths start at the folder.
-        The root stays: `fetch` and the others take paths from it as before."""
+        """One folder below the root, as `walk` would list it, whether or not the root was walked before;
+        paths start at the folder. `fetch` and the others go on taking paths from the root."""
         ...
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
@@ -247,10 +249,6 @@ class Transport(Protocol):
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         """The SHA-256 of each as the far end computes it, with no content transferred; each answered
         exactly once, in any order. What it cannot compute is None; the far end's failure is raised."""
-        ...
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        """One file as a stream from byte `offset`; the path is relative to the walked root."""
         ...
 
     def close(self) -> None: ...

@@ -12,10 +12,9 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, quote_plus
 
 from farends.contract import (
@@ -270,8 +269,8 @@ class MaskedTransport:
             return told
         return replace(told, server_software=self._masked_software)
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        return self._hidden_in(self._inner.walk(root))
+    def walk(self) -> Iterator[Seen]:
+        return self._hidden_in(self._inner.walk())
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
         return self._hidden_in(self._inner.walk_again(folder))
@@ -294,14 +293,6 @@ class MaskedTransport:
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         with hidden(self._mask):
             yield from self._inner.digests(entries)
-
-    @contextmanager
-    def _opened(self, path: PurePosixPath, offset: int) -> Iterator[BinaryIO]:
-        with hidden(self._mask), self._inner.open(path, offset=offset) as stream:
-            yield stream
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        return self._opened(path, offset)
 
     def close(self) -> None:
         with hidden(self._mask):

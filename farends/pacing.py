@@ -3,14 +3,10 @@ down by itself. What waits looks up often, so that a cancelled sync does not wai
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, cast
 
 from farends.contract import (
     Capabilities,
@@ -22,9 +18,6 @@ from farends.contract import (
     Sink,
     Transport,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 BURST_S = 0.25  # what an idle line has saved up at most
 _SLICE_S = 0.25
@@ -72,8 +65,8 @@ class PacedTransport:
         told = self._inner.capabilities
         return replace(told, modified_precision_ns=self._precision_ns or told.modified_precision_ns)
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        return self._inner.walk(root)
+    def walk(self) -> Iterator[Seen]:
+        return self._inner.walk()
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
         return self._inner.walk_again(folder)
@@ -83,13 +76,6 @@ class PacedTransport:
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._inner.digests(entries)
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        opened = self._inner.open(path, offset=offset)
-        if self._pace is None:
-            return opened
-        raw = _PacedFile(cast(BinaryIO, opened), self._pace)
-        return cast(BinaryIO, io.BufferedReader(raw))
 
     def close(self) -> None:
         self._inner.close()
@@ -120,25 +106,3 @@ class _PacedReceiver:
     def write(self, data: bytes | memoryview) -> None:
         self._pace.take(len(data))
         self._receiver.write(data)
-
-
-class _PacedFile(io.RawIOBase):
-    def __init__(self, opened: BinaryIO, pace: Pace) -> None:
-        super().__init__()
-        self._opened = opened
-        self._pace = pace
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        into = memoryview(buffer).cast("B")
-        data = self._opened.read(len(into))
-        self._pace.take(len(data))
-        into[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._opened.close()
-        super().close()

@@ -6,11 +6,11 @@ comes after was not reached.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
-from pathlib import PurePosixPath
 
 from farends.contract import Capabilities, Context, RemoteEntry, Seen, Skipped, Transport
 from farends.dialing import Dialer
@@ -31,7 +31,9 @@ from farends.errors import (
     Throttled,
     TlsRefused,
     TransportError,
+    Truncated,
     Unreachable,
+    Unstable,
     Vanished,
 )
 from farends.measuring import describe_capabilities
@@ -106,8 +108,7 @@ def probe(
     except TransportError as exc:
         return _results(passed, _at_log_in(exc))
     try:
-        root = PurePosixPath(getattr(target.options, spec.root_option))
-        failure = _read_some(transport, root, passed)
+        failure = _read_some(transport, passed)
         if measured is not None:
             measured(transport.capabilities)
         return _results(passed, failure, transport)
@@ -136,12 +137,10 @@ def _reach(host: str, port: int, dialer: Dialer, wait_s: float) -> str:
     return found
 
 
-def _read_some(
-    transport: Transport, root: PurePosixPath, passed: dict[Stage, str]
-) -> TransportError | None:
+def _read_some(transport: Transport, passed: dict[Stage, str]) -> TransportError | None:
     """Lists a few entries and reads a byte of the first file; None where both went well."""
     try:
-        walk = iter(transport.walk(root))
+        walk = iter(transport.walk())
         found = list(islice(walk, ENTRIES_MAX))
         _close(walk)
     except TransportError as exc:
@@ -154,16 +153,76 @@ def _read_some(
         passed[Stage.READ] = ""
         return None
     try:
-        with transport.open(PurePosixPath(files[0].path)) as stream:
-            stream.read(1)
-        if (files[0].size_bytes or 0) > 1 and not transport.capabilities.ranges_tried:
-            with transport.open(PurePosixPath(files[0].path), offset=1) as stream:
-                stream.read(1)
+        _read_byte(transport, files[0])
     except TransportError as exc:
         exc.stage = Stage.READ
         return exc
     passed[Stage.READ] = f"read from {files[0].path!r}"
     return None
+
+
+class _Enough(Exception):
+    """The byte that was wanted has come: ends the fetch, with the rest of the file unread."""
+
+
+class _OneByte:
+    """A sink, and the receiver of the one file that it is for: takes a byte and ends the fetch.
+    `held` is the file's first byte, where a part of the file is to be asked for."""
+
+    def __init__(self, held: bytes = b"") -> None:
+        self._held = held
+        self.came = b""
+
+    @property
+    def offset(self) -> int:
+        return len(self._held)
+
+    def receive(self, entry: RemoteEntry) -> _OneByte:
+        return self
+
+    def prefix_sha256(self) -> bytes:
+        return hashlib.sha256(self._held).digest()
+
+    def rewind(self) -> None:
+        self._held = b""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.came = bytes(data[:1])
+        if self.came:
+            raise _Enough
+
+    def finish(self) -> object:
+        return None  # of an empty file
+
+    def abandon(self) -> None:
+        """Nothing is held open."""
+
+
+def _read_byte(transport: Transport, entry: RemoteEntry) -> None:
+    """Reads the first byte. Where the host says that a part of a file can be asked for, and might prove
+    that the part is of this file, it is asked for the part after that byte."""
+    sink = _OneByte()
+    # A file that grows beside the test is no failure of the host: its size is not held to the listing.
+    _fetch_one(transport, replace(entry, size_bytes=None), sink)
+    told = transport.capabilities
+    if told.ranges_tried or not told.proves_parts or not sink.came or (entry.size_bytes or 0) < 2:
+        return
+    try:
+        _fetch_one(transport, entry, _OneByte(sink.came))
+    except (Unstable, Truncated, Vanished):
+        return  # the file changed beside the test: of the host this says nothing
+
+
+def _fetch_one(transport: Transport, entry: RemoteEntry, sink: _OneByte) -> None:
+    fetch = transport.fetch([entry], sink)
+    try:
+        for answer in fetch:
+            if answer.error is not None:
+                raise answer.error
+    except _Enough:
+        return
+    finally:
+        _close(fetch)
 
 
 def _close(walk: object) -> None:

@@ -59,7 +59,6 @@ class Spec:
     options: type
     secret: type
     open: Callable[[Target, Context], Transport]
-    root_option: str = "root"
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None

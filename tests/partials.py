@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from connectors.opening import open_transport
 from farends.contract import RemoteEntry
@@ -18,11 +18,7 @@ def partial_of(job: SyncJob, store: BlobStore) -> Path:
     """Where the store looks for bytes of the job's one file."""
     with_transport = open_transport(job.connector, check=lambda: None)
     try:
-        (entry,) = [
-            item
-            for item in with_transport.walk(PurePosixPath(job.connector.options["root"]))
-            if isinstance(item, RemoteEntry)
-        ]
+        (entry,) = [item for item in with_transport.walk() if isinstance(item, RemoteEntry)]
     finally:
         with_transport.close()
     sink = StoreSink(

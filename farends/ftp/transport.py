@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import ssl
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from farends.contract import (
@@ -33,14 +31,12 @@ from farends.ftp.login import Features, FtpLogin
 from farends.ftp.remove import FtpRemover
 from farends.ftp.rows import FRACTION_NS, SECOND_NS
 from farends.ftp.socket import Tls
-from farends.ftp.stream import FtpFile
 from farends.ftp.tree import FtpWalk
 from farends.reaching import Reach, ReachSecret, reached, way_to
 from farends.spec import Spec, Target, option
 from farends.wire.tls import ClientCertificate, show_certificate, trusting
 
 SESSIONS_MAX = 16
-_BUFFER_BYTES = 256 * 1024
 
 
 def _check_zone(name: str) -> None:
@@ -115,9 +111,10 @@ class FtpTransport:
     """Used by one thread at a time; its sessions wait together in `FtpClient.pump`."""
 
     def __init__(self, client: FtpClient, root: str) -> None:
+        """Raises UnsafeName for a root that no command can carry."""
         self._client = client
-        self._option_root = root
-        self._root = self._resolve(root)
+        self._root = Root.resolve(str(PurePosixPath(root)), client.features.log_in_folder)
+        line(b"CWD", self._root.path)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -132,9 +129,7 @@ class FtpTransport:
             digests=features.digests.decode("ascii"),
         )
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """`.` is the folder of the options; any other root is taken as it stands."""
-        self._root = self._resolve(self._option_root if root == PurePosixPath() else str(root))
+    def walk(self) -> Iterator[Seen]:
         return iter(FtpWalk(self._client, self._root))
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
@@ -146,22 +141,12 @@ class FtpTransport:
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return iter(FtpDigests(self._client, self._root, entries))
 
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        raw = FtpFile(self._client, self._root.at(str(path)), offset)
-        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
-
     def remover(self) -> Remover:
         """Goes on with this connection, which is its own from here on."""
         return FtpRemover(self._client, self._root)
 
     def close(self) -> None:
         self._client.close()
-
-    def _resolve(self, root: str) -> Root:
-        """Raises UnsafeName for a root that no command can carry."""
-        resolved = Root.resolve(str(PurePosixPath(root)), self._client.features.log_in_folder)
-        line(b"CWD", resolved.path)
-        return resolved
 
 
 _VERSIONS = {

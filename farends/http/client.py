@@ -130,7 +130,7 @@ class HttpClient:
                 raise
             if connection is None:
                 self._queue.append(exchange)
-                if not exchange.alone and exchange.url.origin == self.origin:
+                if exchange.url.origin == self.origin:
                     self._queue.extend(waiting)  # no room for this one, so none for the next
                     break
                 continue
@@ -140,7 +140,7 @@ class HttpClient:
 
     def _connection_for(self, exchange: Exchange) -> Connection | None:
         origin = exchange.url.origin
-        count = alone = 0
+        count = 0
         least: Connection | None = None
         for connection in self._connections:
             if connection.origin != origin:
@@ -148,10 +148,9 @@ class HttpClient:
             if not connection.in_flight:
                 return connection
             count += 1
-            alone += connection.is_alone
             if least is None or len(connection.in_flight) < len(least.in_flight):
                 least = connection
-        if exchange.alone or count < self._sessions_now() + alone:
+        if count < self._sessions_now():
             return self._open(origin)
         return least if least is not None and self._has_room(least, exchange) else None
 
@@ -168,7 +167,6 @@ class HttpClient:
             and connection.origin == self.origin
             and len(connection.in_flight) < PIPELINE_MAX
             and connection.weight_bytes + exchange.weight_bytes <= PIPELINE_BYTES_MAX
-            and not connection.is_alone
         )
 
     def _open(self, origin: Origin) -> Connection:

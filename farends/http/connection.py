@@ -42,11 +42,6 @@ class Connection:
         self._outgoing = bytearray()
 
     @property
-    def is_alone(self) -> bool:
-        """Whether it serves one exchange that is to share it with none."""
-        return bool(self.in_flight) and self.in_flight[0].alone
-
-    @property
     def wants_to_send(self) -> bool:
         return bool(self._outgoing)
 

@@ -103,7 +103,6 @@ class Exchange:
         *,
         fields: Mapping[str, str] | None = None,
         weight_bytes: int = 0,
-        alone: bool = False,
     ) -> None:
         self._sender = sender
         self._inbox = inbox
@@ -116,7 +115,6 @@ class Exchange:
         self.method = method
         self.url = url
         self.weight_bytes = weight_bytes
-        self.alone = alone  # on a connection of its own, beyond the limit of sessions
         self.tries = 0
         self.on_wire = False  # it was sent, and is not over
         self.unwanted = False
@@ -206,7 +204,6 @@ class Exchange:
             url,
             fields=self._fields,
             weight_bytes=self.weight_bytes,
-            alone=self.alone,
         )
         following._redirects, following._challenges = self._redirects, self._challenges
         self._following = following

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 from farends.contract import (
     Capabilities,
@@ -26,7 +23,6 @@ from farends.errors import ProtocolViolation
 from farends.http.client import HttpClient
 from farends.http.digests import HttpDigests
 from farends.http.fetch import HttpFetch
-from farends.http.stream import HttpFile
 from farends.http.tree import ACCEPT, HttpWalk
 from farends.reaching import Reach, ReachSecret, reached, way_to
 from farends.spec import Spec, Target, option
@@ -34,8 +30,6 @@ from farends.web.answers import status_error
 from farends.web.auth import Credentials
 from farends.web.url import Origin, Url, quote_path, resolve, without_user
 from farends.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
-
-_BUFFER_BYTES = 256 * 1024
 
 
 def _check_urls(urls: tuple[str, ...]) -> None:
@@ -93,7 +87,7 @@ class HttpTransport:
     def __init__(self, client: HttpClient, options: HttpOptions) -> None:
         self._client = client
         self._urls = options.urls
-        self._option_root = "/" if options.urls else options.root
+        self._root = "/" if options.urls else options.root
         self._walked: HttpWalk | None = None
 
     @property
@@ -101,15 +95,12 @@ class HttpTransport:
         """What the answers so far have told."""
         return self._client.capabilities
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """`.` is the folder of the options. With `urls` the root is the host's own."""
-        given = root != PurePosixPath() and not self._urls
-        text = str(root) if given else self._option_root
-        self._walked = HttpWalk(self._client, text, self._urls)
+    def walk(self) -> Iterator[Seen]:
+        self._walked = HttpWalk(self._client, self._root, self._urls)
         return iter(self._walked)
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
-        walked = self._walked or HttpWalk(self._client, self._option_root)
+        walked = self._walked or HttpWalk(self._client, self._root)
         return iter(walked.again(folder))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
@@ -118,15 +109,11 @@ class HttpTransport:
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return iter(HttpDigests(self._client, self._url_of, entries))
 
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        raw = HttpFile(self._client, self._url_of(str(path)), offset)
-        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
-
     def close(self) -> None:
         self._client.close()
 
     def _url_of(self, path: str) -> Url:
-        root = self._option_root if self._walked is None else self._walked.files_root
+        root = self._root if self._walked is None else self._walked.files_root
         parts = (root.strip("/"), path)
         return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
 

@@ -6,13 +6,11 @@ What arrives is read from a pipe that the program fills; it writes no file of th
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol
 
 from farends.contract import (
     Capabilities,
@@ -25,20 +23,16 @@ from farends.contract import (
     Transport,
     undigested,
 )
-from farends.names import encode
 from farends.reaching import reached
 from farends.rsync.daemon import daemon_far, greet
 from farends.rsync.far import Far, RsyncSource, make_home
 from farends.rsync.fetch import RsyncFetch
 from farends.rsync.folders import Folders
 from farends.rsync.over_ssh import meet, ssh_far
-from farends.rsync.stream import RsyncFile
 from farends.rsync.tree import RsyncTree
 from farends.rsync.version import version_note
 from farends.secure_shell.end import SshReach, SshReachSecret, refuse_jump, ssh_end
 from farends.spec import Spec, Target, option
-
-_BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +85,7 @@ class RsyncTransport:
     def __init__(self, far: Far, host: Host, root: str, server_software: str) -> None:
         self._far = far
         self._host = host
-        self._option_root = PurePosixPath(root)
-        self._root = self._option_root
+        self._root = PurePosixPath(root)
         self._folders = Folders()
         self._begun: RsyncTree | None = None
         self._capabilities = Capabilities(
@@ -112,15 +105,9 @@ class RsyncTransport:
         self._begun = self._begin()
         self._begun.log_in()
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """`.` is the folder of the options; any other root is taken as it stands."""
+    def walk(self) -> Iterator[Seen]:
         begun, self._begun = self._begun, None
-        if begun is not None and root == PurePosixPath():
-            return iter(begun)
-        if begun is not None:
-            begun.close()
-        self._root = self._option_root if root == PurePosixPath() else root
-        return iter(self._begin())
+        return iter(begun if begun is not None else self._begin())
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
         return iter(RsyncTree(self._far, self._host.place(self._root / folder), Folders()))
@@ -131,11 +118,6 @@ class RsyncTransport:
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return undigested(entries)
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        place = self._host.place(self._root)
-        raw = RsyncFile(self._far, place, encode(str(path)), offset)
-        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
     def close(self) -> None:
         if self._begun is not None:

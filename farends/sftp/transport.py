@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
 
 from farends.contract import (
     Capabilities,
@@ -31,12 +28,9 @@ from farends.sftp.digests import NAME, SftpDigests
 from farends.sftp.fetch import Fetch
 from farends.sftp.proving import SftpProver
 from farends.sftp.remove import SftpRemover
-from farends.sftp.stream import RemoteFile
 from farends.sftp.tree import TreeWalk, remote_path
 from farends.spec import Spec, Target, option
 from farends.wire.shown import shown
-
-_BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +61,7 @@ class SftpTransport:
         self._client = client
         self._digests = SftpDigests(client)
         self._prover = SftpProver(self._digests, digester)
-        self._option_root = PurePosixPath(root)
-        self._root = encode(str(self._option_root))
+        self._root = encode(str(PurePosixPath(root)))
         self._capabilities = Capabilities(server_software=server_software)
 
     @property
@@ -77,10 +70,7 @@ class SftpTransport:
             return self._capabilities
         return replace(self._capabilities, digests=NAME)
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """`.` is the folder of the options; any other root is taken as it stands."""
-        chosen = self._option_root if root == PurePosixPath() else root
-        self._root = encode(str(chosen))
+    def walk(self) -> Iterator[Seen]:
         return iter(TreeWalk(self._client, self._root))
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
@@ -91,10 +81,6 @@ class SftpTransport:
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digests.digests(self._root, entries)
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        raw = RemoteFile(self._client, remote_path(self._root, str(path)), offset)
-        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
     def remover(self) -> Remover:
         """Goes on with this connection, which is its own from here on."""

@@ -27,8 +27,6 @@ _BATCH_BYTES = 64 * 1024 * 1024  # of one batch, unless a single file has more
 _AHEAD_MIN, _AHEAD_MAX = 128, 4096  # files asked for and not answered
 _SKIP_BYTES_MAX = 8 * 1024 * 1024  # more of a failed file than this costs more than a new stream
 
-_READ_BYTES = 256 * 1024
-
 
 class ShellFetch:
     """One call of `fetch`."""
@@ -152,7 +150,9 @@ class ShellFetch:
             with ShellFile(self._session, self._root, wanted.path, offset) as file:
                 if file.size_bytes != wanted.size_bytes:
                     wanted.fail(Unstable(f"the file has {file.size_bytes} bytes now"))
-                while wanted.error is None and (data := file.read(_READ_BYTES)):
+                for data in file:
+                    if wanted.error is not None:
+                        break
                     wanted.write(data)
         except (Truncated, Unstable, Vanished, PermissionRefused) as exc:
             wanted.fail(exc)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 
 from farends.contract import (
@@ -14,7 +13,6 @@ from farends.contract import (
     Seen,
     Sink,
 )
-from farends.names import encode
 from farends.secure_shell.channel import ChannelDuplex
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.digests import Digester
@@ -23,11 +21,9 @@ from farends.sftp.digests import SftpDigests
 from farends.sftp.fetch import Fetch
 from farends.sftp.proving import SftpProver
 from farends.sftp.remove import SftpRemover
-from farends.sftp.stream import RemoteFile
-from farends.sftp.tree import TreeWalk, remote_path
+from farends.sftp.tree import TreeWalk
 from farends.ssh.fetch import ShellFetch
 from farends.ssh.remove import ShellRemover
-from farends.ssh.stream import ShellFile
 from farends.ssh.tree import ShellTree
 
 
@@ -48,9 +44,6 @@ class ShellFiles:
 
     def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digester.digests(root, entries)
-
-    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
-        return ShellFile(self._session, root, encode(path), offset)
 
     def remover(self, root: bytes) -> Remover:
         return ShellRemover(self._session, root)
@@ -96,9 +89,6 @@ class SftpFiles:
 
     def digests(self, root: bytes, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._digester.digests(root, entries)
-
-    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase:
-        return RemoteFile(self._client, remote_path(root, path), offset)
 
     def remover(self, root: bytes) -> Remover:
         return SftpRemover(self._client, root)

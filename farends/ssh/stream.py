@@ -1,9 +1,10 @@
-"""One remote file as a stream out of a shell."""
+"""One remote file out of a shell, from any byte on, on a channel of its own."""
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 from farends.errors import (
     ConnectionLost,
@@ -11,76 +12,66 @@ from farends.errors import (
     Truncated,
     Vanished,
 )
-from farends.secure_shell.commands import ShellChannel, ShellSession
+from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.scripts import READ, Script, folder_argument
 from farends.ssh.records import RECORD_BYTES_MAX, ShellComplaint, parse_record
 from farends.wire.shown import shown
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
-
-class ShellFile(io.RawIOBase):
-    """Reads raise TransportError's children; Truncated where the file ends before its size."""
+class ShellFile:
+    """Leaving the context closes the channel. `size_bytes` is the whole file's, as the host tells it now."""
 
     def __init__(self, session: ShellSession, root: bytes, path: bytes, offset: int) -> None:
-        super().__init__()
         arguments = (folder_argument(root), path, b"%d" % (offset + 1))
-        self._channel: ShellChannel | None = session.run(Script(READ, arguments, lasts=True))
-        self._ready = memoryview(b"")
+        self._channel = session.run(Script(READ, arguments, lasts=True))
+        self._first = b""  # bytes of the file that came along with its size
         try:
             self._channel.enter(root)
             self.size_bytes = self._read_size()
         except BaseException:
-            self.close()
+            self._channel.close()
             raise
         self._left_bytes = max(0, self.size_bytes - offset)
 
-    def readable(self) -> bool:
-        return True
+    def __enter__(self) -> Self:
+        return self
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        into = memoryview(buffer).cast("B")
-        if not self._left_bytes:
-            return 0
-        if not self._ready:
-            self._ready = memoryview(self._receive())
-            if not self._ready:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes from the offset on, up to the size. Raises TransportError's children; Truncated where
+        the file ends before its size."""
+        data, self._first = self._first, b""
+        while self._left_bytes:
+            data = data or self._channel.receive()
+            if not data:
                 raise self._complaint() or Truncated(f"{self._left_bytes} bytes did not come")
-        count = min(len(into), len(self._ready), self._left_bytes)
-        into[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        self._left_bytes -= count
-        return count
-
-    def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        super().close()
-
-    def _receive(self) -> bytes:
-        if self._channel is None:
-            raise ValueError("I/O operation on closed file")
-        return self._channel.receive()
+            data = data[: self._left_bytes]
+            self._left_bytes -= len(data)
+            yield data
+            data = b""
 
     def _read_size(self) -> int:
         said = b""
         while b"\0" not in said:
-            data = self._receive()
+            data = self._channel.receive()
             said += data
-            # The file's own bytes may have come along with the record.
             if not data or (b"\0" not in said and len(said) > RECORD_BYTES_MAX):
                 raise self._complaint() or ConnectionLost("the host did not tell the file's size")
-        raw, _, rest = said.partition(b"\0")
-        self._ready = memoryview(rest)
+        raw, _, self._first = said.partition(b"\0")
         record = parse_record(raw)
         if record.kind != b"f":
             raise Vanished("it is no regular file any more")
         return record.size_bytes
 
     def _complaint(self) -> TransportError | None:
-        lines = self._channel.complaints() if self._channel is not None else []
+        lines = self._channel.complaints()
         if not lines:
             return None
         text = lines[0].rpartition(b": ")[2]

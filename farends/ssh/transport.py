@@ -5,12 +5,10 @@ A host that runs no commands, or lacks the GNU tools, is read by SFTP instead; t
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol
 
 from farends.contract import (
     Capabilities,
@@ -33,8 +31,6 @@ from farends.spec import Spec, Target, option
 from farends.ssh.files import SftpFiles, ShellFiles
 from farends.ssh.probe import probe_shell
 from farends.wire.shown import shown
-
-_BUFFER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +68,6 @@ class Files(Protocol):
     @property
     def digests_by(self) -> str: ...
 
-    def open(self, root: bytes, path: str, offset: int) -> io.RawIOBase: ...
-
     def remover(self, root: bytes) -> Remover: ...
 
     def close(self) -> None: ...
@@ -84,8 +78,7 @@ class SshTransport:
 
     def __init__(self, files: Files, root: str, capabilities: Capabilities) -> None:
         self._files = files
-        self._option_root = PurePosixPath(root)
-        self._root = encode(str(self._option_root))
+        self._root = encode(str(PurePosixPath(root)))
         self._capabilities = capabilities
 
     @property
@@ -93,10 +86,7 @@ class SshTransport:
         program = self._files.digests_by
         return replace(self._capabilities, digests=program) if program else self._capabilities
 
-    def walk(self, root: PurePosixPath) -> Iterator[Seen]:
-        """`.` is the folder of the options; any other root is taken as it stands."""
-        chosen = self._option_root if root == PurePosixPath() else root
-        self._root = encode(str(chosen))
+    def walk(self) -> Iterator[Seen]:
         return self._files.walk(self._root)
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
@@ -107,10 +97,6 @@ class SshTransport:
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
         return self._files.digests(self._root, entries)
-
-    def open(self, path: PurePosixPath, *, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        raw = self._files.open(self._root, str(path), offset)
-        return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
     def remover(self) -> Remover:
         """Goes on with this connection, which is its own from here on."""

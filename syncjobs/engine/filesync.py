@@ -43,7 +43,7 @@ class FileSync:
         attempt.progress.enter(Stage.DETECTING_CHANGES)
         planning = Planning(order, source, catalog, attempt)
         planning.expect()
-        listing = Listing(source.transport, order.root, attempt.check, most=order.max_listed)
+        listing = Listing(source.transport, attempt.check, most=order.max_listed)
         Staging(order, source, catalog, attempt).stage(listing)
         return planning.plan(listing)
 

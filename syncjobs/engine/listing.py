@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from farends.contract import (
@@ -39,14 +38,12 @@ class Listing:
     def __init__(
         self,
         transport: Transport,
-        root: PurePosixPath,
         check: Callable[[], None],
         *,
         most: int | None = None,
     ) -> None:
         """More rows than `most`, of whatever kind, are a ListingTooLong."""
         self._transport = transport
-        self._root = root
         self._check = check
         self._most = sys.maxsize if most is None else most
         self._rows = 0
@@ -57,7 +54,7 @@ class Listing:
         self.elsewhere: list[Skipped] = []
 
     def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
-        yield from self._sort(self._transport.walk(self._root))
+        yield from self._sort(self._transport.walk())
         for pause_s in PAUSES_S:
             failed, self._again = self._again, []
             if failed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from farends.names import printable
 from syncjobs.core.comparing import Comparison
@@ -23,7 +22,6 @@ class Order:
     """
 
     source: str
-    root: PurePosixPath
     selection: Selection
     removals_apply: bool
     full: bool

@@ -42,8 +42,8 @@ def opened(tree: Tree) -> Iterator[Callable[..., Transport]]:
     """Opens a transport on the test's folder; closed after the test."""
     transports: list[Transport] = []
 
-    def open_transport(context: Context | None = None) -> Transport:
-        transport = tree.open(context or loopback_context())
+    def open_transport(context: Context | None = None, folder: str = "") -> Transport:
+        transport = tree.open(context or loopback_context(), folder)
         transports.append(transport)
         return transport
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from farends.contract import Context, Transport
 from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
@@ -58,10 +58,6 @@ class Tree:
     host: Host
     folder: Path
 
-    @property
-    def root(self) -> PurePosixPath:
-        return PurePosixPath(getattr(self.host.target(self.folder).options, "root"))  # noqa: B009
-
     def put(
         self, name: str | bytes, content: bytes = b"", *, modified_s: int | None = None
     ) -> Path:
@@ -72,8 +68,8 @@ class Tree:
             os.utime(path, (modified_s, modified_s))
         return path
 
-    def open(self, context: Context) -> Transport:
-        return self.host.spec.open(self.host.target(self.folder), context)
+    def open(self, context: Context, folder: str = "") -> Transport:
+        return self.host.spec.open(self.host.target(self.folder / folder), context)
 
 
 @contextlib.contextmanager

@@ -58,9 +58,9 @@ def remote_of(host: Host, tree: Tree, home: Path) -> str | None:
         return f":sftp,{at},user={user},key_file={key},disable_hashcheck=true:{tree.folder}"
     if host.spec.kind == "ftp":
         password = rclone("obscure", "anonymous").strip()
-        return f":ftp,{at},user=anonymous,pass={password}:{tree.root}"
+        return f":ftp,{at},user=anonymous,pass={password}:{target.options.root}"
     if host.spec.kind == "http":
-        return f":http,url='http://{target.host}:{target.port}{tree.root}/':"
+        return f":http,url='http://{target.host}:{target.port}{target.options.root}/':"
     return None
 
 

@@ -103,7 +103,7 @@ def test_a_file_is_found_as_a_listing_tells_it(tree: Tree, remover: Remover) -> 
     tree.put("in/a.txt", b"12345", modified_s=MODIFIED_S)
     transport = tree.open(loopback_context())
     try:
-        (listed,) = transport.walk(tree.root)
+        (listed,) = transport.walk()
     finally:
         transport.close()
     assert isinstance(listed, RemoteEntry)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
@@ -181,7 +181,7 @@ def test_i13_10_each_program_of_a_host_proves_what_is_here(
         sshd.authorized_keys.write_text(key)
         target = sshd.target(folder)
     transport = get_spec(kind).open(target, loopback_context())
-    entries = [item for item in transport.walk(PurePosixPath()) if isinstance(item, RemoteEntry)]
+    entries = [item for item in transport.walk() if isinstance(item, RemoteEntry)]
     sink = DigestSink(held=held)
     receipts = {answer.entry.path: answer.receipt for answer in transport.fetch(entries, sink)}
     transport.close()
@@ -201,7 +201,7 @@ def test_each_program_of_a_host_is_read(
         (folder / name).write_bytes(name.encode())
     transport = SPEC.open(host_with(sshd, folder, tmp_path / "bin", program), loopback_context())
     assert "GNU tar" in transport.capabilities.server_software
-    list(transport.walk(PurePosixPath()))
+    list(transport.walk())
     answers, capabilities = asked(transport, *names, "gone")
     assert capabilities.digests == told
     expected = {name: hashlib.sha256(name.encode()).hexdigest() for name in names if told}
@@ -225,7 +225,7 @@ def test_a_host_with_a_shell_and_no_gnu_tools_computes_digests(sshd: Sshd, tmp_p
     sshd.authorized_keys.write_text(key)
     transport = SPEC.open(target, loopback_context())
     assert "read by SFTP" in transport.capabilities.server_software
-    list(transport.walk(PurePosixPath()))
+    list(transport.walk())
     assert asked(transport, "file")[0] == {"file": RIGHT}
 
 
@@ -238,6 +238,6 @@ def test_a_host_that_computes_without_end_is_stalled(sshd: Sshd, tmp_path: Path)
     program.chmod(0o755)
     (folder / "file").write_bytes(TEN)
     transport = SPEC.open(target, loopback_context(idle_s=2))
-    list(transport.walk(PurePosixPath()))
+    list(transport.walk())
     with pytest.raises(Stalled):
         asked(transport, "file")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -99,7 +100,7 @@ def listing(rows: bytes, *, context: Context | None = None, **scripts: Any) -> l
     with scripted_ftp(MLSD=script, **scripts) as host:
         transport = opened(host.target(), context)
         try:
-            return list(transport.walk(ROOT))
+            return list(transport.walk())
         finally:
             transport.close()
 
@@ -199,16 +200,6 @@ def ignoring_rest(conversation: Conversation, argument: str) -> None:
     conversation.say("350 of course")
 
 
-@pytest.mark.parametrize("rest", [ignoring_rest, saying("502 no")])
-def test_f05_a_rest_that_is_not_honoured_is_noticed(rest: Script) -> None:
-    with scripted_ftp({"file": TEN}, REST=rest) as host:
-        transport = opened(host.target())
-        with transport.open(PurePosixPath("file"), offset=4) as stream:
-            assert stream.read() == TEN[4:]
-        assert not transport.capabilities.ranges
-        transport.close()
-
-
 @pytest.mark.parametrize("rest", [ignoring_rest, saying("502 no"), None])
 def test_f05_what_an_earlier_try_left_is_never_put_before_a_whole_file(rest: Script | None) -> None:
     sink = DigestSink(held={"file": TEN[:4]})
@@ -263,16 +254,33 @@ def test_i13_10_what_an_earlier_try_left_is_proved_by_the_host_s_digest(
     assert sink.receivers[0].written_bytes == (6 if here == TEN[:4] else 10)
 
 
+def hashing(conversation: Conversation, argument: str) -> None:
+    _, start, end = argument.split(" ")
+    conversation.say(f"250 {hashlib.sha256(TEN[int(start) : int(end)]).hexdigest()}")
+
+
+@pytest.mark.parametrize("rest", [ignoring_rest, saying("502 no")])
+def test_f05_a_rest_that_is_not_honoured_is_noticed(rest: Script) -> None:
+    sink = DigestSink(held={"file": TEN[:4]})
+    feat = FEATURES["XSHA256"]
+    with scripted_ftp({"file": TEN}, FEAT=feat, XSHA256=hashing, REST=rest) as host:
+        transport = opened(host.target())
+        (answer,) = transport.fetch([RemoteEntry("file", 10, None)], sink)
+        assert answer.receipt == digest_of(TEN)
+        assert not transport.capabilities.ranges
+        transport.close()
+
+
 def test_f05_a_host_that_honours_rest_only_once_is_still_noticed() -> None:
     def script(conversation: Conversation, argument: str) -> None:
         tried = len(conversation.host.asked("RETR")) == 1
         conversation.send(TEN[9:] if tried else TEN)
 
-    with scripted_ftp({"file": TEN}, RETR=script, REST=ignoring_rest) as host:
-        transport = opened(host.target())
-        with pytest.raises(Unstable), transport.open(PurePosixPath("file"), offset=4) as stream:
-            stream.read()
-        transport.close()
+    scripts = {"FEAT": FEATURES["XSHA256"], "XSHA256": hashing, "REST": ignoring_rest}
+    sink = DigestSink(held={"file": TEN[:4]})
+    with scripted_ftp({"file": TEN}, RETR=script, **scripts) as host:
+        answers = fetch_all(host.target(), [RemoteEntry("file", 10, None)], sink)
+    assert isinstance(answers["file"].error, Unstable)
 
 
 def test_f07_data_comes_from_the_host_itself_whatever_address_it_names() -> None:
@@ -393,10 +401,10 @@ def test_data_under_tls_that_is_cut_off_is_truncated(
     with scripted_ftp({"file": TEN, "whole": TEN, "unlisted": TEN}, **scripts) as host:
         transport = FTPS_SPEC.open(host.tls_target(certificates.authority), loopback_context())
         if proper:
-            assert [item.path for item in transport.walk(ROOT)] == ["file"]
+            assert [item.path for item in transport.walk()] == ["file"]
         else:
             with pytest.raises(Truncated):
-                list(transport.walk(ROOT))
+                list(transport.walk())
         sizes = {"file": 10, "whole": 10, "unlisted": None}
         entries = [RemoteEntry(name, size, None) for name, size in sizes.items()]
         answers = {a.entry.path: a for a in transport.fetch(entries, DigestSink())}
@@ -471,12 +479,9 @@ def test_n05_a_name_with_a_line_end_is_never_sent(name: str) -> None:
         answers = fetch_all(host.target(), entries)
         assert isinstance(answers[name].error, UnsafeName)
         assert answers["good"].receipt == digest_of(TEN)
-        transport = opened(host.target())
+        target = host.target()
         with pytest.raises(UnsafeName):
-            transport.open(PurePosixPath(name))
-        with pytest.raises(UnsafeName):
-            transport.walk(PurePosixPath(f"/{name}"))
-        transport.close()
+            opened(replace(target, options=replace(target.options, root=f"/{name}")))
         assert not host.asked("DELE")
 
 
@@ -527,7 +532,7 @@ def test_f12_a_listing_that_drips_is_stalled() -> None:
     with scripted_ftp(MLSD=drip) as host:
         transport = opened(host.target(), loopback_context(idle_s=1))
         with pytest.raises(Stalled):
-            list(transport.walk(ROOT))
+            list(transport.walk())
         transport.close()
 
 
@@ -546,7 +551,7 @@ def fetch_or_walk(target: Target, *, walk: bool) -> None:
         return
     transport = opened(target)
     try:
-        list(transport.walk(ROOT))
+        list(transport.walk())
     finally:
         transport.close()
 
@@ -586,7 +591,7 @@ def test_f13_a_real_host_with_room_for_two_serves_eight(tmp_path: Path) -> None:
     with running_vsftpd(tmp_path, served, sessions=2) as vsftpd:
         options = FtpOptions(root=vsftpd.root(served), sessions=8)
         transport = opened(Target("127.0.0.1", vsftpd.port, options, FtpSecret()))
-        entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+        entries = [i for i in transport.walk() if isinstance(i, RemoteEntry)]
         answers = list(transport.fetch(entries, DigestSink()))
         transport.close()
     assert len(answers) == 100
@@ -596,7 +601,7 @@ def test_f13_a_real_host_with_room_for_two_serves_eight(tmp_path: Path) -> None:
 def test_a_session_that_idled_out_is_replaced() -> None:
     with scripted_ftp({"file": TEN}) as host:
         transport = opened(host.target(sessions=1))
-        list(transport.walk(ROOT))
+        list(transport.walk())
         host.cut()
         (answer,) = transport.fetch([RemoteEntry("file", 10, None)], DigestSink())
         transport.close()
@@ -652,7 +657,7 @@ def test_a_folder_that_fails_is_skipped_and_a_root_that_fails_is_told() -> None:
 
     with scripted_ftp(MLSD=script) as host:
         transport = opened(host.target())
-        items = {item.path: item for item in transport.walk(ROOT)}
+        items = {item.path: item for item in transport.walk()}
         transport.close()
     skipped = items["sub"]
     assert isinstance(skipped, Skipped)
@@ -662,7 +667,7 @@ def test_a_folder_that_fails_is_skipped_and_a_root_that_fails_is_told() -> None:
         with scripted_ftp(MLSD=saying(reply)) as host:
             transport = opened(host.target())
             with pytest.raises(error) as caught:
-                list(transport.walk(ROOT))
+                list(transport.walk())
             assert caught.value.stage is Stage.LIST
             transport.close()
 
@@ -673,7 +678,7 @@ def test_n14_a_listing_that_is_broken_off_never_counts_as_whole() -> None:
         with scripted_ftp(MLSD=sending(row, last=last, reset=reset)) as host:
             transport = opened(host.target())
             with pytest.raises(TransportError):
-                list(transport.walk(ROOT))
+                list(transport.walk())
             transport.close()
 
 
@@ -692,7 +697,7 @@ def test_n19_an_endless_listing_is_streamed_in_bounded_memory() -> None:
     rows = b"".join(b"type=file;size=1;modify=20231114221321; f%d\r\n" % n for n in range(1000))
     with scripted_ftp(MLSD=endless(rows)) as host:
         transport = opened(host.target())
-        walk = transport.walk(ROOT)
+        walk = transport.walk()
         tracemalloc.start()
         for _ in range(30_000):
             next(walk)
@@ -708,7 +713,7 @@ def test_an_endless_row_is_refused_in_bounded_memory() -> None:
     with scripted_ftp(MLSD=endless(b"x" * 65536)) as host:
         transport = opened(host.target())
         with pytest.raises(ProtocolViolation):
-            list(transport.walk(ROOT))
+            list(transport.walk())
         transport.close()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
@@ -758,7 +763,7 @@ def test_list_is_read_where_there_is_no_mlsd() -> None:
             MDTM=saying("213 20231114221321.500"),
         ) as host:
             transport = opened(host.target())
-            items = list(transport.walk(ROOT))
+            items = list(transport.walk())
             entries = [item for item in items if isinstance(item, RemoteEntry)]
             assert {entry.path for entry in entries} == names
             assert {(e.size_bytes, e.modified_ns) for e in entries} == {
@@ -828,7 +833,7 @@ def test_n19_no_kind_of_row_without_end_fills_memory(
     monkeypatch.setattr("farends.wire.backlog.BYTES_MAX", 2 * 1024 * 1024)
     with scripted_ftp(MLSD=pour_rows(lambda number: row % number)) as host:
         transport = opened(host.target())
-        walk = transport.walk(ROOT)
+        walk = transport.walk()
         tracemalloc.start()
         if b"type=dir" in row:
             with pytest.raises(ProtocolViolation, match="wait to be listed"):
@@ -968,7 +973,7 @@ def test_what_ftp_tells_of_times_is_measured() -> None:
     with scripted_ftp({"file": TEN}, **answers) as host:
         transport = opened(host.target())
         before = transport.capabilities
-        (entry,) = transport.walk(ROOT)
+        (entry,) = transport.walk()
         told = transport.capabilities
         transport.close()
     assert isinstance(entry, RemoteEntry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -86,7 +85,7 @@ def walked(options: dict[str, Any], **scripts: Any) -> tuple[dict[str, RemoteEnt
     with scripted_ftp(files, **(plain | scripts)) as host:
         transport = FTP_SPEC.open(host.target(**options), loopback_context())
         try:
-            found = [e for e in transport.walk(PurePosixPath()) if isinstance(e, RemoteEntry)]
+            found = [e for e in transport.walk() if isinstance(e, RemoteEntry)]
             answers = list(transport.fetch(found, DigestSink()))
             precision_ns = transport.capabilities.modified_precision_ns
         finally:

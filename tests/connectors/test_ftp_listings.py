@@ -52,7 +52,7 @@ def sending(data: bytes | str, *, last: str = "226 done") -> Script:
 def walked(target: Target, context: Context | None = None) -> list[Seen]:
     transport = FTP_SPEC.open(target, context or loopback_context())
     try:
-        return list(transport.walk(ROOT))
+        return list(transport.walk())
     finally:
         transport.close()
 
@@ -370,11 +370,11 @@ class Refusing:
 def test_i13_04_a_folder_that_is_refused_once_is_worth_another_look(verb: str, reply: str) -> None:
     with scripted_ftp(**Refusing(verb, reply).scripts) as host:
         transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
-        items = list(transport.walk(ROOT))
+        items = list(transport.walk())
         skipped = [item for item in items if isinstance(item, Skipped)]
         assert [(each.path, each.retryable) for each in skipped] == [("sub", True)]
         assert names(items) == {"good"}
-        assert names(list(transport.walk(ROOT / "sub"))) == {"good"}
+        assert names(list(transport.walk_again("sub"))) == {"good"}
         transport.close()
 
 
@@ -433,7 +433,7 @@ def test_i13_04_a_file_that_is_refused_once_is_asked_about_again(verb: str, repl
     scripts = {told: tell(told) for told in ("MLST", "SIZE", "MDTM")}
     with scripted_ftp({"file": b"0123456789"}, **rows, **scripts) as host:
         transport = FTP_SPEC.open(host.target(), loopback_context())
-        (entry,) = transport.walk(ROOT)
+        (entry,) = transport.walk()
         assert refused
         assert isinstance(entry, RemoteEntry)
         assert (entry.size_bytes, entry.modified_ns) == (10, 1_700_000_001 * 10**9)
@@ -469,7 +469,7 @@ def test_i13_06_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) 
     scripts["RETR"] = sending(ELEVEN[:5])
     with scripted_ftp(**scripts) as host:
         transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
-        (entry,) = transport.walk(ROOT)
+        (entry,) = transport.walk()
         assert isinstance(entry, RemoteEntry)
         assert entry.size_bytes == (None if name == "none" else 11)
         (answer,) = transport.fetch([entry], DigestSink())
@@ -500,7 +500,7 @@ def test_i13_06_a_size_that_only_the_transfer_tells_shows_that_it_was_cut(
     listing = sending(f"type=file;modify={MODIFY}; file\r\n")
     with scripted_ftp(MLST=saying("502 no"), MLSD=listing, RETR=retrieve) as host:
         transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
-        (answer,) = transport.fetch(transport.walk(ROOT), DigestSink())  # type: ignore[arg-type]
+        (answer,) = transport.fetch(transport.walk(), DigestSink())  # type: ignore[arg-type]
         transport.close()
     assert isinstance(answer.error, Truncated) is cut
     assert not answer.unproved
@@ -525,7 +525,7 @@ def test_i13_14_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() ->
     with scripted_ftp(MLSD=pour, MLST=never) as host:
         transport = FTP_SPEC.open(host.target(sessions=2), loopback_context(idle_s=300))
         with rss_growth() as growth, pytest.raises(ProtocolViolation, match="wait"):
-            list(transport.walk(ROOT))
+            list(transport.walk())
         transport.close()
     assert growth.peak_bytes < 384 * 1024 * 1024
 
@@ -542,7 +542,7 @@ def test_i13_14_rows_of_one_byte_do_not_pile_up(row: bytes) -> None:
     with scripted_ftp(MLSD=pour) as host:
         transport = FTP_SPEC.open(host.target(), loopback_context())
         with rss_growth() as growth:
-            count = sum(1 for _ in transport.walk(ROOT))
+            count = sum(1 for _ in transport.walk())
         transport.close()
     assert count == (1 if row == b"\n" else 300_001)
     assert growth.peak_bytes < 64 * 1024 * 1024
@@ -566,7 +566,7 @@ def test_i13_16_replies_that_nobody_asked_for_are_a_violation(verb: str, session
         with contextlib.suppress(ProtocolViolation, ConnectionLost):
             transport = FTP_SPEC.open(host.target(sessions=sessions), loopback_context())
             try:
-                entries = [item for item in transport.walk(ROOT) if isinstance(item, RemoteEntry)]
+                entries = [item for item in transport.walk() if isinstance(item, RemoteEntry)]
                 list(transport.fetch(entries, DigestSink()))
             finally:
                 transport.close()

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +49,7 @@ def walked(port: int, root: str) -> list[Seen]:
     target = Target("127.0.0.1", port, HttpOptions(root=root), HttpSecret())
     transport = HTTP_SPEC.open(target, loopback_context())
     try:
-        return list(transport.walk(PurePosixPath(root)))
+        return list(transport.walk())
     finally:
         transport.close()
 

@@ -61,7 +61,7 @@ def opened(pages: Pages, **options: object) -> Iterator[tuple[Transport, Scripte
 
 def walked(pages: Pages, root: str = "/") -> list[Seen]:
     with opened(pages, root=root) as (transport, _):
-        return list(transport.walk(PurePosixPath(root)))
+        return list(transport.walk())
 
 
 def files(seen: list[Seen]) -> list[str]:
@@ -215,7 +215,7 @@ def test_i13_01_i13_16_a_row_that_is_not_understood_is_one_bad_row(name: str) ->
 def test_i13_01_a_row_that_shows_another_name_than_it_leads_to_is_asked_for() -> None:
     """A torn reference must not stand for a file that is there."""
     with opened({"/": nginx(row("good"), row("gone.csv", "one.csv"))}) as (transport, host):
-        seen = list(transport.walk(ROOT))
+        seen = list(transport.walk())
     assert files(seen) == ["good"]
     assert reasons(seen) == {"gone.csv": Reason.UNREADABLE}
     asked = sorted(each.target for each in host.requests if each.method == "HEAD")
@@ -235,7 +235,7 @@ def test_i13_01_a_name_that_nginx_shows_in_part_is_believed() -> None:
     long = "x" * 80
     rows = (row("good"), row(long, long[:47] + "..&gt;"), row("a%20b", "a b"), row("%3Cb", "&lt;b"))
     with opened({"/": nginx(*rows)}) as (transport, host):
-        assert files(list(transport.walk(ROOT))) == ["<b", "a b", "good", long]
+        assert files(list(transport.walk())) == ["<b", "a b", "good", long]
     assert sum(r.method == "HEAD" for r in host.requests) == 1
 
 
@@ -367,7 +367,7 @@ def test_i13_02_a_bucket_is_listed_page_by_page() -> None:
         "/bucket/?list-type=2&continuation-token=1%2F2%3D": bucket(["z"], "<KeyCount>1</KeyCount>"),
     }
     with opened(pages, root="/bucket") as (transport, host):
-        seen = list(transport.walk(PurePosixPath("/bucket")))
+        seen = list(transport.walk())
         assert not [item for item in seen if not isinstance(item, RemoteEntry)]
         found = [item for item in seen if isinstance(item, RemoteEntry)]
         (answer,) = transport.fetch([found[2]], DigestSink())
@@ -449,7 +449,7 @@ def test_i13_03_how_the_page_begins_tells_no_secret() -> None:
     assert mask is not None
     pages = {"/": b"<html>canary-canary, who are you?</html>"}
     with opened(pages) as (transport, _), pytest.raises(NotAListing) as caught:
-        list(MaskedTransport(transport, mask).walk(ROOT))
+        list(MaskedTransport(transport, mask).walk())
     assert "who are you?" in caught.value.shown
     assert "canary" not in caught.value.shown + str(caught.value)
 
@@ -495,7 +495,7 @@ def test_i13_03_nginx_rows_of_xml_are_read() -> None:
         '<file mtime="2025-11-07T12:30:40Z" size="5">&lt;ü &amp; b</file>\n</list>\n'
     ).encode()
     with opened({"/": body, "/sub/": b"<list>\n</list>"}) as (transport, host):
-        seen = list(transport.walk(ROOT))
+        seen = list(transport.walk())
     assert [i for i in seen if isinstance(i, RemoteEntry)] == [
         RemoteEntry("<ü & b", 5, 1_762_518_640 * 10**9)
     ]
@@ -511,7 +511,7 @@ def test_i13_03_files_of_artifactory_lie_beside_their_descriptions() -> None:
         "/art/api/storage/r/x/sub/": (top % '{"uri":"/b","folder":false}').encode(),
     }
     with opened(pages, root="/art/api/storage/r/x") as (transport, host):
-        seen = list(transport.walk(PurePosixPath("/art/api/storage/r/x")))
+        seen = list(transport.walk())
         answers = list(
             transport.fetch([i for i in seen if isinstance(i, RemoteEntry)], DigestSink())
         )
@@ -562,7 +562,7 @@ def test_i13_03_files_of_a_thredds_catalog_lie_below_its_http_service(root: str)
         "/thredds/catalog/data/sub/catalog.xml": catalog(of_catalog("data/sub/d.nc"), name="sub"),
     }
     with opened(pages, root=root) as (transport, host):
-        seen = list(transport.walk(PurePosixPath(root)))
+        seen = list(transport.walk())
         found = [item for item in seen if isinstance(item, RemoteEntry)]
         answers = list(transport.fetch(found, DigestSink()))
     assert files(seen) == ["a b & ü.nc", "c.nc", "sub/d.nc"]
@@ -586,7 +586,7 @@ def test_i13_03_a_folder_of_a_catalog_that_failed_is_listed_again() -> None:
         sub.replace("sub", "sub/e"): catalog(of_catalog("data/sub/e/f.nc")),
     }
     with opened(pages, root=CATALOG) as (transport, _):
-        assert reasons(list(transport.walk(PurePosixPath(CATALOG)))) == {"sub": Reason.UNREADABLE}
+        assert reasons(list(transport.walk())) == {"sub": Reason.UNREADABLE}
         pages[sub] = catalog(below("e"), of_catalog("data/sub/d.nc"))
         seen = list(transport.walk_again("sub"))
         assert files(seen) == ["d.nc", "e/f.nc"]
@@ -685,7 +685,7 @@ def test_i13_04_a_root_that_never_answers_stalls() -> None:
 def test_i13_04_a_folder_is_listed_again_below_the_first_root() -> None:
     pages = {"/r/": html('<a href="s/">s/</a>'), "/r/s/": html('<a href="a">a</a>')}
     with opened(pages, root="/r") as (transport, host):
-        assert files(list(transport.walk(PurePosixPath("/r")))) == ["s/a"]
+        assert files(list(transport.walk())) == ["s/a"]
         again = list(transport.walk_again("s"))
         assert files(again) == ["a"]
         (answer,) = transport.fetch([RemoteEntry("s/a", 5, None)], DigestSink())

@@ -7,7 +7,7 @@ import secrets as random
 import subprocess
 import tempfile
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ PASSPHRASE = "open, canary"
 def read_all(spec: Spec, target: Target) -> dict[str, Fetched]:
     transport = spec.open(target, loopback_context())
     try:
-        entries = [e for e in transport.walk(PurePosixPath()) if isinstance(e, RemoteEntry)]
+        entries = [e for e in transport.walk() if isinstance(e, RemoteEntry)]
         return {found.entry.path: found for found in transport.fetch(entries, DigestSink())}
     finally:
         transport.close()

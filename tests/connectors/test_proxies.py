@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,7 +87,7 @@ def read_all(host: Host, target: Target) -> dict[str, Fetched]:
     sink = DigestSink(look_at_processes if "rsync" in host.spec.kind else None)
     transport = host.spec.open(target, loopback_context())
     with contextlib.closing(transport):
-        entries = [e for e in transport.walk(PurePosixPath()) if isinstance(e, RemoteEntry)]
+        entries = [e for e in transport.walk() if isinstance(e, RemoteEntry)]
         return {found.entry.path: found for found in transport.fetch(entries, sink)}
 
 

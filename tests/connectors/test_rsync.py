@@ -11,7 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
@@ -105,7 +105,7 @@ def fetch_all(
     sink = sink or DigestSink()
     transport = SPEC.open(target, context or loopback_context())
     try:
-        items = list(transport.walk(PurePosixPath()))
+        items = list(transport.walk())
         entries = [item for item in items if isinstance(item, RemoteEntry)]
         answers = {answer.entry.path: answer for answer in transport.fetch(entries, sink)}
     finally:
@@ -133,9 +133,9 @@ def test_an_unknown_module_and_no_module_are_told(daemon: Rsyncd, root: Path) ->
 
 def test_a_root_that_is_a_file_is_no_folder(daemon: Rsyncd, root: Path) -> None:
     (root / "file").write_bytes(b"x")
-    transport = SPEC.open(daemon.target(root), loopback_context())
+    transport = SPEC.open(daemon.target(root / "file"), loopback_context())
     with pytest.raises(RootMissing):
-        list(transport.walk(PurePosixPath(daemon.target(root).options.root) / "file"))
+        list(transport.walk())
     transport.close()
 
 
@@ -184,7 +184,7 @@ def test_r05_only_regular_files_arrive(daemon: Rsyncd, root: Path) -> None:
     assert set(reasons.values()) == {Reason.SPECIAL}
     wanted = [RemoteEntry(path, 1, None) for path in ("absolute", "fifo", "folder/etc/passwd")]
     transport = SPEC.open(daemon.target(root), loopback_context())
-    list(transport.walk(PurePosixPath()))
+    list(transport.walk())
     sink = DigestSink()
     assert all(isinstance(a.error, TransportError) for a in transport.fetch(wanted, sink))
     transport.close()
@@ -305,7 +305,7 @@ def test_a_check_that_raises_kills_the_children(daemon: Rsyncd, root: Path) -> N
             raise Stopped
 
     transport = SPEC.open(daemon.target(root), loopback_context(check=check))
-    entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+    entries = [i for i in transport.walk() if isinstance(i, RemoteEntry)]
 
     def wait(receiver: DigestReceiver) -> None:
         stop.set()
@@ -515,7 +515,7 @@ def test_what_nobody_asked_for_goes_nowhere(daemon: Rsyncd, root: Path, size_byt
     for number in range(20):
         (folder / str(number)).write_bytes(b"%d" % number)
     transport = SPEC.open(daemon.target(root), loopback_context())
-    entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+    entries = [i for i in transport.walk() if isinstance(i, RemoteEntry)]
     (folder / "unasked").write_bytes(b"x" * size_bytes)
     sink = DigestSink()
     answers = {a.entry.path: a.receipt for a in transport.fetch(entries, sink)}
@@ -534,7 +534,7 @@ def test_a_daemon_that_is_gone_by_then_is_told(daemon: Rsyncd, root: Path, tmp_p
     home.mkdir()
     with running_rsyncd(home, daemon.served) as second:
         transport = SPEC.open(second.target(root), loopback_context())
-        entries = [i for i in transport.walk(PurePosixPath()) if isinstance(i, RemoteEntry)]
+        entries = [i for i in transport.walk() if isinstance(i, RemoteEntry)]
     with pytest.raises(TransportError, match="code 10"):
         list(transport.fetch(entries, DigestSink()))
     transport.close()
@@ -561,7 +561,7 @@ def test_i13_01_a_row_of_rsync_s_that_is_not_understood_is_told(
     begun._lines.append(
         line
     )  # behind what the program has said till now, the folder itself at least
-    items = list(transport.walk(PurePosixPath()))
+    items = list(transport.walk())
     transport.close()
     assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
     (row,) = (item for item in items if isinstance(item, Skipped))
@@ -678,7 +678,7 @@ def test_i13_01_a_complaint_that_is_not_understood_makes_the_listing_doubtful(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     transport = SPEC.open(daemon.target(root), loopback_context())
-    walk = transport.walk(PurePosixPath())
+    walk = transport.walk()
     if "opendir" in line:
         with pytest.raises(TransientError):  # of a path that is not below the root
             list(walk)
@@ -699,7 +699,7 @@ def test_i13_04_a_folder_that_rsync_cannot_read_says_whether_another_look_may_he
     begun = transport._begun  # type: ignore[attr-defined]
     told = f'rsync: [sender] opendir "/{root.name}/inner" (in open) failed: x ({errno})\n'
     begun._child._errors += told.encode()
-    items = list(transport.walk(PurePosixPath()))
+    items = list(transport.walk())
     (failed,) = (item for item in items if isinstance(item, Skipped))
     assert (failed.path, failed.reason) == ("inner", Reason.UNREADABLE)
     assert failed.retryable is may_help

@@ -6,7 +6,7 @@ import getpass
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +64,7 @@ def signed(sshd: Sshd, home: Path, kind: str, *words: str) -> tuple[str, str]:
 def read_all(kind: str, target: Target) -> dict[str, object]:
     transport = get_spec(kind).open(target, loopback_context())
     try:
-        entries = [e for e in transport.walk(PurePosixPath()) if isinstance(e, RemoteEntry)]
+        entries = [e for e in transport.walk() if isinstance(e, RemoteEntry)]
         answers = list(transport.fetch(entries, DigestSink()))
     finally:
         transport.close()

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -36,6 +36,7 @@ from farends.secure_shell.scripts import Script
 from farends.secure_shell.session import open_ssh_session
 from farends.spec import Target
 from farends.ssh.files import ShellFiles
+from farends.ssh.stream import ShellFile
 from farends.ssh.tar_header import Header
 from farends.ssh.tar_stream import TarStream
 from farends.ssh.transport import SPEC, SshOptions, SshSecret
@@ -106,8 +107,8 @@ def log_in(host: ShellHost, folder: Path) -> paramiko.Transport:
     return open_ssh_session(ssh_end(host.target(folder)), loopback_context())
 
 
-def listed(transport: Transport, root: Path) -> list[RemoteEntry]:
-    return [i for i in transport.walk(PurePosixPath(root)) if isinstance(i, RemoteEntry)]
+def listed(transport: Transport) -> list[RemoteEntry]:
+    return [i for i in transport.walk() if isinstance(i, RemoteEntry)]
 
 
 def fetch_all(
@@ -116,7 +117,7 @@ def fetch_all(
     sink = DigestSink()
     transport = SPEC.open(host.target(folder), loopback_context(idle_s=idle_s))
     try:
-        entries = listed(transport, folder)
+        entries = listed(transport)
         answers = {answer.entry.path: answer for answer in transport.fetch(entries, sink)}
     finally:
         transport.close()
@@ -166,7 +167,7 @@ def fetch_all_in_order(
     sink = DigestSink()
     transport = SPEC.open(host.target(folder), loopback_context())
     try:
-        found = {entry.path: entry for entry in listed(transport, folder)}
+        found = {entry.path: entry for entry in listed(transport)}
         wanted = [found[name] for name in names]
         answers = {answer.entry.path: answer for answer in transport.fetch(wanted, sink)}
     finally:
@@ -244,7 +245,7 @@ def test_n14_a_listing_that_is_cut_never_counts_as_whole(
     host.force(f"PATH={host.home}:$PATH {_RUN}")
     transport = SPEC.open(host.target(folder), loopback_context())
     with pytest.raises(TransientError):
-        listed(transport, folder)
+        listed(transport)
     transport.close()
 
 
@@ -311,11 +312,6 @@ def test_a_shell_that_prints_at_its_start_corrupts_nothing(host: ShellHost, fold
     assert {p: a.receipt for p, a in answers.items()} == {
         str(n): digest_of(b"%d" % n) for n in range(200)
     }
-    transport = SPEC.open(host.target(folder), loopback_context())
-    listed(transport, folder)
-    with transport.open(PurePosixPath("17"), offset=1) as stream:
-        assert stream.read() == b"7"
-    transport.close()
 
 
 def test_a_host_without_commands_is_read_by_sftp(host: ShellHost, folder: Path) -> None:
@@ -338,7 +334,7 @@ def test_i13_10_a_log_in_for_sftp_alone_starts_a_cut_file_again(
     (folder / "other").write_bytes(content)
     transport = get_spec("sftp").open(host.sshd.target(folder), loopback_context())
     sink = DigestSink(held={"file": content[:200_000], "other": content[:100_000]})
-    answers = list(transport.fetch(listed(transport, folder), sink))
+    answers = list(transport.fetch(listed(transport), sink))
     transport.close()
     assert [answer.receipt for answer in answers] == [digest_of(content)] * 2
     assert [receiver.written_bytes for receiver in sink.receivers] == [300_000] * 2
@@ -437,17 +433,19 @@ def test_n17_a_folder_s_name_is_data_only(host: ShellHost, tmp_path: Path, name:
     (root / "(").write_bytes(b"3")
     before = sorted(path.name for path in tmp_path.iterdir())
     transport = SPEC.open(host.target(root), loopback_context())
-    entries = listed(transport, root)
+    entries = listed(transport)
     answers = {a.entry.path: a.receipt for a in transport.fetch(entries, DigestSink())}
     assert answers == {
         "-rf": digest_of(b"1"),
         "new\nline: x": digest_of(b"2"),
         "(": digest_of(b"3"),
     }
-    for path in answers:
-        with transport.open(PurePosixPath(path)) as stream:
-            assert stream.read() in (b"1", b"2", b"3")
     transport.close()
+    session = ShellSession(log_in(host, root), loopback_context())
+    for path in answers:
+        with ShellFile(session, os.fsencode(root), os.fsencode(path), 0) as file:
+            assert b"".join(file) in (b"1", b"2", b"3")
+    session.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -457,20 +455,22 @@ def test_new_keys_may_come_at_any_moment(host: ShellHost, folder: Path) -> None:
         (folder / str(number)).write_bytes(os.urandom(20_000))
     connected = log_in(host, folder)
     connected.packetizer.REKEY_BYTES = 10_000
-    files = ShellFiles(ShellSession(connected, loopback_context()))
+    session = ShellSession(connected, loopback_context())
+    files = ShellFiles(session)
     root = os.fsencode(folder)
     for _ in range(5):
         entries = [i for i in files.walk(root) if isinstance(i, RemoteEntry)]
         assert all(a.error is None for a in files.fetch(root, entries, DigestSink()))
-        assert len(files.open(root, "7", 0).read()) == 20_000
+        with ShellFile(session, root, b"7", 10) as file:
+            assert len(b"".join(file)) == 19_990
     files.close()
 
 
 def test_a_root_that_is_a_file_is_no_folder(host: ShellHost, folder: Path) -> None:
     (folder / "file").write_bytes(b"")
-    transport = SPEC.open(host.target(folder), loopback_context())
+    transport = SPEC.open(host.target(folder / "file"), loopback_context())
     with pytest.raises(RootMissing, match="not a folder"):
-        listed(transport, folder / "file")
+        listed(transport)
     transport.close()
 
 
@@ -488,7 +488,7 @@ def test_n15_what_refuses_is_told_and_the_rest_arrives(host: ShellHost) -> None:
             'setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$SSH_ORIGINAL_COMMAND"'
         )
         transport = SPEC.open(host.target(folder), loopback_context())
-        items = list(transport.walk(PurePosixPath(folder)))
+        items = list(transport.walk())
         skipped = {i.path: i.reason for i in items if isinstance(i, Skipped)}
         assert skipped == {"denied": Reason.UNREADABLE}
         entries = [i for i in items if isinstance(i, RemoteEntry)]
@@ -510,7 +510,7 @@ def test_s08_a_large_partial_file_is_gone_on_with_on_a_channel_of_its_own(
         (folder / name).write_bytes(content if name == "large" else b"x")
     transport = SPEC.open(host.target(folder), loopback_context())
     sink = DigestSink(held={"large": content[: 16 * 1024 * 1024]})
-    entries = listed(transport, folder)
+    entries = listed(transport)
     answers = {a.entry.path: a.receipt for a in transport.fetch(entries, sink)}
     transport.close()
     assert answers == {"a": digest_of(b"x"), "large": digest_of(content), "z": digest_of(b"x")}
@@ -522,7 +522,7 @@ def test_a_file_that_grew_much_costs_the_others_nothing(host: ShellHost, folder:
     for name in ("a", "log", "z"):
         (folder / name).write_bytes(b"x")
     transport = SPEC.open(host.target(folder), loopback_context())
-    entries = listed(transport, folder)
+    entries = listed(transport)
     (folder / "log").write_bytes(bytes(64 * 1024 * 1024))
     answers = {a.entry.path: a for a in transport.fetch(entries, DigestSink())}
     transport.close()
@@ -604,7 +604,7 @@ def test_i13_01_a_row_of_find_s_that_is_not_understood_is_told(
     (folder / "plain").write_bytes(b"x")
     force_find(host, f"os.write(1, real() + {ODD_ROWS[name] + bytes(1)!r})")
     transport = SPEC.open(host.target(folder), loopback_context())
-    items = list(transport.walk(PurePosixPath(folder)))
+    items = list(transport.walk())
     transport.close()
     assert [item.path for item in items if isinstance(item, RemoteEntry)] == ["plain"]
     (row,) = (item for item in items if isinstance(item, Skipped))
@@ -618,7 +618,7 @@ def test_i13_16_a_size_of_forty_figures_is_one_file_s_trouble(
 ) -> None:
     force_find(host, f"os.write(1, real() + b'f {'9' * 40} 1.5 huge' + bytes(1))")
     transport = SPEC.open(host.target(folder), loopback_context())
-    assert list(transport.walk(PurePosixPath(folder))) == [RemoteEntry("huge", None, 1_500_000_000)]
+    assert list(transport.walk()) == [RemoteEntry("huge", None, 1_500_000_000)]
     transport.close()
 
 
@@ -643,7 +643,7 @@ def test_i13_04_a_folder_that_find_cannot_read_says_whether_another_look_may_hel
         host, f"os.write(2, {complaint!r}); os.write(1, real().replace(b' inner/file', b' f'))"
     )
     transport = SPEC.open(host.target(folder), loopback_context())
-    items = list(transport.walk(PurePosixPath(folder)))
+    items = list(transport.walk())
     (failed,) = (item for item in items if isinstance(item, Skipped))
     assert (failed.path, failed.reason) == ("inner", Reason.UNREADABLE)
     assert failed.retryable is may_help
@@ -707,5 +707,5 @@ def test_i13_02_a_listing_whose_find_did_not_end_well_is_not_whole(
     )
     transport = SPEC.open(host.target(folder), loopback_context())
     with pytest.raises(TransientError):
-        list(transport.walk(PurePosixPath(folder)))
+        list(transport.walk())
     transport.close()

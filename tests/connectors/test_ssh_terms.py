@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,7 +117,7 @@ def test_the_idle_time_out_is_the_connector_s(tmp_path: Path, folder: Path) -> N
         options = replace(given.options, idle_timeout_s=0.3)
         transport = get_spec("sftp").open(replace(given, options=options), loopback_context())
         try:
-            entries: list[Any] = list(transport.walk(PurePosixPath()))
+            entries: list[Any] = list(transport.walk())
             with pytest.raises(Stalled, match=r"0\.3 s"):
                 list(transport.fetch(entries, DigestSink()))
         finally:

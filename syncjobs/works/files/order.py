@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from django.conf import settings
 
-from connectors.opening import root_of
 from datasets.catalog import Trust
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.plans import Waiver
@@ -31,7 +28,6 @@ def make_order(record: SyncRecord) -> Order:
     selection.check()
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
-        root=PurePosixPath(root_of(record.connector)),
         selection=selection,
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
