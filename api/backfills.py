@@ -13,14 +13,14 @@ from django.utils.text import capfirst
 from ninja import Path, Query, Router, Status
 from pydantic import Field, StrictBool, StrictInt
 
-from api.answers import Refused, Told, not_found
+from api.answers import Refused, Told
 from api.callers import OPERATOR, VIEWER, caller_of
+from api.finding import Called, need_id, points_to
 from api.job_shapes import Written
 from api.jobs import REFUSALS, WorkspaceIn, get_job
 from api.moments import Moment
 from api.pages import LAST_MADE_FIRST, PageQuery
-from api.records import by_id_or_name
-from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncMode
+from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import BackfillProgress, load_progress
 from syncjobs.queueing.backfilling import (
     NoFires,
@@ -36,7 +36,7 @@ BackfillIn = Annotated[uuid.UUID, Path(description="The backfill's id.")]
 
 
 class BackfillNew(Written):
-    job: str = Field(max_length=100, description="The job's id or name.")
+    job: Called = Field(description="The job's id or name.")
     since: Moment = Field(description="From this fire of its schedule on.")
     until: Moment | None = Field(None, description="To this fire, included; without: until now.")
     parallel: StrictInt = Field(
@@ -75,7 +75,7 @@ class BackfillPage(Told):
 
 
 class BackfillQuery(PageQuery):
-    job: str | None = Field(None, max_length=100, description="A job's id or name.")
+    job: Called | None = Field(None, description="A job's id or name.")
     state: BackfillState | None = None
 
 
@@ -87,7 +87,7 @@ def list_backfills(
     owner = caller_of(request).workspace
     rows = _backfills_of(owner)
     if query.job is not None:
-        rows = rows.filter(by_id_or_name(owner, "job", query.job))
+        rows = rows.filter(points_to(SyncJob, owner, query.job))
     if query.state is not None:
         rows = rows.filter(state=query.state)
     found, following = LAST_MADE_FIRST.take(rows, query)
@@ -137,10 +137,8 @@ def _backfills_of(workspace: Workspace) -> QuerySet[Backfill]:
 
 def _get(request: HttpRequest, backfill_id: uuid.UUID) -> Backfill:
     """Raises Refused."""
-    found = _backfills_of(caller_of(request).workspace).filter(pk=backfill_id).first()
-    if found is None:
-        raise not_found("backfill")
-    return found
+    owner = caller_of(request).workspace
+    return need_id(_backfills_of(owner), owner, backfill_id, "backfill")
 
 
 def _reread(request: HttpRequest, backfill_id: uuid.UUID) -> dict[str, Any]:

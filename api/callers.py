@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Query
 from ninja.security.http import HttpAuthBase
@@ -21,6 +20,7 @@ from ninja.utils import check_csrf
 from api.answers import Refused, not_found
 from api.throttling import take_turn
 from workspaces.choosing import find_chosen, find_role
+from workspaces.lookup import find_workspace
 from workspaces.models import ApiToken, Role, Workspace
 from workspaces.tokens import find_token, is_live, note_use
 
@@ -122,7 +122,7 @@ def _by_session(request: HttpRequest, named: str | None) -> Caller:
         )
     if request.method not in _SAFE and check_csrf(request) is not None:
         raise Refused(HTTPStatus.FORBIDDEN, "The CSRF token is missing or wrong.")
-    workspace = _choose_for(request) if named is None else _find_workspace(named)
+    workspace = _choose_for(request) if named is None else find_workspace(named)
     role = None if workspace is None else find_role(user, workspace.pk)
     if workspace is None or role is None:
         raise not_found("workspace")
@@ -158,13 +158,3 @@ def _choose_for(request: HttpRequest) -> Workspace | None:
     if len(found) > 1:
         raise Refused(HTTPStatus.BAD_REQUEST, _SEVERAL, errors={"workspace": [_SEVERAL]})
     return found[0] if found else None
-
-
-def _find_workspace(named: str) -> Workspace | None:
-    if "\0" in named:  # PostgreSQL holds no such text
-        return None
-    by_name = Q(name=named)
-    try:
-        return Workspace.objects.filter(by_name | Q(pk=uuid.UUID(named))).first()
-    except ValueError:
-        return Workspace.objects.filter(by_name).first()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from django.db.models import Field as Column
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 
-from api.answers import Problem, Refused, not_found
+from api.answers import Problem, Refused
 from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.connector_shapes import (
     ConnectivityOut,
@@ -27,6 +26,7 @@ from api.connector_shapes import (
     Kind,
     TestOut,
 )
+from api.finding import need_row
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.pages import BY_NAME, PageQuery
 from connectors.folders import BrowsedRow, look_into
@@ -59,7 +59,7 @@ _DEFAULTS: dict[str, Any] = {
     if field.name in FIELDS and isinstance(field, Column) and field.has_default()
 } | {"port": None, "max_running": None}
 
-ConnectorIn = Annotated[str, Path(max_length=100, description="The connector's id or name.")]
+ConnectorIn = Annotated[str, Path(description="The connector's id or name.")]
 
 
 class ConnectorQuery(PageQuery):
@@ -186,18 +186,8 @@ def approve_host_key(
 
 def get_connector(request: HttpRequest, text: str) -> Connector:
     """Raises Refused."""
-    found = _find(caller_of(request).workspace, text)
-    if found is None:
-        raise not_found("connector")
-    return found
-
-
-def _find(workspace: Workspace, text: str) -> Connector | None:
-    rows = Connector.objects.filter(workspace=workspace).select_related("workspace")
-    try:
-        return rows.filter(pk=uuid.UUID(text)).first() or rows.filter(name=text).first()
-    except ValueError:
-        return rows.filter(name=text).first() if "\0" not in text else None
+    rows = Connector.objects.select_related("workspace")
+    return need_row(rows, caller_of(request).workspace, text, "connector")
 
 
 def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False) -> dict[str, Any]:

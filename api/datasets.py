@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from api.answers import Problem, Refused, not_found
 from api.callers import ADMIN, VIEWER, caller_of
+from api.finding import need_row
 from api.numbered import NumberedIn, take_numbered
 from api.numbers import Whole
 from api.pages import BY_NAME, PageIn
@@ -28,10 +29,8 @@ NUMBER_MAX = 2_147_483_647
 router = Router(tags=["datasets"])
 REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
 CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
-WorkspaceIn = Annotated[str, Path(max_length=100, description="The workspace's id or name.")]
-DatasetIn = Annotated[
-    str, Path(max_length=100, pattern=r"^[^\x00]*$", description="The dataset's id or name.")
-]
+WorkspaceIn = Annotated[str, Path(description="The workspace's id or name.")]
+DatasetIn = Annotated[str, Path(description="The dataset's id or name.")]
 
 
 class DatasetOut(Schema):
@@ -125,14 +124,8 @@ def roll_back_dataset(
 
 def get_dataset(request: HttpRequest, text: str) -> Any:
     """Raises Refused."""
-    rows = _described(caller_of(request).workspace)
-    try:
-        found = rows.filter(pk=uuid.UUID(text)).first() or rows.filter(name=text).first()
-    except ValueError:
-        found = rows.filter(name=text).first()
-    if found is None:
-        raise not_found("dataset")
-    return found
+    owner = caller_of(request).workspace
+    return need_row(_described(owner), owner, text, "dataset")
 
 
 def need_version(dataset: Dataset, number: int | None) -> Version:

@@ -84,7 +84,7 @@ LastEventId = Annotated[
 )
 def list_events(
     request: HttpRequest,
-    workspace: Annotated[str, Path(max_length=100)],
+    workspace: Annotated[str, Path()],
     record_id: uuid.UUID,
     query: NumberedIn,
     last_event_id: LastEventId = "",

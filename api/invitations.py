@@ -12,15 +12,16 @@ from django.urls import reverse
 from ninja import Path, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StrictStr
 
-from api.answers import Refused, not_found
+from api.answers import Refused
 from api.callers import ADMIN, caller_of
+from api.finding import need_id
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.pages import LAST_MADE_FIRST, PageQuery
 from workspaces.invitations import AlreadyInvited, AlreadyMember, invite, state_of, withdraw
 from workspaces.models import Invitation, Role
 
 router = Router(tags=["members"])
-InvitationIn = Annotated[str, Path(max_length=100, description="The invitation's id.")]
+InvitationIn = Annotated[str, Path(description="The invitation's id.")]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=254, pattern=r"^[\w.@+-]+$")]
 
 
@@ -83,14 +84,8 @@ def withdraw_invitation(
     request: HttpRequest, workspace: WorkspaceIn, invitation: InvitationIn
 ) -> Status[None]:
     """Its link opens nothing any more. Its row stays, to be looked at."""
-    rows = Invitation.objects.filter(workspace=caller_of(request).workspace)
-    try:
-        found = rows.filter(pk=uuid.UUID(invitation)).first()
-    except ValueError:
-        found = None
-    if found is None:
-        raise not_found("invitation")
-    withdraw(found)
+    owner = caller_of(request).workspace
+    withdraw(need_id(Invitation.objects.all(), owner, invitation, "invitation"))
     return Status(204, None)
 
 

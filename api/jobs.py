@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -15,16 +14,17 @@ from pydantic import Field
 
 from api.answers import Problem, Refused, not_found
 from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.finding import Called, points_to
 from api.job_shapes import JobChange, JobNew, JobOut, JobPage, JobStatus, RunIn
 from api.pages import BY_NAME, PageQuery
 from api.records import (
     RecordOut,
-    by_id_or_name,
     conflict,
     records_of,
     reread,
     tell_record,
 )
+from connectors.models import Connector
 from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
 from syncjobs.configuration.yaml_in import LIMIT_FIELDS, InvalidConfiguration, write_job
 from syncjobs.core.states import State
@@ -34,6 +34,7 @@ from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
 from timing.clock import database_now
+from workspaces.lookup import find_by_name, find_row
 from workspaces.models import Workspace
 
 # What `PUT` gives to fields that it does not name.
@@ -46,12 +47,12 @@ _DEFAULTS = {
 router = Router(tags=["sync jobs"])
 REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
 CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
-WorkspaceIn = Annotated[str, Path(max_length=100, description="The workspace's id or name.")]
-JobIn = Annotated[str, Path(max_length=100, description="The job's id or name.")]
+WorkspaceIn = Annotated[str, Path(description="The workspace's id or name.")]
+JobIn = Annotated[str, Path(description="The job's id or name.")]
 
 
 class JobQuery(PageQuery):
-    connector: str | None = Field(None, max_length=100, description="A connector's id or name.")
+    connector: Called | None = Field(None, description="A connector's id or name.")
     enabled: bool | None = None
 
 
@@ -63,7 +64,7 @@ def list_jobs(
     owner = caller_of(request).workspace
     rows = SyncJob.objects.filter(workspace=owner)
     if query.connector is not None:
-        rows = rows.filter(by_id_or_name(owner, "connector", query.connector))
+        rows = rows.filter(points_to(Connector, owner, query.connector))
     if query.enabled is not None:
         rows = rows.filter(enabled=query.enabled)
     found, following = BY_NAME.take(rows.select_related("connector", "dataset"), query)
@@ -161,13 +162,8 @@ def get_job(request: HttpRequest, text: str) -> SyncJob:
 
 
 def _find_job(workspace: Workspace, text: str) -> SyncJob | None:
-    rows = SyncJob.objects.filter(workspace=workspace).select_related(
-        "connector", "dataset", "workspace"
-    )
-    try:
-        return rows.filter(pk=uuid.UUID(text)).first() or rows.filter(name=text).first()
-    except ValueError:
-        return rows.filter(name=text).first()
+    rows = SyncJob.objects.select_related("connector", "dataset", "workspace")
+    return find_row(rows, workspace, text)
 
 
 def _write(workspace: Workspace, fields: dict[str, Any], job: SyncJob | None) -> SyncJob:
@@ -196,7 +192,7 @@ def refusal_of(exc: InvalidConfiguration) -> Refused:
 
 
 def _refuse_taken(workspace: Workspace, name: str) -> None:
-    if SyncJob.objects.filter(workspace=workspace, name=name).exists():
+    if find_by_name(SyncJob.objects.all(), workspace, name) is not None:
         raise Refused(
             HTTPStatus.CONFLICT,
             f"There is a sync job {name} already: PUT or PATCH changes it.",
@@ -206,11 +202,8 @@ def _refuse_taken(workspace: Workspace, name: str) -> None:
 
 def _name_of(workspace: Workspace, text: str) -> str:
     """The connector's name, which is what a written job says."""
-    try:
-        found = workspace.connectors.filter(pk=uuid.UUID(text)).values_list("name", flat=True)
-    except ValueError:
-        return text
-    return found[0] if found else text
+    found = find_row(Connector.objects.all(), workspace, text)
+    return text if found is None else found.name
 
 
 def _run(

@@ -43,7 +43,7 @@ class ItemQuery(NumberedQuery):
 @router.get("/{record_id}/items", response={200: ItemPage, **REFUSALS}, auth=VIEWER)
 def list_items(
     request: HttpRequest,
-    workspace: Annotated[str, Path(max_length=100)],
+    workspace: Annotated[str, Path()],
     record_id: uuid.UUID,
     query: Annotated[ItemQuery, Query()],
 ) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from django.http import HttpRequest
 from ninja import Path, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from api.answers import Refused, not_found
+from api.answers import Refused
 from api.callers import ADMIN, caller_of
+from api.finding import need_row
 from api.jobs import CONFLICTS, REFUSALS, WorkspaceIn
 from api.numbered import NumberedIn, take_numbered
 from workspaces.members import LastAdmin, remove_member, save_member
 from workspaces.models import Member, Role
 
 router = Router(tags=["members"])
-MemberIn = Annotated[str, Path(max_length=150, description="The person's user name.")]
+MemberIn = Annotated[str, Path(description="The person's user name.")]
 
 
 class MemberChange(Schema):
@@ -73,11 +74,8 @@ def drop_member(request: HttpRequest, workspace: WorkspaceIn, member: MemberIn) 
 
 def _get(request: HttpRequest, name: str) -> Member:
     """Raises Refused."""
-    rows = Member.objects.filter(workspace=caller_of(request).workspace).select_related("user")
-    found = rows.filter(user__username=name).first() if "\0" not in name else None
-    if found is None:
-        raise not_found("member")
-    return found
+    rows = Member.objects.select_related("user")
+    return need_row(rows, caller_of(request).workspace, name, "member", by="user__username")
 
 
 def _tell(row: Member) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from ninja import Body, Router, Schema, Status
 from pydantic import ConfigDict, Field, StrictBool
 
-from api.answers import not_found
 from api.callers import OPERATOR, VIEWER, WorkspaceIn, caller_of
 from api.conflicts import Conflict, conflict
+from api.finding import Called, need_row
 from api.records import REFUSALS
-from api.starting import StartOut, find_named, jobs_of, tell_started
+from api.starting import StartOut, jobs_of, tell_started
 from syncjobs.core.states import FINAL, Stage, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queries.overview import count_files, find_latest
@@ -61,12 +61,8 @@ class SyncStatus(Schema):
 class TriggerIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    job: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=100,
-        pattern=r"^[^\x00]*$",
-        description="A job's id or name; left out: every enabled job.",
+    job: Annotated[Called, Field(min_length=1)] | None = Field(
+        default=None, description="A job's id or name; left out: every enabled job."
     )
     full: StrictBool = Field(default=False, description="Trust no metadata: compare content.")
 
@@ -105,10 +101,8 @@ def trigger(
     asked = body or TriggerIn()
     jobs = jobs_of(caller.workspace)
     if asked.job is not None:
-        found: SyncJob | None = find_named(SyncJob, caller.workspace, asked.job)
-        if found is None:
-            raise not_found("sync job")
-        jobs = [found]
+        rows = SyncJob.objects.select_related("connector", "workspace")
+        jobs = [need_row(rows, caller.workspace, asked.job, "sync job")]
     try:
         done = start_alone(jobs, by=caller.name, mode=SyncMode.FULL if asked.full else None)
     except AtWork as exc:

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from api.answers import Told
 from api.callers import VIEWER, WorkspaceIn, caller_of
+from api.finding import Called, points_to
 from api.pages import BY_NAME, LIMIT_MAX, NEWEST_FIRST, PageQuery
-from api.records import REFUSALS, RecordOut, by_id_or_name, lines_of, tell_line
+from api.records import REFUSALS, RecordOut, lines_of, tell_line
 from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -143,9 +144,7 @@ class HistoryPage(Told):
 
 class HistoryQuery(PageQuery):
     days: int = Field(DAYS, ge=1, le=3660, description="Queued within so many days.")
-    connection_id: str | None = Field(
-        None, max_length=100, pattern=r"^[^\x00]*$", description="A connector's id or name."
-    )
+    connection_id: Called | None = Field(None, description="A connector's id or name.")
 
 
 @router.get("/status", response={200: StatusOut, **REFUSALS}, auth=VIEWER)
@@ -199,7 +198,7 @@ def list_history(
     owner = caller_of(request).workspace
     rows = lines_of(owner).filter(since(query.days))
     if query.connection_id is not None:
-        rows = rows.filter(by_id_or_name(owner, "connector", query.connection_id))
+        rows = rows.filter(points_to(Connector, owner, query.connection_id))
     found, following = NEWEST_FIRST.take(rows, query)
     items = [{**tell_line(row), "duration_s": _duration_s(row)} for row in found]
     return {"items": items, "next": following}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 from pydantic import Field
 
-from api.answers import Problem, Refused, Told, not_found
+from api.answers import Problem, Refused, Told
 from api.callers import OPERATOR, VIEWER, caller_of
+from api.finding import Called, need_id, points_to
 from api.moments import Moment
 from api.pages import NEWEST_FIRST, PageQuery
 from connectors.models import Connector
@@ -78,8 +79,8 @@ class RecordPage(Told):
 
 
 class RecordQuery(PageQuery):
-    job: str | None = Field(None, max_length=100, description="A job's id or name.")
-    connector: str | None = Field(None, max_length=100, description="A connector's id or name.")
+    job: Called | None = Field(None, description="A job's id or name.")
+    connector: Called | None = Field(None, description="A connector's id or name.")
     state: State | None = None
     since: Moment | None = Field(None, description="Queued then or later.")
     until: Moment | None = Field(None, description="Queued before.")
@@ -96,16 +97,16 @@ _SHOWN = [
 @router.get("", response={200: RecordPage, **REFUSALS}, auth=VIEWER)
 def list_records(
     request: HttpRequest,
-    workspace: Annotated[str, Path(max_length=100)],
+    workspace: Annotated[str, Path()],
     query: Annotated[RecordQuery, Query()],
 ) -> dict[str, Any]:
     """The newest first."""
     owner = caller_of(request).workspace
     rows = lines_of(owner)
     if query.job is not None:
-        rows = rows.filter(by_id_or_name(owner, "job", query.job))
+        rows = rows.filter(points_to(SyncJob, owner, query.job))
     if query.connector is not None:
-        rows = rows.filter(by_id_or_name(owner, "connector", query.connector))
+        rows = rows.filter(points_to(Connector, owner, query.connector))
     if query.state is not None:
         rows = rows.filter(state=query.state)
     if query.since is not None:
@@ -118,14 +119,14 @@ def list_records(
 
 @router.get("/{record_id}", response={200: RecordOut, **REFUSALS}, auth=VIEWER)
 def read_record(
-    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+    request: HttpRequest, workspace: Annotated[str, Path()], record_id: uuid.UUID
 ) -> dict[str, Any]:
     return tell_record(get_record(request, record_id))
 
 
 @router.post("/{record_id}/cancel", response={202: RecordOut, **REFUSALS}, auth=OPERATOR)
 def cancel_record(
-    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+    request: HttpRequest, workspace: Annotated[str, Path()], record_id: uuid.UUID
 ) -> Status[dict[str, Any]]:
     """Asks it to end. A running one does so within seconds; one that has ended stays as it is."""
     record = get_record(request, record_id)
@@ -135,7 +136,7 @@ def cancel_record(
 
 @router.post("/{record_id}/retry", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
 def retry_record(
-    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+    request: HttpRequest, workspace: Annotated[str, Path()], record_id: uuid.UUID
 ) -> Status[dict[str, Any]]:
     """Does it again, as a new record, where it failed, timed out, was cancelled or is partial. The problem of a
     409 has the record that is in the way as `record`."""
@@ -153,7 +154,7 @@ def retry_record(
 
 @router.post("/{record_id}/release", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
 def release_record(
-    request: HttpRequest, workspace: Annotated[str, Path(max_length=100)], record_id: uuid.UUID
+    request: HttpRequest, workspace: Annotated[str, Path()], record_id: uuid.UUID
 ) -> Status[dict[str, Any]]:
     """Lets a held one go on: what its guard stopped is done."""
     record = get_record(request, record_id)
@@ -212,10 +213,8 @@ def tell_line(line: Any) -> dict[str, Any]:
 
 def get_record(request: HttpRequest, record_id: uuid.UUID) -> SyncRecord:
     """Raises Refused."""
-    found = records_of(caller_of(request).workspace).filter(pk=record_id).first()
-    if found is None:
-        raise not_found("sync record")
-    return found
+    owner = caller_of(request).workspace
+    return need_id(records_of(owner), owner, record_id, "sync record")
 
 
 def tell_record(record: SyncRecord) -> dict[str, Any]:
@@ -228,15 +227,3 @@ def tell_record(record: SyncRecord) -> dict[str, Any]:
         "backfill_id": record.backfill_id,
         **{name: getattr(record, name) for name in _SHOWN},
     }
-
-
-def by_id_or_name(workspace: Workspace, relation: Literal["job", "connector"], text: str) -> Q:
-    """Looked up first: a condition on names of another table is one that no index of this one serves."""
-    meant = Q(name=text)
-    try:
-        meant |= Q(pk=uuid.UUID(text))
-    except ValueError:
-        pass
-    model: type[Model] = {"job": SyncJob, "connector": Connector}[relation]
-    ids = model._default_manager.filter(meant, workspace=workspace).values_list("pk", flat=True)
-    return Q(**{f"{relation}_id__in": list(ids)})

@@ -37,8 +37,9 @@ from api import (
     tokens,
     workspace,
 )
-from api.answers import PROBLEM_TYPE, Refused, problem
+from api.answers import PROBLEM_TYPE, Refused, not_found, problem
 from api.bodies import StrictParser
+from api.finding import PATH_NOUNS
 
 log = structlog.get_logger(__name__)
 
@@ -152,8 +153,13 @@ def _broken(request: HttpRequest, exc: Exception | type[Exception]) -> HttpRespo
 
 
 def _malformed(request: HttpRequest, exc: Malformed | type[Malformed]) -> HttpResponse:
+    """A path that nothing can have names nothing: it is answered like one that nothing has."""
+    found = exc.errors if isinstance(exc, Malformed) else []
+    missing = [error["loc"][1] for error in found if error["loc"][0] == "path"]
+    if missing:
+        return problem(not_found(PATH_NOUNS.get(str(missing[0]), "thing")))
     errors: dict[str, list[str]] = {}
-    for error in exc.errors if isinstance(exc, Malformed) else []:
+    for error in found:
         errors.setdefault(_field_of(error["loc"]), []).append(str(error["msg"]))
     fields = ", ".join(errors)
     return problem(

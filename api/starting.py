@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Path, Router, Schema, Status
 from pydantic import Field
 
-from api.answers import not_found
 from api.callers import OPERATOR, WorkspaceIn, caller_of
 from api.conflicts import Conflict, conflict
+from api.finding import need_row
 from api.records import REFUSALS
 from connectors.models import Connector, ConnectorStatus
 from syncjobs.models import SyncJob
@@ -79,15 +78,13 @@ def force_sync(request: HttpRequest, workspace: WorkspaceIn = None) -> Status[di
 @router.post("/sync/connection/{connector}", response={202: StartOut, **CONFLICTS}, auth=OPERATOR)
 def sync_connection(
     request: HttpRequest,
-    connector: Annotated[str, Path(max_length=100)],
+    connector: Annotated[str, Path(description="The connector's id or name.")],
     workspace: WorkspaceIn = None,
 ) -> Status[dict[str, Any]]:
     """Queues a record for each enabled job of one connector, given by id or name. 409 where none of them could
     be."""
     caller = caller_of(request)
-    found = find_named(Connector, caller.workspace, connector)
-    if found is None:
-        raise not_found("connector")
+    found = need_row(Connector.objects.all(), caller.workspace, connector, "connector")
     jobs = list(_enabled_jobs(caller.workspace).filter(connector=found))
     if not jobs:
         raise conflict(f"Connector {found.name} has no enabled sync job.")
@@ -109,18 +106,6 @@ def _enabled_jobs(workspace: Workspace) -> Any:
         .select_related("connector", "workspace")
         .order_by("name")
     )
-
-
-def find_named(model: Any, workspace: Workspace, text: str) -> Any:
-    """The workspace's object by id or name; None where there is none."""
-    if "\0" in text:
-        return None
-    named = Q(name=text)
-    try:
-        named |= Q(pk=uuid.UUID(text))
-    except ValueError:
-        pass
-    return model.objects.filter(named, workspace=workspace).first()
 
 
 def tell_started(done: Started, jobs: Sequence[SyncJob]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from django.utils import timezone
 from ninja import Path, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from api.answers import Refused, not_found
+from api.answers import Refused
 from api.callers import ADMIN, caller_of
+from api.finding import need_row
 from api.job_shapes import Text
 from api.jobs import REFUSALS, WorkspaceIn
 from api.moments import Moment
@@ -22,7 +23,7 @@ from workspaces.models import ApiToken, Role
 from workspaces.tokens import RoleTooHigh, create_token, revoke_token
 
 router = Router(tags=["tokens"])
-TokenIn = Annotated[str, Path(max_length=100, description="The token's id or prefix.")]
+TokenIn = Annotated[str, Path(description="The token's id or prefix.")]
 
 
 class TokenNew(Schema):
@@ -110,14 +111,8 @@ def remove_token(request: HttpRequest, workspace: WorkspaceIn, token: TokenIn) -
 
 def _get(request: HttpRequest, text: str) -> ApiToken:
     """Raises Refused."""
-    rows = ApiToken.objects.filter(workspace=caller_of(request).workspace)
-    try:
-        found = rows.filter(pk=uuid.UUID(text)).first()
-    except ValueError:
-        found = rows.filter(prefix=text).first() if "\0" not in text else None
-    if found is None:
-        raise not_found("token")
-    return found
+    owner = caller_of(request).workspace
+    return need_row(ApiToken.objects.all(), owner, text, "token", by="prefix")
 
 
 def _tell(row: ApiToken) -> dict[str, Any]:

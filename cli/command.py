@@ -13,8 +13,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
+from cli.finding import list_names
 from cli.lines import Lines, LineWriter, one_line
 from workspaces.acting import Actor, Door, acting
+from workspaces.lookup import find_workspace
 from workspaces.models import Workspace
 
 
@@ -74,7 +76,7 @@ class WorkspaceCommand(Command):
 
     def get_workspace(self, name: str | None) -> Workspace:
         if name:
-            workspace = Workspace.objects.filter(name=name).first()
+            workspace = find_workspace(name)
             if workspace is None:
                 raise CommandError(f"no workspace {name!r}; there are: {_names()}")
             return workspace
@@ -103,4 +105,4 @@ def _whose_shell() -> Actor:
 
 
 def _names() -> str:
-    return ", ".join(Workspace.objects.values_list("name", flat=True)) or "none"
+    return list_names(Workspace.objects.all())

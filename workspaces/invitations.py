@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from workspaces import auditing
 from workspaces.acting import actor_now
+from workspaces.lookup import filter_by_name
 from workspaces.models import Invitation, Member, Role, Workspace
 
 LIVES = timedelta(days=7)
@@ -47,11 +48,11 @@ def invite(workspace: Workspace, name: str, role: Role) -> tuple[Invitation, str
 
 def check_invitable(workspace: Workspace, name: str) -> None:
     """Raises AlreadyInvited, AlreadyMember."""
-    same = Invitation.objects.filter(workspace=workspace, name=name, **_UNDECIDED)
+    same = filter_by_name(Invitation.objects.filter(**_UNDECIDED), workspace, [name])
     if same.filter(expires_at__gt=timezone.now()).exists():
         raise AlreadyInvited(f"{name} is invited already: withdraw that invitation first")
     # Of user names alone: admins see those of their members anyway, and no address.
-    if Member.objects.filter(workspace=workspace, user__username=name).exists():
+    if filter_by_name(Member.objects.all(), workspace, [name], by="user__username").exists():
         raise AlreadyMember(f"{name} is a member already")
 
 
@@ -59,7 +60,7 @@ def make_invitation(workspace: Workspace, name: str, role: Role) -> tuple[Invita
     """As `invite`, of a name that was checked."""
     now = timezone.now()
     with transaction.atomic():
-        same = Invitation.objects.filter(workspace=workspace, name=name, **_UNDECIDED)
+        same = filter_by_name(Invitation.objects.filter(**_UNDECIDED), workspace, [name])
         same.filter(expires_at__lte=now).update(withdrawn_at=now)
         token = secrets.token_urlsafe(32)
         row = Invitation.objects.create(

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from workspaces import auditing
+from workspaces.lookup import filter_by_name
 from workspaces.models import ApiToken, Role, Workspace
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -55,7 +56,7 @@ def create_token(
 def find_token(token: str) -> ApiToken | None:
     """The live row of a token, or None for one that is wrong, expired or revoked."""
     parts = token.split("_", 2)
-    if len(parts) != 3 or parts[0] != "sp":
+    if len(parts) != 3 or parts[0] != "sp" or not parts[1].isalnum():
         return None
     row = (
         ApiToken.objects.select_related("workspace")
@@ -93,7 +94,7 @@ def revoke_token(token: ApiToken) -> bool:
 
 def revoke_tokens(workspace: Workspace, *, name: str) -> int:
     """Revokes the workspace's live tokens of that name; returns their count."""
-    live = ApiToken.objects.filter(workspace=workspace, name=name, revoked_at=None)
+    live = filter_by_name(ApiToken.objects.filter(revoked_at=None), workspace, [name])
     return sum(revoke_token(token) for token in live)
 
 

@@ -40,6 +40,7 @@ from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
+from workspaces.lookup import filter_by_part
 from workspaces.models import Role, Workspace
 
 NAMES_SHOWN = 20
@@ -175,7 +176,7 @@ class SyncJobAdmin(ButtonsAdmin):
         rows = tenancy.scope(request, SyncJob.objects.order_by("name"), needed=Role.ADMIN)
         if (workspace := self._workspace_named(request, request.GET)) is not None:
             rows = rows.filter(workspace=workspace)
-        found = rows.filter(name__icontains=request.GET.get("term", ""))
+        found = filter_by_part(rows, request.GET.get("term", ""))
         page = request.GET.get("page", "1")
         start = (int(page) - 1) * NAMES_SHOWN if page.isdecimal() and 0 < int(page) < 10_000 else 0
         names = list(

@@ -16,6 +16,7 @@ from syncjobs.configuration.previewing import Preview, preview_selection
 from syncjobs.core.comparing import Comparison
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.queries.parents import find_parent_problems, parents_of
+from workspaces.lookup import find_by_name
 
 MIB = 1 << 20
 CONFIRMED = "_confirmed"
@@ -197,5 +198,6 @@ class SyncJobForm(ScheduleFields, ScopedForm):
         name = self.cleaned_data.get("name")
         if not (self.instance._state.adding and name and workspace):
             return
-        if Dataset.objects.filter(workspace=workspace, name=name, job__isnull=False).exists():
+        kept = Dataset.objects.filter(job__isnull=False)
+        if find_by_name(kept, getattr(workspace, "pk", workspace), name) is not None:
             self.add_error("name", "There is a dataset of this name already: choose another one.")

@@ -16,6 +16,7 @@ from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep
 from console.admin.scoped import ScopedAdmin
 from syncjobs.configuration.jobs import delete_workspace, save_workspace
 from syncjobs.queries.fires import describe_calendar
+from workspaces.lookup import find_workspace
 from workspaces.models import Workspace
 
 LIMITS = ["max_running", "max_store_bytes", "one_sync_at_a_time"]
@@ -77,7 +78,7 @@ class WorkspaceAdmin(ScopedAdmin):
             }
             return TemplateResponse(request, "console/choose.html", context)
         given = request.POST.get("workspace", "")
-        found = mine.filter(name=given).first() if given and "\0" not in given else None
+        found = find_workspace(given, mine) if given else None
         if given and found is None:
             raise Http404
         tenancy.switch_workspace(request, found.pk if found else None)

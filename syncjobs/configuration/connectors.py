@@ -17,6 +17,7 @@ from farends.registry import UnknownKind, get_spec
 from farends.spec import InvalidOptions, Spec, parse_options
 from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
 from workspaces import auditing
+from workspaces.lookup import find_by_name
 
 FIELDS = (
     "name",
@@ -143,8 +144,8 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
     if stored is not None and not changed:
         return Written(connector, (), 0)
     if "name" in changed or stored is None:
-        others = Connector.objects.filter(workspace=connector.workspace, name=connector.name)
-        if others.exclude(pk=connector.pk).exists():
+        others = Connector.objects.exclude(pk=connector.pk)
+        if find_by_name(others, connector.workspace, connector.name) is not None:
             raise NameTaken(_taken(connector))
     return Written(connector, tuple(changed), save_connector(connector))
 

@@ -19,6 +19,7 @@ from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, resume, start_anew
 from syncjobs.works.table import get_work
 from workspaces import auditing
+from workspaces.lookup import filter_by_name, find_by_name
 from workspaces.models import Workspace
 
 # A next fire that was planned stays while these do.
@@ -137,7 +138,8 @@ def hold_dependencies(workspace_id: UUID) -> None:
 def _is_renamed(job: SyncJob) -> bool:
     if job._state.adding:
         return False
-    return SyncJob.objects.filter(pk=job.pk).exclude(name=job.name).exists()
+    name = SyncJob.objects.filter(pk=job.pk).values_list("name", flat=True).first()
+    return name not in (None, job.name)
 
 
 def _find_parents(job: SyncJob) -> list[SyncJob]:
@@ -149,7 +151,7 @@ def _find_parents(job: SyncJob) -> list[SyncJob]:
     problems = find_parent_problems(job.workspace_id, {job.name: names}, instead_of=[job.pk])
     if problems:
         raise ValidationError({"schedule": [problem.message for problem in problems]})
-    return list(SyncJob.objects.filter(workspace=job.workspace_id, name__in=names))
+    return list(filter_by_name(SyncJob.objects.all(), job.workspace_id, names))
 
 
 def _keep_parents(job: SyncJob, parents: list[SyncJob]) -> None:
@@ -180,7 +182,7 @@ def _find_free(name: str, taken: set[str]) -> str:
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
     kind = get_work(job.connector.kind).dataset_kind
-    named = Dataset.objects.filter(workspace=job.workspace, name=job.name).first()
+    named = find_by_name(Dataset.objects.all(), job.workspace, job.name)
     if named is None:
         return Dataset.objects.create(workspace=job.workspace, name=job.name, kind=kind)
     if named.kind == kind and not SyncJob.objects.filter(dataset=named).exists():
@@ -192,7 +194,7 @@ def _take_dataset(job: SyncJob) -> Dataset:
 
 def _rename_dataset(job: SyncJob) -> None:
     """A dataset is called as its job, unless another has that name already."""
-    if not Dataset.objects.filter(workspace=job.workspace, name=job.name).exists():
+    if find_by_name(Dataset.objects.all(), job.workspace, job.name) is None:
         Dataset.objects.filter(pk=job.dataset_id).update(name=job.name)
 
 

@@ -26,6 +26,7 @@ from syncjobs.configuration.jobs import (
 from syncjobs.configuration.previewing import preview_selection
 from syncjobs.models import Overlap, SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
+from workspaces.lookup import find_by_name, find_workspace_by_name
 from workspaces.models import Workspace
 from workspaces.races import work_again_where_taken
 
@@ -218,7 +219,7 @@ class _Application:
         name = self._name(fields, path)
         if name is None:
             return None
-        found = Workspace.objects.select_for_update(no_key=True).filter(name=name).first()
+        found = find_workspace_by_name(name, Workspace.objects.select_for_update(no_key=True))
         workspace = found or Workspace(name=name)
         changed = self._write_settings(workspace, fields, path)
         if changed is None:
@@ -332,12 +333,12 @@ class _Application:
     def _find_job(self, workspace: Workspace, name: str) -> SyncJob | None:
         if self._jobs is not None:
             return self._jobs.get(name)
-        return SyncJob.objects.filter(workspace=workspace, name=name).first()
+        return find_by_name(SyncJob.objects.all(), workspace, name)
 
     def _find_connector(self, workspace: Workspace, name: str) -> Connector | None:
         if self._connectors is not None:
             return self._connectors.get(name)
-        return Connector.objects.filter(workspace=workspace, name=name).first()
+        return find_by_name(Connector.objects.all(), workspace, name)
 
     def _choose_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path

@@ -12,6 +12,7 @@ from uuid import UUID
 from syncjobs.core.dependencies import find_cycle
 from syncjobs.models import Dependency, SyncJob
 from timing.schedules import After, InvalidSchedule, parse_schedule
+from workspaces.lookup import filter_by_name
 
 _COMPARED_MAX = 5_000  # names that a wrong one is held against
 
@@ -38,7 +39,8 @@ def find_parent_problems(
     if not named:
         return []
     jobs = SyncJob.objects.filter(workspace=workspace_id).exclude(pk__in=[*instead_of])
-    known = {*coming, *jobs.filter(name__in=named).values_list("name", flat=True)}
+    there = filter_by_name(jobs, workspace_id, named).values_list("name", flat=True)
+    known = {*coming, *there}
     edges = _edges(workspace_id, instead_of) | dict(wanted)
     problems = []
     for job, names in wanted.items():

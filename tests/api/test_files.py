@@ -155,7 +155,7 @@ def test_the_file_of_another_version(program: Asker, job: SyncJob, source: Path)
         answer = program.get(path, query)
         assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
     assert program.get(path_of("empty"), {"version": 0}).status_code == 400
-    assert program.get(f"datasets/files/files/{quote(chr(0))}").status_code == 400
+    assert program.get(f"datasets/files/files/{quote(chr(0))}").status_code == 404
 
 
 def test_n08_names_of_all_kinds_lead_to_their_files(

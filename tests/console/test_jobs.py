@@ -406,7 +406,10 @@ def test_the_preview_is_for_who_may_save(
     for query in ("", f"?workspace={lab.workspace.pk}"):
         offered = admin.get(names + query).json()["results"]
         assert offered == [{"id": "acme-job", "text": "acme-job"}]
-    assert admin.get(f"{names}?term=none&page=x").json()["results"] == []
+    for term in ("none", "%00", "%ED%A0%80"):
+        assert admin.get(f"{names}?term={term}&page=x").json()["results"] == []
+    given = {"schedule_form": "after", "after_jobs": "\0", "workspace": acme.workspace.pk}
+    assert "no sync job" in _preview(admin, None, **given)
 
 
 def test_a_job_that_others_run_after_stays(acme: Tenant, root: Client) -> None:

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
-from cli.jobs import get_job
+from cli.finding import need_job
 from cli.lines import Lines, as_json, make_lines
 from syncjobs.core.states import State
 from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
@@ -84,7 +84,7 @@ class Command(WorkspaceCommand):
             return
         if not options["job"]:
             raise CommandError("name a job, or a backfill with --cancel")
-        job = get_job(self.get_workspace(options["workspace"]), options["job"])
+        job = need_job(self.get_workspace(options["workspace"]), options["job"])
         if not options["since"]:
             self._list(job, options)
             return
@@ -111,10 +111,9 @@ class Command(WorkspaceCommand):
         rows = Backfill.objects.select_related("job")
         if options["workspace"]:
             rows = rows.filter(workspace=self.get_workspace(options["workspace"]))
-        if options["job"]:
-            rows = rows.filter(job__name=options["job"])
         backfill = rows.filter(pk=options["cancel"]).first()
-        if backfill is None:
+        named = options["job"]
+        if backfill is None or named not in (None, backfill.job.name, str(backfill.job_id)):
             raise CommandError(f"no backfill {options['cancel']}")
         if not cancel_backfill(backfill, by="command line"):
             backfill.refresh_from_db()

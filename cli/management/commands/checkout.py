@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
-from cli.datasets import need_dataset
+from cli.finding import need_dataset
 from cli.lines import as_json
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
 from datasets.models import Version

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.arrays import write_object
 from cli.command import WorkspaceCommand
-from cli.datasets import need_dataset
+from cli.finding import need_dataset
 from datasets.diffs import Difference, Side, iter_differences
 from datasets.reading import NoSuchVersion, get_version
 

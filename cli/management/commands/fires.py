@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
-from cli.jobs import get_job
+from cli.finding import need_job
 from cli.lines import as_json
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import (
@@ -39,7 +39,7 @@ class Command(WorkspaceCommand):
         count = options["count"]
         if not 1 <= count <= COUNT_MAX:
             raise CommandError(f"--count is from 1 to {COUNT_MAX:,}")
-        job = get_job(self.get_workspace(options["workspace"]), options["job"])
+        job = need_job(self.get_workspace(options["workspace"]), options["job"])
         fires = find_fires(job, count)
         if options["json"]:
             told = {

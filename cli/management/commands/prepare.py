@@ -19,6 +19,7 @@ from datasets.store import ensure_store
 from syncjobs.claims.pulsing import PREPARED, note_pulse
 from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
+from workspaces.lookup import find_workspace
 from workspaces.models import Role, Workspace
 from workspaces.tokens import create_token, revoke_tokens
 
@@ -83,6 +84,6 @@ def _ensure_console_user(password: str) -> None:
 
 def _rest_samples() -> None:
     """The sample hosts run with the demo only: without them its jobs rest."""
-    for job in SyncJob.objects.filter(workspace__name=DEMO, enabled=True):
+    for job in SyncJob.objects.filter(workspace=find_workspace(DEMO), enabled=True):
         job.enabled = False
         save_job(job)

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from cli.arrays import write_object
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
-from cli.datasets import need_dataset
+from cli.finding import need_dataset
 from cli.repairing import repair
 from datasets.models import Dataset
 from datasets.scrubbing import DamagedFile, measure, scrub

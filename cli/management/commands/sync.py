@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
-from cli.jobs import get_job
+from cli.finding import need_job
 from cli.lines import Lines, as_json, make_lines
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
@@ -60,7 +60,7 @@ class Command(WorkspaceCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
-        job = get_job(workspace, options["job"])
+        job = need_job(workspace, options["job"])
         record = self._apply(job, options) if options["apply"] else self._enqueue(job, options)
         if options["wait"]:
             self._wait(record)

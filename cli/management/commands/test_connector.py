@@ -10,8 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import busy
 from cli.command import WorkspaceCommand
+from cli.finding import need_connector
 from cli.lines import as_json
-from connectors.models import Connector
 from connectors.opening import find_capabilities, test_connector
 from farends.errors import TransportError
 from farends.measuring import describe_capabilities
@@ -32,10 +32,7 @@ class Command(WorkspaceCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
-        connector = Connector.objects.filter(workspace=workspace, name=options["name"]).first()
-        if connector is None:
-            known = ", ".join(workspace.connectors.values_list("name", flat=True)) or "none"
-            raise CommandError(f"no connector {options['name']!r}; there are: {known}")
+        connector = need_connector(workspace, options["name"])
         try:
             with busy(f"testing {connector.name}"):
                 results = test_connector(connector)

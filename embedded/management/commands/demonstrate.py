@@ -23,6 +23,7 @@ from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued
 from syncjobs.queueing.requesting import request_sync
+from workspaces.lookup import find_workspace
 
 PATIENCE_S = 120.0
 LOOK_S = 0.1
@@ -34,7 +35,7 @@ class Command(DatabaseCommand):
 
     def run(self, *args: Any, **options: Any) -> None:
         apply_configuration(samples())
-        jobs = list(SyncJob.objects.filter(workspace__name=DEMO).order_by("name"))
+        jobs = list(SyncJob.objects.filter(workspace=find_workspace(DEMO)).order_by("name"))
         self.stdout.write()
         self.stdout.write("Due by schedule, dispatched by beat, done by a worker:")
         first = [self._await(self._scheduled(job)) for job in jobs]
