@@ -19,7 +19,7 @@ from api.contents import PATH
 from api.datasets import NUMBER_MAX, DatasetIn, WorkspaceIn, get_dataset, need_version
 from connectors.attachments import attachment_fields
 from datasets.models import Dataset, Entry
-from datasets.reading import entries_of
+from datasets.reading import find_entries
 from datasets.store import open_store
 from store.checked import CheckedBlob
 from store.errors import StoreError
@@ -109,7 +109,7 @@ def _answer(
 ) -> HttpResponseBase:
     """Raises Refused."""
     version = need_version(dataset, number)
-    entry = entries_of(dataset, version.number).filter(path=path).first()
+    entry = find_entries(dataset, version.number).filter(path=path).first()
     if entry is None:
         raise not_found("file")
     etag = f'"{bytes(entry.sha256).hex()}"'

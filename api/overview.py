@@ -20,7 +20,7 @@ from api.records import REFUSALS, RecordOut, lines_of, tell_line
 from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
-from syncjobs.queries.overview import look_over, since
+from syncjobs.queries.overview import look_over, queued_within
 
 router = Router(tags=["overview"])
 SHOWN = 20
@@ -196,7 +196,7 @@ def list_history(
 ) -> dict[str, Any]:
     """What was synced lately, the newest first: files, bytes and durations."""
     owner = caller_of(request).workspace
-    rows = lines_of(owner).filter(since(query.days))
+    rows = lines_of(owner).filter(queued_within(query.days))
     if query.connection_id is not None:
         rows = rows.filter(points_to(Connector, owner, query.connection_id))
     found, following = NEWEST_FIRST.take(rows, query)

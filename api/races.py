@@ -17,7 +17,7 @@ _STILL_TAKEN = "Others keep making and removing the same thing: ask again."
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
-def settled(view: Callable[..., Any]) -> Callable[..., Any]:
+def answer_lost_races(view: Callable[..., Any]) -> Callable[..., Any]:
     """For every operation."""
 
     @wraps(view)

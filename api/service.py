@@ -89,7 +89,9 @@ def make_service() -> Service:
         urls_namespace="api",
     )
     service.add_decorator(idempotency.once)
-    service.add_decorator(races.settled)  # around it: what was kept is worked at again too
+    service.add_decorator(
+        races.answer_lost_races
+    )  # around it: what was kept is worked at again too
     service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/settings", workspace.router)
     service.add_router(f"{TREE}/tokens", tokens.router)

@@ -61,13 +61,13 @@ def _removes(spec: Spec) -> str:
 
 
 def _row(field: OptionField, required: str) -> str:
-    default = required if field.required else _shown(field.default)
+    default = required if field.required else _show(field.default)
     choices = f" One of {', '.join(field.choices)}." if field.choices else ""
     words = f"{field.label}. {field.help}{choices}".replace("|", "\\|")
     return f"| `{field.name}` | {words} | {default} |"
 
 
-def _shown(default: object) -> str:
+def _show(default: object) -> str:
     if default in ("", None, ()):
         return ""
     if isinstance(default, bool):

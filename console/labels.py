@@ -118,10 +118,10 @@ def counts(added: int, changed: int, removed: int, failed: int = 0) -> SafeStrin
 def link(
     target: SyncJob | SyncRecord | Connector | Dataset, text: str, *, query: str = ""
 ) -> SafeString:
-    return format_html('<a class="sp-link" href="{}{}">{}</a>', page_of(target), query, text)
+    return format_html('<a class="sp-link" href="{}{}">{}</a>', find_page_url(target), query, text)
 
 
-def page_of(target: SyncJob | SyncRecord | Connector | Dataset) -> str:
+def find_page_url(target: SyncJob | SyncRecord | Connector | Dataset) -> str:
     return reverse(
         f"admin:{target._meta.app_label}_{target._meta.model_name}_change", args=[target.pk]
     )

@@ -58,7 +58,7 @@ def _count_failures(address: str) -> int:
     return recent.aggregate(count=Sum("failures_since_start"))["count"] or 0
 
 
-def name_of(request: HttpRequest, credentials: Mapping[str, str] | None) -> str:
+def read_username(request: HttpRequest, credentials: Mapping[str, str] | None) -> str:
     """Under which tries count: cut, where no user can have such a name and no column would take it."""
     return (credentials or request.POST).get("username", "")[:NAME_MAX]
 

@@ -166,7 +166,7 @@ def _moment(day: str, at: str, offset: str | None, zone: str) -> str:
 
 def _line_of(item: Mapping[str, Any]) -> str:
     if "since" in item:
-        since, until = (_shown(datetime.fromisoformat(item[name])) for name in ("since", "until"))
+        since, until = (_show(datetime.fromisoformat(item[name])) for name in ("since", "until"))
         reason = " ".join(str(item.get("reason", "")).split())
         return f"{since} - {until}{'  ' * bool(reason)}{reason}"
     (window,) = parse_windows([item])
@@ -174,7 +174,7 @@ def _line_of(item: Mapping[str, Any]) -> str:
     return f"{days}{window.start:%H:%M}-{window.end:%H:%M} {window.timezone}"
 
 
-def _shown(moment: datetime) -> str:
+def _show(moment: datetime) -> str:
     """With its offset from UTC, which is all that is kept of the zone."""
     known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     text = known.isoformat(" ", timespec="minutes")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 from django.db import connection
 
-from store.packs import Held, Place
+from store.packs import PackContent, Place
 
 log = structlog.get_logger(__name__)
 
@@ -151,10 +151,13 @@ class Places:
             cursor.execute(_FIND_IN, [self._workspace_id, pack])
             return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
 
-    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, PackContent]:
         with self._cursor() as cursor:
             cursor.execute(_MEASURE, [self._workspace_id, list(packs)])
-            return {pack: Held(count, size_bytes) for pack, count, size_bytes in cursor.fetchall()}
+            return {
+                pack: PackContent(count, size_bytes)
+                for pack, count, size_bytes in cursor.fetchall()
+            }
 
     def mark(self, sha256: bytes, damage: str) -> None:
         log.error(

@@ -25,7 +25,7 @@ def get_version(dataset: Dataset, number: int | None = None) -> Version:
     return version
 
 
-def entries_of(dataset: Dataset, number: int) -> QuerySet[Entry]:
+def find_entries(dataset: Dataset, number: int) -> QuerySet[Entry]:
     """The entries of a version, by path, bytewise."""
     return dataset.entries.filter(Q(until=None) | Q(until__gt=number), since__lte=number).order_by(
         "path"
@@ -48,7 +48,7 @@ def page_of_entries(
     one is read from the entries that are current, however long the history is."""
     rows = version.dataset.entries.filter(until=None)
     if not version.is_current:
-        rows = entries_of(version.dataset, version.number)
+        rows = find_entries(version.dataset, version.number)
     if prefix:
         rows = rows.filter(path__gte=prefix, path__startswith=prefix)
     return list(rows.filter(path__gt=last).order_by("path")[:limit])
@@ -56,4 +56,4 @@ def page_of_entries(
 
 def iter_entries(dataset: Dataset, number: int) -> Iterator[Entry]:
     """The same, streamed."""
-    return entries_of(dataset, number).iterator(chunk_size=2_000)
+    return find_entries(dataset, number).iterator(chunk_size=2_000)

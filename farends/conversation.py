@@ -48,7 +48,7 @@ from farends.web.clocked_socket import ClockedSocket, Clocks
 from farends.web.opening import open_socket
 from farends.web.response import INTERIM_MAX, Head, parse_head
 from farends.web.url import Origin, Url
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 Body = bytes | Iterable[bytes]
 
@@ -422,10 +422,10 @@ def meaning_of(exc: BaseException) -> TransportError:
     cause = _innermost(exc)
     kind = next(_MEANINGS[base] for base in type(cause).__mro__ if base in _MEANINGS)
     if isinstance(cause, http.client.BadStatusLine) and kind is ProtocolViolation:
-        return kind(f"no HTTP status line: {shown(str(cause), 80)}")
+        return kind(f"no HTTP status line: {show(str(cause), 80)}")
     said = cause.strerror if isinstance(cause, OSError) and cause.errno else None
     words = _WORDS.get(kind, "the conversation failed")
-    return kind(f"{words}: {shown(said)}" if said else words)
+    return kind(f"{words}: {show(said)}" if said else words)
 
 
 def _innermost(exc: BaseException) -> BaseException:

@@ -38,7 +38,7 @@ from store.checked import (
     CheckedBlob,
     Damage,
     Sums,
-    digest_of,
+    hash_file,
     measure_sums,
     read_sums,
     write_sums,
@@ -378,7 +378,7 @@ class BlobStore:
         """Reads the whole blob again; with `places` nothing is asked of the index; `advance` is told how many
         bytes were read. Raises as `open_checked` does."""
         with self.noting(sha256), self.open(sha256, places) as source:
-            if digest_of(source, advance) != sha256:
+            if hash_file(source, advance) != sha256:
                 raise BlobDamaged("its bytes have another digest")
 
     def unmark(self, digests: Sequence[bytes]) -> None:

@@ -48,7 +48,7 @@ class Sums:
 
     def prove(self, number: int, block: bytes) -> bool:
         wanted = self.blocks[number * SUM_BYTES : (number + 1) * SUM_BYTES]
-        return _sum_of(block) == wanted
+        return _sum_block(block) == wanted
 
 
 def read_sums(path: str, sha256: bytes) -> Sums | None:
@@ -77,7 +77,7 @@ def write_sums(path: str, partial: str, sha256: bytes, sums: Sums) -> None:
         os.rename(partial, path)  # noqa: PTH104 — paths are text here
 
 
-def digest_of(file: BinaryIO, advance: Callable[[int], None]) -> bytes:
+def hash_file(file: BinaryIO, advance: Callable[[int], None]) -> bytes:
     """The SHA-256 of the whole file; `advance` is told how many bytes were read."""
     digest = hashlib.sha256()
     while block := file.read(BLOCK_BYTES):
@@ -93,7 +93,7 @@ def measure_sums(file: BinaryIO) -> tuple[bytes, Sums]:
     size_bytes = 0
     while block := file.read(BLOCK_BYTES):
         digest.update(block)
-        blocks.append(_sum_of(block))
+        blocks.append(_sum_block(block))
         size_bytes += len(block)
     return digest.digest(), Sums(size_bytes, b"".join(blocks))
 
@@ -167,5 +167,5 @@ class Part:
         return piece
 
 
-def _sum_of(block: bytes) -> bytes:
+def _sum_block(block: bytes) -> bytes:
     return hashlib.sha256(block).digest()[:SUM_BYTES]

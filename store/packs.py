@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PackContent:
     """What the index knows of in a pack."""
 
     count: int
@@ -77,7 +77,7 @@ class PlaceIndex(Protocol):
         """What the index knows of in a pack, in the order of the bytes."""
         ...
 
-    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, PackContent]:
         """How much of each pack the index knows of; a pack that it does not know is left out."""
         ...
 

@@ -116,7 +116,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nor does anything grow with further tries
 AXES_RESET_ON_SUCCESS = True
-AXES_USERNAME_CALLABLE = "console.locking_out.name_of"
+AXES_USERNAME_CALLABLE = "console.locking_out.read_username"
 AXES_CLIENT_IP_CALLABLE = "console.locking_out.find_client_address"
 AXES_LOCKOUT_CALLABLE = "console.locking_out.tell_locked_out"
 AXES_DISABLE_ACCESS_LOG = True

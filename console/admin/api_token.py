@@ -24,7 +24,7 @@ def _is_live(row: ApiToken) -> bool:
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ButtonsAdmin):
-    list_display = ["name", "workspace", "role", "prefix_shown", "standing", "used", "created_at"]
+    list_display = ["name", "workspace", "role", "show_prefix", "standing", "used", "created_at"]
     list_filter = [WorkspaceFilter, "role"]
     list_select_related = ["workspace"]
     search_fields = ["name", "prefix"]
@@ -48,7 +48,7 @@ class ApiTokenAdmin(ButtonsAdmin):
             "name",
             "workspace",
             "role",
-            "prefix_shown",
+            "show_prefix",
             "standing",
             "expires_at",
             "used",
@@ -88,7 +88,7 @@ class ApiTokenAdmin(ButtonsAdmin):
         messages.success(request, f"{count} token{'' if count == 1 else 's'} revoked.")
 
     @admin.display(description="begins with")
-    def prefix_shown(self, row: ApiToken) -> str:
+    def show_prefix(self, row: ApiToken) -> str:
         return f"sp_{row.prefix}_…"
 
     @admin.display(description="state")

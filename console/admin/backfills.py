@@ -18,7 +18,7 @@ from unfold import widgets
 
 from console.admin.buttons import ButtonsAdmin
 from syncjobs.models import PARALLEL_MAX, Backfill, SyncJob, SyncMode
-from syncjobs.queries.backfills import latest_backfills, zone_of
+from syncjobs.queries.backfills import find_zone_of_job, latest_backfills
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queueing.backfilling import (
     NoFires,
@@ -61,7 +61,7 @@ class BackfillForm(forms.Form):
     def __init__(self, job: SyncJob, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.job = job
-        self.zone = zone_of(job)
+        self.zone = find_zone_of_job(job)
         now = database_now().astimezone(ZoneInfo(self.zone))
         begin = (now - timedelta(days=7)).replace(hour=0, minute=0)
         self.fields["since"].initial = f"{begin:%Y-%m-%dT%H:%M}"

@@ -46,9 +46,9 @@ class ConnectorAdmin(ButtonsAdmin):
     list_display = [
         "name",
         "workspace",
-        "kind_shown",
+        "show_kind",
         "address",
-        "status_shown",
+        "show_status",
         "synced",
         "tested",
         "sync_error",
@@ -84,21 +84,21 @@ class ConnectorAdmin(ButtonsAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return [(None, {"fields": ["workspace", "name", "kind", "host", "port"]})]
-        end = ["name", "workspace", "kind_shown", "host", "port", "status"]
+        end = ["name", "workspace", "show_kind", "host", "port", "status"]
         shown: list[Any] = [(None, {"fields": end})]
         if obj.kind in SPECS and self.has_change_permission(request, obj):
             shown.append(("Options", {"fields": option_names(obj)}))
             shown.append(("Secret", {"fields": secret_names(obj)}))
             shown.append(("Advanced", {"classes": ["collapse"], "fields": advanced_names(obj)}))
         else:
-            shown.append(("Options", {"fields": ["options_shown", "secret_shown"]}))
+            shown.append(("Options", {"fields": ["show_options", "show_secret"]}))
         shown.append(("When", {"fields": ["auto_sync", "sync_interval_s", "max_running"]}))
         return shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None:
             return []
-        return ["workspace", "kind_shown", "options_shown", "secret_shown"]
+        return ["workspace", "show_kind", "show_options", "show_secret"]
 
     def save_model(self, request: HttpRequest, obj: Connector, form: Any, change: bool) -> None:
         if resumed := save_connector(obj):
@@ -176,7 +176,7 @@ class ConnectorAdmin(ButtonsAdmin):
         return host_key.approve_view(self, request, object_id)
 
     @admin.display(description="kind", ordering="kind")
-    def kind_shown(self, connector: Connector) -> str:
+    def show_kind(self, connector: Connector) -> str:
         spec = SPECS.get(connector.kind)
         return spec.title if spec else f"{connector.kind} (not spoken here)"
 
@@ -185,7 +185,7 @@ class ConnectorAdmin(ButtonsAdmin):
         return f"{connector.host}:{connector.port}"
 
     @admin.display(description="status", ordering="status")
-    def status_shown(self, connector: Connector) -> str:
+    def show_status(self, connector: Connector) -> str:
         return label(connector.status)
 
     @admin.display(description="last sync", ordering="last_sync_at")
@@ -212,7 +212,7 @@ class ConnectorAdmin(ButtonsAdmin):
         return cut(connector.last_sync_error, tone="sp-late")
 
     @admin.display(description="options")
-    def options_shown(self, connector: Connector) -> str:
+    def show_options(self, connector: Connector) -> str:
         known = option_fields(get_spec(connector.kind).options) if connector.kind in SPECS else []
         labels = {field.name: field.label for field in known}
         return (
@@ -225,7 +225,7 @@ class ConnectorAdmin(ButtonsAdmin):
         )
 
     @admin.display(description="secret")
-    def secret_shown(self, connector: Connector) -> str:
+    def show_secret(self, connector: Connector) -> str:
         if not connector.sealed_secret:
             return "not stored"
         return f"stored: {', '.join(secret_fields(connector)) or 'does not open any more'}"

@@ -17,7 +17,7 @@ from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
 from console.downloads import download
-from console.labels import link, moment, page_of
+from console.labels import find_page_url, link, moment
 from console.words import NOTHING, size_words
 from datasets.models import Dataset, Entry, Version
 from datasets.reading import NoSuchVersion, get_version
@@ -29,7 +29,7 @@ VERSIONS_SHOWN = 12
 
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "workspace", "job_shown", "version", "file_count", "size", "changed"]
+    list_display = ["name", "workspace", "show_job", "version", "file_count", "size", "changed"]
     list_filter = [WorkspaceFilter]
     list_select_related = ["workspace", "job"]
     search_fields = ["name"]
@@ -114,10 +114,10 @@ class DatasetAdmin(ReadOnlyAdmin):
         except NoPlace as full:
             words = f"{full.most} downloads are under way. Try again when one has ended."
             messages.error(request, words)
-        return HttpResponseRedirect(page_of(dataset))
+        return HttpResponseRedirect(find_page_url(dataset))
 
     @admin.display(description="sync job")
-    def job_shown(self, dataset: Dataset) -> str:
+    def show_job(self, dataset: Dataset) -> str:
         job = getattr(dataset, "job", None)
         return link(job, job.name) if job else "its job was deleted"
 

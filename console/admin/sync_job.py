@@ -30,7 +30,7 @@ from console.admin.filters import ConnectorFilter, WorkspaceFilter
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
-from console.labels import label, link, moment, page_of
+from console.labels import find_page_url, label, link, moment
 from console.live import fragment
 from console.words import NOTHING, span_words
 from syncjobs.configuration.jobs import resume_job, save_job
@@ -100,8 +100,8 @@ class SyncJobAdmin(ButtonsAdmin):
     list_display = [
         "name",
         "workspace",
-        "connector_shown",
-        "schedule_shown",
+        "show_connector",
+        "show_schedule",
         "enabled",
         "next_run",
         "last_run",
@@ -270,17 +270,17 @@ class SyncJobAdmin(ButtonsAdmin):
         return tree, {"sync jobs": len(list(objs))}, refused, protected
 
     def press_sync(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
-        return HttpResponseRedirect(page_of(self._enqueue(request, job, None)))
+        return HttpResponseRedirect(find_page_url(self._enqueue(request, job, None)))
 
     def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
         """A dry run; its record shows what a sync would do, to be approved there."""
         record = request_sync(job, by=str(request.user), dry_run=True)
         self.log_change(request, job, "Queued a dry run.")
         messages.success(request, f"{job}: its plan is being made.")
-        return HttpResponseRedirect(page_of(record))
+        return HttpResponseRedirect(find_page_url(record))
 
     def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
-        return HttpResponseRedirect(page_of(self._enqueue(request, job, SyncMode.FULL)))
+        return HttpResponseRedirect(find_page_url(self._enqueue(request, job, SyncMode.FULL)))
 
     def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
         if resume_job(job):
@@ -335,11 +335,11 @@ class SyncJobAdmin(ButtonsAdmin):
         messages.success(request, f"{job} is {word}.")
 
     @admin.display(description="connector", ordering="connector__name")
-    def connector_shown(self, job: SyncJob) -> str:
+    def show_connector(self, job: SyncJob) -> str:
         return link(job.connector, job.connector.name)
 
     @admin.display(description="schedule")
-    def schedule_shown(self, job: SyncJob) -> str:
+    def show_schedule(self, job: SyncJob) -> str:
         return describe_schedule(job)
 
     @admin.display(description="next run", ordering="next_run_at")

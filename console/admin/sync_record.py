@@ -22,7 +22,7 @@ from console import dashboard, record_page, tenancy
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
-from console.labels import bar, changes, cut, label, moment, page_of, taken
+from console.labels import bar, changes, cut, find_page_url, label, moment, taken
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
 from syncjobs.claims.reaping import clean_up
@@ -53,18 +53,18 @@ def _is_appliable(record: SyncRecord) -> bool:
 class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
     list_display = [
         "began",
-        "job_shown",
+        "show_job",
         "workspace",
-        "state_shown",
+        "show_state",
         "progress",
         "files",
-        "error_shown",
-        "bytes_shown",
+        "show_error",
+        "show_bytes",
         "duration",
         "version",
         "trigger",
     ]
-    list_display_links = ["began", "job_shown"]
+    list_display_links = ["began", "show_job"]
     list_filter = ["state", QueuedSince, WorkspaceFilter, JobFilter, ConnectorFilter, "trigger"]
     ordering = ["-queued_at"]
     sortable_by = ()  # any other order would sort the whole table
@@ -212,12 +212,12 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
             applying = approve(record, by=str(request.user))
         except AlreadyApplied as exc:
             messages.info(request, "This plan has been approved already.")
-            return HttpResponseRedirect(page_of(exc.record))
+            return HttpResponseRedirect(find_page_url(exc.record))
         except NoPlan as exc:
             messages.error(request, f"{exc}.")
             return None
         messages.success(request, "Approved: the plan is queued.")
-        return HttpResponseRedirect(page_of(applying))
+        return HttpResponseRedirect(find_page_url(applying))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:
@@ -243,11 +243,11 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         return moment(record.queued_at)
 
     @admin.display(description="sync job")
-    def job_shown(self, record: SyncRecord) -> str:
+    def show_job(self, record: SyncRecord) -> str:
         return record.job.name
 
     @admin.display(description="state")
-    def state_shown(self, record: SyncRecord) -> str:
+    def show_state(self, record: SyncRecord) -> str:
         return label(record.state, title=record.waiting_for or record.verdict)
 
     @admin.display
@@ -263,7 +263,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         return changes(record)
 
     @admin.display(description="bytes")
-    def bytes_shown(self, record: SyncRecord) -> str:
+    def show_bytes(self, record: SyncRecord) -> str:
         return size_words(record.bytes_transferred) if record.bytes_transferred else NOTHING
 
     @admin.display(description="took")
@@ -275,5 +275,5 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         return f"v{record.dataset_version}" if record.dataset_version else NOTHING
 
     @admin.display(description="error")
-    def error_shown(self, record: SyncRecord) -> str:
+    def show_error(self, record: SyncRecord) -> str:
         return cut(record.error, tone="sp-late")

@@ -12,7 +12,7 @@ from unfold.paginator import InfinitePaginator
 
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.scoped import ReadOnlyAdmin
-from console.labels import changes, label, link, moment, page_of
+from console.labels import changes, find_page_url, label, link, moment
 from console.words import size_words
 from datasets.models import Version
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
@@ -26,7 +26,7 @@ def _is_older(version: Version) -> bool:
 @admin.register(Version)
 class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
     workspace_path = "dataset__workspace"
-    list_display = ["named", "dataset_shown", "current", "file_count", "size", "files", "created"]
+    list_display = ["named", "show_dataset", "current", "file_count", "size", "files", "created"]
     ordering = ["-pk"]
     sortable_by = ()
     paginator = InfinitePaginator  # counts nothing
@@ -57,7 +57,7 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
         version = self.get_object(request, object_id)
         if version is None:
             return self.answer_missing(request, object_id)
-        return HttpResponseRedirect(f"{page_of(version.dataset)}?version={version.number}")
+        return HttpResponseRedirect(f"{find_page_url(version.dataset)}?version={version.number}")
 
     def press_rollback(self, request: HttpRequest, version: Version) -> HttpResponse:
         try:
@@ -68,14 +68,14 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
             messages.success(
                 request, f"v{published.number} holds what v{version.number} does, and is current."
             )
-        return HttpResponseRedirect(page_of(version.dataset))
+        return HttpResponseRedirect(find_page_url(version.dataset))
 
     @admin.display(description="version")
     def named(self, version: Version) -> str:
         return f"v{version.number}"
 
     @admin.display(description="dataset")
-    def dataset_shown(self, version: Version) -> str:
+    def show_dataset(self, version: Version) -> str:
         return link(version.dataset, version.dataset.name)
 
     @admin.display(description="")

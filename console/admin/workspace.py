@@ -52,7 +52,7 @@ class WorkspaceAdmin(ScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
-        when = ["windows", "blackouts"] if editable else ["windows_shown"]
+        when = ["windows", "blackouts"] if editable else ["show_windows"]
         return [
             (None, {"fields": ["name", *LIMITS, "created_at"]}),
             ("When its jobs may work", {"fields": when}),
@@ -95,10 +95,10 @@ class WorkspaceAdmin(ScopedAdmin):
             delete_workspace(workspace)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["created_at", "windows_shown"]
+        return ["created_at", "show_windows"]
 
     @admin.display(description="windows and blackouts")
-    def windows_shown(self, row: Workspace) -> str:
+    def show_windows(self, row: Workspace) -> str:
         return "\n".join(describe_calendar(row.calendar)) or "at any time"
 
     def workspace_of(self, obj: Workspace) -> UUID:

@@ -25,7 +25,7 @@ from farends.ftp.list_rows import ListReader
 from farends.ftp.reply import Reply, make_refusal
 from farends.ftp.rows import Kind, Row, facts_row
 from farends.ftp.session import Session
-from farends.wire.shown import shown, skipped_row
+from farends.wire.far_text import show, skipped_row
 
 ROW_BYTES_MAX = 16 * 1024
 ENTRIES_MAX = 10_000_000  # in one folder
@@ -147,7 +147,7 @@ class FolderTaker:
 
     def _no_listing(self) -> NotAListing:
         return NotAListing(
-            "No row of what the host lists is understood.", shown=shown(self._beginning)
+            "No row of what the host lists is understood.", shown=show(self._beginning)
         )
 
     def on_refused(self, reply: Reply) -> None:

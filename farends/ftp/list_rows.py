@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from farends.errors import ProtocolViolation
 from farends.ftp.list_times import ListClock, When
 from farends.ftp.rows import Kind, Row, parse_size
-from farends.wire.month_names import month_of
+from farends.wire.month_names import find_month
 
 _FIELDS_MAX = 14  # before a name: a group may hold blanks
 _KINDS = {b"-": Kind.FILE, b"d": Kind.FOLDER, b"l": Kind.LINK}
@@ -98,7 +98,7 @@ def _plain_row(line: bytes) -> Row | None:
     start = len(line) - len(name)
     if line[start - 1] != 32 or line[start - 2 : start - 1].isspace() or line[0] == 32:
         return None
-    if b"-" in owner + group or month_of(owner) is not None or month_of(group) is not None:
+    if b"-" in owner + group or find_month(owner) is not None or find_month(group) is not None:
         return None
     if len(month) + len(day) + len(clock) > 60 or b"-" in month:
         return None
@@ -178,10 +178,10 @@ def _date_at(line: bytes, fields: list[bytes], at: int) -> _Dated | None:
     if len(fields) < at + 4:
         return None
     second = fields[at + 1]
-    month = month_of(first)
+    month = find_month(first)
     day = _day(second)
     if month is None or day is None:
-        month, day = month_of(second), _day(first)
+        month, day = find_month(second), _day(first)
     if month is None or day is None:
         return None
     third = fields[at + 2]

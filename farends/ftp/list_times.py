@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from farends.wire.month_names import month_of
+from farends.wire.month_names import find_month
 
 PRECISION_NS = 60 * 10**9
 _AHEAD = timedelta(days=1)  # a host's clock may go before ours by so much
@@ -44,7 +44,7 @@ class ListClock:
     def unix_ns(self, month: bytes, day: bytes, clock_or_year: bytes) -> int | None:
         """`Nov`, `14`, and `22:13` or `2023`."""
         hour, colon, minute = clock_or_year.partition(b":")
-        number = month_of(month) or 0
+        number = find_month(month) or 0
         if not colon:
             return self.find_ns(When(int(clock_or_year), number, int(day)))
         return self.find_ns(When(None, number, int(day), int(hour), int(minute)))

@@ -19,7 +19,7 @@ from farends.errors import (
 from farends.ftp.command import argument
 from farends.ftp.list_times import ListClock
 from farends.ftp.reply import Reply, make_refusal, says_full
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 HASH, XSHA256 = b"HASH", b"XSHA256"
 ANONYMOUS = ("anonymous", "ftp")
@@ -82,7 +82,7 @@ def secure(features: Features, *, tls: bool, implicit: bool) -> Dialog:
     greeting = yield Ask.GREETING
     if not greeting.completed:
         raise _log_in_error(greeting, "greeting", Stage.CONNECT)
-    features.software = shown(b" ".join(greeting.lines), 120)
+    features.software = show(b" ".join(greeting.lines), 120)
     if tls and not implicit:
         reply = yield b"AUTH TLS"
         if reply.code != 234:

@@ -14,7 +14,7 @@ from farends.errors import (
     TransportError,
     Vanished,
 )
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 LINE_BYTES_MAX = 16 * 1024
 REPLY_BYTES_MAX = 256 * 1024
@@ -45,7 +45,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        return shown(self.lines[-1] or self.lines[0])
+        return show(self.lines[-1] or self.lines[0])
 
 
 class ReplyReader:
@@ -84,7 +84,7 @@ class ReplyReader:
         elif not line:
             return None  # some hosts send an empty line between replies
         elif not code.isdigit() or code[0] not in b"12345" or mark not in (b" ", b"-", b""):
-            raise ProtocolViolation(f"{shown(line, 60)!r} is no FTP reply")
+            raise ProtocolViolation(f"{show(line, 60)!r} is no FTP reply")
         elif mark == b"-":
             self._code, self._lines = code, [line[4:]]
             return None

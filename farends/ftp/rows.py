@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from farends.errors import ProtocolViolation
 from farends.ftp.list_times import When
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _BEYOND = 1 << 63
 SECOND_NS = 1_000_000_000
@@ -88,7 +88,7 @@ def _kind(value: bytes) -> Kind:
     if value.startswith(_SPECIALS):
         return Kind.SPECIAL
     raise ProtocolViolation(
-        f"a row of the listing tells a kind that is not known: {shown(value, 60)}"
+        f"a row of the listing tells a kind that is not known: {show(value, 60)}"
     )
 
 

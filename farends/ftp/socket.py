@@ -14,7 +14,7 @@ from farends.addresses import parse_address
 from farends.dialing import Policy, tune
 from farends.errors import ConnectionLost, NetworkForbidden, Stage, TlsRefused
 from farends.proxying import Dialog, Proxy, ask_proxy
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -100,7 +100,7 @@ class FtpSocket:
             pass
         except OSError as exc:
             made.close()
-            raise ConnectionLost(f"no connection to port {port}: {shown(str(exc))}") from exc
+            raise ConnectionLost(f"no connection to port {port}: {show(str(exc))}") from exc
         return cls(made)
 
     @property
@@ -153,10 +153,10 @@ class FtpSocket:
         except ssl.SSLWantWriteError:
             self.wants = select.POLLOUT
         except ssl.SSLError as exc:
-            raise TlsRefused(f"TLS with {self._tls.host} failed: {shown(str(exc))}") from exc
+            raise TlsRefused(f"TLS with {self._tls.host} failed: {show(str(exc))}") from exc
         except (OSError, ValueError) as exc:
             raise ConnectionLost(
-                f"the connection ended during the TLS handshake: {shown(str(exc))}",
+                f"the connection ended during the TLS handshake: {show(str(exc))}",
                 stage=Stage.IDENTITY,
             ) from exc
         else:
@@ -181,7 +181,7 @@ class FtpSocket:
             return True
         except OSError as exc:
             if not isinstance(exc, BlockingIOError) and exc.errno != errno.ENOTCONN:
-                lost = f"the connection to the proxy failed: {shown(str(exc))}"
+                lost = f"the connection to the proxy failed: {show(str(exc))}"
                 raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
             self.wants = select.POLLOUT if self._saying else select.POLLIN
             return False
@@ -200,7 +200,7 @@ class FtpSocket:
         except OSError as exc:
             if exc.errno in (errno.ENOTCONN, errno.EAGAIN):
                 return None
-            raise ConnectionLost(f"the connection failed: {shown(str(exc))}") from exc
+            raise ConnectionLost(f"the connection failed: {show(str(exc))}") from exc
 
     def send(self, data: bytes | bytearray) -> int:
         """How many bytes went, 0 when none could. Raises ConnectionLost."""
@@ -213,7 +213,7 @@ class FtpSocket:
         except OSError as exc:
             if exc.errno == errno.ENOTCONN:
                 return 0  # still connecting
-            raise ConnectionLost(f"the connection failed: {shown(str(exc))}") from exc
+            raise ConnectionLost(f"the connection failed: {show(str(exc))}") from exc
 
     def close(self) -> None:
         if isinstance(self.socket, ssl.SSLSocket) and self._shaken:

@@ -27,7 +27,7 @@ from farends.ftp.rows import SECOND_NS, Kind, Row, zone_s
 from farends.ftp.session import Session
 from farends.names import decode, join
 from farends.wire.backlog import Backlog
-from farends.wire.shown import shown, skipped_name, skipped_row
+from farends.wire.far_text import show, skipped_name, skipped_row
 
 WAITING_BYTES_MAX = 320 * 1024 * 1024  # of folders and rows: a process has 512 MiB
 _FOLDER_BYTES, _ROW_BYTES = 160, 256  # what each costs beside its names
@@ -181,7 +181,7 @@ class FtpWalk:
             later = error.retryable if retryable is None else retryable
             self.found.append(Skipped(folder.path, reason, str(error), retryable=later))
         elif isinstance(error, Vanished) and not retryable:
-            where = shown(self.root.path)
+            where = show(self.root.path)
             raise RootMissing(f"the folder {where} cannot be listed: {error}")
         else:
             if error.stage is Stage.READ:

@@ -18,7 +18,7 @@ from farends.web.dates import epoch_s
 from farends.web.opening import open_socket
 from farends.web.response import Head
 from farends.web.url import Origin, Url
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 PIPELINE_MAX = 16
 PIPELINE_BYTES_MAX = 512 * 1024  # what waits behind one response should not wait long
@@ -106,7 +106,7 @@ class HttpClient:
             self.capabilities,
             ranges=self.capabilities.ranges
             and head.fields.get("accept-ranges", "").lower() != "none",
-            server_software=shown(head.fields.get("server", "")),
+            server_software=show(head.fields.get("server", "")),
             clock_skew_s=None if told is None else round(told + 0.5 - time.time(), 1),
         )
 

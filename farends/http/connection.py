@@ -11,7 +11,7 @@ from farends.errors import ConnectionLost, TransportError
 from farends.http.exchange import Exchange
 from farends.web.response import ResponseReader
 from farends.web.url import Origin
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 RECEIVE_BYTES = 256 * 1024
 DRAIN_BYTES_MAX = 64 * 1024  # more unwanted bytes than this cost more than a new connection
@@ -156,7 +156,7 @@ class Connection:
             return
         head = self._reader.head
         if exc is not None and (head is None or not head.framed):
-            self.failure = ConnectionLost(f"the connection failed: {shown(str(exc))}")
+            self.failure = ConnectionLost(f"the connection failed: {show(str(exc))}")
         else:
             self.failure = self._reader.ended()
             if self.failure is None:

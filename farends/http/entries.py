@@ -44,7 +44,7 @@ def whole_size(head: Head, offset: int) -> int | None:
     return size
 
 
-def described(path: str, head: Head, size_bytes: int | None) -> RemoteEntry:
+def describe_entry(path: str, head: Head, size_bytes: int | None) -> RemoteEntry:
     return RemoteEntry(
         path, size_bytes, modified_ns(head.fields.get("last-modified")), strong_etag(head)
     )
@@ -59,7 +59,7 @@ class Folder:
 
     @classmethod
     def of(cls, asked: Url, page: Url) -> Folder:
-        return cls(parts_of(asked.path), page)
+        return cls(split_path(asked.path), page)
 
     def child(self, reference: str) -> tuple[bytes | None, bool]:
         """The name that lies directly in the folder and whether it is a folder; None for all that is no
@@ -96,7 +96,7 @@ class Folder:
         except ProtocolViolation:
             return False
         above = self.parts[:-1] or self.parts
-        if url.origin != self.page.origin or parts_of(url.path) != above:
+        if url.origin != self.page.origin or split_path(url.path) != above:
             return False
         words = " ".join(text.split()).lower()
         plain = reference in _UP
@@ -116,7 +116,7 @@ class Folder:
             url = resolve(self.page, reference.partition("#")[0])
         except ProtocolViolation:
             return names
-        there = parts_of(url.path)
+        there = split_path(url.path)
         if url.origin == self.page.origin:
             if there == self.parts[: len(there)]:
                 return []
@@ -126,7 +126,7 @@ class Folder:
         return [name for name in dict.fromkeys(names) if name]
 
 
-def parts_of(raw_path: str) -> list[bytes]:
+def split_path(raw_path: str) -> list[bytes]:
     """The decoded components of a path, without the last slash."""
     return components(raw_path.rstrip("/"))
 
@@ -137,7 +137,7 @@ def _plain_name(text: bytes) -> bool:
     )
 
 
-def path_of(home: Url, reference: str) -> str:
+def parse_listed_url(home: Url, reference: str) -> str:
     """The path of a URL that an operator listed. Raises UnsafeName, ProtocolViolation."""
     url = resolve(home, reference)
     if url.origin != home.origin or "?" in url.target:

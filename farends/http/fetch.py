@@ -16,13 +16,13 @@ from farends.errors import (
     Vanished,
 )
 from farends.http.client import HttpClient
-from farends.http.entries import described, whole_size
+from farends.http.entries import describe_entry, whole_size
 from farends.http.exchange import Exchange, Inbox
 from farends.http.validators import proves_content
 from farends.web.answers import check_coding, status_error
 from farends.web.response import Head
 from farends.web.url import Url
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 FILES_MAX = 64
 # A host reads a smaller file at once with its description; a larger one may change while it is sent.
@@ -197,7 +197,7 @@ class _FileTaker:
                     self._fetch.client.note_ranges(work=False)
                 self.receiver.rewind()
                 self._count = self._offset = 0
-        self._observed = described(self.entry.path, head, size)
+        self._observed = describe_entry(self.entry.path, head, size)
         if listed is not None and size is not None and size != listed:
             raise Unstable(f"{listed} bytes were listed, {size} are offered")
 
@@ -228,7 +228,7 @@ class _Look:
             coded = head.fields.get("content-encoding", "identity").lower() != "identity"
             # Some hosts put 0 where no body follows.
             size = None if coded or not head.length else head.length
-            seen = described(self._observed.path, head, size)
+            seen = describe_entry(self._observed.path, head, size)
             changed = not _agree(self._observed, seen)
             self._observed = _filled(seen, self._observed)
             self._end(Unstable("the file changed while it was sent") if changed else None)
@@ -249,7 +249,7 @@ class _Look:
 def _media_type(head: Head) -> str | None:
     """In lower case and without parameters, as guards compare it."""
     said = head.fields.get("content-type", "").partition(";")[0].strip().lower()
-    return shown(said, _MEDIA_TYPE_MAX) if said else None
+    return show(said, _MEDIA_TYPE_MAX) if said else None
 
 
 def _agree(one: RemoteEntry, other: RemoteEntry) -> bool:

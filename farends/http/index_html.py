@@ -19,8 +19,8 @@ from farends.http.index_rows import (
     Link,
     NotUnderstood,
     Row,
-    size_of,
-    unescaped,
+    parse_file_size,
+    unescape_references,
 )
 from farends.web.dates import iso_ns, minute_ns
 
@@ -242,7 +242,7 @@ class HtmlPage:
         digits = said.get("data-size") or said.get("data-order") or ""
         if digits.isascii() and digits.isdigit() and row.size_bytes is None:
             try:
-                row.size_bytes = size_of(digits)
+                row.size_bytes = parse_file_size(digits)
             except NotUnderstood as exc:
                 row.torn = str(exc)
 
@@ -277,7 +277,7 @@ class HtmlPage:
         if _CLOCK.search(left):
             yield BadRow(left.strip(), "text between the rows")
         try:
-            yield _link(row, unescaped(row.reference), unescaped(shown), first)
+            yield _link(row, unescape_references(row.reference), unescape_references(shown), first)
         except NotUnderstood as exc:
             yield BadRow(row.reference[:_TEXT_MAX], str(exc))
 
@@ -291,7 +291,7 @@ def _torn(text: str, start: int) -> Iterator[BadRow]:
 def _link(row: _OpenRow, reference: str, shown: str, columns: str) -> Link:
     found = _NGINX_COLUMNS.fullmatch(columns)
     if found is not None:
-        size = size_of(found[2])
+        size = parse_file_size(found[2])
         return Link(reference, size_bytes=size, minute_ns=minute_ns(found[1]), text=shown)
     return Link(reference, size_bytes=row.size_bytes, modified_ns=row.modified_ns, text=shown)
 

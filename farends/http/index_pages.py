@@ -14,7 +14,7 @@ from farends.http.index_json import JsonPage
 from farends.http.index_rows import ROW_MAX, BadRow, Row
 from farends.http.index_thredds import THREDDS_ROOT, ThreddsPage
 from farends.http.index_xml import XML_ROOTS, XmlPage
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _BLOCK = 32 * 1024  # bytes that are read at once: a host may send them one by one
 _BAD_ROWS_MAX = 10_000
@@ -75,7 +75,7 @@ class IndexPage:
             raise Truncated(_CUT)
 
     def _not_a_listing(self, words: str) -> NotAListing:
-        begins = shown(self._begins, _SHOWN_MAX)
+        begins = show(self._begins, _SHOWN_MAX)
         return NotAListing(f"The page that answers for the folder {words}.", shown=begins)
 
     def _read(self, *, last: bool) -> list[Row]:

@@ -49,7 +49,7 @@ class NotUnderstood(Exception):
     """A part of a row tells nothing that a file can have; its text says what."""
 
 
-def size_of(digits: str) -> int:
+def parse_file_size(digits: str) -> int:
     """Raises NotUnderstood for a number that no file's size is."""
     size = int(digits) if len(digits) <= SIZE_DIGITS_MAX else _SIZE_BEYOND
     if size >= _SIZE_BEYOND:
@@ -57,7 +57,7 @@ def size_of(digits: str) -> int:
     return size
 
 
-def unescaped(text: str) -> str:
+def unescape_references(text: str) -> str:
     """HTML's and XML's character references replaced. Raises NotUnderstood for what is no character:
     it would become another name."""
     if "&" not in text:

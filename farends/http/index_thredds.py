@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator
 
 from farends.errors import ProtocolViolation
-from farends.http.index_rows import ROW_MAX, BadRow, Link, NotUnderstood, Row, as_bytes, unescaped
+from farends.http.index_rows import (
+    ROW_MAX,
+    BadRow,
+    Link,
+    NotUnderstood,
+    Row,
+    as_bytes,
+    unescape_references,
+)
 from farends.web.url import quote_path
 
 CATALOG_PAGE = "catalog.xml"
@@ -151,5 +159,6 @@ def _folder(values: dict[str, str]) -> Link:
 def _values(attributes: str) -> dict[str, str]:
     """Raises NotUnderstood."""
     return {
-        found[1]: unescaped(found[2] or found[3] or "") for found in _VALUE.finditer(attributes)
+        found[1]: unescape_references(found[2] or found[3] or "")
+        for found in _VALUE.finditer(attributes)
     }

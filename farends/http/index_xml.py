@@ -14,8 +14,8 @@ from farends.http.index_rows import (
     NotUnderstood,
     Row,
     as_bytes,
-    size_of,
-    unescaped,
+    parse_file_size,
+    unescape_references,
 )
 from farends.web.dates import iso_ns
 
@@ -128,7 +128,7 @@ class XmlPage:
     def _take_field(self, name: str, value: str) -> None:
         try:
             self._fields[name] = (
-                self._decoded(unescaped(value)) if name != "EncodingType" else value
+                self._decoded(unescape_references(value)) if name != "EncodingType" else value
             )
         except NotUnderstood:
             self._fields.pop(name, None)
@@ -143,7 +143,7 @@ class XmlPage:
         self._count += 1
         said = {found[1]: found[2] for found in _CHILD.finditer(element)}
         folder = element.startswith("<CommonPrefixes>")
-        key = self._decoded(unescaped(said.get("Prefix" if folder else "Key", "")))
+        key = self._decoded(unescape_references(said.get("Prefix" if folder else "Key", "")))
         inner = element.partition(">")[2].rpartition("</")[0]
         if not key or "<Contents" in inner or "<CommonPrefixes" in inner:
             raise NotUnderstood("a row without a key")
@@ -161,12 +161,12 @@ class XmlPage:
             nested=True,
             size_bytes=_size(said.get("Size", "")),
             modified_ns=iso_ns(said.get("LastModified", "")),
-            etag=_strong(unescaped(said.get("ETag", ""))),
+            etag=_strong(unescape_references(said.get("ETag", ""))),
         )
 
 
 def _size(digits: str) -> int | None:
-    return size_of(digits) if digits.isascii() and digits.isdigit() else None
+    return parse_file_size(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def _strong(etag: str) -> str | None:
@@ -177,7 +177,7 @@ def _nginx_row(element: str) -> Link:
     found = _NGINX_ROW.fullmatch(element)
     if found is None:
         raise NotUnderstood("a row of an unknown form")
-    name = unescaped(found[4])
+    name = unescape_references(found[4])
     as_bytes(name)
     return Link(
         name=name,

@@ -20,7 +20,7 @@ from farends.errors import (
     Vanished,
 )
 from farends.http.client import PIPELINE_BYTES_MAX, HttpClient
-from farends.http.entries import Folder, described, parts_of, path_of
+from farends.http.entries import Folder, describe_entry, parse_listed_url, split_path
 from farends.http.exchange import Exchange, Inbox
 from farends.http.index_pages import IndexPage
 from farends.http.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
@@ -30,7 +30,7 @@ from farends.web.answers import check_coding, status_error
 from farends.web.response import Head
 from farends.web.url import Url, quote_path, resolve, without_user
 from farends.wire.backlog import Backlog
-from farends.wire.shown import shown, skipped_name, skipped_row
+from farends.wire.far_text import show, skipped_name, skipped_row
 
 MINUTE_NS = 60 * 1_000_000_000
 PAGES_MAX = 8
@@ -183,7 +183,7 @@ class HttpWalk:
             url = resolve(self.folder_url_of(folder), link.reference)
         except ProtocolViolation:
             return link
-        parts = [decode(part) for part in parts_of(url.path)[1:]]
+        parts = [decode(part) for part in split_path(url.path)[1:]]
         above = folder.split("/") if folder else []
         if url.origin != self.client.origin or "?" in url.target or len(parts) <= len(above):
             return link
@@ -263,7 +263,7 @@ class HttpWalk:
     def _take_url(self, text: str) -> None:
         told = without_user(text).partition("?")[0]
         try:
-            path = path_of(Url(self.client.origin, "/"), text)
+            path = parse_listed_url(Url(self.client.origin, "/"), text)
         except UnsafeName as exc:
             self.found.append(skipped_name("", told, str(exc)))
         except ProtocolViolation as exc:
@@ -281,7 +281,7 @@ def _without_catalog(root: str) -> tuple[str, str]:
 
 def _parts_above(url: Url, catalog: bytes) -> list[bytes]:
     """The parts of the folder that a page lists."""
-    parts = parts_of(url.path)
+    parts = split_path(url.path)
     return parts[:-1] if catalog and parts[-1] == catalog else parts
 
 
@@ -338,7 +338,7 @@ class _PageTaker:
             self._led_elsewhere(came_from)
 
     def _led_elsewhere(self, url: Url) -> None:
-        words = f"the host leads from the folder to {shown(url.shown)}"
+        words = f"the host leads from the folder to {show(url.shown)}"
         if self._folder.path:
             self._give_up()
             skipped = Skipped(self._folder.path, Reason.LEADS_ELSEWHERE, words)
@@ -517,7 +517,7 @@ class _PageTaker:
     def _tell_elsewhere(self, link: Link) -> None:
         """What may be held under the names that the link stands for is not gone."""
         reference, text = link.reference, link.text or ""
-        words = f"the link leads to {shown(without_user(reference))}"
+        words = f"the link leads to {show(without_user(reference))}"
         for raw in self._place.elsewhere(reference, text):
             try:
                 path = self._path_of(decode(raw), nested=True)
@@ -580,7 +580,7 @@ class _HeadTaker:
         else:
             coded = head.fields.get("content-encoding", "identity").lower() != "identity"
             size = entry.size_bytes if coded or head.length is None else head.length
-            told = described(entry.path, head, size)
+            told = describe_entry(entry.path, head, size)
             minute = entry.modified_ns is not None and entry.size_bytes is not None
             believed = minute and self.walk.learn_zone(entry, told)
             self.walk.found.append(entry if believed else told)
@@ -588,11 +588,11 @@ class _HeadTaker:
     def _take_folder(self, url: Url) -> None:
         """It was a folder without its slash, or it leads to some other folder."""
         path, asked = self.entry.path, self.exchange.url
-        if url.origin == asked.origin and parts_of(url.path) == parts_of(asked.path):
+        if url.origin == asked.origin and split_path(url.path) == split_path(asked.path):
             self.walk.backlog.add(path)
             self.walk.to_open.append(_Folder(path))
         else:
-            words = f"the host leads from the file to {shown(url.shown)}"
+            words = f"the host leads from the file to {show(url.shown)}"
             self.walk.found.append(Skipped(path, Reason.LEADS_ELSEWHERE, words))
 
     def on_data(self, data: memoryview) -> None:

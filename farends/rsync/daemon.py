@@ -19,7 +19,7 @@ from farends.errors import (
 from farends.names import encode
 from farends.rsync.far import Far, RsyncSource
 from farends.rsync.relay import relay_command
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _SLICE_S = 0.5
 _GREETING_BYTES_MAX = 4096
@@ -55,8 +55,8 @@ def greet(host: str, port: int, username: str, context: Context) -> Daemon:
         address = asked if dialer.proxy else connected.getpeername()[0].partition("%")[0]
         line = _read_line(connected, context)
     if not line.startswith(_GREETING):
-        raise ProtocolViolation(f"no rsync daemon: it said {shown(line)}", stage=Stage.CONNECT)
-    version = shown(line.removeprefix(_GREETING).split(b" ")[0].strip())
+        raise ProtocolViolation(f"no rsync daemon: it said {show(line)}", stage=Stage.CONNECT)
+    version = show(line.removeprefix(_GREETING).split(b" ")[0].strip())
     return Daemon(address, port, username, f"rsync daemon, protocol {version}")
 
 

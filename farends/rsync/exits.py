@@ -14,7 +14,7 @@ from farends.errors import (
     TransportError,
     Unreachable,
 )
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 # What is about single files: their answers tell, the run itself went well.
 PARTIAL = frozenset({0, 23, 24})
@@ -67,6 +67,6 @@ def exit_error(code: int, complaints: list[bytes]) -> TransportError | None:
     for line in complaints:
         for words, kind in _DAEMON_SAYS:
             if code == 5 and words in line:
-                return kind(shown(line.removeprefix(b"@ERROR: ")))
+                return kind(show(line.removeprefix(b"@ERROR: ")))
     kind, meaning = EXITS.get(code, (ConnectionLost, "rsync was ended"))
-    return kind(f"rsync (code {code}): {meaning}" + (f": {shown(told)}" if told else ""))
+    return kind(f"rsync (code {code}): {meaning}" + (f": {show(told)}" if told else ""))

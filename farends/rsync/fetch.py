@@ -17,7 +17,7 @@ from farends.rsync.folders import Folders
 from farends.rsync.lines import parse_complaint
 from farends.rsync.looks import SecondLooks
 from farends.rsync.tree import raise_for_root
-from farends.wire.wanted import Wanted
+from farends.wire.wanted import WantedFile
 
 # The first run is small, so that answers come soon; each costs a tenth of a second of its own.
 _FILES_MIN, _FILES_MAX = 128, 16_384
@@ -55,8 +55,8 @@ class RsyncFetch:
         self._checksum = XXH128
         self._files_max = _FILES_MIN
         self._put_off: deque[RemoteEntry] = deque()
-        self._due: dict[bytes, Wanted] = {}
-        self._group: list[Wanted] = []
+        self._due: dict[bytes, WantedFile] = {}
+        self._group: list[WantedFile] = []
         self._group_bytes = self._group_small_bytes = 0
         self._looks = SecondLooks(far, place, folders)
         self._marker = secrets.token_hex(8) + " "
@@ -84,7 +84,7 @@ class RsyncFetch:
             entry = put_off.popleft() if put_off else next(self._entries, None)
             if entry is None:
                 break
-            wanted = Wanted.of(entry)
+            wanted = WantedFile.of(entry)
             if wanted.path in self._due:
                 self._put_off.append(entry)  # the same path twice
             else:
@@ -92,7 +92,7 @@ class RsyncFetch:
         self._put_off.extend(put_off)
         return bool(self._due)
 
-    def _run(self, due: Mapping[bytes, Wanted]) -> Generator[Fetched, None, bool]:
+    def _run(self, due: Mapping[bytes, WantedFile]) -> Generator[Fetched, None, bool]:
         """One rsync over these files. False where it was cut short and the others are still due."""
         names = map(self._place.name, self._folders.names_of(due))
         due_bytes = sum(wanted.entry.size_bytes or 0 for wanted in due.values())

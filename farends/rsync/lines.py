@@ -15,7 +15,7 @@ from farends.errors import (
     Unstable,
     Vanished,
 )
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _SECOND_NS = 1_000_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -110,7 +110,7 @@ def parse_complaint(line: bytes) -> RsyncComplaint | None:
     return RsyncComplaint(
         verb=verb.removesuffix(b"(").decode("ascii", "replace"),
         path=unescape_row(path),
-        text=shown(said),
+        text=show(said),
         errno=errno,
     )
 

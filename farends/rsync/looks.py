@@ -16,7 +16,7 @@ from farends.rsync.exits import exit_error
 from farends.rsync.far import Far, RsyncSource
 from farends.rsync.folders import Folders
 from farends.rsync.lines import RsyncRow, parse_listed
-from farends.wire.wanted import Wanted
+from farends.wire.wanted import WantedFile
 
 _PENDING_MAX = 3
 _SLICE_S = 0.1
@@ -34,7 +34,7 @@ class SecondLooks:
         self._place = place
         self._folders = folders
         self._pool = ThreadPoolExecutor(_PENDING_MAX, thread_name_prefix="rsync-look")
-        self._pending: deque[tuple[list[Wanted], Future[dict[bytes, RsyncRow]]]] = deque()
+        self._pending: deque[tuple[list[WantedFile], Future[dict[bytes, RsyncRow]]]] = deque()
         self._left = threading.Event()
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class SecondLooks:
                     if wanted.receiver is not None:
                         work.callback(wanted.receiver.abandon)
 
-    def ask(self, wanted: Iterable[Wanted]) -> None:
+    def ask(self, wanted: Iterable[WantedFile]) -> None:
         """Everything that will come of these files has come."""
         group = list(wanted)
         paths = {item.path for item in group}
@@ -107,7 +107,7 @@ class SecondLooks:
             child.close()
 
 
-def _answer(wanted: Wanted, listed: RsyncRow | None) -> Fetched:
+def _answer(wanted: WantedFile, listed: RsyncRow | None) -> Fetched:
     if listed is None:
         return wanted.answer(None)
     if listed.kind != b"-":

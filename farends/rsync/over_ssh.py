@@ -23,7 +23,7 @@ from farends.secure_shell.host_keys import FAMILIES
 from farends.secure_shell.scripts import Script
 from farends.secure_shell.session import close_session, open_ssh_session
 from farends.secure_shell.tunnel import Tunnel
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _ALIAS, _JUMP = "far", "jump"
 _OLD_KEX = "KexAlgorithms +diffie-hellman-group14-sha1"
@@ -107,7 +107,7 @@ def meet(end: SshEnd, context: Context) -> SshHost:
         return SshHost(
             hops=list(_hops(end, transport, context)),
             login_folder=lines[0].decode("utf-8", "surrogateescape"),
-            server_software=f"{shown(transport.remote_version)}; {shown(lines[2])}",
+            server_software=f"{show(transport.remote_version)}; {show(lines[2])}",
             clock_skew_s=_skew_s(lines[1], (asked_at + answered_at) / 2),
             clock_error_s=round((answered_at - asked_at) / 2 + 0.5, 3),
         )

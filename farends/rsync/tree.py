@@ -20,9 +20,9 @@ from farends.rsync.exits import exit_error
 from farends.rsync.far import Far, RsyncSource
 from farends.rsync.folders import Folders
 from farends.rsync.lines import RsyncComplaint, parse_complaint, parse_listed
+from farends.wire.far_text import show, skipped_name
 from farends.wire.hiccups import HICCUPS
 from farends.wire.listed_paths import ListedPaths
-from farends.wire.shown import shown, skipped_name
 
 _MISSING = (2, 20)  # ENOENT, ENOTDIR
 
@@ -73,8 +73,8 @@ class RsyncTree:
         listed = parse_listed(line)
         if listed is None:
             if not self._root_seen:  # then it is no rsync that speaks
-                raise ProtocolViolation(f"rsync said {shown(line)}", stage=Stage.LIST)
-            return self._paths.unreadable(line, f"rsync said {shown(line)}")
+                raise ProtocolViolation(f"rsync said {show(line)}", stage=Stage.LIST)
+            return self._paths.unreadable(line, f"rsync said {show(line)}")
         if listed.path == b".":
             self._root_seen = True
             return None
@@ -107,14 +107,14 @@ class RsyncTree:
             raise ConnectionLost("the listing did not begin with its folder", stage=Stage.LIST)
         if code and not complaints:
             told = b"; ".join(child.complaints)
-            raise TransientError(f"the listing is not whole: {shown(told)}", stage=Stage.LIST)
+            raise TransientError(f"the listing is not whole: {show(told)}", stage=Stage.LIST)
         for complaint in complaints:
             if complaint.errno not in _MISSING and "vanished" not in complaint.verb:
                 yield self._unreadable(complaint)
         if code:
             for line in child.complaints:
                 if line.strip() and parse_complaint(line) is None and not _is_summary(line):
-                    yield Skipped("", Reason.UNREADABLE, f"rsync said {shown(line)}")
+                    yield Skipped("", Reason.UNREADABLE, f"rsync said {show(line)}")
 
     def _unreadable(self, complaint: RsyncComplaint) -> Skipped:
         path = self._place.inside(complaint.path)
@@ -137,7 +137,7 @@ def raise_for_root(complaint: RsyncComplaint, place: RsyncSource) -> None:
     """Raises where the complaint is about the root itself."""
     if "change_dir" not in complaint.verb and place.inside(complaint.path) != b"":
         return
-    root = shown(place.folder) or "/"
+    root = show(place.folder) or "/"
     error: TransportError
     if complaint.errno in _MISSING:
         error = RootMissing(f"{root}: {complaint.text}")

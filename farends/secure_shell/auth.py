@@ -11,7 +11,7 @@ from paramiko.auth_handler import AuthHandler
 
 from farends.errors import AuthRefused, ConnectionLost, Stage
 from farends.secure_shell.terms import SshTerms
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _PROMPT_ROUNDS_MAX = 8
 
@@ -74,7 +74,7 @@ def log_in(
     if not transport.is_authenticated() and login.password:
         remaining = _offer_password(attempts, login)
     if not transport.is_authenticated():
-        raise AuthRefused(f"the host asks for more: {', '.join(map(shown, remaining))}")
+        raise AuthRefused(f"the host asks for more: {', '.join(map(show, remaining))}")
 
 
 def _offer_key(

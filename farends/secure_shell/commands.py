@@ -22,7 +22,7 @@ from farends.secure_shell.link import acknowledge_at_once
 from farends.secure_shell.scripts import Script, serve_command
 from farends.secure_shell.session import close_session, in_time, ssh_error
 from farends.secure_shell.splitting import Splitter
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _SLICE_S = 0.5
 _START_S = 10.0  # more than this a shell takes only on a host that is far too busy
@@ -191,11 +191,11 @@ class ShellChannel:
                 raise ProtocolViolation("the host's shell answered another command")
             said += self._receive_byte()
         if said == b"refused":
-            raise PermissionRefused(f"the host refuses to enter {shown(root)}", stage=Stage.LIST)
+            raise PermissionRefused(f"the host refuses to enter {show(root)}", stage=Stage.LIST)
         if said == b"missing":
-            raise RootMissing(f"the folder {shown(root)} does not exist on the host")
+            raise RootMissing(f"the folder {show(root)} does not exist on the host")
         if said == b"not-a-folder":
-            raise RootMissing(f"{shown(root)} is not a folder")
+            raise RootMissing(f"{show(root)} is not a folder")
 
     def receive(self) -> bytes:
         """The next bytes of standard output, b"" at its end.
@@ -284,7 +284,7 @@ class ShellChannel:
             return rest or None
         if not data:
             self._check_connection()
-            raise NoShell(f"the host ran no command; it said: {shown(bytes(noise))}")
+            raise NoShell(f"the host ran no command; it said: {show(bytes(noise))}")
         if noise.find(self._secret.encode("ascii"), max(0, looked_bytes - len(self._secret))) >= 0:
             raise NoShell("the host repeats what it is told")
         if len(noise) > _NOISE_BYTES_MAX:

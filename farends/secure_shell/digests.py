@@ -11,7 +11,7 @@ from farends.names import encode
 from farends.secure_shell.commands import NoShell, ShellChannel, ShellSession
 from farends.secure_shell.scripts import DIGEST, PREFIX, Script, folder_argument
 from farends.secure_shell.splitting import Splitter
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 FILES_MAX = 1_000
 BYTES_MAX = 1 << 30
@@ -122,7 +122,7 @@ class Digester:
                 raise ConnectionLost("the host's shell ended before its answer")
             for line in splitter.feed(data):
                 if program is None:
-                    program = self.program = shown(line.strip())
+                    program = self.program = show(line.strip())
                 elif line == _END:
                     return answered
                 else:

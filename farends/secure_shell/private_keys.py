@@ -46,7 +46,7 @@ def load_private_key(text: str, passphrase: str, certificate: str = "") -> param
     return made
 
 
-def certificate_ended(certificate: str) -> str:
+def find_certificate_end(certificate: str) -> str:
     """When a certificate's validity ended, as words; empty where it has not."""
     try:
         ends_s = _parse_certificate(certificate).valid_before

@@ -25,10 +25,10 @@ from farends.secure_shell.auth import SshLogin, log_in
 from farends.secure_shell.end import SshEnd
 from farends.secure_shell.host_keys import FAMILIES, Pin, fingerprint
 from farends.secure_shell.link import acknowledge_at_once
-from farends.secure_shell.private_keys import certificate_ended, load_private_key
+from farends.secure_shell.private_keys import find_certificate_end, load_private_key
 from farends.secure_shell.tunnel import Tunnel, Tunnels
-from farends.wire.shown import shown
-from farends.wire.watched import watched
+from farends.wire.blocking import run_watched
+from farends.wire.far_text import show
 
 _T = TypeVar("_T")
 Dial = Callable[[], Any]  # makes a socket, or what paramiko takes for one
@@ -42,12 +42,12 @@ _JOIN_S = 5.0
 
 def ssh_error(exc: Exception, stage: Stage) -> TransportError:
     """The child of TransportError that an error of paramiko or of the socket below it stands for."""
-    told = shown(str(exc)) or type(exc).__name__
+    told = show(str(exc)) or type(exc).__name__
     match exc:
         case TransportError():
             return exc
         case paramiko.BadAuthenticationType():
-            allowed = ", ".join(shown(kind) for kind in exc.allowed_types)
+            allowed = ", ".join(show(kind) for kind in exc.allowed_types)
             return AuthRefused(f"the host takes only: {allowed}")
         case paramiko.PasswordRequiredException():
             return AuthConfig("the private key needs its passphrase")
@@ -148,7 +148,7 @@ def in_time(
 ) -> _T:
     """A blocking call of paramiko, bounded by the log-in's patience, its errors mapped."""
     try:
-        return watched(
+        return run_watched(
             work,
             check=context.check,
             cancel=lambda: close_session(transport),
@@ -251,7 +251,7 @@ def _log_in(transport: paramiko.Transport, end: SshEnd, key: paramiko.PKey | Non
         log_in(transport, end.login, key, end.terms)
     except (paramiko.SSHException, EOFError, OSError, AuthRefused) as exc:
         error = ssh_error(exc, Stage.LOG_IN)
-        ended = certificate_ended(end.login.certificate) if end.login.certificate else ""
+        ended = find_certificate_end(end.login.certificate) if end.login.certificate else ""
         if isinstance(error, AuthRefused) and ended:
             raise AuthRefused(f"{error}: {ended}") from exc
         raise error from exc

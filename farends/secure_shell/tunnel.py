@@ -18,8 +18,8 @@ from farends.errors import (
     TransportError,
     Unreachable,
 )
-from farends.wire.shown import shown
-from farends.wire.watched import watched
+from farends.wire.blocking import run_watched
+from farends.wire.far_text import show
 
 _WINDOW_BYTES = 2 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
@@ -100,7 +100,7 @@ class Tunnels:
             )
 
         try:
-            channel = watched(
+            channel = run_watched(
                 start,
                 check=self._context.check,
                 cancel=self._close,
@@ -112,7 +112,7 @@ class Tunnels:
         except paramiko.ChannelException as exc:
             raise _refused(exc, f"{asked}:{port}") from exc
         except (paramiko.SSHException, EOFError, OSError) as exc:
-            told = shown(str(exc)) or type(exc).__name__
+            told = show(str(exc)) or type(exc).__name__
             lost = f"the connection to the jump host failed: {told}"
             raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
         return Tunnel(self._jump, channel, asked)
@@ -123,4 +123,4 @@ def _refused(exc: paramiko.ChannelException, place: str) -> TransportError:
         return PermissionRefused(
             f"the jump host does not let this user connect to {place}", stage=Stage.CONNECT
         )
-    return Unreachable(f"the jump host cannot reach {place}: {shown(exc.text)}")
+    return Unreachable(f"the jump host cannot reach {place}: {show(exc.text)}")

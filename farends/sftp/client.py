@@ -32,7 +32,7 @@ from farends.sftp.packets import (
     frame,
     pack_string,
 )
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 CHECK_EVERY_S = 0.5
 _VERSION = 3
@@ -240,7 +240,7 @@ def make_status_error(kind: int, fields: Fields, doing: str) -> TransportError:
     if kind != PacketKind.STATUS:
         raise ProtocolViolation(f"the SFTP server answered with packet type {kind} to {doing}")
     code = fields.uint32()
-    told = shown(fields.text()) if fields.left else ""
+    told = show(fields.text()) if fields.left else ""
     message = f"{doing}: {told or 'refused'} (status {code})"
     match code:
         case Status.NO_SUCH_FILE:

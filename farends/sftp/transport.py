@@ -30,7 +30,7 @@ from farends.sftp.proving import SftpProver
 from farends.sftp.remove import SftpRemover
 from farends.sftp.tree import TreeWalk, remote_path
 from farends.spec import Spec, Target, option
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def connect_sftp(target: Target, context: Context) -> SftpTransport:
         duplex.close()
         raise
     digester = Digester(ShellSession(session, context))
-    software = shown(session.remote_version) + end.terms.warning
+    software = show(session.remote_version) + end.terms.warning
     return SftpTransport(client, digester, options.root, software)
 
 

@@ -19,7 +19,7 @@ from farends.names import decode, encode, join
 from farends.sftp.client import SftpClient, is_end, make_status_error
 from farends.sftp.packets import Attributes, Fields, PacketKind, pack_string
 from farends.wire.backlog import Backlog
-from farends.wire.shown import shown, skipped_name, skipped_row
+from farends.wire.far_text import show, skipped_name, skipped_row
 
 FOLDERS_OPEN_MAX = 16
 READDIRS_AHEAD_MAX = 8
@@ -222,7 +222,7 @@ class TreeWalk:
 
     def _explain(self, error: TransportError) -> TransportError:
         """What an unreadable root means; asks once more where the server only says "failure"."""
-        root = shown(self._root)
+        root = show(self._root)
         if isinstance(error, Vanished):
             return RootMissing(f"the folder {root} does not exist on the host")
         if not isinstance(error, PermissionRefused):

@@ -19,8 +19,8 @@ from farends.secure_shell.digests import Digester
 from farends.ssh.records import Record
 from farends.ssh.stream import ShellFile
 from farends.ssh.transfer import Batch
-from farends.wire.shown import shown
-from farends.wire.wanted import Wanted
+from farends.wire.far_text import show
+from farends.wire.wanted import WantedFile
 
 _BATCH_MIN, _BATCH_MAX = 64, 1024  # files
 _BATCH_BYTES = 64 * 1024 * 1024  # of one batch, unless a single file has more
@@ -48,9 +48,9 @@ class ShellFetch:
         self._batch_files = _BATCH_MIN
         self._ahead = _AHEAD_MIN
         self._asked: deque[Batch] = deque()
-        self._again: deque[Wanted] = deque()  # asked for on a channel that was given up
-        self._earlier: list[Wanted] = []  # came on such a channel, and not looked at again
-        self._answering: deque[Wanted] = deque()
+        self._again: deque[WantedFile] = deque()  # asked for on a channel that was given up
+        self._earlier: list[WantedFile] = []  # came on such a channel, and not looked at again
+        self._answering: deque[WantedFile] = deque()
 
     def __iter__(self) -> Iterator[Fetched]:
         try:
@@ -81,15 +81,15 @@ class ShellFetch:
             ahead += len(batch.wanted)
         return bool(self._asked)
 
-    def _take(self) -> list[Wanted]:
+    def _take(self) -> list[WantedFile]:
         """The files of the next batch."""
-        taken: list[Wanted] = []
+        taken: list[WantedFile] = []
         size_bytes = 0
         while len(taken) < self._batch_files and size_bytes < _BATCH_BYTES:
             if self._again:
                 wanted = self._again.popleft()
             elif (entry := next(self._entries, None)) is not None:
-                wanted = Wanted.of(entry)
+                wanted = WantedFile.of(entry)
             else:
                 break
             taken.append(wanted)
@@ -113,7 +113,7 @@ class ShellFetch:
         channel.enter(self._root)
         while not batch.is_over:
             if (data := channel.receive_some()) == b"":
-                told = shown(b"; ".join(channel.complaints()[-1:]))
+                told = show(b"; ".join(channel.complaints()[-1:]))
                 raise ConnectionLost(f"the host's tar ended before its end: {told}".rstrip(": "))
             channel.unread(batch.feed(data or b""))
             current = batch.members.current
@@ -124,7 +124,7 @@ class ShellFetch:
             batch.members.complain(line)
         return True
 
-    def _start_again(self, batch: Batch, current: Wanted) -> None:
+    def _start_again(self, batch: Batch, current: WantedFile) -> None:
         """Gives the channel up. What has come of its files stays; the others are asked for anew."""
         if self._channel is not None:
             self._channel.close()
@@ -140,7 +140,7 @@ class ShellFetch:
         if current.error is None:
             self._go_on(current)
 
-    def _go_on(self, wanted: Wanted) -> None:
+    def _go_on(self, wanted: WantedFile) -> None:
         """The rest of a file whose first bytes may be here, on a channel of its own."""
         if wanted.receiver is None:
             return
@@ -168,14 +168,14 @@ class ShellFetch:
                 work.callback(self._channel.close)
 
 
-def _is_useless(batch: Batch, current: Wanted) -> bool:
+def _is_useless(batch: Batch, current: WantedFile) -> bool:
     """Whether the stream goes on with too much that nobody waits for."""
     if current.error is None:
         return current.has_prefix
     return batch.stream.left_bytes > _SKIP_BYTES_MAX
 
 
-def _answer(wanted: Wanted, record: Record | None) -> Fetched:
+def _answer(wanted: WantedFile, record: Record | None) -> Fetched:
     if record is None:
         return wanted.answer(None)
     if record.kind != b"f":

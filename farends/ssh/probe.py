@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from farends.errors import Stage
 from farends.secure_shell.commands import NoShell, ShellSession
 from farends.secure_shell.scripts import PROBE, Script, folder_argument
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 # A kernel stamps files at its timer's tick, which is up to 10 ms.
 TICK_NS = 10_000_000
@@ -37,13 +37,13 @@ def probe_shell(session: ShellSession, root: bytes) -> Shell:
     if kind != b"d":
         raise NoShell("the host has no GNU find")
     if missing.strip():
-        raise NoShell(f"the host has no {shown(missing.strip())}")
+        raise NoShell(f"the host has no {show(missing.strip())}")
     if head != b"bc":
         raise NoShell("the host's head takes more than it is asked for")
     if b"GNU tar" not in tar:
         raise NoShell("the host has no GNU tar")
     return Shell(
-        tar_version=shown(tar.rpartition(b" ")[2]),
+        tar_version=show(tar.rpartition(b" ")[2]),
         modified_precision_ns=_precision_ns(modified),
         clock_skew_s=_skew_s(clock, (asked_at + answered_at) / 2),
         clock_error_s=round((answered_at - asked_at) / 2, 3),

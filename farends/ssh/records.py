@@ -15,7 +15,7 @@ from farends.errors import (
     Vanished,
 )
 from farends.secure_shell.splitting import Splitter
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 RECORD_BYTES_MAX = 64 * 1024
 READINGS_MAX = 16
@@ -40,9 +40,9 @@ def parse_record(raw: bytes) -> Record:
         nanoseconds = int(fraction[:_NS_DIGITS].ljust(_NS_DIGITS, b"0"))
         record = Record(kind, int(size), int(seconds) * 10**_NS_DIGITS + nanoseconds, path)
     except ValueError:  # also of more figures than Python reads
-        raise ProtocolViolation(f"find said {shown(raw, 100)}") from None
+        raise ProtocolViolation(f"find said {show(raw, 100)}") from None
     if record.size_bytes < 0 or len(kind) != 1:
-        raise ProtocolViolation(f"find said {shown(raw, 100)}")
+        raise ProtocolViolation(f"find said {show(raw, 100)}")
     return record
 
 
@@ -101,7 +101,7 @@ def parse_find_complaint(line: bytes) -> ShellComplaint | None:
     if found is None:
         return None
     path = unescape_name(found[1]).removeprefix(b".").removeprefix(b"/")
-    return ShellComplaint(path, shown(found[2]))
+    return ShellComplaint(path, show(found[2]))
 
 
 def parse_tar_complaints(line: bytes) -> list[ShellComplaint]:
@@ -110,6 +110,6 @@ def parse_tar_complaints(line: bytes) -> list[ShellComplaint]:
         return []
     words = line[5:].split(b": ", READINGS_MAX)
     return [
-        ShellComplaint(unescape_name(b": ".join(words[:count])), shown(b": ".join(words[count:])))
+        ShellComplaint(unescape_name(b": ".join(words[:count])), show(b": ".join(words[count:])))
         for count in range(1, len(words))
     ]

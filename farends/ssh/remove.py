@@ -10,7 +10,7 @@ from farends.names import encode
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.scripts import CLEAR, CLEAR_ONE, END, LOOK, Script, folder_argument
 from farends.ssh.records import ShellComplaint, parse_record, record_splitter
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 
 class ShellRemover:
@@ -45,12 +45,12 @@ class ShellRemover:
         (told,) = self._ask(CLEAR, words, CLEAR_ONE)
         word, _, rest = told.partition(b" ")
         if word != b"end":
-            raise ProtocolViolation(f"the host's shell said {shown(told, 100)}")
+            raise ProtocolViolation(f"the host's shell said {show(told, 100)}")
         status, _, said = rest.partition(b" ")
         if status == b"there":
             raise AlreadyThere
         if status != b"0":
-            raise ShellComplaint(b"", shown(said.rpartition(b": ")[2] or b"refused")).error()
+            raise ShellComplaint(b"", show(said.rpartition(b": ")[2] or b"refused")).error()
 
     def _ask(
         self, script: str, words: Sequence[bytes], *more: bytes, last: bytes | None = None

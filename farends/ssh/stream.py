@@ -15,7 +15,7 @@ from farends.errors import (
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.scripts import READ, Script, folder_argument
 from farends.ssh.records import RECORD_BYTES_MAX, ShellComplaint, parse_record
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 
 class ShellFile:
@@ -75,4 +75,4 @@ class ShellFile:
         if not lines:
             return None
         text = lines[0].rpartition(b": ")[2]
-        return ShellComplaint(b"", shown(text)).error()
+        return ShellComplaint(b"", show(text)).error()

@@ -16,8 +16,8 @@ from farends.ssh.records import (
 )
 from farends.ssh.tar_header import HARD_LINK, REGULAR, Header
 from farends.ssh.tar_stream import TarStream
-from farends.wire.shown import shown
-from farends.wire.wanted import Wanted
+from farends.wire.far_text import show
+from farends.wire.wanted import WantedFile
 
 # What an earlier try left of a file is sent again where it has fewer bytes: to prove it, and to leave the
 # stream for another one, would cost more.
@@ -27,7 +27,9 @@ PREFIX_BYTES_MIN = 8 * 1024 * 1024
 class Batch:
     """`fetched` are asked for here; the bytes of `earlier` have come, and only the look is due."""
 
-    def __init__(self, earlier: Sequence[Wanted], fetched: Sequence[Wanted], sink: Sink) -> None:
+    def __init__(
+        self, earlier: Sequence[WantedFile], fetched: Sequence[WantedFile], sink: Sink
+    ) -> None:
         self.wanted = [*earlier, *fetched]
         self.members = Members(fetched, sink)
         self.looks: dict[bytes, Record] = {}
@@ -67,18 +69,18 @@ class Batch:
 class Members:
     """Matches the members of the tar stream, in order, to the files that were asked for."""
 
-    def __init__(self, wanted: Sequence[Wanted], sink: Sink) -> None:
+    def __init__(self, wanted: Sequence[WantedFile], sink: Sink) -> None:
         self._sink = sink
         self._expected = deque(wanted)
         self._by_path = {each.path: each for each in wanted}
-        self._current: Wanted | None = None
+        self._current: WantedFile | None = None
 
     @property
-    def current(self) -> Wanted | None:
+    def current(self) -> WantedFile | None:
         return self._current
 
     @property
-    def expected(self) -> list[Wanted]:
+    def expected(self) -> list[WantedFile]:
         """Those whose bytes have not begun."""
         return list(self._expected)
 
@@ -115,12 +117,12 @@ class Members:
                 wanted.fail(complaint.error())
                 return
 
-    def _next(self, name: bytes) -> Wanted:
+    def _next(self, name: bytes) -> WantedFile:
         """The wanted file of this name; those before it in line were left out by the host."""
         if self._expected and self._expected[0].path == name:
             return self._expected.popleft()
         if self._by_path.get(name) not in self._expected:
-            raise ProtocolViolation(f"the host sent {shown(name)}, which was not asked for")
+            raise ProtocolViolation(f"the host sent {show(name)}, which was not asked for")
         while (wanted := self._expected.popleft()).path != name:
             pass
         return wanted

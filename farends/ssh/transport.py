@@ -30,7 +30,7 @@ from farends.sftp.tree import remote_path
 from farends.spec import Spec, Target, option
 from farends.ssh.files import SftpFiles, ShellFiles
 from farends.ssh.probe import probe_shell
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def connect_ssh(target: Target, context: Context) -> SshTransport:
     end = ssh_end(target)
     connected = open_ssh_session(end, context)
     session = ShellSession(connected, context)
-    server = shown(connected.remote_version) + end.terms.warning
+    server = show(connected.remote_version) + end.terms.warning
     try:
         shell = probe_shell(session, encode(options.root))
     except NoShell as no_shell:

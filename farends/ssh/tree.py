@@ -21,9 +21,9 @@ from farends.ssh.records import (
     parse_record,
     record_splitter,
 )
+from farends.wire.far_text import show, skipped_name
 from farends.wire.hiccups import tells_hiccup
 from farends.wire.listed_paths import ListedPaths
-from farends.wire.shown import shown, skipped_name
 
 _SPECIAL = b"p", b"s", b"b", b"c", b"D"
 
@@ -92,14 +92,14 @@ class ShellTree:
             self._complained = True
             complaint = parse_find_complaint(line)
             if complaint is None:
-                raise TransientError(f"find said: {shown(line)}", stage=Stage.LIST)
+                raise TransientError(f"find said: {show(line)}", stage=Stage.LIST)
             if "No such file" in complaint.text and complaint.path:
                 continue  # went away between its folder's listing and the look at it
             yield self._skipped(complaint)
 
     def _skipped(self, complaint: ShellComplaint) -> Skipped:
         if not complaint.path:
-            message = f"{shown(self._root)}: {complaint.text}"
+            message = f"{show(self._root)}: {complaint.text}"
             if "Permission denied" in complaint.text:
                 raise PermissionRefused(message, stage=Stage.LIST)
             raise TransientError(message, stage=Stage.LIST)

@@ -16,7 +16,7 @@ from farends.errors import (
 from farends.web.dates import seconds_until
 from farends.web.response import Head
 from farends.web.url import Url, resolve
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MAX = 5
@@ -27,7 +27,7 @@ def check_coding(head: Head) -> None:
     coding = head.fields.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity"):
         raise ProtocolViolation(
-            f"the body is coded as {shown(coding, 40)!r}, which was not asked for"
+            f"the body is coded as {show(coding, 40)!r}, which was not asked for"
         )
 
 
@@ -57,4 +57,4 @@ def status_error(head: Head, doing: str) -> TransportError:
         return TransientError(message)
     if status in REDIRECTS:
         return ProtocolViolation(f"{message} without a usable Location")
-    return PermanentError(shown(message))
+    return PermanentError(show(message))

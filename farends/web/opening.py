@@ -10,7 +10,7 @@ import time
 from farends.contract import Context
 from farends.errors import ConnectionLost, Stage, Stalled, TlsRefused
 from farends.web.url import Origin
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 _SLICE_S = 0.5
 
@@ -35,11 +35,11 @@ def open_socket(origin: Origin, tls: ssl.SSLContext, context: Context) -> socket
         _shake_hands(secured, context)
     except ssl.SSLError as exc:
         secured.close()
-        raise TlsRefused(f"TLS with {origin.host} failed: {shown(str(exc))}") from exc
+        raise TlsRefused(f"TLS with {origin.host} failed: {show(str(exc))}") from exc
     except OSError as exc:
         secured.close()
         raise ConnectionLost(
-            f"the connection ended during the TLS handshake: {shown(str(exc))}",
+            f"the connection ended during the TLS handshake: {show(str(exc))}",
             stage=Stage.IDENTITY,
         ) from exc
     except BaseException:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from farends.errors import ConnectionLost, ProtocolViolation, Stalled, TransportError, Truncated
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 HEAD_BYTES_MAX = 64 * 1024
 FIELDS_MAX = 256
@@ -66,7 +66,7 @@ def parse_head(raw: bytes, method: str) -> Head:
     lines = raw.split(b"\r\n")
     status_line = _STATUS_LINE.fullmatch(lines[0])
     if status_line is None:
-        raise ProtocolViolation(f"no HTTP status line: {shown(lines[0], 80)}")
+        raise ProtocolViolation(f"no HTTP status line: {show(lines[0], 80)}")
     if len(lines) > FIELDS_MAX:
         raise ProtocolViolation(f"a response with over {FIELDS_MAX} header fields")
     fields: dict[str, str] = {}
@@ -87,7 +87,7 @@ def parse_head(raw: bytes, method: str) -> Head:
 def _parse_field(line: bytes) -> tuple[str, str]:
     name, colon, value = line.partition(b":")
     if not colon or not _FIELD_NAME.fullmatch(name) or any(mark in value for mark in b"\0\r\n"):
-        raise ProtocolViolation(f"no HTTP header field: {shown(line, 80)}")
+        raise ProtocolViolation(f"no HTTP header field: {show(line, 80)}")
     return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
@@ -102,10 +102,10 @@ def _framing(fields: Mapping[str, str], status: int, method: str) -> tuple[int |
         if coding is not None:
             raise ProtocolViolation("a response with both a length and a transfer coding")
         if not _DIGITS.fullmatch(declared) or int(declared) > _LENGTH_MAX:
-            raise ProtocolViolation(f"Content-Length is {shown(declared)!r}")
+            raise ProtocolViolation(f"Content-Length is {show(declared)!r}")
         length = int(declared)
     if coding is not None and coding.strip().lower() != "chunked":
-        raise ProtocolViolation(f"transfer coding {shown(coding)!r}")
+        raise ProtocolViolation(f"transfer coding {show(coding)!r}")
     if method == "HEAD" or status < 200 or status in (204, 304):
         return length, False
     return length, coding is not None
@@ -223,7 +223,7 @@ class ResponseReader:
             return None
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:
-            raise ProtocolViolation(f"no chunk size: {shown(line, 40)}")
+            raise ProtocolViolation(f"no chunk size: {show(line, 40)}")
         self._left = int(size[1], 16)
         self._state = _State.CHUNK_DATA if self._left else _State.TRAILER
         return at + len(line) + 2

@@ -8,7 +8,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 from farends.errors import ProtocolViolation
 from farends.names import encode
-from farends.wire.shown import shown
+from farends.wire.far_text import show
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE = "!$&'()*+,;=:@~"  # unreserved and sub-delims: RFC 3986 §3.3
@@ -70,17 +70,17 @@ def resolve(base: Url, reference: str) -> Url:
         parts = urlsplit(reference.strip())
         port = parts.port
     except ValueError as exc:
-        raise ProtocolViolation(f"no URL: {shown(reference)}") from exc
+        raise ProtocolViolation(f"no URL: {show(reference)}") from exc
     scheme = parts.scheme.lower() or base.origin.scheme
     if scheme not in DEFAULT_PORTS:
-        raise ProtocolViolation(f"a URL of scheme {shown(scheme)!r}")
+        raise ProtocolViolation(f"a URL of scheme {show(scheme)!r}")
     origin = base.origin
     if parts.netloc:
         if parts.username is not None or not parts.hostname:
             raise ProtocolViolation("a URL with a user name, or without a host")
         origin = Origin(scheme, parts.hostname.lower(), port or DEFAULT_PORTS[scheme])
     elif parts.scheme:
-        raise ProtocolViolation(f"a URL without a host: {shown(reference)}")
+        raise ProtocolViolation(f"a URL without a host: {show(reference)}")
     path = parts.path
     if not path.startswith("/"):
         path = "/" if parts.netloc else _merge(base.path, path)
@@ -88,7 +88,7 @@ def resolve(base: Url, reference: str) -> Url:
     if parts.query:
         target += "?" + quote_from_bytes(encode(parts.query), safe="/?%" + _SAFE)
     if not _RAW_TARGET.fullmatch(target):
-        raise ProtocolViolation(f"no URL path: {shown(reference)}")
+        raise ProtocolViolation(f"no URL path: {show(reference)}")
     return Url(origin, target)
 
 

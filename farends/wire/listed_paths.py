@@ -7,7 +7,7 @@ import hashlib
 from farends.contract import Skipped
 from farends.errors import UnsafeName
 from farends.names import decode, join
-from farends.wire.shown import skipped_name, skipped_row
+from farends.wire.far_text import skipped_name, skipped_row
 
 UNSAFE_FOLDERS_MAX = 10_000  # past it, a folder in an unsafe folder is told like any other
 

@@ -20,7 +20,7 @@ def _names() -> dict[str, int]:
     return found
 
 
-def month_of(raw: bytes) -> int | None:
+def find_month(raw: bytes) -> int | None:
     """1 to 12; 0 for a month that languages disagree on (`lis`); None for what is no month's name.
     In UTF-8, or Latin-1."""
     return _month_of(raw) if 2 <= len(raw) <= _BYTES_MAX else None

@@ -10,7 +10,7 @@ from farends.names import encode
 
 
 @dataclass(eq=False, slots=True)
-class Wanted:
+class WantedFile:
     """One file on its way: asked for, then its bytes, then a second look at it."""
 
     entry: RemoteEntry
@@ -23,7 +23,7 @@ class Wanted:
     has_prefix: bool = False  # its first bytes may be here; what is sent is then left alone
 
     @classmethod
-    def of(cls, entry: RemoteEntry) -> Wanted:
+    def of(cls, entry: RemoteEntry) -> WantedFile:
         return cls(entry, encode(entry.path))
 
     def has_size(self, size_bytes: int) -> bool:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from datasets.models import Entry, Version
-from datasets.reading import entries_of
+from datasets.reading import find_entries
 from farends.names import printable
 from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Plan, judge
@@ -92,7 +92,7 @@ def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> Pre
     stays = job.on_delete == OnDelete.IGNORE
     now_ns = time.time_ns()
     if not new.selects_all:
-        for row in _stream(entries_of(version.dataset, version.number)):
+        for row in _stream(find_entries(version.dataset, version.number)):
             rule = _rule(new, row, now_ns)
             if rule is None:
                 continue

@@ -95,7 +95,7 @@ def latest_backfills(job: SyncJob, count: int = 10) -> list[BackfillProgress]:
     return load_progress([*active, *others][:count])
 
 
-def zone_of(job: SyncJob) -> str:
+def find_zone_of_job(job: SyncJob) -> str:
     """The zone that its schedule goes by, in which a person names times of it."""
     try:
         schedule = job.parsed_schedule

@@ -28,7 +28,7 @@ SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
 """
 
 
-def history_of(job_id: uuid.UUID, mode: str) -> list[Past]:
+def read_history(job_id: uuid.UUID, mode: str) -> list[Past]:
     """The job's latest successful records of one mode, those that needed one attempt only: what the
     others waited in between is no work."""
     rows = _succeeded(job_id).filter(mode=mode, attempt=1)[:LATEST]

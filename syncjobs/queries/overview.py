@@ -115,6 +115,6 @@ def count_files(workspace: Workspace, latest: SyncRecord | None) -> FileCounts:
     return FileCounts(max(0, left - in_hand), in_hand, failed, total)
 
 
-def since(days: int) -> Q:
+def queued_within(days: int) -> Q:
     """Queued in the last days, by the database's clock."""
     return Q(queued_at__gte=Now() - timedelta(days=days))

@@ -17,7 +17,7 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlin
 VIOLATIONS = {
     "floors": ("farends/names.py", "import datasets.models"),
     "rooms-of-syncjobs": ("syncjobs/utils.py", ""),
-    "rooms-of-farends": ("farends/wire/shown.py", "import farends.sftp.packets"),
+    "rooms-of-farends": ("farends/wire/far_text.py", "import farends.sftp.packets"),
     "no-circles": ("store/errors.py", "import store.blobs"),
     "pure-core": ("syncjobs/core/retries.py", "import time"),
     "no-framework-below": ("syncjobs/engine/filesync.py", "import django.db"),

@@ -24,8 +24,8 @@ from farends.ssh.records import (
 )
 from farends.ssh.tar_header import Header, parse_pax
 from farends.ssh.tar_stream import TarStream
+from farends.wire.far_text import show
 from farends.wire.listed_paths import ListedPaths
-from farends.wire.shown import shown
 
 MB = 1_000_000
 BUDGET_S = 8.0  # of processor time for a megabyte; what is not linear takes minutes
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "tar by bytes": (by_bytes(TarStream(Nowhere()).feed), bytes(512) + bytes(MB // 2)),
     "packets": (read_packets, b"\xff" * MB),
     "names": (read_names, bytes(MB)),
-    "what is shown": (shown, b"\x1b\xff" * (MB // 2)),
+    "what is shown": (show, b"\x1b\xff" * (MB // 2)),
     "a key": (lambda data: Pin.parse(data.decode()), b"ssh-rsa " * (MB // 8)),
     "blanks of a key": (lambda data: Pin.parse(data.decode()), b" " * MB + b"x"),
     "a fingerprint": (lambda data: Pin.parse(data.decode()), b"SHA256:" + b"=" * MB),

@@ -12,7 +12,7 @@ import pytest
 
 from store.blobs import BlobStore
 from store.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, StoreMissing
-from store.packs import Held, Place, iter_pack
+from store.packs import PackContent, Place, iter_pack
 from store.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
 from store.sentinel import write_store_id
 
@@ -53,10 +53,10 @@ class InMemory:
     def find_in(self, pack: uuid.UUID) -> dict[bytes, Place]:
         return {sha256: place for sha256, place in self.places.items() if place.pack == pack}
 
-    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+    def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, PackContent]:
         held = {pack: self.find_in(pack).values() for pack in packs}
         return {
-            pack: Held(len(places), sum(place.size_bytes for place in places))
+            pack: PackContent(len(places), sum(place.size_bytes for place in places))
             for pack, places in held.items()
             if places
         }

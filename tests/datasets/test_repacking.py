@@ -19,7 +19,7 @@ from datasets.models import DamagedBlob, Dataset, Entry, PackedBlob
 from datasets.places import Places
 from datasets.store import open_store
 from store.blobs import BlobStore
-from store.packs import Held, Place
+from store.packs import PackContent, Place
 from syncjobs.upkeep.sweeping import Removed, sweep, sweep_partials
 from tests.rows import make_version, make_workspace
 from workspaces.models import Workspace
@@ -178,7 +178,7 @@ def test_a_content_that_another_has_placed_meanwhile_is_not_moved(workspace: Wor
     index.replace({second: healed})
     assert index.move({first: (read, new), second: (read, new), third: (read, new)}) == {first}
     assert index.find([first, second, third]) == {first: new, second: healed, third: unread}
-    assert index.measure([new.pack, read.pack]) == {new.pack: Held(1, 7)}
+    assert index.measure([new.pack, read.pack]) == {new.pack: PackContent(1, 7)}
     assert index.find_in(new.pack) == {first: new}
 
 

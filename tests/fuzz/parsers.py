@@ -50,7 +50,7 @@ from farends.web import response as http_response
 from farends.web import url as http_url
 from farends.web.response import Head
 from farends.web.url import Origin, Url
-from farends.wire import listed_paths, month_names, shown
+from farends.wire import far_text, listed_paths, month_names
 from syncjobs.core import markers, patterns
 from syncproject import serving
 from timing import schedules, windows, zones
@@ -254,7 +254,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "of IIS": _row_of("11-14-23  10:13PM  <DIR>  x"),
         "of VMS": _row_of("X.TXT;1  3/4  14-NOV-2023 22:13"),
     },
-    "farends.wire.month_names": {"month_of": month_names.month_of},
+    "farends.wire.month_names": {"month_of": month_names.find_month},
     "farends.ftp.download": {
         "epsv": lambda raw: ftp_download.passive_port(Reply(229, (raw,))),
         "pasv": lambda raw: ftp_download.passive_port(Reply(227, (raw,))),
@@ -289,7 +289,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "child": _text(FOLDER.child),
         "leads_up": _text(lambda text: FOLDER.leads_up("../", text)),
         "elsewhere": _text(lambda text: FOLDER.elsewhere(text, text)),
-        "path_of": _text(lambda text: http_entries.path_of(PAGE, text)),
+        "path_of": _text(lambda text: http_entries.parse_listed_url(PAGE, text)),
     },
     "farends.web.answers": {
         "status_error": _head(
@@ -315,11 +315,11 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         )
     },
     "farends.http.index_pages": {"page": _page(1 << 20), "page in pieces": _page(512)},
-    "farends.http.index_rows": {"unescaped": _text(index_rows.unescaped)},
+    "farends.http.index_rows": {"unescaped": _text(index_rows.unescape_references)},
     "farends.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
     "farends.secure_shell.private_keys": {
         "key": _text(lambda text: private_keys.load_private_key(text, "x")),
-        "certificate": _text(private_keys.certificate_ended),
+        "certificate": _text(private_keys.find_certificate_end),
     },
     "farends.rsync.lines": {
         "parse_listed": rsync_lines.parse_listed,
@@ -346,7 +346,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "feed": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 1 << 20),
         "feed in pieces": _fed(lambda: splitting.Splitter(b"\n", 1 << 20, "too long"), 7),
     },
-    "farends.wire.shown": {"shown": lambda raw: shown.shown(raw, len(raw))},
+    "farends.wire.far_text": {"show": lambda raw: far_text.show(raw, len(raw))},
     "farends.ssh.tar_header": {
         "parse_pax": tar_header.parse_pax,
         "parse_header": lambda raw: tar_header.parse_header(raw[:512].ljust(512, b"\0")),

@@ -12,9 +12,9 @@ import pytest
 
 from farends.errors import TransportError
 from farends.http.digests import read_digest
-from farends.http.entries import Folder, path_of, strong_etag, whole_size
+from farends.http.entries import Folder, parse_listed_url, strong_etag, whole_size
 from farends.http.index_pages import IndexPage
-from farends.http.index_rows import NotUnderstood, unescaped
+from farends.http.index_rows import NotUnderstood, unescape_references
 from farends.web.answers import status_error
 from farends.web.auth import Credentials
 from farends.web.dates import epoch_s, iso_ns, minute_ns, seconds_until
@@ -56,7 +56,7 @@ def read_page_by_bytes(text: str) -> None:
 
 
 def read_references(text: str) -> None:
-    unescaped(text)
+    unescape_references(text)
 
 
 def read_links(text: str) -> None:
@@ -68,7 +68,7 @@ def read_links(text: str) -> None:
 def read_urls(text: str) -> None:
     without_user(text)
     resolve(HOME, text)
-    path_of(HOME, text)
+    parse_listed_url(HOME, text)
 
 
 def read_challenge(text: str) -> None:

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from datasets.models import Dataset, Entry, PackedBlob, Receipt, Version
 from datasets.places import Places
-from datasets.reading import entries_of
+from datasets.reading import find_entries
 from datasets.store import open_store
 from farends.http.transport import HttpOptions, HttpSecret
 from farends.spec import Target
@@ -164,7 +164,7 @@ class Run:
 
     def _check_version(self, number: int, tree: Tree) -> None:
         version = Version.objects.get(dataset=self.dataset, number=number)
-        entries = list(entries_of(self.dataset, number))
+        entries = list(find_entries(self.dataset, number))
         held = {entry.path: (entry.size_bytes, bytes(entry.sha256).hex()) for entry in entries}
         assert held == tree
         assert version.file_count == len(tree)
@@ -259,4 +259,4 @@ def test_a_compaction_that_is_killed_anywhere_keeps_every_content(forks: Forks) 
 
 
 def can_read_all(store: BlobStore, dataset: Dataset) -> bool:
-    return all(store.verify(bytes(entry.sha256)) for entry in entries_of(dataset, 1))
+    return all(store.verify(bytes(entry.sha256)) for entry in find_entries(dataset, 1))

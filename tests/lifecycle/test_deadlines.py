@@ -17,7 +17,7 @@ from syncjobs.core.deadlines import Past
 from syncjobs.core.states import Event, State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
-from syncjobs.queries.durations import average_duration_s, history_of, spent_s
+from syncjobs.queries.durations import average_duration_s, read_history, spent_s
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
 from tests.hosts.sshd import Sshd
@@ -71,9 +71,9 @@ def test_records_of_other_kinds_are_no_history(job: SyncJob) -> None:
         {"attempt": 2},
     ):
         remember(job, [900, 1000, 1100], **fields)
-    assert history_of(job.pk, SyncMode.INCREMENTAL) == []
+    assert read_history(job.pk, SyncMode.INCREMENTAL) == []
     remember(job, [5], state=State.PARTIAL)
-    assert history_of(job.pk, SyncMode.INCREMENTAL) == [Past(5, 20)]
+    assert read_history(job.pk, SyncMode.INCREMENTAL) == [Past(5, 20)]
 
 
 def test_the_average_duration_of_a_job(job: SyncJob) -> None:

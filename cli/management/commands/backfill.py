@@ -21,10 +21,10 @@ from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, Sync
 from syncjobs.queries.backfills import (
     BackfillProgress,
     UnreadableMoment,
+    find_zone_of_job,
     latest_backfills,
     load_progress,
     read_moment,
-    zone_of,
 )
 from syncjobs.queueing.backfilling import (
     NoFires,
@@ -143,7 +143,7 @@ class Command(WorkspaceCommand):
 def _request(job: SyncJob, options: dict[str, Any]) -> Backfill:
     if not 1 <= options["parallel"] <= PARALLEL_MAX:
         raise CommandError(f"--parallel is from 1 to {PARALLEL_MAX}")
-    now, zone = database_now(), zone_of(job)
+    now, zone = database_now(), find_zone_of_job(job)
     try:
         since = read_moment(options["since"], zone, now)
         until = read_moment(options["until"], zone, now, ends=True) if options["until"] else now

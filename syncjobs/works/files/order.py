@@ -9,7 +9,7 @@ from syncjobs.core.comparing import Comparison
 from syncjobs.core.plans import Waiver
 from syncjobs.engine.order import Order
 from syncjobs.models import OnDelete, SyncMode, SyncRecord
-from syncjobs.queries.durations import history_of, spent_s
+from syncjobs.queries.durations import read_history, spent_s
 from syncjobs.queries.rules import deadline_rule
 from syncjobs.works.files.selecting import selection_of
 
@@ -34,7 +34,7 @@ def make_order(record: SyncRecord) -> Order:
         waiver=waiver_of(record),
         deadline=deadline_rule(),
         timeout_s=job.timeout_s,
-        past=history_of(job.pk, record.mode),
+        past=read_history(job.pk, record.mode),
         spent_s=spent_s(record.pk),
         settle_s=job.settle_s,
         max_files=job.max_files,

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 _SLICE_S = 0.25
 
 
-def watched(
+def run_watched(
     work: Callable[[], _T],
     *,
     check: Callable[[], None],
@@ -35,7 +35,7 @@ def watched(
         except BaseException as exc:  # noqa: BLE001 — carried to the caller, who raises it
             future.set_exception(exc)
 
-    thread = threading.Thread(target=run, name="connectors.watched", daemon=True)
+    thread = threading.Thread(target=run, name="farends.blocking", daemon=True)
     ended = threading.Event()
     future.add_done_callback(lambda _: ended.set())
     deadline = time.monotonic() + limit_s

@@ -8,7 +8,7 @@ from farends.names import printable
 _SHOWN_MAX = 200
 
 
-def shown(raw: bytes | str, limit: int = _SHOWN_MAX) -> str:
+def show(raw: bytes | str, limit: int = _SHOWN_MAX) -> str:
     """Bytes that are no printable UTF-8 appear as backslash escapes; a cut is marked, so that what masks
     secrets knows it (`farends.masking`)."""
     decoded = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
@@ -26,5 +26,5 @@ def skipped_row(folder: str, raw: bytes | str, message: str) -> Skipped:
 
 
 def _seen_in(folder: str, raw: bytes | str) -> str:
-    name = shown(raw).replace("/", "\\x2f") or "(empty)"
+    name = show(raw).replace("/", "\\x2f") or "(empty)"
     return f"{folder}/{name}" if folder else name
