@@ -13,8 +13,8 @@ from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictStr
 from api.job_shapes import Name, Text, Written
 from api.numbers import Whole
 from connectors.models import ConnectorStatus
-from farends.errors import Stage
-from farends.probe import Outcome
+from farends.errors import ConnectionStage
+from farends.probe import StageOutcome
 from farends.registry import SPECS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     Kind = Literal[tuple(SPECS)]  # the registry is the list
     # Records have stages too, and in the document two enums of one name are one.
-    TestStage = Literal[tuple(stage.value for stage in Stage)]
+    TestStage = Literal[tuple(stage.value for stage in ConnectionStage)]
 Host = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/@?#]+$")]
 _LIMIT = 1_000_000_000_000_000
 Option = (
@@ -112,7 +112,7 @@ class ConnectorPage(Schema):
 
 class StageOut(Schema):
     stage: TestStage
-    outcome: Outcome
+    outcome: StageOutcome
     detail: str
     advice: str = Field(description="What to do where it failed.")
     code: str

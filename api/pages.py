@@ -38,7 +38,7 @@ PageIn = Annotated[PageQuery, Query()]
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Generic[M]):
+class PageOrder(Generic[M]):
     """By one column, then by id: newest first, or by name."""
 
     column: str
@@ -76,9 +76,11 @@ class Order(Generic[M]):
         )
 
 
-BY_NAME: Order[Any] = Order("name", descending=False)
-LAST_MADE_FIRST: Order[Any] = Order("created_at", descending=True, read=datetime.fromisoformat)
-NEWEST_FIRST: Order[Any] = Order("queued_at", descending=True, read=datetime.fromisoformat)
+BY_NAME: PageOrder[Any] = PageOrder("name", descending=False)
+LAST_MADE_FIRST: PageOrder[Any] = PageOrder(
+    "created_at", descending=True, read=datetime.fromisoformat
+)
+NEWEST_FIRST: PageOrder[Any] = PageOrder("queued_at", descending=True, read=datetime.fromisoformat)
 
 
 def _pack(values: list[str]) -> str:

@@ -6,18 +6,18 @@ from typing import Any
 
 from connectors.models import Connector
 from connectors.opening import find_capabilities
-from farends.errors import Stage
+from farends.errors import ConnectionStage
 from farends.measuring import describe_capabilities
 
 TITLES: dict[str, str] = {
-    Stage.RESOLVE: "Find the host's address",
-    Stage.CONNECT: "Connect",
-    Stage.IDENTITY: "Check the host key or certificate",
-    Stage.LOG_IN: "Log in",
-    Stage.LIST: "List the folder",
-    Stage.READ: "Read a file",
-    Stage.CLOCK: "Compare clocks",
-    Stage.FEATURES: "Ask for features",
+    ConnectionStage.RESOLVE: "Find the host's address",
+    ConnectionStage.CONNECT: "Connect",
+    ConnectionStage.IDENTITY: "Check the host key or certificate",
+    ConnectionStage.LOG_IN: "Log in",
+    ConnectionStage.LIST: "List the folder",
+    ConnectionStage.READ: "Read a file",
+    ConnectionStage.CLOCK: "Compare clocks",
+    ConnectionStage.FEATURES: "Ask for features",
 }
 ICONS = {"passed": "check_circle", "failed": "cancel", "skipped": "remove_circle_outline"}
 

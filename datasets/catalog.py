@@ -53,7 +53,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldDigest:
     """The far end's digest of a listed file; None: it cannot tell. `settled` as of an entry."""
 
     path: str
@@ -62,7 +62,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class TypeConflict:
     """`path` names a file, and a folder in which `below` lies: no tree can hold both."""
 
     path: str
@@ -392,7 +392,7 @@ class Catalog:
         ((count,),) = self._rows(_GONE_FROM, prefix=f"{folder}/" if folder else "")
         return int(count)
 
-    def defer_conflicts(self, *, removals: bool) -> Iterator[Conflict]:
+    def defer_conflicts(self, *, removals: bool) -> Iterator[TypeConflict]:
         """Defers files and folders of one name: what is held of them stays, nothing of them is fetched.
         Call it after `compare` and `keep`, and take all."""
         ((may,),) = self._rows(_MAY_CONFLICT, removals=removals)
@@ -404,13 +404,13 @@ class Catalog:
             self._execute(query)
         with self._connection.cursor(row_factory=tuple_row) as cursor:
             for path, below in cursor.stream(_TELL_CONFLICTS):
-                yield Conflict(path, below)
+                yield TypeConflict(path, below)
 
     def iter_asked(self) -> Iterator[Listed]:
         """Files whose content decides, by path."""
         yield from self._iter_pages(_ASKED)
 
-    def take_told(self, told: Sequence[Told]) -> None:
+    def take_told(self, told: Sequence[ToldDigest]) -> None:
         """What the far end says of them. Where it cannot tell, a file counts as changed."""
         self._execute(
             _TAKE_TOLD,

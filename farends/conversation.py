@@ -64,7 +64,7 @@ _OURS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConversationLimits:
     """What one exchange may take, its redirects and log-in challenges included.
 
     `total_s` runs until the last byte of the answer was read. Fewer than `progress_bytes` in either
@@ -85,7 +85,12 @@ class Answer:
     """
 
     def __init__(
-        self, url: Url, head: Head, response: requests.Response, border: _Border, limits: Limits
+        self,
+        url: Url,
+        head: Head,
+        response: requests.Response,
+        border: _Border,
+        limits: ConversationLimits,
     ) -> None:
         self.url = url
         self.head = head
@@ -167,11 +172,11 @@ class Conversation:
         tls: ssl.SSLContext,
         tls_elsewhere: ssl.SSLContext,
         context: Context,
-        limits: Limits | None = None,
+        limits: ConversationLimits | None = None,
     ) -> None:
         self.origin = origin
         self._credentials = credentials
-        self._limits = limits or Limits()
+        self._limits = limits or ConversationLimits()
         self._clocks = Clocks(
             context.check,
             context.moved,

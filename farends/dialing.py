@@ -27,9 +27,9 @@ from farends.addresses import (
 from farends.connecting import connect_first
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     NameNotResolved,
     NetworkForbidden,
-    Stage,
     Stalled,
     TransportError,
     Unreachable,
@@ -254,10 +254,10 @@ def _converse(
     except StopIteration:
         return
     except TimeoutError as exc:
-        raise Stalled("the proxy took too long to answer", stage=Stage.CONNECT) from exc
+        raise Stalled("the proxy took too long to answer", stage=ConnectionStage.CONNECT) from exc
     except OSError as exc:
         lost = f"the connection to the proxy failed: {exc}"
-        raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
+        raise ConnectionLost(lost, stage=ConnectionStage.CONNECT) from exc
 
 
 def _receive(
@@ -275,6 +275,6 @@ def _receive(
         except TimeoutError:
             continue
         if not data:
-            raise ConnectionLost("the proxy ended the connection", stage=Stage.CONNECT)
+            raise ConnectionLost("the proxy ended the connection", stage=ConnectionStage.CONNECT)
         came += data
     return came

@@ -36,7 +36,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Stage(StrEnum):
+class ConnectionStage(StrEnum):
     """Steps of the connection test, in the order in which they are taken."""
 
     RESOLVE = "resolve"
@@ -53,13 +53,13 @@ class TransportError(Exception):
     """The far end failed."""
 
     code = "transport"
-    stage = Stage.READ
+    stage = ConnectionStage.READ
     retryable = False
     of_way = (
         False  # the proxy or the jump host failed that we connect to, and not the far end behind it
     )
 
-    def __init__(self, message: str | None = None, *, stage: Stage | None = None) -> None:
+    def __init__(self, message: str | None = None, *, stage: ConnectionStage | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
         if stage is not None:
             self.stage = stage
@@ -79,14 +79,14 @@ class Unreachable(TransientError):
     """The host did not answer."""
 
     code = "unreachable"
-    stage = Stage.CONNECT
+    stage = ConnectionStage.CONNECT
 
 
 class NameNotResolved(TransientError):
     """The host name has no address."""
 
     code = "name_not_resolved"
-    stage = Stage.RESOLVE
+    stage = ConnectionStage.RESOLVE
 
 
 class ConnectionLost(TransientError):
@@ -133,20 +133,20 @@ class NetworkForbidden(PermanentError):
     """The address is outside the networks that this installation may connect to."""
 
     code = "network_forbidden"
-    stage = Stage.RESOLVE
+    stage = ConnectionStage.RESOLVE
 
 
 class ProxyRefused(PermanentError):
     """The proxy refused to connect."""
 
     code = "proxy_refused"
-    stage = Stage.CONNECT
+    stage = ConnectionStage.CONNECT
 
 
 class HostKeyError(PermanentError):
     """The host's key is not the pinned one. `option` is where the pin of this host is kept."""
 
-    stage = Stage.IDENTITY
+    stage = ConnectionStage.IDENTITY
     option = "host_key"
 
     def __init__(self, message: str | None = None, *, offered: str = "") -> None:
@@ -170,35 +170,35 @@ class TlsRefused(PermanentError):
     """The host's certificate or TLS version is not acceptable."""
 
     code = "tls"
-    stage = Stage.IDENTITY
+    stage = ConnectionStage.IDENTITY
 
 
 class AuthRefused(PermanentError):
     """The host refused the log-in."""
 
     code = "auth_refused"
-    stage = Stage.LOG_IN
+    stage = ConnectionStage.LOG_IN
 
 
 class AuthConfig(PermanentError):
     """The stored secret cannot be used as it is."""
 
     code = "auth_config"
-    stage = Stage.LOG_IN
+    stage = ConnectionStage.LOG_IN
 
 
 class RootMissing(PermanentError):
     """The root folder does not exist on the host."""
 
     code = "root_missing"
-    stage = Stage.LIST
+    stage = ConnectionStage.LIST
 
 
 class NotAListing(PermanentError):
     """What the host answers for the folder is no listing."""
 
     code = "not_a_listing"
-    stage = Stage.LIST
+    stage = ConnectionStage.LIST
 
     def __init__(self, message: str | None = None, *, shown: str = "") -> None:
         """`shown`: the first 200 characters of the answer, fit to be printed."""
@@ -235,7 +235,7 @@ class UnsafeName(PermanentError):
     """The name could leave its folder."""
 
     code = "unsafe_name"
-    stage = Stage.LIST
+    stage = ConnectionStage.LIST
 
 
 class ProtocolViolation(PermanentError):

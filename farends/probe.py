@@ -17,6 +17,7 @@ from farends.dialing import Dialer
 from farends.errors import (
     AuthConfig,
     AuthRefused,
+    ConnectionStage,
     HostKeyChanged,
     HostKeyUnknown,
     NameNotResolved,
@@ -26,7 +27,6 @@ from farends.errors import (
     ProtocolViolation,
     ProxyRefused,
     RootMissing,
-    Stage,
     Stalled,
     Throttled,
     TlsRefused,
@@ -44,7 +44,7 @@ ENTRIES_MAX = 20
 CLOCK_SKEW_MAX_S = 60.0
 
 
-class Outcome(StrEnum):
+class StageOutcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -55,8 +55,8 @@ class StageResult:
     """`code` is the error's, empty where there is none; `offered` a host key to approve, and `option`
     where it is then kept."""
 
-    stage: Stage
-    outcome: Outcome
+    stage: ConnectionStage
+    outcome: StageOutcome
     detail: str = ""
     advice: str = ""
     code: str = ""
@@ -98,12 +98,12 @@ def probe(
 ) -> list[StageResult]:
     """A result for every stage, in order. Raises only what `context.check` raises. `measured` is told
     what the host can do, where it came to that."""
-    passed: dict[Stage, str] = {}
+    passed: dict[ConnectionStage, str] = {}
     try:
         # First, because a secret that cannot be used would hide whether the host is there at all.
-        passed[Stage.RESOLVE] = _look_up(target, way_to(target, context))
+        passed[ConnectionStage.RESOLVE] = _look_up(target, way_to(target, context))
         if spec.greet is not None:
-            passed[Stage.LOG_IN] = spec.greet(target, context)
+            passed[ConnectionStage.LOG_IN] = spec.greet(target, context)
         transport = spec.open(target, context)
     except TransportError as exc:
         return _results(passed, _at_log_in(exc))
@@ -137,27 +137,27 @@ def _reach(host: str, port: int, dialer: Dialer, wait_s: float) -> str:
     return found
 
 
-def _read_some(transport: Transport, passed: dict[Stage, str]) -> TransportError | None:
+def _read_some(transport: Transport, passed: dict[ConnectionStage, str]) -> TransportError | None:
     """Lists a few entries and reads a byte of the first file; None where both went well."""
     try:
         walk = iter(transport.walk())
         found = list(islice(walk, ENTRIES_MAX))
         _close(walk)
     except TransportError as exc:
-        if exc.stage is Stage.READ:
-            exc.stage = Stage.LIST
+        if exc.stage is ConnectionStage.READ:
+            exc.stage = ConnectionStage.LIST
         return exc
     files = [item for item in found if isinstance(item, RemoteEntry)]
-    passed[Stage.LIST] = _listing(found, len(files))
+    passed[ConnectionStage.LIST] = _listing(found, len(files))
     if not files:
-        passed[Stage.READ] = ""
+        passed[ConnectionStage.READ] = ""
         return None
     try:
         _read_byte(transport, files[0])
     except TransportError as exc:
-        exc.stage = Stage.READ
+        exc.stage = ConnectionStage.READ
         return exc
-    passed[Stage.READ] = f"read from {files[0].path!r}"
+    passed[ConnectionStage.READ] = f"read from {files[0].path!r}"
     return None
 
 
@@ -245,31 +245,35 @@ def _listing(found: list[Seen], files: int) -> str:
 
 def _at_log_in(error: TransportError) -> TransportError:
     """An error of `Spec.open` belongs to the log-in at the latest."""
-    stages = list(Stage)
-    if stages.index(error.stage) > stages.index(Stage.LOG_IN):
-        error.stage = Stage.LOG_IN
+    stages = list(ConnectionStage)
+    if stages.index(error.stage) > stages.index(ConnectionStage.LOG_IN):
+        error.stage = ConnectionStage.LOG_IN
     return error
 
 
 def _results(
-    passed: dict[Stage, str], failure: TransportError | None, transport: Transport | None = None
+    passed: dict[ConnectionStage, str],
+    failure: TransportError | None,
+    transport: Transport | None = None,
 ) -> list[StageResult]:
     results = []
     reached = True
-    for stage in Stage:
+    for stage in ConnectionStage:
         if failure is not None and stage is failure.stage:
             results.append(_failed(failure))
             reached = False
-        elif not reached or (transport is None and stage in (Stage.CLOCK, Stage.FEATURES)):
-            results.append(StageResult(stage, Outcome.SKIPPED, "not reached"))
-        elif stage is Stage.READ and not passed.get(Stage.READ):
-            results.append(StageResult(stage, Outcome.SKIPPED, "there is no file to read"))
-        elif stage is Stage.CLOCK and transport is not None:
+        elif not reached or (
+            transport is None and stage in (ConnectionStage.CLOCK, ConnectionStage.FEATURES)
+        ):
+            results.append(StageResult(stage, StageOutcome.SKIPPED, "not reached"))
+        elif stage is ConnectionStage.READ and not passed.get(ConnectionStage.READ):
+            results.append(StageResult(stage, StageOutcome.SKIPPED, "there is no file to read"))
+        elif stage is ConnectionStage.CLOCK and transport is not None:
             results.append(_clock(transport))
-        elif stage is Stage.FEATURES and transport is not None:
+        elif stage is ConnectionStage.FEATURES and transport is not None:
             results.append(_features(transport))
         else:
-            results.append(StageResult(stage, Outcome.PASSED, passed.get(stage, "")))
+            results.append(StageResult(stage, StageOutcome.PASSED, passed.get(stage, "")))
     return results
 
 
@@ -289,26 +293,30 @@ def _failed(error: TransportError) -> StageResult:
         advice = "The file went away during the test; try again."
     elif not advice and error.retryable:
         advice = "Try again; if it stays so, look at the host's own log."
-    return StageResult(error.stage, Outcome.FAILED, str(error), advice, error.code, offered, option)
+    return StageResult(
+        error.stage, StageOutcome.FAILED, str(error), advice, error.code, offered, option
+    )
 
 
 def _clock(transport: Transport) -> StageResult:
     skew = transport.capabilities.clock_skew_s
     if skew is None:
-        return StageResult(Stage.CLOCK, Outcome.SKIPPED, "this protocol does not tell the time")
+        return StageResult(
+            ConnectionStage.CLOCK, StageOutcome.SKIPPED, "this protocol does not tell the time"
+        )
     if abs(skew) > CLOCK_SKEW_MAX_S:
         return StageResult(
-            Stage.CLOCK,
-            Outcome.FAILED,
+            ConnectionStage.CLOCK,
+            StageOutcome.FAILED,
             f"the host's clock is {skew:+.0f} s off",
             "Set the host's clock (NTP): changes are told by its times.",
             "clock_skew",
         )
-    return StageResult(Stage.CLOCK, Outcome.PASSED, f"{skew:+.1f} s off")
+    return StageResult(ConnectionStage.CLOCK, StageOutcome.PASSED, f"{skew:+.1f} s off")
 
 
 def _features(transport: Transport) -> StageResult:
     words = (
         f"{title.lower()}: {said}" for title, said in describe_capabilities(transport.capabilities)
     )
-    return StageResult(Stage.FEATURES, Outcome.PASSED, "; ".join(words))
+    return StageResult(ConnectionStage.FEATURES, StageOutcome.PASSED, "; ".join(words))

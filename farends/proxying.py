@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from urllib.parse import urlsplit
 
-from farends.errors import AuthConfig, ProtocolViolation, ProxyRefused, Stage, Unreachable
+from farends.errors import AuthConfig, ConnectionStage, ProtocolViolation, ProxyRefused, Unreachable
 from farends.names import printable
 
 SCHEMES = ("socks5", "http")
@@ -80,7 +80,7 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Dialog:
     ways = b"\x00\x02" if proxy.username else b"\x00"
     chosen = yield bytes([5, len(ways)]) + ways, 2
     if chosen[0] != 5:
-        raise ProtocolViolation("the proxy speaks no SOCKS5", stage=Stage.CONNECT)
+        raise ProtocolViolation("the proxy speaks no SOCKS5", stage=ConnectionStage.CONNECT)
     if chosen[1] == 2 and proxy.username:
         said = yield b"\x01" + _counted(proxy.username) + _counted(proxy.password), 2
         if said[1]:
@@ -89,10 +89,12 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Dialog:
         without = "" if proxy.username else " without a user name and password"
         raise ProxyRefused(f"the proxy refused the log-in{without}")
     elif chosen[1]:
-        raise ProtocolViolation("the proxy asks for what was not offered", stage=Stage.CONNECT)
+        raise ProtocolViolation(
+            "the proxy asks for what was not offered", stage=ConnectionStage.CONNECT
+        )
     head = yield b"\x05\x01\x00" + _address(host) + port.to_bytes(2, "big"), 4
     if head[0] != 5:
-        raise ProtocolViolation("the proxy speaks no SOCKS5", stage=Stage.CONNECT)
+        raise ProtocolViolation("the proxy speaks no SOCKS5", stage=ConnectionStage.CONNECT)
     if head[1]:
         _refuse(head[1], host, port)
     length = {1: 4, 4: 16}.get(head[3])
@@ -132,11 +134,11 @@ def _connect(proxy: Proxy, host: str, port: int) -> Dialog:
     head = yield "\r\n".join([*lines, "", ""]).encode("ascii"), 1
     while not head.endswith(b"\r\n\r\n"):
         if len(head) > _HEAD_BYTES_MAX:
-            raise ProtocolViolation("the proxy answers without end", stage=Stage.CONNECT)
+            raise ProtocolViolation("the proxy answers without end", stage=ConnectionStage.CONNECT)
         head += yield b"", 1
     found = _STATUS_LINE.fullmatch(head.partition(b"\r\n")[0])
     if found is None:
-        raise ProtocolViolation("the proxy speaks no HTTP", stage=Stage.CONNECT)
+        raise ProtocolViolation("the proxy speaks no HTTP", stage=ConnectionStage.CONNECT)
     status, reason = found[1].decode("ascii"), printable((found[2] or b"").decode("latin-1"), 100)
     if status.startswith("2"):
         return

@@ -13,8 +13,8 @@ from dataclasses import replace
 from farends.contract import Context
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     ProtocolViolation,
-    Stage,
     Stalled,
     TransportError,
 )
@@ -75,7 +75,9 @@ class FtpClient:
             peer = dialled.getpeername()[0].partition("%")[0]
         except OSError as exc:
             dialled.close()
-            raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT) from exc
+            raise ConnectionLost(
+                "the host ended the connection", stage=ConnectionStage.CONNECT
+            ) from exc
         self._place = JudgedHost(peer, policy=dialer.policy, receive_bytes=dialer.receive_bytes)
         if dialer.proxy is not None:
             self._place = replace(
@@ -230,11 +232,11 @@ class FtpClient:
         session.silent_s += waited_s
         patience = self._context.patience
         if not session.logged_in:
-            limit_s, stage = patience.log_in_s, Stage.LOG_IN
+            limit_s, stage = patience.log_in_s, ConnectionStage.LOG_IN
         elif data is not None and data.ended:
-            limit_s, stage = min(patience.idle_s, CONFIRM_S), Stage.READ
+            limit_s, stage = min(patience.idle_s, CONFIRM_S), ConnectionStage.READ
         else:
-            limit_s, stage = patience.idle_s + session.grace_s, Stage.READ
+            limit_s, stage = patience.idle_s + session.grace_s, ConnectionStage.READ
         if session.silent_s > limit_s:
             session.lose(Stalled(f"too little came from the host in {limit_s:g} s", stage=stage))
 

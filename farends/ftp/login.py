@@ -10,8 +10,8 @@ from enum import Enum, auto
 from farends.errors import (
     AuthConfig,
     AuthRefused,
+    ConnectionStage,
     ProtocolViolation,
-    Stage,
     Throttled,
     TlsRefused,
     TransportError,
@@ -81,7 +81,7 @@ def secure(features: Features, *, tls: bool, implicit: bool) -> Dialog:
         yield Ask.TLS
     greeting = yield Ask.GREETING
     if not greeting.completed:
-        raise _log_in_error(greeting, "greeting", Stage.CONNECT)
+        raise _log_in_error(greeting, "greeting", ConnectionStage.CONNECT)
     features.software = show(b" ".join(greeting.lines), 120)
     if tls and not implicit:
         reply = yield b"AUTH TLS"
@@ -110,10 +110,10 @@ def give_credentials(login: FtpLogin) -> Dialog:
             raise AuthConfig("the host asks for an account, and none is stored")
         reply = yield argument(b"ACCT", login.account, "account")
     if not reply.completed:
-        raise _log_in_error(reply, "log-in", Stage.LOG_IN)
+        raise _log_in_error(reply, "log-in", ConnectionStage.LOG_IN)
 
 
-def _log_in_error(reply: Reply, doing: str, stage: Stage) -> TransportError:
+def _log_in_error(reply: Reply, doing: str, stage: ConnectionStage) -> TransportError:
     message = f"{doing}: {reply.text} ({reply.code})"
     error: TransportError
     if says_full(reply):

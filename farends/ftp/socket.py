@@ -12,7 +12,7 @@ from typing import Any
 
 from farends.addresses import parse_address
 from farends.dialing import Policy, tune
-from farends.errors import ConnectionLost, NetworkForbidden, Stage, TlsRefused
+from farends.errors import ConnectionLost, ConnectionStage, NetworkForbidden, TlsRefused
 from farends.proxying import Dialog, Proxy, ask_proxy
 from farends.wire.far_text import show
 
@@ -157,7 +157,7 @@ class FtpSocket:
         except (OSError, ValueError) as exc:
             raise ConnectionLost(
                 f"the connection ended during the TLS handshake: {show(str(exc))}",
-                stage=Stage.IDENTITY,
+                stage=ConnectionStage.IDENTITY,
             ) from exc
         else:
             self._shaken = True
@@ -171,7 +171,9 @@ class FtpSocket:
                     self._saying = self._saying[self.socket.send(self._saying) :]
                 data = self.socket.recv(self._wanted - len(self._heard)) if self._wanted else b""
                 if not data and self._wanted:
-                    raise ConnectionLost("the proxy ended the connection", stage=Stage.CONNECT)
+                    raise ConnectionLost(
+                        "the proxy ended the connection", stage=ConnectionStage.CONNECT
+                    )
                 self._heard += data
                 if len(self._heard) == self._wanted:
                     heard, self._heard = self._heard, b""
@@ -182,7 +184,7 @@ class FtpSocket:
         except OSError as exc:
             if not isinstance(exc, BlockingIOError) and exc.errno != errno.ENOTCONN:
                 lost = f"the connection to the proxy failed: {show(str(exc))}"
-                raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
+                raise ConnectionLost(lost, stage=ConnectionStage.CONNECT) from exc
             self.wants = select.POLLOUT if self._saying else select.POLLIN
             return False
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from farends.contract import Reason, RemoteEntry, Seen, Skipped
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     NotAListing,
     ProtocolViolation,
     RootMissing,
-    Stage,
     Throttled,
     TransportError,
     UnsafeName,
@@ -106,7 +106,7 @@ class FtpWalk:
         if self._waiting_bytes > WAITING_BYTES_MAX:
             raise ProtocolViolation(
                 f"folders and rows of {self._waiting_bytes} bytes wait: more than a listing may hold",
-                stage=Stage.LIST,
+                stage=ConnectionStage.LIST,
             )
 
     def _wait_for_words(self, path: str, row: Row, tries: int) -> None:
@@ -184,8 +184,8 @@ class FtpWalk:
             where = show(self.root.path)
             raise RootMissing(f"the folder {where} cannot be listed: {error}")
         else:
-            if error.stage is Stage.READ:
-                error.stage = Stage.LIST
+            if error.stage is ConnectionStage.READ:
+                error.stage = ConnectionStage.LIST
             raise error
 
     def _describe(self, session: Session) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from farends.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from farends.errors import (
+    ConnectionStage,
     NotAListing,
     ProtocolViolation,
     RootMissing,
-    Stage,
     Throttled,
     TransportError,
     Truncated,
@@ -141,7 +141,7 @@ class HttpWalk:
             raise ProtocolViolation(
                 "more rows without a size or a time than a listing may hold; give the connector more"
                 " connections",
-                stage=Stage.LIST,
+                stage=ConnectionStage.LIST,
             )
         return True
 
@@ -432,8 +432,8 @@ class _PageTaker:
             return
         if isinstance(error, Vanished):
             raise RootMissing(f"the folder {self.exchange.url.path} does not exist on the host")
-        if error.stage is Stage.READ:
-            error.stage = Stage.LIST
+        if error.stage is ConnectionStage.READ:
+            error.stage = ConnectionStage.LIST
         raise error
 
     def _take(self, data: bytes | memoryview, *, last: bool) -> bool:

@@ -11,9 +11,9 @@ from farends.contract import Context
 from farends.errors import (
     AuthConfig,
     ConnectionLost,
+    ConnectionStage,
     ProtocolViolation,
     RootMissing,
-    Stage,
     Stalled,
 )
 from farends.names import encode
@@ -55,7 +55,9 @@ def greet(host: str, port: int, username: str, context: Context) -> Daemon:
         address = asked if dialer.proxy else connected.getpeername()[0].partition("%")[0]
         line = _read_line(connected, context)
     if not line.startswith(_GREETING):
-        raise ProtocolViolation(f"no rsync daemon: it said {show(line)}", stage=Stage.CONNECT)
+        raise ProtocolViolation(
+            f"no rsync daemon: it said {show(line)}", stage=ConnectionStage.CONNECT
+        )
     version = show(line.removeprefix(_GREETING).split(b" ")[0].strip())
     return Daemon(address, port, username, f"rsync daemon, protocol {version}")
 
@@ -85,14 +87,18 @@ def _read_line(connected: socket.socket, context: Context) -> bytes:
     while b"\n" not in said:
         context.check()
         if time.monotonic() > deadline or len(said) > _GREETING_BYTES_MAX:
-            raise Stalled("the host sent no greeting of an rsync daemon", stage=Stage.CONNECT)
+            raise Stalled(
+                "the host sent no greeting of an rsync daemon", stage=ConnectionStage.CONNECT
+            )
         try:
             data = connected.recv(_GREETING_BYTES_MAX)
         except TimeoutError:
             continue
         except OSError as exc:
-            raise ConnectionLost(f"the connection failed: {exc}", stage=Stage.CONNECT) from exc
+            raise ConnectionLost(
+                f"the connection failed: {exc}", stage=ConnectionStage.CONNECT
+            ) from exc
         if not data:
-            raise ConnectionLost("the host ended the connection", stage=Stage.CONNECT)
+            raise ConnectionLost("the host ended the connection", stage=ConnectionStage.CONNECT)
         said += data
     return said.partition(b"\n")[0]

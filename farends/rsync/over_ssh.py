@@ -12,7 +12,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 
 from farends.contract import Context
-from farends.errors import AuthConfig, ProtocolViolation, Stage
+from farends.errors import AuthConfig, ConnectionStage, ProtocolViolation
 from farends.names import encode
 from farends.rsync.far import Far, RsyncSource
 from farends.rsync.relay import relay_command
@@ -102,7 +102,7 @@ def meet(end: SshEnd, context: Context) -> SshHost:
         answered_at = time.time()
         if len(lines) < 3 or b"rsync" not in lines[2] or not lines[0].startswith(b"/"):
             raise ProtocolViolation(
-                "there is no rsync on the host for this user", stage=Stage.LOG_IN
+                "there is no rsync on the host for this user", stage=ConnectionStage.LOG_IN
             )
         return SshHost(
             hops=list(_hops(end, transport, context)),
@@ -179,7 +179,7 @@ def _block(hop: Hop, alias: str, way: str, home: Path, context: Context) -> str:
 
 
 def _ask(session: ShellSession) -> list[bytes]:
-    channel = session.run(_PROBE, stage=Stage.LOG_IN)
+    channel = session.run(_PROBE, stage=ConnectionStage.LOG_IN)
     try:
         return channel.answer().split(b"\n")
     finally:

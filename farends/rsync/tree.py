@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from farends.contract import Reason, RemoteEntry, Seen, Skipped
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     PermissionRefused,
     ProtocolViolation,
     RootMissing,
-    Stage,
     TransientError,
     TransportError,
     UnsafeName,
@@ -47,7 +47,7 @@ class RsyncTree:
             if not self._lines and (error := self._end_error()) is not None:
                 raise error
         except TransportError as exc:
-            exc.stage = Stage.LOG_IN
+            exc.stage = ConnectionStage.LOG_IN
             raise
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class RsyncTree:
         listed = parse_listed(line)
         if listed is None:
             if not self._root_seen:  # then it is no rsync that speaks
-                raise ProtocolViolation(f"rsync said {show(line)}", stage=Stage.LIST)
+                raise ProtocolViolation(f"rsync said {show(line)}", stage=ConnectionStage.LIST)
             return self._paths.unreadable(line, f"rsync said {show(line)}")
         if listed.path == b".":
             self._root_seen = True
@@ -101,13 +101,17 @@ class RsyncTree:
             raise_for_root(complaint, self._place)
         error = exit_error(code, child.complaints)
         if error is not None:
-            error.stage = max(error.stage, Stage.LIST, key=list(Stage).index)
+            error.stage = max(error.stage, ConnectionStage.LIST, key=list(ConnectionStage).index)
             raise error
         if not self._root_seen:
-            raise ConnectionLost("the listing did not begin with its folder", stage=Stage.LIST)
+            raise ConnectionLost(
+                "the listing did not begin with its folder", stage=ConnectionStage.LIST
+            )
         if code and not complaints:
             told = b"; ".join(child.complaints)
-            raise TransientError(f"the listing is not whole: {show(told)}", stage=Stage.LIST)
+            raise TransientError(
+                f"the listing is not whole: {show(told)}", stage=ConnectionStage.LIST
+            )
         for complaint in complaints:
             if complaint.errno not in _MISSING and "vanished" not in complaint.verb:
                 yield self._unreadable(complaint)
@@ -119,7 +123,7 @@ class RsyncTree:
     def _unreadable(self, complaint: RsyncComplaint) -> Skipped:
         path = self._place.inside(complaint.path)
         if path is None:
-            raise TransientError(str(complaint.error), stage=Stage.LIST)
+            raise TransientError(str(complaint.error), stage=ConnectionStage.LIST)
         may_help = complaint.errno in HICCUPS
         try:
             text = self._paths.text(path)
@@ -145,5 +149,5 @@ def raise_for_root(complaint: RsyncComplaint, place: RsyncSource) -> None:
         error = PermissionRefused(f"{root}: {complaint.text}")
     else:
         error = complaint.error
-    error.stage = Stage.LIST
+    error.stage = ConnectionStage.LIST
     raise error

@@ -8,7 +8,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from farends.errors import PermanentError, Stage
+from farends.errors import ConnectionStage, PermanentError
 from farends.rsync.child import RsyncMissing
 from farends.wire.confinement import landlock_version
 
@@ -22,7 +22,7 @@ _ANSWER_S = 10
 class RsyncTooOld(PermanentError):
     """The rsync program on this machine is too old."""
 
-    stage = Stage.CONNECT
+    stage = ConnectionStage.CONNECT
 
 
 def version_note() -> str:

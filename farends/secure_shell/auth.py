@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.auth_handler import AuthHandler
 
-from farends.errors import AuthRefused, ConnectionLost, Stage
+from farends.errors import AuthRefused, ConnectionLost, ConnectionStage
 from farends.secure_shell.terms import SshTerms
 from farends.wire.far_text import show
 
@@ -56,7 +56,7 @@ class _Attempts:
                 raise
             # paramiko calls a connection that ends during the log-in a refusal
             raise ConnectionLost(
-                "the host ended the connection during the log-in", stage=Stage.LOG_IN
+                "the host ended the connection during the log-in", stage=ConnectionStage.LOG_IN
             ) from exc
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import paramiko
 
 from farends.contract import Context
-from farends.errors import Stage
+from farends.errors import ConnectionStage
 from farends.secure_shell.chunk_pipe import ChunkPipe
 from farends.secure_shell.session import close_session, in_time, ssh_error
 
@@ -33,11 +33,11 @@ class ChannelDuplex:
                 channel.in_stderr_buffer = ChunkPipe()
                 channel.invoke_subsystem(name)
             except (paramiko.SSHException, EOFError, OSError) as exc:
-                raise ssh_error(exc, Stage.LOG_IN) from exc
+                raise ssh_error(exc, ConnectionStage.LOG_IN) from exc
             return channel
 
         try:
-            channel = in_time(start, transport, context, Stage.LOG_IN, f"starting {name}")
+            channel = in_time(start, transport, context, ConnectionStage.LOG_IN, f"starting {name}")
         except BaseException:
             close_session(transport)
             raise
@@ -49,7 +49,7 @@ class ChannelDuplex:
         except TimeoutError:
             return None
         except (paramiko.SSHException, EOFError, OSError) as exc:
-            raise ssh_error(exc, Stage.READ) from exc
+            raise ssh_error(exc, ConnectionStage.READ) from exc
 
     def send(self, data: memoryview) -> int:
         try:
@@ -57,9 +57,9 @@ class ChannelDuplex:
         except TimeoutError:
             return 0
         except (paramiko.SSHException, EOFError, OSError) as exc:
-            raise ssh_error(exc, Stage.READ) from exc
+            raise ssh_error(exc, ConnectionStage.READ) from exc
         if not sent:
-            raise ssh_error(EOFError("the channel is closed"), Stage.READ)
+            raise ssh_error(EOFError("the channel is closed"), ConnectionStage.READ)
         return sent
 
     def close(self) -> None:

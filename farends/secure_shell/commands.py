@@ -11,10 +11,10 @@ import paramiko
 from farends.contract import Context
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     PermissionRefused,
     ProtocolViolation,
     RootMissing,
-    Stage,
     Stalled,
 )
 from farends.secure_shell.chunk_pipe import ChunkPipe
@@ -38,7 +38,7 @@ _PROGRESS_BYTES = 1024  # fewer bytes than this within `idle_s` is a drip
 class NoShell(ProtocolViolation):
     """The host ran no command: it has no shell for this user."""
 
-    stage = Stage.LOG_IN
+    stage = ConnectionStage.LOG_IN
 
 
 class ShellSession:
@@ -49,7 +49,7 @@ class ShellSession:
         self._context = context
         self._idle: list[ShellChannel] = []
 
-    def run(self, script: Script, *, stage: Stage = Stage.READ) -> ShellChannel:
+    def run(self, script: Script, *, stage: ConnectionStage = ConnectionStage.READ) -> ShellChannel:
         """Starts a script. The session is closed when the host does not answer in time."""
         channel = self._find_idle() or self._start(stage)
         channel.begin(script)
@@ -65,7 +65,7 @@ class ShellSession:
                 return channel
         return None
 
-    def _start(self, stage: Stage) -> ShellChannel:
+    def _start(self, stage: ConnectionStage) -> ShellChannel:
         halves = secrets.token_hex(8), secrets.token_hex(8)
 
         def start() -> paramiko.Channel:
@@ -191,7 +191,9 @@ class ShellChannel:
                 raise ProtocolViolation("the host's shell answered another command")
             said += self._receive_byte()
         if said == b"refused":
-            raise PermissionRefused(f"the host refuses to enter {show(root)}", stage=Stage.LIST)
+            raise PermissionRefused(
+                f"the host refuses to enter {show(root)}", stage=ConnectionStage.LIST
+            )
         if said == b"missing":
             raise RootMissing(f"the folder {show(root)} does not exist on the host")
         if said == b"not-a-folder":
@@ -223,7 +225,7 @@ class ShellChannel:
         except TimeoutError:
             data = None
         except (paramiko.SSHException, EOFError, OSError) as exc:
-            raise ssh_error(exc, Stage.READ) from exc
+            raise ssh_error(exc, ConnectionStage.READ) from exc
         self._take_complaints()
         self._watch(len(data) if data else 0)
         if data is None:
@@ -273,7 +275,7 @@ class ShellChannel:
             if self._channel.closed and self._channel.get_transport().is_active():
                 self._outgoing.clear()  # the script is over; what it said is still to be read
                 return
-            raise ssh_error(exc, Stage.READ) from exc
+            raise ssh_error(exc, ConnectionStage.READ) from exc
 
     def _without_noise(self, data: bytes) -> bytes | None:
         noise = self._noise if self._noise is not None else bytearray()

@@ -14,10 +14,10 @@ from farends.errors import (
     AuthConfig,
     AuthRefused,
     ConnectionLost,
+    ConnectionStage,
     HostKeyChanged,
     HostKeyUnknown,
     ProtocolViolation,
-    Stage,
     TransportError,
 )
 from farends.reaching import of_jump_host
@@ -40,7 +40,7 @@ KEEPALIVE_S = 30
 _JOIN_S = 5.0
 
 
-def ssh_error(exc: Exception, stage: Stage) -> TransportError:
+def ssh_error(exc: Exception, stage: ConnectionStage) -> TransportError:
     """The child of TransportError that an error of paramiko or of the socket below it stands for."""
     told = show(str(exc)) or type(exc).__name__
     match exc:
@@ -57,11 +57,13 @@ def ssh_error(exc: Exception, stage: Stage) -> TransportError:
             return HostKeyChanged()
         case paramiko.ssh_exception.IncompatiblePeer():
             told += "; a host that knows only old ones needs legacy_algorithms"
-            return ProtocolViolation(told, stage=Stage.IDENTITY)
+            return ProtocolViolation(told, stage=ConnectionStage.IDENTITY)
         case paramiko.ssh_exception.MessageOrderError():
-            return ProtocolViolation(told, stage=Stage.IDENTITY)
+            return ProtocolViolation(told, stage=ConnectionStage.IDENTITY)
         case paramiko.ChannelException():
-            return ProtocolViolation(f"the host opened no channel: {told}", stage=Stage.LOG_IN)
+            return ProtocolViolation(
+                f"the host opened no channel: {told}", stage=ConnectionStage.LOG_IN
+            )
         case _:
             return ConnectionLost(f"the SSH connection failed: {told}", stage=stage)
 
@@ -98,7 +100,11 @@ def _open(
     transport = _identified(end, dial, context)
     try:
         in_time(
-            lambda: _log_in(transport, end, key), transport, context, Stage.LOG_IN, "the log-in"
+            lambda: _log_in(transport, end, key),
+            transport,
+            context,
+            ConnectionStage.LOG_IN,
+            "the log-in",
         )
         transport.set_keepalive(KEEPALIVE_S)
         acknowledge_at_once(transport)
@@ -143,7 +149,7 @@ def in_time(
     work: Callable[[], _T],
     transport: paramiko.Transport,
     context: Context,
-    stage: Stage,
+    stage: ConnectionStage,
     doing: str,
 ) -> _T:
     """A blocking call of paramiko, bounded by the log-in's patience, its errors mapped."""
@@ -205,7 +211,7 @@ def _exchange_keys(
             lambda: _negotiate(transport, end, families),
             transport,
             context,
-            Stage.CONNECT,
+            ConnectionStage.CONNECT,
             "the key exchange",
         )
     except BaseException:
@@ -243,14 +249,14 @@ def _negotiate(transport: paramiko.Transport, end: SshEnd, families: list[str]) 
         transport.start_client()
         return transport.get_remote_server_key()
     except (paramiko.SSHException, EOFError, OSError) as exc:
-        raise ssh_error(exc, Stage.CONNECT) from exc
+        raise ssh_error(exc, ConnectionStage.CONNECT) from exc
 
 
 def _log_in(transport: paramiko.Transport, end: SshEnd, key: paramiko.PKey | None) -> None:
     try:
         log_in(transport, end.login, key, end.terms)
     except (paramiko.SSHException, EOFError, OSError, AuthRefused) as exc:
-        error = ssh_error(exc, Stage.LOG_IN)
+        error = ssh_error(exc, ConnectionStage.LOG_IN)
         ended = find_certificate_end(end.login.certificate) if end.login.certificate else ""
         if isinstance(error, AuthRefused) and ended:
             raise AuthRefused(f"{error}: {ended}") from exc

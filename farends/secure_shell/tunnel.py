@@ -12,8 +12,8 @@ import paramiko
 from farends.contract import Context
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     PermissionRefused,
-    Stage,
     Stalled,
     TransportError,
     Unreachable,
@@ -114,13 +114,14 @@ class Tunnels:
         except (paramiko.SSHException, EOFError, OSError) as exc:
             told = show(str(exc)) or type(exc).__name__
             lost = f"the connection to the jump host failed: {told}"
-            raise ConnectionLost(lost, stage=Stage.CONNECT) from exc
+            raise ConnectionLost(lost, stage=ConnectionStage.CONNECT) from exc
         return Tunnel(self._jump, channel, asked)
 
 
 def _refused(exc: paramiko.ChannelException, place: str) -> TransportError:
     if exc.code == _PROHIBITED:
         return PermissionRefused(
-            f"the jump host does not let this user connect to {place}", stage=Stage.CONNECT
+            f"the jump host does not let this user connect to {place}",
+            stage=ConnectionStage.CONNECT,
         )
     return Unreachable(f"the jump host cannot reach {place}: {show(exc.text)}")

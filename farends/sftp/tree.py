@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from farends.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from farends.errors import (
+    ConnectionStage,
     PermissionRefused,
     RootMissing,
-    Stage,
     TransportError,
     UnsafeName,
     Vanished,
@@ -229,7 +229,7 @@ class TreeWalk:
             kind, fields = self._client.call(PacketKind.STAT, pack_string(self._root))
             if kind == PacketKind.ATTRS and not fields.attributes().is_folder:
                 return RootMissing(f"{root} is not a folder")
-        error.stage = Stage.LIST
+        error.stage = ConnectionStage.LIST
         return error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from farends.errors import Stage
+from farends.errors import ConnectionStage
 from farends.secure_shell.commands import NoShell, ShellSession
 from farends.secure_shell.scripts import PROBE, Script, folder_argument
 from farends.wire.far_text import show
@@ -26,7 +26,7 @@ class Shell:
 def probe_shell(session: ShellSession, root: bytes) -> Shell:
     """Raises NoShell, which says what is missing, where files cannot be fetched by commands."""
     asked_at = time.time()
-    channel = session.run(Script(PROBE, (folder_argument(root),)), stage=Stage.LOG_IN)
+    channel = session.run(Script(PROBE, (folder_argument(root),)), stage=ConnectionStage.LOG_IN)
     try:
         said = channel.answer()
     finally:

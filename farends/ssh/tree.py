@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from farends.contract import Reason, RemoteEntry, Seen, Skipped
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     PermissionRefused,
     ProtocolViolation,
-    Stage,
     TransientError,
     UnsafeName,
 )
@@ -39,14 +39,16 @@ class ShellTree:
 
     def __iter__(self) -> Iterator[Seen]:
         script = Script(LIST, (folder_argument(self._root),))
-        channel = self._session.run(script, stage=Stage.LIST)
+        channel = self._session.run(script, stage=ConnectionStage.LIST)
         try:
             channel.enter(self._root)
             splitter = record_splitter()
             ended = False
             while not ended:
                 if not (data := channel.receive()):
-                    raise ConnectionLost("the listing ended before its end", stage=Stage.LIST)
+                    raise ConnectionLost(
+                        "the listing ended before its end", stage=ConnectionStage.LIST
+                    )
                 records = splitter.feed(data)
                 ended = bool(records) and records[-1] == END
                 for raw in records[:-1] if ended else records:
@@ -56,7 +58,7 @@ class ShellTree:
                 yield from self._unreadable(channel.complaints())
             yield from self._unreadable(channel.end())
             if self._failed and not self._complained:
-                raise TransientError("find failed, and did not say why", stage=Stage.LIST)
+                raise TransientError("find failed, and did not say why", stage=ConnectionStage.LIST)
         finally:
             channel.close()
 
@@ -92,7 +94,7 @@ class ShellTree:
             self._complained = True
             complaint = parse_find_complaint(line)
             if complaint is None:
-                raise TransientError(f"find said: {show(line)}", stage=Stage.LIST)
+                raise TransientError(f"find said: {show(line)}", stage=ConnectionStage.LIST)
             if "No such file" in complaint.text and complaint.path:
                 continue  # went away between its folder's listing and the look at it
             yield self._skipped(complaint)
@@ -101,8 +103,8 @@ class ShellTree:
         if not complaint.path:
             message = f"{show(self._root)}: {complaint.text}"
             if "Permission denied" in complaint.text:
-                raise PermissionRefused(message, stage=Stage.LIST)
-            raise TransientError(message, stage=Stage.LIST)
+                raise PermissionRefused(message, stage=ConnectionStage.LIST)
+            raise TransientError(message, stage=ConnectionStage.LIST)
         text = complaint.text
         try:
             path = self._paths.text(complaint.path)

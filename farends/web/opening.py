@@ -8,7 +8,7 @@ import ssl
 import time
 
 from farends.contract import Context
-from farends.errors import ConnectionLost, Stage, Stalled, TlsRefused
+from farends.errors import ConnectionLost, ConnectionStage, Stalled, TlsRefused
 from farends.web.url import Origin
 from farends.wire.far_text import show
 
@@ -40,7 +40,7 @@ def open_socket(origin: Origin, tls: ssl.SSLContext, context: Context) -> socket
         secured.close()
         raise ConnectionLost(
             f"the connection ended during the TLS handshake: {show(str(exc))}",
-            stage=Stage.IDENTITY,
+            stage=ConnectionStage.IDENTITY,
         ) from exc
     except BaseException:
         secured.close()
@@ -64,4 +64,4 @@ def _shake_hands(secured: ssl.SSLSocket, context: Context) -> None:
         waiting.poll(_SLICE_S * 1000)
         context.check()
         if time.monotonic() > deadline:
-            raise Stalled("the TLS handshake took too long", stage=Stage.IDENTITY)
+            raise Stalled("the TLS handshake took too long", stage=ConnectionStage.IDENTITY)

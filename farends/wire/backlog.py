@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from farends.errors import ProtocolViolation, Stage
+from farends.errors import ConnectionStage, ProtocolViolation
 
 FOLDERS_MAX = 1_000_000
 BYTES_MAX = 128 * 1024 * 1024
@@ -25,7 +25,7 @@ class Backlog:
         if self._count > FOLDERS_MAX or self._size_bytes > BYTES_MAX:
             raise ProtocolViolation(
                 f"{self._count} folders wait to be listed: more than a listing may hold",
-                stage=Stage.LIST,
+                stage=ConnectionStage.LIST,
             )
 
     def remove(self, path: str) -> None:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from syncjobs.claims.windowing import CALENDARS, find_closed
-from syncjobs.leases.leased import Heard, Leased, Told
+from syncjobs.leases.leased import Heard, Leased, ToldColumn
 
 
 def _hear(work: Heard, answer: Sequence[Any]) -> None:
@@ -21,18 +21,18 @@ def _hear(work: Heard, answer: Sequence[Any]) -> None:
 RECORDS = Leased(
     table="syncjobs_syncrecord",
     told=(
-        Told("stage", "text", attrgetter("stage")),
-        Told("percentage", "float", attrgetter("percentage")),
-        Told("current_file_index", "bigint", attrgetter("current_file_index")),
-        Told("total_files", "bigint", attrgetter("total_files")),
-        Told("bytes_transferred", "bigint", attrgetter("bytes_transferred")),
-        Told("files_failed", "bigint", attrgetter("files_failed")),
-        Told("files_skipped", "bigint", attrgetter("files_skipped")),
-        Told("files_deferred", "bigint", attrgetter("files_deferred")),
-        Told("deadline_s", "float", attrgetter("deadline_s")),
-        Told("expected_duration_s", "float", attrgetter("expected_s")),
+        ToldColumn("stage", "text", attrgetter("stage")),
+        ToldColumn("percentage", "float", attrgetter("percentage")),
+        ToldColumn("current_file_index", "bigint", attrgetter("current_file_index")),
+        ToldColumn("total_files", "bigint", attrgetter("total_files")),
+        ToldColumn("bytes_transferred", "bigint", attrgetter("bytes_transferred")),
+        ToldColumn("files_failed", "bigint", attrgetter("files_failed")),
+        ToldColumn("files_skipped", "bigint", attrgetter("files_skipped")),
+        ToldColumn("files_deferred", "bigint", attrgetter("files_deferred")),
+        ToldColumn("deadline_s", "float", attrgetter("deadline_s")),
+        ToldColumn("expected_duration_s", "float", attrgetter("expected_s")),
     ),
-    unwritten=(Told("kept", "bigint", attrgetter("kept_files")),),
+    unwritten=(ToldColumn("kept", "bigint", attrgetter("kept_files")),),
     writes=(
         "heartbeat_at = now()",
         "progress_at = now() - make_interval(secs => b.silent_s)",

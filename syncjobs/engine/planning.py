@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets.catalog import Pair, Told
+from datasets.catalog import Pair, ToldDigest
 from farends.contract import Digested, RoundListing
 from farends.names import to_text
 from syncjobs.core.comparing import Comparison, decide_equal
@@ -113,9 +113,9 @@ class Planning:
             settled=pair.settled or self._source.is_ahead(pair.listed.modified_ns),
         )
 
-    def _take_told(self, digested: Digested) -> Told:
+    def _take_told(self, digested: Digested) -> ToldDigest:
         entry = digested.entry
-        return Told(
+        return ToldDigest(
             path=to_text(entry.path),
             sha256=digested.sha256,
             settled=self._source.is_settled(entry.modified_ns, entry.etag),

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from syncjobs.engine.progress import Progress, Snapshot
 from syncjobs.leases.lease import Lease, boot_clock_s
-from syncjobs.leases.leased import Held, Leased
+from syncjobs.leases.leased import Holding, Leased
 from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ class Heart:
         self._session: psycopg.Connection[Any] | None = None
         self._draining = False
 
-    def hold(self, leased: Leased, held: Held, progress: Progress) -> Lease:
+    def hold(self, leased: Leased, held: Holding, progress: Progress) -> Lease:
         """A lease on a row that was just claimed; renewed until it is released."""
         lease = Lease(leased, held, progress)
         with self._lock:

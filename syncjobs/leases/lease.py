@@ -26,7 +26,7 @@ from syncjobs.engine.stops import (
     NoProgress,
     WindowClosed,
 )
-from syncjobs.leases.leased import Held, Leased
+from syncjobs.leases.leased import Holding, Leased
 from syncjobs.queries.rules import stall_rule
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ def boot_clock_s() -> float:
 class Lease:
     """`check` is what the work calls between its steps."""
 
-    def __init__(self, leased: Leased, held: Held, progress: Progress) -> None:
+    def __init__(self, leased: Leased, held: Holding, progress: Progress) -> None:
         self.leased = leased
         self.held = held
         self.progress = progress

@@ -15,7 +15,7 @@ from farends.budget import Obstacle
 from syncjobs.engine.progress import Snapshot
 
 
-class Held(Protocol):
+class Holding(Protocol):
     """A row that was claimed."""
 
     @property
@@ -32,7 +32,7 @@ class Heard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldColumn:
     """What each heartbeat tells of the work: a name, its type in PostgreSQL, and where to read it."""
 
     name: str
@@ -57,15 +57,15 @@ class Leased:
     table: str
     key: str = "id"
     key_type: str = "uuid"
-    told: tuple[Told, ...] = ()
-    unwritten: tuple[Told, ...] = ()
+    told: tuple[ToldColumn, ...] = ()
+    unwritten: tuple[ToldColumn, ...] = ()
     writes: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     joins: str = ""
     hear: Callable[[Heard, Sequence[Any]], None] = _hear_nothing
 
     @property
-    def tells(self) -> tuple[Told, ...]:
+    def tells(self) -> tuple[ToldColumn, ...]:
         return (*self.told, *self.unwritten)
 
     @cached_property

@@ -121,7 +121,7 @@ def move_locked(
     return target
 
 
-def note(
+def write_note(
     record: SyncRecord, event: Event, *, reason: str, data: dict[str, Any] | None = None
 ) -> None:
     """An event that leaves the state as it is."""

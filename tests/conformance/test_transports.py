@@ -19,8 +19,8 @@ from farends.contract import (
     Transport,
 )
 from farends.errors import (
+    ConnectionStage,
     RootMissing,
-    Stage,
     TooLarge,
     TransportError,
     Truncated,
@@ -28,7 +28,7 @@ from farends.errors import (
     Vanished,
 )
 from farends.names import decode
-from farends.probe import Outcome, probe
+from farends.probe import StageOutcome, probe
 from tests.conformance.hosts import Tree
 from tests.holding import nothing_left_held
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
@@ -299,8 +299,8 @@ def test_the_connection_test_reads_one_byte_of_a_file_without_end(tree: Tree) ->
         file.truncate(ENDLESS_BYTES)
     results = probe(tree.host.spec, tree.host.target(tree.folder), loopback_context())
     told = {result.stage: result for result in results}
-    assert [r for r in results if r.outcome is Outcome.FAILED] == []
-    assert told[Stage.READ].detail == "read from 'endless'"
+    assert [r for r in results if r.outcome is StageOutcome.FAILED] == []
+    assert told[ConnectionStage.READ].detail == "read from 'endless'"
 
 
 PARTS = (70_000, 700_000, 9_000_000, 9_999_999, 10_000_000, 10_000_001)

@@ -20,7 +20,7 @@ import urllib3
 
 from farends import conversation
 from farends.contract import Context, Patience
-from farends.conversation import Conversation, Limits, meaning_of
+from farends.conversation import Conversation, ConversationLimits, meaning_of
 from farends.dialing import Dialer, Policy
 from farends.errors import (
     ConnectionLost,
@@ -55,7 +55,7 @@ def speaking(
     *,
     credentials: Credentials = NOBODY,
     context: Context | None = None,
-    limits: Limits | None = None,
+    limits: ConversationLimits | None = None,
     name: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Conversation]:
@@ -67,7 +67,9 @@ def speaking(
         yield made
 
 
-def ask(script: Script, *, context: Context | None = None, limits: Limits | None = None) -> bytes:
+def ask(
+    script: Script, *, context: Context | None = None, limits: ConversationLimits | None = None
+) -> bytes:
     with (
         scripted_http(script) as host,
         speaking(host, context=context, limits=limits) as conversation,
@@ -174,7 +176,7 @@ def test_a_body_over_the_limit_ends_where_the_limit_is() -> None:
         while to.wait(0):
             to.say(b"400\r\n" + b"x" * 1024 + b"\r\n")
 
-    limits = Limits(body_bytes_max=64 * 1024)
+    limits = ConversationLimits(body_bytes_max=64 * 1024)
     with pytest.raises(TooLarge):
         ask(endless, limits=limits)
     with pytest.raises(TooLarge):  # told at once
@@ -206,7 +208,7 @@ def test_the_whole_conversation_has_a_deadline() -> None:
     """Fast enough at each moment, and without end."""
     script = drip(0.05, b"x" * 4096, _BODY)
     with pytest.raises(Stalled, match=r"longer than 0.7 s"):
-        ask(script, context=loopback_context(), limits=Limits(total_s=0.7))
+        ask(script, context=loopback_context(), limits=ConversationLimits(total_s=0.7))
 
 
 def test_redirects_share_one_deadline() -> None:
@@ -214,7 +216,7 @@ def test_redirects_share_one_deadline() -> None:
         if to.wait(0.3):
             to.answer(b"", "Location: /again", status="302 Found")
 
-    limits = Limits(total_s=0.7, redirects_max=100)
+    limits = ConversationLimits(total_s=0.7, redirects_max=100)
     with (
         scripted_http(script) as host,
         speaking(host, limits=limits) as made,
@@ -257,7 +259,7 @@ def test_a_busy_conversation_can_be_cancelled_too() -> None:
         while to.wait(0):
             to.say(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
-    limits = Limits(body_bytes_max=1 << 40)
+    limits = ConversationLimits(body_bytes_max=1 << 40)
     with (
         scripted_http(endless) as host,
         speaking(host, context=loopback_context(check=check), limits=limits) as made,

@@ -31,10 +31,10 @@ from farends.errors import (
     AuthConfig,
     AuthRefused,
     ConnectionLost,
+    ConnectionStage,
     PermissionRefused,
     ProtocolViolation,
     RootMissing,
-    Stage,
     Stalled,
     Throttled,
     TlsRefused,
@@ -373,7 +373,7 @@ def test_a_certificate_of_nobody_known_or_for_another_name_is_refused(
         for authority in (certificates.authority, other.authority, ""):
             with pytest.raises(TlsRefused) as caught:
                 FTPS_SPEC.open(host.tls_target(authority), loopback_context())
-            assert caught.value.stage is Stage.IDENTITY
+            assert caught.value.stage is ConnectionStage.IDENTITY
         assert not host.asked("USER")
 
 
@@ -519,7 +519,7 @@ def test_f12_a_reply_that_drips_is_stalled() -> None:
 
     with scripted_ftp(USER=drip) as host, pytest.raises(Stalled) as caught:
         opened(host.target(), loopback_context(log_in_s=1))
-    assert caught.value.stage is Stage.LOG_IN
+    assert caught.value.stage is ConnectionStage.LOG_IN
 
 
 def test_f12_a_listing_that_drips_is_stalled() -> None:
@@ -668,7 +668,7 @@ def test_a_folder_that_fails_is_skipped_and_a_root_that_fails_is_told() -> None:
             transport = opened(host.target())
             with pytest.raises(error) as caught:
                 list(transport.walk())
-            assert caught.value.stage is Stage.LIST
+            assert caught.value.stage is ConnectionStage.LIST
             transport.close()
 
 

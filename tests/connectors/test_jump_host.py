@@ -18,15 +18,15 @@ from farends.dialing import Dialer, Policy
 from farends.errors import (
     AuthConfig,
     AuthRefused,
+    ConnectionStage,
     HostKeyChanged,
     HostKeyUnknown,
     NameNotResolved,
     NetworkForbidden,
     PermissionRefused,
-    Stage,
     Unreachable,
 )
-from farends.probe import Outcome, probe
+from farends.probe import StageOutcome, probe
 from farends.registry import get_spec
 from farends.spec import Target
 from tests.connectors.test_ssh_certificates import read_all, target
@@ -222,16 +222,16 @@ def test_rsync_s_daemon_has_no_jump_host(pair: Pair, folder: Path) -> None:
 def test_the_connection_test_tells_the_jump_host_s_failures_as_its_own(
     pair: Pair, folder: Path
 ) -> None:
-    cases: dict[Stage, dict[str, Any]] = {
-        Stage.RESOLVE: {"jump_host": "nothing.invalid"},
-        Stage.CONNECT: {"jump_port": find_free()},
-        Stage.IDENTITY: {"jump_host_key": ""},
-        Stage.LOG_IN: {"jump_private_key": pair.host.private_key},
+    cases: dict[ConnectionStage, dict[str, Any]] = {
+        ConnectionStage.RESOLVE: {"jump_host": "nothing.invalid"},
+        ConnectionStage.CONNECT: {"jump_port": find_free()},
+        ConnectionStage.IDENTITY: {"jump_host_key": ""},
+        ConnectionStage.LOG_IN: {"jump_private_key": pair.host.private_key},
     }
     for stage, changed in cases.items():
         made = pair.target("sftp", folder, **changed)
         results = probe(get_spec("sftp"), made, loopback_context())
-        (told,) = [result for result in results if result.outcome is Outcome.FAILED]
+        (told,) = [result for result in results if result.outcome is StageOutcome.FAILED]
         assert told.stage is stage
         assert told.detail.startswith("the jump host ")
         assert told.advice
@@ -241,4 +241,4 @@ def test_the_connection_test_tells_the_jump_host_s_failures_as_its_own(
     assert (identity.option, bool(identity.offered)) == ("jump_host_key", True)
     assert "options.jump_host_key" in identity.advice
     results = probe(get_spec("sftp"), pair.target("sftp", folder), loopback_context())
-    assert not [result for result in results if result.outcome is Outcome.FAILED]
+    assert not [result for result in results if result.outcome is StageOutcome.FAILED]

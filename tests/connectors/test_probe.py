@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from embedded.ports import find_free
-from farends.errors import Stage
+from farends.errors import ConnectionStage
 from farends.http.transport import HTTP_SPEC, HttpOptions, HttpSecret
-from farends.probe import Outcome, StageResult, probe
+from farends.probe import StageOutcome, StageResult, probe
 from farends.sftp.transport import SPEC, SftpSecret
 from farends.spec import Target
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
@@ -18,13 +18,13 @@ from tests.hosts.sshd import Sshd
 
 
 def outcomes(results: list[StageResult]) -> dict[str, str]:
-    assert [result.stage for result in results] == list(Stage)
+    assert [result.stage for result in results] == list(ConnectionStage)
     json.dumps([asdict(result) for result in results])
     return {str(result.stage): str(result.outcome) for result in results}
 
 
 def failed(results: list[StageResult]) -> StageResult:
-    (found,) = [result for result in results if result.outcome is Outcome.FAILED]
+    (found,) = [result for result in results if result.outcome is StageOutcome.FAILED]
     assert found.advice
     return found
 
@@ -60,7 +60,9 @@ def test_an_unknown_host_key_is_offered_for_approval(sshd: Sshd, folder: Path) -
     assert told.offered.startswith("SHA256:")
     assert told.offered in told.advice
     again = sshd.target(folder, host_key=told.offered)
-    assert not [r for r in probe(SPEC, again, loopback_context()) if r.outcome is Outcome.FAILED]
+    assert not [
+        r for r in probe(SPEC, again, loopback_context()) if r.outcome is StageOutcome.FAILED
+    ]
 
 
 def test_each_failure_is_told_at_its_stage(sshd: Sshd, folder: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_clock_that_is_off_is_told() -> None:
     with scripted_http(script) as host:
         target = Target("127.0.0.1", host.port, HttpOptions(), HttpSecret())
         told = failed(probe(HTTP_SPEC, target, loopback_context()))
-    assert (told.stage, told.code) == (Stage.CLOCK, "clock_skew")
+    assert (told.stage, told.code) == (ConnectionStage.CLOCK, "clock_skew")
 
 
 def test_an_http_host_says_what_it_makes_of_the_log_in() -> None:
@@ -103,7 +105,7 @@ def test_an_http_host_says_what_it_makes_of_the_log_in() -> None:
         else:
             conversation.answer(b'<a href="f">f</a>' if request.target[-1] == "/" else b"x")
 
-    def told(token: str, **options: object) -> dict[Stage, StageResult]:
+    def told(token: str, **options: object) -> dict[ConnectionStage, StageResult]:
         given = {"root": "/data", "auth": "bearer", **options}
         target = host.target(secret=HttpSecret(token=token), **given)  # type: ignore[arg-type]
         return {result.stage: result for result in probe(HTTP_SPEC, target, loopback_context())}
@@ -111,11 +113,11 @@ def test_an_http_host_says_what_it_makes_of_the_log_in() -> None:
     with scripted_http(script) as host:
         refused = told("unknown")
         assert len(host.requests) == 1  # nothing more is asked without a log-in
-        assert refused[Stage.LOG_IN].code == "auth_refused"
+        assert refused[ConnectionStage.LOG_IN].code == "auth_refused"
         place = f"http://127.0.0.1:{host.port}/moved/"
         detail = f"the host answered 200 to the log-in by bearer, from {place}"
-        assert told("known")[Stage.LOG_IN].detail == detail
-        by_files = told("known", urls=("/elsewhere.csv",))[Stage.LOG_IN]
+        assert told("known")[ConnectionStage.LOG_IN].detail == detail
+        by_files = told("known", urls=("/elsewhere.csv",))[ConnectionStage.LOG_IN]
         assert by_files.detail == "the host answered 200 to the log-in by bearer"
 
 
@@ -126,5 +128,5 @@ def test_an_http_host_that_is_no_http_host_fails_the_log_in() -> None:
 
     with scripted_http(script) as host:
         told = failed(probe(HTTP_SPEC, host.target(), loopback_context()))
-    assert (told.stage, told.code) == (Stage.LOG_IN, "protocol")
+    assert (told.stage, told.code) == (ConnectionStage.LOG_IN, "protocol")
     assert "SSH-2.0" in told.detail

@@ -17,16 +17,16 @@ from farends.contract import Context, Fetched, RemoteEntry
 from farends.dialing import Dialer, Policy
 from farends.errors import (
     ConnectionLost,
+    ConnectionStage,
     NameNotResolved,
     NetworkForbidden,
     ProtocolViolation,
     ProxyRefused,
-    Stage,
     Stalled,
     TransportError,
     Unreachable,
 )
-from farends.probe import Outcome, probe
+from farends.probe import StageOutcome, probe
 from farends.proxying import parse_proxy
 from farends.spec import Target
 from tests.conformance.hosts import HOSTS, Host
@@ -159,11 +159,13 @@ def test_what_a_proxy_refuses_or_cannot_reach_is_told_as_its_own(plain: Host, sc
         ]
         for given, kind, words in cases:
             results = probe(plain.spec, given, loopback_context())
-            (told,) = [result for result in results if result.outcome is Outcome.FAILED]
+            (told,) = [result for result in results if result.outcome is StageOutcome.FAILED]
             assert told.code == kind.code
             assert told.detail.startswith(words)
             assert told.advice
-            assert told.stage is (Stage.RESOLVE if kind is NameNotResolved else Stage.CONNECT)
+            assert told.stage is (
+                ConnectionStage.RESOLVE if kind is NameNotResolved else ConnectionStage.CONNECT
+            )
             assert "canary" not in repr(results)
             with pytest.raises(kind):
                 read_all(plain, given)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from farends.errors import ProtocolViolation, Stalled
-from farends.probe import Outcome, probe
+from farends.probe import StageOutcome, probe
 from farends.registry import get_spec
 from farends.sftp.transport import SftpOptions
 from farends.spec import InvalidOptions, Target, parse_options
@@ -84,7 +84,7 @@ def test_an_old_host_is_read_only_where_the_connector_allows_it(
     allowed = made(old, kind, folder, legacy_algorithms=True, **pin)
     assert read_all(kind, allowed) == {"file": digest_of(b"content")}
     results = probe(get_spec(kind), allowed, loopback_context())
-    assert not [result for result in results if result.outcome is Outcome.FAILED]
+    assert not [result for result in results if result.outcome is StageOutcome.FAILED]
     assert "can be broken" in results[-1].detail
 
 

@@ -178,7 +178,11 @@ def test_each_due_fire_is_served_merged_caught_up_with_or_skipped_and_none_twice
 
 
 def check_policy(
-    service: Service, fires: list[datetime], skipped: list[datetime], now: datetime, given: Rules
+    service: Service,
+    fires: list[datetime],
+    skipped: list[datetime],
+    now: datetime,
+    given: Rules,
 ) -> None:
     too_late = {
         fire
