@@ -12,6 +12,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
@@ -38,14 +39,7 @@ def count_bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
     if not on_terminal():
         yield lambda done: None
         return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    with _open(MofNCompleteColumn(), transient=True) as progress:
         task = progress.add_task(words, total=total)
         yield lambda done: progress.update(task, advance=done)
 
@@ -56,15 +50,8 @@ def file_bar(words: str, file_count: int, size_bytes: int) -> Iterator[Callable[
     if not on_terminal():
         yield lambda files, done_bytes: None
         return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[files]}/{task.fields[file_count]} files"),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    ) as progress:
+    counted = TextColumn("{task.fields[files]}/{task.fields[file_count]} files")
+    with _open(counted, DownloadColumn(), TransferSpeedColumn()) as progress:
         task = progress.add_task(words, total=size_bytes, files=0, file_count=file_count)
         done = 0
 
@@ -74,3 +61,27 @@ def file_bar(words: str, file_count: int, size_bytes: int) -> Iterator[Callable[
             progress.update(task, advance=done_bytes, files=done)
 
         yield advance
+
+
+@contextmanager
+def level_bar(total: float, unit: str) -> Iterator[Callable[[str, float], None] | None]:
+    """Yields a function that takes words and how much of `total` is done; None where nobody watches."""
+    if not on_terminal():
+        yield None
+        return
+    of = "" if unit == "%" else f"/{total:.0f}"
+    with _open(TextColumn(f"{{task.completed:.0f}}{of} {unit}")) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda words, done: progress.update(task, description=words, completed=done)
+
+
+def _open(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """What a person reads may come from far ends: none of it is markup."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=transient,
+    )

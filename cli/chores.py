@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+DEMO = "demo"  # the workspace of the sample hosts
+
 
 def plan_chores() -> None:
     """Adds what is missing; what is there already is left as it is."""

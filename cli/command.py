@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -48,6 +49,10 @@ class Command(BaseCommand, ABC):
     @abstractmethod
     def run(self, *args: Any, **options: Any) -> None:
         """The command's work, with its options by name."""
+
+    def write_json(self, value: object) -> None:
+        """What `--json` asks for. JSON escapes what a terminal would take for more than text."""
+        self.stdout.write(Lines(json.dumps(value, indent=2)))
 
 
 def need_keys_of_stack() -> None:

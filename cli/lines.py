@@ -7,9 +7,7 @@ else is in it; who means several says so with `Lines`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from django.core.management.base import OutputWrapper
 
@@ -29,11 +27,6 @@ def one_line(text: str) -> str:
 
 def make_lines(lines: Iterable[str]) -> Lines:
     return Lines("\n".join(map(one_line, lines)))
-
-
-def as_json(value: Any) -> Lines:
-    """JSON escapes by itself."""
-    return Lines(json.dumps(value, indent=2))
 
 
 class LineWriter(OutputWrapper):

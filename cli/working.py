@@ -13,8 +13,10 @@ from typing import Any
 
 from django.db import connection
 
+from cli.records import describe_progress
 from cli.watching import watch
 from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
 from syncjobs.upkeep.workers import Worker
 
 EXIT_LEFT = 75  # EX_TEMPFAIL: what is left goes on in a later call
@@ -49,7 +51,7 @@ def work_on(
     # A thread of its own, so that signals and progress find this one free.
     thread = threading.Thread(target=work, name=f"record {record_id}")
     thread.start()
-    watch(record_id, thread, write)
+    watch(lambda: not thread.is_alive(), lambda: _look(record_id), write, pause=thread.join)
     return ended
 
 
@@ -72,3 +74,9 @@ def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_LEFT)
+
+
+def _look(record_id: uuid.UUID) -> tuple[str, float]:
+    record = SyncRecord.objects.select_related("job").get(pk=record_id)
+    words = describe_progress(record) if record.state == State.RUNNING else record.state
+    return f"{record.job.name}: {words}", record.percentage

@@ -221,3 +221,20 @@ def test_one_module_writes_the_event_log() -> None:
         and writes.search(path.read_text().replace("class SyncEvent(", ""))
     ]
     assert writers == ["events/writing.py"]
+
+
+def imported_from(package: str) -> set[str]:
+    """The files of the product that import it, or something below it."""
+    wanted = re.compile(rf"^\s*(?:from|import) {re.escape(package)}\b", re.MULTILINE)
+    files = [file for p in CONFIG["root_packages"] for file in (ROOT / p).rglob("*.py")]
+    return {str(file.relative_to(ROOT)) for file in files if wanted.search(file.read_text())}
+
+
+def test_a_command_is_run_and_not_imported() -> None:
+    """What two commands need stands beside them."""
+    assert imported_from("cli.management.commands") == set()
+    assert imported_from("embedded.management.commands") == set()
+
+
+def test_progress_bars_are_made_in_one_place() -> None:
+    assert imported_from("rich.progress") == {"cli/bars.py"}

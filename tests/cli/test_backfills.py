@@ -55,7 +55,7 @@ def _end_each(monkeypatch: pytest.MonkeyPatch, events: list[Event]) -> None:
         looks(self, *args, **kwargs)
 
     monkeypatch.setattr(Backfill, "refresh_from_db", work_then_look)
-    monkeypatch.setattr("cli.management.commands.backfill.LOOK_S", 0)
+    monkeypatch.setattr("cli.watching.LOOK_S", 0)
 
 
 @pytest.mark.parametrize(

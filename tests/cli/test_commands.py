@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from cli.management.commands.sync import describe_record
+from cli.records import describe_record
 from syncjobs.attempt.execution import execute
 from syncjobs.core.states import Event
 from syncjobs.leases.heart import Heart

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.lines import Lines, LineWriter, make_lines, one_line
-from cli.management.commands.sync import describe_record
+from cli.records import describe_record
 from datasets.models import Entry, Version
 from datasets.store import ensure_store
 from events.models import SyncEvent

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from cli.command import Command as DatabaseCommand
-from cli.lines import as_json
 from datasets.store import Adopted, AdoptionRefused, adopt_store
 from store.errors import StoreError
 
@@ -45,7 +44,7 @@ class Command(DatabaseCommand):
         except (StoreError, OSError) as exc:
             raise CommandError(f"{settings.STORE_ROOT} cannot be adopted: {exc}") from None
         if options["json"]:
-            self.stdout.write(as_json(_describe(done)))
+            self.write_json(_describe(done))
             return
         self.stdout.write(
             f"{settings.STORE_ROOT} is the store {done.store_id}"

@@ -12,7 +12,7 @@ from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
 from cli.command import need_keys_of_stack
 from cli.configfile import UnreadableFile, load
-from cli.lines import as_json, make_lines
+from cli.lines import make_lines
 from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
 
 
@@ -49,7 +49,7 @@ class Command(DatabaseCommand):
             raise CommandError(make_lines([*lines, "nothing was changed"])) from None
         if options["json"]:
             told = {"dry_run": dry_run, "changes": [asdict(change) for change in changes]}
-            self.stdout.write(as_json(told))
+            self.write_json(told)
             return
         for change in changes:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
-from cli.bars import on_terminal
 from cli.command import WorkspaceCommand
 from cli.finding import need_job
-from cli.lines import Lines, as_json, make_lines
+from cli.lines import Lines, make_lines
+from cli.watching import watch
 from syncjobs.core.states import State
 from syncjobs.models import PARALLEL_MAX, Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import (
@@ -34,8 +30,6 @@ from syncjobs.queueing.backfilling import (
 )
 from timing.clock import database_now
 
-LOOK_S = 0.5
-QUIET_S = 15.0
 # The worst of its records decides.
 WORST = (
     (State.FAILED, 1),
@@ -100,7 +94,7 @@ class Command(WorkspaceCommand):
             raise CommandError("say where the range begins: --since 2026-11-01")
         found = latest_backfills(job)
         if options["json"]:
-            self.stdout.write(as_json([progress.as_json() for progress in found]))
+            self.write_json([progress.as_json() for progress in found])
             return
         for progress in found:
             self.stdout.write(_lines(progress))
@@ -122,21 +116,23 @@ class Command(WorkspaceCommand):
 
     def _tell(self, progress: BackfillProgress, options: dict[str, Any]) -> None:
         if options["json"]:
-            self.stdout.write(as_json(progress.as_json()))
+            self.write_json(progress.as_json())
         else:
             self.stdout.write(_lines(progress))
 
     def _wait(self, progress: BackfillProgress) -> BackfillProgress:
-        if on_terminal():
-            return _wait_with_bar(progress)
-        said_at, said = time.monotonic(), ""
-        while not _is_over(progress):
-            words = progress.describe()
-            if words != said and time.monotonic() - said_at >= QUIET_S:
-                self.stderr.write(words)
-                said_at, said = time.monotonic(), words
-            time.sleep(LOOK_S)
-            progress = _look(progress.backfill)
+        row = progress.backfill
+
+        def ended() -> bool:
+            nonlocal progress
+            progress = _look(row)
+            return _is_over(progress)
+
+        def look() -> tuple[str, float]:
+            return f"{row.job.name}: {progress.describe()}", progress.ended
+
+        if not _is_over(progress):
+            watch(ended, look, self.stderr.write, total=row.fires, unit="fires")
         return progress
 
 
@@ -176,23 +172,6 @@ def _status(progress: BackfillProgress) -> int:
         if progress.states.get(state):
             return status
     return 3 if progress.backfill.state == BackfillState.CANCELLED else 0
-
-
-def _wait_with_bar(progress: BackfillProgress) -> BackfillProgress:
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} fires"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task(progress.backfill.job.name, total=progress.backfill.fires)
-        while not _is_over(progress):
-            bar.update(task, completed=progress.ended)
-            time.sleep(LOOK_S)
-            progress = _look(progress.backfill)
-        bar.update(task, completed=progress.ended)
-    return progress
 
 
 def _lines(progress: BackfillProgress) -> Lines:

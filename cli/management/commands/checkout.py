@@ -11,7 +11,6 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.finding import need_dataset
-from cli.lines import as_json
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
 from datasets.models import Version
 from datasets.reading import NoSuchVersion, get_version, iter_entries
@@ -63,7 +62,7 @@ class Command(WorkspaceCommand):
                 {"path": names.to_text(path), "reason": reason} for path, reason in tree.refused
             ]
             more = {"bytes": tree.size_bytes, "directory": str(options["directory"])}
-            self.stdout.write(as_json(told | more | {"not_written": refused}))
+            self.write_json(told | more | {"not_written": refused})
         else:
             self.stdout.write(
                 f"{dataset.name} v{version.number}: {tree.files} files, {tree.size_bytes} bytes"

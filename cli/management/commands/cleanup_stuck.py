@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from cli.command import WorkspaceCommand
-from cli.lines import as_json
 from syncjobs.claims.reaping import clean_up
 
 
@@ -37,7 +36,7 @@ class Command(WorkspaceCommand):
                 for stuck in done.records
             ]
             told = {"count": done.count, "by_rule": done.by_rule, "records": records}
-            self.stdout.write(as_json(told | {"dry_run": dry_run}))
+            self.write_json(told | {"dry_run": dry_run})
             return
         for stuck in done.records:
             self.stdout.write(f"{stuck.record_id}  {stuck.finding.rule}: {stuck.finding.words}")

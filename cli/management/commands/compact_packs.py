@@ -10,7 +10,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand, whole_number
-from cli.lines import as_json
 from datasets.places import Places
 from datasets.store import open_store
 from store.errors import StoreError
@@ -56,7 +55,7 @@ class Command(WorkspaceCommand):
         except (StoreError, Halted) as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(as_json({"workspaces": told, "dry_run": options["dry_run"]}))
+            self.write_json({"workspaces": told, "dry_run": options["dry_run"]})
 
 
 def _compact(workspace: Workspace, lost_percent: int, *, dry_run: bool) -> Compacted:

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from cli.command import WorkspaceCommand, whole_number
-from cli.lines import as_json
 from workspaces.models import ApiToken, Role
 from workspaces.tokens import create_token
 
@@ -55,4 +54,4 @@ class Command(WorkspaceCommand):
             return
         told = {"id": str(row.pk), "token": token, "name": row.name, "role": row.role}
         expires_at = row.expires_at and row.expires_at.isoformat()
-        self.stdout.write(as_json(told | {"expires_at": expires_at}))
+        self.write_json(told | {"expires_at": expires_at})

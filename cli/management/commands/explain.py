@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
-from cli.lines import as_json, make_lines
+from cli.lines import make_lines
 from syncjobs.queries.explaining import (
     AmbiguousRecord,
     Explanation,
@@ -41,7 +41,7 @@ class Command(WorkspaceCommand):
             raise CommandError(str(exc), returncode=USAGE) from None
         told = explain(record)
         if options["json"]:
-            self.stdout.write(as_json(told.as_json()))
+            self.write_json(told.as_json())
         else:
             self.stdout.write(make_lines(_lines(told)))
 

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.finding import need_job
-from cli.lines import as_json
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import (
     describe_fire,
@@ -50,7 +49,7 @@ class Command(WorkspaceCommand):
                 "paused": job.paused_at is not None,
                 "fires": [at.isoformat() for at in fires],
             }
-            self.stdout.write(as_json(told))
+            self.write_json(told)
             return
         self.stdout.write(f"{job.name}: {describe_schedule(job)}")
         for rule in describe_rules(job):

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, CommandParser
 from django.urls import reverse
 
 from cli.command import WorkspaceCommand
-from cli.lines import as_json
 from workspaces.invitations import AlreadyInvited, AlreadyMember, invite
 from workspaces.models import Role, valid_invited
 from workspaces.races import work_again_where_taken
@@ -49,4 +48,4 @@ class Command(WorkspaceCommand):
             self.stdout.write(path)
             return
         told = {"id": str(row.pk), "path": path, "name": row.name, "role": row.role}
-        self.stdout.write(as_json(told | {"expires_at": row.expires_at.isoformat()}))
+        self.write_json(told | {"expires_at": row.expires_at.isoformat()})

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.db import connection
 
-from cli.chores import plan_chores
+from cli.chores import DEMO, plan_chores
 from cli.command import Command as DatabaseCommand
 from datasets.installation import HALT_WORDS, settle_here
 from datasets.seeing import StoreState
@@ -23,7 +23,6 @@ from workspaces.lookup import find_workspace
 from workspaces.models import Role, Workspace
 from workspaces.tokens import create_token, revoke_tokens
 
-DEMO = "demo"
 TOKEN_NAME = "one-machine stack"  # noqa: S105 — a label
 CONSOLE_USER = "admin"
 

@@ -10,8 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from cli.command import Command as DatabaseCommand
-from cli.lines import as_json
-from cli.management.commands.sync import EXIT_STATUS, describe_record
+from cli.records import EXIT_STATUS, describe_record, tell_record
 from cli.working import EXIT_LEFT, work_on, working
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -88,8 +87,8 @@ class Command(DatabaseCommand):
 
     def _tell_end(self, done: list[SyncRecord], *, drained: bool) -> None:
         if self._as_json:
-            told = [_as_json(record) for record in done]
-            self.stdout.write(as_json({"records": told, "drained": drained}))
+            told = [tell_record(record) for record in done]
+            self.write_json({"records": told, "drained": drained})
         elif not done:
             self.stdout.write("Nothing was due.")
         statuses = {EXIT_STATUS.get(State(record.state), EXIT_LEFT) for record in done}
@@ -102,13 +101,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
-
-
-def _as_json(record: SyncRecord) -> dict[str, Any]:
-    fields = (
-        "state verdict files_added files_changed files_removed files_unchanged files_failed"
-        " files_skipped bytes_transferred attempt dataset_version error_code error waiting_for"
-    )
-    return {"id": str(record.pk), "job": record.job.name} | {
-        name: getattr(record, name) for name in fields.split()
-    }

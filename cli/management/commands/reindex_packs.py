@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
-from cli.lines import as_json
 from datasets.places import Places
 from datasets.store import open_store
 from store.errors import StoreError
@@ -43,7 +42,7 @@ class Command(WorkspaceCommand):
         except StoreError as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(as_json({"workspaces": told}))
+            self.write_json({"workspaces": told})
 
 
 def _reindex(workspace: Workspace) -> Reindexed:

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from cli.command import Command as DatabaseCommand
-from cli.lines import as_json
 from datasets.installation import HALT_WORDS, resume_after_restore
 from syncjobs.queries.installation import find_halted_hosts
 
@@ -33,7 +32,7 @@ class Command(DatabaseCommand):
                 "installation": str(done.name),
                 "halted_hosts": elsewhere,
             }
-            self.stdout.write(as_json(told))
+            self.write_json(told)
             return
         if done.halt is not None:
             self.stdout.write(

@@ -11,7 +11,6 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import count_bar
 from cli.command import Command as DatabaseCommand
 from cli.command import need_keys_of_stack
-from cli.lines import as_json
 from connectors.rotating import count_sealed, rotate_secrets
 
 
@@ -34,7 +33,7 @@ class Command(DatabaseCommand):
         except (ImproperlyConfigured, ValueError):  # no key, or one that is none: never its text
             raise CommandError("SECRETS_KEYS holds no usable key") from None
         if options["json"]:
-            self.stdout.write(as_json(asdict(done)))
+            self.write_json(asdict(done))
         else:
             self.stdout.write(
                 f"{done.resealed} secrets encrypted anew, {done.current} had the newest key already"

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import busy
 from cli.command import Command as DatabaseCommand
-from cli.lines import as_json
 from store.errors import StoreError
 from syncjobs.claims.halting import Halted
 from syncjobs.upkeep.sweeping import sweep
@@ -30,7 +29,7 @@ class Command(DatabaseCommand):
         except (StoreError, OSError, Halted) as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(as_json(asdict(removed)))
+            self.write_json(asdict(removed))
             return
         self.stdout.write(
             f"{removed.blobs} blobs ({removed.size_bytes} bytes) that no version names,"

@@ -11,7 +11,6 @@ from django.core.management.base import CommandError, CommandParser
 from cli.bars import busy
 from cli.command import WorkspaceCommand
 from cli.finding import need_connector
-from cli.lines import as_json
 from connectors.opening import find_capabilities, test_connector
 from farends.errors import TransportError
 from farends.measuring import describe_capabilities
@@ -39,7 +38,7 @@ class Command(WorkspaceCommand):
         except TransportError as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.stdout.write(as_json([asdict(result) for result in results]))
+            self.write_json([asdict(result) for result in results])
         else:
             for result in results:
                 mark = MARKS.get(str(result.outcome), str(result.outcome))

@@ -14,9 +14,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from cli.chores import DEMO
 from cli.command import Command as DatabaseCommand
-from cli.management.commands.prepare import DEMO
-from cli.management.commands.sync import describe_record
+from cli.records import describe_record
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State

@@ -1,0 +1,97 @@
+"""A sync record as commands tell it: in lines, as JSON, and by an exit status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.lines import Lines, make_lines
+from syncjobs.core.states import FINAL, State
+from syncjobs.models import SyncRecord
+
+EXIT_STATUS = {
+    State.SUCCEEDED: 0,
+    State.FAILED: 1,
+    State.TIMED_OUT: 1,
+    State.CANCELLED: 3,
+    State.PARTIAL: 4,
+    State.HELD: 5,
+}
+FILES_SHOWN = 20
+_IN_JSON = (
+    "state verdict stage percentage files_added files_changed files_removed files_unchanged"
+    " files_failed files_skipped bytes_transferred attempt dataset_version error_code error"
+    " waiting_for plan drift files_cleared files_left warning"
+)
+
+
+def is_over(record: SyncRecord) -> bool:
+    """Whether nothing more happens to it without a person."""
+    return record.state in FINAL or record.state == State.HELD
+
+
+def describe_progress(record: SyncRecord) -> str:
+    if record.state == State.QUEUED:
+        return f"queued: waits for {record.waiting_for or 'a worker'}"
+    if record.total_files is None:
+        return record.stage.replace("_", " ") or record.state
+    return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
+
+
+def describe_record(record: SyncRecord) -> Lines:
+    """One record in a few lines, for a terminal."""
+    lines = [f"{record.job.name}: {record.state} ({record.pk})"]
+    if record.state in (State.SUCCEEDED, State.PARTIAL):
+        changed = (
+            f"{record.files_added} added, {record.files_changed} changed,"
+            f" {record.files_removed} removed, {record.files_unchanged} unchanged"
+        )
+        if record.files_failed:
+            changed += f", {record.files_failed} failed"
+        if record.files_skipped:
+            changed += f", {record.files_skipped} skipped"
+        if record.files_deferred:
+            changed += f", {record.files_deferred} deferred"
+        lines.append(f"  {changed}")
+        took = ""
+        if record.started_at and record.finished_at:
+            took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
+        version = f", dataset version {record.dataset_version}" if record.dataset_version else ""
+        lines.append(f"  {record.bytes_transferred:,} bytes{took}{version}")
+    if record.files_cleared or record.files_left:
+        lines.append(f"  at the source: {record.files_cleared} cleared, {record.files_left} left")
+    if record.warning:
+        lines.append(f"  warning: {record.warning}")
+    lines += [f"  {line}" for line in _plan_lines(record)]
+    if record.waiting_for:
+        lines.append(f"  waits for {record.waiting_for}")
+    if record.error:
+        lines.append(f"  {record.error_code}: {record.error}")
+    return make_lines(lines)
+
+
+def _plan_lines(record: SyncRecord) -> list[str]:
+    lines = []
+    if record.dry_run and record.plan is not None:
+        lines.append(f"{record.plan['files']} files, {record.plan['bytes']:,} bytes to fetch")
+        if guard := record.plan["guard"]:
+            lines.append(f"would be held: {guard['reason']}")
+        if (afterwards := record.plan["terms"]["afterwards"]) != "keep":
+            lines.append(f"published files would then go from the source ({afterwards})")
+        if not record.plan["listing_complete"]:
+            lines.append("the listing is not complete, so nothing would be removed")
+        for item in record.items.order_by("pk")[:FILES_SHOWN]:
+            size = "" if item.size_bytes is None else f" ({item.size_bytes:,} bytes)"
+            lines.append(f"{item.action:<8} {item.path}{size}")
+        if more := record.items.count() - FILES_SHOWN:
+            lines += [f"… and {more} more"] if more > 0 else []
+        lines.append(f"apply it with: sync {record.job.name} --apply {record.pk}")
+    for file in (record.drift or {}).get("files", [])[:FILES_SHOWN]:
+        lines.append(f"{file['what']:<8} {file['path']}")
+    return lines
+
+
+def tell_record(record: SyncRecord) -> dict[str, Any]:
+    """For `--json`."""
+    return {"id": str(record.pk), "job": record.job.name} | {
+        name: getattr(record, name) for name in _IN_JSON.split()
+    }
