@@ -176,7 +176,9 @@ def _ssh(kind: str, source: Path, home: Path) -> Iterator[tuple[Site, Target]]:
         known.write_text("".join(lines))
         target = sshd.target(source)
         if kind == "ssh":
-            options = SshOptions(target.options.username, str(source), target.options.host_key)
+            options = SshOptions(
+                target.options.username, str(source), host_key=target.options.host_key
+            )
             secret = SshSecret(private_key=sshd.private_key)
             target = Target(target.host, target.port, options, secret)
         yield Site(kind, sshd.port, source, key, known), target

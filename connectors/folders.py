@@ -15,6 +15,7 @@ from connectors.models import Connector
 from connectors.opening import make_target, open_transport
 from farends import names
 from farends.contract import Reason, RemoteEntry, RoundListing, Seen, Skipped
+from farends.spec import FarEndOptions
 
 LOOK_S = 15.0
 WALKED_MAX = 20_000
@@ -52,16 +53,15 @@ def look_into(
     """`path` is in stored form, from the connector's root. Raises UnsafeName for one that leads out of it,
     TransportError's children, UnknownKind."""
     folder = BrowsedFolder(_checked(path))
-    options = make_target(connector).options
+    options: FarEndOptions = make_target(connector).options
     ends_at = time.monotonic() + within_s
 
     def check() -> None:
         if time.monotonic() > ends_at:
             raise _Enough
 
-    lists_whole = bool(getattr(options, "urls", ()))  # then a folder has no listing of its own
-    apart = folder.path if not lists_whole else ""
-    prefix = f"{folder.path}/" if folder.path and lists_whole else ""
+    apart = "" if options.lists_whole else folder.path
+    prefix = f"{folder.path}/" if folder.path and options.lists_whole else ""
     try:
         with closing(open_transport(connector, check=check)) as transport:
             walk = iter(transport.walk_again(apart) if apart else transport.walk())

@@ -8,7 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from farends.proxying import parse_proxy
-from farends.reaching import detours
+from farends.registry import SPECS
 from workspaces.models import Workspace, valid_title
 
 
@@ -103,7 +103,10 @@ class Connector(models.Model):
     @property
     def endpoint(self) -> str:
         """What a secret is bound to: the far end, and who stands on the way there."""
-        return f"{self.kind}://{self.host.lower()}:{self.port}{detours(self.options)}"
+        spec = SPECS.get(self.kind)
+        way = () if spec is None else spec.detour(self.options)
+        by = "".join(f" by {hop.url}" for hop in way)
+        return f"{self.kind}://{self.host.lower()}:{self.port}{by}"
 
 
 class HostBudget(models.Model):

@@ -19,8 +19,9 @@ from farends.dialing import Dialer, Policy
 from farends.errors import AuthConfig, Stalled
 from farends.masking import MaskedRemover, MaskedTransport, hidden, mask_of, masked
 from farends.probe import StageResult, probe
+from farends.reaching import Reach
 from farends.registry import get_spec
-from farends.spec import InvalidOptions, Target, parse_options
+from farends.spec import InvalidOptions, Target, parse_options, read_stored
 
 TEST_S = 60.0
 
@@ -126,6 +127,5 @@ def make_context(check: Callable[[], None], moved: Callable[[], None] = lambda: 
 def silence_granted(options: Mapping[str, Any] | str) -> float:
     """The longest silence, in seconds, that a person granted a host by its connector's options, as they
     are stored; 0 where nobody said."""
-    told = json.loads(options) if isinstance(options, str) else options
-    named = (told.get(name) for name in ("idle_timeout_s", "connect_timeout_s"))
-    return max((float(value) for value in named if value), default=0.0)
+    stored = json.loads(options) if isinstance(options, str) else options
+    return read_stored(Reach, stored).silence_granted_s

@@ -8,10 +8,7 @@ from django.db import transaction
 
 from connectors.models import Connector
 from farends.registry import SPECS
-from farends.spec import option_fields
 from workspaces import auditing
-
-OPTIONS = ("host_key", "jump_host_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +17,7 @@ class Offer:
 
     key: str
     option: str
-
-    @property
-    def whose(self) -> str:
-        return "jump host" if self.option == "jump_host_key" else "host"
+    whose: str  # "host" or "jump host"
 
 
 def find_offer(connector: Connector) -> Offer | None:
@@ -31,11 +25,12 @@ def find_offer(connector: Connector) -> Offer | None:
     spec = SPECS.get(connector.kind)
     if spec is None:
         return None
-    known = {field.name for field in option_fields(spec.options)}.intersection(OPTIONS)
+    pins = spec.pins()
     for stage in connector.last_test or []:
-        key, option = str(stage.get("offered") or ""), stage.get("option") or OPTIONS[0]
-        if key and option in known:
-            return Offer(key, option) if key != connector.options.get(option) else None
+        key, option = str(stage.get("offered") or ""), stage.get("option")
+        if key and option in pins:
+            offer = Offer(key, option, pins[option])
+            return offer if key != connector.options.get(option) else None
     return None
 
 

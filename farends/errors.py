@@ -147,11 +147,11 @@ class HostKeyError(PermanentError):
     """The host's key is not the pinned one. `option` is where the pin of this host is kept."""
 
     stage = ConnectionStage.IDENTITY
-    option = "host_key"
 
-    def __init__(self, message: str | None = None, *, offered: str = "") -> None:
+    def __init__(self, message: str | None = None, *, offered: str = "", option: str = "") -> None:
         super().__init__(message)
         self.offered = offered
+        self.option = option
 
 
 class HostKeyUnknown(HostKeyError):

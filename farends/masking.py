@@ -43,7 +43,6 @@ _ALONE_MAX = (
     3  # a secret as short as this is hidden where it stands alone: else every word had holes
 )
 _KEY_LINE_MIN = 16
-_PAIRS = (("username", "password"), ("proxy_username", "proxy_password"))
 # So many characters of a secret are hidden wherever they stand: from its middle, and from one of its ends.
 _PIECE, _END_PIECE = 8, 6
 _CUT_MIN, _STOP_MIN = 3, 5  # at the sign of a cut, and where the words just end
@@ -131,10 +130,7 @@ def mask_of(target: Target) -> Mask | None:
     }
     whole = [value for value in secret.values() if "\n" not in value.strip()]
     lines = [line for value in secret.values() for line in _lines(value)]
-    for username, password in _PAIRS:
-        name = secret.get(username) or str(getattr(target.options, username, ""))
-        if secret.get(password):
-            lines.append(_base64(f"{name}:{secret[password]}"))
+    lines += [_base64(f"{name}:{password}") for name, password in target.log_ins()]
     return make_mask(whole, lines)
 
 

@@ -38,7 +38,7 @@ from farends.errors import (
 )
 from farends.measuring import describe_capabilities
 from farends.reaching import of_jump_host, way_to
-from farends.spec import Spec, Target
+from farends.spec import FarEndOptions, Spec, Target
 
 ENTRIES_MAX = 20
 CLOCK_SKEW_MAX_S = 60.0
@@ -72,7 +72,7 @@ _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
     (
         HostKeyChanged,
         "Ask the host's operator whether its key was replaced. Only then store the new one in"
-        " options.host_key; otherwise somebody may stand between.",
+        " {option}; otherwise somebody may stand between.",
     ),
     (TlsRefused, "Check the certificate's name and dates; for a private CA set ca_certificate."),
     (AuthConfig, "Store the secret again: the message says what cannot be used."),
@@ -119,10 +119,11 @@ def probe(
 def _look_up(target: Target, context: Context) -> str:
     """Says where the host is and what stands before it, once the first of them has answered."""
     dialer, wait_s = context.dialer, context.patience.connect_s
-    jump_host = getattr(target.options, "jump_host", "")
-    if jump_host:
-        with of_jump_host(jump_host, dialer):
-            at = _reach(jump_host, target.options.jump_port, dialer, wait_s)
+    options: FarEndOptions = target.options
+    jump = options.jump()
+    if jump is not None and jump.host and jump.port:
+        with of_jump_host(jump.host, dialer):
+            at = _reach(jump.host, jump.port, dialer, wait_s)
         behind = dialer.resolve_elsewhere(target.host, target.port)[0]
         return f"{behind}, by the jump host at {at}"
     return _reach(target.host, target.port, dialer, wait_s)
@@ -283,7 +284,7 @@ def _failed(error: TransportError) -> StageResult:
         offered, option = error.offered, error.option
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "")
     if isinstance(error, HostKeyChanged):
-        advice = advice.replace("options.host_key", f"options.{error.option}")
+        advice = advice.format(option=f"options.{error.option}")
     elif isinstance(error, HostKeyUnknown) and offered:
         advice = (
             f"Compare {offered} with what the host's operator tells you by another way, then store"

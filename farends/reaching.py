@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from farends.contract import Context, Transport
 from farends.dialing import Dialer
-from farends.errors import AuthConfig, HostKeyError, TransportError
+from farends.errors import AuthConfig, TransportError
 from farends.pacing import Pace, PacedTransport
 from farends.proxying import parse_proxy
-from farends.spec import Target, option
+from farends.spec import Hop, Target, option
 
 BANDWIDTH_MIN = 16 * 1024
 _RECEIVE_BYTES_MIN, _RECEIVE_BYTES_MAX = 32 * 1024, 1024 * 1024
@@ -88,6 +88,22 @@ class Reach:
         check=at_least(0),
     )
 
+    @property
+    def lists_whole(self) -> bool:
+        return False
+
+    @property
+    def silence_granted_s(self) -> float:
+        """The longest silence that a person granted the host; 0 where nobody said."""
+        return max(self.idle_timeout_s, self.connect_timeout_s)
+
+    def detour(self) -> tuple[Hop, ...]:
+        jump = self.jump()
+        return (*proxy_hop(self.proxy), *(() if jump is None else (jump,)))
+
+    def jump(self) -> Hop | None:
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReachSecret:
@@ -97,8 +113,24 @@ class ReachSecret:
         "User name at the proxy", "Empty where it asks for none.", default="", advanced=True
     )
     proxy_password: str = option(
-        "Password at the proxy", "Goes with its user name.", default="", advanced=True
+        "Password at the proxy",
+        "Goes with its user name.",
+        default="",
+        advanced=True,
+        goes_with="proxy_username",
     )
+
+
+def proxy_hop(url: str) -> tuple[Hop, ...]:
+    """None or one."""
+    if not url:
+        return ()
+    try:
+        proxy = parse_proxy(url)
+    except ValueError:  # saved past the forms: nothing will be dialled
+        proxy = None
+    written = url.lower().rstrip("/")
+    return (Hop(written, proxy.host, proxy.port) if proxy else Hop(written, None, None),)
 
 
 def reached(open_far_end: Open) -> Open:
@@ -154,26 +186,11 @@ def _receive_bytes(rate: int) -> int:
 
 
 @contextlib.contextmanager
-def of_jump_host(host: str, dialer: Dialer) -> Iterator[None]:
+def of_jump_host(host: str | None, dialer: Dialer) -> Iterator[None]:
     """Errors that leave here are those of the jump host, and say so."""
     try:
         yield
     except TransportError as exc:
         exc.args = (f"the jump host {host}: {exc}",)
         exc.of_way = exc.of_way or dialer.proxy is None
-        if isinstance(exc, HostKeyError):
-            exc.option = "jump_host_key"
         raise
-
-
-def detours(options: Mapping[str, Any]) -> str:
-    """What lies between here and the far end, as text that a secret is bound to; empty for nothing.
-
-    Whoever stands there may see what is not encrypted, or pose as the far end to who has no pin.
-    """
-    found = []
-    if proxy := options.get("proxy"):
-        found.append(f" by {str(proxy).lower().rstrip('/')}")
-    if jump := options.get("jump_host"):
-        found.append(f" by ssh://{str(jump).lower()}:{options.get('jump_port') or 22}")
-    return "".join(found)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from farends.contract import Context, Remover, Transport
+
+T = TypeVar("T")
 
 
 def option(
@@ -19,15 +23,65 @@ def option(
     *,
     default: Any = dataclasses.MISSING,
     advanced: bool = False,
+    late: bool = False,
     check: Callable[[Any], object] | None = None,
+    pins: str = "",
+    goes_with: str = "",
+    has_lines: bool = False,
 ) -> Any:
     """A field of an options or secret dataclass; without a default it is required.
 
-    `advanced`: few need it, so surfaces show it last. `check` raises ValueError with words that
-    follow the field's name.
+    `advanced`: few need it, so surfaces show it last. `late`: several kinds share it, so it is shown
+    after what is a kind's own. `check` raises ValueError with words that follow the field's name.
+
+    What the frame has to know of a field it asks the field for, and never goes by names: `pins` says
+    whose key the field pins, such as "host"; `goes_with` is the field that holds the user name which a
+    password is sent with; `has_lines`: the text has several lines.
     """
-    told = {"label": label, "help": help, "advanced": advanced, "check": check}
+    told = {
+        "label": label,
+        "help": help,
+        "advanced": advanced,
+        "late": late,
+        "check": check,
+        "pins": pins,
+        "goes_with": goes_with,
+        "has_lines": has_lines,
+    }
     return dataclasses.field(default=default, metadata=told)
+
+
+class FarEndOptions(Protocol):
+    """What the frame asks of the options of any kind. `farends.reaching.Reach` answers it all but `root`."""
+
+    @property
+    def root(self) -> str:
+        """The folder that is walked, as the kind writes it."""
+        ...
+
+    @property
+    def lists_whole(self) -> bool:
+        """Whether there is one listing of all files, and a folder has none of its own."""
+        ...
+
+    def detour(self) -> tuple[Hop, ...]:
+        """Who stands between here and the far end, the nearest first. They may see what is not encrypted,
+        or pose as the far end to who has no pin: a secret is bound to them."""
+        ...
+
+    def jump(self) -> Hop | None:
+        """The last of them that is logged in to, and connects to the far end from there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A host on the way. `url` is what a person wrote, in lower case; host and port are None where that
+    is no URL, and nothing will be dialled then."""
+
+    url: str
+    host: str | None
+    port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +90,18 @@ class Target:
 
     host: str
     port: int
-    options: Any  # an instance of the spec's options class
+    options: (
+        Any  # an instance of the spec's options class: FarEndOptions, and what is the kind's own
+    )
     secret: Any  # an instance of the spec's secret class
+
+    def log_ins(self) -> Iterator[tuple[str, str]]:
+        """Each user name with the password that is sent with it."""
+        for field in option_fields(type(self.secret)):
+            password = str(getattr(self.secret, field.name))
+            if field.goes_with and password:
+                owner = self.secret if hasattr(self.secret, field.goes_with) else self.options
+                yield str(getattr(owner, field.goes_with)), password
 
 
 FILES = "files"  # a far end that holds a tree of files
@@ -56,12 +120,20 @@ class Spec:
     kind: str
     title: str
     default_port: int
-    options: type
+    options: type[FarEndOptions]
     secret: type
     open: Callable[[Target, Context], Transport]
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None
+
+    def detour(self, stored: Mapping[str, Any]) -> tuple[Hop, ...]:
+        """Who stands on the way, by options as they are stored."""
+        return read_stored(self.options, stored).detour()
+
+    def pins(self) -> dict[str, str]:
+        """The options that pin a key, by name, with whose key it is."""
+        return {field.name: field.pins for field in option_fields(self.options) if field.pins}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +148,11 @@ class OptionField:
     default: Any
     choices: tuple[str, ...] = ()
     advanced: bool = False
+    late: bool = False
     check: Callable[[Any], object] | None = None
+    pins: str = ""
+    goes_with: str = ""
+    has_lines: bool = False
 
 
 class InvalidOptions(ValueError):
@@ -87,8 +163,13 @@ class InvalidOptions(ValueError):
         self.problems = dict(problems)
 
 
-def option_fields(cls: type) -> list[OptionField]:
-    """In the order of the class, the advanced ones last."""
+def option_fields(cls: type) -> tuple[OptionField, ...]:
+    """In the order of the class; then what several kinds share, and the advanced ones last."""
+    return _fields_of(cls)
+
+
+@functools.cache
+def _fields_of(cls: Any) -> tuple[OptionField, ...]:
     hints = typing.get_type_hints(cls)
     fields = []
     for field in dataclasses.fields(cls):
@@ -104,10 +185,14 @@ def option_fields(cls: type) -> list[OptionField]:
                 default=None if required else field.default,
                 choices=choices,
                 advanced=bool(field.metadata.get("advanced", False)),
+                late=bool(field.metadata.get("late", False)),
                 check=field.metadata.get("check"),
+                pins=str(field.metadata.get("pins", "")),
+                goes_with=str(field.metadata.get("goes_with", "")),
+                has_lines=bool(field.metadata.get("has_lines", False)),
             )
         )
-    return sorted(fields, key=lambda field: field.advanced)
+    return tuple(sorted(fields, key=lambda field: (field.advanced, field.late)))
 
 
 def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
@@ -135,6 +220,18 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
             problems[name] = "is required"
     if problems:
         raise InvalidOptions(problems)
+    return cls(**values)
+
+
+def read_stored(cls: type[T], stored: Mapping[str, Any]) -> T:
+    """Options as they are stored, unchecked: a value that is missing or of a wrong type is the default.
+    For who asks something of a connector and does not connect."""
+    values: dict[str, Any] = {}
+    for field in option_fields(cls):
+        values[field.name] = field.type() if field.required else field.default
+        if field.name in stored:
+            with contextlib.suppress(ValueError):
+                values[field.name] = _convert(field, stored[field.name])
     return cls(**values)
 
 

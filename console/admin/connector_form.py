@@ -211,13 +211,12 @@ def _secret_field(field: OptionField, held: dict[str, Any] | None) -> forms.Fiel
         standing = "Stored. Leave empty to keep it."
     else:
         standing = "Not stored."
-    long = field.name.endswith(("private_key", "certificate", "client_key"))
     return forms.CharField(
         label=field.label,
         help_text=f"{standing} {capfirst(field.help)}".strip(),
         required=False,
         strip=False,
-        widget=secret_text() if long else secret_line(),
+        widget=secret_text() if field.has_lines else secret_line(),
     )
 
 

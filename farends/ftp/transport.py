@@ -34,7 +34,7 @@ from farends.ftp.socket import Tls
 from farends.ftp.tree import FtpWalk
 from farends.reaching import Reach, ReachSecret, reached, way_to
 from farends.spec import Spec, Target, option
-from farends.wire.tls import ClientCertificate, show_certificate, trusting
+from farends.wire.tls import ClientCertificate, PrivateAuthority, show_certificate, trusting
 
 SESSIONS_MAX = 16
 
@@ -80,14 +80,11 @@ class FtpOptions(_Common):
 
 
 @dataclass(frozen=True, slots=True)
-class FtpsOptions(_Common):
+class FtpsOptions(PrivateAuthority, _Common):
     implicit_tls: bool = option(
         "Implicit TLS",
         "TLS from the first byte, usually on port 990, instead of AUTH TLS on port 21.",
         default=False,
-    )
-    ca_certificate: str = option(
-        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
     )
     min_tls: Literal["1.0", "1.1", "1.2", "1.3"] = option(
         "Oldest TLS version",
@@ -98,7 +95,9 @@ class FtpsOptions(_Common):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FtpSecret(ReachSecret):
-    password: str = option("Password", "Of the user; not needed for anonymous.", default="")
+    password: str = option(
+        "Password", "Of the user; not needed for anonymous.", default="", goes_with="username"
+    )
     account: str = option("Account", "Only for hosts that ask for one (ACCT).", default="")
 
 

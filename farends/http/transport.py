@@ -29,7 +29,13 @@ from farends.spec import Spec, Target, option
 from farends.web.answers import status_error
 from farends.web.auth import Credentials
 from farends.web.url import Origin, Url, quote_path, resolve, without_user
-from farends.wire.tls import ClientCertificate, show_certificate, trusting, trusting_system
+from farends.wire.tls import (
+    ClientCertificate,
+    PrivateAuthority,
+    show_certificate,
+    trusting,
+    trusting_system,
+)
 
 
 def _check_urls(urls: tuple[str, ...]) -> None:
@@ -62,17 +68,21 @@ class HttpOptions(Reach):
     header_name: str = option("Header", "For log-in by header, such as X-API-Key.", default="")
     sessions: int = option("Connections", "How many at once, 1 to 32.", default=8)
 
+    @property
+    def lists_whole(self) -> bool:
+        return bool(self.urls)
+
 
 @dataclass(frozen=True, slots=True)
-class HttpsOptions(HttpOptions):
-    ca_certificate: str = option(
-        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
-    )
+class HttpsOptions(PrivateAuthority, HttpOptions):
+    pass
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HttpSecret(ReachSecret):
-    password: str = option("Password", "For basic and digest log-in.", default="")
+    password: str = option(
+        "Password", "For basic and digest log-in.", default="", goes_with="username"
+    )
     token: str = option("Token", "For bearer and header log-in.", default="")
 
 

@@ -48,23 +48,11 @@ class RsyncOptions(SshReach):
     over_ssh: bool = option(
         "Over SSH", "Runs rsync on the host by SSH instead of asking a daemon.", default=False
     )
-    host_key: str = option(
-        "Host key",
-        "Over SSH only: SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent"
-        " to the host; the connection test shows the key that the host offers.",
-        default="",
-    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RsyncSecret(SshReachSecret):
-    password: str = option("Password", "Of the daemon's module.", default="")
-    private_key: str = option(
-        "Private key", "Over SSH: Ed25519, ECDSA or RSA; OpenSSH or PEM.", default=""
-    )
-    passphrase: str = option(
-        "Passphrase of the private key", "Empty where the key has none.", default=""
-    )
+    password: str = option("Password", "Of the daemon's module.", default="", goes_with="username")
 
 
 class Host(Protocol):

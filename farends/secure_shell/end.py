@@ -9,7 +9,7 @@ from farends.errors import AuthConfig
 from farends.reaching import Reach, ReachSecret
 from farends.secure_shell.auth import SshLogin
 from farends.secure_shell.terms import CIPHERS, USUAL, SshTerms
-from farends.spec import Target, option
+from farends.spec import Hop, Target, option
 
 
 def _check_port(port: int) -> None:
@@ -27,6 +27,14 @@ def _check_ciphers(names: tuple[str, ...]) -> None:
 class SshReach(Reach):
     """Options of the kinds that go over SSH."""
 
+    host_key: str = option(
+        "Host key",
+        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host over"
+        " SSH; the connection test shows the key that the host offers.",
+        default="",
+        late=True,
+        pins="host",
+    )
     jump_host: str = option(
         "Jump host",
         "An SSH host that is logged in to first and that connects to the host from there."
@@ -49,6 +57,7 @@ class SshReach(Reach):
         "Like the host key: pinned once, and checked before anything is sent.",
         default="",
         advanced=True,
+        pins="jump host",
     )
     compression: bool = option(
         "Compression", "Worth it on slow lines only.", default=False, advanced=True
@@ -68,16 +77,33 @@ class SshReach(Reach):
         advanced=True,
     )
 
+    def jump(self) -> Hop | None:
+        if not self.jump_host:
+            return None
+        host = self.jump_host.lower()
+        return Hop(f"ssh://{host}:{self.jump_port}", host, self.jump_port)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SshReachSecret(ReachSecret):
     """Secrets of the kinds that go over SSH."""
 
+    private_key: str = option(
+        "Private key",
+        "Ed25519, ECDSA or RSA; OpenSSH or PEM.",
+        default="",
+        late=True,
+        has_lines=True,
+    )
+    passphrase: str = option(
+        "Passphrase of the private key", "Empty where the key has none.", default="", late=True
+    )
     certificate: str = option(
         "Certificate of the private key",
         "The line of a …-cert.pub file, for hosts that trust the authority that signed it.",
         default="",
         advanced=True,
+        has_lines=True,
     )
     jump_password: str = option(
         "Password on the jump host",
@@ -90,6 +116,7 @@ class SshReachSecret(ReachSecret):
         "Where neither this nor a password is given, the host's own key serves for both.",
         default="",
         advanced=True,
+        has_lines=True,
     )
     jump_passphrase: str = option(
         "Passphrase of the jump host's key",
@@ -102,16 +129,18 @@ class SshReachSecret(ReachSecret):
         "Like that of the private key.",
         default="",
         advanced=True,
+        has_lines=True,
     )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SshEnd:
-    """`pin` is the text of options.host_key."""
+    """`pin` is the text of the option that `pin_option` names."""
 
     host: str
     port: int
     pin: str
+    pin_option: str
     login: SshLogin
     terms: SshTerms = USUAL
     jump: SshEnd | None = None
@@ -128,7 +157,7 @@ def ssh_end(target: Target) -> SshEnd:
         secret.passphrase,
         secret.certificate,
     )
-    end = SshEnd(target.host, target.port, options.host_key, login, terms)
+    end = SshEnd(target.host, target.port, options.host_key, "host_key", login, terms)
     if not options.jump_host:
         return end
     at_jump = SshLogin(
@@ -141,7 +170,14 @@ def ssh_end(target: Target) -> SshEnd:
     if not (at_jump.password or at_jump.private_key):
         # A key may be shown to both; the host's password is for the host alone.
         at_jump = replace(login, username=at_jump.username, password="")
-    jump = SshEnd(options.jump_host, options.jump_port, options.jump_host_key, at_jump, terms)
+    jump = SshEnd(
+        options.jump_host,
+        options.jump_port,
+        options.jump_host_key,
+        "jump_host_key",
+        at_jump,
+        terms,
+    )
     return replace(end, jump=jump)
 
 

@@ -173,7 +173,7 @@ def _identified(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport
     A host may hold keys of several kinds and shows one for each connection, so where only a
     fingerprint is known the other kinds are asked for in turn before the key counts as changed.
     """
-    pin = Pin.parse(end.pin)
+    pin = _pin_of(end)
     families = list(FAMILIES) if pin is None else pin.families()
     first_offered = ""
     while families:
@@ -191,6 +191,7 @@ def _identified(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport
             raise HostKeyUnknown(
                 f"no host key is pinned; {end.host} offers {key.get_name()} {offered}",
                 offered=offered,
+                option=end.pin_option,
             )
         first_offered = first_offered or offered
         if pin.family is not None:
@@ -199,7 +200,16 @@ def _identified(end: SshEnd, dial: Dial, context: Context) -> paramiko.Transport
     raise HostKeyChanged(
         f"{end.host} offers the host key {first_offered}, which is not the pinned one",
         offered=first_offered,
+        option=end.pin_option,
     )
+
+
+def _pin_of(end: SshEnd) -> Pin | None:
+    try:
+        return Pin.parse(end.pin)
+    except HostKeyUnknown as exc:
+        exc.option = end.pin_option
+        raise
 
 
 def _exchange_keys(

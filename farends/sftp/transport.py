@@ -37,19 +37,13 @@ from farends.wire.far_text import show
 class SftpOptions(SshReach):
     username: str = option("User name", "Who logs in on the host.")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
-    host_key: str = option(
-        "Host key",
-        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
-        " the connection test shows the key that the host offers.",
-        default="",
-    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SftpSecret(SshReachSecret):
-    password: str = option("Password", "For log-in by password or prompt.", default="")
-    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
-    passphrase: str = option("Passphrase", "Of the private key, where it has one.", default="")
+    password: str = option(
+        "Password", "For log-in by password or prompt.", default="", goes_with="username"
+    )
 
 
 class SftpTransport:

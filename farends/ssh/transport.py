@@ -37,20 +37,12 @@ from farends.wire.far_text import show
 class SshOptions(SshReach):
     username: str = option("User name", "Who logs in on the host; needs a shell there.")
     root: str = option("Folder", "Where to read; relative to the log-in folder.", default=".")
-    host_key: str = option(
-        "Host key",
-        "SHA256:… fingerprint or ssh-ed25519 AAAA… line. Without it nothing is sent to the host;"
-        " the connection test shows the key that the host offers.",
-        default="",
-    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SshSecret(SshReachSecret):
-    password: str = option("Password", "Used where there is no private key.", default="")
-    private_key: str = option("Private key", "Ed25519, ECDSA or RSA; OpenSSH or PEM.", default="")
-    passphrase: str = option(
-        "Passphrase of the private key", "Empty where the key has none.", default=""
+    password: str = option(
+        "Password", "Used where there is no private key.", default="", goes_with="username"
     )
 
 

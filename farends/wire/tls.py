@@ -24,6 +24,18 @@ _PEM = serialization.Encoding.PEM
 @dataclass(
     frozen=True, kw_only=True, repr=False
 )  # no slots: it is mixed into classes that have them
+class PrivateAuthority:
+    """Whom to trust where it is not the system's authorities."""
+
+    ca_certificate: str = option(
+        "CA certificate",
+        "PEM text of a private authority; then no other is trusted.",
+        default="",
+        late=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ClientCertificate:
     """What is shown to hosts that ask who is there."""
 
@@ -32,9 +44,14 @@ class ClientCertificate:
         "PEM text for hosts that ask for one, with the certificates of its authorities below it.",
         default="",
         advanced=True,
+        has_lines=True,
     )
     client_private_key: str = option(
-        "Private key of the client certificate", "PEM text.", default="", advanced=True
+        "Private key of the client certificate",
+        "PEM text.",
+        default="",
+        advanced=True,
+        has_lines=True,
     )
     client_passphrase: str = option(
         "Passphrase of that private key", "Empty where the key has none.", default="", advanced=True

@@ -86,7 +86,7 @@ def _ssh(home: Path, served: Path) -> Iterator[Host]:
         def target(folder: Path) -> Target:
             sftp = sshd.target(folder)
             options = ssh.SshOptions(
-                sftp.options.username, sftp.options.root, sftp.options.host_key
+                sftp.options.username, sftp.options.root, host_key=sftp.options.host_key
             )
             return Target(
                 sftp.host, sftp.port, options, ssh.SshSecret(private_key=sshd.private_key)
@@ -109,7 +109,7 @@ def _rsync_ssh(home: Path, served: Path) -> Iterator[Host]:
 
         def target(folder: Path) -> Target:
             sftp = sshd.target(folder).options
-            options = rsync.RsyncOptions(sftp.username, sftp.root, True, sftp.host_key)
+            options = rsync.RsyncOptions(sftp.username, sftp.root, True, host_key=sftp.host_key)
             secret = rsync.RsyncSecret(private_key=sshd.private_key)
             return Target("127.0.0.1", sshd.port, options, secret)
 

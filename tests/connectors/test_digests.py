@@ -148,7 +148,7 @@ def host_with(sshd: Sshd, folder: Path, bin_folder: Path, *programs: str) -> Tar
     command = f'PATH={bin_folder}; export PATH; eval \\"$SSH_ORIGINAL_COMMAND\\"'
     sshd.authorized_keys.write_text(f'command="{command}" {key}')
     options = sshd.target(folder).options
-    made = SshOptions(options.username, options.root, options.host_key)
+    made = SshOptions(options.username, options.root, host_key=options.host_key)
     return Target("127.0.0.1", sshd.port, made, SshSecret(private_key=sshd.private_key))
 
 

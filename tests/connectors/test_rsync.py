@@ -95,7 +95,7 @@ def children() -> list[str]:
 
 def over_ssh(sshd: Sshd, folder: Path | str, *, host_key: str | None = None) -> Target:
     sftp = sshd.target(folder, host_key=host_key).options
-    options = RsyncOptions(sftp.username, sftp.root, True, sftp.host_key)
+    options = RsyncOptions(sftp.username, sftp.root, True, host_key=sftp.host_key)
     return Target("127.0.0.1", sshd.port, options, RsyncSecret(private_key=sshd.private_key))
 
 
@@ -408,7 +408,7 @@ def test_over_ssh_a_folder_is_data_only(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_over_ssh_without_a_private_key_is_told(sshd: Sshd) -> None:
-    options = RsyncOptions("reader", ".", True, sshd.host_keys["ed25519"])
+    options = RsyncOptions("reader", ".", True, host_key=sshd.host_keys["ed25519"])
     target = Target("127.0.0.1", sshd.port, options, RsyncSecret(password="x"))
     with pytest.raises(AuthConfig, match="private key"):
         SPEC.open(target, loopback_context())

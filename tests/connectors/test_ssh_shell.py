@@ -72,7 +72,7 @@ class ShellHost:
 
     def target(self, root: Path | str) -> Target:
         sftp = self.sshd.target(root).options
-        options = SshOptions(sftp.username, sftp.root, sftp.host_key)
+        options = SshOptions(sftp.username, sftp.root, host_key=sftp.host_key)
         return Target(
             "127.0.0.1", self.sshd.port, options, SshSecret(private_key=self.sshd.private_key)
         )

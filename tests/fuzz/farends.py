@@ -78,7 +78,7 @@ def _ssh(home: Path, served: Path, lies: Path) -> Iterator[Target]:
         (programs / "find").chmod(0o755)
         _force(sshd, home, f'PATH={programs}:$PATH exec sh -c "$SSH_ORIGINAL_COMMAND"')
         options = sshd.target(served).options
-        shell = SshOptions(options.username, options.root, options.host_key)
+        shell = SshOptions(options.username, options.root, host_key=options.host_key)
         secret = SshSecret(private_key=sshd.private_key)
         yield Target("127.0.0.1", sshd.port, shell, secret)
 

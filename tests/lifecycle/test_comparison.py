@@ -32,7 +32,7 @@ def shell_target(sshd: Sshd, folder: Path) -> Target:
     return Target(
         "127.0.0.1",
         sshd.port,
-        SshOptions(options.username, options.root, options.host_key),
+        SshOptions(options.username, options.root, host_key=options.host_key),
         SshSecret(private_key=sshd.private_key),
     )
 
