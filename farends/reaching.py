@@ -13,7 +13,7 @@ from farends.dialing import Dialer
 from farends.errors import AuthConfig, TransportError
 from farends.pacing import Pace, PacedTransport
 from farends.proxying import parse_proxy
-from farends.spec import Hop, Target, option
+from farends.spec import Waypoint, Target, option
 
 BANDWIDTH_MIN = 16 * 1024
 _RECEIVE_BYTES_MIN, _RECEIVE_BYTES_MAX = 32 * 1024, 1024 * 1024
@@ -97,11 +97,11 @@ class Reach:
         """The longest silence that a person granted the host; 0 where nobody said."""
         return max(self.idle_timeout_s, self.connect_timeout_s)
 
-    def detour(self) -> tuple[Hop, ...]:
+    def detour(self) -> tuple[Waypoint, ...]:
         jump = self.jump()
-        return (*proxy_hop(self.proxy), *(() if jump is None else (jump,)))
+        return (*proxy_waypoint(self.proxy), *(() if jump is None else (jump,)))
 
-    def jump(self) -> Hop | None:
+    def jump(self) -> Waypoint | None:
         return None
 
 
@@ -121,7 +121,7 @@ class ReachSecret:
     )
 
 
-def proxy_hop(url: str) -> tuple[Hop, ...]:
+def proxy_waypoint(url: str) -> tuple[Waypoint, ...]:
     """None or one."""
     if not url:
         return ()
@@ -130,7 +130,7 @@ def proxy_hop(url: str) -> tuple[Hop, ...]:
     except ValueError:  # saved past the forms: nothing will be dialled
         proxy = None
     written = url.lower().rstrip("/")
-    return (Hop(written, proxy.host, proxy.port) if proxy else Hop(written, None, None),)
+    return (Waypoint(written, proxy.host, proxy.port) if proxy else Waypoint(written, None, None),)
 
 
 def reached(open_far_end: Open) -> Open:

@@ -64,18 +64,18 @@ class FarEndOptions(Protocol):
         """Whether there is one listing of all files, and a folder has none of its own."""
         ...
 
-    def detour(self) -> tuple[Hop, ...]:
+    def detour(self) -> tuple[Waypoint, ...]:
         """Who stands between here and the far end, the nearest first. They may see what is not encrypted,
         or pose as the far end to who has no pin: a secret is bound to them."""
         ...
 
-    def jump(self) -> Hop | None:
+    def jump(self) -> Waypoint | None:
         """The last of them that is logged in to, and connects to the far end from there."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Waypoint:
     """A host on the way. `url` is what a person wrote, in lower case; host and port are None where that
     is no URL, and nothing will be dialled then."""
 
@@ -127,7 +127,7 @@ class Spec:
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None
 
-    def detour(self, stored: Mapping[str, Any]) -> tuple[Hop, ...]:
+    def detour(self, stored: Mapping[str, Any]) -> tuple[Waypoint, ...]:
         """Who stands on the way, by options as they are stored."""
         return read_stored(self.options, stored).detour()
 

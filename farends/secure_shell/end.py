@@ -9,7 +9,7 @@ from farends.errors import AuthConfig
 from farends.reaching import Reach, ReachSecret
 from farends.secure_shell.auth import SshLogin
 from farends.secure_shell.terms import CIPHERS, USUAL, SshTerms
-from farends.spec import Hop, Target, option
+from farends.spec import Waypoint, Target, option
 
 
 def _check_port(port: int) -> None:
@@ -77,11 +77,11 @@ class SshReach(Reach):
         advanced=True,
     )
 
-    def jump(self) -> Hop | None:
+    def jump(self) -> Waypoint | None:
         if not self.jump_host:
             return None
         host = self.jump_host.lower()
-        return Hop(f"ssh://{host}:{self.jump_port}", host, self.jump_port)
+        return Waypoint(f"ssh://{host}:{self.jump_port}", host, self.jump_port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
