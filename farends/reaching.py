@@ -13,7 +13,7 @@ from farends.dialing import Dialer
 from farends.errors import AuthConfig, TransportError
 from farends.pacing import Pace, PacedTransport
 from farends.proxying import parse_proxy
-from farends.spec import Waypoint, Target, option
+from farends.spec import Target, Waypoint, option
 
 BANDWIDTH_MIN = 16 * 1024
 _RECEIVE_BYTES_MIN, _RECEIVE_BYTES_MAX = 32 * 1024, 1024 * 1024

@@ -9,7 +9,7 @@ from farends.errors import AuthConfig
 from farends.reaching import Reach, ReachSecret
 from farends.secure_shell.auth import SshLogin
 from farends.secure_shell.terms import CIPHERS, USUAL, SshTerms
-from farends.spec import Waypoint, Target, option
+from farends.spec import Target, Waypoint, option
 
 
 def _check_port(port: int) -> None:

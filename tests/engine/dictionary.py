@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from datasets.catalog import Conflict, Counts, Listed, Pair, Told, Trust
+from datasets.catalog import Counts, Listed, Pair, ToldDigest, Trust, TypeConflict
 from datasets.receipts import Arrived
 
 TRUSTING = Trust()
@@ -67,7 +67,7 @@ class DictionaryCatalog:
         self._times = trust.times
         self._listing: list[Listed] = []
         self._changes: dict[str, _Change] = {}
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, ToldDigest] = {}
         self._folders: set[str] = set()
 
     def stage(self, files: Iterable[Listed]) -> None:
@@ -136,7 +136,7 @@ class DictionaryCatalog:
         )
         return sum(name not in self._folders for name in names)
 
-    def defer_conflicts(self, *, removals: bool) -> Iterator[Conflict]:
+    def defer_conflicts(self, *, removals: bool) -> Iterator[TypeConflict]:
         kept = {change.path for change in self._changes.values() if _stays(change, removals)}
         above_kept = {folder for path in kept for folder in _above(path)}
         listed = {file.path for file in self._listing if not file.marker}
@@ -148,14 +148,14 @@ class DictionaryCatalog:
                 change.action = "kept" if gone else "deferred"
         known = {file.path for file in self._listing} | self._changes.keys()
         for path in sorted(conflicts):
-            yield Conflict(path, min(other for other in known if other.startswith(f"{path}/")))
+            yield TypeConflict(path, min(other for other in known if other.startswith(f"{path}/")))
 
     def iter_asked(self) -> Iterator[Listed]:
         for change in self._of("ask"):
             if change.listed is not None:
                 yield _plain(change.listed)
 
-    def take_told(self, told: Sequence[Told]) -> None:
+    def take_told(self, told: Sequence[ToldDigest]) -> None:
         for item in told:
             change = self._changes[item.path]
             held = change.held

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets.catalog import Catalog, Listed, Pair, Told, Trust
+from datasets.catalog import Catalog, Listed, Pair, ToldDigest, Trust
 from datasets.models import Dataset as StoredDataset
 from datasets.models import Entry, Receipt
 from datasets.receipts import Arrived
@@ -119,7 +119,7 @@ def ask(catalog: AnyCatalog, case: Case) -> dict[str, Any]:
 
     catalog.compare(is_equal)
     answers["asked"] = list(catalog.iter_asked())
-    told = [Told(file.path, told_of(file.path), settled=True) for file in answers["asked"]]
+    told = [ToldDigest(file.path, told_of(file.path), settled=True) for file in answers["asked"]]
     if told:
         catalog.take_told(told)
     answers["kept"] = sorted(catalog.keep(case.elsewhere))
