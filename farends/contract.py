@@ -173,7 +173,6 @@ class Capabilities:
     """What this far end can do, as measured after the log-in."""
 
     modified_precision_ns: int = 1_000_000_000
-    sizes_exact: bool = True
     ranges: bool = True  # a part of a file can be asked for
     proves_parts: bool = (
         True  # it may prove what an earlier try has left of a file: then that is kept

@@ -42,7 +42,6 @@ def describe_capabilities(told: Capabilities) -> list[tuple[str, str]]:
         ("Software", told.server_software or "does not say"),
         ("Times", _times_words(told.modified_precision_ns)),
         ("Clock", _clock_words(told)),
-        ("Sizes", "exact" if told.sizes_exact else "approximate"),
         ("Parts of files", _ranges_words(told)),
         ("Digests", f"computes SHA-256 ({told.digests})" if told.digests else "not seen so far"),
     ]

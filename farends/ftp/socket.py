@@ -109,11 +109,6 @@ class FtpSocket:
         return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     @property
-    def shaken(self) -> bool:
-        """Whether bytes may flow: no proxy is to be asked, and no handshake of TLS is to be done."""
-        return self._shaken
-
-    @property
     def tls_session(self) -> ssl.SSLSession | None:
         return self.socket.session if isinstance(self.socket, ssl.SSLSocket) else None
 
@@ -129,7 +124,7 @@ class FtpSocket:
         self.wants = select.POLLOUT  # connected, or as good as
 
     def shake(self) -> bool:
-        """Goes on with proxy and handshake. Returns `shaken`; raises TlsRefused, ConnectionLost, and
+        """Goes on with proxy and handshake. Returns whether bytes may flow now; raises TlsRefused, ConnectionLost, and
         what a proxy's answer raises."""
         if self._shaken:
             return True

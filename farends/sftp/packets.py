@@ -29,7 +29,6 @@ class PacketKind(IntEnum):
     READDIR = 12
     REMOVE = 13
     MKDIR = 14
-    REALPATH = 16
     STAT = 17
     RENAME = 18
     STATUS = 101
@@ -46,7 +45,6 @@ class Status(IntEnum):
     EOF = 1
     NO_SUCH_FILE = 2
     PERMISSION_DENIED = 3
-    FAILURE = 4
     BAD_MESSAGE = 5
     NO_CONNECTION = 6
     CONNECTION_LOST = 7

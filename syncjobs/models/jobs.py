@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -247,13 +247,6 @@ class SyncJob(models.Model):
                 f" {self.after_publish} files. {', '.join(removing_kinds())} can."
             )
         return problems
-
-    def verification_is_due(self, now: datetime) -> bool:
-        """Whether the last look at every content, or else the job's start, is too long ago."""
-        if not self.verify_every_s:
-            return False
-        looked_at = self.last_verified_at or self.created_at
-        return now - looked_at >= timedelta(seconds=self.verify_every_s)
 
     @property
     def parsed_schedule(self) -> Schedule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import connection
-from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models import QuerySet
 
 from syncjobs.core.deadlines import Past
 from syncjobs.core.states import State
@@ -37,14 +37,6 @@ def read_history(job_id: uuid.UUID, mode: str) -> list[Past]:
         for row in rows
         if row.finished_at is not None and row.started_at is not None
     ]
-
-
-def average_duration_s(job_id: uuid.UUID) -> float | None:
-    """Of the job's latest successful records, from the first claim to the end; None without any."""
-    took = ExpressionWrapper(F("finished_at") - F("started_at"), DurationField())
-    latest = _succeeded(job_id).values("pk")[:LATEST]
-    found = SyncRecord.objects.filter(pk__in=latest).aggregate(average=Avg(took))["average"]
-    return None if found is None else round(found.total_seconds(), 3)
 
 
 def spent_s(record_id: uuid.UUID) -> float:

@@ -121,13 +121,6 @@ def move_locked(
     return target
 
 
-def write_note(
-    record: SyncRecord, event: Event, *, reason: str, data: dict[str, Any] | None = None
-) -> None:
-    """An event that leaves the state as it is."""
-    _note(record, event, State(record.state), token=record.token, reason=reason, data=data)
-
-
 def _heed_cancel(record: SyncRecord, event: Event) -> Event:
     """A cancel that was asked for meanwhile wins over whatever would keep the record alive."""
     goes_on = MOVES[event].target in (State.QUEUED, State.HELD)

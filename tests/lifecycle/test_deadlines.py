@@ -17,7 +17,7 @@ from syncjobs.core.deadlines import Past
 from syncjobs.core.states import Event, State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
-from syncjobs.queries.durations import average_duration_s, read_history, spent_s
+from syncjobs.queries.durations import read_history, spent_s
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
 from tests.hosts.sshd import Sshd
@@ -74,13 +74,6 @@ def test_records_of_other_kinds_are_no_history(job: SyncJob) -> None:
     assert read_history(job.pk, SyncMode.INCREMENTAL) == []
     remember(job, [5], state=State.PARTIAL)
     assert read_history(job.pk, SyncMode.INCREMENTAL) == [Past(5, 20)]
-
-
-def test_the_average_duration_of_a_job(job: SyncJob) -> None:
-    assert average_duration_s(job.pk) is None
-    remember(job, [10, 20])
-    remember(job, [999], state=State.FAILED)
-    assert average_duration_s(job.pk) == 15
 
 
 def test_a_jobs_own_limit_wins(sshd: Sshd, source: Path) -> None:
