@@ -81,7 +81,7 @@ def read_file(
     path: PathIn,
     version: VersionIn = None,
 ) -> HttpResponseBase:
-    """Its bytes, as an attachment. The ETag is the SHA-256. Of `Range` a single range is heeded; for several the
+    """Its bytes, as an attachment. The ETag is the SHA-256. A `Range` with a single range is obeyed; for several the
     whole file comes."""
     return _answer(request, get_dataset(request, dataset), path, version)
 
@@ -120,7 +120,7 @@ def _answer(
         blob = _open(dataset, entry)
         return _respond(request, dataset, entry, etag, blob)
     except (StoreError, OSError) as exc:
-        words = f"This file cannot be had now: {exc}."
+        words = f"This file cannot be read: {exc}."
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
 
 
@@ -187,7 +187,7 @@ def _respond(
 
 def _wanted_part(request: HttpRequest, size_bytes: int, etag: str) -> range | None:
     """None: the whole. What is no single range of bytes is ignored, as RFC 9110 §14.2 allows. A part that begins
-    at the end or behind it cannot be had."""
+    at the end or behind it cannot be sent."""
     if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
         return None
     match = _RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))

@@ -79,7 +79,7 @@ def list_tokens(
 def make_token(
     request: HttpRequest, workspace: WorkspaceIn, body: TokenNew
 ) -> Status[dict[str, Any]]:
-    """The token is in this answer and never to be had again."""
+    """Makes a token. Only this answer shows it; nobody can see it again."""
     caller = caller_of(request)
     if body.expires_at is not None and body.expires_at <= timezone.now():
         words = "expires_at: give a time to come"

@@ -1,4 +1,4 @@
-"""A JSON object with one long list, written as it comes: a million items take no memory."""
+"""Writes a JSON object with one long list, item by item: a million items need no memory."""
 
 from __future__ import annotations
 

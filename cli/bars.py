@@ -1,4 +1,4 @@
-"""Progress on a terminal; silence where nobody watches."""
+"""Shows progress on a terminal, and nothing where nobody watches."""
 
 from __future__ import annotations
 

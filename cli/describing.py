@@ -1,4 +1,4 @@
-"""The page of commands, made from their parsers: `python -m cli.describing > docs/commands.md`."""
+"""Makes the page of commands from their parsers: `python -m cli.describing > docs/commands.md`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command writes: lines that nothing in them can forge.
+"""Makes the lines that a command writes. No text in them can forge a line.
 
 Names and words of far ends stand in most of what commands say. A line end in one of them would look like a line of
 ours, and an escape sequence would speak to the terminal. So a command's `write` takes one line and escapes whatever

@@ -1,4 +1,4 @@
-"""Damaged contents are fetched once more from the sources that may still have them, by records of their jobs."""
+"""Fetches damaged content again from sources that may still have it, by records of their jobs."""
 
 from __future__ import annotations
 

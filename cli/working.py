@@ -1,4 +1,4 @@
-"""This very process as a worker, for commands that sync by themselves. Safe beside other workers."""
+"""Makes this process a worker, for commands that sync by themselves. Safe beside other workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of a far end on its way through a browser: saved under its name, and never shown. It may be anything."""
+"""Sends a file through a browser as an attachment. The browser saves it and never shows it: it may be anything."""
 
 from __future__ import annotations
 

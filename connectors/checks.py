@@ -1,4 +1,4 @@
-"""System checks: what an operator can have set wrong, said before the first sync meets it."""
+"""System checks of what an operator can set wrong, before the first sync meets it."""
 
 from __future__ import annotations
 

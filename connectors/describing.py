@@ -1,4 +1,4 @@
-"""The page of protocols, made from the SPECs: `python -m connectors.describing > docs/protocols.md`."""
+"""Makes the page of protocols from the SPECs: `python -m connectors.describing > docs/protocols.md`."""
 
 from __future__ import annotations
 

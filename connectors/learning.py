@@ -1,4 +1,4 @@
-"""What workers learn of a host, kept where all of them see it. The rules are `farends.budget`."""
+"""Keeps what workers learn of a host, for all workers. The rules stand in `farends.budget`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host key is pinned because a person looked at it and said so, never silently."""
+"""Pins a host key that a person has looked at and approved. Nothing pins a key silently."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every stored secret gets the newest key, beside processes that read and write them.
+"""Encrypts every stored secret with the newest key, while other processes read and write secrets.
 
 Each row is changed only where it still holds what was read, so that nobody's newer secret is lost; one that
-has the newest key already is left, so that a run that was interrupted is gone on with by the next.
+has the newest key already is left, so that the next run resumes an interrupted one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A held file on its way to a person's disk. It is never shown by the browser: it may be anything."""
+"""Sends a held file to a person's disk. The browser never shows it: it may be anything."""
 
 from __future__ import annotations
 

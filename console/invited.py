@@ -1,4 +1,4 @@
-"""The page that an invitation's link opens: whom it is for accepts, by one press."""
+"""The page behind an invitation's link. The invited person accepts with one click."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fragments that a page fetches again and again by htmx, and that never leave it in the lurch.
+"""Fragments that a page fetches again and again by htmx. The page stays usable when one fails.
 
 A session that ended, or a row that is gone, makes htmx reload the whole page, which then says so;
 without this a poll would swap the log-in form into the middle of it.

@@ -1,4 +1,4 @@
-"""What a page of ours may load and run (Content Security Policy, level 3): nothing that comes from elsewhere, and no
+"""Says what a page of ours may load and run (Content Security Policy, level 3): nothing that comes from elsewhere, and no
 script that stands in the page itself, whoever wrote it there."""
 
 from __future__ import annotations

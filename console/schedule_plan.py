@@ -1,4 +1,4 @@
-"""When a job runs, for people: the schedule in words, and its next fires."""
+"""Describes for people when a job runs: the schedule in words, and its next fires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose rows a person sees: superusers all, other staff those of their workspaces, by role."""
+"""Limits the rows that a person sees: superusers see all, other staff those of their workspaces, by role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures and names in the words that people read: sizes, spans, moments, remote names."""
+"""Writes figures and names for people: sizes, spans, moments, remote names."""
 
 from __future__ import annotations
 

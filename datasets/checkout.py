@@ -1,4 +1,4 @@
-"""A version as a real tree of plain files.
+"""Writes a version as a tree of plain files.
 
 Each folder is opened below the one before it, and no link is followed: whoever exchanges a folder for a link
 meanwhile leads nothing out of the destination.
@@ -21,7 +21,7 @@ from store.packs import Place
 LOCATED_AT_ONCE = 1_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# What says of one path that it cannot be written here, and nothing about the others.
+# Errors that concern one path alone: the other files can still be written.
 _REFUSALS = {
     errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL,
     errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR,

@@ -1,4 +1,4 @@
-"""What differs between two versions, by path: a page costs what differs, not what is held."""
+"""Lists what differs between two versions, by path. A page costs what differs, not what is held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where packed blobs lie, kept in PostgreSQL: one statement for a whole batch."""
+"""Keeps in PostgreSQL where packed blobs lie: one statement for a whole batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a version: its entries, and the files behind them."""
+"""Reads a version: its entries, and the files behind them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from datasets.fencing import check_fence
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A wanted file whose bytes are a durable blob now."""
+    """A wanted file that is a durable blob now."""
 
     listed: Listed
     size_bytes: int

@@ -1,4 +1,4 @@
-"""Going back to an older version, as a new one. Writers run inside a transaction that their caller owns."""
+"""Publishes an older version again, as a new one. The caller owns the transaction."""
 
 from __future__ import annotations
 

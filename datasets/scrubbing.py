@@ -1,4 +1,4 @@
-"""Reading everything that is held once more: what versions name must be there, byte by byte.
+"""Reads all held content again: each blob that a version names must be there, byte by byte.
 
 Each content is read once, however many files and versions have it. Nothing is kept in memory but a batch.
 """

@@ -1,4 +1,4 @@
-"""What this process sees where the store should be, by looks that a hanging disk does not hold up."""
+"""Says what this process sees in place of the store. A disk that hangs does not block the caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room in the store, asked of a disk that may hang."""
+"""Measures the room in the store, on a disk that may hang."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`python -m embedded.attend COMMAND...`: a worker, beat or web process of a container, under a watchdog.
 
-Docker says of a container that it is unhealthy and leaves it at that; it starts one again that has ended.
+Docker only marks a container as unhealthy. It starts a container again that has ended.
 So the watchdog stands beside the process, ends one that is stuck as a whole, and ends itself with
 status 75. Signals go on to the process, and its end is ours. An orchestrator that acts on liveness probes
 (Kubernetes, Swarm) can ask `manage.py alive` instead.

@@ -1,4 +1,4 @@
-"""What stops the one-machine stack, each told in one clear line.
+"""The errors that stop the one-machine stack. Each is one clear line.
 
 StackError
 ├── ChildFailed      a program would not start; carries the last lines of its log

@@ -1,4 +1,4 @@
-"""What Flower itself leaves open is closed: its metrics, and trying passwords without end.
+"""Closes what Flower leaves open: its metrics, and endless tries of passwords.
 
 `deploy/flowerconfig.py` calls this in Flower's process, in the one-machine stack and in containers alike.
 """

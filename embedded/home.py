@@ -1,4 +1,4 @@
-"""DATA_DIR: made, proven writable, held by one launcher at a time, cleared of a killed one's rest."""
+"""Prepares DATA_DIR: makes it, proves it writable, locks it for one launcher, and clears what a killed launcher left."""
 
 from __future__ import annotations
 

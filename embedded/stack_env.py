@@ -1,4 +1,4 @@
-"""`stack.env`: what a running stack says of itself, for shells and for commands run beside it."""
+"""`stack.env`: the settings of a running stack, for shells and for commands that run beside it."""
 
 from __future__ import annotations
 

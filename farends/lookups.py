@@ -1,6 +1,6 @@
 """Names looked up so that nobody waits for longer than they want: `getaddrinfo` itself cannot be stopped.
 
-Each look-up has a thread of its own, of which there are not many; whoever asks for a name that is being looked
+Each look-up has a thread of its own, and there are few of them; whoever asks for a name that is being looked
 up already waits for that answer, so a name server that hangs holds one thread for each name.
 """
 

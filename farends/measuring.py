@@ -69,5 +69,5 @@ def _clock_words(told: Capabilities) -> str:
 
 def _ranges_words(told: Capabilities) -> str:
     if not told.ranges:
-        return "cannot be asked for; a cut file is fetched anew"
+        return "cannot be asked for; a cut file is fetched from its start"
     return "can be asked for" if told.ranges_tried else "can be asked for, it says; not tried yet"

@@ -7,13 +7,13 @@ Layout, below the store's root:
     <workspace>/packs/<id>.pack       many small blobs in one immutable file; an index tells where
     <workspace>/sums/ab/abcdef…       what the blocks of a large blob must be; see `store.checked`
     <workspace>/partial/<attempt>-<key>-<n>
-                                      bytes on their way, named by the attempt that writes them and by
-                                      what they are of, so that a later attempt can go on from them
+                                      bytes that are still arriving, named by the attempt that writes them
+                                      and by their file, so that a later attempt can resume them
 
-Invariants, at every instant: a file below `blobs/` is complete and its content has the digest that
-it is named by, and what the index names in a pack likewise (temp, write, sync to disk, rename, sync the
-folder, index); nothing in a remote name becomes a path. Each workspace has its own blobs, so that nobody
-learns from timing or size what another holds.
+Invariants, at every instant: a file below `blobs/` is complete, and its name is the digest of its content. The same
+holds for each blob that the index names in a pack. (The order is: temporary file, write, sync to disk, rename, sync
+the folder, index.) No part of a remote name becomes a path. Each workspace has its own blobs, so that nobody learns
+from timing or size what another workspace holds.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class BlobStore:
         index: PlaceIndex,
         find_known: Callable[[], uuid.UUID | None] = lambda: None,
     ) -> None:
-        """`find_known` tells which store it is to be; it is asked once. None: any."""
+        """`find_known` returns the id that the store must have, or None for any; it is called once."""
         self._root = root
         self._find_known = cache(find_known)
         self._index = index
@@ -101,15 +101,15 @@ class BlobStore:
         self._allowed_bytes: int | None = None
 
     def keep_free(self, min_free_bytes: int) -> None:
-        """Storing ends with DiskFull where less than that, or its share of the disk, is left (`store.room`)."""
+        """Makes storing raise DiskFull when less than this is free, or less than the share of `store.room`."""
         self._min_free_bytes = min_free_bytes
 
     def allow(self, size_bytes: int) -> None:
-        """So many bytes of new blobs may come; more end with QuotaExceeded."""
+        """Allows this many bytes of new blobs; a write beyond them raises QuotaExceeded."""
         self._allowed_bytes = size_bytes
 
     def need(self) -> None:
-        """Raises StoreMissing where the root is no store, StoreForeign where it is another, StoreBroken."""
+        """Raises StoreMissing if the root is no store, StoreForeign if it is another store, StoreBroken."""
         need_store(self._root, self._find_known())
 
     def prepare(self) -> None:
@@ -139,8 +139,8 @@ class BlobStore:
     def create(self, attempt: str, key: str = UNKNOWN) -> BlobWriter:
         """A writer with a partial file of its own; `attempt` and `key` are names without `-` or `/`.
 
-        A key other than UNKNOWN stands for one file at one fingerprint: the writer begins with what an
-        earlier attempt left under it, which may be of another content and is to be proved.
+        A key other than UNKNOWN stands for one file at one fingerprint. The writer begins with the bytes that an
+        earlier attempt left under this key. They may belong to other content, so the caller must prove them.
         """
         writer = BlobWriter(self._partial_path(attempt, key), self.need_room)
         for left in self._left.pop(key, ()):
@@ -149,7 +149,7 @@ class BlobStore:
                     writer.take_over(left)
             except (
                 StoreError
-            ):  # no room for both: better to begin anew than to fill the disk for good
+            ):  # no room for both: starting again is better than a disk that stays full
                 writer.rewind()
             left.unlink(missing_ok=True)
         return writer
@@ -199,8 +199,8 @@ class BlobStore:
             self._index.add(places)
 
     def add_pack(self, attempt: str, items: Iterable[Received]) -> dict[bytes, Place]:
-        """A new pack, durable, of which the index does not know yet. Raises DiskFull, StoreBroken, and what
-        `need` does: the index must not name what lies on another disk."""
+        """Writes a new durable pack that the index does not know yet. Raises DiskFull, StoreBroken, and what `need`
+        raises: the index must not name a blob that lies on another disk."""
         pack = uuid.uuid4()
         with disk_errors():
             partial = self._partial_path(attempt, UNKNOWN)
@@ -211,7 +211,7 @@ class BlobStore:
         return places
 
     def remove_pack(self, pack: uuid.UUID) -> None:
-        """Only for a pack that the index has never known."""
+        """Removes a pack that the index has never known."""
         with disk_errors():
             Path(self._pack_path(pack)).unlink(missing_ok=True)
 
@@ -298,9 +298,9 @@ class BlobStore:
     def open_checked(
         self, sha256: bytes, places: Mapping[bytes, Place] | None = None
     ) -> CheckedBlob:
-        """The blob, of which no wrong byte is given away. The first look at a large one reads all of it.
+        """Opens a blob that gives out no wrong byte. The first opening of a large blob reads all of it.
 
-        Raises BlobMissing, BlobDamaged (both noted, so that the next sync heals it), StoreAway, OSError."""
+        Raises BlobMissing, BlobDamaged (both are noted, so that the next sync repairs the blob), StoreAway, OSError."""
         with self.noting(sha256), ExitStack() as opened:
             file = opened.enter_context(self.open(sha256, places))
             size_bytes = file.seek(0, io.SEEK_END)
@@ -329,8 +329,8 @@ class BlobStore:
 
     @contextmanager
     def noting(self, sha256: bytes) -> Iterator[None]:
-        """Damage of this blob that is found within is noted, so that the next sync which lists its file
-        fetches it again. Raises BlobMissing, BlobDamaged, StoreAway where it is no damage at all."""
+        """Notes damage of this blob that the block finds: the next sync that lists its file fetches it again. Raises
+        BlobMissing, BlobDamaged, and StoreAway where the store is gone rather than the blob."""
         try:
             yield
         except BlobMissing:
@@ -351,9 +351,9 @@ class BlobStore:
     def copy_to(
         self, sha256: bytes, target: BinaryIO, places: Mapping[bytes, Place] | None = None
     ) -> None:
-        """A copy, because one that is edited must not change the blob.
+        """Writes a copy of the blob: whoever edits the copy must not change the blob.
 
-        Raises as `open_checked` does; what was written then is not the blob's content."""
+        Raises as `open_checked` does; then the target does not hold the blob's content."""
         digest = hashlib.sha256()
         with self.noting(sha256):
             source = self.open(sha256, places)
@@ -382,11 +382,11 @@ class BlobStore:
                 raise BlobDamaged("its bytes have another digest")
 
     def unmark(self, digests: Sequence[bytes]) -> None:
-        """They were damaged once, and are whole."""
+        """Notes that these blobs, damaged before, are whole."""
         self._index.unmark(digests)
 
     def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
-        """As `prove`, but False where it is damaged. Raises BlobMissing, StoreAway, OSError."""
+        """Returns whether `prove` succeeds; False for a damaged blob. Raises BlobMissing, StoreAway, OSError."""
         try:
             self.prove(sha256, places)
         except BlobDamaged:
@@ -407,7 +407,7 @@ class BlobStore:
     def sweep_packs(self, *, older_than_s: float) -> int:
         """Removes packs of that age that hold nothing the index knows of: their writer was killed before
         it could say so, or what they held was forgotten or moved; their count. A pack that holds what is named
-        stays although the index knows nothing of it: it is what the index can be made anew from."""
+        stays although the index knows nothing of it: the index can be built again from it."""
         latest = time.time() - older_than_s
         old = {
             pack: path for pack, path in self.find_packs().items() if _modified_s(path) <= latest
@@ -459,14 +459,14 @@ class BlobStore:
         return Swept(count, size_bytes)
 
     def close_attempt(self, attempt: str, *, keep: bool) -> None:
-        """Clears what one attempt left; with `keep`, large pieces wait for the next attempt."""
+        """Removes the partial files of one attempt; with `keep`, large ones stay for the next attempt."""
         for path in self._partial.glob(f"{attempt}-*"):
             if not keep or f"-{UNKNOWN}-" in path.name:
                 path.unlink(missing_ok=True)
 
 
 def _remove_old(path: Path, before_s: float) -> int | None:
-    """The bytes that were freed; None where it has become young, or somebody else was faster."""
+    """Removes a file and returns its size; None if the file was stored again meanwhile, or is gone."""
     try:
         stat = path.stat()
         if stat.st_mtime >= before_s:
@@ -504,7 +504,7 @@ def _modified_s(path: Path) -> float:
 
 
 def _refresh(path: str) -> bool:
-    """Whether there is such a blob; its age begins anew."""
+    """Sets the age of a blob to zero; False if there is no such blob."""
     try:
         os.utime(path)
     except FileNotFoundError:

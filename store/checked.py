@@ -1,10 +1,9 @@
-"""A blob that is read so that no wrong byte of it goes out.
+"""Reads blobs so that no wrong byte of them goes out.
 
-A blob of up to WHOLE_BYTES is read and hashed before its first byte is given away. For a large one this would
-cost every range that is asked for a reading of the whole. So its first reader hashes all of it against the
-digest that it is named by, and leaves the digests of its blocks in a file beside it; each later reader checks
-every block as it reads it. That file only saves work: where it is missing, torn or damaged, it is made anew, from
-bytes that are proved.
+A blob of up to WHOLE_BYTES is read and hashed before its first byte goes out. For a large blob this would make every
+range cost a reading of the whole. So the first reader hashes the whole blob, compares the result with the blob's
+name, and writes the digests of its blocks into a file beside it. Each later reader checks every block as it reads the
+block. The file of digests only saves work: if it is missing, torn or damaged, it is built again from proved bytes.
 
 Layout of such a file: a header line, the SHA-256 of what follows (32 bytes), the blob's own SHA-256 (32), its size
 (8, little endian), and for each block of BLOCK_BYTES the first SUM_BYTES of its SHA-256.
@@ -29,7 +28,7 @@ WHOLE_BYTES = 4 << 20
 SUM_BYTES = 16
 HEADER = b"SYNCPROJECT-SUMS 1\n"
 _DIGEST_BYTES = 32
-# What a disk says of bytes that it cannot give back; anything else says nothing about the blob.
+# Errors of a disk that cannot read the bytes; any other error says nothing about the blob.
 UNREADABLE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA}
 
 
@@ -52,7 +51,7 @@ class Sums:
 
 
 def read_sums(path: str, sha256: bytes) -> Sums | None:
-    """None where there are none that can be trusted."""
+    """Reads the sums of a blob; None if there are none, or none that can be trusted."""
     try:
         content = Path(path).read_bytes()
     except OSError:
@@ -68,8 +67,8 @@ def read_sums(path: str, sha256: bytes) -> Sums | None:
 
 
 def write_sums(path: str, partial: str, sha256: bytes, sums: Sums) -> None:
-    """Under the name `partial` first. Not flushed to disk: what a crash tears is noticed, and made anew. What the
-    disk refuses is done without."""
+    """Writes the sums, under the name `partial` first. They are not flushed to disk: a reader notices a file that a crash
+    has torn, and builds it again. If the disk refuses the write, there are no sums."""
     told = sha256 + sums.size_bytes.to_bytes(8, "little") + sums.blocks
     with suppress(OSError):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +98,8 @@ def measure_sums(file: BinaryIO) -> tuple[bytes, Sums]:
 
 
 class CheckedBlob:
-    """An open blob. Without `sums` its bytes are proved already; else each block is, as it is read, within
-    `noting`."""
+    """An open blob. Without `sums` its bytes are proved already. With `sums` each block is proved as it is read,
+    within `noting`."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class CheckedBlob:
         self._noting = noting
 
     def part(self, start: int = 0, stop: int | None = None) -> Part:
-        """These bytes, in pieces, of which the first is read at once. Raises BlobDamaged, OSError."""
+        """Returns these bytes in pieces. The first piece is read at once. Raises BlobDamaged, OSError."""
         try:
             return Part(self, start, self.size_bytes if stop is None else stop)
         except BaseException:
@@ -136,7 +135,7 @@ class CheckedBlob:
 
 
 class Part:
-    """An iterator over so many bytes of a blob. Closing it closes the blob, also where nothing was taken."""
+    """Iterates over a range of a blob. Closing it closes the blob, even if no byte was taken."""
 
     def __init__(self, blob: CheckedBlob, start: int, stop: int) -> None:
         self._blob = blob

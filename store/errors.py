@@ -1,4 +1,4 @@
-"""What can go wrong in the store.
+"""The errors of the store.
 
 StoreError
 ├── StoreAway                       this process does not have the installation's store; another may

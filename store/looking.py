@@ -1,7 +1,7 @@
-"""A look at something that may hang, by a thread of its own and bounded for whoever asks.
+"""Looks at something that may hang, in a thread of its own, and bounds the wait of its callers.
 
-There is one look at a time: who asks meanwhile shares its answer, so that a hundred callers cost one
-session, and a disk or a server that never answers costs one thread.
+Only one look runs at a time. Callers who ask meanwhile share its answer: a hundred callers cost one session, and a
+disk or server that never answers costs one thread.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Look(Generic[T]):
         self._began_at = 0.0
 
     def begin(self) -> Future[T]:
-        """The look under way, or a new one; several are begun before the first is waited for."""
+        """Returns the running look, or starts one. A caller may begin several looks before it waits for the first."""
         with self._lock:
             if self._future is None or self._future.done():
                 future = self._future = Future()
                 self._began_at = time.monotonic()
-                # A daemon: one that hangs must not keep the process from ending.
+                # A daemon thread: a look that hangs must not keep the process from ending.
                 threading.Thread(
                     target=self._run, args=(future,), name=f"look at {self._name}", daemon=True
                 ).start()

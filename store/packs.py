@@ -1,8 +1,7 @@
-"""Many small blobs in one file: what a batch of them costs is one write, one sync, one rename.
+"""Stores many small blobs in one file, so that a batch of them costs one write, one sync and one rename.
 
 Layout: a header line, then for each blob its SHA-256 (32 bytes), its size (4 bytes, little endian) and its
-bytes. Where a blob lies is kept in PostgreSQL; the frames are there so that a pack tells by itself what it
-holds, should the database be lost.
+bytes. PostgreSQL keeps where a blob lies. The frames let the index be built again if the database is lost.
 """
 
 from __future__ import annotations
@@ -48,16 +47,16 @@ class PlaceIndex(Protocol):
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]: ...
 
     def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
-        """Those that are packed already; their age begins anew, so that no sweep takes them."""
+        """Returns those that are packed already and sets their age to zero, so that no sweep takes them."""
         ...
 
     def add(self, places: Mapping[bytes, Place]) -> None:
-        """Durable no later than what is committed after it. Where another has stored the same content
-        meanwhile, the first place counts."""
+        """Adds places. They are durable no later than what is committed after them. If another writer stored the same
+        content meanwhile, the first place counts."""
         ...
 
     def replace(self, places: Mapping[bytes, Place]) -> None:
-        """As `add`, for content whose place that is known does not hold it any more."""
+        """Adds places for content that its known place does not hold any more."""
         ...
 
     def mark(self, sha256: bytes, damage: str) -> None:
@@ -65,7 +64,7 @@ class PlaceIndex(Protocol):
         ...
 
     def unmark(self, digests: Sequence[bytes]) -> None:
-        """They are whole, as somebody has just seen."""
+        """Notes that these blobs are whole."""
         ...
 
     def move(self, moves: Mapping[bytes, tuple[Place, Place]]) -> set[bytes]:
@@ -95,11 +94,11 @@ class PlaceIndex(Protocol):
         ...
 
     def storing(self) -> AbstractContextManager[None]:
-        """While blobs are found to be there, and made young: shared by all who store."""
+        """Held while blobs are found and their age is set to zero; all who store share it."""
         ...
 
     def sweeping(self) -> AbstractContextManager[None]:
-        """While blobs are found to be old, and removed: nobody stores meanwhile."""
+        """Held while old blobs are found and removed; nobody stores meanwhile."""
         ...
 
 
@@ -143,7 +142,7 @@ def read_packed(path: str, place: Place) -> bytes:
 def find_differing(
     path_of: Callable[[uuid.UUID], str], places: Mapping[bytes, Place], items: Iterable[Received]
 ) -> set[bytes]:
-    """Those of the items whose place does not hold their content. Each pack is opened once."""
+    """Returns the digests of items that their place does not hold. Opens each pack once."""
     differing: set[bytes] = set()
     in_packs: dict[uuid.UUID, list[Received]] = {}
     for item in items:

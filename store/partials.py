@@ -1,4 +1,4 @@
-"""Bytes on their way into the store.
+"""Takes in the bytes of files until they become blobs.
 
 Small files wait in memory until their batch is written as one pack: creating a file for each costs the
 kernel as long as fetching it. Large ones go to disk as they come.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from store.errors import DiskFull, StoreBroken
 
-UNKNOWN = "x"  # the key of a file that cannot be gone on with
+UNKNOWN = "x"  # the key of a file that cannot be resumed
 SMALL_BYTES = 64 << 10
 WORTH_KEEPING_BYTES = SMALL_BYTES + 1
 COPY_BYTES = 1 << 20
@@ -31,7 +31,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """What the disk says, in the store's words."""
+    """Turns errors of the disk into errors of the store."""
     try:
         yield
     except OSError as exc:
@@ -42,7 +42,7 @@ def disk_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file whose bytes are all here: under a partial name, or, of a small one, in memory."""
+    """A file that has arrived as a whole: under a partial name, or in memory if it is small."""
 
     sha256: bytes
     size_bytes: int
@@ -71,12 +71,12 @@ class BlobWriter:
 
     @property
     def size_bytes(self) -> int:
-        """What is here already; more than 0 at the start where an earlier attempt left bytes."""
+        """How many bytes are here; more than 0 at the start if an earlier attempt left some."""
         return self._size
 
     @property
     def sha256(self) -> bytes:
-        """Of what is here already. What an earlier attempt left was read for it from the disk."""
+        """The SHA-256 of the bytes that are here. Bytes of an earlier attempt are read from the disk for it."""
         return self._hash.digest()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -96,7 +96,7 @@ class BlobWriter:
             self._flush(fd)
 
     def take_over(self, left: Path) -> None:
-        """Begins with what another attempt left. A copy, because its writer may still be at it."""
+        """Begins with the bytes that another attempt left. They are copied, because their writer may still write."""
         try:
             with disk_errors(), left.open("rb") as source:
                 while piece := source.read(COPY_BYTES):
@@ -106,14 +106,14 @@ class BlobWriter:
                 raise
 
     def rewind(self) -> None:
-        """Forgets the bytes and begins anew."""
+        """Forgets the bytes and starts again."""
         self.abandon()
         self._hash = hashlib.sha256()
         self._size = self._flushed = self._looked = 0
         self._small = []
 
     def finish(self) -> Received:
-        """`BlobStore.commit` makes it a blob."""
+        """Closes the file; `BlobStore.commit` then makes it a blob."""
         small, self._small = self._small, None
         if small is not None:
             return Received(self._hash.digest(), self._size, None, b"".join(small))
@@ -125,7 +125,7 @@ class BlobWriter:
         return Received(self._hash.digest(), self._size, self._path)
 
     def leave(self) -> None:
-        """Closes the file and leaves its bytes for a later attempt, where they are worth it."""
+        """Closes the file. Keeps its bytes for a later attempt if there are enough of them."""
         if self._size < WORTH_KEEPING_BYTES:
             self.abandon()
             return
@@ -142,8 +142,8 @@ class BlobWriter:
             Path(self._path).unlink(missing_ok=True)
 
     def _flush(self, fd: int) -> None:
-        """Has the disk begin with what is here, so that the sync at the end finds little left to wait for.
-        A hint: what goes wrong is told by that sync."""
+        """Asks the disk to start writing, so that the sync at the end waits less. This is a hint: the sync at the
+        end reports errors."""
         if hasattr(_libc, "sync_file_range"):
             offset, size = ctypes.c_int64(self._flushed), ctypes.c_int64(self._size - self._flushed)
             _libc.sync_file_range(fd, offset, size, _SYNC_FILE_RANGE_WRITE)

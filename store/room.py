@@ -1,8 +1,8 @@
-"""Room on the disk that the store lies on, and how much of it is to stay free.
+"""Measures the room on the store's disk, and how much of it must stay free.
 
-A record that runs out of room half-way has cost its transfer and its host's patience, and PostgreSQL may
-lie on the same disk: so new work waits before that. What is to stay free is SYNC_MIN_FREE_BYTES, but at
-most a share of the disk, so that a small one can be used at all.
+A record that runs out of room has wasted its transfer, and PostgreSQL may use the same disk. So new work waits before
+the disk is full. SYNC_MIN_FREE_BYTES must stay free, but at most a share of the disk: a small disk
+must be usable too.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Room:
         return f"{show_size(self.free_bytes)} free, {show_size(self.needed_bytes)} needed"
 
     def fits(self, size_bytes: int) -> bool:
-        """Whether so much more may be stored."""
+        """Whether this many bytes may still be stored."""
         return self.free_bytes - self.needed_bytes >= size_bytes
 
 
 def measure_room(folder: Path, *, min_free_bytes: int) -> Room:
-    """Raises OSError where the folder cannot be looked at."""
+    """Asks the disk. Raises OSError if the folder cannot be read."""
     disk = os.statvfs(folder)
     return make_room(
         free_bytes=disk.f_bavail * disk.f_frsize,

@@ -1,6 +1,6 @@
-"""Which store a folder is: the id in its sentinel file.
+"""Reads the sentinel file, which holds the id of a store.
 
-A folder without that file is a disk that is not mounted; one with another id is another disk.
+A folder without this file is a disk that is not mounted. A folder with another id is another disk.
 """
 
 from __future__ import annotations

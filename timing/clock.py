@@ -1,4 +1,4 @@
-"""The database's clock, which all leases go by."""
+"""Reads the database's clock. All leases use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fires of a stretch of time, for backfills."""
+"""Lists the fires of a stretch of time, for backfills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the fires that are due: which get a record, which share one, which are skipped.
+"""Decides what becomes of due fires: which get a record, which share one, which are skipped.
 
 A fire is in time while it is at most GRACE_S late: a restart of beat is no misfire. What is later is a misfire,
 and the job's policy says what to do with it. A stretch of fires is told by its count and its ends, so a job that

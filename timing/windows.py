@@ -1,4 +1,4 @@
-"""When work is allowed: weekly windows, and blackouts that win over them. Pure.
+"""Decides when work is allowed: weekly windows, and blackouts that win over them. Pure.
 
 Written form: windows are `[{days: [mon, tue], from: "22:00", to: "06:00", timezone: Europe/Berlin}]`, where `days`
 (the days on which a window begins; without: all) and `timezone` (without: UTC) may be left out, and a `to` that is not

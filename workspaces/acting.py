@@ -1,4 +1,4 @@
-"""In whose name code runs: each door says so as it lets somebody in, and whoever writes the audit trail asks."""
+"""Remembers in whose name code runs. Each surface sets it when it lets somebody in; the audit trail reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose address a request comes from: the client's own, or only that of a proxy that many share."""
+"""Finds the address that a request comes from: the client's own, or only that of a proxy that many clients share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are kept for a day, for whoever sends a request again."""
+"""Keeps answers for a day, for clients that send a request again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which workspace a person works in: their session says it, and it is checked on every request."""
+"""Finds the workspace that a person works in. The session holds it, and every request checks it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class NotForYou(Exception):
 
 
 def invite(workspace: Workspace, name: str, role: Role) -> tuple[Invitation, str]:
-    """The row and the token of its link, which is never to be had again. `name` is a user name or an e-mail
+    """The row and the token of its link, which nobody can see again. `name` is a user name or an e-mail
     address, of somebody or nobody. Raises AlreadyInvited, AlreadyMember, and IntegrityError where somebody else
     invites the same name at that moment."""
     check_invitable(workspace, name)

@@ -1,4 +1,4 @@
-"""Who belongs to a workspace. One that has an active admin keeps one, whoever asks."""
+"""Changes the members of a workspace. A workspace with an active admin always keeps one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Few at once: what holds a thread of the web process for long, such as a stream, a download or a call to a far end.
+"""Bounds what holds a thread of the web process for long: streams, downloads, calls to far ends.
 
 So many in all, so many of one workspace, and, where that is asked for, of one person or token.
 """

@@ -1,4 +1,4 @@
-"""Whoever loses a race for a name looks again.
+"""Looks again after a lost race for a name.
 
 Checks read what is committed, and two people who give one name pass them together. The database lets one row in
 and refuses the other. By then the first row can be seen: the same request, worked at once more, is answered with

@@ -35,7 +35,7 @@ def create_token(
     expires_at: datetime | None = None,
     granted_by: Role = Role.ADMIN,
 ) -> tuple[ApiToken, str]:
-    """The stored row and the token itself, which is never to be had again. Raises RoleTooHigh."""
+    """The stored row and the token itself, which nobody can see again. Raises RoleTooHigh."""
     if not granted_by.covers(role):
         raise RoleTooHigh(f"your role is {granted_by.value}, and the token's would be {role.value}")
     prefix = secrets.token_hex(4)

@@ -1,4 +1,4 @@
-"""Datasets: what is held, version by version, folder by folder, with each file to be had."""
+"""Datasets: what is held, version by version, folder by folder, with each file to download."""
 
 from __future__ import annotations
 
@@ -110,7 +110,10 @@ class DatasetAdmin(ReadOnlyAdmin):
         try:
             return download(dataset, entry)
         except (StoreError, OSError) as exc:
-            messages.error(request, f"This file cannot be had: {exc}.")
+            messages.error(
+                request,
+                f"This file cannot be read: {exc}.",
+            )
         except NoPlace as full:
             words = f"{full.most} downloads are under way. Try again when one has ended."
             messages.error(request, words)

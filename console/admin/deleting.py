@@ -1,4 +1,4 @@
-"""What a deletion takes with it, counted: Django's own page would load every row to list it."""
+"""Counts what a deletion takes with it. Django's own page would load every row to list it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's form would do to its schedule: words and next fires, while a person types."""
+"""Shows what a job's form would do to its schedule, in words and next fires, while a person types."""
 
 from __future__ import annotations
 

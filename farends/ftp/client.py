@@ -117,7 +117,7 @@ class FtpClient:
         session.owner = None
 
     def drop(self, session: Session) -> None:
-        """Ends a session in whose middle nobody can tell what comes next."""
+        """Ends a session that stopped in the middle: nobody can tell what comes next."""
         if session.data is not None:
             session.data.cancel()
         session.lose(ConnectionLost("the transfer was given up"))

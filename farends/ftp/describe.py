@@ -1,4 +1,4 @@
-"""What a host says of one file now: MLST where there is MLST, else SIZE and MDTM, else STAT."""
+"""Asks a host about one file: by MLST where the host has it, else by SIZE and MDTM, else by STAT."""
 
 from __future__ import annotations
 

@@ -149,7 +149,9 @@ class FileTaker:
         offset = receiver.offset
         features = self._fetch.client.features
         unfit = size is None or offset >= size or features.rest_honoured is False
-        unfit = unfit or not features.prefix_digests  # nothing could prove whose the bytes are
+        unfit = (
+            unfit or not features.prefix_digests
+        )  # nothing could prove which file the bytes belong to
         if offset and unfit:
             receiver.rewind()
             return 0

@@ -1,4 +1,4 @@
-"""What the reply that ends a listing says of it: that the host has cut it, or could not read the folder. Pure."""
+"""Reads the reply that ends a listing: it may say that the host cut the listing or could not read the folder. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what is here of a file is the beginning of what the host has: asked by HASH with RANG, or XSHA256.
+"""Proves that the bytes here are the beginning of the host's file, by HASH with RANG or by XSHA256.
 
 An owner may replace a file quietly, by one of the same size and time. Only a digest shows that. (Hosts that
 forget REST are another matter: `farends.ftp.rest`.)

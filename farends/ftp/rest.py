@@ -1,4 +1,4 @@
-"""Whether a host's REST does what it says.
+"""Tests whether a host's REST does what it says.
 
 No reply tells this: a host may agree to REST and then send the file from its start (docs/promises.md, F05).
 So REST is tried on a file's last byte: exactly one byte must come.

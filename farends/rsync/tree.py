@@ -91,7 +91,9 @@ class RsyncTree:
         if listed.kind == b"l":
             return Skipped(path, Reason.LINK, "a symbolic link, not followed")
         if listed.kind == b"?":
-            return self._paths.unreadable(listed.path, "rsync does not tell of which kind it is")
+            return self._paths.unreadable(
+                listed.path, "rsync does not tell what kind of file it is"
+            )
         return Skipped(path, Reason.SPECIAL, "no regular file")
 
     def _end(self, child: RsyncChild) -> Iterator[Skipped]:

@@ -1,4 +1,4 @@
-"""The log-in on an SSH connection whose host is already known."""
+"""Logs in on an SSH connection to a host that is already known."""
 
 from __future__ import annotations
 

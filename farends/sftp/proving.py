@@ -1,4 +1,4 @@
-"""Whether what is here of a file is the beginning of what the SFTP host has of it.
+"""Proves that the bytes here are the beginning of the file on the SFTP host.
 
 The server is asked (`check-file`), then a shell of the same log-in: the second is where most hosts can
 tell, for OpenSSH's own server computes no digests.

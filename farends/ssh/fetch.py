@@ -125,7 +125,7 @@ class ShellFetch:
         return True
 
     def _start_again(self, batch: Batch, current: WantedFile) -> None:
-        """Gives the channel up. What has come of its files stays; the others are asked for anew."""
+        """Gives up the channel. Bytes that came stay; the other files are asked for again."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None

@@ -1,4 +1,4 @@
-"""What `find -printf` says of a file, and what `find` and `tar` complain of."""
+"""Reads the lines of `find -printf`, and the complaints of `find` and `tar`."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class ShellTree:
             return Skipped(path, Reason.LINK, "a symbolic link, not followed")
         if record.kind in _SPECIAL:
             return Skipped(path, Reason.SPECIAL, "no regular file")
-        return self._paths.unreadable(record.path, "find does not tell of which kind it is")
+        return self._paths.unreadable(record.path, "find does not tell what kind of file it is")
 
     def _unreadable(self, lines: list[bytes]) -> Iterator[Skipped]:
         for line in lines:

@@ -1,4 +1,4 @@
-"""A child that reaches only the files that are named: Landlock, where the kernel has it (landlock(7)).
+"""Starts a child process that reaches only named files, by Landlock where the kernel has it (landlock(7)).
 
 The kernel confines a thread and what it starts, for good. So a thread of its own confines itself, starts the
 child and ends: the other threads keep what they can do, and no code runs between fork and exec.

@@ -1,4 +1,4 @@
-"""Text from a far end, made fit for a message: no control characters, no lone surrogates, short."""
+"""Makes text from a far end fit for a message: no control characters, no lone surrogates, short."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _SHOWN_MAX = 200
 
 
 def show(raw: bytes | str, limit: int = _SHOWN_MAX) -> str:
-    """Bytes that are no printable UTF-8 appear as backslash escapes; a cut is marked, so that what masks
-    secrets knows it (`farends.masking`)."""
+    """Returns printable text. Bytes that are no printable UTF-8 become backslash escapes. A cut is marked, so that
+    the masking of secrets knows of it (`farends.masking`)."""
     decoded = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
     return printable(decoded, limit).replace("\n", "\\n")
 
 
 def skipped_name(folder: str, raw: bytes | str, message: str) -> Skipped:
-    """An entry whose name is refused. Its path is a form for people that no file system reads."""
+    """Makes the `Skipped` for a refused name. Its path is for people to read; no file system reads it."""
     return Skipped(_seen_in(folder, raw), Reason.UNSAFE_NAME, message)
 
 
 def skipped_row(folder: str, raw: bytes | str, message: str) -> Skipped:
-    """A row of a listing that is not understood: the folder may hold more than the other rows tell."""
+    """Makes the `Skipped` for a row that is not understood: the folder may hold more than the other rows tell."""
     return Skipped(_seen_in(folder, raw), Reason.UNREADABLE_ROW, message)
 
 

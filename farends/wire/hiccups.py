@@ -1,4 +1,4 @@
-"""What a host's file system says when waiting may help: by number, and in the words of the C locale."""
+"""Errors of a host's file system that waiting may heal: by number, and in the words of the C locale."""
 
 from __future__ import annotations
 

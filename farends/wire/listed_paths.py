@@ -1,4 +1,4 @@
-"""Whole paths as `find` and rsync list them, checked part by part; a folder is checked once."""
+"""Checks whole paths, as `find` and rsync list them, part by part. A folder is checked once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Months by their names in many languages (CLDR), as `ls` and web servers write them."""
+"""Finds months by their names in many languages (CLDR), as `ls` and web servers write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS contexts of the kinds that speak it: whom to trust, and which certificate to show of our own."""
+"""Makes TLS contexts: whom to trust, and which certificate of our own to show."""
 
 from __future__ import annotations
 

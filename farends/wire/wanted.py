@@ -1,4 +1,4 @@
-"""One file that was asked for, until it is answered for: what came of it, and what became of it."""
+"""Follows one file that was asked for: the bytes that came, and how it ended."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Let files rest before they are taken: the job's settle_s or done_pattern.",
         "Run the job when nobody writes there.",
     ),
-    "vanished": ("Nothing: the next record lists anew.",),
+    "vanished": ("Nothing: the next record lists the source again.",),
     "throttled": (
         "Wait: the record comes back when the host allows it.",
         "Run jobs of this host less often, or with fewer sessions.",

@@ -67,7 +67,7 @@ class StoreReceiver:
 
 
 class StoreSink:
-    """Opens a partial file for each entry, named by the attempt and, where it may be gone on with, by
+    """Opens a partial file for each entry, named by the attempt and, where it may be resumed, by
     file and fingerprint."""
 
     def __init__(

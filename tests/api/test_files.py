@@ -185,7 +185,7 @@ def test_a_file_that_the_store_has_lost_is_told_before_a_byte_is_sent(
         blob.write_bytes(LARGE[:100])
     answer = program.get(path_of("large.bin"))
     assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json")
-    assert "cannot be had" in answer.json()["detail"]
+    assert "cannot be read" in answer.json()["detail"]
     assert str(blob) not in answer.json()["detail"]
 
 

@@ -166,7 +166,7 @@ def test_a_lost_blob_is_told(acme: Tenant, root: Client) -> None:
         dataset=acme.dataset, path="lost", size_bytes=1, sha256=b"\1" * 32, since=1
     )
     url = reverse("admin:datasets_dataset_download", args=[entry.dataset_id, entry.pk])
-    assert "cannot be had" in root.get(url, follow=True).content.decode()
+    assert "cannot be read" in root.get(url, follow=True).content.decode()
     assert Path("lost").exists() is False
 
 
@@ -190,4 +190,4 @@ def test_i13_09_a_download_of_damaged_bytes_is_refused(
             held = bytearray(file.read_bytes())
             held[-1] ^= 1  # of a pack, a blob, and the sums of its blocks
             file.write_bytes(held)
-    assert "cannot be had" in root.get(url, follow=True).content.decode()
+    assert "cannot be read" in root.get(url, follow=True).content.decode()
