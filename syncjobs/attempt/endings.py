@@ -29,8 +29,10 @@ from syncjobs.engine.stops import (
     Stop,
     WindowClosed,
 )
+from syncjobs.leases.lease import Lease
+from syncjobs.models import SyncRecord
 from syncjobs.records.transition import INTERNAL
-from syncjobs.works.contract import Assignment, Ending, Failed, end
+from syncjobs.works.contract import Ending, Failed, end
 
 log = structlog.get_logger(__name__)
 
@@ -45,43 +47,46 @@ DATABASE_LOST = (
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
-def end_of_stop(assignment: Assignment, stop: Stop) -> Ending | None:
+def end_of_stop(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
     """None where the lease is lost: whoever has it now decides."""
     if (ending := _OF_STOP.get(type(stop))) is None:
         log.warning("record.lease_lost")
         return None
-    return ending(assignment, stop)
+    return ending(record, lease, stop)
 
 
-def end_of_error(assignment: Assignment, exc: Exception) -> Ending | None:
+def end_of_error(record: SyncRecord, lease: Lease, exc: Exception) -> Ending | None:
     """None where the lease is lost: whoever has it now decides."""
     if isinstance(exc, Fenced):
         log.warning("record.lease_lost")
         return None
     if isinstance(exc, Failed):
         return _fail(
-            assignment,
+            record,
+            lease,
             exc.code,
             str(exc),
             retryable=exc.retryable,
             got_further=exc.got_further,
         )
     if isinstance(exc, TransportError):
-        learn_of_host(assignment.record, exc, assignment.lease.progress)
+        learn_of_host(record, exc, lease.progress)
         after_s = exc.retry_after_s if isinstance(exc, Throttled) else None
-        return _fail(assignment, exc.code, str(exc), retryable=exc.retryable, retry_after_s=after_s)
+        return _fail(
+            record, lease, exc.code, str(exc), retryable=exc.retryable, retry_after_s=after_s
+        )
     if isinstance(exc, DATABASE_LOST):
-        return _end_without_database(assignment, exc)
+        return _end_without_database(record, lease, exc)
     log.error("record.crashed", exc_info=exc)
     if isinstance(exc, OSError) and exc.errno in _SHORT:
         message = f"its worker ran short: {exc.strerror}"
-        return _fail(assignment, "worker_short", message, retryable=True)
-    return _fail(assignment, INTERNAL, f"internal error: {type(exc).__name__}")
+        return _fail(record, lease, "worker_short", message, retryable=True)
+    return _fail(record, lease, INTERNAL, f"internal error: {type(exc).__name__}")
 
 
-def _end_without_database(assignment: Assignment, exc: Exception) -> Ending:
+def _end_without_database(record: SyncRecord, lease: Lease, exc: Exception) -> Ending:
     if not _is_away(exc):
-        return _fail(assignment, "database", str(exc), retryable=True)
+        return _fail(record, lease, "database", str(exc), retryable=True)
     log.warning("record.database_lost", error=str(exc).partition("\n")[0])
     connection.close()
     soon = Now() + timedelta(seconds=5)
@@ -95,41 +100,40 @@ def _is_away(exc: BaseException) -> bool:
     return state is None or state.startswith(("08", "57P", "40")) or state == "55P03"
 
 
-def _cancelled(assignment: Assignment, _stop: CancelAsked) -> Ending:
-    record = assignment.record
+def _cancelled(record: SyncRecord, lease: Lease, _stop: CancelAsked) -> Ending:
     record.refresh_from_db(fields=["cancel_asked_by"])
     return end(Event.STOPPED, f"cancelled by {record.cancel_asked_by or 'request'}")
 
 
-def _drained(_assignment: Assignment, _stop: DrainAsked) -> Ending:
+def _drained(_record: SyncRecord, lease: Lease, _stop: DrainAsked) -> Ending:
     return end(Event.INTERRUPTED, "its worker is shutting down")
 
 
-def _closed(_assignment: Assignment, stop: WindowClosed) -> Ending:
+def _closed(_record: SyncRecord, lease: Lease, stop: WindowClosed) -> Ending:
     return end(Event.PARKED, str(stop), waiting_for=stop.waits_for, not_before=stop.until)
 
 
-def _without_room(assignment: Assignment, stop: NoRoom) -> Ending:
-    again = Now() + timedelta(seconds=look_again_s(assignment.lease.worked_s))
+def _without_room(record: SyncRecord, lease: Lease, stop: NoRoom) -> Ending:
+    again = Now() + timedelta(seconds=look_again_s(lease.worked_s))
     parked = end(Event.PARKED, str(stop), waiting_for=stop.waits_for[:200], not_before=again)
     return parked.with_evidence({"waits": "room"})
 
 
-def _out_of_time(assignment: Assignment, stop: DeadlinePassed) -> Ending:
+def _out_of_time(record: SyncRecord, lease: Lease, stop: DeadlinePassed) -> Ending:
     words = str(stop)
     return end(
         Event.DEADLINE_PASSED, words, verdict="deadline", error_code="deadline", error=words
-    ).with_evidence(_evidence(Rule.DEADLINE, assignment))
+    ).with_evidence(_evidence(Rule.DEADLINE, record, lease))
 
 
-def _stuck(assignment: Assignment, stop: NoProgress) -> Ending:
-    ending = _fail(assignment, Rule.NO_PROGRESS, str(stop), retryable=True)
+def _stuck(record: SyncRecord, lease: Lease, stop: NoProgress) -> Ending:
+    ending = _fail(record, lease, Rule.NO_PROGRESS, str(stop), retryable=True)
     measured = {"silent_s": round(stop.silent_s, 1), "limit_s": stop.limit_s}
-    evidence = _evidence(Rule.NO_PROGRESS, assignment) | measured
+    evidence = _evidence(Rule.NO_PROGRESS, record, lease) | measured
     return ending.with_evidence(evidence, verdict=Rule.NO_PROGRESS.value)
 
 
-_OF_STOP: dict[type[Stop], Callable[[Assignment, Any], Ending]] = {
+_OF_STOP: dict[type[Stop], Callable[[SyncRecord, Lease, Any], Ending]] = {
     CancelAsked: _cancelled,
     DrainAsked: _drained,
     WindowClosed: _closed,
@@ -139,14 +143,13 @@ _OF_STOP: dict[type[Stop], Callable[[Assignment, Any], Ending]] = {
 }
 
 
-def _evidence(rule: Rule, assignment: Assignment) -> dict[str, Any]:
+def _evidence(rule: Rule, record: SyncRecord, lease: Lease) -> dict[str, Any]:
     """What the worker knew when it ended the attempt by this rule."""
-    lease = assignment.lease
     snapshot = lease.progress.snapshot
     return {
         "rule": rule.value,
         "by": "worker",
-        "owner": assignment.claim.owner,
+        "owner": record.lease_owner,
         "stage": snapshot.stage.value,
         "deadline_s": snapshot.deadline_s,
         "worked_s": round(lease.worked_s, 1),
@@ -158,7 +161,8 @@ def _evidence(rule: Rule, assignment: Assignment) -> dict[str, Any]:
 
 
 def _fail(
-    assignment: Assignment,
+    record: SyncRecord,
+    lease: Lease,
     code: str,
     message: str,
     *,
@@ -167,9 +171,8 @@ def _fail(
     got_further: bool | None = None,
 ) -> Ending:
     """Tried again later, or failed for good. `got_further`: see `Failed`."""
-    record = assignment.record
     if got_further is None:
-        got_further = assignment.lease.progress.snapshot.got_further
+        got_further = lease.progress.snapshot.got_further
     vain = 0 if got_further else record.vain_attempts + 1
     decision = decide_retry(
         retryable=retryable,

@@ -14,12 +14,15 @@ from connectors.opening import silence_granted
 from syncjobs.attempt.endings import DATABASE_LOST, end_of_error, end_of_stop
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.leasing import RECORDS
+from syncjobs.core.deadlines import Allowance
 from syncjobs.core.states import State
 from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import Stop
 from syncjobs.leases.heart import Heart
 from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncRecord
+from syncjobs.queries.durations import read_history, spent_s
+from syncjobs.queries.rules import deadline_rule
 from syncjobs.records.transition import move
 from syncjobs.works.contract import Assignment, Claim, Ending
 from syncjobs.works.table import get_work
@@ -47,13 +50,24 @@ def _attempt(held: Claim, lease: Lease) -> Ending | None:
     found = SyncRecord.objects.select_related("job", "connector", "workspace")
     record = found.get(pk=held.record_id)
     lease.patience_s = silence_granted(record.connector.options)
-    assignment = Assignment(record, held, lease)
     try:
-        return get_work(record.connector.kind).run(assignment)
+        allowance = _allow(record)
+        # Until the work knows what there is to do, and says so.
+        lease.progress.expect(allowance.deadline_s(), allowance.expected_s())
+        return get_work(record.connector.kind).run(Assignment(record, held, lease, allowance))
     except Stop as stop:
-        return end_of_stop(assignment, stop)
+        return end_of_stop(record, lease, stop)
     except Exception as exc:  # noqa: BLE001 — the one place where any error becomes an event
-        return end_of_error(assignment, exc)
+        return end_of_error(record, lease, exc)
+
+
+def _allow(record: SyncRecord) -> Allowance:
+    return Allowance(
+        rule=deadline_rule(),
+        own_s=record.job.timeout_s,
+        past=read_history(record.job_id, record.mode),
+        spent_s=spent_s(record.pk),
+    )
 
 
 def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:

@@ -32,6 +32,30 @@ class Past:
     files: int
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one attempt goes by: the installation's rule, the job's own limit, its latest successful
+    records, and what this record's earlier attempts have worked."""
+
+    rule: DeadlineRule
+    own_s: float | None = None
+    past: Sequence[Past] = ()
+    spent_s: float = 0.0
+
+    def deadline_s(self, files: int | None = None, *, looked_s: float = 0.0) -> float:
+        return decide_deadline_s(
+            self.rule,
+            files,
+            looked_s=looked_s,
+            spent_s=self.spent_s,
+            past=self.past,
+            own_s=self.own_s,
+        )
+
+    def expected_s(self, files: int | None = None) -> float:
+        return expect_s(self.rule, files, self.past, own_s=self.own_s)
+
+
 def formula_s(rule: DeadlineRule, files: int) -> float:
     return min(max(rule.base_s + files * rule.per_file_s, rule.min_s), rule.max_s)
 

@@ -41,11 +41,12 @@ class FileSync:
         """Lists, compares and judges; fetches nothing."""
         order, source, catalog, attempt = self._order, self._source, self._catalog, self._attempt
         attempt.progress.enter(Stage.DETECTING_CHANGES)
-        planning = Planning(order, source, catalog, attempt)
-        planning.expect()
+        # Until the plan is known the listing itself must not last for ever.
+        allowed = order.allowance
+        attempt.progress.expect(allowed.deadline_s(), allowed.expected_s())
         listing = Listing(source.transport, attempt.check, most=order.max_listed)
         Staging(order, source, catalog, attempt).stage(listing)
-        return planning.plan(listing)
+        return Planning(order, source, catalog, attempt).plan(listing)
 
     def run(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from farends.names import printable
 from syncjobs.core.comparing import Comparison
-from syncjobs.core.deadlines import DeadlineRule, Past
+from syncjobs.core.deadlines import Allowance
 from syncjobs.core.plans import Held, Plan, Waiver
 from syncjobs.core.selection import Selection
 from syncjobs.engine.progress import Progress
@@ -26,10 +26,7 @@ class Order:
     removals_apply: bool
     full: bool
     waiver: Waiver | None
-    deadline: DeadlineRule
-    timeout_s: float | None
-    past: Sequence[Past] = ()  # the job's latest successful records
-    spent_s: float = 0.0  # what this record's earlier attempts have worked
+    allowance: Allowance
     settle_s: int = 0
     max_files: int | None = None
     max_bytes: int | None = None

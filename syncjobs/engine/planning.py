@@ -6,7 +6,6 @@ from datasets.catalog import Pair, ToldDigest
 from farends.contract import Digested, RoundListing
 from farends.names import to_text
 from syncjobs.core.comparing import Comparison, decide_equal
-from syncjobs.core.deadlines import decide_deadline_s, expect_s
 from syncjobs.core.plans import Held, Plan, RoundFolder, judge
 from syncjobs.engine.arriving import Catalog
 from syncjobs.engine.listing import Listing
@@ -19,7 +18,7 @@ TOLD_AT_ONCE = 1_000
 
 
 class Planning:
-    """Makes the plan of a listing that is staged, and says how long it may and will take."""
+    """Makes the plan of a listing that is staged, and says how long that may and will take."""
 
     def __init__(self, order: Order, source: Source, catalog: Catalog, attempt: Attempt) -> None:
         self._order = order
@@ -27,10 +26,6 @@ class Planning:
         self._catalog = catalog
         self._check = attempt.check
         self._progress = attempt.progress
-
-    def expect(self, files: int | None = None) -> None:
-        """Until the number of `files` is known the listing itself must not last for ever."""
-        self._progress.expect(self._deadline_s(files), self._expected_s(files))
 
     def plan(self, listing: Listing) -> Outcome:
         self._compare()
@@ -49,11 +44,12 @@ class Planning:
             counts.wanted_bytes,
         )
         held = self._judge(plan, listing)
+        allowance = self._order.allowance
         self._progress.planned(
             files=plan.wanted,
             size_bytes=plan.wanted_bytes,
-            deadline_s=self._deadline_s(plan.wanted),
-            expected_s=self._expected_s(plan.wanted),
+            deadline_s=allowance.deadline_s(plan.wanted, looked_s=self._source.looked_s),
+            expected_s=allowance.expected_s(plan.wanted),
         )
         # What the listing alone made unchanged was not looked at; mode `full` leaves none unchanged.
         by_content = self._order.comparison is Comparison.CHECKSUM
@@ -78,21 +74,6 @@ class Planning:
     def _look_into(self, listing: RoundListing) -> RoundFolder:
         path = to_text(listing.path)
         return RoundFolder(path, listing.rows, self._catalog.count_gone_from(path))
-
-    def _deadline_s(self, files: int | None) -> float:
-        order = self._order
-        return decide_deadline_s(
-            order.deadline,
-            files,
-            looked_s=self._source.looked_s,
-            spent_s=order.spent_s,
-            past=order.past,
-            own_s=order.timeout_s,
-        )
-
-    def _expected_s(self, files: int | None) -> float:
-        order = self._order
-        return expect_s(order.deadline, files, order.past, own_s=order.timeout_s)
 
     def _compare(self) -> None:
         self._catalog.compare(self._is_equal)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from datasets.models import DatasetKind
+from syncjobs.core.deadlines import Allowance
 from syncjobs.core.states import Event
 from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncRecord
@@ -46,12 +47,13 @@ def session_name(record_id: uuid.UUID, token: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a work is given: the record with its job, connector and workspace, and the right to work on
-    it. Its progress is told through `lease.progress`."""
+    """What a work is given: the record with its job, connector and workspace, the right to work on it,
+    and how long it may take. Its progress is told through `lease.progress`."""
 
     record: SyncRecord
     claim: Claim
     lease: Lease
+    allowance: Allowance
 
 
 @dataclass(frozen=True, slots=True)

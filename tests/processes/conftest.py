@@ -94,9 +94,13 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
     """Starts a `worker` or a `beat`; all end with the test."""
     plan_chores()
     started: list[Process] = []
+    worker = (
+        "worker -P threads -c 6 -Q control,sync --without-gossip --without-mingle"
+        " --loglevel INFO -n {name}@%h"
+    )
     arguments = {
-        "worker": "worker -P threads -c 6 -Q control,sync --without-gossip --without-mingle"
-        " --loglevel INFO -n {name}@%h",
+        "worker": worker,
+        "practice": f"{worker} -I tests.processes.practice_worker",
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
@@ -107,7 +111,7 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
         log = tmp_path / f"{name}.log"
         process = Process(name, words, log, database_port=database_port, **settings)
         started.append(process)
-        process.wait_for_line("ready." if kind == "worker" else "beat: Starting")
+        process.wait_for_line("beat: Starting" if kind == "beat" else "ready.")
         return process
 
     yield start_one

@@ -6,11 +6,10 @@ from django.conf import settings
 
 from datasets.catalog import Trust
 from syncjobs.core.comparing import Comparison
+from syncjobs.core.deadlines import Allowance
 from syncjobs.core.plans import Waiver
 from syncjobs.engine.order import Order
 from syncjobs.models import OnDelete, SyncMode, SyncRecord
-from syncjobs.queries.durations import read_history, spent_s
-from syncjobs.queries.rules import deadline_rule
 from syncjobs.works.files.selecting import selection_of
 
 TRUST = {
@@ -21,7 +20,7 @@ TRUST = {
 }
 
 
-def make_order(record: SyncRecord) -> Order:
+def make_order(record: SyncRecord, allowance: Allowance) -> Order:
     """Raises InvalidPattern."""
     job = record.job
     selection = selection_of(job)
@@ -32,10 +31,7 @@ def make_order(record: SyncRecord) -> Order:
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=waiver_of(record),
-        deadline=deadline_rule(),
-        timeout_s=job.timeout_s,
-        past=read_history(job.pk, record.mode),
-        spent_s=spent_s(record.pk),
+        allowance=allowance,
         settle_s=job.settle_s,
         max_files=job.max_files,
         max_bytes=job.max_bytes,

@@ -110,7 +110,7 @@ def _fetch(
 ) -> tuple[Catalog, Outcome]:
     record, held, lease = assignment.record, assignment.claim, assignment.lease
     progress = lease.progress
-    order = make_order(record)
+    order = make_order(record, assignment.allowance)
     transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
     with closing(transport):
         catalog = Catalog(
