@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedded import readiness
 from embedded.child import Program, StartStage
+from tasks.queues import CONSUMED
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -44,7 +45,7 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
         name=f"worker{number}",
         argv=(
             *(*_CELERY, "worker", "-P", "threads", "-c", str(concurrency + 2)),
-            *("-Q", "control,sync", "-n", f"worker{number}@%h"),
+            *("-Q", CONSUMED, "-n", f"worker{number}@%h"),
             *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
         ),
         env=env,

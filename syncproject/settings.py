@@ -12,6 +12,7 @@ from django.templatetags.static import static
 from kombu.entity import Queue
 
 from syncproject import env as environment
+from tasks.queues import CONTROL, QUEUES
 
 ENV = environment.read()
 
@@ -166,8 +167,8 @@ CELERY_TASK_ACKS_LATE = False  # a redelivered bell would only ring twice
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_PUBLISH_RETRY = False  # the next tick is the retry
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_QUEUES = [Queue(name) for name in ("control", "sync")]  # type: ignore[no-untyped-call]
-CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
+CELERY_TASK_DEFAULT_QUEUE = CONTROL
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True  # else long records starve short ones
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -194,7 +195,7 @@ CELERY_BEAT_SYNC_EVERY = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 # Autodiscovery finds nothing in a top-level `tasks` package, silently; a test holds this list whole.
-CELERY_INCLUDE = ["tasks.control", "tasks.sync"]
+CELERY_INCLUDE = ["tasks.canaries", *(f"tasks.{queue}" for queue in QUEUES)]
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -14,12 +14,12 @@ from redis import RedisError
 
 from syncjobs.claims.pulsing import note_canary_rung
 from syncjobs.queueing.ringing import forget_rung, take_unrung
+from tasks.queues import QUEUES, SYNC, canary_of
 
 log = structlog.get_logger(__name__)
 
 TASK = "sync.record"
 BELLS_MAX = 1_000
-CANARIES = {"control": "control.canary", "sync": "sync.canary"}  # by queue
 
 
 def ring(record_ids: Sequence[uuid.UUID]) -> int:
@@ -30,7 +30,7 @@ def ring(record_ids: Sequence[uuid.UUID]) -> int:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
             for record_id in record_ids:
                 current_app.send_task(
-                    TASK, args=[str(record_id)], queue="sync", producer=producer, ignore_result=True
+                    TASK, args=[str(record_id)], queue=SYNC, producer=producer, ignore_result=True
                 )
                 count += 1
     except (OperationalError, OSError, TimeoutError) as exc:
@@ -48,7 +48,7 @@ def count_bells() -> int:
     """How many wait in Redis to be answered; 0 also where it does not say."""
     try:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
-            return int(producer.channel._size("sync"))
+            return int(producer.channel._size(SYNC))
     except (OperationalError, RedisError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
         return 0
@@ -57,10 +57,12 @@ def count_bells() -> int:
 def ring_canaries(holder: str) -> None:
     """Asks the workers of each queue to say in the database that they consume."""
     try:
-        for queue, task in CANARIES.items():
+        for queue in QUEUES:
             note_canary_rung(queue, holder=holder)
             with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
-                current_app.send_task(task, queue=queue, producer=producer, ignore_result=True)
+                current_app.send_task(
+                    canary_of(queue), queue=queue, producer=producer, ignore_result=True
+                )
     except (OperationalError, OSError, TimeoutError) as exc:
         log.warning("canary.broker_away", error=str(exc))
     except DatabaseError as exc:

@@ -13,9 +13,9 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from syncjobs.claims.presence import tell_where_it_hangs
-from syncjobs.claims.pulsing import note_canary_answered
 from syncjobs.upkeep.workers import this_worker
 from tasks.bells import TASK
+from tasks.queues import SYNC
 from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 EXIT_HUNG = 75  # EX_TEMPFAIL: whoever supervises this process starts another
 
 
-@shared_task(name=TASK, queue="sync")  # type: ignore[untyped-decorator]
+@shared_task(name=TASK, queue=SYNC)  # type: ignore[untyped-decorator]
 def sync_record(record_id: str) -> None:
     """Works on the record if it is still to be had, then wakes one that waits."""
     worker = this_worker()
@@ -37,12 +37,6 @@ def sync_record(record_id: str) -> None:
     state = worker.work_on(parsed)
     if state is not None and not worker.heart.draining:
         wake_next()
-
-
-@shared_task(name="sync.canary", queue="sync")  # type: ignore[untyped-decorator]
-def canary() -> None:
-    """Says that this queue is consumed. Records never take every thread: a worker has two to spare."""
-    note_canary_answered("sync", holder=this_worker().name)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

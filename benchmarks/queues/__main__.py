@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks import stand
+from tasks.queues import CONSUMED
 
 PROCESSES = 2
 SLOTS = 8
 PATIENCE_S = 120.0
 CELERY = (
-    "celery -A syncproject worker -P threads -c {slots} -Q control,sync -I benchmarks.queues.empty_work"
+    f"celery -A syncproject worker -P threads -c {{slots}} -Q {CONSUMED} -I benchmarks.queues.empty_work"
     " --without-gossip --without-mingle --loglevel WARNING -n bench{number}@%h"
 )
 BEAT = (

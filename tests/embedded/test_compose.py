@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.fernet import Fernet
+from django.conf import settings
 
 from embedded.child import PROJECT
+from tasks.queues import CONSUMED, QUEUES
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -77,11 +79,17 @@ def test_the_product_runs_without_privileges(name: str) -> None:
 
 def test_processes_are_started_as_the_one_machine_stack_starts_them() -> None:
     programs = (PROJECT / "embedded" / "programs.py").read_text()
-    for fact in ("syncproject.wsgi:application", "tasks.beat:SyncScheduler", "control,sync"):
+    for fact in ("syncproject.wsgi:application", "tasks.beat:SyncScheduler"):
         assert fact in programs
         assert any(fact in words(name) for name in PRODUCT)
     for option in ("--without-gossip", "--without-mingle", "-P threads", " -E "):
         assert option in words("worker")
+
+
+def test_a_worker_of_the_fleet_consumes_every_queue_and_no_other() -> None:
+    consumed = re.findall(r"-Q (\S+)", words("worker"))
+    assert consumed == [CONSUMED]
+    assert {queue.name for queue in settings.CELERY_TASK_QUEUES} == set(QUEUES)
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat"])

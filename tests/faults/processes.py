@@ -15,11 +15,12 @@ from urllib.parse import quote, urlsplit
 
 from embedded import logs
 from embedded.child import PROJECT, kill_group, spawn
+from tasks.queues import CONSUMED
 
 DRAIN_S = 40.0  # a drained process is gone after that
 
 _ARGUMENTS = {
-    "worker": "worker -P threads -c {threads} -Q control,sync --without-gossip --without-mingle"
+    "worker": f"worker -P threads -c {{threads}} -Q {CONSUMED} --without-gossip --without-mingle"
     " --loglevel INFO -n {name}@%h",
     "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
 }

@@ -30,7 +30,7 @@ from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.starting import start_due
 from syncjobs.upkeep.sweeping import sweep
 from syncjobs.upkeep.workers import Worker
-from tasks import beat
+from tasks import duties
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, fill, make_connector, make_job
 from workspaces.models import AuditEntry
@@ -99,7 +99,7 @@ def test_i13_21_a_restored_copy_waits_for_a_person(
     assert (find_halt_here(), settle()) == (Halt.MOVED, Halt.MOVED)
     worker = Worker(1)
     # What was due, and what had been queued before:
-    assert (beat.dispatch("test"), dispatch_all().queued) == (False, 0)
+    assert (duties.dispatch("test"), dispatch_all().queued) == (False, 0)
     with pytest.raises(Halted, match="resume_after_restore"):
         start_due(SyncJob.objects.all(), by="cron")
     assert SyncRecord.objects.count() == 1

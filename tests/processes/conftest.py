@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from cli.chores import plan_chores
+from tasks.queues import CONSUMED
 from tests.hosts.sshd import Sshd, running_sshd
 from tests.waiting import until
 
@@ -95,7 +96,7 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
     plan_chores()
     started: list[Process] = []
     worker = (
-        "worker -P threads -c 6 -Q control,sync --without-gossip --without-mingle"
+        f"worker -P threads -c 6 -Q {CONSUMED} --without-gossip --without-mingle"
         " --loglevel INFO -n {name}@%h"
     )
     arguments = {

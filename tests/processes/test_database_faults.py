@@ -116,7 +116,7 @@ def test_q05_a_beat_that_starts_while_the_database_is_away_waits_for_it(
     start("worker")
     beat = start("beat", database_port=find_free())
     beat.wait_for_line("beat.chores_failed")
-    until(lambda: "beat.dispatch_failed" in beat.log.read_text(), "it did not tick")
+    until(lambda: "beat.duty_failed" in beat.log.read_text(), "it did not tick")
     assert beat.popen.poll() is None
     start("beat")
     until(lambda: SyncRecord.objects.filter(job=job, state=State.SUCCEEDED).exists(), "no sync")

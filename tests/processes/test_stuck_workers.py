@@ -18,7 +18,7 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queries.rules import stuck_limits
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel
-from tasks.beat import TICK_S
+from tasks.duties import TICK_S
 from tests.hosts.sshd import Sshd
 from tests.partials import let_go, partial_of
 from tests.processes.conftest import Process

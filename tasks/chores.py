@@ -1,0 +1,103 @@
+"""The platform's own chores, each declared once: what it is called, how often it comes, what it does.
+
+`cli.chores` makes the rows that an operator may edit in the console, `tasks.control` the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+
+from events.keeping import drop_old_events
+from farends.staging import sweep_staging
+from store.errors import StoreAway
+from syncjobs.claims.halting import Halted
+from syncjobs.claims.reaping import reap
+from syncjobs.configuration.replanning import draw_near, replan
+from syncjobs.upkeep.counting import count_events
+from syncjobs.upkeep.sweeping import sweep
+from timing.zones import VERSION
+from workspaces.answers import drop_old_answers
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """`title` is what an operator reads, and the key of the chore's row; `task` is Celery's name for it.
+    `every_s` of None: as often as the settings say that stuck records are looked for."""
+
+    task: str
+    title: str
+    every_s: int | None
+    run: Callable[[], None]
+
+    @property
+    def interval_s(self) -> int:
+        if self.every_s is not None:
+            return self.every_s
+        return max(1, round(settings.SYNC.cleanup_interval_s))
+
+
+def take_back_records() -> None:
+    """Takes back records whose worker is gone."""
+    if count := reap():
+        log.warning("records.reaped", count=count)
+
+
+def count_what_happened() -> None:
+    """Adds what records did lately to the totals that /metrics shows."""
+    count_events()
+
+
+def sweep_store() -> None:
+    """Removes what attempts left under way and nobody came back for, and content that nothing names."""
+    try:
+        removed = sweep()
+    except (StoreAway, Halted) as exc:
+        log.warning("store.not_swept", error=str(exc))
+        return
+    leftovers = removed.leftovers + sweep_staging()
+    if leftovers or removed.blobs:
+        log.info(
+            "store.swept",
+            leftovers=leftovers,
+            blobs=removed.blobs,
+            size_bytes=removed.size_bytes,
+        )
+
+
+def move_due_times() -> None:
+    """Moves due times that newer zone data have moved."""
+    if count := replan():
+        log.warning("jobs.replanned", count=count, zones=VERSION)
+
+
+def draw_due_times_near() -> None:
+    """Plans anew what a clock that was wrong has planned too far ahead."""
+    if count := draw_near():
+        log.warning("jobs.drawn_near", count=count)
+
+
+def forget() -> None:
+    """Drops old events, and answers that were kept for requests that are sent again."""
+    drop_old_answers()
+    if count := drop_old_events():
+        log.info("events.dropped", count=count)
+
+
+CHORES = (
+    Chore("control.reap", "take back records of dead workers", None, take_back_records),
+    Chore("control.count", "count what records did", 10, count_what_happened),
+    Chore("control.replan", "plan anew what newer time zones move", 300, move_due_times),
+    Chore(
+        "control.draw_near", "plan anew what a wrong clock has put off", 600, draw_due_times_near
+    ),
+    Chore(
+        "control.forget", "forget old events, and answers to requests of yesterday", 3600, forget
+    ),
+    Chore("control.sweep", "sweep partial files", 24 * 3600, sweep_store),
+)

@@ -1,0 +1,119 @@
+"""What beat itself does, each duty declared once: how often it comes, and what it does.
+
+Any number of beats may do so at once. A duty that fails is logged, and its next turn comes: time does not
+stop because a database does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from syncjobs.claims.pulsing import BEAT, note_pulse
+from syncjobs.claims.reaping import reap, reap_cancelled
+from syncjobs.queries.halts import find_halt_here
+from syncjobs.queueing.backfilling import advance_backfills
+from syncjobs.queueing.dispatching import BATCH, dispatch_due
+from tasks.bells import ring_canaries, ring_waiting
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+SPELL_S = 2.0  # of dispatching a backlog, before the other duties have their turn
+CANARY_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """`run` takes the name of the beat, and says whether it is to come again at once."""
+
+    name: str
+    every_s: Callable[[], float]
+    run: Callable[[str], bool]
+
+
+def dispatch(holder: str) -> bool:
+    """Serves what is due, says so, and sends messages for what waits; whether more is due that this spell
+    had no time for.
+
+    Each batch is a transaction of its own: other beats take theirs beside it.
+    """
+    ends_at = time.monotonic() + SPELL_S
+    if find_halt_here() is not None:
+        ring_waiting()  # for what people ask for
+        return False
+    while True:
+        served = dispatch_due(BATCH)
+        backfilled = advance_backfills()
+        # Before the ringing, which a broker may hold up: that is told by the queues' canaries.
+        note_pulse(BEAT, holder=holder, at_most_every_s=TICK_S / 2)
+        ring_waiting()  # each time, because a stream of due jobs must not keep the waiting ones waiting
+        if served.jobs:
+            log.info("fires.dispatched", **dataclasses.asdict(served))
+        if backfilled:
+            log.info("fires.backfilled", queued=backfilled)
+        if served.jobs < BATCH:
+            return False
+        if time.monotonic() > ends_at:
+            return True
+
+
+def take_back_stuck(_holder: str) -> bool:
+    """In beat as well as in a chore, which needs a worker that lives."""
+    return _tell(reap())
+
+
+def take_back_cancelled(_holder: str) -> bool:
+    """Records whose worker does not answer a cancel."""
+    return _tell(reap_cancelled())
+
+
+def _tell(count: int) -> bool:
+    if count:
+        log.warning("records.reaped", count=count)
+    return False
+
+
+def ask_queues(holder: str) -> bool:
+    ring_canaries(holder)
+    return False
+
+
+DUTIES = (
+    Duty("dispatch", lambda: TICK_S, dispatch),
+    Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
+    Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),
+    Duty("ask queues", lambda: CANARY_EVERY_S, ask_queues),
+)
+
+
+class Rota:
+    """Does each duty when its turn has come."""
+
+    def __init__(self, holder: str, duties: tuple[Duty, ...] = DUTIES) -> None:
+        self._holder = holder
+        self._next_at = dict.fromkeys(duties, 0.0)
+
+    def turn(self) -> float:
+        """Seconds until the next duty."""
+        for duty, next_at in self._next_at.items():
+            now = time.monotonic()
+            if now >= next_at:
+                again = self._do(duty)
+                self._next_at[duty] = now if again else now + duty.every_s()
+        return max(0.0, min(self._next_at.values()) - time.monotonic())
+
+    def _do(self, duty: Duty) -> bool:
+        try:
+            return duty.run(self._holder)
+        except DatabaseError as exc:
+            log.warning("beat.duty_failed", duty=duty.name, error=str(exc).splitlines()[0])
+            connection.close()
+            return False

@@ -1,0 +1,17 @@
+"""The queues, each named once: settings, messages, canaries and workers' command lines are made from here.
+
+A further queue is a line here and a module of this package with its name.
+"""
+
+from __future__ import annotations
+
+CONTROL = "control"  # the platform's own chores
+SYNC = "sync"  # one message is one record to look at
+
+QUEUES = (CONTROL, SYNC)
+CONSUMED = ",".join(QUEUES)  # what a worker consumes, as `celery worker -Q` takes it
+
+
+def canary_of(queue: str) -> str:
+    """The task that a worker of this queue answers in the database."""
+    return f"{queue}.canary"

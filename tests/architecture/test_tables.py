@@ -1,0 +1,49 @@
+"""What is declared once: queues, chores, beat's duties, kinds of work. The rest is made from the tables."""
+
+from __future__ import annotations
+
+from celery import current_app
+from django.conf import settings
+
+from datasets.models import DatasetKind
+from farends.registry import SPECS
+from syncjobs.works.table import WORKS, get_work
+from tasks.chores import CHORES
+from tasks.duties import DUTIES
+from tasks.queues import CONTROL, QUEUES, canary_of
+
+
+def tasks_of(queue: str) -> set[str]:
+    current_app.loader.import_default_modules()
+    return {
+        name
+        for name, task in current_app.tasks.items()
+        if getattr(task, "queue", None) == queue and not name.startswith("celery.")
+    }
+
+
+def test_every_task_belongs_to_a_queue_that_is_declared() -> None:
+    named = {name for queue in QUEUES for name in tasks_of(queue)}
+    ours = {name for name in current_app.tasks if name.startswith(tuple(f"{q}." for q in QUEUES))}
+    assert named == ours
+    assert [queue.name for queue in settings.CELERY_TASK_QUEUES] == list(QUEUES)
+
+
+def test_every_queue_has_a_canary() -> None:
+    assert all(canary_of(queue) in tasks_of(queue) for queue in QUEUES)
+
+
+def test_every_chore_is_a_task_of_the_queue_control() -> None:
+    chores = {chore.task for chore in CHORES}
+    assert len(chores) == len(CHORES) == len({chore.title for chore in CHORES})
+    assert tasks_of(CONTROL) == chores | {canary_of(CONTROL)}
+
+
+def test_every_duty_of_beat_comes_again() -> None:
+    assert len({duty.name for duty in DUTIES}) == len(DUTIES)
+    assert all(duty.every_s() > 0 for duty in DUTIES)
+
+
+def test_every_kind_of_connector_has_a_kind_of_work() -> None:
+    assert {get_work(kind).dataset_kind for kind in SPECS} == {DatasetKind.FILES}
+    assert {spec.far_end for spec in SPECS.values()} == set(WORKS)
