@@ -12,7 +12,7 @@ from django.templatetags.static import static
 from kombu.entity import Queue
 
 from syncproject import env as environment
-from tasks.queues import CONTROL, QUEUES
+from tasks.queues import CONTROL, QUEUES, ROUTES
 
 ENV = environment.read()
 
@@ -169,6 +169,7 @@ CELERY_TASK_PUBLISH_RETRY = False  # the next tick is the retry
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
 CELERY_TASK_DEFAULT_QUEUE = CONTROL
+CELERY_TASK_ROUTES = ROUTES
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True  # else long records starve short ones
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

@@ -13,7 +13,7 @@ from tasks.queues import QUEUES, canary_of
 
 
 def make_canary(queue: str) -> None:
-    @shared_task(name=canary_of(queue), queue=queue)  # type: ignore[untyped-decorator]
+    @shared_task(name=canary_of(queue))  # type: ignore[untyped-decorator]
     def answer() -> None:
         note_canary_answered(queue, holder=this_worker().name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from celery import shared_task
 
 from tasks.chores import CHORES
-from tasks.queues import CONTROL
 
 for _chore in CHORES:
-    shared_task(_chore.run, name=_chore.task, queue=CONTROL)
+    shared_task(_chore.run, name=_chore.task)

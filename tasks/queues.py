@@ -1,6 +1,7 @@
 """The queues, each named once: settings, messages, canaries and workers' command lines are made from here.
 
-A further queue is a line here and a module of this package with its name.
+A further queue is a line here and a module of this package with its name. A task belongs to the queue that its
+name begins with.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ SYNC = "sync"  # one message is one record to look at
 
 QUEUES = (CONTROL, SYNC)
 CONSUMED = ",".join(QUEUES)  # what a worker consumes, as `celery worker -Q` takes it
+ROUTES = {f"{queue}.*": {"queue": queue} for queue in QUEUES}
 
 
 def canary_of(queue: str) -> str:

@@ -15,7 +15,6 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from syncjobs.claims.presence import tell_where_it_hangs
 from syncjobs.upkeep.workers import this_worker
 from tasks.bells import TASK
-from tasks.queues import SYNC
 from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 EXIT_HUNG = 75  # EX_TEMPFAIL: whoever supervises this process starts another
 
 
-@shared_task(name=TASK, queue=SYNC)  # type: ignore[untyped-decorator]
+@shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def sync_record(record_id: str) -> None:
     """Works on the record if it is still to be had, then wakes one that waits."""
     worker = this_worker()

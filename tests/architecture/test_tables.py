@@ -13,20 +13,21 @@ from tasks.duties import DUTIES
 from tasks.queues import CONTROL, QUEUES, canary_of
 
 
-def tasks_of(queue: str) -> set[str]:
+def our_tasks() -> set[str]:
     current_app.loader.import_default_modules()
-    return {
-        name
-        for name, task in current_app.tasks.items()
-        if getattr(task, "queue", None) == queue and not name.startswith("celery.")
-    }
+    return {name for name in current_app.tasks if not name.startswith("celery.")}
 
 
-def test_every_task_belongs_to_a_queue_that_is_declared() -> None:
-    named = {name for queue in QUEUES for name in tasks_of(queue)}
-    ours = {name for name in current_app.tasks if name.startswith(tuple(f"{q}." for q in QUEUES))}
-    assert named == ours
+def tasks_of(queue: str) -> set[str]:
+    routed = {name: current_app.amqp.router.route({}, name)["queue"].name for name in our_tasks()}
+    return {name for name, named in routed.items() if named == queue}
+
+
+def test_a_task_belongs_to_the_queue_that_its_name_begins_with() -> None:
     assert [queue.name for queue in settings.CELERY_TASK_QUEUES] == list(QUEUES)
+    for queue in QUEUES:
+        assert {name.partition(".")[0] for name in tasks_of(queue)} == {queue}
+    assert our_tasks() == {name for queue in QUEUES for name in tasks_of(queue)}
 
 
 def test_every_queue_has_a_canary() -> None:
