@@ -22,14 +22,9 @@ ALLOWED = {
     "Skipped": "to be renamed",
     "Written": "to be renamed",
     "appear": "to be renamed",
-    "canary": "to be renamed",
     "conflict": "to be renamed",
-    "draw_near": "to be renamed",
     "read_status": "to be renamed",
-    "reap": "to be renamed",
-    "replan": "to be renamed",
     "start_anew": "to be renamed",
-    "sweep": "to be renamed",
 }
 
 
