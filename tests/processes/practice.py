@@ -14,6 +14,7 @@ from datasets.fencing import check_fence
 from datasets.models import DatasetKind
 from farends.contract import Context
 from farends.errors import ConnectionLost
+from farends.reaching import Reach, ReachSecret
 from farends.spec import Spec, Target, option
 from syncjobs.core.states import Event
 from syncjobs.leases.sessions import open_session
@@ -23,13 +24,13 @@ KIND = FAR_END = "practice"
 LOOKS_EVERY_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(Reach):
     root: str = option("Folder", "Where the word lies.")
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Secret(ReachSecret):
     """Nobody has to log in."""
 
 

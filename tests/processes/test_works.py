@@ -36,7 +36,7 @@ def queue(folder: Path, word: str, **limits: int) -> SyncRecord:
     say(folder, word)
     port = 1 + SyncJob.objects.count()  # a host of its own
     job = make_job(
-        make_connector(Target("192.0.2.1", port, Options(str(folder)), Secret()), kind=KIND)
+        make_connector(Target("192.0.2.1", port, Options(root=str(folder)), Secret()), kind=KIND)
     )
     SyncJob.objects.filter(pk=job.pk).update(**limits)
     return enqueue(job, trigger=Trigger.MANUAL)
