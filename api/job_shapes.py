@@ -14,7 +14,8 @@ from api.answers import Told
 from api.numbers import Whole
 from api.records import RecordOut
 from syncjobs.core.comparing import Comparison
-from syncjobs.models import AfterPublish, OnDelete, Overlap, SyncMode
+from syncjobs.core.overlaps import Overlap
+from syncjobs.models import AfterPublish, OnDelete, SyncMode
 from timing.misfires import Misfire
 from timing.schedules import Condition, CountedFrom
 

@@ -22,7 +22,10 @@ def address_of(host: str, port: int) -> str:
 
 
 # Of `c`, a connector: what `dialled_of` takes.
-WAY = "c.host, c.port, c.options->>'proxy', c.options->>'jump_host', c.options->>'jump_port'"
+WAY = (
+    "c.host, c.port, c.options->>'proxy' AS proxy, c.options->>'jump_host' AS jump_host,"
+    " c.options->>'jump_port' AS jump_port"
+)
 
 
 def dialled_of(

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from console.words import path_words
+from database.rows import fetch_rows
 
 PAGE = 200
 
@@ -79,25 +80,35 @@ def list_folder(
     }
     with connection.cursor() as cursor:
         cursor.execute(_WALK, parameters)
-        found = cursor.fetchall()
-    rows = [_row(prefix, *entry) for entry in found[:limit]]
+        found = fetch_rows(cursor, _Entry)
+    rows = [_row(prefix, entry) for entry in found[:limit]]
     rows.sort(key=lambda row: not row.is_folder)  # within the page: folders first
-    return FolderPage(rows, found[limit][1] if len(found) > limit else None)
+    return FolderPage(rows, found[limit].path if len(found) > limit else None)
 
 
-def _row(
-    prefix: str,
-    entry_id: int,
-    path: str,
-    size_bytes: int,
-    modified_ns: int | None,
-    sha256: bytes,
-    since: int,
-) -> EntryRow:
-    name, slash, _ = path[len(prefix) :].partition("/")
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    id: int
+    path: str
+    size_bytes: int
+    modified_ns: int | None
+    sha256: bytes
+    since: int
+
+
+def _row(prefix: str, entry: _Entry) -> EntryRow:
+    name, slash, _ = entry.path[len(prefix) :].partition("/")
     if slash:
         return EntryRow(path=prefix + name, name=path_words(name))
-    return EntryRow(path, path_words(name), entry_id, size_bytes, modified_ns, bytes(sha256), since)
+    return EntryRow(
+        entry.path,
+        path_words(name),
+        entry.id,
+        entry.size_bytes,
+        entry.modified_ns,
+        bytes(entry.sha256),
+        entry.since,
+    )
 
 
 def crumbs(folder: str) -> list[tuple[str, str]]:

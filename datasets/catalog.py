@@ -24,6 +24,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
+from database.rows import Row, fetch_rows
+
 PAGE = 2_000
 
 Connection = psycopg.Connection[Any]
@@ -99,6 +101,37 @@ class Wanted:
     largest_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A path that is listed and held."""
+
+    path: str
+    size_bytes: int | None
+    modified_ns: int | None
+    etag: str | None
+    held_size_bytes: int
+    held_modified_ns: int | None
+    held_etag: str | None
+    held_settled: bool
+
+    def pair(self) -> Pair:
+        listed = Listed(self.path, self.size_bytes, self.modified_ns, self.etag)
+        held = Listed(self.path, self.held_size_bytes, self.held_modified_ns, self.held_etag)
+        return Pair(listed, held, self.held_settled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """How many paths are to be treated how."""
+
+    added: int
+    changed: int
+    removed: int
+    kept: int
+    deferred: int
+    deferred_new: int  # of these, that are not held
+
+
 _LISTING = """
 CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
                            etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
@@ -166,9 +199,9 @@ _NEW_BYTES = f"""
 SELECT least(coalesce(sum(c.size_bytes) FILTER (WHERE c.entry_id IS NULL
              OR c.size_bytes IS DISTINCT FROM c.held_size_bytes
              OR c.modified_ns IS DISTINCT FROM c.held_modified_ns
-             OR c.etag IS DISTINCT FROM c.held_etag), 0), 9223372036854775807)::bigint,
-       least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint,
-       coalesce(max(c.size_bytes), 0)
+             OR c.etag IS DISTINCT FROM c.held_etag), 0), 9223372036854775807)::bigint AS new_bytes,
+       least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint AS all_bytes,
+       coalesce(max(c.size_bytes), 0) AS largest_bytes
   FROM change c WHERE {_NOT_FETCHED_YET}
 """  # noqa: S608 — made of constants
 # Each content once, however many files and versions have it; also what was fetched and is not published yet.
@@ -427,8 +460,8 @@ class Catalog:
 
     def measure_wanted(self) -> Wanted:
         """What `iter_wanted` would bring, as far as sizes were listed."""
-        ((new_bytes, all_bytes, largest_bytes),) = self._rows(_NEW_BYTES)
-        return Wanted(new_bytes, all_bytes, largest_bytes)
+        [wanted] = self._fetch(Wanted, _NEW_BYTES)
+        return wanted
 
     def measure_held(self, workspace_id: uuid.UUID) -> int:
         """The bytes of all contents that the workspace's versions and receipts name, each once."""
@@ -446,12 +479,11 @@ class Catalog:
     def _iter_pages(self, query: str) -> Iterator[Listed]:
         last = ""
         while True:
-            rows = self._rows(query, last=last, page=PAGE)
-            for row in rows:
-                yield Listed(row[0], row[1], row[2], row[3], told_sha256=row[4])
+            rows = self._fetch(Listed, query, last=last, page=PAGE)
+            yield from rows
             if len(rows) < PAGE:
                 return
-            last = rows[-1][0]
+            last = rows[-1].path
 
     def digest_plan(self, *, removals: bool) -> str:
         """One value for every path, action, size, time and ETag of the plan, in order of path."""
@@ -480,7 +512,8 @@ class Catalog:
     def _compare_pairs(self, is_equal: Callable[[Pair], bool | None]) -> None:
         last = ""
         while True:
-            rows = self._rows(
+            rows = self._fetch(
+                _Compared,
                 "SELECT path, size_bytes, modified_ns, etag, held_size_bytes, held_modified_ns,"
                 " held_etag, held_settled FROM change"
                 " WHERE action = 'compare' AND path > %(last)s ORDER BY path LIMIT %(page)s",
@@ -490,32 +523,41 @@ class Catalog:
             if not rows:
                 return
             actions = {True: "same", False: "changed", None: "ask"}
-            pairs = (Pair(Listed(*row[:4]), Listed(row[0], *row[4:7]), row[7]) for row in rows)
             self._execute(
                 "UPDATE change c SET action = d.action"
                 " FROM unnest(%(paths)s::text[], %(actions)s::text[]) AS d (path, action)"
                 " WHERE c.path = d.path",
                 {
-                    "paths": [row[0] for row in rows],
-                    "actions": [actions[is_equal(pair)] for pair in pairs],
+                    "paths": [row.path for row in rows],
+                    "actions": [actions[is_equal(row.pair())] for row in rows],
                 },
             )
-            last = rows[-1][0]
+            last = rows[-1].path
 
     def count(self) -> Counts:
-        ((added, changed, removed, kept, deferred, deferred_new),) = self._rows(
-            "SELECT count(*) FILTER (WHERE action = 'added'),"
-            " count(*) FILTER (WHERE action = 'changed'),"
-            " count(*) FILTER (WHERE action = 'removed'),"
-            " count(*) FILTER (WHERE action = 'kept'),"
-            " count(*) FILTER (WHERE action = 'deferred'),"
-            " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) FROM change"
+        [of] = self._fetch(
+            _Changes,
+            "SELECT count(*) FILTER (WHERE action = 'added') AS added,"
+            " count(*) FILTER (WHERE action = 'changed') AS changed,"
+            " count(*) FILTER (WHERE action = 'removed') AS removed,"
+            " count(*) FILTER (WHERE action = 'kept') AS kept,"
+            " count(*) FILTER (WHERE action = 'deferred') AS deferred,"
+            " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) AS deferred_new"
+            " FROM change",
         )
         ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
         ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing WHERE NOT marker")
-        held = listed - added - deferred_new + removed + kept
-        unchanged = held - changed - removed - kept - (deferred - deferred_new)
-        return Counts(listed, held, added, changed, removed, unchanged, wanted, wanted_bytes)
+        held = listed - of.added - of.deferred_new + of.removed + of.kept
+        unchanged = held - of.changed - of.removed - of.kept - (of.deferred - of.deferred_new)
+        return Counts(
+            listed, held, of.added, of.changed, of.removed, unchanged, wanted, wanted_bytes
+        )
+
+    def _fetch(self, row_type: Callable[..., Row], query: str, **extra: object) -> list[Row]:
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            rows = fetch_rows(cursor.execute(query, self.parameters | extra), row_type)
+        self.moved()
+        return rows
 
     def _rows(self, query: str, **extra: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor(row_factory=tuple_row) as cursor:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from django.db import connection
 
+from database.rows import fetch_rows
 from datasets.models import Entry
 
 PAGE = 2_000
@@ -64,12 +65,25 @@ WITH touched AS (
             UNION ALL
             ({_TOUCHED.format(column="until", sure="until IS NOT NULL")})) both_ways
      ORDER BY path LIMIT %(limit)s)
-SELECT t.path, t.id, b.size_bytes, b.modified_ns, b.sha256, a.size_bytes, a.modified_ns, a.sha256
+SELECT t.path, t.id, b.size_bytes AS before_bytes, b.modified_ns AS before_ns, b.sha256 AS before_sha256,
+       a.size_bytes AS after_bytes, a.modified_ns AS after_ns, a.sha256 AS after_sha256
   FROM touched t
   LEFT JOIN LATERAL ({_SIDE.format(number="%(before)s")}) b ON true
   LEFT JOIN LATERAL ({_SIDE.format(number="%(after)s")}) a ON true
  ORDER BY t.path
 """  # noqa: S608 — made of constants
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    path: str
+    id: int
+    before_bytes: int | None
+    before_ns: int | None
+    before_sha256: bytes | None
+    after_bytes: int | None
+    after_ns: int | None
+    after_sha256: bytes | None
 
 
 def list_differences(
@@ -89,13 +103,14 @@ def list_differences(
     }
     with connection.cursor() as cursor:
         cursor.execute(_PAGE, parameters)
-        rows = cursor.fetchall()
+        rows = fetch_rows(cursor, _Touched)
     found = []
-    for path, _, *sides in rows:
-        left, right = _side(*sides[:3]), _side(*sides[3:])
-        if left != right:
-            found.append(Difference(path, left, right))
-    return found, rows[-1][1] if len(rows) == limit else None
+    for row in rows:
+        was = _side(row.before_bytes, row.before_ns, row.before_sha256)
+        now = _side(row.after_bytes, row.after_ns, row.after_sha256)
+        if was != now:
+            found.append(Difference(row.path, was, now))
+    return found, rows[-1].id if len(rows) == limit else None
 
 
 def _side(size_bytes: int | None, modified_ns: int | None, sha256: bytes | None) -> Side | None:

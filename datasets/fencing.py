@@ -7,18 +7,13 @@ row and compares its own token first, so whoever was thought dead can write no m
 from __future__ import annotations
 
 import uuid
-from typing import Any, Protocol
+from typing import Any
+
+from database.rows import Cursor
 
 
 class Fenced(Exception):
     """Another claim has a higher token: this attempt may write no more."""
-
-
-class Cursor(Protocol):
-    """What is used of Django's cursors and of psycopg's."""
-
-    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
-    def fetchone(self) -> Any: ...
 
 
 def take_token(cursor: Cursor, dataset_id: uuid.UUID) -> int:

@@ -29,7 +29,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from datasets.fencing import Cursor
+from database.rows import Cursor, fetch_row
 from datasets.models import Installation
 from datasets.seeing import see_store
 from timing.clock import database_now
@@ -86,7 +86,8 @@ PLACE = """
    FROM pg_database WHERE datname = current_database())
 """
 _READ = f"""
-SELECT name, former, store_id, place, noted_at, noted_at > now() - make_interval(secs => %s), {PLACE}
+SELECT name, former, store_id, place, noted_at, noted_at > now() - make_interval(secs => %s) AS is_noted_lately,
+       {PLACE} AS place_now
   FROM datasets_installation
 """  # noqa: S608 — the part above
 _NOTE = """
@@ -97,8 +98,7 @@ UPDATE datasets_installation SET noted_at = greatest(noted_at, now()) WHERE name
 def read_known(cursor: Cursor) -> Known | None:
     """None before the first start."""
     cursor.execute(_READ, [NOTED_EVERY_S])
-    row = cursor.fetchone()
-    return None if row is None else Known(*row)
+    return fetch_row(cursor, Known)
 
 
 def find_halt(known: Known | None) -> Halt | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.db import connection
 
+from database.rows import Cursor, fetch_rows
 from store.packs import PackContent, Place
 
 log = structlog.get_logger(__name__)
@@ -61,7 +63,7 @@ SELECT sha256, pack, "offset", size_bytes FROM datasets_packedblob
  WHERE workspace_id = %s AND pack = %s ORDER BY "offset"
 """
 _MEASURE = """
-SELECT pack, count(*), sum(size_bytes)::bigint FROM datasets_packedblob
+SELECT pack, count(*) AS count, sum(size_bytes)::bigint AS size_bytes FROM datasets_packedblob
  WHERE workspace_id = %s AND pack = ANY(%s) GROUP BY pack
 """
 _KNOWN_PACKS = (
@@ -92,11 +94,24 @@ _LOCK = "SELECT pg_advisory_lock_shared(hashtextextended(%s::text, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock_shared(hashtextextended(%s::text, 0))"
 
 
-class Cursor(Protocol):
-    """What is used of Django's cursors and of psycopg's."""
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    sha256: bytes
+    pack: uuid.UUID
+    offset: int
+    size_bytes: int
 
-    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    pack: uuid.UUID
+    count: int
+    size_bytes: int
+
+
+def _fetch_places(cursor: Cursor) -> dict[bytes, Place]:
+    rows = fetch_rows(cursor, _Placed)
+    return {bytes(row.sha256): Place(row.pack, row.offset, row.size_bytes) for row in rows}
 
 
 class Places:
@@ -114,12 +129,12 @@ class Places:
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         with self._cursor() as cursor:
             cursor.execute(_FIND, [self._workspace_id, list(digests)])
-            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
+            return _fetch_places(cursor)
 
     def refresh(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         with self._cursor() as cursor:
             cursor.execute(_REFRESH, [self._workspace_id, list(digests), self._workspace_id])
-            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
+            return _fetch_places(cursor)
 
     def add(self, places: Mapping[bytes, Place]) -> None:
         self._keep(_ADD, places)
@@ -149,14 +164,14 @@ class Places:
     def find_in(self, pack: uuid.UUID) -> dict[bytes, Place]:
         with self._cursor() as cursor:
             cursor.execute(_FIND_IN, [self._workspace_id, pack])
-            return {bytes(sha256): Place(*place) for sha256, *place in cursor.fetchall()}
+            return _fetch_places(cursor)
 
     def measure(self, packs: Sequence[uuid.UUID]) -> dict[uuid.UUID, PackContent]:
         with self._cursor() as cursor:
             cursor.execute(_MEASURE, [self._workspace_id, list(packs)])
             return {
-                pack: PackContent(count, size_bytes)
-                for pack, count, size_bytes in cursor.fetchall()
+                row.pack: PackContent(row.count, row.size_bytes)
+                for row in fetch_rows(cursor, _Measured)
             }
 
     def mark(self, sha256: bytes, damage: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import connection
 
+from database.rows import fetch_rows
 from datasets.versions import Published
 
 # What the older version held and the current one does not, beside what holds its place now. A file that is
@@ -23,9 +25,9 @@ SELECT o.id AS old_id, c.id AS current_id
 """
 
 _COUNT = """
-SELECT count(*) FILTER (WHERE current_id IS NULL),
-       count(*) FILTER (WHERE current_id IS NOT NULL AND old_id IS NOT NULL),
-       count(*) FILTER (WHERE old_id IS NULL) FROM back
+SELECT count(*) FILTER (WHERE current_id IS NULL) AS added,
+       count(*) FILTER (WHERE current_id IS NOT NULL AND old_id IS NOT NULL) AS changed,
+       count(*) FILTER (WHERE old_id IS NULL) AS removed FROM back
 """
 
 _END_ENTRIES = """
@@ -54,6 +56,13 @@ SELECT dataset_id, %(number)s, true, %(target)s, %(by)s, now(), file_count, size
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    added: int
+    changed: int
+    removed: int
+
+
 def write_rollback(dataset_id: uuid.UUID, *, current: int, target: int, by: str) -> Published:
     """Publishes what version `target` holds once more. `number` is None where `current` holds the same, and then
     nothing was written. The dataset's row is locked by the caller, who has taken a fencing token."""
@@ -67,12 +76,11 @@ def write_rollback(dataset_id: uuid.UUID, *, current: int, target: int, by: str)
         cursor.execute(_BACK, parameters)
         cursor.execute("ANALYZE back")  # else the joins are planned as if it were small
         cursor.execute(_COUNT)
-        added, changed, removed = cursor.fetchone()
-        if not (added or changed or removed):
+        [counts] = fetch_rows(cursor, _Counts)
+        if not (counts.added or counts.changed or counts.removed):
             return Published(None)
         cursor.execute(_END_ENTRIES, parameters)
         cursor.execute(_ADD_ENTRIES, parameters)
         cursor.execute(_END_VERSION, parameters)
-        counts = {"added": added, "changed": changed, "removed": removed}
-        cursor.execute(_ADD_VERSION, parameters | counts)
-    return Published(current + 1, added, changed, removed)
+        cursor.execute(_ADD_VERSION, parameters | asdict(counts))
+    return Published(current + 1, counts.added, counts.changed, counts.removed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from database.rows import fetch_row, fetch_rows
 from datasets.catalog import PAGE, Catalog, Listed
 from datasets.fencing import check_fence
 
@@ -107,7 +108,7 @@ WITH named AS (
                     AND ending !~ '^(.*json.?|txt|text|log|md|rst|ini|cfg|conf|map)$', false) AS stub
       FROM named
 )
-SELECT 'redirect', landed, count(*), min(path) FROM fresh WHERE landed IS NOT NULL GROUP BY landed
+SELECT 'redirect' AS what, landed AS shown, count(*) AS files, min(path) AS example FROM fresh WHERE landed IS NOT NULL GROUP BY landed
 HAVING count(*) >= %(least)s AND (count(DISTINCT sha256) * 2 <= count(*) OR bool_and(odd))
 UNION ALL
 SELECT 'type', content_type, count(*), min(path) FROM fresh
@@ -134,6 +135,35 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How many paths the attempt did what with, and by how many bytes the dataset grows."""
+
+    added: int
+    changed: int
+    removed: int
+    same: int
+    growth: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The current version; as it stands here, that of a dataset without one."""
+
+    number: int = 0
+    file_count: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    path: str
+    size_bytes: int | None
+    modified_ns: int | None
+    etag: str | None
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """`number` is None where nothing differed and no version was written. `is_held` says whether the dataset has
     a version afterwards."""
@@ -157,7 +187,7 @@ def decide_outcome(cursor: psycopg.Cursor[Any], catalog: Catalog, *, removals: b
 
 def find_replaced(cursor: psycopg.Cursor[Any], *, least: int) -> list[Replaced]:
     """Groups of at least so many files of `outcome` that would become one thing."""
-    return [Replaced(*row) for row in cursor.execute(_REPLACED, {"least": least}).fetchall()]
+    return fetch_rows(cursor.execute(_REPLACED, {"least": least}), Replaced)
 
 
 def write_version(
@@ -171,37 +201,38 @@ def write_version(
     """
     parameters = dict(catalog.parameters)
     cursor.execute(
-        "SELECT count(*) FILTER (WHERE action = 'added'),"
-        " count(*) FILTER (WHERE action = 'changed'), count(*) FILTER (WHERE action = 'removed'),"
-        " count(*) FILTER (WHERE action = 'same'),"
+        "SELECT count(*) FILTER (WHERE action = 'added') AS added,"
+        " count(*) FILTER (WHERE action = 'changed') AS changed,"
+        " count(*) FILTER (WHERE action = 'removed') AS removed,"
+        " count(*) FILTER (WHERE action = 'same') AS same,"
         " coalesce(sum(size_bytes) FILTER (WHERE action IN ('added', 'changed')), 0)::bigint"
         " - coalesce(sum(held_size_bytes) FILTER (WHERE action IN ('changed', 'removed')), 0)::bigint"
-        " FROM outcome"
+        " AS growth FROM outcome"
     )
-    row: Any = cursor.fetchone()
+    [found] = fetch_rows(cursor, _Outcome)
     catalog.moved()
-    added, changed, removed, same, growth = row
     cursor.execute(
         "SELECT number, file_count, size_bytes FROM datasets_version"
         " WHERE dataset_id = %(dataset)s AND is_current",
         parameters,
     )
-    current: Any = cursor.fetchone()
+    current = fetch_row(cursor, _Current)
     cursor.execute(_REFRESH_ENTRIES)
     catalog.moved()
     cursor.execute(_REFRESH_PROVED)
     catalog.moved()
-    published = Published(None, same=same, is_held=current is not None)
-    if added or changed or removed or (current is None and whole):
-        number, file_count, size_bytes = current or (0, 0, 0)
-        published = Published(number + 1, added, changed, removed, same)
+    published = Published(None, same=found.same, is_held=current is not None)
+    if found.added or found.changed or found.removed or (current is None and whole):
+        current = current or _Current()
+        number = current.number + 1
+        published = Published(number, found.added, found.changed, found.removed, found.same)
         parameters |= {
-            "number": number + 1,
-            "file_count": file_count + added - removed,
-            "size_bytes": size_bytes + growth,
-            "added": added,
-            "changed": changed,
-            "removed": removed,
+            "number": number,
+            "file_count": current.file_count + found.added - found.removed,
+            "size_bytes": current.size_bytes + found.growth,
+            "added": found.added,
+            "changed": found.changed,
+            "removed": found.removed,
         }
         cursor.execute(_END_ENTRIES, parameters)
         catalog.moved()
@@ -235,13 +266,14 @@ def iter_published(session: psycopg.Connection[Any]) -> Iterator[tuple[Listed, b
     """After the commit: the files that `mark_published` kept, by path, with their digests."""
     last = ""
     while True:
-        rows = session.execute(
+        found = session.execute(
             "SELECT path, size_bytes, modified_ns, etag, sha256 FROM as_published"
             " WHERE path > %s ORDER BY path LIMIT %s",
             [last, PAGE],
-        ).fetchall()
+        )
+        rows = fetch_rows(found, _Kept)
         for row in rows:
-            yield Listed(*row[:4]), bytes(row[4])
+            yield Listed(row.path, row.size_bytes, row.modified_ns, row.etag), bytes(row.sha256)
         if len(rows) < PAGE:
             return
-        last = rows[-1][0]
+        last = rows[-1].path

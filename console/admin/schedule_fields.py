@@ -14,7 +14,8 @@ from django.utils.text import capfirst
 from unfold import widgets
 
 from console.admin.forms import BlackoutsField, NamesField, WindowsField
-from syncjobs.models import Overlap, SyncJob
+from syncjobs.core.overlaps import Overlap
+from syncjobs.models import SyncJob
 from timing.misfires import CATCH_UP_MAX, Misfire
 from timing.schedules import (
     WEEKDAYS,

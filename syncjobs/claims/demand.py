@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from database.rows import fetch_rows
 from farends.budget import FAILURES_OPEN, Obstacle
 from syncjobs.claims.windowing import CALENDARS, find_closed
 from syncjobs.core.limits import Demand, decide_share
@@ -73,7 +75,7 @@ r.workspace_id = free.workspace_id AND r.state = 'queued'
 # more in all than there are places.
 _OTHERS = f"""
 WITH RECURSIVE {WAITING}, {FULL}
-SELECT workspace_id, count(*), NULL FROM running WHERE workspace_id <> %(workspace)s GROUP BY workspace_id
+SELECT workspace_id, count(*) AS running, NULL AS calendars FROM running WHERE workspace_id <> %(workspace)s GROUP BY workspace_id
 UNION ALL (
 SELECT free.workspace_id, NULL, ready.calendars
   FROM free CROSS JOIN LATERAL (
@@ -105,6 +107,15 @@ def find_unfair(
     return decide_share(ours, demands, slots)
 
 
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """What another workspace runs; or, where `running` is None, one record that it could run."""
+
+    workspace_id: uuid.UUID
+    running: int | None
+    calendars: str | None  # of that record; see `find_closed`
+
+
 def _look(
     workspace_id: uuid.UUID, *, ours: int, slots: int, now: datetime, more: int
 ) -> tuple[list[Demand], bool]:
@@ -115,12 +126,12 @@ def _look(
     is_closed: dict[str | None, bool] = {}  # most jobs of a workspace have the same windows
     with connection.cursor() as cursor:
         cursor.execute(_OTHERS, wanted | words_of_limits())
-        for other, count, calendars in cursor.fetchall():
-            if count is not None:
-                running[other] = count
+        for other in fetch_rows(cursor, _Other):
+            if other.running is not None:
+                running[other.workspace_id] = other.running
                 continue
-            if calendars not in is_closed:
-                is_closed[calendars] = find_closed(calendars, now) is not None
-            ready[other] += not is_closed[calendars]
+            if other.calendars not in is_closed:
+                is_closed[other.calendars] = find_closed(other.calendars, now) is not None
+            ready[other.workspace_id] += not is_closed[other.calendars]
     demands = [Demand(running[other], ready[other]) for other in running.keys() | ready.keys()]
     return demands, any(is_closed.values())

@@ -10,10 +10,12 @@ what these could run to what they run, and the share counts both.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
 
+from database.rows import fetch_rows
 from farends.budget import Budget, Obstacle, decide_call
 from syncjobs.claims.demand import find_unfair
 from syncjobs.core.limits import Limit, decide_limits
@@ -26,27 +28,27 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s:
 
 # One look at the partial indexes of running records for each limit that is set.
 _COUNT = f"""
-SELECT now(),
-  EXISTS (SELECT FROM syncjobs_syncrecord WHERE state = 'running' AND job_id = %(job)s),
+SELECT now() AS now,
+  EXISTS (SELECT FROM syncjobs_syncrecord WHERE state = 'running' AND job_id = %(job)s) AS has_twin,
   CASE WHEN %(everywhere)s THEN
-    (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running') ELSE 0 END,
+    (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running') ELSE 0 END AS everywhere,
   (SELECT count(*) FROM syncjobs_syncrecord
-    WHERE state = 'running' AND workspace_id = %(workspace)s),
+    WHERE state = 'running' AND workspace_id = %(workspace)s) AS of_workspace,
   (SELECT sum(CASE WHEN NOT draining AND store_id = (SELECT i.store_id FROM datasets_installation i)
                    THEN slots ELSE running END) FROM syncjobs_processsign
-    WHERE part = 'worker' AND seen_at > now() - make_interval(secs => %(away_s)s)),
+    WHERE part = 'worker' AND seen_at > now() - make_interval(secs => %(away_s)s)) AS slots,
   CASE WHEN %(in_connector)s THEN
     (SELECT count(*) FROM syncjobs_syncrecord
-      WHERE state = 'running' AND connector_id = %(connector)s) ELSE 0 END,
-  (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND dialled = %(dialled)s),
-  budget.address, at_host.ours, {", ".join(_BUDGET)}
+      WHERE state = 'running' AND connector_id = %(connector)s) ELSE 0 END AS of_connector,
+  (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND dialled = %(dialled)s) AS at_host,
+  budget.address, budgeted.ours, {", ".join(_BUDGET)}
   FROM (VALUES (true)) one_row
   LEFT JOIN connectors_hostbudget budget
     ON budget.workspace_id = %(workspace)s AND budget.address IN (%(address)s, %(dialled)s)
   LEFT JOIN LATERAL (
     SELECT count(*) AS ours FROM syncjobs_syncrecord r
      WHERE r.state = 'running' AND r.workspace_id = %(workspace)s
-       AND budget.address IN (r.address, r.dialled)) at_host ON true
+       AND budget.address IN (r.address, r.dialled)) budgeted ON true
 """  # noqa: S608 — names of a dataclass's fields
 
 
@@ -60,6 +62,31 @@ class Bounds:
     in_workspace: int | None
     of_connector: int | None
     has_rivals: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What runs, and of one budget what is known: of the far end's, or of who stands before it."""
+
+    now: datetime
+    has_twin: bool
+    everywhere: int  # 0 where no limit asks for it, as `of_connector`
+    of_workspace: int
+    slots: int | None
+    of_connector: int
+    at_host: int
+    address: str | None  # None: there is no budget, and the rest means nothing
+    ours: int
+    failures: int
+    opened_until: datetime | None
+    hold_until: datetime | None
+    max_running: int | None
+    learned_at: datetime | None
+    last_error: str
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(**{name: getattr(self, name) for name in _BUDGET})
 
 
 def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
@@ -88,25 +115,25 @@ def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
                 "away_s": _AWAY_S,
             },
         )
-        rows = cursor.fetchall()
-    now, has_twin, *counts = rows[0][: -len(_BUDGET) - 2]
-    if has_twin:
+        rows = fetch_rows(cursor, _Counted)
+    counted = rows[0]
+    if counted.has_twin:
         return Obstacle("the running record of the same job")
-    running, of_workspace, slots, of_connector, at_host = counts
     reached = decide_limits(
         [
-            Limit("on this installation", running, everywhere),
-            Limit("in this workspace", of_workspace, bounds.in_workspace),
-            Limit("of this connector", of_connector, bounds.of_connector),
-            Limit(f"at {bounds.dialled}", at_host, settings.SYNC.max_per_host or None),
+            Limit("on this installation", counted.everywhere, everywhere),
+            Limit("in this workspace", counted.of_workspace, bounds.in_workspace),
+            Limit("of this connector", counted.of_connector, bounds.of_connector),
+            Limit(f"at {bounds.dialled}", counted.at_host, settings.SYNC.max_per_host or None),
         ]
     )
     for row in rows:
-        address, at_host, *known = row[-len(_BUDGET) - 2 :]
-        if reached is None and address is not None:
-            reached = decide_call(Budget(*known), now, address=address, running=at_host)
-    if reached is None and bounds.has_rivals and (places := _least(everywhere, slots)):
-        reached = find_unfair(record.workspace_id, ours=of_workspace, slots=places, now=now)
+        if reached is None and row.address is not None:
+            reached = decide_call(row.budget, row.now, address=row.address, running=row.ours)
+    if reached is None and bounds.has_rivals and (places := _least(everywhere, counted.slots)):
+        reached = find_unfair(
+            record.workspace_id, ours=counted.of_workspace, slots=places, now=counted.now
+        )
     return reached
 
 

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
+from database.rows import fetch_rows
 from timing.clock import database_now
 from timing.schedules import (
     InvalidSchedule,
+    Schedule,
     drawn_near,
     first_due,
     offset_of,
@@ -36,14 +39,14 @@ INSERT INTO syncjobs_pulse AS p (part, at, holder) VALUES (%s, now(), %s)
 ON CONFLICT (part) DO UPDATE SET at = excluded.at, holder = excluded.holder WHERE p.holder < excluded.holder
 """
 _TAKE = """
-SELECT id, schedule::text, next_run_at, jitter_s, now() FROM syncjobs_syncjob
+SELECT id, schedule::text AS written, next_run_at, jitter_s FROM syncjobs_syncjob
  WHERE id > %s AND next_run_at > now() AND schedule ?| ARRAY['cron', 'frequency']
    AND coalesce(schedule->>'timezone', 'UTC') <> 'UTC'
  ORDER BY id LIMIT %s FOR NO KEY UPDATE
 """
 # Only what may be too far ahead is read: an interval tells by itself, a clock time has to be looked at.
 _TAKE_FAR = """
-SELECT id, schedule::text, next_run_at, jitter_s FROM syncjobs_syncjob
+SELECT id, schedule::text AS written, next_run_at, jitter_s FROM syncjobs_syncjob
  WHERE id > %s AND next_run_at > %s::timestamptz + interval '1 hour'
    AND (schedule ?| ARRAY['cron', 'frequency'] OR (schedule ? 'every_s' AND next_run_at >
         %s::timestamptz + make_interval(secs => (schedule ->> 'every_s')::float)))
@@ -64,20 +67,19 @@ UPDATE syncjobs_syncjob j SET next_run_at = u.next_run_at
 def replan(version: str = VERSION, *, on_batch: Callable[[], object] = lambda: None) -> int:
     """Jobs whose due time is another by these zone data; 0 also where plans follow them, or newer ones, already.
     In batches: what a crash leaves undone, the next call does."""
-    planned_by = _fetch(_READ, [ZONES])
-    if planned_by and planned_by[0][0] >= version:
+    if _find_version() >= version:
         return 0
     count, last = 0, uuid.UUID(int=0)
     while True:
         with transaction.atomic():
-            jobs = _fetch(_TAKE, [last, BATCH])
-            moved = _differing(jobs)
+            jobs = _take(_TAKE, [last, BATCH])
+            moved = _differing(jobs, database_now())
             with connection.cursor() as cursor:
                 cursor.execute(_MOVE, [list(moved), list(moved.values())])
         count += len(moved)
         if len(jobs) < BATCH:
             break
-        last = jobs[-1][0]
+        last = jobs[-1].id
         on_batch()
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, [ZONES, version])
@@ -89,7 +91,7 @@ def draw_near(now: datetime | None = None) -> int:
     now = now or database_now()
     count, last = 0, uuid.UUID(int=0)
     while True:
-        jobs = _fetch(_TAKE_FAR, [last, now, now, BATCH])
+        jobs = _take(_TAKE_FAR, [last, now, now, BATCH])
         near = [moved for job in jobs if (moved := _draw(job, now)) is not None]
         if near:
             with connection.cursor() as cursor:
@@ -97,31 +99,57 @@ def draw_near(now: datetime | None = None) -> int:
                 count += cursor.rowcount
         if len(jobs) < BATCH:
             return count
-        last = jobs[-1][0]
+        last = jobs[-1].id
 
 
-def _draw(job: tuple[Any, ...], now: datetime) -> tuple[uuid.UUID, datetime, datetime] | None:
-    job_id, written, planned, jitter_s = job
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A job with a next fire."""
+
+    id: uuid.UUID
+    written: str  # its schedule, as JSON
+    next_run_at: datetime
+    jitter_s: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """Raises InvalidSchedule."""
+        return parse_text(self.written)
+
+    @property
+    def offset(self) -> timedelta:
+        return offset_of(self.id, self.jitter_s)
+
+
+def _draw(job: _Planned, now: datetime) -> tuple[uuid.UUID, datetime, datetime] | None:
     try:
-        due = drawn_near(parse_text(written), planned, now, offset_of(job_id, jitter_s))
+        due = drawn_near(job.schedule, job.next_run_at, now, job.offset)
     except InvalidSchedule:
         return None
-    return None if due is None else (job_id, planned, due)
+    return None if due is None else (job.id, job.next_run_at, due)
 
 
-def _differing(jobs: list[tuple[Any, ...]]) -> dict[uuid.UUID, datetime]:
+def _differing(jobs: list[_Planned], now: datetime) -> dict[uuid.UUID, datetime]:
     moved = {}
-    for job_id, written, planned, jitter_s, now in jobs:
+    for job in jobs:
         try:
-            due = first_due(parse_text(written), now, offset_of(job_id, jitter_s))
+            due = first_due(job.schedule, now, job.offset)
         except InvalidSchedule:  # the dispatcher says so when it is due
             continue
-        if due is not None and due != planned:
-            moved[job_id] = due
+        if due is not None and due != job.next_run_at:
+            moved[job.id] = due
     return moved
 
 
-def _fetch(query: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+def _take(query: str, parameters: list[Any]) -> list[_Planned]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        return list(cursor.fetchall())
+        return fetch_rows(cursor, _Planned)
+
+
+def _find_version() -> str:
+    """Of the zone data that plans follow; empty where they follow none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [ZONES])
+        row = cursor.fetchone()
+    return row[0] if row else ""

@@ -24,7 +24,8 @@ from syncjobs.configuration.jobs import (
     save_workspace,
 )
 from syncjobs.configuration.previewing import preview_selection
-from syncjobs.models import Overlap, SyncJob
+from syncjobs.core.overlaps import Overlap
+from syncjobs.models import SyncJob
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from workspaces.lookup import find_by_name, find_workspace_by_name
 from workspaces.models import Workspace

@@ -7,6 +7,7 @@ import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import syncjobs.core.comparing
 import timing.misfires
+import syncjobs.core.overlaps
 import syncjobs.core.states
 import syncjobs.models.jobs
 import uuid
@@ -95,7 +96,7 @@ class Migration(migrations.Migration):
                 ('misfire', models.CharField(choices=[(timing.misfires.Misfire['SKIP'], 'skip'), (timing.misfires.Misfire['RUN_ONCE'], 'run once'), (timing.misfires.Misfire['CATCH_UP'], 'catch up')], default=timing.misfires.Misfire['RUN_ONCE'], max_length=10)),
                 ('catch_up_max', models.PositiveSmallIntegerField(default=5, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
                 ('max_lateness_s', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('overlap', models.CharField(choices=[('queue', 'Queue'), ('skip', 'Skip'), ('cancel_older', 'Cancel Older')], default='queue', max_length=12)),
+                ('overlap', models.CharField(choices=[(syncjobs.core.overlaps.Overlap['QUEUE'], 'queue'), (syncjobs.core.overlaps.Overlap['SKIP'], 'skip'), (syncjobs.core.overlaps.Overlap['CANCEL_OLDER'], 'cancel older')], default=syncjobs.core.overlaps.Overlap['QUEUE'], max_length=12)),
                 ('windows', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_windows])),
                 ('blackouts', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_blackouts])),
                 ('filters', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, validators=[syncjobs.models.jobs.validate_filters])),

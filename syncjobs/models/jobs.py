@@ -19,6 +19,7 @@ from farends.names import join
 from farends.registry import can_remove, removing_kinds
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.markers import parse_done_pattern
+from syncjobs.core.overlaps import Overlap
 from syncjobs.core.patterns import InvalidPattern, parse_pattern
 from syncjobs.core.selection import Selection, check_filter
 from timing.misfires import CATCH_UP_MAX, Misfire
@@ -47,14 +48,6 @@ class AfterPublish(models.TextChoices):
     KEEP = "keep"
     DELETE = "delete"
     MOVE = "move"  # to `move_to`, below the root
-
-
-class Overlap(models.TextChoices):
-    """What a fire does while an older record of its job is queued or running."""
-
-    QUEUE = "queue"  # it waits behind the running one; a queued one serves it as well
-    SKIP = "skip"  # it is not served, and a record says so
-    CANCEL_OLDER = "cancel_older"  # the older ones are cancelled in its favour
 
 
 def default_max_attempts() -> int:
@@ -144,7 +137,7 @@ class SyncJob(models.Model):
     max_lateness_s = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
-    overlap = models.CharField(max_length=12, choices=Overlap.choices, default=Overlap.QUEUE)
+    overlap = models.CharField(max_length=12, choices=choices(*Overlap), default=Overlap.QUEUE)
     windows = models.JSONField(default=list, blank=True, validators=[validate_windows])
     blackouts = models.JSONField(default=list, blank=True, validators=[validate_blackouts])
     filters = ArrayField(

@@ -7,13 +7,13 @@ is counted on the small indexes of running and queued records.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from database.rows import Cursor, Row, fetch_rows
 from syncjobs.core.states import FINAL, MOVES, Event
 from syncjobs.models import DURATION_BOUNDS_S
-from syncjobs.queries.installation import Cursor, read_oldest
+from syncjobs.queries.installation import read_oldest
 
 ACTIONS = (
     "added",
@@ -28,23 +28,24 @@ ACTIONS = (
 
 _FILES = ", ".join(f"sum(files_{action})::bigint" for action in ACTIONS)
 _TOTALS = f"""
-SELECT kind, event, sum(records)::bigint, sum(bytes_transferred)::bigint, sum(duration_s),
-       ARRAY[{", ".join(f"sum(durations[{n + 1}])::bigint" for n in range(len(DURATION_BOUNDS_S) + 1))}],
-       ARRAY[{_FILES}]
+SELECT kind, event, sum(records)::bigint AS records, sum(bytes_transferred)::bigint AS bytes_transferred,
+       sum(duration_s) AS duration_s,
+       ARRAY[{", ".join(f"sum(durations[{n + 1}])::bigint" for n in range(len(DURATION_BOUNDS_S) + 1))}] AS durations,
+       ARRAY[{_FILES}] AS file_counts
   FROM syncjobs_eventtotal WHERE {{mine}} GROUP BY kind, event
 """  # noqa: S608 — made of this module's own names and numbers
 _NOW = """
-SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mine}),
-       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}),
-       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND {mine}),
+SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mine}) AS running,
+       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}) AS queued,
+       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND {mine}) AS held,
        (SELECT extract(epoch FROM now() - j.next_run_at)
           FROM syncjobs_syncjob j JOIN connectors_connector c ON c.id = j.connector_id
          WHERE j.enabled AND j.next_run_at <= now() AND c.status = 'active' AND {job_mine}
-         ORDER BY j.next_run_at LIMIT 1)
+         ORDER BY j.next_run_at LIMIT 1) AS lag_s
 """
 _CONNECTORS = """
-SELECT w.name, c.name, c.kind, c.status = 'active', c.last_sync_status,
-       extract(epoch FROM c.last_sync_at)::float
+SELECT w.name AS workspace, c.name, c.kind, c.status = 'active' AS active,
+       c.last_sync_status AS last_status, extract(epoch FROM c.last_sync_at)::float AS last_success_at
   FROM connectors_connector c JOIN workspaces_workspace w ON w.id = c.workspace_id
  WHERE {connector_mine} ORDER BY 1, 2
 """
@@ -60,7 +61,12 @@ class Totals:
     bytes_transferred: int
     duration_s: float
     durations: Sequence[int]  # between two of DURATION_BOUNDS_S; one more than there are bounds
-    files: Mapping[str, int]  # by action
+    file_counts: Sequence[int]  # one for each of ACTIONS
+
+    @property
+    def files(self) -> Mapping[str, int]:
+        """By action."""
+        return dict(zip(ACTIONS, self.file_counts, strict=True))
 
     @property
     def final_state(self) -> str | None:
@@ -82,6 +88,14 @@ class ConnectorFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class _Now:
+    running: int
+    queued: int
+    held: int
+    lag_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     totals: Sequence[Totals]
     running: int
@@ -99,7 +113,7 @@ class Figures:
 def read_figures(cursor: Cursor, workspace_id: uuid.UUID | None = None) -> Figures:
     words = {"workspace": workspace_id}
 
-    def ask(statement: str) -> list[Any]:
+    def ask(statement: str, row_type: Callable[..., Row]) -> list[Row]:
         cursor.execute(
             statement.format(
                 mine=_mine("workspace_id", workspace_id),
@@ -108,22 +122,18 @@ def read_figures(cursor: Cursor, workspace_id: uuid.UUID | None = None) -> Figur
             ),
             words,
         )
-        return cursor.fetchall()
+        return fetch_rows(cursor, row_type)
 
-    totals = [
-        Totals(kind, event, records, sent, took_s, spans, dict(zip(ACTIONS, files, strict=True)))
-        for kind, event, records, sent, took_s, spans, files in ask(_TOTALS)
-    ]
-    [(running, queued, held, lag_s)] = ask(_NOW)
+    [now] = ask(_NOW, _Now)
     oldest_s, _ = read_oldest(cursor, workspace_id)
     return Figures(
-        totals=totals,
-        running=running,
-        queued=queued,
-        held=held,
+        totals=ask(_TOTALS, Totals),
+        running=now.running,
+        queued=now.queued,
+        held=now.held,
         oldest_queued_s=oldest_s or 0.0,
-        dispatch_lag_s=float(lag_s or 0),
-        connectors=[ConnectorFigures(*row) for row in ask(_CONNECTORS)],
+        dispatch_lag_s=float(now.lag_s or 0),
+        connectors=ask(_CONNECTORS, ConnectorFigures),
     )
 
 

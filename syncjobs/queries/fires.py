@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from syncjobs.models import Overlap, SyncJob
+from syncjobs.core.overlaps import Overlap
+from syncjobs.models import SyncJob
 from timing.clock import database_now
 from timing.misfires import Misfire
 from timing.schedules import (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from django.db.models.functions import Now
 
+from database.rows import Cursor, fetch_rows
 from syncjobs.core.watching import SEEN_WITHIN_S, PartSigns
 from syncjobs.models import ProcessSign
 
@@ -50,50 +52,53 @@ WITH RECURSIVE spaces AS (
 """
 _PULSES = "SELECT part, extract(epoch FROM now() - at) FROM syncjobs_pulse"
 _WORKERS = """
-SELECT count(*) FILTER (WHERE alive), count(*) FILTER (WHERE alive AND draining),
-       coalesce(sum(slots) FILTER (WHERE alive AND NOT draining AND store_id = known), 0),
-       coalesce(sum(running) FILTER (WHERE alive AND NOT draining AND store_id = known), 0),
-       extract(epoch FROM now() - max(seen_at)),
-       count(*) FILTER (WHERE alive AND store_id IS NULL),
-       count(*) FILTER (WHERE alive AND store_id IS DISTINCT FROM known AND store_id IS NOT NULL),
+SELECT count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE alive AND draining) AS draining,
+       coalesce(sum(slots) FILTER (WHERE alive AND NOT draining AND store_id = known), 0) AS slots,
+       coalesce(sum(running) FILTER (WHERE alive AND NOT draining AND store_id = known), 0) AS busy,
+       extract(epoch FROM now() - max(seen_at)) AS worker_s,
+       count(*) FILTER (WHERE alive AND store_id IS NULL) AS without_store,
+       count(*) FILTER (WHERE alive AND store_id IS DISTINCT FROM known AND store_id IS NOT NULL)
+         AS with_another_store,
        (SELECT halted FROM syncjobs_processsign  -- of any part, beat too
          WHERE halted <> '' AND seen_at > now() - make_interval(secs => %(within_s)s)
-         ORDER BY seen_at DESC LIMIT 1)
+         ORDER BY seen_at DESC LIMIT 1) AS halted
   FROM (SELECT *, seen_at > now() - make_interval(secs => %(within_s)s) AS alive,
                (SELECT i.store_id FROM datasets_installation i) AS known
           FROM syncjobs_processsign WHERE part = 'worker') w
 """
 
 
-class Cursor(Protocol):
-    """What is used of Django's cursors and of psycopg's."""
-
-    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
-    def fetchone(self) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    workers: int
+    draining: int
+    slots: int
+    busy: int
+    worker_s: float | None  # since one was seen
+    without_store: int
+    with_another_store: int
+    halted: str | None
 
 
 def read_signs(cursor: Cursor) -> PartSigns:
     cursor.execute(_PULSES)
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
     cursor.execute(_WORKERS, {"within_s": SEEN_WITHIN_S})
-    workers, draining, slots, busy, worker_s, without_store, with_another, halted = (
-        cursor.fetchone()
-    )
+    [found] = fetch_rows(cursor, _Workers)
     oldest_queued_s, oldest_ready_s = read_oldest(cursor)
     return PartSigns(
         prepared_s=pulses.get("prepared"),
         beat_s=pulses.get("beat"),
         reaper_s=pulses.get("reaper"),
         unanswered_s=_unanswered(pulses),
-        worker_s=_span(worker_s),
-        workers=workers,
-        draining=draining,
-        slots=slots,
-        busy=busy,
-        without_store=without_store,
-        with_another_store=with_another,
-        halted=halted or "",
+        worker_s=_span(found.worker_s),
+        workers=found.workers,
+        draining=found.draining,
+        slots=found.slots,
+        busy=found.busy,
+        without_store=found.without_store,
+        with_another_store=found.with_another_store,
+        halted=found.halted or "",
         oldest_queued_s=oldest_queued_s,
         oldest_ready_s=oldest_ready_s,
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from database.rows import fetch_rows
 from syncjobs.models import SyncJob, SyncRecord
 
 AVERAGED = 20  # the latest successful runs
@@ -20,9 +21,17 @@ class JobFacts:
     average_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: UUID
+    latest_id: UUID | None
+    version: int | None
+    average_s: float | None
+
+
 # Each LATERAL takes a few rows from the end of an index, however long the job's history is.
 _SQL = """
-    SELECT job.id, latest.id, version.number, average.seconds
+    SELECT job.id, latest.id AS latest_id, version.number AS version, average.seconds::float AS average_s
       FROM syncjobs_syncjob job
       LEFT JOIN LATERAL (
              SELECT id FROM syncjobs_syncrecord
@@ -45,14 +54,14 @@ def load_facts(jobs: Sequence[SyncJob], *, latest: bool = True) -> dict[UUID, Jo
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_SQL, [AVERAGED, [job.pk for job in jobs]])
-        rows = cursor.fetchall()
-    newest = [row[1] for row in rows if row[1] is not None]
+        rows = fetch_rows(cursor, _Row)
+    newest = [row.latest_id for row in rows if row.latest_id is not None]
     records = SyncRecord.objects.in_bulk(newest) if latest else {}
     return {
-        job: JobFacts(
-            latest=records.get(record),
-            version=version,
-            average_s=None if average is None else float(average),
+        row.id: JobFacts(
+            latest=records.get(row.latest_id) if row.latest_id else None,
+            version=row.version,
+            average_s=row.average_s,
         )
-        for job, record, version, average in rows
+        for row in rows
     }

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from database.rows import fetch_rows
+
 _LOOK = """
-SELECT extract(epoch FROM now() - max(seen_at))::float,
-       extract(epoch FROM now() - pg_postmaster_start_time())::float,
-       current_setting('transaction_read_only') = 'off'
+SELECT extract(epoch FROM now() - max(seen_at))::float AS silent_s,
+       extract(epoch FROM now() - pg_postmaster_start_time())::float AS up_s,
+       current_setting('transaction_read_only') = 'off' AS writable
   FROM syncjobs_processsign WHERE part = %s AND host = %s
 """
 
@@ -27,4 +29,5 @@ class Silence:
 def read_silence(part: str) -> Silence:
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, [part, socket.gethostname()])
-        return Silence(*cursor.fetchone())
+        [silence] = fetch_rows(cursor, Silence)
+    return silence

@@ -11,17 +11,18 @@ from typing import Any
 from django.db import connection
 
 from connectors.opening import silence_granted
+from database.rows import fetch_rows
 from syncjobs.core.stuck import Signs
 
 _RUNNING = """
 SELECT r.id, r.lease_owner, r.stage, r.deadline_s, r.heartbeat_at, r.progress_at, r.lease_expires_at,
-       claimed.at, r.cancel_asked_at, r.current_file_index, r.total_files, r.bytes_transferred,
-       r.attempt, r.crash_count, c.options,
-       extract(epoch FROM now() - r.lease_expires_at)::float,
-       extract(epoch FROM now() - r.heartbeat_at)::float,
-       extract(epoch FROM now() - r.progress_at)::float,
-       extract(epoch FROM now() - greatest(claimed.at, %(counted_from)s))::float,
-       extract(epoch FROM now() - r.cancel_asked_at)::float
+       claimed.at AS claimed_at, r.cancel_asked_at, r.current_file_index, r.total_files,
+       r.bytes_transferred, r.attempt, r.crash_count, c.options,
+       extract(epoch FROM now() - r.lease_expires_at)::float AS lease_ran_out_s,
+       extract(epoch FROM now() - r.heartbeat_at)::float AS heartbeat_s,
+       extract(epoch FROM now() - r.progress_at)::float AS progress_s,
+       extract(epoch FROM now() - greatest(claimed.at, %(counted_from)s))::float AS worked_s,
+       extract(epoch FROM now() - r.cancel_asked_at)::float AS cancel_asked_s
   FROM syncjobs_syncrecord r
   JOIN connectors_connector c ON c.id = r.connector_id
   LEFT JOIN LATERAL (
@@ -79,39 +80,60 @@ def _look(
                 "counted_from": counted_from,
             },
         )
-        return [_sighting(row) for row in cursor.fetchall()]
+        return [_sighting(row) for row in fetch_rows(cursor, _Running)]
 
 
-def _sighting(row: tuple[Any, ...]) -> Sighting:
-    record_id, owner, stage, deadline_s, heartbeat_at, progress_at, expires_at, claimed_at = row[:8]
-    asked_at, files, total_files, size_bytes, attempt, crashes, options = row[8:15]
-    ran_out_s, heartbeat_s, progress_s, worked_s, asked_s = row[15:]
+@dataclass(frozen=True, slots=True)
+class _Running:
+    id: uuid.UUID
+    lease_owner: str
+    stage: str
+    deadline_s: float | None
+    heartbeat_at: datetime
+    progress_at: datetime | None
+    lease_expires_at: datetime
+    claimed_at: datetime | None
+    cancel_asked_at: datetime | None
+    current_file_index: int
+    total_files: int | None
+    bytes_transferred: int
+    attempt: int
+    crash_count: int
+    options: dict[str, Any]  # of the connector
+    lease_ran_out_s: float
+    heartbeat_s: float
+    progress_s: float | None
+    worked_s: float | None
+    cancel_asked_s: float | None
+
+
+def _sighting(row: _Running) -> Sighting:
     signs = Signs(
-        stage=stage,
-        lease_ran_out_s=ran_out_s,
-        heartbeat_s=heartbeat_s,
-        progress_s=progress_s,
-        worked_s=worked_s,
-        deadline_s=deadline_s,
-        cancel_asked_s=asked_s,
-        patience_s=silence_granted(options),
+        stage=row.stage,
+        lease_ran_out_s=row.lease_ran_out_s,
+        heartbeat_s=row.heartbeat_s,
+        progress_s=row.progress_s,
+        worked_s=row.worked_s,
+        deadline_s=row.deadline_s,
+        cancel_asked_s=row.cancel_asked_s,
+        patience_s=silence_granted(row.options),
     )
     told = {
-        "owner": owner,
-        "stage": stage,
-        "heartbeat_at": _iso(heartbeat_at),
-        "progress_at": _iso(progress_at),
-        "lease_expires_at": _iso(expires_at),
-        "claimed_at": _iso(claimed_at),
-        "cancel_asked_at": _iso(asked_at),
-        "deadline_s": deadline_s,
-        "files": files,
-        "total_files": total_files,
-        "bytes": size_bytes,
-        "attempt": attempt,
-        "crashes": crashes,
+        "owner": row.lease_owner,
+        "stage": row.stage,
+        "heartbeat_at": _iso(row.heartbeat_at),
+        "progress_at": _iso(row.progress_at),
+        "lease_expires_at": _iso(row.lease_expires_at),
+        "claimed_at": _iso(row.claimed_at),
+        "cancel_asked_at": _iso(row.cancel_asked_at),
+        "deadline_s": row.deadline_s,
+        "files": row.current_file_index,
+        "total_files": row.total_files,
+        "bytes": row.bytes_transferred,
+        "attempt": row.attempt,
+        "crashes": row.crash_count,
     }
-    return Sighting(record_id, owner, signs, told)
+    return Sighting(row.id, row.lease_owner, signs, told)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from connectors.models import WAY, address_of, dialled_of
+from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord
@@ -82,8 +83,8 @@ def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
 # Those that have something to do: room for a record, an end to tell, a job that was switched off.
 _TAKE = f"""
 SELECT b.id, b.workspace_id, b.job_id, j.connector_id, {WAY}, b.trigger, b.mode, b.requested_by,
-       b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel, j.schedule::text, j.jitter_s,
-       b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL)
+       b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel, j.schedule::text AS written,
+       j.jitter_s, b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL) AS is_off
   FROM syncjobs_backfill b
   JOIN syncjobs_syncjob j ON j.id = b.job_id
   JOIN connectors_connector c ON c.id = j.connector_id
@@ -189,7 +190,7 @@ def advance_backfills(now: datetime | None = None) -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_TAKE, [AT_ONCE])
-            taken = [_Active(*row) for row in cursor.fetchall()]
+            taken = fetch_rows(cursor, _Active)
             # Another beat may have moved some on since this statement began; now their rows are locked.
             cursor.execute(_COUNT, [[active.id for active in taken]])
             live = dict(cursor.fetchall())

@@ -21,9 +21,12 @@ import structlog
 from django.db import connection, transaction
 
 from connectors.models import WAY, ConnectorStatus, address_of, dialled_of
+from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
+from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
-from syncjobs.models import Backfill, Overlap, SyncMode, Trigger
+from syncjobs.models import Backfill, SyncMode, Trigger
+from syncjobs.queries.active import find_active_of_jobs, find_waiting_of_jobs
 from syncjobs.records.inserting import NewRecord, insert_records
 from syncjobs.records.transition import move
 from timing.misfires import (
@@ -89,9 +92,10 @@ turns AS MATERIALIZED (
     SELECT id, next_run_at,
            row_number() OVER (PARTITION BY workspace_id ORDER BY next_run_at) AS turn
       FROM due ORDER BY turn, next_run_at LIMIT %(limit)s * %(spare)s)
-SELECT j.id, j.workspace_id, j.connector_id, {WAY}, j.schedule::text, j.next_run_at,
+SELECT j.id, j.workspace_id, j.connector_id, {WAY}, j.schedule::text AS written, j.next_run_at AS due,
        j.jitter_s, j.misfire, j.catch_up_max, j.max_lateness_s, j.overlap, j.sync_mode,
-       j.verify_every_s, coalesce(j.last_verified_at, j.created_at), coalesce(%(now)s, now())
+       j.verify_every_s, coalesce(j.last_verified_at, j.created_at) AS verified_at,
+       coalesce(%(now)s, now()) AS now
   FROM turns
   JOIN syncjobs_syncjob j ON j.id = turns.id
   JOIN connectors_connector c ON c.id = j.connector_id
@@ -105,26 +109,16 @@ UPDATE syncjobs_syncjob j SET next_run_at = u.next_run_at, last_error = coalesce
   FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS u(id, next_run_at, error)
  WHERE j.id = u.id
 """
-# Each part is one look at an index for each job, however long the job's history is.
+# One look at an index for each fire, however long the job's history is.
 _SERVING = """
-SELECT job_id, id, NULL FROM syncjobs_syncrecord
- WHERE job_id = ANY(%(jobs)s) AND state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
-UNION ALL
-SELECT r.job_id, r.id, r.scheduled_for
+SELECT r.job_id, r.id AS record_id
   FROM unnest(%(jobs)s::uuid[], %(fires)s::timestamptz[]) AS due(job_id, fire)
   JOIN syncjobs_syncrecord r ON r.job_id = due.job_id AND r.scheduled_for = due.fire
  WHERE r.trigger <> 'backfill'
 """
-_OLDER = """
-SELECT job_id, id FROM syncjobs_syncrecord
- WHERE job_id = ANY(%(jobs)s) AND state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
-UNION ALL
-SELECT job_id, id FROM syncjobs_syncrecord
- WHERE job_id = ANY(%(jobs)s) AND state = 'running' AND NOT dry_run AND backfill_id IS NULL
-"""
 # Whoever moves a record has its row and wants its job's: never wait for the former while the latter is ours.
 _LOCK = """
-SELECT job_id, id, state FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state IN ('queued', 'running')
+SELECT id, state FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state IN ('queued', 'running')
    FOR NO KEY UPDATE SKIP LOCKED
 """
 _ASK_TO_CANCEL = """
@@ -200,6 +194,10 @@ class _Due:
             offset=offset_of(self.id, self.jitter_s),
         )
 
+    def toward(self, older: str) -> Older:
+        """What becomes of an older record of it in that state."""
+        return decide_overlap(self.overlap, older)
+
     def skip(self, rule: SkippedBy, reason: str) -> None:
         """None of its fires is served."""
         fires = [self.service.serve] if self.service.serve else []
@@ -246,7 +244,7 @@ def _take_due(limit: int, now: datetime | None) -> list[_Due]:
     with connection.cursor() as cursor:
         words = {"now": now, "active": ConnectorStatus.ACTIVE, "look": LOOK, "spare": SPARE}
         cursor.execute(_TAKE, {"limit": limit, **words})
-        return [_Due(*row) for row in cursor.fetchall()]
+        return fetch_rows(cursor, _Due)
 
 
 class _Batch:
@@ -277,8 +275,10 @@ class _Batch:
 
     def _decide_followers(self, followers: dict[uuid.UUID, tuple[_Due, Condition]]) -> None:
         parents: dict[uuid.UUID, list[_Parent]] = defaultdict(list)
-        for job_id, *parent in _fetch(_PARENTS, [list(followers)]):
-            parents[job_id].append(_Parent(*parent))
+        with connection.cursor() as cursor:
+            cursor.execute(_PARENTS, [list(followers)])
+            for parent in fetch_rows(cursor, _Parent):
+                parents[parent.job_id].append(parent)
         for job, condition in followers.values():
             job.trigger = Trigger.AFTER
             job.used = _decide_follower(job, condition, parents[job.id])
@@ -296,28 +296,24 @@ class _Batch:
         }
         if not strict:
             return
-        older = _fetch(_OLDER, {"jobs": list(strict)})
-        for job_id, record_id in older:
-            job = strict[job_id]
-            if job.overlap == Overlap.SKIP and job.service.serve is not None:
-                words = f"record {record_id} of the same job had not ended"
+        replaced = {}
+        for older in find_active_of_jobs(list(strict)):
+            job = strict[older.job_id]
+            what = job.toward(older.state)
+            if what in (Older.ENDS, Older.GIVES_WAY):
+                replaced[older.record_id] = job
+            elif what is Older.KEEPS_OUT and job.service.serve is not None:
+                words = f"record {older.record_id} of the same job had not ended"
                 job.skip(SkippedBy.OVERLAP, f"{words}, and the job's overlap policy is skip")
-        self._replace(
-            {
-                record_id: strict[job_id]
-                for job_id, record_id in older
-                if strict[job_id].overlap == Overlap.CANCEL_OLDER
-            }
-        )
+        self._replace(replaced)
 
     def _replace(self, older: Mapping[uuid.UUID, _Due]) -> None:
-        """Running records are asked to end, queued ones do."""
         if not older:
             return
         asked, locked = [], set()
-        for _, record_id, state in _fetch(_LOCK, [list(older)]):
+        for record_id, state in _fetch_pairs(_LOCK, [list(older)]).items():
             locked.add(record_id)
-            if state == State.RUNNING:
+            if older[record_id].toward(state) is Older.ENDS:
                 asked.append(record_id)
             else:
                 move(record_id, Event.COALESCED, reason=f"replaced by {A_NEWER_FIRE}")
@@ -370,18 +366,14 @@ class _Batch:
         already. Where neither is there, the waiting one was claimed this instant: the fire stays due."""
         if not pairs:
             return 0
-        wanted = {
-            "jobs": [job.id for job, _ in pairs],
-            "fires": [record.scheduled_for for _, record in pairs],
-        }
-        queued: dict[uuid.UUID, uuid.UUID] = {}
-        own: dict[uuid.UUID, uuid.UUID] = {}
-        for job_id, record_id, fire in _fetch(_SERVING, wanted):
-            (queued if fire is None else own)[job_id] = record_id
+        jobs = [job.id for job, _ in pairs]
+        queued = find_waiting_of_jobs(jobs)
+        fires = [record.scheduled_for for _, record in pairs]
+        own = _fetch_pairs(_SERVING, {"jobs": jobs, "fires": fires})
         for job, record in pairs:
             if (record_id := own.get(job.id)) is None:
                 record_id = queued.get(job.id)
-                if record_id is None or job.overlap != Overlap.QUEUE:  # it is to be heeded
+                if record_id is None or job.toward(State.QUEUED) is not Older.STAYS:
                     job.left = True
                     continue
                 self._awaited.add(job.id)
@@ -443,6 +435,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Parent:
+    job_id: uuid.UUID  # the follower's
     id: int
     name: str
     record_id: uuid.UUID | None  # that has ended since the follower was due last
@@ -490,7 +483,7 @@ def _span(fires: Stretch) -> dict[str, Any]:
     }
 
 
-def _fetch(query: str, parameters: Any) -> list[tuple[Any, ...]]:
+def _fetch_pairs(query: str, parameters: Any) -> dict[uuid.UUID, Any]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        return list(cursor.fetchall())
+        return dict(cursor.fetchall())

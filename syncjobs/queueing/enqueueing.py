@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+import uuid
+from collections.abc import Sequence
 
+from django.db import IntegrityError, connection, transaction
+
+from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
-from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queries.active import active_in, find_active_of_jobs, find_waiting_of_jobs
 from syncjobs.records.cancelling import cancel
 from syncjobs.records.transition import move
 
@@ -55,8 +59,8 @@ def enqueue(
         with transaction.atomic():
             if job.workspace.one_sync_at_a_time and not dry_run:
                 _refuse_second(job)
-            if job.overlap != Overlap.QUEUE and not dry_run:
-                _settle_overlap(job, by)
+            if not dry_run and (older := settle_overlaps([job], by=by)):
+                raise JobBusy(older[job.pk])
             return SyncRecord.objects.create(
                 workspace_id=job.workspace_id,
                 job=job,
@@ -70,51 +74,43 @@ def enqueue(
                 requested_by=by,
             )
     except IntegrityError:
-        queued = (
-            SyncRecord.objects.filter(ordinary(), job=job, state=State.QUEUED)
-            .select_related("job")
-            .first()
-        )
+        waiting = find_waiting_of_jobs([job.pk]).values()
+        queued = SyncRecord.objects.select_related("job").filter(pk__in=waiting).first()
         if queued is None:  # it was claimed meanwhile, or the job is gone
             raise
         raise AlreadyQueued(queued) from None
 
 
-def ordinary() -> Q:
-    """Records of which a job has one that runs and one that waits: no plans, no backfills."""
-    return Q(dry_run=False, applies_id=None, backfill=None)
+def settle_overlaps(jobs: Sequence[SyncJob], *, by: str) -> dict[uuid.UUID, SyncRecord]:
+    """Makes room for a newer record of each job as its overlap policy says; by job, the record that keeps a newer one
+    out. The row of a record is locked before that of its job, as everywhere."""
+    strict = {job.pk: job for job in jobs if job.overlap != Overlap.QUEUE}
+    kept_out: dict[uuid.UUID, uuid.UUID] = {}
+    for older in find_active_of_jobs(list(strict)):
+        match decide_overlap(strict[older.job_id].overlap, older.state):
+            case Older.KEEPS_OUT:
+                kept_out.setdefault(older.job_id, older.record_id)  # the running one comes first
+            case Older.ENDS:
+                cancel(older.record_id, by=f"a newer record of {by or 'a person'}")
+            case Older.GIVES_WAY:
+                words = f"replaced by a newer one of {by or 'a person'}"
+                move(older.record_id, Event.COALESCED, reason=words)
+    records = SyncRecord.objects.select_related("job").in_bulk(list(kept_out.values()))
+    return {record.job_id: record for record in records.values()}
 
 
-def _settle_overlap(job: SyncJob, by: str) -> None:
-    """Raises JobBusy; or asks the older ones to make room, the record's row before the job's as everywhere."""
-    older = SyncRecord.objects.filter(
-        ordinary(), job=job, state__in=[State.RUNNING, State.QUEUED]
-    ).select_related("job")
-    for record in older.order_by("-state"):  # the running one first
-        if job.overlap == Overlap.SKIP:
-            raise JobBusy(record)
-        if record.state == State.QUEUED:
-            move(
-                record.pk, Event.COALESCED, reason=f"replaced by a newer one of {by or 'a person'}"
-            )
-        else:
-            cancel(record.pk, by=f"a newer record of {by or 'a person'}")
-
-
-def _refuse_second(job: SyncJob) -> None:
-    """Raises WorkspaceBusy. A record that waits for its retry or its host keeps nobody out."""
+def keep_out_others(workspace_id: uuid.UUID) -> None:
+    """Until the transaction ends, nobody else begins anything in a workspace that syncs one thing at a time."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"a sync in workspace {job.workspace_id}"],
+            [f"a sync in workspace {workspace_id}"],
         )
-    active = (
-        SyncRecord.objects.filter(workspace_id=job.workspace_id, dry_run=False)
-        .filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
-        .exclude(job=job, state=State.QUEUED)
-        .select_related("job", "workspace")
-        .order_by("-state", "queued_at")  # the running one first
-        .first()
-    )
-    if active is not None:
+
+
+def _refuse_second(job: SyncJob) -> None:
+    """Raises WorkspaceBusy."""
+    keep_out_others(job.workspace_id)
+    others = active_in(job.workspace_id).exclude(job=job, state=State.QUEUED)
+    if (active := others.select_related("job", "workspace").first()) is not None:
         raise WorkspaceBusy(active)

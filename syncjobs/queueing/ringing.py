@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
 
+from database.rows import fetch_rows
 from syncjobs.claims.demand import FULL, READY, WAITING, words_of_limits
 from syncjobs.core.limits import SHARE
 from syncjobs.core.watching import RING_AGAIN_S
@@ -55,6 +58,13 @@ RETURNING taken.turn, taken.due_at, r.id
 """  # noqa: S608 — the parts above
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    turn: int
+    due_at: datetime
+    id: uuid.UUID
+
+
 def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list[uuid.UUID]:
     """Ids to ring for now, the workspaces in turn, the longest waiting of each first; each is taken by
     one caller only."""
@@ -69,7 +79,8 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
             }
             | words_of_limits(),
         )
-        return [record_id for *_, record_id in sorted(cursor.fetchall())]
+        taken = fetch_rows(cursor, _Taken)
+    return [one.id for one in sorted(taken, key=lambda one: (one.turn, one.due_at, one.id))]
 
 
 def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:

@@ -11,14 +11,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from connectors.models import ConnectorStatus
 from syncjobs.claims.halting import refuse_if_halted
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import State
-from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
-from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, ordinary
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queries.active import active_in, find_waiting_of_jobs
+from syncjobs.queueing.enqueueing import (
+    AlreadyQueued,
+    JobBusy,
+    WorkspaceBusy,
+    keep_out_others,
+    settle_overlaps,
+)
 from syncjobs.queueing.requesting import request_sync
 from syncjobs.records.cancelling import cancel
 from syncjobs.records.inserting import NewRecord, insert_records
@@ -84,7 +91,7 @@ def start_alone(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = Non
     if _find_active(workspace, able) is not None:
         clean_up(by=by, workspace_ids=[workspace.pk])
     with transaction.atomic():
-        _keep_out_others(workspace)
+        keep_out_others(workspace.pk)
         if (active := _find_active(workspace, able)) is not None:
             raise AtWork(active)
         return _queue(able, by=by, mode=mode, refused=refused)
@@ -116,16 +123,8 @@ def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Start
 
 
 def _find_active(workspace: Workspace, jobs: Sequence[SyncJob]) -> SyncRecord | None:
-    """What works, or is about to: a record that waits for its retry or its host keeps nobody out."""
-    rows = SyncRecord.objects.filter(workspace=workspace, dry_run=False)
-    if not workspace.one_sync_at_a_time:
-        rows = rows.filter(job__in=jobs)
-    return (
-        rows.filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
-        .select_related("job", "connector")
-        .order_by("-state", "queued_at")  # the running one first
-        .first()
-    )
+    rows = active_in(workspace.pk).select_related("job", "connector")
+    return (rows if workspace.one_sync_at_a_time else rows.filter(job__in=jobs)).first()
 
 
 _COUNT_ANEW = """
@@ -152,23 +151,10 @@ def _part(jobs: Iterable[SyncJob]) -> tuple[list[Obstacle], list[SyncJob]]:
 
 
 def _settle_overlaps(jobs: Sequence[SyncJob], refused: list[Obstacle], by: str) -> list[SyncJob]:
-    """As for one job: who skips is refused beside an older record, who cancels the older asks it to end."""
-    strict = {job.pk: job for job in jobs if job.overlap != Overlap.QUEUE}
-    if not strict:
-        return list(jobs)
-    busy = set()
-    older = SyncRecord.objects.filter(
-        ordinary(), job_id__in=list(strict), state__in=[State.RUNNING, State.QUEUED]
-    )
-    for record in older.order_by("-state"):  # the running one first
-        record.job = strict[record.job_id]
-        if record.job.overlap == Overlap.CANCEL_OLDER:
-            if record.state == State.RUNNING:
-                cancel(record.pk, by=f"a newer record of {by}")
-        elif record.job_id not in busy:
-            busy.add(record.job_id)
-            refused.append(Obstacle(record.job, str(JobBusy(record))))
-    return [job for job in jobs if job.pk not in busy]
+    """The jobs that get a record; what keeps the others out is added to `refused`."""
+    kept_out = settle_overlaps(jobs, by=by)
+    refused += [Obstacle(record.job, str(JobBusy(record))) for record in kept_out.values()]
+    return [job for job in jobs if job.pk not in kept_out]
 
 
 def _queue(
@@ -196,25 +182,10 @@ def _queue(
     made = insert_records(records)
     queued = {record.job_id: record.id for record in records if record.id in made}
     left = [job for job in jobs if job.pk not in queued]
-    waiting = _find_waiting([job.pk for job in left])
+    waiting = find_waiting_of_jobs([job.pk for job in left])
     gone = [
         Obstacle(job, "its waiting record was begun just now: ask again")
         for job in left
         if job.pk not in waiting
     ]
     return Started(queued, waiting, (*refused, *gone))
-
-
-def _find_waiting(job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
-    if not job_ids:
-        return {}
-    rows = SyncRecord.objects.filter(ordinary(), state=State.QUEUED, job_id__in=job_ids)
-    return dict(rows.values_list("job_id", "pk"))
-
-
-def _keep_out_others(workspace: Workspace) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"a sync in workspace {workspace.pk}"],  # as for one record by hand
-        )

@@ -12,9 +12,10 @@ from django.test.utils import CaptureQueriesContext
 
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
+from syncjobs.core.overlaps import Overlap
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
-from syncjobs.models import Overlap, SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd

@@ -19,9 +19,10 @@ from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
+from syncjobs.core.overlaps import Overlap
 from syncjobs.core.states import FINAL, Event, State
 from syncjobs.leases.heart import Heart
-from syncjobs.models import Overlap, SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
@@ -188,6 +189,19 @@ def test_post_sync_keeps_to_the_jobs_overlap_policies(
     assert "does not overlap" in refused["reason"]
     asked = SyncRecord.objects.exclude(cancel_asked_at=None)
     assert [record.pk for record in asked] == [running[Overlap.CANCEL_OLDER].pk]
+
+
+def test_post_sync_replaces_a_waiting_record_where_the_job_cancels_the_older_one(
+    client: Client, token: dict[str, str]
+) -> None:
+    """As a fire and a single job do."""
+    job = job_of("eager", overlap=Overlap.CANCEL_OLDER)
+    older = enqueue(job, trigger=Trigger.MANUAL)
+    told = client.post("/sync", headers=token).json()
+    assert names(told["queued"]) == ["eager"]
+    older.refresh_from_db()
+    assert older.state == State.CANCELLED
+    assert SyncRecord.objects.get(job=job, state=State.QUEUED).requested_by == "token ci"
 
 
 def test_post_sync_costs_the_same_few_statements_for_many_jobs(

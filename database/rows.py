@@ -1,0 +1,71 @@
+"""Rows of SQL statements by the names of their columns.
+
+A statement's columns and a dataclass's fields are two lists that somebody edits at different times. Read by
+position, a column that moved is a wrong value without a word. So a row becomes a dataclass by name, and a column
+too many or too few is an error before the first row is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, Protocol, TypeVar
+
+Row = TypeVar("Row")
+
+
+class Cursor(Protocol):
+    """What is used of Django's cursors and of psycopg's."""
+
+    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
+    @property
+    def description(self) -> Sequence[Any] | None: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class ColumnsDiffer(Exception):
+    """A statement's columns are not the fields of the dataclass that is made of them."""
+
+
+def fetch_rows(cursor: Cursor, row_type: Callable[..., Row]) -> list[Row]:
+    """All rows that the statement still has.
+
+    Each field of `row_type`, a dataclass, needs its column where it has no default, and may have one where it has.
+    Raises ColumnsDiffer.
+    """
+    make = _find_maker(cursor, row_type)
+    return [make(row) for row in cursor.fetchall()]
+
+
+def fetch_row(cursor: Cursor, row_type: Callable[..., Row]) -> Row | None:
+    """The next one; None where there is none. Raises as `fetch_rows`."""
+    make = _find_maker(cursor, row_type)
+    row = cursor.fetchone()
+    return None if row is None else make(row)
+
+
+_Maker = Callable[[Sequence[Any]], Any]
+_makers: dict[tuple[Any, tuple[str, ...]], _Maker] = {}  # each statement is looked at once
+
+
+def _find_maker(cursor: Cursor, row_type: Callable[..., Any]) -> _Maker:
+    key = (row_type, tuple([column[0] for column in cursor.description or ()]))
+    if (known := _makers.get(key)) is None:
+        known = _makers[key] = _check(*key)
+    return known
+
+
+def _check(row_type: Any, names: tuple[str, ...]) -> _Maker:
+    known = [field for field in fields(row_type) if field.init]
+    needed = {field.name for field in known if field.default is field.default_factory is MISSING}
+    missing = sorted(needed.difference(names))
+    strange = sorted(set(names) - {field.name for field in known})
+    if missing or strange or len(set(names)) < len(names):
+        raise ColumnsDiffer(
+            f"{row_type.__name__}: the statement gives {', '.join(names) or 'no columns'};"
+            f" missing: {', '.join(missing) or 'none'}; unknown: {', '.join(strange) or 'none'}"
+        )
+    if names == tuple(field.name for field in known[: len(names)]):
+        return lambda row: row_type(*row)
+    return lambda row: row_type(**dict(zip(names, row, strict=True)))
