@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -11,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from connectors.models import WAY, address_of, dialled_of
+from database.rows import fetch_split
 from datasets.fencing import take_token
 from datasets.installation import Known
 from farends.budget import Obstacle
@@ -29,11 +31,13 @@ TURNED_AWAY_S = 2
 _COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
-       now(), {CALENDARS},
-       (SELECT store_id FROM datasets_installation),
-       j.dataset_id, {WAY}, c.max_running, w.max_running, w.one_sync_at_a_time,
+       now() AS now, {CALENDARS} AS calendars,
+       (SELECT store_id FROM datasets_installation) AS store_id,
+       j.dataset_id, {WAY}, c.max_running AS of_connector, w.max_running AS of_workspace,
+       w.one_sync_at_a_time,
        EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id < r.workspace_id)
        OR EXISTS (SELECT FROM syncjobs_syncrecord q WHERE q.state = 'queued' AND q.workspace_id > r.workspace_id)
+       AS has_rivals
   FROM syncjobs_syncrecord r
   JOIN syncjobs_syncjob j ON j.id = r.job_id
   JOIN connectors_connector c ON c.id = r.connector_id
@@ -55,6 +59,35 @@ UPDATE syncjobs_syncrecord r
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On which a record may be claimed."""
+
+    now: datetime
+    calendars: str | None
+    store_id: uuid.UUID | None
+    dataset_id: uuid.UUID
+    host: str
+    port: int
+    proxy: str | None
+    jump_host: str | None
+    jump_port: str | None
+    of_connector: int | None  # records at once
+    of_workspace: int | None
+    one_sync_at_a_time: bool
+    has_rivals: bool
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(
+            address=address_of(self.host, self.port),
+            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
+            in_workspace=1 if self.one_sync_at_a_time else self.of_workspace,
+            of_connector=self.of_connector,
+            has_rivals=self.has_rivals,
+        )
+
+
 def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     """The claim, or None where there is nothing to do: taken, finished, not due, or in the
     way of a limit; `waiting_for` says of which. None also where this process does not see the store."""
@@ -68,31 +101,23 @@ def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
 def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, [record_id])
-        row = cursor.fetchone()
-    if row is None:
+        found = fetch_split(cursor, len(_COLUMNS), _Terms)
+    if found is None:
         return None
-    record = SyncRecord.from_db(connection.alias, _COLUMNS, row[: len(_COLUMNS)])
-    now, calendars, known, dataset_id, host, port, *way_and_limits = row[len(_COLUMNS) :]
-    if not _has_store(record_id, known):
+    columns, terms = found
+    record = SyncRecord.from_db(connection.alias, _COLUMNS, columns)
+    if not _has_store(record_id, terms.store_id):
         return None
-    way, limits = way_and_limits[:3], way_and_limits[3:]
-    of_connector, of_workspace, one_at_a_time, has_rivals = limits
-    bounds = Bounds(
-        address=address_of(host, port),
-        dialled=dialled_of(host, port, *way),
-        in_workspace=1 if one_at_a_time else of_workspace,
-        of_connector=of_connector,
-        has_rivals=has_rivals,
-    )
-    if (closed := find_closed(calendars, now)) is not None:
+    bounds = terms.bounds
+    if (closed := find_closed(terms.calendars, terms.now)) is not None:
         _wait_for(record, closed)
-        wait_for_openings(record.workspace_id, now)
+        wait_for_openings(record.workspace_id, terms.now)
         return None
     if (obstacle := find_obstacle(record, bounds)) is not None:
         _wait_for(record, obstacle)
         return None
     with connection.cursor() as cursor:
-        token = take_token(cursor, dataset_id)
+        token = take_token(cursor, terms.dataset_id)
     move_locked(
         record,
         Event.CLAIMED,
@@ -114,7 +139,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "error_code": "",
         },
     )
-    return Claim(record_id, dataset_id, token, owner)
+    return Claim(record_id, terms.dataset_id, token, owner)
 
 
 def leave_without_store(record_id: uuid.UUID, known: Known | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pkgutil
 import re
@@ -239,3 +240,36 @@ def test_a_command_is_run_and_not_imported() -> None:
 
 def test_progress_bars_are_made_in_one_place() -> None:
     assert imported_from("rich.progress") == {"cli/bars.py"}
+
+
+def _reads_by_position(node: ast.AST) -> bool:
+    """Rows that are unpacked into more than two names, sliced, or spread over a constructor."""
+    match node:
+        case ast.Assign(targets=[target], value=value):
+            pass
+        case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
+            pass
+        case _:
+            return False
+    source = ast.unparse(value)
+    if not re.search(r"\.fetch(one|all|many)\(", source):
+        return False
+    names = [one for one in ast.walk(target) if isinstance(one, ast.Name | ast.Starred)]
+    return len(names) > 2 or any(isinstance(one, ast.Starred) for one in names)
+
+
+def test_rows_of_more_than_two_columns_are_read_by_their_names() -> None:
+    """`database.rows` makes dataclasses of them."""
+    found = []
+    for package in CONFIG["root_packages"]:
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text()
+            tree = ast.parse(text)
+            if "(*row)" in text and path != ROOT / "database" / "rows.py":
+                found.append(f"{path.relative_to(ROOT)}: (*row)")
+            found += [
+                f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', '')}"
+                for node in ast.walk(tree)
+                if _reads_by_position(node)
+            ]
+    assert found == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from django.db import connection
 
-from database.rows import ColumnsDiffer, fetch_row, fetch_rows
+from database.rows import ColumnsDiffer, fetch_row, fetch_rows, fetch_split
 
 pytestmark = pytest.mark.django_db
 
@@ -57,3 +57,13 @@ def test_a_column_too_many_or_too_few_is_refused_before_the_first_row(
         cursor.execute(f"SELECT {columns} WHERE false")
         with pytest.raises(ColumnsDiffer, match=complaint):
             fetch_row(cursor, Pair)
+
+
+def test_a_row_in_two_has_its_head_as_it_is() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 7 AS first, 8, 1 AS first, 'b' AS second")
+        assert fetch_split(cursor, 2, Pair) == ((7, 8), Pair(1, "b"))
+        assert fetch_split(cursor, 2, Pair) is None
+        cursor.execute("SELECT 7, 8 AS eighth, 1 AS first, 'b' AS second")
+        with pytest.raises(ColumnsDiffer, match="unknown: eighth"):
+            fetch_split(cursor, 1, Pair)
