@@ -90,7 +90,7 @@ def _plan_lines(record: SyncRecord) -> list[str]:
     return lines
 
 
-def print_record(record: SyncRecord) -> dict[str, Any]:
+def dump_record(record: SyncRecord) -> dict[str, Any]:
     """For `--json`."""
     return {"id": str(record.pk), "job": record.job.name} | {
         name: getattr(record, name) for name in _IN_JSON.split()

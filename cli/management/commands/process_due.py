@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from cli.command import Command as DatabaseCommand
-from cli.records import EXIT_STATUS, describe_record, print_record
+from cli.records import EXIT_STATUS, describe_record, dump_record
 from cli.working import EXIT_LEFT, work_on, working
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -87,7 +87,7 @@ class Command(DatabaseCommand):
 
     def _tell_end(self, done: list[SyncRecord], *, drained: bool) -> None:
         if self._as_json:
-            told = [print_record(record) for record in done]
+            told = [dump_record(record) for record in done]
             self.write_json({"records": told, "drained": drained})
         elif not done:
             self.stdout.write("Nothing was due.")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.finding import need_job
-from cli.records import EXIT_STATUS, describe_progress, describe_record, is_over, print_record
+from cli.records import EXIT_STATUS, describe_progress, describe_record, dump_record, is_over
 from cli.watching import watch
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
@@ -50,7 +50,7 @@ class Command(WorkspaceCommand):
         if options["wait"]:
             self._wait(record)
         if options["json"]:
-            self.write_json(print_record(record))
+            self.write_json(dump_record(record))
         else:
             self.stdout.write(describe_record(record))
         if options["wait"]:
