@@ -59,8 +59,14 @@ _BODYLESS = frozenset({204, 304})
 # A redirect to another host takes these along. Any other field may be a secret, such as a session's id.
 _ANYWHERE = frozenset({"accept", "depth", "content-type"})
 _OURS = frozenset(
-    {"host", "authorization", "proxy-authorization", "cookie", "accept-encoding", "connection"}
-)
+    {
+        "host", "authorization", "proxy-authorization", "cookie", "accept-encoding", "connection",
+        "content-length", "transfer-encoding",
+    }
+)  # fmt: skip
+# What may be sent again where a kept connection turns out to be over: it changes nothing at the host.
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
+_DRAIN_BYTES_MAX = 64 * 1024  # a longer rest costs more than a new connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,8 @@ class Answer:
 
     def __iter__(self) -> Iterator[bytes]:
         """The body in pieces, each as soon as it comes."""
-        if self._method == "HEAD" or self.status in _BODYLESS:
-            self.close()
+        if self._is_bodyless:
+            self._read_some()
             return
         count = 0
         try:
@@ -138,6 +144,18 @@ class Answer:
     def close(self) -> None:
         """Gives up what was not read, and its connection with it."""
         self._raw.close()
+
+    def pass_over(self) -> None:
+        """As `close`, but the connection stays where the rest is short."""
+        length = 0 if self._is_bodyless else self.head.length
+        if length is not None and length <= _DRAIN_BYTES_MAX:
+            while self._read_some():
+                pass
+        self.close()
+
+    @property
+    def _is_bodyless(self) -> bool:
+        return self._method == "HEAD" or self.status in _BODYLESS
 
     def _check_frame(self) -> None:
         check_coding(self.head)
@@ -227,7 +245,7 @@ class Conversation:
             location = answer.head.fields.get("location")
             if answer.status not in REDIRECTS or location is None:
                 return answer
-            answer.close()
+            answer.pass_over()
             url = follow_location(url, location)
             if answer.status == 303:
                 method, body = "GET" if method != "HEAD" else method, None
@@ -259,7 +277,7 @@ class Conversation:
         for _ in range(_CHALLENGES_MAX):
             if not self._answers_challenge(answer, body):
                 break
-            answer.close()
+            answer.pass_over()
             answer = self._ask_once(method, url, fields, body)
         return answer
 
@@ -286,17 +304,34 @@ class Conversation:
             "User-Agent": "SyncProject",
             "Accept-Encoding": "identity",
         }
+        adapter = self._adapter_for(url.origin)
+        opened = adapter.opened
+        try:
+            response, head = self._send(adapter, method, url, shown_to_host, body)
+        except ConnectionLost:
+            is_kept = adapter.opened == opened
+            if not is_kept or method not in _SAFE or not isinstance(body, bytes | None):
+                raise
+            response, head = self._send(adapter, method, url, shown_to_host, body)
+        self._answer = Answer(url, head, response, self._border, self._limits)
+        return self._answer
+
+    def _send(
+        self,
+        adapter: _Adapter,
+        method: str,
+        url: Url,
+        fields: Mapping[str, str],
+        body: Body | None,
+    ) -> tuple[requests.Response, Head]:
         with self._border:
-            content = body if body is None or isinstance(body, bytes) else self._border.guard(body)
-            request = _prepare(method, url, shown_to_host, content)
-            response = self._adapter_for(url.origin).send(request, stream=True)
+            content = body if isinstance(body, bytes | None) else self._border.guard(body)
+            response = adapter.send(_prepare(method, url, fields, content), stream=True)
             try:
-                head = _head_of(response.raw, method)
+                return response, _head_of(response.raw, method)
             except BaseException:
                 response.raw.close()
                 raise
-        self._answer = Answer(url, head, response, self._border, self._limits)
-        return self._answer
 
     def _adapter_for(self, origin: Origin) -> _Adapter:
         if origin not in self._adapters:
@@ -356,12 +391,14 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, origin: Origin, connect: Callable[[], ClockedSocket]) -> None:
         super().__init__(max_retries=0)
+        self.opened = 0  # connections, so far
 
         class Connection(HTTPConnection):
             response_class = _Response
 
-            def connect(self) -> None:
-                self.sock = connect()  # as much of a socket as is used
+            def connect(connection) -> None:
+                self.opened += 1
+                connection.sock = connect()  # as much of a socket as is used
 
         self._pool = HTTPConnectionPool(origin.host, origin.port, maxsize=1)
         self._pool.ConnectionCls = Connection

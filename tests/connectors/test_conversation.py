@@ -113,6 +113,54 @@ def test_an_answer_that_nobody_reads_does_not_mix_with_the_next() -> None:
         assert made.ask("GET", "/next").read() == b"/next" * 1000
 
 
+def test_a_kept_connection_that_is_over_costs_no_question() -> None:
+    """The host ends it just as the next question comes; what could change something is not sent again."""
+
+    asked: list[str] = []
+
+    def hang_up_on_second(request: Request, to: Said) -> None:
+        asked.append(request.target)
+        if request.target != "/first" and asked.count(request.target) == 1:
+            to.hang_up()
+        else:
+            to.answer(request.target.encode())
+
+    with scripted_http(hang_up_on_second) as host, speaking(host) as made:
+        made.ask("GET", "/first").read()
+        assert made.ask("PROPFIND", "/again", body=b"<all/>").read() == b"/again"
+        with pytest.raises(ConnectionLost):
+            made.ask("POST", "/change", body=b"x").read()
+    assert asked == ["/first", "/again", "/again", "/change"]
+
+
+def test_a_new_connection_that_ends_is_not_tried_again() -> None:
+    with scripted_http(lambda request, to: to.hang_up()) as host, speaking(host) as made:
+        with pytest.raises(ConnectionLost):
+            made.ask("GET", "/")
+        assert len(host.requests) == 1
+
+
+def test_heads_redirects_and_challenges_keep_the_connection() -> None:
+    def script(request: Request, to: Said) -> None:
+        if request.method == "HEAD":
+            to.say(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
+        elif request.method == "PUT":
+            to.say(b"HTTP/1.1 204 No content\r\n\r\n")
+        elif "authorization" not in request.fields:
+            challenge = 'WWW-Authenticate: Digest realm="r", nonce="n"'
+            to.answer(b"who", challenge, "Content-Encoding: odd", status="401 Who")
+        elif request.target == "/":
+            to.answer(b"over there", "Location: /there", status="302 Found")
+        else:
+            to.answer(b"there")
+
+    with scripted_http(script) as host, speaking(host, credentials=DIGEST) as made:
+        assert made.ask("HEAD", "/").read() == b""
+        assert made.ask("PUT", "/", body=b"x").read() == b""
+        assert made.follow("GET", "/").read() == b"there"
+        assert len(host.threads) == 1
+
+
 def test_the_path_is_sent_as_it_is() -> None:
     with scripted_http(lambda request, to: to.answer()) as host, speaking(host) as made:
         for target in ("//twice", "/a%2Fb/%C3%A4", "/q?a=b%20c&d", "/"):
@@ -439,7 +487,9 @@ def test_wrong_credentials_are_not_shown_for_ever() -> None:
     assert len(host.requests) == 3
 
 
-@pytest.mark.parametrize("name", ["Authorization", "cookie", "Host", "Accept-Encoding"])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "cookie", "Host", "Accept-Encoding", "Content-Length"]
+)
 def test_a_request_brings_no_credentials_of_its_own(name: str) -> None:
     with (
         scripted_http(lambda request, to: to.answer()) as host,
