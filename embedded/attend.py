@@ -19,6 +19,7 @@ from types import FrameType
 from embedded import options
 from embedded.child import SHOWN_WITHIN_S, ask_where_it_hangs, kill_group, spawn
 from embedded.errors import StackError
+from embedded.variables import Variables
 from embedded.watchdog import Watchdog
 
 EXIT_STUCK = 75  # EX_TEMPFAIL, as of a worker with a thread that hangs
@@ -29,8 +30,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status of the command, as a shell tells it; `EXIT_STUCK` where it had to be ended."""
     try:
-        database_url = options.find_value(environment, "DATABASE_URL")
-        silent_s = options.read_silent_s(environment)
+        given = Variables(environment)
+        database_url, silent_s = given.find("DATABASE_URL"), options.read_silent_s(given)
     except StackError as error:
         return _refuse(str(error))
     if not argv or database_url is None:

@@ -2,6 +2,7 @@
 
 StackError
 ├── ChildFailed      a program would not start; carries the last lines of its log
+├── WrongVariable    a variable of the environment does not hold what it must
 └── (StackError itself: a port, a folder, a second start, a missing wheel)
 StopAsked            Ctrl-C or SIGTERM: no error, and no child of StackError
 """
@@ -11,6 +12,10 @@ from __future__ import annotations
 
 class StackError(Exception):
     """The stack cannot run as asked; the message is one line for the operator."""
+
+
+class WrongVariable(StackError):
+    """A variable of the environment does not hold what it must."""
 
 
 class ChildFailed(StackError):

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import options, secret_files
+from embedded import secret_files
 from embedded.errors import StackError
+from embedded.variables import Variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def settle_keys(folder: Path, environment: Mapping[str, str]) -> Keys:
 def _settle(
     folder: Path, environment: Mapping[str, str], name: str, make: Callable[[], str]
 ) -> Key:
-    value = options.find_value(environment, name)
+    value = Variables(environment).find(name)
     if value is not None:
         given = environment.get(f"{name}_FILE")
         path = Path(given).resolve() if given else folder / f"{name.lower()}.given"

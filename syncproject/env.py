@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import environ
+from embedded.errors import WrongVariable
+from embedded.variables import Variables, split_words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -119,35 +119,21 @@ def _find_stack_keys(said: Mapping[str, str]) -> tuple[str, ...]:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return ()
-    return _split(text)
+    return split_words(text)
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _number(
-    env: environ.FileAwareEnv, name: str, kind: type[int] | type[float], default: float | None
-) -> float | None:
-    """Ends the program with one line where the text is no such number."""
-    text = env.str(name, "").strip()
-    try:
-        return kind(text) if text else default
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise SystemExit(f"{name} must be {wanted}, and is {text!r}") from None
-
-
-def _own_listeners(env: environ.FileAwareEnv, *urls: str) -> tuple[tuple[str, int], ...]:
+def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
     """Those that were named, web and Flower on this machine where none is, and both servers."""
-    usual = f"127.0.0.1:{env.str('WEB_PORT', '8091')},127.0.0.1:{env.str('FLOWER_PORT', '5555')}"
+    usual = f"127.0.0.1:{env.text('WEB_PORT', '8091')},127.0.0.1:{env.text('FLOWER_PORT', '5555')}"
     found = []
-    for text in env.str("OWN_LISTENERS", usual).split(","):
-        host, _, port = text.strip().rpartition(":")
+    for text in env.words("OWN_LISTENERS", usual):
+        host, _, port = text.rpartition(":")
         if host and port.isdecimal():
             found.append((host.strip("[]"), int(port)))
-        elif text.strip():
-            raise SystemExit(f"OWN_LISTENERS must be like web:8091,flower:5555, and has {text!r}")
+        else:
+            raise WrongVariable(
+                f"OWN_LISTENERS must be like web:8091,flower:5555, and has {text!r}"
+            )
     for url in urls:
         parts = urlsplit(url)
         is_socket = not parts.hostname or "%" in parts.hostname  # in the file system
@@ -157,69 +143,67 @@ def _own_listeners(env: environ.FileAwareEnv, *urls: str) -> tuple[tuple[str, in
 
 
 def read() -> Environment:
-    env = environ.FileAwareEnv()
-    data_dir = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+    """Ends the program with one line where a variable does not hold what it must."""
+    try:
+        return _read(Variables(os.environ))
+    except WrongVariable as exc:
+        raise SystemExit(str(exc)) from None
+
+
+def _read(env: Variables) -> Environment:
+    data_dir = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
     said = {} if is_launcher() else read_stack_env(data_dir)
     take_over(said)
     if os.environ.get("SECRETS_KEYS") and os.environ.get("SECRETS_KEYS_FILE"):
-        raise SystemExit("SECRETS_KEYS and SECRETS_KEYS_FILE are both set: unset one of them")
+        raise WrongVariable("SECRETS_KEYS and SECRETS_KEYS_FILE are both set: unset one of them")
 
-    def words(name: str, default: str = "") -> tuple[str, ...]:
-        return _split(env.str(name, default))
-
-    def whole(name: str, default: int | None) -> Any:
-        return _number(env, name, int, default)
-
-    def number(name: str, default: float) -> Any:
-        return _number(env, name, float, default)
-
-    database_url = env.str("DATABASE_URL", PLACEHOLDER_DATABASE)
-    redis_url = env.str("REDIS_URL", PLACEHOLDER_REDIS)
+    database_url = env.text("DATABASE_URL", PLACEHOLDER_DATABASE)
+    redis_url = env.text("REDIS_URL", PLACEHOLDER_REDIS)
     return Environment(
         data_dir=data_dir,
         database_url=database_url,
         redis_url=redis_url,
-        secret_key=env.str("SECRET_KEY", "").strip(),
-        secrets_keys=words("SECRETS_KEYS"),
+        secret_key=env.text("SECRET_KEY", ""),
+        secrets_keys=env.words("SECRETS_KEYS"),
         stack_secrets_keys=_find_stack_keys(said),
-        cron_secret=env.str("CRON_SECRET", "").strip(),
-        debug=env.bool("DEBUG", False),
-        allowed_hosts=words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
-        allowed_networks=words("ALLOWED_NETWORKS"),
+        cron_secret=env.text("CRON_SECRET", ""),
+        debug=env.flag("DEBUG"),
+        allowed_hosts=env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
+        allowed_networks=env.words("ALLOWED_NETWORKS"),
         own_listeners=_own_listeners(env, database_url, redis_url),
-        metrics_networks=words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
-        trusted_proxies=words("TRUSTED_PROXIES"),
-        csrf_trusted_origins=words("CSRF_TRUSTED_ORIGINS"),
-        https_only=env.bool("HTTPS_ONLY", False),
-        sync_concurrency=whole("SYNC_CONCURRENCY", 8),
-        batch_size=whole("BATCH_SIZE", 5),
-        max_listed=whole("SYNC_MAX_LISTED_FILES", 10_000_000),
-        max_per_host=whole("SYNC_MAX_PER_HOST", 4),
-        min_free_bytes=whole("SYNC_MIN_FREE_BYTES", 1 << 30),
-        sync_frequency=env.str("SYNC_FREQUENCY", "daily").strip().lower(),
-        sync_time=env.str("SYNC_TIME", "02:00").strip(),
-        supported_extensions=words("SUPPORTED_EXTENSIONS"),
-        max_file_size_mb=whole("MAX_FILE_SIZE_MB", None),
-        max_retries=whole("MAX_RETRIES", 2),
-        base_timeout_s=whole("SYNC_BASE_TIMEOUT_SECONDS", 300),
-        per_file_timeout_s=number("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
-        min_timeout_s=whole("SYNC_MIN_TIMEOUT_SECONDS", 300),
-        max_timeout_s=whole("SYNC_MAX_TIMEOUT_SECONDS", 7200),
-        heartbeat_interval_s=number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
-        lease_s=number("SYNC_LEASE_SECONDS", 20),
-        cleanup_interval_s=number("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
-        stall_s=number("SYNC_STALL_SECONDS", 600),
-        publish_stall_s=number("SYNC_PUBLISH_STALL_SECONDS", 1200),
-        hung_s=number("SYNC_HUNG_SECONDS", 60),
-        presence_s=number("SYNC_PRESENCE_SECONDS", 5),
-        silent_s=number("SYNC_SILENT_SECONDS", 60),
-        api_requests_per_minute=whole("API_REQUESTS_PER_MINUTE", 30_000),
-        sse_max_streams=env.int("SSE_MAX_STREAMS", 8),
-        sse_max_streams_per_workspace=env.int("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
-        sse_max_streams_per_token=env.int("SSE_MAX_STREAMS_PER_TOKEN", 4),
-        sse_max_s=env.float("SSE_MAX_SECONDS", 600),
-        invited_may_sign_up=env.bool("INVITED_MAY_SIGN_UP", False),
-        workspace=env.str("SYNC_WORKSPACE", "") or None,
-        flower_url=env.str("FLOWER_URL", ""),
-        console_password=env.str("CONSOLE_PASSWORD", "").strip(),
+        metrics_networks=env.words("METRICS_NETWORKS", "127.0.0.0/8,::1/128"),
+        trusted_proxies=env.words("TRUSTED_PROXIES"),
+        csrf_trusted_origins=env.words("CSRF_TRUSTED_ORIGINS"),
+        https_only=env.flag("HTTPS_ONLY"),
+        sync_concurrency=env.whole("SYNC_CONCURRENCY", 8),
+        batch_size=env.whole("BATCH_SIZE", 5),
+        max_listed=env.whole("SYNC_MAX_LISTED_FILES", 10_000_000),
+        max_per_host=env.whole("SYNC_MAX_PER_HOST", 4),
+        min_free_bytes=env.whole("SYNC_MIN_FREE_BYTES", 1 << 30),
+        sync_frequency=env.text("SYNC_FREQUENCY", "daily").lower(),
+        sync_time=env.text("SYNC_TIME", "02:00"),
+        supported_extensions=env.words("SUPPORTED_EXTENSIONS"),
+        max_file_size_mb=env.find_whole("MAX_FILE_SIZE_MB"),
+        max_retries=env.whole("MAX_RETRIES", 2),
+        base_timeout_s=env.whole("SYNC_BASE_TIMEOUT_SECONDS", 300),
+        per_file_timeout_s=env.number("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
+        min_timeout_s=env.whole("SYNC_MIN_TIMEOUT_SECONDS", 300),
+        max_timeout_s=env.whole("SYNC_MAX_TIMEOUT_SECONDS", 7200),
+        heartbeat_interval_s=env.number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
+        lease_s=env.number("SYNC_LEASE_SECONDS", 20),
+        cleanup_interval_s=env.number("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
+        stall_s=env.number("SYNC_STALL_SECONDS", 600),
+        publish_stall_s=env.number("SYNC_PUBLISH_STALL_SECONDS", 1200),
+        hung_s=env.number("SYNC_HUNG_SECONDS", 60),
+        presence_s=env.number("SYNC_PRESENCE_SECONDS", 5),
+        silent_s=env.number("SYNC_SILENT_SECONDS", 60),
+        api_requests_per_minute=env.whole("API_REQUESTS_PER_MINUTE", 30_000),
+        sse_max_streams=env.whole("SSE_MAX_STREAMS", 8),
+        sse_max_streams_per_workspace=env.whole("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
+        sse_max_streams_per_token=env.whole("SSE_MAX_STREAMS_PER_TOKEN", 4),
+        sse_max_s=env.number("SSE_MAX_SECONDS", 600),
+        invited_may_sign_up=env.flag("INVITED_MAY_SIGN_UP"),
+        workspace=env.find("SYNC_WORKSPACE"),
+        flower_url=env.text("FLOWER_URL", ""),
+        console_password=env.text("CONSOLE_PASSWORD", ""),
     )

@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-import environ
 import pytest
 from django.conf import settings
-from environ.fileaware_mapping import FileAwareMapping
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -24,6 +22,7 @@ import farends
 import tasks
 from connectors.describing import describe_kinds
 from embedded import keys, options
+from embedded.variables import Variables
 from farends.registry import SPECS
 from farends.spec import option_fields
 from syncjobs.core.states import MOVES, Event
@@ -107,7 +106,7 @@ READERS: dict[str, list[str]] = {
 def asked_of_the_environment(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """By all who read settings: web, workers and commands, and the launcher with its keys."""
     asked = Asked()
-    monkeypatch.setattr(environ.FileAwareEnv, "ENVIRON", FileAwareMapping(env=asked))
+    monkeypatch.setattr(env, "Variables", lambda environment: Variables(asked))
     env.read()
     options.read_options(asked)
     keys.settle_keys(data_dir, asked)

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import environ
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
-from environ.fileaware_mapping import FileAwareMapping
 from pytest_django.fixtures import Settings
 
 from connectors import rotating
@@ -158,7 +156,6 @@ def test_i13_21_keys_that_are_given_win_over_the_running_stacks(
 ) -> None:
     (stack / "given").write_text(OTHER)
     # It keeps what it has read, for the life of the process.
-    monkeypatch.setattr(environ.FileAwareEnv, "ENVIRON", FileAwareMapping())
     for name in ("SECRETS_KEYS", "SECRETS_KEYS_FILE"):
         monkeypatch.setenv(name, "")  # so that what is taken over is taken back
         monkeypatch.delenv(name)
