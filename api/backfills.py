@@ -16,7 +16,7 @@ from pydantic import Field, StrictBool, StrictInt
 from api.answers import Refused, Told
 from api.callers import OPERATOR, VIEWER, caller_of
 from api.finding import Called, need_id, points_to
-from api.job_shapes import Written
+from api.job_shapes import BodyShape
 from api.jobs import REFUSALS, WorkspaceIn, get_job
 from api.moments import Moment
 from api.pages import LAST_MADE_FIRST, PageQuery
@@ -35,7 +35,7 @@ router = Router(tags=["backfills"])
 BackfillIn = Annotated[uuid.UUID, Path(description="The backfill's id.")]
 
 
-class BackfillNew(Written):
+class BackfillNew(BodyShape):
     job: Called = Field(description="The job's id or name.")
     since: Moment = Field(description="From this fire of its schedule on.")
     until: Moment | None = Field(None, description="To this fire, included; without: until now.")

@@ -1,21 +1,39 @@
-"""A connector as JSON: the words of the YAML, with a secret that only goes in. `autoSync` and
-`syncInterval` are understood too."""
+"""A connector as JSON: the words of the YAML, with a secret that only goes in. A kind has options and secrets of its
+own, which come from its Spec."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    StrictBool,
+    StrictStr,
+    TypeAdapter,
+    create_model,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from api.job_shapes import Name, Text, Written
-from api.numbers import Whole
+from api.job_shapes import BodyShape, Fact, Name, Text
+from api.numbers import EXACT
 from connectors.models import ConnectorStatus
 from farends.errors import ConnectionStage
 from farends.probe import StageOutcome
 from farends.registry import SPECS
+from farends.spec import OptionField, Spec, option_fields
 
 if TYPE_CHECKING:
     Kind = str
@@ -25,19 +43,26 @@ else:
     # Records have stages too, and in the document two enums of one name are one.
     TestStage = Literal[tuple(stage.value for stage in ConnectionStage)]
 Host = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/@?#]+$")]
+
+
+def _refuse_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which cannot be stored")
+    return text
+
+
 _LIMIT = 1_000_000_000_000_000
-Option = (
-    Text
-    | StrictBool
-    | Annotated[Whole, Field(ge=-_LIMIT, le=_LIMIT)]
-    | Annotated[float, Field(strict=True, ge=-_LIMIT, le=_LIMIT)]
-    | Annotated[list[Text], Field(max_length=10_000)]
-    | None
-)
+_PORT = Annotated[int, Field(ge=1, le=65_535), EXACT]
+_WHOLE = Annotated[int, Field(ge=-_LIMIT, le=_LIMIT), EXACT]
+_NUMBER = Annotated[float, Field(strict=True, ge=-_LIMIT, le=_LIMIT)]
+# Of an option of a kind. No pattern says that NUL is refused: in the document it would stand 200 times.
+_Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_refuse_nul)]
+_LIST = Annotated[list[_Text], Field(max_length=10_000)]
+OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | None
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*$")]
-Secret = Annotated[StrictStr, Field(max_length=100_000, pattern=r"^[^\x00]*$")]
+Secret = Annotated[StrictStr, Field(max_length=100_000), AfterValidator(_refuse_nul)]
 Options = Annotated[
-    dict[Word, Option],
+    dict[Word, OptionValue],
     Field(max_length=100, description="Of its kind: docs/protocols.md. null takes one away."),
 ]
 Secrets = Annotated[
@@ -46,26 +71,31 @@ Secrets = Annotated[
 ]
 
 
-class ConnectorChange(Written):
+class ConnectorChange(BodyShape):
     """What is left out stays as it is; so do options and secrets that are not named."""
 
     name: Name | None = None
     kind: Kind | None = None
     host: Host | None = None
-    port: Annotated[Whole, Field(ge=1, le=65_535)] | None = None
+    port: _PORT | None = None
     options: Options | None = None
     secret: Secrets | None = None
     status: ConnectorStatus | None = None
-    auto_sync: StrictBool | None = None
-    sync_interval_s: Annotated[
-        Annotated[Whole, Field(ge=1, le=31_536_000)] | None,
+    auto_sync: Annotated[
+        StrictBool | None,
         Field(
-            validation_alias=AliasChoices(
-                "sync_interval_s", "syncIntervalS", "syncInterval", "sync_interval"
-            )
+            validation_alias=AliasChoices("auto_sync", "autoSync"),
+            description="`autoSync` is another name of it.",
         ),
     ] = None
-    max_running: Annotated[Whole, Field(ge=1, le=32_767)] | None = None
+    sync_interval_s: Annotated[
+        Annotated[int, Field(ge=1, le=31_536_000), EXACT] | None,
+        Field(
+            validation_alias=AliasChoices("sync_interval_s", "syncInterval"),
+            description="`syncInterval` is another name of it.",
+        ),
+    ] = None
+    max_running: Annotated[int, Field(ge=1, le=32_767), EXACT] | None = None
 
     def written(self) -> dict[str, Any]:
         """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
@@ -76,21 +106,13 @@ class ConnectorChange(Written):
         }
 
 
-class ConnectorNew(ConnectorChange):
-    name: Name
-    kind: Kind
-    host: Host
-
-
-class ConnectorOut(Schema):
-    """The stored description of one far end."""
+class ConnectorFacts(Schema):
+    """What an answer tells of a connector of any kind."""
 
     id: uuid.UUID
     name: str
-    kind: str
     host: str
     port: int
-    options: dict[str, Any]
     has_secret: bool
     secret_fields: list[str] = Field(description="Names of what is stored; never the values.")
     status: ConnectorStatus
@@ -103,6 +125,140 @@ class ConnectorOut(Schema):
     last_test_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+CONNECTOR_FACTS = tuple(set(ConnectorFacts.model_fields) - set(ConnectorChange.model_fields))
+
+
+def _type_of(field: OptionField) -> Any:
+    if field.choices:
+        return Literal[field.choices]
+    return {str: _Text, int: _WHOLE, float: _NUMBER, bool: StrictBool, list: _LIST}[field.type]
+
+
+def _shape_of(name: str, cls: type, *, secret: bool = False, answered: bool = False) -> Any:
+    """The options or the secret of a kind."""
+    found = option_fields(cls)
+    required = [] if answered else [field.name for field in found if field.required]
+    fields: dict[str, Any] = {}
+    for field in found:
+        words = f"{field.label}. {field.help}"
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        more = {} if secret or field.required or answered else {"default": default}
+        kind = Secret if secret else _type_of(field)
+        fields[field.name] = (kind | None, Field(None, description=words, json_schema_extra=more))
+    # What is beyond the types is refused by saving, in better words.
+    told: dict[str, Any] = {"required": required} if required else {}
+    told |= {} if answered else {"additionalProperties": False}
+    config = ConfigDict(extra="allow", json_schema_extra=told)
+    return create_model(name, __config__=config, __module__=__name__, **fields)
+
+
+def _new(spec: Spec, title: str, more: Mapping[str, Any]) -> type[BaseModel]:
+    """A new connector of a kind."""
+    needs = ["options"] if any(field.required for field in option_fields(spec.options)) else []
+    fields: dict[str, Any] = {
+        "kind": (Literal[spec.kind], ...),
+        "port": (_PORT | None, Field(None, description=f"Without: {spec.default_port}.")),
+        "options": (_OPTIONS[spec.kind] | None, None),
+        "secret": (
+            _SECRETS[spec.kind] | None,
+            Field(None, description="Never shown. null forgets it."),
+        ),
+    }
+    return create_model(
+        title,
+        __base__=_NewConnector,
+        __module__=__name__,
+        __doc__=_words_of(spec),
+        __cls_kwargs__={"json_schema_extra": _require(needs)},
+        **fields,
+        **more,
+    )
+
+
+def _require(names: list[str]) -> Any:
+    def add(schema: dict[str, Any]) -> None:
+        schema["required"] = [*schema.get("required", []), *names]
+
+    return add
+
+
+def _answer(spec: Spec) -> type[BaseModel]:
+    kind = spec.kind.title()
+    options = _shape_of(f"{kind}OptionsOut", spec.options, answered=True)
+    fields: dict[str, Any] = {"kind": (Literal[spec.kind], ...), "options": (options, ...)}
+    return create_model(
+        f"{kind}ConnectorOut",
+        __base__=ConnectorFacts,
+        __module__=__name__,
+        __doc__=_words_of(spec),
+        **fields,
+    )
+
+
+def _words_of(spec: Spec) -> str:
+    return f"A connector of kind {spec.kind}: {spec.title}."
+
+
+def _any_of(shapes: list[type[BaseModel]]) -> Any:
+    """One of these, as its `kind` says."""
+    made: Any = Annotated  # for the type checker, which knows no types that are made
+    return made[reduce(or_, shapes), Field(discriminator="kind")]
+
+
+class _NewConnector(ConnectorChange):
+    name: Name
+    host: Host
+
+    def written(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in super().written().items() if name not in CONNECTOR_FACTS
+        }
+
+
+_OPTIONS = {kind: _shape_of(f"{kind.title()}Options", spec.options) for kind, spec in SPECS.items()}
+_SECRETS = {
+    kind: _shape_of(f"{kind.title()}Secret", spec.secret, secret=True)
+    for kind, spec in SPECS.items()
+}
+_TOLD = dict.fromkeys(CONNECTOR_FACTS, (Fact, None))
+NEW = [_new(spec, f"{kind.title()}ConnectorNew", {}) for kind, spec in SPECS.items()]
+REPLACED = [_new(spec, f"{kind.title()}Connector", _TOLD) for kind, spec in SPECS.items()]
+_ANSWERS = [_answer(spec) for spec in SPECS.values()]
+
+
+class ConnectorNew(RootModel[Any]):
+    """A connector of one of these kinds."""
+
+    root: _any_of(NEW)  # type: ignore[valid-type]  # it is made from the registry
+
+    def written(self) -> dict[str, Any]:
+        """What was given, as the YAML has it."""
+        given: dict[str, Any] = self.root.written()
+        return given
+
+
+class ConnectorReplacement(ConnectorNew):
+    """A connector of one of these kinds. What else an answer tells is taken too, without effect: a program may send
+    what it has read."""
+
+    root: _any_of(REPLACED)  # type: ignore[valid-type]  # it is made from the registry
+
+
+class ConnectorOut(ConnectorFacts):
+    """The stored description of one far end."""
+
+    kind: str
+    options: dict[str, Any]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The document tells kind by kind what is answered as it is stored."""
+        kinds: TypeAdapter[Any] = TypeAdapter(_any_of(_ANSWERS))
+        return handler(kinds.core_schema)
 
 
 class ConnectorPage(Schema):

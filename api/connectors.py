@@ -21,6 +21,7 @@ from api.connector_shapes import (
     ConnectorNew,
     ConnectorOut,
     ConnectorPage,
+    ConnectorReplacement,
     FolderOut,
     HostKeyIn,
     Kind,
@@ -99,7 +100,7 @@ def read_connector(
 
 @router.put("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
 def replace_connector(
-    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorNew
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default; a secret that is left out stays, where the far end does."""
     return _write(get_connector(request, connector), _DEFAULTS | body.written())

@@ -1,22 +1,31 @@
-"""A sync job as JSON: the words of the YAML, and what became of it. Bodies in camelCase are understood
-too."""
+"""A sync job as JSON: the words of the YAML, and what became of it. The shapes are made from the options of a job."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    create_model,
+)
 
 from api.answers import Told
-from api.numbers import Whole
+from api.numbers import EXACT
 from api.records import RecordOut
-from syncjobs.core.comparing import Comparison
-from syncjobs.core.overlaps import Overlap
-from syncjobs.models import AfterPublish, OnDelete, SyncMode
-from timing.misfires import Misfire
+from syncjobs.order.describing import describe, describe_default, describe_null
+from syncjobs.order.job import OPTIONS
+from syncjobs.order.option import CHARACTERS_MAX, ITEMS_MAX, Form, Option
 from timing.schedules import Condition, CountedFrom
 
 Text = Annotated[StrictStr, Field(max_length=1000, pattern=r"^[^\x00]*$")]
@@ -26,31 +35,27 @@ Name = Annotated[
         min_length=1, max_length=100, pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9._-])?$"
     ),
 ]
-Patterns = Annotated[list[Text], Field(max_length=1000)]
-Seconds = Annotated[Whole, Field(ge=0, le=2_147_483_647)]
-Count = Annotated[Whole, Field(ge=1, le=9_223_372_036_854_775_807)]
+# What an answer tells, where a body may have it too, without effect.
+Fact = Annotated[
+    StrictStr | StrictBool | StrictInt | StrictFloat | list[StrictStr] | None,
+    Field(description="Without effect."),
+]
+Instant = Annotated[Text, Field(json_schema_extra={"format": "date-time"})]
+Count = Annotated[int, Field(ge=1, le=9_223_372_036_854_775_807), EXACT]
 
 
-_NULLABLE = ("verify_every_s", "max_lateness_s", "pause_after_failures")
+class BodyShape(Schema):
+    """What a client sends: these fields, and nothing else is taken."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(part.title() for part in others)
-
-
-class Written(Schema):
-    """Fields that a client sends, in snake_case or camelCase; nothing else is taken."""
-
-    model_config = ConfigDict(extra="forbid", alias_generator=_camel, populate_by_name=True)
-
-
-class ScheduleIn(Written):
+class ScheduleIn(BodyShape):
     """One of `cron`, `every_s`, `frequency` and `after`; empty: by hand only."""
 
     cron: Text | None = Field(None, examples=["0 2 * * *"])
     timezone: Text | None = Field(None, description="An IANA zone; without: UTC.")
-    every_s: Annotated[Whole, Field(ge=1, le=31_536_000)] | None = None
+    every_s: Annotated[int, Field(ge=1, le=31_536_000), EXACT] | None = None
     counted_from: CountedFrom | None = None
     frequency: Literal["hourly", "daily", "weekly"] | None = None
     time: Text | None = Field(None, examples=["02:00"])
@@ -59,72 +64,128 @@ class ScheduleIn(Written):
     condition: Condition | None = None
 
 
-class LimitsIn(Written):
-    max_file_size_bytes: Count | None = None
-    max_age_s: Seconds | None = None
-    max_files: Count | None = None
-    max_bytes: Count | None = None
-    timeout_s: Annotated[Whole, Field(ge=1, le=2_147_483_647)] | None = None
-
-
-class WindowIn(Written):
+class WindowIn(BodyShape):
     """A stretch of each of these weekdays; `to` at or before `from` lies on the next day."""
 
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] | None = None
+    days: Annotated[list[Text], Field(min_length=1, max_length=7)] | None = Field(
+        None, examples=[["mon", "tue"]]
+    )
     from_: Text = Field(alias="from", examples=["22:00"])
     to: Text = Field(examples=["06:00"])
     timezone: Text | None = None
 
 
-class PeriodIn(Written):
-    since: datetime
-    until: datetime
+class PeriodIn(BodyShape):
+    since: Instant
+    until: Instant
     reason: Text | None = None
 
 
-class JobChange(Written):
-    """What is left out stays as it is."""
+def _taken(option: Option) -> Any:
+    """The type of an option in a body."""
+    about = option.about
+    text = _annotated(Text, Field(max_length=about.most or CHARACTERS_MAX))
+    match option.form:
+        case Form.TEXT:
+            return Name if option.name == "name" else text
+        case Form.TEXTS:
+            return _annotated(_LIST[text], Field(max_length=ITEMS_MAX))
+        case Form.WHOLE:
+            return _annotated(int, Field(ge=about.least, le=about.most), EXACT)
+        case form:
+            return _TAKEN.get(form) or type(option.choices[0])
 
-    name: Name | None = None
-    connector: Annotated[
-        Text | None,
-        Field(
-            description="The connector's name or id.",
-            validation_alias=AliasChoices("connector", "dataSourceId", "data_source_id"),
-        ),
-    ] = None
-    include: Patterns | None = None
-    exclude: Patterns | None = None
-    filters: Patterns | None = None
-    extensions: Patterns | None = None
-    settle_s: Seconds | None = None
-    done_pattern: Text | None = None
-    sync_mode: SyncMode | None = None
-    comparison: Comparison | None = None
-    verify_every_s: Seconds | None = None
-    schedule: ScheduleIn | None = None
-    jitter_s: Annotated[Whole, Field(ge=0, le=86_400)] | None = None
-    misfire: Misfire | None = None
-    catch_up_max: Annotated[Whole, Field(ge=1, le=1_000)] | None = None
-    max_lateness_s: Annotated[Whole, Field(ge=1, le=2_147_483_647)] | None = None
-    overlap: Overlap | None = None
-    windows: list[WindowIn] | None = None
-    blackouts: list[WindowIn | PeriodIn] | None = None
-    on_delete: OnDelete | None = None
-    after_publish: AfterPublish | None = None
-    move_to: Text | None = None
-    limits: LimitsIn | None = None
-    max_attempts: Annotated[Whole, Field(ge=1, le=32_767)] | None = None
-    pause_after_failures: Annotated[Whole, Field(ge=1, le=32_767)] | None = None
-    enabled: StrictBool | None = None
+
+def _annotated(kind: Any, *more: Any) -> Any:
+    made: Any = Annotated  # for the type checker, which knows no types that are made
+    return made[(kind, *more)]
+
+
+_LIST: Any = list
+_TAKEN: dict[Form, Any] = {
+    Form.FLAG: StrictBool,
+    Form.SCHEDULE: ScheduleIn,
+    Form.WINDOWS: list[WindowIn],
+    Form.BLACKOUTS: list[WindowIn | PeriodIn],
+}
+
+
+def _answered(option: Option) -> Any:
+    """The type of an option in an answer, where it was checked when it was saved."""
+    kind = _ANSWERED.get(option.form) or type(option.choices[0])
+    return kind | None if option.nullable else kind
+
+
+_ANSWERED: dict[Form, Any] = {
+    Form.TEXT: str,
+    Form.WHOLE: int,
+    Form.FLAG: bool,
+    Form.TEXTS: list[str],
+    Form.SCHEDULE: dict[str, Any],
+    Form.WINDOWS: list[dict[str, Any]],
+    Form.BLACKOUTS: list[dict[str, Any]],
+}
+
+
+def _explain(option: Option) -> str:
+    """For a body: also what null means, and what a new job has."""
+    told = [describe(option)]
+    if default := describe_default(option):
+        told.append(f"New: {default}.")
+    if (null := describe_null(option)) not in ("", "the default"):
+        told.append(f"null: {null}.")
+    if alias := ALIASES.get(option.name):
+        told.append(f"`{alias}` is another name of it.")
+    return " ".join(told)
+
+
+def _written_field(option: Option) -> Any:
+    alias = ALIASES.get(option.name)
+    names = AliasChoices(option.name, alias) if alias else None
+    kind = _taken(option)
+    field = Field(None, description=_explain(option), validation_alias=names)
+    return (kind if option.required else kind | None, field)
+
+
+def _shape(
+    name: str, base: type[BaseModel], field_of: Callable[[Option], Any], *, required: bool
+) -> Any:
+    """A shape that has each option of a job where the written form has it."""
+    places: dict[str, dict[str, Any]] = {}
+    for option in OPTIONS.values():
+        places.setdefault(option.about.within, {})[option.name] = field_of(option)
+    fields = places.pop("")
+    for within, inner in places.items():
+        title = f"{within.title()}{name}"
+        shape = create_model(title, __base__=base, __module__=__name__, **inner)
+        fields[within] = (shape, ...) if required else (shape | None, None)
+    return create_model(f"Options{name}", __base__=base, __module__=__name__, **fields)
+
+
+# Bodies may have these names in place of ours: docs/rest.md.
+ALIASES = {"connector": "dataSourceId", "sync_mode": "syncMode"}
+
+if TYPE_CHECKING:
+    OptionsIn = BodyShape
+    OptionsOut = Told
+else:
+    OptionsIn = _shape("In", BodyShape, _written_field, required=False)
+    OptionsOut = _shape(
+        "Out",
+        Told,
+        lambda option: (_answered(option), Field(description=describe(option))),
+        required=True,
+    )
+
+
+class JobChange(OptionsIn):
+    """What is left out stays as it is; null gives the default back."""
 
     def written(self) -> dict[str, Any]:
-        """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
-        dumped: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
-        dumped.pop("destination_database_id", None)
-        given = {
-            name: value for name, value in dumped.items() if value is not None or name in _NULLABLE
-        }
+        """What was given, as the YAML has it."""
+        given: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
+        for name in _WITHOUT_EFFECT:
+            given.pop(name, None)
         if given.get("schedule"):
             given["schedule"] = _without_null(given["schedule"])
         write_calendar(given)
@@ -132,67 +193,34 @@ class JobChange(Written):
 
 
 class JobNew(JobChange):
-    name: Name
-    destination_database_id: Text | None = Field(
-        None,
-        description="Accepted without effect: a sync job has a dataset of its own, which the answer names.",
-    )
+    name: Annotated[Name, Field(description=_explain(OPTIONS["name"]))]
     connector: Annotated[
         Text,
         Field(
-            description="The connector's name or id.",
-            validation_alias=AliasChoices("connector", "dataSourceId", "data_source_id"),
+            description=f"The connector's name or id. {_explain(OPTIONS['connector'])}",
+            validation_alias=AliasChoices("connector", ALIASES["connector"]),
         ),
     ]
+    destination_database_id: Text | None = Field(
+        None,
+        description="Accepted without effect: a sync job has a dataset of its own, which the answer names.",
+        alias="destinationDatabaseId",
+    )
 
 
-class RunIn(Written):
+class RunIn(BodyShape):
     full: StrictBool = Field(False, description="Trust no metadata: compare every content.")
 
 
-class LimitsOut(Told):
-    max_file_size_bytes: int | None
-    max_age_s: int | None
-    max_files: int | None
-    max_bytes: int | None
-    timeout_s: int | None
-
-
-class JobOut(Told):
+class JobOut(OptionsOut):
     """A standing order."""
 
     id: uuid.UUID
-    name: str
-    connector: str = Field(description="The connector's name.")
     connector_id: uuid.UUID
     dataset: str
     dataset_id: uuid.UUID
     dataset_version: int | None
-    include: list[str]
-    exclude: list[str]
-    filters: list[str]
-    extensions: list[str]
-    settle_s: int
-    done_pattern: str
-    sync_mode: SyncMode
-    comparison: Comparison
-    verify_every_s: int | None
-    schedule: dict[str, Any]
     schedule_words: str
-    jitter_s: int
-    misfire: Misfire
-    catch_up_max: int
-    max_lateness_s: int | None
-    overlap: Overlap
-    windows: list[dict[str, Any]]
-    blackouts: list[dict[str, Any]]
-    on_delete: OnDelete
-    after_publish: AfterPublish
-    move_to: str
-    limits: LimitsOut
-    max_attempts: int
-    pause_after_failures: int | None
-    enabled: bool
     is_default: bool = Field(description="Kept by the connector's auto_sync.")
     paused_at: datetime | None
     paused_reason: str
@@ -203,6 +231,22 @@ class JobOut(Told):
     average_duration_s: float | None
     created_at: datetime
     updated_at: datetime
+
+
+JOB_FACTS = tuple(name for name in JobOut.model_fields if name not in OptionsOut.model_fields)
+_WITHOUT_EFFECT = ("destination_database_id", *JOB_FACTS)
+
+if TYPE_CHECKING:
+    JobReplacement = JobNew
+else:
+    JobReplacement = create_model(
+        "JobReplacement",
+        __base__=JobNew,
+        __module__=__name__,
+        __doc__="What is left out gets its default. What else an answer tells is taken too, without effect: a program"
+        " may send what it has read.",
+        **dict.fromkeys(JOB_FACTS, (Fact, None)),
+    )
 
 
 class JobPage(Told):

@@ -7,7 +7,6 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from django.db.models import Field as Column
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 from pydantic import Field
@@ -15,7 +14,16 @@ from pydantic import Field
 from api.answers import Problem, Refused, not_found
 from api.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.finding import Called, points_to
-from api.job_shapes import JobChange, JobNew, JobOut, JobPage, JobStatus, RunIn
+from api.job_shapes import (
+    JOB_FACTS,
+    JobChange,
+    JobNew,
+    JobOut,
+    JobPage,
+    JobReplacement,
+    JobStatus,
+    RunIn,
+)
 from api.pages import BY_NAME, PageQuery
 from api.records import (
     RecordOut,
@@ -26,9 +34,12 @@ from api.records import (
 )
 from connectors.models import Connector
 from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
-from syncjobs.configuration.yaml_in import LIMIT_FIELDS, InvalidConfiguration, write_job
+from syncjobs.configuration.yaml_in import InvalidConfiguration, write_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode
+from syncjobs.order.job import WITHIN, JobOrder
+from syncjobs.order.option import build
+from syncjobs.order.writing import write_order
 from syncjobs.queries.fires import describe_schedule, find_fires
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
@@ -37,12 +48,8 @@ from timing.clock import database_now
 from workspaces.lookup import find_by_name, find_row
 from workspaces.models import Workspace
 
-# What `PUT` gives to fields that it does not name.
-_DEFAULTS = {
-    field.name: field.get_default()
-    for field in SyncJob._meta.get_fields()
-    if field.name in JobChange.model_fields and isinstance(field, Column) and field.has_default()
-} | {"limits": dict.fromkeys(LIMIT_FIELDS)}
+# What an answer tells beside the options, and a row has under the same name.
+_STORED = [name for name in JOB_FACTS if hasattr(SyncJob, name) and name != "dataset"]
 
 router = Router(tags=["sync jobs"])
 REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
@@ -87,11 +94,11 @@ def read_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[s
 
 @router.put("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
 def replace_job(
-    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobNew
+    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default."""
     found = get_job(request, job)
-    return tell_job(_write(found.workspace, _DEFAULTS | body.written(), found))
+    return tell_job(_write(found.workspace, _replace_all(body.written()), found))
 
 
 @router.patch("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
@@ -183,6 +190,15 @@ def _write(workspace: Workspace, fields: dict[str, Any], job: SyncJob | None) ->
     return found
 
 
+def _replace_all(given: dict[str, Any]) -> dict[str, Any]:
+    """A written order in which each option is named: where it was not, with what a new job has."""
+    replaced = write_order(build(JobOrder, SyncJob(connector=Connector())))
+    for name, value in given.items():
+        within = replaced.get(name) if name in WITHIN else None
+        replaced[name] = {**within, **(value or {})} if isinstance(within, dict) else value
+    return replaced
+
+
 def refusal_of(exc: InvalidConfiguration) -> Refused:
     """By field, what is wrong with it."""
     errors: dict[str, list[str]] = {}
@@ -233,16 +249,11 @@ def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
 
 
 def _tell(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
-    limits = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
-    apart = {"connector", "dataset", "limits", "schedule_words", "next_fires"}
-    apart |= {"average_duration_s", "dataset_version"}
-    plain = [name for name in JobOut.model_fields if name not in apart]
     return {
-        **{name: getattr(job, name) for name in plain},
-        "connector": job.connector.name,
+        **{name: getattr(job, name) for name in _STORED},
+        **write_order(job.order),
         "dataset": job.dataset.name,
         "dataset_version": facts.version,
-        "limits": {name: getattr(job, name) for name in limits},
         "schedule_words": describe_schedule(job),
         "next_fires": find_fires(job, now=now),
         "average_duration_s": facts.average_s,

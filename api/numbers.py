@@ -13,4 +13,6 @@ def _exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_exact)]
+# Beside a bound it comes last, so that the document shows the bound: Annotated[int, Field(ge=1), EXACT].
+EXACT = BeforeValidator(_exact)
+Whole = Annotated[int, EXACT]

@@ -40,6 +40,7 @@ from api import (
 from api.answers import PROBLEM_TYPE, Refused, not_found, problem
 from api.bodies import StrictParser
 from api.finding import PATH_NOUNS
+from farends.registry import SPECS
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +48,18 @@ TREE = "/api/workspaces/{workspace}"
 
 
 class Service(NinjaAPI):
+    _document: OpenAPISchema | None = None
+
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """Always the same, and half a second's work: anybody may ask for it."""
+        if self._document is None:
+            self._document = self._describe(path_prefix, path_params)
+        return self._document
+
+    def _describe(
+        self, path_prefix: str | None, path_params: dict[str, Any] | None
     ) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         for path in schema["paths"].values():
@@ -162,16 +173,21 @@ def _malformed(request: HttpRequest, exc: Malformed | type[Malformed]) -> HttpRe
         return problem(not_found(PATH_NOUNS.get(str(missing[0]), "thing")))
     errors: dict[str, list[str]] = {}
     for error in found:
-        errors.setdefault(_field_of(error["loc"]), []).append(str(error["msg"]))
+        errors.setdefault(_field_of(error), []).append(str(error["msg"]))
     fields = ", ".join(errors)
     return problem(
         Refused(HTTPStatus.BAD_REQUEST, f"The request does not fit: {fields}.", errors=errors)
     )
 
 
-def _field_of(location: tuple[Any, ...]) -> str:
-    """Without where the field came from, and ninja's name for the body."""
+def _field_of(error: dict[str, Any]) -> str:
+    """Without where the field came from, ninja's name for the body, and the kind by which a shape was chosen."""
+    location: tuple[Any, ...] = error["loc"]
     parts = [str(part) for part in location[1:]]
     if location and location[0] == "body":
         parts = parts[1:]
+        if parts and parts[0] in SPECS:
+            parts = parts[1:]
+    if error["type"].startswith("union_tag"):
+        parts.append("kind")
     return ".".join(parts) or "body"

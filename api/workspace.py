@@ -11,9 +11,9 @@ from pydantic import Field, StrictBool
 
 from api.answers import Told, not_found
 from api.callers import ADMIN, VIEWER, caller_of
-from api.job_shapes import Count, PeriodIn, WindowIn, Written, write_calendar
+from api.job_shapes import BodyShape, Count, PeriodIn, WindowIn, write_calendar
 from api.jobs import REFUSALS, WorkspaceIn, refusal_of
-from api.numbers import Whole
+from api.numbers import EXACT
 from syncjobs.configuration.yaml_in import InvalidConfiguration, write_settings
 from workspaces.models import Workspace
 
@@ -21,10 +21,10 @@ router = Router(tags=["settings"])
 _NULLABLE = ("max_running", "max_store_bytes")
 
 
-class SettingsChange(Written):
+class SettingsChange(BodyShape):
     """What is left out stays as it is; null lifts a limit."""
 
-    max_running: Annotated[Whole, Field(ge=1, le=32_767)] | None = None
+    max_running: Annotated[int, Field(ge=1, le=32_767), EXACT] | None = None
     max_store_bytes: Count | None = None
     one_sync_at_a_time: StrictBool | None = None
     windows: list[WindowIn] | None = None

@@ -53,7 +53,7 @@ class BackfillForm(forms.Form):
     )
     mode = forms.ChoiceField(
         label="Mode",
-        choices=SyncMode.choices,
+        choices=[(mode.value, mode.value) for mode in SyncMode],
         widget=widgets.UnfoldAdminSelectWidget(),
         help_text="Full trusts no metadata: it fetches and compares content.",
     )

@@ -82,18 +82,13 @@ class NamesField(forms.MultipleChoiceField):
 class WindowsField(forms.CharField):
     """Windows as lines; the value is their written form. An unreadable one is shown as it is stored."""
 
-    label_shown = "Only within these windows"
+    lines = "One on each line: days, times, zone."
     example = WINDOW_EXAMPLE
-    help_shown = (
-        "One on each line: days, times, zone. What runs at the end of one goes on in the next."
-        " Empty: at any time."
-    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, help_text: str, **kwargs: Any) -> None:
         super().__init__(
-            label=self.label_shown,
-            required=False,
-            help_text=self.help_shown,
+            **{"required": False, **kwargs},
+            help_text=f"{self.lines} {help_text}",
             widget=widgets.UnfoldAdminTextareaWidget(
                 {"rows": 3, "class": "sp-code", "placeholder": self.example, "spellcheck": "false"}
             ),
@@ -121,9 +116,8 @@ class WindowsField(forms.CharField):
 
 
 class BlackoutsField(WindowsField):
-    label_shown = "Never within these blackouts"
+    lines = "One on each line: as above, or two dates with times, a zone and a reason."
     example = PERIOD_EXAMPLE
-    help_shown = "One on each line: as above, or two dates with times, a zone and a reason."
 
     def read(self, text: str) -> list[dict[str, Any]]:
         return read_blackouts(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -13,10 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold import widgets
 
-from console.admin.forms import BlackoutsField, NamesField, WindowsField
-from syncjobs.core.overlaps import Overlap
-from syncjobs.models import SyncJob
-from timing.misfires import CATCH_UP_MAX, Misfire
+from console.admin.forms import NamesField
+from console.admin.option_fields import OptionForm, declare, names_in
+from syncjobs.order.job import OPTIONS
+from syncjobs.order.option import Option
+from syncjobs.order.timing import GROUP as SCHEDULE
 from timing.schedules import (
     WEEKDAYS,
     Condition,
@@ -34,7 +35,6 @@ FORMS = [
     ("cron", "cron expression"),
     ("after", "after other jobs"),
 ]
-CAUGHT_UP: int = SyncJob._meta.get_field("catch_up_max").get_default()
 UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days"}
 KIND = (
     "schedule_form",
@@ -49,7 +49,7 @@ KIND = (
     "after_jobs",
     "after_condition",
 )
-RULES = ("jitter_s", "misfire", "catch_up_max", "max_lateness_s", "overlap", "windows", "blackouts")
+RULES = tuple(names_in(SCHEDULE))
 _CLOCKED = "['every', 'hourly', 'daily', 'weekly', 'cron'].includes(schedule_form)"
 # In the words of the page's script: which fields belong to which form.
 SHOWN = {
@@ -63,11 +63,16 @@ SHOWN = {
     "timezone": "['hourly', 'daily', 'weekly', 'cron'].includes(schedule_form)",
     "after_jobs": "schedule_form == 'after'",
     "after_condition": "schedule_form == 'after'",
-    "jitter_s": _CLOCKED,
-    "misfire": _CLOCKED,
-    "catch_up_max": f"misfire == 'catch_up' && {_CLOCKED}",
-    "max_lateness_s": _CLOCKED,
 }
+
+
+def _shown_with(option: Option) -> str:
+    """The same of an option; empty: it is always shown."""
+    other = "{} == '{}'".format(*option.about.only_with) if option.about.only_with else ""
+    return " && ".join(filter(None, [other, _CLOCKED if option.about.clocked else ""]))
+
+
+SHOWN |= {name: words for name, option in OPTIONS.items() if (words := _shown_with(option))}
 
 
 class ZoneInput(widgets.UnfoldAdminTextInputWidget):  # type: ignore[misc]  # unfold has no types
@@ -81,7 +86,13 @@ class ZoneInput(widgets.UnfoldAdminTextInputWidget):  # type: ignore[misc]  # un
         return format_html('{}<datalist id="zones">{}</datalist>', field, zones)
 
 
-class ScheduleFields(forms.Form):
+if TYPE_CHECKING:
+    RuleFields = OptionForm
+else:
+    RuleFields = declare([SCHEDULE])
+
+
+class ScheduleFields(RuleFields):
     """Mixed into a form; `read_schedule` fills it, `write_schedule` gives the written form back."""
 
     schedule_form = forms.ChoiceField(
@@ -148,65 +159,6 @@ class ScheduleFields(forms.Form):
         ],
         widget=widgets.UnfoldAdminSelectWidget(),
     )
-    jitter_s = forms.IntegerField(
-        label="Jitter (s)",
-        required=False,
-        min_value=0,
-        max_value=86_400,
-        widget=widgets.UnfoldAdminIntegerFieldWidget(),
-        help_text="Spreads jobs of the same time: each is late by its own share of this, always by the"
-        " same.",
-    )
-    misfire = forms.ChoiceField(
-        label="Missed fires",
-        required=False,
-        choices=[
-            (Misfire.RUN_ONCE, "one record for all of them"),
-            (Misfire.SKIP, "are skipped"),
-            (Misfire.CATCH_UP, "are made up for, one by one"),
-        ],
-        widget=widgets.UnfoldAdminSelectWidget(),
-        help_text="Those over a minute late, because nothing ran that could have served them.",
-    )
-    catch_up_max = forms.IntegerField(
-        label="Made up for at most",
-        required=False,
-        min_value=1,
-        max_value=CATCH_UP_MAX,
-        widget=widgets.UnfoldAdminIntegerFieldWidget(),
-        help_text="The latest so many; older ones are skipped.",
-    )
-    max_lateness_s = forms.IntegerField(
-        label="Latest start (s)",
-        required=False,
-        min_value=1,
-        widget=widgets.UnfoldAdminIntegerFieldWidget(),
-        help_text="A fire that is later than this is skipped. Empty: however late.",
-    )
-    overlap = forms.ChoiceField(
-        label="While a record is at work",
-        required=False,
-        choices=[
-            (Overlap.QUEUE, "a new one waits behind it"),
-            (Overlap.SKIP, "a new one is skipped"),
-            (Overlap.CANCEL_OLDER, "the older one is cancelled"),
-        ],
-        widget=widgets.UnfoldAdminSelectWidget(),
-    )
-    windows = WindowsField()
-    blackouts = BlackoutsField()
-
-    def clean_jitter_s(self) -> int:
-        return self.cleaned_data["jitter_s"] or 0
-
-    def clean_misfire(self) -> str:
-        return self.cleaned_data["misfire"] or Misfire.RUN_ONCE
-
-    def clean_catch_up_max(self) -> int:
-        return self.cleaned_data["catch_up_max"] or CAUGHT_UP
-
-    def clean_overlap(self) -> str:
-        return self.cleaned_data["overlap"] or Overlap.QUEUE
 
     def write_schedule(self) -> dict[str, Any] | None:
         """None where something is wrong; it then stands beside its field."""

@@ -27,6 +27,7 @@ from console.admin import backfills
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import count_words
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
+from console.admin.option_fields import names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
@@ -35,6 +36,9 @@ from console.live import fragment
 from console.words import NOTHING, span_words
 from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.order.files import COMPARISON
+from syncjobs.order.job import GROUPS
+from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
@@ -71,29 +75,6 @@ def _has_fires(job: SyncJob) -> bool:
     return bool({"cron", "every_s", "frequency"} & set(job.schedule))
 
 
-SELECTION = [
-    "filters",
-    "extensions",
-    "max_age_s",
-    "settle_s",
-    "done_pattern",
-    "max_files",
-    "max_bytes",
-]
-
-HOW = [
-    "sync_mode",
-    "comparison",
-    "verify_every_s",
-    "on_delete",
-    "after_publish",
-    "move_to",
-    "timeout_s",
-    "max_attempts",
-    "pause_after_failures",
-]
-
-
 @admin.register(SyncJob)
 class SyncJobAdmin(ButtonsAdmin):
     form = SyncJobForm
@@ -113,9 +94,7 @@ class SyncJobAdmin(ButtonsAdmin):
     list_select_related = ["workspace", "connector"]
     search_fields = ["name", "connector__name"]
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
-    conditional_fields = SHOWN | {
-        "move_to": "after_publish == 'move'"
-    }  # unfold's: fields that appear with another's value
+    conditional_fields = SHOWN  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
     buttons = (
         Button("sync", "Sync now", "sync", tone="primary"),
@@ -202,14 +181,13 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
+        shown = {group: {"fields": names_in(group)} for group in GROUPS}
+        shown[""]["fields"].insert(0, "workspace")
         schedule = [*KIND, *RULES, "plan"] if editable else ["fires"]
-        size = "max_file_size_mib" if editable else "max_file_size_bytes"
-        return [
-            (None, {"fields": ["workspace", "name", "connector", "enabled"]}),
-            ("Schedule", {"classes": ["sp-scheduled"], "fields": schedule}),
-            ("Files", {"fields": ["include", "exclude", size, *SELECTION]}),
-            ("How", {"fields": [*HOW, *(["verified"] if obj else [])]}),
-        ]
+        shown[SCHEDULE] = {"classes": ["sp-scheduled"], "fields": schedule}
+        if obj:
+            shown[COMPARISON]["fields"].append("verified")
+        return [(group or None, fieldset) for group, fieldset in shown.items()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["workspace", "fires", "plan", "verified"] if obj else ["plan"]

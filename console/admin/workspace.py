@@ -23,8 +23,13 @@ LIMITS = ["max_running", "max_store_bytes", "one_sync_at_a_time"]
 
 
 class WorkspaceSettingsForm(AnyModelForm):
-    windows = WindowsField()
-    blackouts = BlackoutsField()
+    windows = WindowsField(
+        label="Only within these windows",
+        help_text="What runs at the end of one goes on in the next. Empty: at any time.",
+    )
+    blackouts = BlackoutsField(
+        label="Never within these blackouts", help_text="They win over windows."
+    )
 
     class Meta:
         model = Workspace

@@ -165,8 +165,20 @@ def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
         kept = {**connector.options, **options} if merge else options
         kept = {name: value for name, value in kept.items() if value is not None}
         if not _mean_the_same(spec, kept, connector.options):
-            connector.options = kept
+            connector.options = _as_its_kind_has_them(spec, kept)
     return spec
+
+
+def _as_its_kind_has_them(spec: Spec, given: Any) -> Any:
+    """Options with values of their own types, where all of them fit: a number that YAML has as text is a number."""
+    try:
+        parsed = parse_options(spec.options, given)
+    except (InvalidOptions, AttributeError):
+        return given
+    values = {name: getattr(parsed, name) for name in given}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+    }
 
 
 def _mean_the_same(spec: Spec, given: Any, stored: Any) -> bool:

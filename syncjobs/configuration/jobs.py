@@ -15,16 +15,14 @@ from connectors.models import Connector
 from datasets.models import Dataset
 from syncjobs.claims.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.order.option import build
+from syncjobs.order.timing import Fires, Hours
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, resume, start_anew
 from syncjobs.works.table import get_work
 from workspaces import auditing
 from workspaces.lookup import filter_by_name, find_by_name
 from workspaces.models import Workspace
-
-# A next fire that was planned stays while these do.
-_TIMING = ("schedule", "jitter_s")
-_CALENDAR = ("windows", "blackouts")
 
 
 class HasFollowers(Exception):
@@ -56,7 +54,7 @@ def save_job(job: SyncJob) -> None:
         job.save()
         auditing.note_saved(job, stored)
         _keep_parents(job, parents)
-        if stored is not None and _differ(job, stored, _CALENDAR):
+        if stored is not None and build(Hours, job) != build(Hours, stored):
             reopen(SyncRecord.objects.filter(job=job))
 
 
@@ -66,7 +64,7 @@ def save_workspace(workspace: Workspace) -> None:
         stored = Workspace.objects.filter(pk=workspace.pk).first()
         workspace.save()
         auditing.note_saved(workspace, stored)
-        if stored is not None and _differ(workspace, stored, _CALENDAR):
+        if stored is not None and build(Hours, workspace) != build(Hours, stored):
             reopen(SyncRecord.objects.filter(workspace=workspace))
 
 
@@ -202,10 +200,6 @@ def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:
     if not job.enabled or job.paused_at is not None:
         return None
     was_on = stored is not None and stored.enabled and stored.paused_at is None
-    if stored is not None and was_on and not _differ(job, stored, _TIMING):
+    if stored is not None and was_on and build(Fires, job) == build(Fires, stored):
         return stored.next_run_at
     return start_anew(job)
-
-
-def _differ(row: SyncJob | Workspace, stored: SyncJob | Workspace, names: tuple[str, ...]) -> bool:
-    return any(getattr(row, name) != getattr(stored, name) for name in names)

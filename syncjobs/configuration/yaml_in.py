@@ -24,8 +24,9 @@ from syncjobs.configuration.jobs import (
     save_workspace,
 )
 from syncjobs.configuration.previewing import preview_selection
-from syncjobs.core.overlaps import Overlap
 from syncjobs.models import SyncJob
+from syncjobs.order.job import IDENTITY, OPTIONS
+from syncjobs.order.writing import read_order
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from workspaces.lookup import find_by_name, find_workspace_by_name
 from workspaces.models import Workspace
@@ -37,52 +38,9 @@ WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
 CALENDAR_FIELDS = ("windows", "blackouts")
 WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
 WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
-JOB_FIELDS = (
-    "name",
-    "connector",
-    "include",
-    "exclude",
-    "filters",
-    "extensions",
-    "settle_s",
-    "done_pattern",
-    "sync_mode",
-    "comparison",
-    "verify_every_s",
-    "schedule",
-    "misfire",
-    "catch_up_max",
-    "max_lateness_s",
-    "jitter_s",
-    "overlap",
-    *CALENDAR_FIELDS,
-    "on_delete",
-    "after_publish",
-    "move_to",
-    "limits",
-    "max_attempts",
-    "pause_after_failures",
-    "enabled",
-)
-LIMIT_FIELDS = ("max_file_size_bytes", "max_age_s", "max_files", "max_bytes", "timeout_s")
-LIST_FIELDS = ("include", "exclude", "filters", "extensions")
-_EMPTY: dict[str, Any] = {  # what null stands for
-    "schedule": {},
-    "misfire": SyncJob._meta.get_field("misfire").get_default(),
-    "catch_up_max": SyncJob._meta.get_field("catch_up_max").get_default(),
-    "jitter_s": 0,
-    "overlap": Overlap.QUEUE,
-    "windows": [],
-    "blackouts": [],
-    "include": [],
-    "exclude": [],
-    "filters": [],
-    "extensions": [],
-    "settle_s": 0,
-    "done_pattern": "",
-    "after_publish": "keep",
-    "move_to": "",
-}
+_EMPTY: dict[str, Any] = {"windows": [], "blackouts": []}  # what null stands for
+_COLUMNS = tuple(name for name in OPTIONS if name not in IDENTITY)
+_STATE = ("name", "connector_id", *_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +153,7 @@ class _Application:
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
             self._jobs = {row.name: row for row in workspace.sync_jobs.select_related("connector")}
             given = [
-                (self._mapping(item, inner, JOB_FIELDS), inner)
+                (self._read_order(item, inner), inner)
                 for inner, item in self._items(fields, "sync_jobs", path)
             ]
             jobs = [self._want_job(workspace, item, inner) for item, inner in given]
@@ -207,7 +165,7 @@ class _Application:
     ) -> SyncJob | None:
         if job is None:
             self._jobs = {}  # a new one takes nobody's place
-        wanted = self._want_job(workspace, self._mapping(fields, (), JOB_FIELDS), (), job)
+        wanted = self._want_job(workspace, self._read_order(fields, ()), (), job)
         if wanted is None or self.problems:
             return None
         self._save_jobs(workspace, [wanted], {wanted.job.name})
@@ -279,30 +237,30 @@ class _Application:
             return None
         found = found or self._find_job(workspace, name)
         job = found or SyncJob(workspace=workspace, schedule=default_schedule())
-        before = _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id"))
+        before = _state_of(job, _STATE)
         job.name = name
         connector = self._choose_connector(workspace, fields, job, path)
         if connector is None:
             return None
         job.connector = connector
-        limits = self._mapping(fields.get("limits") or {}, (*path, "limits"), LIMIT_FIELDS)
-        plain = {
-            key: value
-            for key, value in fields.items()
-            if key not in ("name", "connector", "limits")
-        }
-        if not self._check_lists(plain, path):
-            return None
-        for field, value in {**plain, **limits}.items():
-            setattr(job, field, _EMPTY.get(field) if value is None else value)
+        for option in set(fields) & {*_COLUMNS}:
+            value = fields[option]
+            setattr(job, option, _default_of(option) if value is None else value)
         if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
             return None
         if found is None:
             return _Wanted(job, path, None, ())
-        changed = _changed(before, _state_of(job, (*JOB_FIELDS, *LIMIT_FIELDS, "connector_id")))
+        changed = _changed(before, _state_of(job, _STATE))
         preview = preview_selection(job) if changed else None
         notes = tuple(preview.sentences()) if preview else ()
         return _Wanted(job, path, tuple(changed), notes)
+
+    def _read_order(self, given: Any, path: Path) -> Mapping[str, Any]:
+        """By option, without what does not fit."""
+        written = read_order(given)
+        for inner, message in written.problems:
+            self._problem((*path, *inner), message)
+        return written.values
 
     def _save_jobs(self, workspace: Workspace, jobs: list[_Wanted], names: set[str]) -> None:
         """Parents first, wherever in the file they stand; `names` are all that it has."""
@@ -355,21 +313,6 @@ class _Application:
             self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
         return found
 
-    def _check_lists(self, fields: Mapping[str, Any], path: Path) -> bool:
-        """Lists of text, where the database would take other things for one."""
-        wrong = [
-            name
-            for name in LIST_FIELDS
-            if fields.get(name) is not None
-            and not (
-                isinstance(fields[name], list)
-                and all(isinstance(item, str) for item in fields[name])
-            )
-        ]
-        for name in wrong:
-            self._problem((*path, name), f"{name} must be a list of text")
-        return not wrong
-
     def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:
         problems = find_problems(row, exclude)
         for inner, message in problems:
@@ -395,6 +338,8 @@ class _Application:
         return [((*path, name, index), item) for index, item in enumerate(given)]
 
     def _name(self, fields: Mapping[str, Any], path: Path) -> str | None:
+        if any(problem.path == (*path, "name") for problem in self.problems):
+            return None  # it is told already
         if not fields.get("name"):
             self._problem(path, "name is required")
             return None
@@ -421,6 +366,11 @@ class _Application:
 
 def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
     return {field: getattr(row, field) for field in fields if field in row.__dict__}
+
+
+def _default_of(option: str) -> Any:
+    """What null stands for: nothing where nothing is an answer, else what a new job has."""
+    return None if OPTIONS[option].nullable else getattr(SyncJob(), option)
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

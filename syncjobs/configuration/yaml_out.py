@@ -1,6 +1,6 @@
 """Rows become configuration as `apply` takes it: what differs from the defaults, and secrets by reference.
 
-What is told comes from the models' fields, so that a new one is told without a line here.
+What is told comes from the models' fields and from the options of a job, so that a new one is told without a line here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from connectors.secrets import unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS
 from farends.spec import parse_options
-from syncjobs.configuration.yaml_in import LIMIT_FIELDS
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
+from syncjobs.order.option import Option
+from syncjobs.order.writing import write_order
 from workspaces.models import Workspace
-
-# Their defaults are settings: written out, the file means the same on another installation.
-OF_THE_INSTALLATION = ("schedule", "max_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +99,7 @@ class _Exporter:
 
     def _job(self, row: SyncJob) -> dict[str, Any]:
         """Nothing for a job that its connector's `auto_sync` makes as it is."""
-        told = _differing(row, always=OF_THE_INSTALLATION)
-        told = {"name": told.pop("name"), "connector": row.connector.name, **told}
-        limits = {name: told.pop(name) for name in LIMIT_FIELDS if name in told}
-        if limits:
-            told["limits"] = limits
+        told = write_order(row.order, keep=_is_told)
         if row.is_default and row.connector.auto_sync:
             if row.name != f"{row.connector.name[:85]}-auto":
                 self.notes.append(
@@ -130,6 +124,11 @@ def _differing(row: models.Model, always: Iterable[str] = ()) -> dict[str, Any]:
         if field.name in ("name", *always) or value != field.get_default():
             told[field.name] = value
     return told
+
+
+def _is_told(option: Option, value: Any) -> bool:
+    """Where the default is a setting, the value is told all the same: the file means the same elsewhere."""
+    return option.required or bool(option.about.settings) or value != option.default
 
 
 def _without_defaults(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,10 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
-import syncjobs.core.comparing
-import timing.misfires
-import syncjobs.core.overlaps
 import syncjobs.core.states
 import syncjobs.models.jobs
+import syncjobs.order.job
 import uuid
-import workspaces.models
 from django.db import migrations, models
 
 
@@ -82,35 +79,35 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9._-])?\\Z', "use letters, digits, blanks, '.', '_' and '-', at most 100, beginning with a letter or digit")])),
-                ('include', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, validators=[syncjobs.models.jobs.validate_globs])),
-                ('exclude', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, validators=[syncjobs.models.jobs.validate_globs])),
-                ('sync_mode', models.CharField(choices=[('incremental', 'Incremental'), ('full', 'Full')], default='incremental', max_length=12)),
-                ('comparison', models.CharField(choices=[(syncjobs.core.comparing.Comparison['MODIFIED'], 'modified'), (syncjobs.core.comparing.Comparison['CHECKSUM'], 'checksum'), (syncjobs.core.comparing.Comparison['SIZE'], 'size'), (syncjobs.core.comparing.Comparison['ETAG'], 'etag')], default=syncjobs.core.comparing.Comparison['MODIFIED'], max_length=10)),
-                ('verify_every_s', models.PositiveIntegerField(blank=True, null=True)),
+                ('include', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
+                ('exclude', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
+                ('sync_mode', models.CharField(choices=[('incremental', 'incremental'), ('full', 'full')], default='incremental', max_length=12)),
+                ('comparison', models.CharField(choices=[('modified', 'modified'), ('checksum', 'checksum'), ('size', 'size'), ('etag', 'etag')], default='modified', max_length=10)),
+                ('verify_every_s', models.PositiveIntegerField(blank=True, default=None, null=True)),
                 ('last_verified_at', models.DateTimeField(editable=False, null=True)),
-                ('on_delete', models.CharField(choices=[('keep_version', 'Keep Version'), ('ignore', 'Ignore')], default='keep_version', max_length=12)),
-                ('after_publish', models.CharField(choices=[('keep', 'Keep'), ('delete', 'Delete'), ('move', 'Move')], default='keep', max_length=10)),
-                ('move_to', models.CharField(blank=True, default='', max_length=500, validators=[syncjobs.models.jobs.validate_move_to])),
-                ('schedule', models.JSONField(blank=True, default=dict, validators=[syncjobs.models.jobs.validate_schedule])),
-                ('jitter_s', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(86400)])),
-                ('misfire', models.CharField(choices=[(timing.misfires.Misfire['SKIP'], 'skip'), (timing.misfires.Misfire['RUN_ONCE'], 'run once'), (timing.misfires.Misfire['CATCH_UP'], 'catch up')], default=timing.misfires.Misfire['RUN_ONCE'], max_length=10)),
-                ('catch_up_max', models.PositiveSmallIntegerField(default=5, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
-                ('max_lateness_s', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('overlap', models.CharField(choices=[(syncjobs.core.overlaps.Overlap['QUEUE'], 'queue'), (syncjobs.core.overlaps.Overlap['SKIP'], 'skip'), (syncjobs.core.overlaps.Overlap['CANCEL_OLDER'], 'cancel older')], default=syncjobs.core.overlaps.Overlap['QUEUE'], max_length=12)),
-                ('windows', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_windows])),
-                ('blackouts', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_blackouts])),
-                ('filters', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, validators=[syncjobs.models.jobs.validate_filters])),
-                ('extensions', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, size=None)),
-                ('done_pattern', models.CharField(blank=True, default='', max_length=100, validators=[syncjobs.models.jobs.validate_done_pattern])),
+                ('on_delete', models.CharField(choices=[('keep_version', 'keep version'), ('ignore', 'ignore')], default='keep_version', max_length=12)),
+                ('after_publish', models.CharField(choices=[('keep', 'keep'), ('delete', 'delete'), ('move', 'move')], default='keep', max_length=10)),
+                ('move_to', models.CharField(blank=True, default='', max_length=500)),
+                ('schedule', models.JSONField(blank=True, default=dict)),
+                ('jitter_s', models.PositiveIntegerField(default=0)),
+                ('misfire', models.CharField(choices=[('skip', 'skip'), ('run_once', 'run once'), ('catch_up', 'catch up')], default='run_once', max_length=10)),
+                ('catch_up_max', models.PositiveSmallIntegerField(default=5)),
+                ('max_lateness_s', models.PositiveIntegerField(blank=True, default=None, null=True)),
+                ('overlap', models.CharField(choices=[('queue', 'queue'), ('skip', 'skip'), ('cancel_older', 'cancel older')], default='queue', max_length=12)),
+                ('windows', models.JSONField(blank=True, default=list)),
+                ('blackouts', models.JSONField(blank=True, default=list)),
+                ('filters', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
+                ('extensions', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
+                ('done_pattern', models.CharField(blank=True, default='', max_length=100)),
                 ('settle_s', models.PositiveIntegerField(default=0)),
-                ('max_file_size_bytes', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('max_age_s', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('max_files', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('max_bytes', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('timeout_s', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('max_attempts', models.PositiveSmallIntegerField(default=syncjobs.models.jobs.default_max_attempts, validators=[django.core.validators.MinValueValidator(1)])),
+                ('max_file_size_bytes', models.PositiveBigIntegerField(blank=True, default=None, null=True)),
+                ('max_age_s', models.PositiveBigIntegerField(blank=True, default=None, null=True)),
+                ('max_files', models.PositiveBigIntegerField(blank=True, default=None, null=True)),
+                ('max_bytes', models.PositiveBigIntegerField(blank=True, default=None, null=True)),
+                ('timeout_s', models.PositiveIntegerField(blank=True, default=None, null=True)),
+                ('max_attempts', models.PositiveSmallIntegerField(default=syncjobs.models.jobs.default_max_attempts)),
                 ('enabled', models.BooleanField(default=True)),
-                ('pause_after_failures', models.PositiveSmallIntegerField(blank=True, default=5, null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('pause_after_failures', models.PositiveSmallIntegerField(blank=True, default=5, null=True)),
                 ('failures_in_a_row', models.PositiveIntegerField(default=0, editable=False)),
                 ('paused_at', models.DateTimeField(editable=False, null=True)),
                 ('paused_reason', models.TextField(blank=True, default='', editable=False)),
@@ -147,7 +144,7 @@ class Migration(migrations.Migration):
                 ('since', models.DateTimeField()),
                 ('until', models.DateTimeField()),
                 ('parallel', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('mode', models.CharField(choices=[('incremental', 'Incremental'), ('full', 'Full')], default='incremental', max_length=12)),
+                ('mode', models.CharField(choices=[(syncjobs.order.job.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.job.SyncMode['FULL'], 'full')], default=syncjobs.order.job.SyncMode['INCREMENTAL'], max_length=12)),
                 ('fires', models.PositiveIntegerField()),
                 ('queued', models.PositiveIntegerField(default=0)),
                 ('next_fire', models.DateTimeField(null=True)),
@@ -168,7 +165,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('after', 'After'), ('backfill', 'Backfill')], max_length=10)),
                 ('scheduled_for', models.DateTimeField(null=True)),
-                ('mode', models.CharField(choices=[('incremental', 'Incremental'), ('full', 'Full')], default='incremental', max_length=12)),
+                ('mode', models.CharField(choices=[(syncjobs.order.job.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.job.SyncMode['FULL'], 'full')], default=syncjobs.order.job.SyncMode['INCREMENTAL'], max_length=12)),
                 ('dry_run', models.BooleanField(default=False)),
                 ('state', models.CharField(choices=[(syncjobs.core.states.State['QUEUED'], 'queued'), (syncjobs.core.states.State['RUNNING'], 'running'), (syncjobs.core.states.State['HELD'], 'held'), (syncjobs.core.states.State['SUCCEEDED'], 'succeeded'), (syncjobs.core.states.State['PARTIAL'], 'partial'), (syncjobs.core.states.State['FAILED'], 'failed'), (syncjobs.core.states.State['TIMED_OUT'], 'timed out'), (syncjobs.core.states.State['CANCELLED'], 'cancelled')], default=syncjobs.core.states.State['QUEUED'], max_length=10)),
                 ('verdict', models.CharField(blank=True, default='', max_length=40)),

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from syncjobs.models.jobs import (
-    AfterPublish,
-    Dependency,
-    OnDelete,
-    SyncJob,
-    SyncMode,
-    default_max_attempts,
-)
+from syncjobs.models.jobs import Dependency, SyncJob, default_max_attempts
 from syncjobs.models.records import (
     PARALLEL_MAX,
     Backfill,
@@ -25,6 +18,8 @@ from syncjobs.models.signs import (
     ProcessSign,
     Pulse,
 )
+from syncjobs.order.files import AfterPublish, OnDelete
+from syncjobs.order.job import SyncMode
 
 __all__ = [
     "DURATION_BOUNDS_S",

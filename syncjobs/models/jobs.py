@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from connectors.models import Connector
 from datasets.models import Dataset
-from farends.errors import UnsafeName
-from farends.names import join
 from farends.registry import can_remove, removing_kinds
-from syncjobs.core.comparing import Comparison
-from syncjobs.core.markers import parse_done_pattern
-from syncjobs.core.overlaps import Overlap
-from syncjobs.core.patterns import InvalidPattern, parse_pattern
-from syncjobs.core.selection import Selection, check_filter
-from timing.misfires import CATCH_UP_MAX, Misfire
-from timing.schedules import InvalidSchedule, Schedule, offset_of, parse_schedule
+from syncjobs.core.selection import Selection
+from syncjobs.order.files import AfterPublish, FileOrder, OnDelete
+from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder
+from syncjobs.order.option import Form, build
+from timing.schedules import Schedule, offset_of, parse_schedule
 from timing.windows import Calendar, parse_calendar
-from workspaces.models import Workspace, valid_title, validate_blackouts, validate_windows
+from workspaces.models import Workspace, valid_title
 
 
 def choices(*values: str) -> list[tuple[str, str]]:
     return [(value, value.replace("_", " ")) for value in values]
-
-
-class SyncMode(models.TextChoices):
-    INCREMENTAL = "incremental"  # compare what the listing tells
-    FULL = "full"  # trust none of it: fetch and compare content
-
-
-class OnDelete(models.TextChoices):
-    KEEP_VERSION = "keep_version"  # gone from the new version, kept in the older ones
-    IGNORE = "ignore"  # what the source removes stays
-
-
-class AfterPublish(models.TextChoices):
-    """What becomes of a file at the source when a published version holds it."""
-
-    KEEP = "keep"
-    DELETE = "delete"
-    MOVE = "move"  # to `move_to`, below the root
 
 
 def default_max_attempts() -> int:
@@ -55,48 +34,17 @@ def default_max_attempts() -> int:
     return max(0, settings.SYNC.max_retries) + 1
 
 
-def validate_schedule(value: object) -> None:
-    try:
-        parse_schedule(value if isinstance(value, dict) else {"": value})
-    except InvalidSchedule as exc:
-        raise ValidationError(str(exc)) from None
-
-
-def validate_globs(patterns: list[str]) -> None:
-    for pattern in patterns:
-        try:
-            parse_pattern(pattern)
-        except InvalidPattern as exc:
-            raise ValidationError(str(exc)) from None
-
-
-def validate_filters(rules: list[str]) -> None:
-    for rule in rules:
-        try:
-            check_filter(rule)
-        except InvalidPattern as exc:
-            raise ValidationError(str(exc)) from None
-
-
-def validate_done_pattern(text: str) -> None:
-    try:
-        parse_done_pattern(text)
-    except ValueError as exc:
-        raise ValidationError(str(exc)) from None
-
-
-def validate_move_to(text: str) -> None:
-    folder = ""
-    try:
-        for name in text.split("/"):
-            folder = join(folder, name)
-    except UnsafeName:
-        raise ValidationError(
-            "move_to is a folder below the root, such as done or archive/2026: without '..', and"
-            " without a slash at its ends"
-        ) from None
-    if not text.isprintable():
-        raise ValidationError("move_to holds characters that cannot be shown")
+def column(name: str) -> dict[str, Any]:
+    """What a column takes over from its option: its default, its choices, and whether it may be empty."""
+    option = OPTIONS[name]
+    empty = {Form.TEXTS: list, Form.WINDOWS: list, Form.BLACKOUTS: list, Form.SCHEDULE: dict}
+    taken: dict[str, Any] = {"default": empty.get(option.form, option.default)}
+    if option.form in empty or option.form is Form.TEXT or option.nullable:
+        taken["blank"] = True
+    if option.choices:
+        taken["default"] = option.default.value
+        taken["choices"] = choices(*(choice.value for choice in option.choices))
+    return taken
 
 
 class SyncJob(models.Model):
@@ -107,68 +55,39 @@ class SyncJob(models.Model):
     connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_jobs")
     dataset = models.OneToOneField(Dataset, models.PROTECT, related_name="job", editable=False)
     name = models.CharField(max_length=100, validators=[valid_title])
-    include = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
-    exclude = ArrayField(models.TextField(), default=list, blank=True, validators=[validate_globs])
-    sync_mode = models.CharField(
-        max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL
-    )
-    comparison = models.CharField(
-        max_length=10, choices=choices(*Comparison), default=Comparison.MODIFIED
-    )
-    # A scheduled record runs as `full` where the last look at every content is older than this.
-    verify_every_s = models.PositiveIntegerField(null=True, blank=True)
+    include = ArrayField(models.TextField(), **column("include"))
+    exclude = ArrayField(models.TextField(), **column("exclude"))
+    filters = ArrayField(models.TextField(), **column("filters"))
+    extensions = ArrayField(models.TextField(), **column("extensions"))
+    done_pattern = models.CharField(max_length=100, **column("done_pattern"))
+    settle_s = models.PositiveIntegerField(**column("settle_s"))
+    max_file_size_bytes = models.PositiveBigIntegerField(null=True, **column("max_file_size_bytes"))
+    max_age_s = models.PositiveBigIntegerField(null=True, **column("max_age_s"))
+    max_files = models.PositiveBigIntegerField(null=True, **column("max_files"))
+    max_bytes = models.PositiveBigIntegerField(null=True, **column("max_bytes"))
+    sync_mode = models.CharField(max_length=12, **column("sync_mode"))
+    comparison = models.CharField(max_length=10, **column("comparison"))
+    verify_every_s = models.PositiveIntegerField(null=True, **column("verify_every_s"))
     last_verified_at = models.DateTimeField(null=True, editable=False)
-    on_delete = models.CharField(
-        max_length=12, choices=OnDelete.choices, default=OnDelete.KEEP_VERSION
-    )
-    after_publish = models.CharField(
-        max_length=10, choices=AfterPublish.choices, default=AfterPublish.KEEP
-    )
-    move_to = models.CharField(
-        max_length=500, blank=True, default="", validators=[validate_move_to]
-    )
-    schedule = models.JSONField(default=dict, blank=True, validators=[validate_schedule])
-    # Each fire is late by up to so much, by the same for ever; see `offset_of`.
-    jitter_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(86_400)])
-    misfire = models.CharField(max_length=10, choices=choices(*Misfire), default=Misfire.RUN_ONCE)
-    catch_up_max = models.PositiveSmallIntegerField(
-        default=5, validators=[MinValueValidator(1), MaxValueValidator(CATCH_UP_MAX)]
-    )
-    max_lateness_s = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    overlap = models.CharField(max_length=12, choices=choices(*Overlap), default=Overlap.QUEUE)
-    windows = models.JSONField(default=list, blank=True, validators=[validate_windows])
-    blackouts = models.JSONField(default=list, blank=True, validators=[validate_blackouts])
-    filters = ArrayField(
-        models.TextField(), default=list, blank=True, validators=[validate_filters]
-    )
-    extensions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
-    done_pattern = (
-        models.CharField(  # the name of what says that a file, or its folder, is complete
-            max_length=100, blank=True, default="", validators=[validate_done_pattern]
-        )
-    )
-    settle_s = models.PositiveIntegerField(default=0)  # younger files wait for a later record
-    max_file_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
-    max_age_s = models.PositiveBigIntegerField(null=True, blank=True)
-    max_files = models.PositiveBigIntegerField(  # that one record fetches; the rest waits
-        null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    max_bytes = models.PositiveBigIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    timeout_s = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)]
-    )
+    on_delete = models.CharField(max_length=12, **column("on_delete"))
+    after_publish = models.CharField(max_length=10, **column("after_publish"))
+    move_to = models.CharField(max_length=500, **column("move_to"))
+    schedule = models.JSONField(**column("schedule"))
+    jitter_s = models.PositiveIntegerField(**column("jitter_s"))
+    misfire = models.CharField(max_length=10, **column("misfire"))
+    catch_up_max = models.PositiveSmallIntegerField(**column("catch_up_max"))
+    max_lateness_s = models.PositiveIntegerField(null=True, **column("max_lateness_s"))
+    overlap = models.CharField(max_length=12, **column("overlap"))
+    windows = models.JSONField(**column("windows"))
+    blackouts = models.JSONField(**column("blackouts"))
+    timeout_s = models.PositiveIntegerField(null=True, **column("timeout_s"))
     max_attempts = models.PositiveSmallIntegerField(
-        default=default_max_attempts, validators=[MinValueValidator(1)]
+        **column("max_attempts") | {"default": default_max_attempts}
     )
-    enabled = models.BooleanField(default=True)
-    # So many records in a row that failed for good pause the job; NULL: never.
     pause_after_failures = models.PositiveSmallIntegerField(
-        null=True, blank=True, default=5, validators=[MinValueValidator(1)]
+        null=True, **column("pause_after_failures")
     )
+    enabled = models.BooleanField(**column("enabled"))
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
     paused_at = models.DateTimeField(null=True, editable=False)  # by that rule, or a person
     paused_reason = models.TextField(blank=True, default="", editable=False)
@@ -206,40 +125,41 @@ class SyncJob(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def clean(self) -> None:
-        """Raises ValidationError where fields do not fit each other."""
-        super().clean()
-        problems = self._clean_after_publish()
-        if self.verify_every_s and (self.max_files or self.max_bytes):
-            problems["verify_every_s"] = (
-                "a record that may fetch a part only can verify no whole: leave this out, or"
-                " max_files and max_bytes"
-            )
+    @property
+    def order(self) -> JobOrder:
+        """All that a person said of it."""
+        return build(JobOrder, self)
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Raises ValidationError where a value is none that its option takes."""
+        problems: dict[str, Any] = {}
+        try:
+            super().clean_fields(exclude)
+        except ValidationError as exc:
+            problems = exc.update_error_dict(problems)
+        for option in OPTIONS.values():
+            if option.name in IDENTITY or option.name in problems or option.name in (exclude or ()):
+                continue
+            try:
+                option.read(getattr(self, option.name))
+            except ValueError as exc:
+                problems[option.name] = [str(exc)]
         if problems:
             raise ValidationError(problems)
 
-    def _clean_after_publish(self) -> dict[str, str]:
-        if self.after_publish == AfterPublish.KEEP:
-            if self.move_to:
-                return {"move_to": "move_to belongs to after_publish: move."}
-            return {}
-        problems = {}
-        if self.on_delete != OnDelete.IGNORE:
-            problems["on_delete"] = (
-                f"after_publish: {self.after_publish} takes files away at the source, and the next sync"
-                " would remove them from the dataset: it goes with on_delete: ignore."
-            )
-        if self.after_publish == AfterPublish.MOVE and not self.move_to:
-            problems["move_to"] = "Say which folder below the root files are moved to."
-        if self.after_publish == AfterPublish.DELETE and self.move_to:
-            problems["move_to"] = "move_to belongs to after_publish: move."
+    def clean(self) -> None:
+        """Raises ValidationError where options do not fit each other, or the connector."""
+        super().clean()
+        problems = build(FileOrder, self).find_conflicts()
         connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
-        if connector is not None and not can_remove(connector.kind):
+        clears = self.after_publish != AfterPublish.KEEP
+        if clears and connector is not None and not can_remove(connector.kind):
             problems["after_publish"] = (
                 f"A connector of kind {connector.kind} only reads: it cannot"
                 f" {self.after_publish} files. {', '.join(removing_kinds())} can."
             )
-        return problems
+        if problems:
+            raise ValidationError(problems)
 
     @property
     def parsed_schedule(self) -> Schedule:

@@ -11,7 +11,8 @@ from django.db.models.functions import Coalesce, Now
 
 from connectors.models import Connector
 from syncjobs.core.states import FINAL, Stage, State
-from syncjobs.models.jobs import SyncJob, SyncMode, choices
+from syncjobs.models.jobs import SyncJob, choices
+from syncjobs.order.job import SyncMode
 from workspaces.models import Workspace
 
 
@@ -46,7 +47,7 @@ class Backfill(models.Model):
     parallel = models.PositiveSmallIntegerField(
         default=1, validators=[MinValueValidator(1), MaxValueValidator(PARALLEL_MAX)]
     )  # of its records, queued and running ones together
-    mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
+    mode = models.CharField(max_length=12, choices=choices(*SyncMode), default=SyncMode.INCREMENTAL)
     fires = models.PositiveIntegerField()  # in all
     queued = models.PositiveIntegerField(default=0)  # fires that have their record
     next_fire = models.DateTimeField(null=True)  # NULL: each has
@@ -91,7 +92,7 @@ class SyncRecord(models.Model):
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     scheduled_for = models.DateTimeField(null=True)
     backfill = models.ForeignKey(Backfill, models.SET_NULL, null=True, related_name="records")
-    mode = models.CharField(max_length=12, choices=SyncMode.choices, default=SyncMode.INCREMENTAL)
+    mode = models.CharField(max_length=12, choices=choices(*SyncMode), default=SyncMode.INCREMENTAL)
     dry_run = models.BooleanField(default=False)
 
     state = models.CharField(max_length=10, choices=choices(*State), default=State.QUEUED)

@@ -70,7 +70,7 @@ def test_the_settings_are_those_that_apply_takes_and_export_tells(admin: Asker) 
 
 def test_what_is_left_out_stays_and_null_lifts_a_limit(admin: Asker) -> None:
     admin.patch("settings", EVERYTHING)
-    lifted = {"maxRunning": None, "max_store_bytes": None}
+    lifted = {"max_running": None, "max_store_bytes": None}
     told = admin.patch("settings", lifted | {"windows": None, "one_sync_at_a_time": None}).json()
     assert (told["max_running"], told["max_store_bytes"]) == (None, None)
     assert (told["windows"], told["one_sync_at_a_time"]) == ([WINDOW], True)

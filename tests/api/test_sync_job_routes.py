@@ -198,7 +198,7 @@ def test_edits_by_several_lose_nothing_of_each_other(admin: Asker, connector: Co
     create(admin, connector, name="nightly")
     stale = SyncJob.objects.get()
     send(admin, "PATCH", "sync-jobs/nightly", {"include": ["*.csv"]})
-    send(admin, "PATCH", "sync-jobs/nightly", {"maxAttempts": 7})
+    send(admin, "PATCH", "sync-jobs/nightly", {"max_attempts": 7})
     job = SyncJob.objects.get()
     assert (job.include, job.max_attempts, stale.include) == (["*.csv"], 7, [])
 

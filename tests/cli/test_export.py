@@ -19,14 +19,16 @@ from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from farends.registry import get_spec
 from farends.spec import parse_options
-from syncjobs.configuration.yaml_in import LIMIT_FIELDS, Change, apply_configuration
+from syncjobs.configuration.yaml_in import Change, apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.models import SyncJob
+from syncjobs.order.job import OPTIONS
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).parents[2]
+LIMITS = [name for name, option in OPTIONS.items() if option.about.within == "limits"]
 
 
 def exported() -> str:
@@ -328,7 +330,7 @@ def job(draw: st.DrawFn, name: str, connector: dict[str, Any], before: list[str]
     follows: bool = draw(st.booleans())
     if before and follows:
         told["schedule"] = {"after": before[-2:], "condition": "any_finished"}
-    limits = {key: told.pop(key) for key in LIMIT_FIELDS if key in told}
+    limits = {key: told.pop(key) for key in LIMITS if key in told}
     return {"name": name, "connector": connector["name"], **told, "limits": limits}
 
 

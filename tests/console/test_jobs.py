@@ -79,7 +79,7 @@ def test_a_new_job_gets_its_dataset_patterns_and_next_run(acme: Tenant, root: Cl
             connector=acme.connector.pk,
             include=" **/*.csv \r\n\r\ndocs/**",
             exclude="**/drafts/**",
-            max_file_size_mib="1.5",
+            max_file_size_bytes="1.5",
             schedule_form="daily",
             at="02:00",
             timezone="Europe/Berlin",

@@ -360,6 +360,8 @@ NO_PARSERS: Mapping[str, str] = {
     "syncjobs.configuration.yaml_in": "words of a document, beside a few that are known",
     "syncjobs.configuration.connectors": "words of a document, beside a few that are known",
     "syncjobs.configuration.yaml_out": "names that were checked",
+    "syncjobs.order.option": "words of a document, beside a few that are known",
+    "syncjobs.order.writing": "words of a document, beside a few that are known",
     "syncjobs.queries.parents": "names that were checked",
     "connectors.opening": "the options that are stored, as JSON",
     "connectors.secrets": "what is sealed is our own JSON",

@@ -1,0 +1,102 @@
+"""The options of a job as fields of a form, made from their definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from unfold import widgets
+
+from console.admin.forms import BlackoutsField, LinesField, WindowsField
+from syncjobs.models import SyncJob
+from syncjobs.order.job import GROUPS, IDENTITY, OPTIONS
+from syncjobs.order.option import Form, Option
+
+_MIB = 1 << 20
+_UNITS = {"s": " (s)", "bytes": " (MiB)"}  # others are said by the label
+
+
+class OptionForm(forms.Form):
+    """Mixed into a form that has fields of options: what is left empty is as in a new job."""
+
+    def clean(self) -> dict[str, Any] | None:
+        super().clean()
+        for name, value in self.cleaned_data.items():
+            if name in OPTIONS and not OPTIONS[name].nullable and value in (None, ""):
+                self.cleaned_data[name] = getattr(SyncJob(), name)
+        return self.cleaned_data
+
+
+class MebibytesField(forms.FloatField):
+    """A number of bytes, which people see and type in MiB. Powers of two lose nothing on the way."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value / _MIB:.17g}" if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> int | None:
+        mebibytes = super().clean(value)
+        return None if mebibytes is None else round(mebibytes * _MIB)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+def names_in(group: str) -> list[str]:
+    """The options of a group that are fields by themselves, the advanced ones last. A schedule is several fields."""
+    options = [option for option in OPTIONS.values() if option.about.group == group]
+    shown = [option for option in options if option.form is not Form.SCHEDULE]
+    return [option.name for option in sorted(shown, key=lambda option: option.about.advanced)]
+
+
+def declare(groups: Iterable[str]) -> type[OptionForm]:
+    """A form to be mixed into others, with a field for each option of these groups."""
+    names = [name for group in groups for name in names_in(group) if name not in IDENTITY]
+    fields = {name: _field_of(OPTIONS[name]) for name in names}
+    return type("DeclaredOptions", (OptionForm,), fields)
+
+
+def other_groups(group: str) -> list[str]:
+    return [other for other in GROUPS if other != group]
+
+
+def _field_of(option: Option) -> forms.Field:
+    about = option.about
+    empty = f" Empty: {about.null}." if option.nullable else ""
+    needs = f" Only with “{_words(*about.only_with)}”." if about.only_with else ""
+    kwargs: dict[str, Any] = {
+        "label": about.label + _UNITS.get(about.unit, ""),
+        "help_text": f"{about.help}{empty}{needs}",
+        "required": False,
+        "initial": lambda: getattr(SyncJob(), option.name),
+    }
+    match option.form:
+        case Form.WHOLE if about.unit == "bytes":
+            widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
+            return MebibytesField(min_value=0, widget=widget, **kwargs)
+        case Form.WHOLE:
+            kwargs |= {"min_value": about.least, "max_value": about.most}
+            return forms.IntegerField(widget=widgets.UnfoldAdminIntegerFieldWidget(), **kwargs)
+        case Form.FLAG:
+            return forms.BooleanField(widget=widgets.UnfoldBooleanSwitchWidget(), **kwargs)
+        case Form.CHOICE:
+            choices = [(choice.value, _meaning(option, choice.value)) for choice in option.choices]
+            widget = widgets.UnfoldAdminSelectWidget()
+            return forms.ChoiceField(choices=choices, widget=widget, **kwargs)
+        case Form.TEXTS:
+            return LinesField(**kwargs | {"help_text": f"One on each line. {about.help}"})
+        case Form.WINDOWS:
+            return WindowsField(**kwargs)
+        case Form.BLACKOUTS:
+            return BlackoutsField(**kwargs)
+        case _:
+            widget = widgets.UnfoldAdminTextInputWidget()
+            return forms.CharField(max_length=about.most, widget=widget, **kwargs)
+
+
+def _meaning(option: Option, value: str) -> str:
+    return f"{value.replace('_', ' ')}: {option.about.words[value]}"
+
+
+def _words(name: str, value: str) -> str:
+    return f"{OPTIONS[name].about.label}: {value.replace('_', ' ')}"
