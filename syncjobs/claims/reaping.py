@@ -26,6 +26,7 @@ from syncjobs.claims.pulsing import REAPER
 from syncjobs.core.retries import decide_crash, decide_retry
 from syncjobs.core.states import Event, State
 from syncjobs.core.stuck import Finding, Limits, Rule, decide_hold, find_stuck
+from syncjobs.leases.leased import Leased
 from syncjobs.models import Pulse, SyncRecord
 from syncjobs.queries.rules import stuck_limits, sweep_rule
 from syncjobs.queries.signs import Sighting, look_at, look_at_all
@@ -84,8 +85,8 @@ class _Sweep:
         return find_stuck(seen.signs, self.limits, self.rules)
 
 
-def reap(*, young_s: float | None = None) -> int:
-    """Takes back stuck records; returns their count.
+def reap(tables: Sequence[Leased] = (), *, young_s: float | None = None) -> int:
+    """Takes back stuck records, and rows of these other tables whose lease ran out; returns their count.
 
     After a restart of the database (for `young_s`, one lease if not told), after a time without sweeps
     or a jump of the database's clock, and where most leases have run out at once, live owners get one
@@ -106,7 +107,22 @@ def reap(*, young_s: float | None = None) -> int:
         log.error("reaper.braked", expired=len(expired), owners=len(gone))
         limits = replace(sweep.limits, lease_grace_s=settings.SYNC.lease_s)
         sweep = replace(sweep, limits=limits)
-    return len(_run(sweep, seen))
+    freed = sum(_free_expired(leased, sweep.limits.lease_grace_s) for leased in tables)
+    return freed + len(_run(sweep, seen))
+
+
+def _free_expired(leased: Leased, grace_s: float) -> int:
+    """One table that cannot be swept must not keep the others waiting."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(leased.expiry, {"grace_s": grace_s, "at_once": AT_ONCE})
+            freed = [str(key) for (key,) in cursor.fetchall()]
+    except DatabaseError:
+        log.exception("reaper.failed", table=leased.table)
+        return 0
+    if freed:
+        log.warning("leases.expired", table=leased.table, keys=freed)
+    return len(freed)
 
 
 def reap_cancelled() -> int:

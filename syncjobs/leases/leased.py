@@ -51,7 +51,8 @@ class Leased:
     `told` goes into the columns of the same names. `writes` are further assignments, in which `r` is
     the row and `b` what is told, `b.silent_s` included: for how long the work has stood still.
     `unwritten` is told for these alone. `asks` are columns that a look at the rows reads, with `joins`,
-    and `hear` takes them.
+    and `hear` takes them. `frees` are further assignments for a row whose lease ran out. Sync records
+    have states, and rules of their own for that (`syncjobs.claims.reaping`).
     """
 
     table: str
@@ -63,6 +64,7 @@ class Leased:
     asks: tuple[str, ...] = ()
     joins: str = ""
     hear: Callable[[Heard, Sequence[Any]], None] = _hear_nothing
+    frees: tuple[str, ...] = ()
 
     @property
     def tells(self) -> tuple[ToldColumn, ...]:
@@ -106,4 +108,26 @@ class Leased:
         SELECT {", ".join((f"r.{self.key}", "r.token", *self.asks))}
           FROM {self.table} r {self.joins}
          WHERE r.{self.key} = ANY(%(keys)s::{self.key_type}[]) AND r.lease_owner = %(owner)s
+        """  # noqa: S608 — made of a table's description
+
+    @cached_property
+    def expiry(self) -> str:
+        """Frees rows whose lease ran out longer ago than `grace_s`, the longest first, and returns their keys.
+
+        A higher token comes first, so whoever still works on such a row can write no more. A row that is
+        locked is passed over until the next sweep.
+        """
+        freed = (
+            "token = r.token + 1",
+            "lease_owner = NULL",
+            "lease_expires_at = NULL",
+            *self.frees,
+        )
+        return f"""
+        UPDATE {self.table} r SET {", ".join(freed)}
+         WHERE r.{self.key} IN (
+               SELECT {self.key} FROM {self.table}
+                WHERE lease_expires_at < now() - make_interval(secs => %(grace_s)s)
+                ORDER BY lease_expires_at LIMIT %(at_once)s FOR NO KEY UPDATE SKIP LOCKED)
+        RETURNING r.{self.key}
         """  # noqa: S608 — made of a table's description
