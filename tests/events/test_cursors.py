@@ -249,18 +249,19 @@ def test_many_writers_and_readers_at_once_lose_and_double_nothing() -> None:
     """Each writer begins several events before it commits, and undoes some."""
     ready = threading.Barrier(8)
     stopped = threading.Event()
-    readers = [Reader(at_once=7) for _ in range(3)]
+    readers = [Reader() for _ in range(3)]
 
     def write_many(writer: int) -> None:
         with closing(open_session(statement_timeout_s=30, name="writer")) as own:
             ready.wait(30)
-            for turn in range(40):
+            for turn in range(80):
                 own.execute("BEGIN")
                 for number in range(1 + (writer + turn) % 4):
                     write_in(own, f"{writer} {turn} {number}")
                 own.execute("ROLLBACK" if (writer + turn) % 5 == 0 else "COMMIT")
 
     def read_on(reader: Reader) -> None:
+        connection.ensure_connection()
         ready.wait(30)
         while not stopped.is_set():
             reader.read()
