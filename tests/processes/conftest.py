@@ -18,6 +18,7 @@ from django.db import connection
 from cli.chores import plan_chores
 from tasks.queues import CONSUMED
 from tests.hosts.sshd import Sshd, running_sshd
+from tests.processes.forks import ROOT, Fork, Forks, forking
 from tests.waiting import until
 
 
@@ -30,44 +31,27 @@ class Start(Protocol):
     ) -> Process: ...
 
 
+def environment(database_port: int | None = None, **settings: str) -> dict[str, str]:
+    """Of a process on the test's database."""
+    of = connection.settings_dict
+    place = f"{of['HOST']}:{database_port or of['PORT']}/{of['NAME']}"
+    return os.environ | {
+        "DATABASE_URL": f"postgresql://{of['USER']}:{of['PASSWORD']}@{place}",
+        "PYTHONUNBUFFERED": "1",
+        # Shorter than in production, so that a takeover fits a test.
+        "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
+        "SYNC_LEASE_SECONDS": "4",
+        **settings,
+    }
+
+
 class Process:
     """One of our processes, in a session of its own, ended by its pid."""
 
-    def __init__(
-        self,
-        name: str,
-        arguments: list[str],
-        log: Path,
-        *,
-        database_port: int | None = None,
-        **settings: str,
-    ) -> None:
+    def __init__(self, name: str, popen: Fork | subprocess.Popen[bytes], log: Path) -> None:
         self.name = name
+        self.popen = popen
         self.log = log
-        host, port = connection.settings_dict["HOST"], connection.settings_dict["PORT"]
-        user, password = connection.settings_dict["USER"], connection.settings_dict["PASSWORD"]
-        database = connection.settings_dict["NAME"]
-        environment = os.environ | {
-            "DATABASE_URL": f"postgresql://{user}:{password}@{host}:{database_port or port}/{database}",
-            "PYTHONUNBUFFERED": "1",
-            # Shorter than in production, so that a takeover fits a test.
-            "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
-            "SYNC_LEASE_SECONDS": "4",
-            **settings,
-        }
-        celery = ("-m", "celery", "-A", "syncproject")
-        watchdog = ("-m", "embedded.attend", sys.executable)
-        words = (*watchdog, *celery) if name.startswith("attended") else celery
-        with log.open("wb") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, *words, *arguments],
-                env=environment,
-                cwd=Path(__file__).parents[2],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
 
     def wait_for_line(self, text: str) -> None:
         until(lambda: text in self.log.read_text(), f"{self.name} did not say {text!r}")
@@ -90,8 +74,16 @@ def broker() -> Iterator[redis.Redis]:
     client.close()
 
 
+@pytest.fixture(scope="package")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with forking(tmp_path_factory.mktemp("forks") / "log") as running:
+        yield running
+
+
 @pytest.fixture
-def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterator[Start]:
+def start(
+    transactional_db: None, broker: redis.Redis, tmp_path: Path, forks: Forks
+) -> Iterator[Start]:
     """Starts a `worker` or a `beat`; all end with the test."""
     plan_chores()
     started: list[Process] = []
@@ -107,10 +99,12 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
 
     def start_one(kind: str, *, database_port: int | None = None, **settings: str) -> Process:
         name = f"{kind.replace(' ', '-')}{len(started)}"
-        kind = kind.rpartition(" ")[2]
-        words = arguments[kind].format(name=name).split()
+        watched, _, kind = kind.rpartition(" ")
+        words = ["celery", "-A", "syncproject", *arguments[kind].format(name=name).split()]
         log = tmp_path / f"{name}.log"
-        process = Process(name, words, log, database_port=database_port, **settings)
+        env = environment(database_port, **settings)
+        popen = _attend(words, env, log) if watched else forks.start(words, env, out=log, err=log)
+        process = Process(name, popen, log)
         started.append(process)
         process.wait_for_line("beat: Starting" if kind == "beat" else "ready.")
         return process
@@ -118,6 +112,19 @@ def start(transactional_db: None, broker: redis.Redis, tmp_path: Path) -> Iterat
     yield start_one
     for process in started:
         process.end()
+
+
+def _attend(words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "embedded.attend", sys.executable, "-m", *words],
+            env=env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,51 +19,53 @@ from syncjobs.core.states import State
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
-from tests.processes.conftest import Start
+from tests.processes.conftest import Start, environment
+from tests.processes.forks import Fork, Forks
 from tests.processes.records import SLOW, events_of, fresh, owner_pid, slow_job, until_fetching
 from tests.proxy import proxying
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
-ROOT = Path(__file__).parents[2]
+
+
+class Call:
+    """One call of the command, and what it has written."""
+
+    def __init__(self, process: Fork, out: Path, err: Path) -> None:
+        self.process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.returncode
+
+    def wait(self, timeout: float = 60) -> tuple[str, str]:
+        """Its standard output and standard error, once it has ended."""
+        self.process.wait(timeout)
+        return self._out.read_text(), self._err.read_text()
 
 
 class Cron(Protocol):
-    def __call__(self, *words: str) -> subprocess.Popen[str]: ...
+    def __call__(self, *words: str) -> Call: ...
 
 
 @pytest.fixture
-def cron(transactional_db: None) -> Iterator[Cron]:
+def cron(transactional_db: None, forks: Forks, tmp_path: Path) -> Iterator[Cron]:
     """Starts `process_due` as cron would; all end with the test."""
-    of = connection.settings_dict
-    url = f"postgresql://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "SYNC_HEARTBEAT_INTERVAL_SECONDS": "1",
-        "SYNC_LEASE_SECONDS": "4",
-    }
-    started: list[subprocess.Popen[str]] = []
+    started: list[Call] = []
 
-    def call(*words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "process_due", *words],
-            env=environment,
-            cwd=ROOT,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+    def call(*words: str) -> Call:
+        out, err = (tmp_path / f"cron {len(started)}.{name}" for name in ("out", "err"))
+        argv = ["manage.py", "process_due", *words]
+        started.append(Call(forks.start(argv, environment(), out=out, err=err), out, err))
+        return started[-1]
 
     yield call
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    for each in started:
+        each.process.kill()
+        each.wait()
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_what_is_due_is_synced_in_sequence_by_this_process(
     later = due_job(connector, "later", due_s_ago=-3600)
     asked = enqueue(make_job(connector, name="asked"), trigger=Trigger.MANUAL)
     process = cron()
-    out, err = process.communicate(timeout=60)
+    out, err = process.wait()
     assert process.returncode == 0, err
     assert "due: 2 queued" in err
     for job in (first, second, asked.job):
@@ -104,7 +103,7 @@ def test_what_is_due_is_synced_in_sequence_by_this_process(
     assert not later.records.exists()
     assert not ProcessSign.objects.exists()  # it has taken its leave
     again = cron()
-    assert again.communicate(timeout=60)[0] == "Nothing was due.\n"
+    assert again.wait()[0] == "Nothing was due.\n"
     assert again.returncode == 0
 
 
@@ -114,7 +113,7 @@ def test_an_error_of_the_database_keeps_no_other_record_back_and_is_told(
     broken, other = due_job(connector, "broken", due_s_ago=60), due_job(connector, "other")
     with refusing_to_claim(broken):
         process = cron()
-        out, err = process.communicate(timeout=60)
+        out, err = process.wait()
     assert process.returncode == 1
     assert f"broken: broke off, queued ({broken.records.get().pk})" in err
     assert "canary: no room" in err
@@ -143,17 +142,17 @@ def test_a_limit_leaves_the_rest_to_a_later_call(cron: Cron, connector: Connecto
     for number in range(3):
         due_job(connector, f"job-{number}", due_s_ago=60 - number)
     process = cron("2", "--json")
-    told = json.loads(process.communicate(timeout=60)[0])
+    told = json.loads(process.wait()[0])
     assert [record["state"] for record in told["records"]] == ["succeeded"] * 2
     assert {record["files_added"] for record in told["records"]} == {2}
     assert SyncRecord.objects.filter(state=State.QUEUED).count() == 1
     rest = cron()
-    rest.communicate(timeout=60)
+    rest.wait()
     assert rest.returncode == 0
     assert SyncRecord.objects.filter(state=State.SUCCEEDED).count() == 3
     for wrong in ("0", "-1", "many"):
         process = cron(wrong)
-        assert process.communicate(timeout=60)[0] == ""
+        assert process.wait()[0] == ""
         assert process.returncode == 2
 
 
@@ -164,7 +163,7 @@ def test_one_that_fails_keeps_no_other_back_and_is_told_by_the_exit_status(
     failing = due_job(lost, "failing", due_s_ago=60)
     due_job(connector, "fine")
     process = cron()
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.wait()
     assert process.returncode == 1
     assert "fine: succeeded" in out
     assert (failing.records.get().state, "failing: failed" in out) == (State.FAILED, True)
@@ -174,24 +173,24 @@ def test_sigterm_hands_the_record_in_work_back(cron: Cron, sshd: Sshd, source: P
     with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
         job = slow_job(sshd, source, proxy)
         process, record = until_fetching_by(cron, job)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.process.send_signal(signal.SIGTERM)
+        process.wait(30)
         assert process.returncode == 75
         assert fresh(record).state == State.QUEUED
         assert events_of(record)[-1] == "interrupted"
         proxy.bytes_per_s = None
         after = cron()
-        after.communicate(timeout=60)
+        after.wait()
     assert after.returncode == 0
     assert (fresh(record).state, record.attempt) == (State.SUCCEEDED, 1)
     assert digests_of(job.dataset) == digests_below(source)
 
 
-def until_fetching_by(cron: Cron, job: SyncJob) -> tuple[subprocess.Popen[str], SyncRecord]:
+def until_fetching_by(cron: Cron, job: SyncJob) -> tuple[Call, SyncRecord]:
     record = enqueue(job, trigger=Trigger.MANUAL)
     process = cron()
     until_fetching(record)
-    assert owner_pid(record) == process.pid
+    assert owner_pid(record) == process.process.pid
     return process, record
 
 
@@ -201,12 +200,12 @@ def test_what_a_killed_one_left_is_taken_back_where_nobody_sweeps(
     with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
         job = slow_job(sshd, source, proxy)
         process, record = until_fetching_by(cron, job)
-        process.kill()
-        process.communicate()
+        process.process.kill()
+        process.wait()
         proxy.bytes_per_s = None
 
         def is_synced() -> bool:
-            cron().communicate(timeout=60)
+            cron().wait()
             return fresh(record).state == State.SUCCEEDED
 
         until(is_synced, "nobody took it back", within_s=60)
@@ -222,7 +221,7 @@ def test_beside_workers_a_beat_and_each_other_each_record_is_worked_on_once(
     jobs = [due_job(connector, f"job-{number}") for number in range(12)]
     calls = [cron(), cron()]
     for process in calls:
-        process.communicate(timeout=90)
+        process.wait(90)
         assert process.returncode == 0
     until(
         lambda: SyncRecord.objects.filter(state=State.SUCCEEDED).count() == len(jobs),
