@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from django.test import TransactionTestCase
 
 from tests import emptying
+from tests.hosts.sshd import Sshd, running_sshd
 
 SKIPS = Path(__file__).with_name("skips.txt")
 MISSING = Path(__file__).parents[1] / ".venv" / ".missing-tools"
@@ -48,6 +49,21 @@ def _quickly_emptied() -> Generator[None, None, None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
         yield
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A far end that nobody hurts or changes."""
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The folder that the far end serves."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
 
 
 def pytest_configure() -> None:

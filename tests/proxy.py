@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 PIECE = 16 * 1024
 _RESET = struct.pack("ii", 1, 0)  # linger for 0 s: the peer gets a reset, not an end
@@ -152,10 +153,19 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+P = TypeVar("P", bound=Proxy)
+
+
 @contextmanager
 def proxying(upstream_port: int, *, bytes_per_s: float | None = None) -> Iterator[Proxy]:
-    proxy = Proxy(upstream_port, bytes_per_s)
-    thread = threading.Thread(target=proxy.run, name="proxy")
+    with running(Proxy(upstream_port, bytes_per_s)) as proxy:
+        yield proxy
+
+
+@contextmanager
+def running(proxy: P) -> Iterator[P]:
+    """Serves in a thread of its own."""
+    thread = threading.Thread(target=proxy.run, name=type(proxy).__name__)
     thread.start()
     proxy.wait_until_ready()
     try:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from django.db import connection, models
 
 from connectors.models import Connector
 from connectors.secrets import seal
@@ -17,9 +22,13 @@ from farends.spec import Target
 from syncjobs.attempt.execution import execute
 from syncjobs.configuration.jobs import save_job
 from syncjobs.leases.heart import Heart
+from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from tests.waiting import until
 from workspaces.models import Workspace
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def make_workspace(name: str = "acme") -> Workspace:
@@ -74,6 +83,40 @@ def run(job: SyncJob, *, mode: SyncMode | None = None, dry_run: bool = False) ->
     execute(record.pk, Heart("test"))
     record.refresh_from_db()
     return record
+
+
+def fresh(row: Row) -> Row:
+    """The same object, as its row is now."""
+    row.refresh_from_db()
+    return row
+
+
+@contextmanager
+def executing(record: SyncRecord) -> Iterator[None]:
+    """The record is worked on in a thread of its own, which has ended when the block is left."""
+
+    def work() -> None:
+        try:
+            execute(record.pk, Heart("worker"))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+@contextmanager
+def at_work(job: SyncJob) -> Iterator[SyncRecord]:
+    """A record of the job that is running, worked on in a thread of its own."""
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    with executing(record):
+        until(lambda: fresh(record).state == State.RUNNING, "nobody claimed it")
+        yield record
 
 
 def fill(folder: Path, contents: dict[str, bytes], *, age_s: int = 3600) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from pytest_django import Settings
 
 from datasets.store import ensure_store
 from tests.console.conftest import Tenant, make_tenant
-from tests.hosts.sshd import Sshd, running_sshd
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,17 +30,3 @@ def acme(db: None) -> Tenant:
 @pytest.fixture
 def lab(acme: Tenant) -> Tenant:
     return make_tenant("lab")
-
-
-@pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The folder that the far end serves."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder

@@ -25,14 +25,12 @@ from api import events
 from farends.http.transport import HttpOptions, HttpSecret
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
-from syncjobs.attempt.execution import execute
-from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.cancelling import cancel
 from tests.api.asking import TREE, Asker, asker
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
-from tests.rows import make_connector, make_job, make_workspace
+from tests.rows import executing, make_connector, make_job, make_workspace
 from tests.waiting import until
 from workspaces.models import ApiToken, Member, Role
 from workspaces.places import streams
@@ -109,23 +107,6 @@ def waiting_host() -> Iterator[tuple[SyncJob, threading.Event]]:
 
     with scripted_http(script) as host:
         yield make_job(make_connector(host.target(), kind="http")), go
-
-
-@contextmanager
-def executing(record: SyncRecord) -> Iterator[None]:
-    def work() -> None:
-        try:
-            execute(record.pk, Heart("worker"))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(30)
-    assert not thread.is_alive()
 
 
 def open_streams() -> int:

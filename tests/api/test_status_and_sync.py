@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +14,6 @@ from pytest_django import Settings
 from connectors.models import Connector, ConnectorStatus
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
-from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
 from syncjobs.core.overlaps import Overlap
 from syncjobs.core.states import FINAL, Event, State
@@ -26,7 +22,7 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
-from tests.rows import make_connector, make_job, make_workspace
+from tests.rows import at_work, fresh, make_connector, make_job, make_workspace
 from tests.waiting import until
 from workspaces.models import Member, Role, Workspace
 from workspaces.tokens import create_token
@@ -257,32 +253,6 @@ def test_a_workspace_that_syncs_one_thing_at_a_time_answers_with_its_progress(
         assert (told["id"], told["percentage"]) == (str(record.pk), 45.2)
 
 
-@contextmanager
-def at_work(job: SyncJob) -> Iterator[SyncRecord]:
-    """A record that a worker of this process really works on; ended when the block is left."""
-    record = enqueue(job, trigger=Trigger.MANUAL)
-
-    def work() -> None:
-        try:
-            execute(record.pk, Heart("worker"))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        until(lambda: state_of(record) == State.RUNNING, "nobody claimed it")
-        yield record
-    finally:
-        thread.join(30)
-    assert not thread.is_alive()
-
-
-def state_of(record: SyncRecord) -> str:
-    record.refresh_from_db()
-    return record.state
-
-
 @pytest.mark.parametrize("one_at_a_time", [False, True])
 def test_post_sync_force_cancels_what_runs_and_waits_and_never_overlaps(
     client: Client, token: dict[str, str], one_at_a_time: bool
@@ -301,12 +271,12 @@ def test_post_sync_force_cancels_what_runs_and_waits_and_never_overlaps(
             (new,) = SyncRecord.objects.filter(job=job).exclude(pk=running.pk)
             overlapping = claim(new.pk, "another")
             if overlapping is not None:
-                assert state_of(running) == State.CANCELLED
+                assert fresh(running).state == State.CANCELLED
     assert answer.status_code == 202
     told = answer.json()
     assert set(told["cancelled"]) == {str(running.pk), str(waiting.pk)}
     assert names(told["queued"]) == ["running", "waiting"]
-    assert (state_of(running), state_of(waiting)) == (State.CANCELLED, State.CANCELLED)
+    assert (fresh(running).state, fresh(waiting).state) == (State.CANCELLED, State.CANCELLED)
     assert "cancelled by token ci" in running.events.order_by("-id")[0].reason
     if overlapping is None:
         assert claim(new.pk, "another") is not None

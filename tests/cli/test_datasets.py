@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,13 @@ from datasets.store import open_store
 from store.checked import Damage
 from store.sentinel import SENTINEL
 from syncjobs.models import SyncJob
-from tests.hosts.sshd import Sshd, running_sshd
+from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, make_workspace, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LARGE = b"large" * 100_000
 FILES = {f"{n:02}.txt": b"%d" % n for n in range(20)} | {"large.bin": LARGE, "copy.bin": LARGE}
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
 
 
 @pytest.fixture

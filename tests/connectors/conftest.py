@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
-from tests.hosts.sshd import Sshd, running_sshd
-
-
-@pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

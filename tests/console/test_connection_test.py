@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,11 @@ from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord
 from tests.console.conftest import Tenant
 from tests.console.urls import add_to, page_of, press
-from tests.hosts.sshd import Sshd, fingerprint_of, running_sshd
+from tests.hosts.sshd import Sshd, fingerprint_of
 from tests.rows import fill
 from workspaces.places import CALLS_OF_WORKSPACE, calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
 
 
 def test_i13_18_the_console_says_that_too_many_far_ends_are_called(

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 
 from embedded import keys, options, ports, stack_env
 from embedded.errors import StackError
-from tests.embedded.waiting import until
+from tests.waiting import until
 
 
 def mode(path: Path) -> int:
@@ -94,7 +94,7 @@ def test_a_taken_port_names_the_variable() -> None:
         port = holder.getsockname()[1]
         with pytest.raises(StackError, match=rf"port {port} on 127.0.0.1 is taken: set WEB_PORT"):
             ports.claim_port("WEB_PORT", port)
-    until(lambda: ports.claim_port("WEB_PORT", port) == port, "the port free again")
+    until(lambda: ports.claim_port("WEB_PORT", port) == port, "the port did not become free")
 
 
 def test_port_0_takes_a_free_one() -> None:

@@ -17,7 +17,7 @@ import pytest
 from embedded import home
 from embedded.child import PROJECT
 from tests.embedded.processes import left
-from tests.embedded.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -73,7 +73,7 @@ def start(data_dir: Path) -> Iterator[Start]:
         toy.process.wait()
         toy.output.close()
     home.wait_for_leftovers(data_dir, print)
-    until(lambda: not left(data_dir), "the end of every process", timeout_s=60)
+    until(lambda: not left(data_dir), "a process stayed", within_s=60)
 
 
 def stack_words(data_dir: Path, *words: str) -> list[str]:
@@ -138,7 +138,7 @@ def test_a_crashed_child_comes_back_and_its_own_children_do_not_stay(
 
     assert toy.wait_for("worker") == "worker was killed by SIGKILL: starting it again in 0.5 s"
     log = data_dir / "log" / "worker.log"
-    until(lambda: log.read_text().count("worker ready.") == 2, "the worker's second start")
+    until(lambda: log.read_text().count("worker ready.") == 2, "the worker did not start again")
     # The old worker and its child went, a new pair came.
     assert len(left(data_dir) - before) == 2
     assert len(left(data_dir)) == len(before)
@@ -153,7 +153,7 @@ def test_a_database_killed_with_9_comes_back(start: Start, data_dir: Path) -> No
     os.kill(toy.pid_of("postgres"), signal.SIGKILL)
 
     assert "SIGKILL" in toy.wait_for("postgres was killed")
-    until(lambda: log.read_text().count("ready to accept") == 2, "the database's second start")
+    until(lambda: log.read_text().count("ready to accept") == 2, "the database did not start again")
     assert toy.end() == 0
 
 
@@ -191,6 +191,6 @@ def test_a_signal_to_make_alone_stops_what_make_runs(
 
     toy.end(number)
 
-    until(lambda: not left(data_dir), "the end of every process")
+    until(lambda: not left(data_dir), "a process stayed")
     assert "stopping" in toy.said
     assert "database system is shut down" in (data_dir / "log" / "postgres.log").read_text()

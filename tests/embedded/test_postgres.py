@@ -14,7 +14,7 @@ import pytest
 from embedded import ports, postgres, wheels
 from embedded.child import Child, spawn
 from embedded.postgres import Postgres
-from tests.embedded.waiting import until
+from tests.waiting import until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another user")
 
@@ -57,7 +57,7 @@ def test_committed_rows_survive_kill_9(prepared: Postgres, server: Child, data_d
     with psycopg.connect(prepared.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         os.kill(server.pid, signal.SIGKILL)
-        until(lambda: not server.is_alive(), "the end of the server")
+        until(lambda: not server.is_alive(), "the server did not end")
     assert (prepared.data / "postmaster.pid").exists()  # stale
 
     again = postgres.prepare_postgres(data_dir, prepared.port)
@@ -68,7 +68,7 @@ def test_committed_rows_survive_kill_9(prepared: Postgres, server: Child, data_d
             server.start()
         return server.is_ready()
 
-    until(start_again, "the server up again")
+    until(start_again, "the server did not come up again")
     with psycopg.connect(again.url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 

@@ -21,8 +21,8 @@ import requests
 from embedded import home
 from embedded.child import PROJECT
 from tests.embedded.processes import left
-from tests.embedded.waiting import until
 from tests.servers import servers
+from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -65,7 +65,7 @@ class Stack:
             assert self.process.poll() is None, self.said
             return self.said.count("SyncProject is up.") == times
 
-        until(up, "the stack up", UP_S)
+        until(up, "the stack did not come up", within_s=UP_S)
 
     def env(self) -> Mapping[str, str]:
         """What stack.env says, as a shell reads it."""
@@ -82,7 +82,7 @@ class Stack:
             self.process.kill()
         self.process.wait()
         home.wait_for_leftovers(self.data_dir, print)
-        until(lambda: not left(self.data_dir), "the end of every process", 60)
+        until(lambda: not left(self.data_dir), "a process stayed", within_s=60)
         self.log.unlink(missing_ok=True)
 
 
@@ -273,12 +273,16 @@ def sessions(env: Mapping[str, str], part: str) -> set[int]:
 def hang(stack: Stack, name: str, part: str, number: int) -> None:
     """Waits until it is replaced."""
     env = stack.env()
-    (stuck,) = until(lambda: sessions(env, part), f"word of {part}", 60)
+    (stuck,) = until(lambda: sessions(env, part), f"{part} did not tell of itself", within_s=60)
     told = f"{name} is stuck, silent for"
     times = stack.said.count(told)
     os.killpg(stuck, number)
-    until(lambda: stack.said.count(told) > times, f"the end of {name}", UP_S)
-    until(lambda: sessions(env, part) - {stuck}, f"word of the new {name}", UP_S)
+    until(lambda: stack.said.count(told) > times, f"{name} was not ended", within_s=UP_S)
+    until(
+        lambda: sessions(env, part) - {stuck},
+        f"the new {name} did not tell of itself",
+        within_s=UP_S,
+    )
 
 
 def test_i13_13_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
@@ -290,7 +294,9 @@ def test_i13_13_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
     stack = Stack(data_dir, "--demo", PYTHONPATH=hanging, **quick)
     try:
         stack.wait_until_up()
-        until(lambda: "nothing changed" in stack.said, "the demonstration", UP_S)
+        until(
+            lambda: "nothing changed" in stack.said, "the demonstration did not end", within_s=UP_S
+        )
         hang(stack, "worker1", "worker", signal.SIGRTMIN + 1)
         hang(stack, "worker1", "worker", signal.SIGSTOP)
         hang(stack, "beat", "beat", signal.SIGRTMIN + 1)

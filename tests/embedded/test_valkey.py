@@ -14,7 +14,7 @@ import redis
 from embedded import ports, valkey
 from embedded.child import Child
 from embedded.valkey import Valkey
-from tests.embedded.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_stop_keeps_everything(prepared: Valkey, server: Child, data_dir: Path
 def test_what_was_appended_survives_kill_9(prepared: Valkey, server: Child) -> None:
     ask(prepared.url, "SET", "kept", "42")
     os.kill(server.pid, signal.SIGKILL)
-    until(lambda: not server.is_alive(), "the end of the server")
+    until(lambda: not server.is_alive(), "the server did not end")
 
     server.start()
     server.wait_until_ready()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.answering import Ask, answering, serve
+
 COMMIT_FILES = 4  # so that an attempt at a small tree keeps what arrived several times
 PACK_COUNT = 4  # and a compaction of few contents writes several packs
 
@@ -30,76 +29,59 @@ class Ended:
 
 
 class Forks:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
 
     def run(
         self, work: str, argument: str = "", *, kill_at: str | None = None, nth: int = 0
     ) -> Ended:
         """`work` is `execute` with a record's id, `sweep` with an age in seconds, or `compact` with a
         workspace's id."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         order = {"work": work, "argument": argument, "kill_at": kill_at, "nth": nth}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
+        told = self._ask(order)
         return Ended(told["killed"], Counter(told["passed"]))
 
 
 @contextmanager
 def forking(database_url: str, log: Path) -> Iterator[Forks]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.forks"],
-            # Nothing here is TLS, and reading the system's authorities takes longer than a whole record.
-            env=os.environ | {"DATABASE_URL": database_url, "SSL_CERT_FILE": os.devnull},
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        yield Forks(process)
-    finally:
-        process.communicate(timeout=30)  # it ends with its input
+    # Nothing here is TLS, and reading the system's authorities takes longer than a whole record.
+    environment = {"DATABASE_URL": database_url, "SSL_CERT_FILE": os.devnull}
+    with answering("tests.kills.forks", log, **environment) as ask:
+        yield Forks(ask)
 
 
-def serve() -> None:
+def import_everything() -> None:
+    """Once, for all children."""
     import django
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "syncproject.settings"
     django.setup()
     from farends.registry import get_spec
-    from tests.kills import failpoints  # noqa: F401 — imported once, for all children
+    from tests.kills import failpoints  # noqa: F401
 
     get_spec("http")
-    for line in sys.stdin:
-        order = json.loads(line)
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            status = 1
-            try:
-                passed = work(order)
-                os.write(writing, json.dumps(passed).encode())
-                status = 0
-            finally:
-                os._exit(status)  # threads and sessions end as they stand
-        os.close(writing)
-        with os.fdopen(reading) as told:
-            answer = told.read()
-        _, how = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(how) and os.waitstatus_to_exitcode(how) != 0:
-            raise RuntimeError(f"the work failed: {order}")
-        killed = os.WIFSIGNALED(how)
-        sys.stdout.write(
-            json.dumps({"killed": killed, "passed": json.loads(answer or "{}")}) + "\n"
-        )
-        sys.stdout.flush()
+
+
+def answer(order: dict[str, Any]) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        status = 1
+        try:
+            passed = work(order)
+            os.write(writing, json.dumps(passed).encode())
+            status = 0
+        finally:
+            os._exit(status)  # threads and sessions end as they stand
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        passed_there = told.read()
+    _, how = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(how)
+    if not killed and os.waitstatus_to_exitcode(how) != 0:
+        raise RuntimeError(f"the work failed: {order}")
+    return {"killed": killed, "passed": json.loads(passed_there or "{}")}
 
 
 def work(order: dict[str, Any]) -> Counter[str]:
@@ -130,4 +112,5 @@ def work(order: dict[str, Any]) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    serve()
+    import_everything()
+    serve(answer)

@@ -61,13 +61,6 @@ def forks(transactional_db: None, tmp_path: Path) -> Iterator[Forks]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def job(source: Path, tmp_path: Path) -> Iterator[SyncJob]:
     home = tmp_path / "nginx"
     home.mkdir()

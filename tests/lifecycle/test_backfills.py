@@ -28,23 +28,11 @@ from syncjobs.queueing.backfilling import (
 from syncjobs.queueing.dispatching import Dispatched, dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
-from tests.rows import make_job, make_workspace
+from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 7, 23, tzinfo=UTC)
 DAILY = {"cron": "0 2 * * *", "timezone": "UTC"}
-
-
-@pytest.fixture
-def connector() -> Connector:
-    return Connector.objects.create(
-        workspace=make_workspace(),
-        name="host",
-        kind="sftp",
-        host="127.0.0.1",
-        port=1,
-        options={"username": "x"},
-    )
 
 
 def end_all(backfill: Backfill) -> list[datetime]:

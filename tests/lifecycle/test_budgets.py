@@ -30,7 +30,7 @@ from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.proxy import Weather, proxying
-from tests.rows import fill, make_connector, make_job, run
+from tests.rows import fill, fresh, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,11 +137,6 @@ def broken(sshd: Sshd, source: Path) -> SyncJob:
     """A job whose root is not there."""
     connector = make_connector(sshd.target(source / "missing"))
     return make_job(connector, schedule={"every_s": 3600}, pause_after_failures=3)
-
-
-def fresh(job: SyncJob) -> SyncJob:
-    job.refresh_from_db()
-    return job
 
 
 def due_again(job: SyncJob) -> int:

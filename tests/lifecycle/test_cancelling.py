@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from django.db import connection
 
 from datasets.models import Version
-from syncjobs.attempt.execution import execute
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.leasing import RECORDS
 from syncjobs.claims.reaping import reap_cancelled
@@ -25,38 +23,12 @@ from syncjobs.records.cancelling import cancel
 from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd
-from tests.rows import fill, make_connector, make_job
+from tests.rows import at_work, fill, fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PROMISE_S = 10
-
-
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
-
-
-@contextmanager
-def executing(job: SyncJob) -> Iterator[SyncRecord]:
-    """A record of the job in a thread of its own, which has ended when the block is left."""
-    record = enqueue(job, trigger=Trigger.MANUAL)
-
-    def work() -> None:
-        try:
-            execute(record.pk, Heart("worker"))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        until(lambda: fresh(record).state == State.RUNNING, "nobody claimed it")
-        yield record
-    finally:
-        thread.join(30)
-    assert not thread.is_alive()
 
 
 def assert_cancelled(record: SyncRecord) -> None:
@@ -79,7 +51,7 @@ def test_while_a_host_says_nothing_to_the_listing() -> None:
     def silent(request: Request, to: Conversation) -> None:
         to.wait(60)
 
-    with scripted_http(silent) as host, executing(job_on(host)) as record:
+    with scripted_http(silent) as host, at_work(job_on(host)) as record:
         until(lambda: host.requests, "the host was not asked")
         assert_cancelled(record)
 
@@ -92,7 +64,7 @@ def test_while_a_body_stands_still() -> None:
         to.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 100_000)
         to.wait(60)
 
-    with scripted_http(half) as host, executing(job_on(host)) as record:
+    with scripted_http(half) as host, at_work(job_on(host)) as record:
         until(lambda: fresh(record).bytes_transferred > 0, "nothing came")
         assert_cancelled(record)
 
@@ -136,7 +108,7 @@ def test_while_the_version_is_published(
     """The statement under way is cut off: the whole transaction is undone."""
     fill(source, {"a.txt": b"x"})
     slow_insert("datasets_entry")
-    with executing(make_job(make_connector(sshd.target(source)))) as record:
+    with at_work(make_job(make_connector(sshd.target(source)))) as record:
         until(is_sleeping, "it did not come to publishing")
         assert_cancelled(record)
     assert record.events.order_by("-id")[0].data == {}  # the worker itself obeyed

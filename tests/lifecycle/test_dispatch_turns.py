@@ -17,7 +17,7 @@ from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.queueing import dispatching
 from syncjobs.queueing.dispatching import Dispatched, dispatch_due
 from syncjobs.queueing.ringing import take_unrung
-from tests.rows import make_job, make_workspace
+from tests.rows import make_job
 from tests.scale.jobs import make_many_jobs
 from timing.misfires import decide_service
 
@@ -27,18 +27,6 @@ MINUTE = {"every_s": 60}
 
 def hourly(number: int) -> dict[str, Any]:
     return {"schedule": {"every_s": 3600}}
-
-
-@pytest.fixture
-def connector() -> Connector:
-    return Connector.objects.create(
-        workspace=make_workspace(),
-        name="host",
-        kind="sftp",
-        host="127.0.0.1",
-        port=1,
-        options={"username": "x"},
-    )
 
 
 def make_due(*jobs: SyncJob, ago_s: float = 5) -> None:

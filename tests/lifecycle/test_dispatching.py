@@ -20,23 +20,11 @@ from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.ringing import take_unrung
 from syncjobs.records.transition import move
-from tests.rows import make_job, make_workspace
+from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = {"every_s": 3600}
-
-
-@pytest.fixture
-def connector() -> Connector:
-    return Connector.objects.create(
-        workspace=make_workspace(),
-        name="host",
-        kind="sftp",
-        host="127.0.0.1",
-        port=1,
-        options={"username": "x"},
-    )
 
 
 def make_due(job: SyncJob, *, ago_s: int = 5) -> None:

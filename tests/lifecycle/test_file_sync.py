@@ -350,6 +350,25 @@ def test_what_limits_leave_out_stays_as_it_is_held(sshd: Sshd, source: Path) -> 
     assert set(digests_of(job.dataset)) == {"a.txt", "b.txt"}
 
 
+def cut_at_half(patch: pytest.MonkeyPatch) -> None:
+    """The connection breaks when 2 MiB of a file are here."""
+    write = StoreReceiver.write
+
+    def write_or_break(self: StoreReceiver, data: bytes) -> None:
+        if self.offset >= 2 << 20:
+            raise ConnectionResetError("cut")
+        write(self, data)
+
+    patch.setattr(StoreReceiver, "write", write_or_break)
+
+
+def replace_unseen(file: Path, content: bytes) -> None:
+    """Under the time that it had; the size is to be the same."""
+    stat = file.stat()
+    file.write_bytes(content)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 @pytest.mark.parametrize("how", [SyncMode.FULL, Comparison.CHECKSUM])
 def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
     sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -358,19 +377,10 @@ def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
     fill(source, {"large.bin": b"a" * (4 << 20)})
     comparison = Comparison.CHECKSUM if how == Comparison.CHECKSUM else Comparison.MODIFIED
     job = make_job(make_connector(sshd.target(source)), comparison=comparison)
-    write = StoreReceiver.write
-
-    def cut_at_half(self: StoreReceiver, data: bytes) -> None:
-        if self.offset >= 2 << 20:
-            raise ConnectionResetError("cut")
-        write(self, data)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(StoreReceiver, "write", cut_at_half)
+    with monkeypatch.context() as patch:
+        cut_at_half(patch)
         assert run(job).state == State.FAILED
-    stat = (source / "large.bin").stat()
-    (source / "large.bin").write_bytes(b"b" * (4 << 20))
-    os.utime(source / "large.bin", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    replace_unseen(source / "large.bin", b"b" * (4 << 20))
     mode = SyncMode.FULL if how == SyncMode.FULL else None
     assert run(job, mode=mode).state == State.SUCCEEDED
     assert digests_of(job.dataset) == digests_below(source)
@@ -384,20 +394,11 @@ def test_i13_10_a_part_is_joined_to_no_file_but_its_own(
     file = source / "large.bin"
     fill(source, {file.name: os.urandom(4 << 20)})
     job = make_job(make_connector(sshd.target(source)))
-    write = StoreReceiver.write
-
-    def cut_at_half(self: StoreReceiver, data: bytes) -> None:
-        if self.offset >= 2 << 20:
-            raise ConnectionResetError("cut")
-        write(self, data)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(StoreReceiver, "write", cut_at_half)
+    with monkeypatch.context() as patch:
+        cut_at_half(patch)
         assert run(job).state == State.FAILED
     if replaced:
-        stat = file.stat()
-        file.write_bytes(os.urandom(4 << 20))
-        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        replace_unseen(file, os.urandom(4 << 20))
     record = run(job)
     assert (record.state, digests_of(job.dataset)) == (State.SUCCEEDED, digests_below(source))
     assert (record.bytes_transferred == 4 << 20) is replaced  # else what was here was gone on with

@@ -14,22 +14,10 @@ from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, Dependency, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.dispatching import Dispatched, dispatch_due
 from syncjobs.queueing.enqueueing import JobBusy, enqueue
-from tests.rows import make_job, make_workspace
+from tests.rows import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = {"every_s": 60}
-
-
-@pytest.fixture
-def connector() -> Connector:
-    return Connector.objects.create(
-        workspace=make_workspace(),
-        name="host",
-        kind="sftp",
-        host="127.0.0.1",
-        port=1,
-        options={"username": "x"},
-    )
 
 
 def make_missed(connector: Connector, minutes: int = 10, **fields: Any) -> tuple[SyncJob, datetime]:

@@ -20,21 +20,9 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.dispatching import Dispatched, dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move
-from tests.rows import make_job, make_workspace
+from tests.rows import fresh, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def connector() -> Connector:
-    return Connector.objects.create(
-        workspace=make_workspace(),
-        name="host",
-        kind="sftp",
-        host="127.0.0.1",
-        port=1,
-        options={"username": "x"},
-    )
 
 
 def after(connector: Connector, *parents: str, **fields: Any) -> SyncJob:
@@ -50,11 +38,6 @@ def end(job: SyncJob, event: Event = Event.SUCCEEDED, *, dry_run: bool = False) 
     assert held is not None
     move(record.pk, event, token=held.token, changes={"error_code": "", "error": ""})
     return record
-
-
-def fresh(job: SyncJob) -> SyncJob:
-    job.refresh_from_db()
-    return job
 
 
 def test_a_chain_runs_to_its_end(connector: Connector) -> None:

@@ -26,7 +26,7 @@ from syncjobs.records.cancelling import cancel
 from syncjobs.works.contract import Claim
 from syncjobs.works.files.publishing import publish
 from tests.hosts.sshd import Sshd
-from tests.rows import make_connector, make_job
+from tests.rows import fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,11 +69,6 @@ def age_claim(record: SyncRecord, seconds: float) -> None:
     SyncEvent.objects.filter(record=record, event="claimed").update(
         at=Now() - timedelta(seconds=seconds)
     )
-
-
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
 
 
 def last_event(record: SyncRecord) -> SyncEvent:

@@ -27,7 +27,7 @@ from syncjobs.upkeep.workers import Worker
 from syncjobs.works.files.room import cap, passing_bytes
 from tests.hosts.scripted_http import Conversation, Request, Script, scripted_http
 from tests.hosts.sshd import Sshd
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+from tests.rows import digests_below, digests_of, fill, fresh, make_connector, make_job, run
 from workspaces.models import Workspace
 
 GIB = 1 << 30
@@ -81,11 +81,6 @@ def fill_up(disk: Path, *, leave_bytes: int) -> Path:
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, free - leave_bytes)
     return ballast
-
-
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
 
 
 @pytest.mark.django_db(transaction=True)

@@ -21,8 +21,7 @@ from syncjobs.queries.explaining import explain
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.ringing import take_unrung
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
-from tests.lifecycle.test_cancelling import executing, fresh
-from tests.rows import digests_of, make_connector, make_job
+from tests.rows import at_work, digests_of, fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,7 +100,7 @@ def test_a_running_record_is_parked_and_goes_on_in_the_next_window() -> None:
     slow = ["/5.bin"]
     with serving(slow) as (host, asked):
         job = job_on(host)
-        with executing(job) as record:
+        with at_work(job) as record:
             until(lambda: len(asked) == 7, "the files were not asked for")
             until(lambda: fresh(record).bytes_transferred >= 950_000, "the files did not come")
             change(job, blackouts=period())
@@ -124,7 +123,7 @@ def test_a_running_record_is_parked_and_goes_on_in_the_next_window() -> None:
 def test_the_end_of_a_window_parks_without_anybody_saving_anything() -> None:
     with serving(["/5.bin"]) as (host, asked):
         job = job_on(host, blackouts=period(begins_s=4))
-        with executing(job) as record:
+        with at_work(job) as record:
             until(lambda: fresh(record).state == State.QUEUED, "it was not parked")
         assert record.events.order_by("-id")[0].event == Event.PARKED
         assert asked["/"] == 1

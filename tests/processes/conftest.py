@@ -17,8 +17,8 @@ from django.db import connection
 
 from cli.chores import plan_chores
 from tasks.queues import CONSUMED
-from tests.hosts.sshd import Sshd, running_sshd
-from tests.processes.forks import ROOT, Fork, Forks, forking
+from tests.answering import ROOT
+from tests.processes.forks import Fork, Forks, forking
 from tests.waiting import until
 
 
@@ -125,16 +125,3 @@ def _attend(words: list[str], env: dict[str, str], log: Path) -> subprocess.Pope
             stderr=output,
             start_new_session=True,
         )
-
-
-@pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder

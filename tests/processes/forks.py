@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.answering import Ask, answering, serve
 from tests.waiting import until
-
-ROOT = Path(__file__).parents[2]
 
 
 class Fork:
@@ -53,8 +50,8 @@ class Fork:
 
 
 class Forks:
-    def __init__(self, server: subprocess.Popen[str]) -> None:
-        self._server = server
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
 
     def start(
         self, words: Sequence[str], environment: Mapping[str, str], *, out: Path, err: Path
@@ -62,44 +59,17 @@ class Forks:
         for path in (out, err):
             path.touch()
         order = {"words": words, "environment": environment, "out": str(out), "err": str(err)}
-        pid = self.ask(order)
-        assert pid is not None
-        return Fork(self, pid)
-
-    def ask(self, order: Mapping[str, Any]) -> int | None:
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        answer: int | None = json.loads(self._server.stdout.readline())
-        return answer
+        return Fork(self, self.ask(order))
 
 
 @contextmanager
 def forking(log: Path) -> Iterator[Forks]:
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.forks"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        yield Forks(server)
-    finally:
-        server.communicate(timeout=30)  # it ends with its input
+    with answering("tests.processes.forks", log) as ask:
+        yield Forks(ask)
 
 
-def serve() -> None:
-    _import_everything()
-    for line in sys.stdin:
-        order = json.loads(line)
-        answer = _find_end(order["ended"]) if "ended" in order else _fork(order)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+def answer(order: dict[str, Any]) -> int | None:
+    return _find_end(order["ended"]) if "ended" in order else _fork(order)
 
 
 def _import_everything() -> None:
@@ -179,4 +149,5 @@ def _find_end(pid: int) -> int | None:
 
 
 if __name__ == "__main__":
-    serve()
+    _import_everything()
+    serve(answer)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from tests.proxy import PIECE, Proxy
+from tests.proxy import PIECE, Proxy, running
 
 
 class CommitLoser(Proxy):
@@ -61,14 +60,5 @@ class CommitLoser(Proxy):
             writer.close()
 
 
-@contextmanager
-def losing_commit(upstream_port: int, marker: bytes) -> Iterator[CommitLoser]:
-    proxy = CommitLoser(upstream_port, marker)
-    thread = threading.Thread(target=proxy.run, name="commit loser")
-    thread.start()
-    proxy.wait_until_ready()
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
-        thread.join(10)
+def losing_commit(upstream_port: int, marker: bytes) -> AbstractContextManager[CommitLoser]:
+    return running(CommitLoser(upstream_port, marker))

@@ -10,7 +10,7 @@ from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord
 from tests.hosts.sshd import Sshd
 from tests.proxy import Proxy
-from tests.rows import fill, make_connector, make_job
+from tests.rows import fill, fresh, make_connector, make_job
 from tests.waiting import until
 
 FILES = {f"{n:03}.bin": os.urandom(20_000) for n in range(150)}
@@ -21,11 +21,6 @@ def slow_job(sshd: Sshd, source: Path, proxy: Proxy) -> SyncJob:
     fill(source, FILES)
     target = dataclasses.replace(sshd.target(source), port=proxy.port)
     return make_job(make_connector(target))
-
-
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
 
 
 def until_fetching(record: SyncRecord) -> SyncRecord:

@@ -22,9 +22,9 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
-from tests.processes.records import SLOW, events_of, fresh, slow_job, until_fetching, until_final
+from tests.processes.records import SLOW, events_of, slow_job, until_fetching, until_final
 from tests.proxy import proxying
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job
+from tests.rows import digests_below, digests_of, fill, fresh, make_connector, make_job
 from tests.servers import servers
 from tests.waiting import until
 

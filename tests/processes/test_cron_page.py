@@ -24,9 +24,9 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
-from tests.processes.records import SLOW, fresh, slow_job, until_fetching
+from tests.processes.records import SLOW, slow_job, until_fetching
 from tests.proxy import proxying
-from tests.rows import fill, make_connector
+from tests.rows import fill, fresh, make_connector
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).parents[2]

@@ -13,6 +13,7 @@ from connectors.models import Connector
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import Backfill, SyncJob, SyncRecord
+from syncjobs.queueing.dispatching import BATCH
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start
 from tests.rows import fill, make_connector, make_job
@@ -125,8 +126,8 @@ def test_q08_after_ten_minutes_without_a_beat_each_policy_is_obeyed(
 
 
 def test_q09_an_edit_is_obeyed_at_the_next_tick(start: Start) -> None:
-    """Among ten thousand jobs: what is made, edited, switched on and off is seen with no restart."""
-    jobs = make_many_jobs(6_000, fields=lambda _: {"schedule": {"cron": "0 0 1 1 *"}})
+    """Among thousands of jobs: what is made, edited, switched on and off is seen with no restart."""
+    jobs = make_many_jobs(2_000, fields=lambda _: {"schedule": {"cron": "0 0 1 1 *"}})
     SyncJob.objects.update(next_run_at=timezone.now() + timedelta(days=30))
     beat = start("beat")
 
@@ -155,16 +156,20 @@ def test_q09_an_edit_is_obeyed_at_the_next_tick(start: Start) -> None:
 
 
 def test_a_backlog_is_worked_off_by_two_beats_with_workspaces_in_turn(start: Start) -> None:
-    """6,000 due at once, with a job of another workspace: served among the first, and each once."""
-    make_many_jobs(6_000, prefix="crowd", fields=lambda _: {"schedule": {"every_s": 86_400}})
+    """Two batches due at once, with a job of another workspace: served among the first, and each once."""
+    make_many_jobs(2 * BATCH, prefix="crowd", fields=lambda _: {"schedule": {"every_s": 86_400}})
     (lone,) = make_many_jobs(1, prefix="lone", fields=lambda _: {"schedule": {"every_s": 86_400}})
     SyncJob.objects.update(next_run_at=timezone.now() + timedelta(days=1))
     beats = [start("beat"), start("beat")]
     until(lambda: all("beat: Starting" in beat.log.read_text() for beat in beats), "no beats")
     SyncJob.objects.update(next_run_at=timezone.now())
-    until(lambda: SyncRecord.objects.count() == 6_001, "the backlog was not served", within_s=90)
+    until(
+        lambda: SyncRecord.objects.count() == 2 * BATCH + 1,
+        "the backlog was not served",
+        within_s=90,
+    )
     jobs = SyncRecord.objects.values_list("job_id", flat=True)
-    assert len(set(jobs)) == 6_001
+    assert len(set(jobs)) == 2 * BATCH + 1
     before = SyncRecord.objects.filter(queued_at__lt=SyncRecord.objects.get(job=lone).queued_at)
-    assert before.count() < 3_000
+    assert before.count() < BATCH
     assert SyncRecord.objects.exclude(rung_at=None).filter(job=lone).exists()

@@ -21,9 +21,9 @@ from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start, environment
 from tests.processes.forks import Fork, Forks
-from tests.processes.records import SLOW, events_of, fresh, owner_pid, slow_job, until_fetching
+from tests.processes.records import SLOW, events_of, owner_pid, slow_job, until_fetching
 from tests.proxy import proxying
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job
+from tests.rows import digests_below, digests_of, fill, fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,42 +19,30 @@ from syncjobs.records.cancelling import cancel
 from tasks.duties import TICK_S
 from tests.hosts.sshd import Sshd
 from tests.partials import let_go, partial_of
-from tests.processes.conftest import Process
+from tests.processes.conftest import Start
+from tests.processes.records import SLOW, slow_job, until_fetching
 from tests.proxy import Proxy, proxying
-from tests.rows import fill, make_connector, make_job
+from tests.rows import fill, fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-Start = Callable[..., Process]
 PROMISE_S = 10
 # However slow the machine is, no lease runs out: what ends the record is that its cancel was not answered.
 PATIENT = {"SYNC_LEASE_SECONDS": "3600", "SYNC_HEARTBEAT_INTERVAL_SECONDS": "5"}
 
 
-def fresh(record: SyncRecord) -> SyncRecord:
-    record.refresh_from_db()
-    return record
-
-
 def slow_record(sshd: Sshd, source: Path, proxy: Proxy) -> SyncRecord:
-    fill(source, {f"{n:03}.bin": os.urandom(20_000) for n in range(150)})
-    target = dataclasses.replace(sshd.target(source), port=proxy.port)
-    record = enqueue(make_job(make_connector(target)), trigger=Trigger.MANUAL)
-    until(
-        lambda: fresh(record).state == State.RUNNING and record.bytes_transferred > 100_000,
-        "the record did not come to fetching",
-    )
-    return record
+    return until_fetching(enqueue(slow_job(sshd, source, proxy), trigger=Trigger.MANUAL))
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_cancel_does_not_need_the_worker(
     start: Start, sshd: Sshd, source: Path, number: signal.Signals
 ) -> None:
-    worker = start("worker", **PATIENT)
-    start("beat", **PATIENT)
-    with proxying(sshd.port, bytes_per_s=150_000) as proxy:
+    worker = start("worker", database_port=None, **PATIENT)
+    start("beat", database_port=None, **PATIENT)
+    with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
         record = slow_record(sshd, source, proxy)
         worker.send(number)
         cancel(record.pk, by="a person")
@@ -80,7 +66,7 @@ def test_beat_alone_takes_back_what_dead_workers_leave(
 ) -> None:
     worker = start("worker")
     start("beat")
-    with proxying(sshd.port, bytes_per_s=150_000) as proxy:
+    with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
         record = slow_record(sshd, source, proxy)
         worker.send(signal.SIGKILL)
         until(lambda: fresh(record).state == State.QUEUED, "nobody took it back", within_s=60)
@@ -102,8 +88,8 @@ def test_a_worker_with_a_thread_that_hangs_hands_over_and_ends(
     other_source = tmp_path / "other"
     other_source.mkdir()
     impatient = {"SYNC_STALL_SECONDS": "3", "SYNC_HUNG_SECONDS": "2"}
-    worker = start("worker", **impatient)
-    start("beat", **impatient)
+    worker = start("worker", database_port=None, **impatient)
+    start("beat", database_port=None, **impatient)
     try:
         with proxying(sshd.port, bytes_per_s=50_000) as proxy:
             other = slow_record(sshd, other_source, proxy)

@@ -20,14 +20,13 @@ from tests.processes.conftest import Process, Start
 from tests.processes.records import (
     SLOW,
     events_of,
-    fresh,
     owner_pid,
     slow_job,
     until_fetching,
     until_final,
 )
 from tests.proxy import proxying
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job
+from tests.rows import digests_below, digests_of, fill, fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]

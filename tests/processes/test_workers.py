@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
+from django.db.models import F
 from django.utils import timezone
 
 from datasets.models import Version
 from syncjobs.core.states import State
+from syncjobs.core.watching import RING_AGAIN_S
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
@@ -22,14 +25,13 @@ from tests.processes.records import (
     FILES,
     SLOW,
     events_of,
-    fresh,
     owner_pid,
     slow_job,
     until_fetching,
     until_final,
 )
 from tests.proxy import proxying
-from tests.rows import digests_below, digests_of, fill, make_connector, make_job
+from tests.rows import digests_below, digests_of, fill, fresh, make_connector, make_job
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -111,6 +113,8 @@ def test_q04_p10_the_broker_may_forget_everything_between_bell_and_claim(
     dispatch_due()
     assert ring_waiting() == 1  # rung while nobody listens
     broker.flushall()
+    # So long ago that somebody must have answered.
+    SyncRecord.objects.update(rung_at=F("rung_at") - timedelta(seconds=RING_AGAIN_S))
     start("worker")
     start("beat")
     record = SyncRecord.objects.get(job=job)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from embedded.child import PROJECT
-from tests.embedded.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 CROWD = 40
@@ -76,7 +76,7 @@ def serving(folder: Path, **limits: Any) -> Iterator[Web]:
             found = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log.read_text())
             return int(found[1]) if found else 0
 
-        until(lambda: port() > 0, "the web server up", 30)
+        until(lambda: port() > 0, "the web server did not come up")
         yield Web(port(), log)
     finally:
         process.terminate()
