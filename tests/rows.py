@@ -21,8 +21,8 @@ from datasets.store import ensure_store, open_store
 from farends.spec import Target
 from syncjobs.attempt.execution import execute
 from syncjobs.configuration.jobs import save_job
-from syncjobs.leases.heart import Heart
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.waiting import until

@@ -17,7 +17,6 @@ from farends.spec import Target
 from syncjobs.claims.claiming import claim
 from syncjobs.core.overlaps import Overlap
 from syncjobs.core.states import FINAL, Event, State
-from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.transition import move

@@ -53,8 +53,9 @@ class Process:
         self.popen = popen
         self.log = log
 
-    def wait_for_line(self, text: str) -> None:
-        until(lambda: text in self.log.read_text(), f"{self.name} did not say {text!r}")
+    def wait_for_line(self, text: str, *, within_s: float = 30) -> None:
+        complaint = f"{self.name} did not say {text!r}"
+        until(lambda: text in self.log.read_text(), complaint, within_s=within_s)
 
     def send(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
@@ -106,7 +107,7 @@ def start(
         popen = _attend(words, env, log) if watched else forks.start(words, env, out=log, err=log)
         process = Process(name, popen, log)
         started.append(process)
-        process.wait_for_line("beat: Starting" if kind == "beat" else "ready.")
+        process.wait_for_line("beat: Starting" if kind == "beat" else "ready.", within_s=90)
         return process
 
     yield start_one
