@@ -6,17 +6,14 @@ import os
 import shlex
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
-import requests
 
 from embedded import home
 from embedded.child import PROJECT
@@ -105,84 +102,12 @@ def run(data_dir: Path, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def command_lines(pids: set[int]) -> str:
-    found = []
-    for pid in pids:
-        try:
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode())
-        except FileNotFoundError:
-            continue
-    return "\n".join(found)
-
-
-def refuses_itself(env: Mapping[str, str]) -> None:
-    """Its own listeners are no far ends, although loopback is allowed here."""
-    tree = f"{env['SYNC_URL']}/api/workspaces/{env['SYNC_WORKSPACE']}/connectors"
-    signed = {"Authorization": f"Bearer {env['SYNC_TOKEN']}"}
-    for name in ("SYNC_URL", "FLOWER_URL", "DATABASE_URL", "REDIS_URL"):
-        port = urlsplit(env[name]).port
-        body = {"name": f"own-{port}", "kind": "http", "host": "localhost", "port": port}
-        made = requests.post(tree, json=body, headers=signed, timeout=20)
-        assert made.status_code == 201, made.text
-        looked = requests.get(f"{tree}/own-{port}/browse", headers=signed, timeout=20)
-        assert (looked.status_code, looked.json()["code"]) == (502, "network_forbidden"), name
-        assert "a part of this platform" in looked.json()["detail"]
-
-
-def test_from_nothing_to_up_and_back(stack: Stack, data_dir: Path) -> None:
-    stack.wait_until_up()
-    env = stack.env()
-
-    # It answers where it says.
-    assert requests.get(f"{env['SYNC_URL']}/health", timeout=5).status_code == 200
-    with psycopg.connect(env["DATABASE_URL"]) as connection:
-        assert connection.execute("SELECT count(*) > 0 FROM django_migrations").fetchone() == (
-            True,
-        )
-    with redis.Redis.from_url(env["REDIS_URL"]) as client:
-        assert client.ping()
-
-    refuses_itself(env)
-
-    # Flower shows nothing without the log-in that the summary prints.
-    password = (data_dir / "keys" / "flower_password").read_text()
-    page = f"{env['FLOWER_URL']}/workers"
-    assert requests.get(page, timeout=5).status_code == 401
-    assert requests.get(page, auth=("admin", password), timeout=5).status_code == 200
-    assert password in stack.said
-
-    metrics = f"{env['FLOWER_URL']}/metrics"
-    assert requests.get(metrics, timeout=5).status_code == 401  # i13, 21
-    assert "flower" in requests.get(metrics, auth=("admin", password), timeout=5).text
-
-    # Secrets are in closed files and in no command line.
-    assert stat.S_IMODE((data_dir / "stack.env").stat().st_mode) == 0o600
-    assert env["SYNC_WORKSPACE"] == "default"
-    secrets = [path.read_text() for path in (data_dir / "keys").iterdir()]
-    secrets += [(data_dir / name / "password").read_text() for name in ("postgres", "valkey")]
-    shown = command_lines(left(data_dir) | {stack.process.pid})
-    assert "gunicorn" in shown
-    assert [secret for secret in [*secrets, env["SYNC_TOKEN"]] if secret in shown] == []
-    assert "also loopback and private" in stack.said
-
-    # A second one is refused in one line, and the first one's stack.env stays.
-    second = run(data_dir)
-    assert second.returncode == 1
-    assert second.stderr.strip().splitlines() == [
-        f"the stack already runs here (pid {stack.process.pid}, DATA_DIR {data_dir}): stop it first"
-    ]
-    assert stack.env() == env
-
-    assert stack.end(signal.SIGINT) == 0
-    assert not left(data_dir)
-    assert not (data_dir / "stack.env").exists()
-
-
 def test_killed_with_9_it_leaves_nothing_and_starts_again_at_once(
     stack: Stack, data_dir: Path
 ) -> None:
     stack.wait_until_up()
     before = stack.env()
+    assert before["SYNC_WORKSPACE"] == "default"
     with psycopg.connect(before["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     stack.process.kill()
