@@ -16,8 +16,8 @@ from syncjobs.records.cancelling import cancel
 from syncjobs.works.table import WORKS
 from tests.processes.conftest import Start
 from tests.processes.practice import FAR_END, KIND, SPEC, Options, Practice, Secret
-from tests.processes.records import events_of, fresh, owner_pid, until_final
-from tests.rows import make_connector, make_job
+from tests.processes.records import events_of, owner_pid, until_final
+from tests.rows import fresh, make_connector, make_job
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
