@@ -1,6 +1,6 @@
 """A kind of far end and a kind of work that are the tests' own: the product knows neither.
 
-The far end is a folder whose file `word` says what the work is to do: `wait`, `fail` or `finish`.
+The far end is a folder whose file `word` says what the work is to do: `wait`, `finish`, or `fail` once and then finish.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Practice:
             lease.progress.received(1)
             pause.wait(LOOKS_EVERY_S)
         if word == "fail":
+            (folder / "word").write_text("finish")
             raise ConnectionLost("the word was to fail")
         with open_session(statement_timeout_s=5, name=claim.session_name) as session:
             with session.transaction(), session.cursor() as cursor:
