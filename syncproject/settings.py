@@ -53,14 +53,14 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "console.policy.restrict_pages",
-    "api.problems.tell_problems",
+    "api.rest.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "api.acting.act_for_caller",
+    "api.rest.acting.act_for_caller",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

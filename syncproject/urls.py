@@ -9,9 +9,9 @@ from django.urls import path
 from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
-from api.health import health
-from api.metrics import metrics
-from api.service import make_service
+from api.rest.health import health
+from api.rest.metrics import metrics
+from api.rest.service import make_service
 from console.invited import InvitationView
 
 service = make_service()

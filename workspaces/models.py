@@ -186,7 +186,7 @@ class AuditEntry(models.Model):
 
 
 class KeptAnswer(models.Model):
-    """What a POST was answered with, for whoever sends it again; see `api.idempotency`."""
+    """What a POST was answered with, for whoever sends it again; see `api.rest.idempotency`."""
 
     id = models.CharField(primary_key=True, max_length=64)  # a digest of who gave which key
     request = models.CharField(max_length=64)  # a digest of method, path and body

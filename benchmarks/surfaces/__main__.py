@@ -67,7 +67,7 @@ def paths(token: str) -> dict[str, str]:
     from datetime import timedelta
     from urllib.parse import quote
 
-    from api.pages import NEWEST_FIRST
+    from api.rest.pages import NEWEST_FIRST
     from syncjobs.models import SyncJob, SyncRecord
 
     mine = SyncRecord.objects.filter(workspace__name="bench").order_by("-queued_at", "-pk")

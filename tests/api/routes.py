@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.callers import Bearer
+from api.rest.callers import Bearer
 from syncproject.urls import service
 from workspaces.models import Role
 

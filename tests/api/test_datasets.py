@@ -107,8 +107,6 @@ def test_entries_of_each_version_by_pages_of_any_size(ops: Asker, job: SyncJob) 
 @pytest.mark.parametrize(
     ("path", "query"),
     [
-        ("versions/0/entries", {}),
-        ("versions/99999999999/entries", {}),
         ("versions/1/entries", {"prefix": "a\0b"}),
         ("diff", {}),
         ("diff", {"from": 0}),
@@ -121,6 +119,14 @@ def test_x11_a_wrong_query_is_refused(
     answer = ops.get(f"datasets/files/{path}", query)
     assert answer.status_code == 400
     assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize("number", ["0", "99999999999", "one"])
+def test_a_version_that_no_dataset_can_have_is_not_there(
+    ops: Asker, job: SyncJob, number: str
+) -> None:
+    answer = ops.get(f"datasets/files/versions/{number}/entries")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no such version.")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])

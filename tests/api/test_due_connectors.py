@@ -166,7 +166,7 @@ def test_the_secret_is_compared_in_constant_time(
         return hmac_compare(given, known)
 
     hmac_compare = hmac.compare_digest
-    monkeypatch.setattr("api.due.hmac.compare_digest", note)
+    monkeypatch.setattr("api.rest.due.hmac.compare_digest", note)
     assert post(client, bearer("wrong")).status_code == 401
     assert post(client, bearer(SECRET)).status_code == 202
     assert compared == [SECRET.encode()] * 2

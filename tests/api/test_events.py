@@ -21,7 +21,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from api import events
+from api.rest import events
 from farends.http.transport import HttpOptions, HttpSecret
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
 
-from api import health
+from api.rest import health
 from datasets.store import ensure_store, find_known_store
 from embedded import ports
 from events.models import SyncEvent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
-from ninja import Schema
+from pydantic import BaseModel
 from pytest_django.live_server_helper import LiveServer
 
 from farends.sftp.transport import SftpOptions, SftpSecret
@@ -127,12 +127,12 @@ def test_the_seeds_own_paths_stand_in_it_exactly(client: Client) -> None:
 def test_no_two_shapes_share_a_name() -> None:
     """In the document one would take the other's place."""
 
-    def below(shape: type[Schema]) -> Iterator[type[Schema]]:
+    def below(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
         for one in shape.__subclasses__():
             yield one
             yield from below(one)
 
-    ours = {one for one in below(Schema) if one.__module__.startswith("api.")}
+    ours = {one for one in below(BaseModel) if one.__module__.startswith("api.")}
     assert len(ours) > 10
     doubled = [name for name, count in Counter(o.__name__ for o in ours).items() if count > 1]
     assert doubled == []

@@ -169,7 +169,7 @@ def test_a_workspace_that_went_meanwhile_is_not_there(
         delete_workspace(Workspace.objects.get(pk=row.pk))
         return write_settings(row, fields)
 
-    monkeypatch.setattr("api.workspace.write_settings", late)
+    monkeypatch.setattr("api.rest.workspace.write_settings", late)
     answer = admin.patch("settings", {"max_running": 2})
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert answer.json()["detail"] == "There is no such workspace."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 
-from api import throttling
-from api.throttling import Throttle
+from api.rest import throttling
+from api.rest.throttling import Throttle
 from embedded import ports
 from tests.api.asking import Asker, asker
 from workspaces.models import Role

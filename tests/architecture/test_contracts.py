@@ -22,6 +22,7 @@ VIOLATIONS = {
     "pure-core": ("syncjobs/core/retries.py", "import time"),
     "no-framework-below": ("syncjobs/engine/filesync.py", "import django.db"),
     "celery-in-its-place": ("console/apps.py", "import tasks.bells"),
+    "shapes-below-surfaces": ("api/shapes/records.py", "import ninja"),
     "transports-apart": ("farends/http/transport.py", "import farends.sftp.transport"),
     "transports-by-registry": ("connectors/opening.py", "import farends.sftp.transport"),
     "requests-by-conversation": ("farends/http/client.py", "import urllib3.util"),

@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.db import connection
 from django.test import RequestFactory
 
-from api.job_shapes import JobChange, JobNew, JobOut, JobReplacement
+from api.shapes.jobs import JobChange, JobNew, JobOut, JobReplacement
 from connectors.models import Connector
 from console.admin.schedule_fields import KIND
 from console.admin.sync_job_form import SyncJobForm

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from api import files, idempotency, moments
+from api.rest import files, idempotency
+from api.shapes import moments
 from cli import configfile
 from connectors import attachments, folders
 from console import window_lines
@@ -193,9 +194,11 @@ def _configured(raw: bytes) -> None:
 
 
 PARSERS: Mapping[str, Mapping[str, Parser]] = {
-    "api.files": {"_RANGE": _text(files._RANGE.fullmatch)},
-    "api.idempotency": {"PATTERN": _text(lambda text: re.fullmatch(idempotency.PATTERN, text))},
-    "api.moments": {"_is_written": _text(moments._is_written)},
+    "api.rest.files": {"_RANGE": _text(files._RANGE.fullmatch)},
+    "api.rest.idempotency": {
+        "PATTERN": _text(lambda text: re.fullmatch(idempotency.PATTERN, text))
+    },
+    "api.shapes.moments": {"_is_written": _text(moments._is_written)},
     "cli.configfile": {"load": _configured},
     "console.window_lines": {
         "read_windows": _text(window_lines.read_windows),

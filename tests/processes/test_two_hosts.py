@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from api.health import look_around
+from api.rest.health import look_around
 from datasets.installation import FILE
 from datasets.store import find_known_store
 from events.models import SyncEvent

@@ -1,0 +1,1 @@
+"""REST: views, and what every request goes through."""

@@ -1,0 +1,222 @@
+"""`/api/workspaces/{workspace}/connectors`: the far ends, whether they answer, and what lies there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.db.models import Field as Column
+from django.http import HttpRequest
+from ninja import Path, Query, Router, Status
+
+from api.rest.answers import CONFLICTS, REFUSALS, Refused
+from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.rest.finding import WorkspaceIn, need_row
+from api.rest.pages import BY_NAME, PageQuery
+from api.shapes.answers import Problem
+from api.shapes.connectors import (
+    ConnectivityOut,
+    ConnectorChange,
+    ConnectorNew,
+    ConnectorOut,
+    ConnectorPage,
+    ConnectorReplacement,
+    FolderOut,
+    HostKeyIn,
+    Kind,
+    TestOut,
+    tell_browsed,
+    tell_connector,
+)
+from connectors.folders import look_into
+from connectors.models import Connector, ConnectorStatus
+from connectors.opening import test_connector
+from connectors.pinning import pin
+from farends.errors import RootMissing, TransportError, UnsafeName
+from farends.registry import UnknownKind
+from syncjobs.configuration.connectors import (
+    FIELDS,
+    InUse,
+    InvalidConnector,
+    NameTaken,
+    delete_connector,
+    write_connector,
+)
+from syncjobs.queries.connectivity import has_passed, judge_connectivity
+from workspaces.models import Workspace
+from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, RETRY_S, NoPlace, calls
+
+router = Router(tags=["connectors"])
+CALLED: dict[Any, Any] = {**CONFLICTS, 429: Problem, 502: Problem, 503: Problem}
+# What PUT gives to fields that it does not name. A secret never comes out, and so it stays.
+_DEFAULTS: dict[str, Any] = {
+    field.name: field.get_default()
+    for field in Connector._meta.get_fields()
+    if field.name in FIELDS and isinstance(field, Column) and field.has_default()
+} | {"port": None, "max_running": None}
+
+ConnectorIn = Annotated[str, Path(description="The connector's id or name.")]
+
+
+class ConnectorQuery(PageQuery):
+    kind: Kind | None = None
+    status: ConnectorStatus | None = None
+
+
+@router.get("", response={200: ConnectorPage, **REFUSALS}, auth=VIEWER)
+def list_connectors(
+    request: HttpRequest, workspace: WorkspaceIn, query: Annotated[ConnectorQuery, Query()]
+) -> dict[str, Any]:
+    """By name."""
+    rows = Connector.objects.filter(workspace=caller_of(request).workspace)
+    if query.kind is not None:
+        rows = rows.filter(kind=query.kind)
+    if query.status is not None:
+        rows = rows.filter(status=query.status)
+    found, following = BY_NAME.take(rows, query)
+    return {"items": [tell_connector(row) for row in found], "next": following}
+
+
+@router.post("", response={201: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def create_connector(
+    request: HttpRequest, workspace: WorkspaceIn, body: ConnectorNew
+) -> Status[dict[str, Any]]:
+    """Without a port: the kind's own."""
+    owner = caller_of(request).workspace
+    return Status(201, _write(Connector(workspace=owner), body.written()))
+
+
+@router.get("/{connector}", response={200: ConnectorOut, **REFUSALS}, auth=VIEWER)
+def read_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    return tell_connector(get_connector(request, connector))
+
+
+@router.put("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def replace_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorReplacement
+) -> dict[str, Any]:
+    """What is left out gets its default; a secret that is left out stays, where the far end does."""
+    return _write(get_connector(request, connector), _DEFAULTS | body.written())
+
+
+@router.patch("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def change_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorChange
+) -> dict[str, Any]:
+    """What is left out stays, each option and each part of the secret for itself. A secret goes nowhere but to
+    the far end that it was stored for: whoever changes kind, host, port or the way there gives it again."""
+    return _write(get_connector(request, connector), body.written(), merge=True)
+
+
+@router.delete("/{connector}", response={204: None, **CONFLICTS}, auth=ADMIN)
+def remove_connector(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> Status[None]:
+    """Only one that no sync job uses and no sync record tells of."""
+    try:
+        delete_connector(get_connector(request, connector))
+    except InUse as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return Status(204, None)
+
+
+@router.post("/{connector}/test", response={200: TestOut, **CALLED}, auth=OPERATOR)
+def test_connection(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    """Stage by stage, with what to do where one fails: that is an answer too."""
+    found = get_connector(request, connector)
+    with _calling(found.workspace):
+        results = test_connector(found)
+    stages = [asdict(result) for result in results]
+    return {"passed": bool(has_passed(found)), "tested_at": found.last_test_at, "stages": stages}
+
+
+@router.get("/{connector}/browse", response={200: FolderOut, **CALLED}, auth=OPERATOR)
+def browse(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    connector: ConnectorIn,
+    path: Annotated[
+        str,
+        Query(max_length=4_000, pattern=r"^[^\x00]*$", description="From the connector's root."),
+    ] = "",
+) -> dict[str, Any]:
+    """What lies in a folder of the far end, before a job is made for it. Folders without files are not seen."""
+    found = get_connector(request, connector)
+    try:
+        with _calling(found.workspace):
+            folder = look_into(found, path)
+    except (UnsafeName, RootMissing):
+        raise Refused(HTTPStatus.NOT_FOUND, "The far end has no such folder.") from None
+    rows = sorted(folder.rows.values(), key=lambda row: (not row.is_folder, row.name))
+    items = [tell_browsed(row) for row in rows]
+    return {"path": path.strip("/"), "items": items, "complete": folder.complete}
+
+
+@router.get("/{connector}/connectivity", response={200: ConnectivityOut, **REFUSALS}, auth=VIEWER)
+def read_connectivity(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    """What syncs and tests have shown of the host. It is not called for this."""
+    found = get_connector(request, connector)
+    unknown = dict.fromkeys(("checked_at", "uptime_s", "downtime_s"))  # nobody watches it yet
+    return {"connector": found.name, **asdict(judge_connectivity(found)), **unknown}
+
+
+@router.post("/{connector}/approve-host-key", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
+def approve_host_key(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: HostKeyIn
+) -> dict[str, Any]:
+    """Pins the key that the last connection test was offered; only that very one."""
+    found = get_connector(request, connector)
+    if pin(found, body.fingerprint) is None:
+        raise Refused(
+            HTTPStatus.CONFLICT,
+            "This is not the key that the last test was offered, or it is pinned already: test again.",
+        )
+    return tell_connector(get_connector(request, connector))
+
+
+def get_connector(request: HttpRequest, text: str) -> Connector:
+    """Raises Refused."""
+    rows = Connector.objects.select_related("workspace")
+    return need_row(rows, caller_of(request).workspace, text, "connector")
+
+
+def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False) -> dict[str, Any]:
+    try:
+        return tell_connector(write_connector(connector, fields, merge=merge).connector)
+    except InvalidConnector as exc:
+        errors: dict[str, list[str]] = {}
+        for path, message in exc.problems:
+            errors.setdefault(".".join(path), []).append(message)
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
+    except NameTaken as exc:
+        raise Refused(
+            HTTPStatus.CONFLICT, f"{exc}.", errors={"name": ["This name is taken."]}
+        ) from None
+
+
+@contextmanager
+def _calling(workspace: Workspace) -> Iterator[None]:
+    """While a far end is called. Raises Refused."""
+    try:
+        with calls.held(CALLS_MAX, {str(workspace.pk): CALLS_OF_WORKSPACE}):
+            yield
+    except NoPlace as full:
+        status = HTTPStatus.TOO_MANY_REQUESTS if full.ours else HTTPStatus.SERVICE_UNAVAILABLE
+        whose = " of this workspace" if full.ours else ""
+        words = f"{full.most} far ends{whose} are being called: try again when one has answered."
+        raise Refused(status, words, retry_after_s=RETRY_S) from None
+    except (UnsafeName, RootMissing):
+        raise
+    except TransportError as exc:
+        raise Refused(HTTPStatus.BAD_GATEWAY, f"{exc}.", more={"code": exc.code}) from None
+    except UnknownKind as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None

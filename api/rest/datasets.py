@@ -1,0 +1,88 @@
+"""`/api/workspaces/{workspace}/datasets`: what is held, version by version, and the way back to an older one."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Path, Router
+
+from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found
+from api.rest.callers import ADMIN, VIEWER, caller_of
+from api.rest.conflicts import conflict_with
+from api.rest.finding import WorkspaceIn, need_row
+from api.rest.numbered import NumberedIn, take_numbered
+from api.rest.pages import BY_NAME, PageIn
+from api.shapes.datasets import (
+    DatasetOut,
+    DatasetPage,
+    RollbackIn,
+    VersionOut,
+    VersionPage,
+    tell_dataset,
+    tell_version,
+)
+from datasets.models import Dataset, Version
+from datasets.reading import NoSuchVersion, get_version
+from syncjobs.queries.datasets import described_datasets
+from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+
+router = Router(tags=["datasets"])
+DatasetIn = Annotated[str, Path(description="The dataset's id or name.")]
+
+
+@router.get("", response={200: DatasetPage, **REFUSALS}, auth=VIEWER)
+def list_datasets(request: HttpRequest, workspace: WorkspaceIn, query: PageIn) -> dict[str, Any]:
+    """By name."""
+    found, following = BY_NAME.take(described_datasets(caller_of(request).workspace), query)
+    return {"items": [tell_dataset(dataset) for dataset in found], "next": following}
+
+
+@router.get("/{dataset}", response={200: DatasetOut, **REFUSALS}, auth=VIEWER)
+def read_dataset(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn
+) -> dict[str, Any]:
+    return tell_dataset(get_dataset(request, dataset))
+
+
+@router.get("/{dataset}/versions", response={200: VersionPage, **REFUSALS}, auth=VIEWER)
+def list_versions(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, query: NumberedIn
+) -> dict[str, Any]:
+    """The newest first."""
+    rows = get_dataset(request, dataset).versions.all()
+    found, following = take_numbered(rows, query, "number", descending=True)
+    return {"items": [tell_version(version) for version in found], "next": following}
+
+
+@router.post("/{dataset}/rollback", response={200: VersionOut, **CONFLICTS}, auth=ADMIN)
+def roll_back_dataset(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, body: RollbackIn
+) -> dict[str, Any]:
+    """Publishes what an older version holds as the next one, which is told. The next sync brings what the source has
+    by then: to stay at the older state, switch the job off first."""
+    found = get_dataset(request, dataset)
+    try:
+        version = roll_back(found.pk, body.version, by=caller_of(request).name)
+    except VersionMissing:
+        raise not_found("version") from None
+    except NothingToRollBack as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"Nothing to do: {exc}.") from None
+    except DatasetBusy as exc:
+        raise conflict_with(str(exc), exc.record) from None
+    return tell_version(version)
+
+
+def get_dataset(request: HttpRequest, text: str) -> Any:
+    """Raises Refused."""
+    owner = caller_of(request).workspace
+    return need_row(described_datasets(owner), owner, text, "dataset")
+
+
+def need_version(dataset: Dataset, number: int | None) -> Version:
+    """That one, or the current one. Raises Refused."""
+    try:
+        return get_version(dataset, number)
+    except NoSuchVersion:
+        raise not_found("version") from None

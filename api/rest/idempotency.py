@@ -1,0 +1,108 @@
+"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is done once.
+
+The effect and the kept answer are one transaction: no crash leaves one without the other. What was refused keeps
+nothing, and may be tried again with the same key. A key is its caller's own, and holds for a day
+(draft-ietf-httpapi-idempotency-key-header-07).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.db import connection, transaction
+from django.http import HttpRequest
+from ninja import Status
+
+from api.rest.answers import Refused
+from workspaces.answers import find_answer, keep_answer
+
+HEADER = "Idempotency-Key"
+PATTERN = r"^[!-~]{1,255}$"
+# Their answers are not kept: two hold a token, and one tells how a far end is at that moment.
+NOT_KEPT = {
+    "api_tokens_make_token",
+    "api_invitations_invite_person",
+    "api_connectors_test_connection",
+}
+
+PARAMETER: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": PATTERN},
+    "description": "Any text of your own, another for each thing to be done. Sent again with the same one within a"
+    " day, the request is answered as the first time, and nothing is done.",
+}
+_MISUSED = "This Idempotency-Key was given with another request: take a new one for this."
+_AT_WORK = "The first request of this Idempotency-Key is still at work: ask again in a second."
+_NO_TEXT = "Idempotency-Key: give up to 255 letters, digits and signs, without blanks."
+_REFUSED = (
+    "This request takes no Idempotency-Key, for its answer is not kept: leave the header out."
+)
+
+
+def name_of(view: Callable[..., Any]) -> str:
+    """Of an operation, as the document has it: it stays the same wherever the view's module stands."""
+    module = view.__module__.rpartition(".")[2]
+    return f"api_{module}_{view.__name__}"
+
+
+def once(view: Callable[..., Any]) -> Callable[..., Any]:
+    """For every operation; it does nothing unless the header is there."""
+    name = name_of(view)
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        key = request.headers.get(HEADER)
+        if key is None or request.method != "POST":
+            return view(request, *args, **kwargs)
+        if name in NOT_KEPT:
+            raise _bad(_REFUSED)
+        if not re.fullmatch(PATTERN, key):
+            raise _bad(_NO_TEXT)
+        with transaction.atomic():
+            return _answer(_owner(request), key, request, lambda: view(request, *args, **kwargs))
+
+    return answer
+
+
+def _answer(owner: str, key: str, request: HttpRequest, work: Callable[[], Any]) -> Any:
+    pk = _digest(owner, key)
+    asked = _digest(request.get_full_path(), request.body.decode("utf-8", "replace"))
+    if not _lock(pk):
+        raise Refused(HTTPStatus.CONFLICT, _AT_WORK)
+    kept = find_answer(pk)
+    if kept is None:
+        told = work()
+        status, body = (told.status_code, told.value) if isinstance(told, Status) else (200, told)
+        keep_answer(pk, asked, status, body)
+        return told
+    if kept.request != asked:
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _MISUSED)
+    return Status(kept.status, kept.body)
+
+
+def _owner(request: HttpRequest) -> str:
+    caller: Any = request.auth  # type: ignore[attr-defined]  # whom a door of `api.rest.callers` let in
+    return f"{caller.workspace.pk if caller.workspace else ''} {caller.name}"
+
+
+def _lock(pk: str) -> bool:
+    """Until the transaction ends; False where another request holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [pk])
+        return bool(cursor.fetchone()[0])
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _bad(words: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, words, errors={HEADER: [words]})

@@ -1,0 +1,58 @@
+"""`/api/workspaces/{workspace}/members`: which people may do what. They come by `api.rest.invitations`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Path, Router, Status
+
+from api.rest.answers import CONFLICTS, REFUSALS, Refused
+from api.rest.callers import ADMIN, caller_of
+from api.rest.finding import WorkspaceIn, need_row
+from api.rest.numbered import NumberedIn, take_numbered
+from api.shapes.members import MemberChange, MemberOut, MemberPage, tell_member
+from workspaces.members import LastAdmin, remove_member, save_member
+from workspaces.models import Member
+
+router = Router(tags=["members"])
+MemberIn = Annotated[str, Path(description="The person's user name.")]
+
+
+@router.get("", response={200: MemberPage, **REFUSALS}, auth=ADMIN)
+def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn) -> dict[str, Any]:
+    """In the order in which they came."""
+    rows = Member.objects.filter(workspace=caller_of(request).workspace).select_related("user")
+    found, following = take_numbered(rows, page, "pk")
+    return {"items": [tell_member(row) for row in found], "next": following}
+
+
+@router.patch("/{member}", response={200: MemberOut, **CONFLICTS}, auth=ADMIN)
+def change_member(
+    request: HttpRequest, workspace: WorkspaceIn, member: MemberIn, body: MemberChange
+) -> dict[str, Any]:
+    """Another role. The last admin of a workspace stays one."""
+    found = _get(request, member)
+    found.role = body.role
+    try:
+        save_member(found)
+    except LastAdmin as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return tell_member(found)
+
+
+@router.delete("/{member}", response={204: None, **CONFLICTS}, auth=ADMIN)
+def drop_member(request: HttpRequest, workspace: WorkspaceIn, member: MemberIn) -> Status[None]:
+    """The person stays, but not in this workspace. The last admin cannot go."""
+    try:
+        remove_member(_get(request, member))
+    except LastAdmin as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return Status(204, None)
+
+
+def _get(request: HttpRequest, name: str) -> Member:
+    """Raises Refused."""
+    rows = Member.objects.select_related("user")
+    return need_row(rows, caller_of(request).workspace, name, "member", by="user__username")

@@ -1,0 +1,282 @@
+"""`GET /metrics`: Prometheus reads what PostgreSQL knows, at the time of its scrape.
+
+A token shows its workspace's series, and nothing of the installation. An address in METRICS_NETWORKS
+sees the whole, but only on a connection of its own: a request that came through a proxy is the proxy's
+neighbour's, whatever its headers say, and needs a token.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address, ip_network
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from api.rest.answers import Refused, problem
+from datasets.store_room import find_room
+from store.looking import Look
+from store.room import Room
+from syncjobs.core.states import FINAL, Event
+from syncjobs.core.watching import PartSigns
+from syncjobs.leases.sessions import open_session
+from syncjobs.models import DURATION_BOUNDS_S
+from syncjobs.queries.figures import ACTIONS, ConnectorFigures, Figures, read_figures
+from syncjobs.queries.installation import read_signs
+from workspaces.tokens import find_token
+
+log = structlog.get_logger(__name__)
+
+WITHIN_S = 8.0  # Prometheus waits 10 s, where it is not told otherwise
+_FORWARDED = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_UP = {"succeeded": 1, "partial": 1, "failed": 0, "timed_out": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose series are shown; None: of the whole installation."""
+
+    workspace_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One reading of the database. `signs` are the installation's."""
+
+    figures: Figures
+    signs: PartSigns | None
+
+
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    scope = _find_scope(request)
+    if scope is None:
+        words = "Give a token, or ask from a network in METRICS_NETWORKS."
+        return problem(Refused(HTTPStatus.UNAUTHORIZED, words))
+    registry = CollectorRegistry(auto_describe=False)
+    try:
+        registry.register(RecordCollector(_look(scope)))
+    except (psycopg.Error, OSError) as exc:  # TimeoutError is one
+        log.warning("metrics.failed", error=type(exc).__name__)
+        words = "The database does not answer."
+        return problem(Refused(HTTPStatus.SERVICE_UNAVAILABLE, words))
+    if scope.workspace_id is None:
+        registry.register(StoreCollector(find_room()))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type)
+
+
+def _find_scope(request: HttpRequest) -> Scope | None:
+    """A token that is wrong is never made up for by an address."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind:
+        row = find_token(token.strip()) if kind.lower() == "bearer" else None
+        return Scope(row.workspace_id) if row else None
+    if any(name.startswith(_FORWARDED) for name in request.META):
+        return None
+    return Scope(None) if _is_neighbour(request.META.get("REMOTE_ADDR", "")) else None
+
+
+def _is_neighbour(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(
+        address in ip_network(network, strict=False) for network in settings.METRICS_NETWORKS
+    )
+
+
+def _look(scope: Scope) -> Seen:
+    """One reading at a time for each scope, so that scrapers who come together share it."""
+    look = _looks.get(scope)
+    if look is None:
+        look = _looks.setdefault(scope, Look("metrics", lambda: _read(scope), within_s=WITHIN_S))
+    return look.wait(look.begin())
+
+
+_looks: dict[Scope, Look[Seen]] = {}  # one for each workspace that has a token in use
+
+
+def _read(scope: Scope) -> Seen:
+    with closing(open_session(statement_timeout_s=WITHIN_S, name="metrics")) as session:
+        cursor = session.cursor()
+        figures = read_figures(cursor, scope.workspace_id)
+        return Seen(figures, read_signs(cursor) if scope.workspace_id is None else None)
+
+
+class RecordCollector(Collector):
+    """What records did and do, and, for the installation, how its parts are."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._figures = seen.figures
+        self._signs = seen.signs
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._collect_totals()
+        yield self._durations()
+        figures = self._figures
+        for name, help_text, value in (
+            ("sync_records_running", "Records in work.", figures.running),
+            ("sync_records_queued", "Records that wait, for whatever.", figures.queued),
+            ("sync_records_held", "Records that a guard stopped, for a person.", figures.held),
+            (
+                "sync_oldest_queued_seconds",
+                "How long the longest waiting due record has waited; 0 where none does.",
+                figures.oldest_queued_s,
+            ),
+            (
+                "sync_dispatch_lag_seconds",
+                "How late the longest due fire is that is not dispatched yet; 0 where none is due.",
+                figures.dispatch_lag_s,
+            ),
+        ):
+            yield GaugeMetricFamily(name, help_text, value=value)
+        yield from _collect_connectors(figures.connectors)
+        if self._signs is not None:
+            yield from _collect_signs(self._signs)
+
+    def _collect_totals(self) -> Iterator[Metric]:
+        """Every state and kind there can be is shown from 0 on, so that the first one counts too."""
+        ended = dict.fromkeys(
+            ((state.value, kind) for state in sorted(FINAL) for kind in self._figures.kinds), 0
+        )
+        events = dict.fromkeys((event.value for event in Event), 0)
+        files = dict.fromkeys(ACTIONS, 0)
+        for row in self._figures.totals:
+            if row.event in events:
+                events[row.event] += row.records
+            if row.final_state is not None:
+                ended[row.final_state, row.kind] += row.records
+            for action, count in row.files.items():
+                files[action] += count
+        yield _labelled(
+            CounterMetricFamily(
+                "sync_records", "Records that have ended.", labels=["state", "kind"]
+            ),
+            ended.items(),
+        )
+        yield _labelled(
+            CounterMetricFamily("sync_events", "Moves of records.", labels=["event"]),
+            (((event,), count) for event, count in events.items()),
+        )
+        yield _labelled(
+            CounterMetricFamily("sync_files", "Files of ended records.", labels=["action"]),
+            (((action,), count) for action, count in files.items()),
+        )
+        total = sum(row.bytes_transferred for row in self._figures.totals)
+        yield CounterMetricFamily("sync_bytes", "Bytes that ended records fetched.", value=total)
+        lost = events[Event.LEASE_EXPIRED] + events[Event.QUARANTINED]
+        yield CounterMetricFamily(
+            "sync_leases_expired", "Records that were taken back from dead workers.", value=lost
+        )
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "sync_record_duration_seconds",
+            "From a record's first claim to its end, waits between its attempts included.",
+            labels=["kind"],
+        )
+        for kind in self._figures.kinds:
+            rows = [row for row in self._figures.totals if row.kind == kind]
+            counts = [sum(row.durations[n] for row in rows) for n in range(len(_BOUNDS))]
+            buckets = [(bound, sum(counts[: n + 1])) for n, bound in enumerate(_BOUNDS)]
+            family.add_metric([kind], buckets, sum(row.duration_s for row in rows))
+        return family
+
+
+_BOUNDS = [*(str(float(bound)) for bound in DURATION_BOUNDS_S), "+Inf"]
+
+
+class StoreCollector(Collector):
+    def __init__(self, room: Room | None) -> None:
+        self._room = room
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "sync_store_mounted",
+            "Whether the store is where it should be.",
+            value=int(self._room is not None),
+        )
+        if self._room is None:
+            return
+        for name, help_text, value in (
+            ("free", "Room on the store's disk.", self._room.free_bytes),
+            ("size", "Size of the store's disk.", self._room.size_bytes),
+            ("needed", "With less room than this new work waits.", self._room.needed_bytes),
+        ):
+            yield GaugeMetricFamily(f"sync_store_{name}_bytes", help_text, value=value)
+
+
+def _collect_connectors(connectors: Iterable[ConnectorFigures]) -> Iterator[Metric]:
+    """Paused ones are left out: that they stand still is what somebody wants."""
+    labels = ["workspace", "connector"]
+    up = GaugeMetricFamily(
+        "connector_up", "Whether the connector's latest record ended well.", labels=labels
+    )
+    success = GaugeMetricFamily(
+        "sync_last_success_timestamp_seconds",
+        "When a record of the connector last ended well, in full or in part.",
+        labels=labels,
+    )
+    for one in connectors:
+        if not one.active:
+            continue
+        if one.last_status in _UP:
+            up.add_metric([one.workspace, one.name], _UP[one.last_status])
+        if one.last_success_at is not None:
+            success.add_metric([one.workspace, one.name], one.last_success_at)
+    yield up
+    yield success
+
+
+def _collect_signs(signs: PartSigns) -> Iterator[Metric]:
+    for name, help_text, value in (
+        ("sync_beat_tick_age_seconds", "Since beat last dispatched what was due.", signs.beat_s),
+        ("sync_reaper_age_seconds", "Since the reaper's last round.", signs.reaper_s),
+        ("sync_workers_alive", "Worker processes seen lately.", signs.workers),
+        ("sync_workers_draining", "Of these, those that take no new work.", signs.draining),
+        (
+            "sync_workers_without_store",
+            "Of these, those that see no store, or another: they take no record.",
+            signs.without_store + signs.with_another_store,
+        ),
+        ("sync_worker_slots", "Records that workers can work on at once.", signs.slots),
+        ("sync_worker_slots_busy", "Of these slots, those in use.", signs.busy),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(name, help_text, value=value)
+    canaries = GaugeMetricFamily(
+        "sync_queue_canary_age_seconds",
+        "How long the queue's oldest unanswered bell has waited; 0 where all were answered.",
+        labels=["queue"],
+    )
+    for queue, age_s in sorted((signs.unanswered_s or {}).items()):
+        canaries.add_metric([queue], age_s)
+    yield canaries
+
+
+def _labelled(
+    family: CounterMetricFamily, values: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family

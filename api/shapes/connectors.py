@@ -1,0 +1,370 @@
+"""A connector as JSON: the words of the YAML, with a secret that only goes in. A kind has options and secrets of its
+own, which come from its Spec."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    StrictBool,
+    StrictStr,
+    TypeAdapter,
+    create_model,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from api.shapes.answers import Told
+from api.shapes.jobs import BodyShape, Fact, Name, Text
+from api.shapes.numbers import EXACT
+from connectors.folders import BrowsedRow
+from connectors.models import Connector, ConnectorStatus
+from connectors.secrets import secret_fields
+from farends.errors import ConnectionStage
+from farends.probe import StageOutcome
+from farends.registry import SPECS
+from farends.spec import OptionField, Spec, option_fields
+
+if TYPE_CHECKING:
+    Kind = str
+    TestStage = str
+else:
+    Kind = Literal[tuple(SPECS)]  # the registry is the list
+    # Records have stages too, and in the document two enums of one name are one.
+    TestStage = Literal[tuple(stage.value for stage in ConnectionStage)]
+Host = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/@?#]+$")]
+
+
+def _refuse_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which cannot be stored")
+    return text
+
+
+_LIMIT = 1_000_000_000_000_000
+_PORT = Annotated[int, Field(ge=1, le=65_535), EXACT]
+_WHOLE = Annotated[int, Field(ge=-_LIMIT, le=_LIMIT), EXACT]
+_NUMBER = Annotated[float, Field(strict=True, ge=-_LIMIT, le=_LIMIT)]
+# Of an option of a kind. No pattern says that NUL is refused: in the document it would stand 200 times.
+_Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_refuse_nul)]
+_LIST = Annotated[list[_Text], Field(max_length=10_000)]
+OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | None
+Word = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*$")]
+Secret = Annotated[StrictStr, Field(max_length=100_000), AfterValidator(_refuse_nul)]
+Options = Annotated[
+    dict[Word, OptionValue],
+    Field(max_length=100, description="Of its kind: docs/protocols.md. null takes one away."),
+]
+Secrets = Annotated[
+    dict[Word, Secret | None],
+    Field(max_length=20, description="Never shown. null forgets one; for all of it, forgets it."),
+]
+
+
+class ConnectorChange(BodyShape):
+    """What is left out stays as it is; so do options and secrets that are not named."""
+
+    name: Name | None = None
+    kind: Kind | None = None
+    host: Host | None = None
+    port: _PORT | None = None
+    options: Options | None = None
+    secret: Secrets | None = None
+    status: ConnectorStatus | None = None
+    auto_sync: Annotated[
+        StrictBool | None,
+        Field(
+            validation_alias=AliasChoices("auto_sync", "autoSync"),
+            description="`autoSync` is another name of it.",
+        ),
+    ] = None
+    sync_interval_s: Annotated[
+        Annotated[int, Field(ge=1, le=31_536_000), EXACT] | None,
+        Field(
+            validation_alias=AliasChoices("sync_interval_s", "syncInterval"),
+            description="`syncInterval` is another name of it.",
+        ),
+    ] = None
+    max_running: Annotated[int, Field(ge=1, le=32_767), EXACT] | None = None
+
+    def written(self) -> dict[str, Any]:
+        """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
+        given: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
+        nullable = ("secret", "max_running")
+        return {
+            name: value for name, value in given.items() if value is not None or name in nullable
+        }
+
+
+class ConnectorFacts(Told):
+    """What an answer tells of a connector of any kind."""
+
+    id: uuid.UUID
+    name: str
+    host: str
+    port: int
+    has_secret: bool
+    secret_fields: list[str] = Field(description="Names of what is stored; never the values.")
+    status: ConnectorStatus
+    auto_sync: bool
+    sync_interval_s: int
+    max_running: int | None
+    last_sync_at: datetime | None = Field(description="When a sync last succeeded.")
+    last_sync_status: str
+    last_sync_error: str
+    last_test_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+CONNECTOR_FACTS = tuple(set(ConnectorFacts.model_fields) - set(ConnectorChange.model_fields))
+
+
+def _type_of(field: OptionField) -> Any:
+    if field.choices:
+        return Literal[field.choices]
+    return {str: _Text, int: _WHOLE, float: _NUMBER, bool: StrictBool, list: _LIST}[field.type]
+
+
+def _shape_of(name: str, cls: type, *, secret: bool = False, answered: bool = False) -> Any:
+    """The options or the secret of a kind."""
+    found = option_fields(cls)
+    required = [] if answered else [field.name for field in found if field.required]
+    fields: dict[str, Any] = {}
+    for field in found:
+        words = f"{field.label}. {field.help}"
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        more = {} if secret or field.required or answered else {"default": default}
+        kind = Secret if secret else _type_of(field)
+        fields[field.name] = (kind | None, Field(None, description=words, json_schema_extra=more))
+    # What is beyond the types is refused by saving, in better words.
+    told: dict[str, Any] = {"required": required} if required else {}
+    told |= {} if answered else {"additionalProperties": False}
+    config = ConfigDict(extra="allow", json_schema_extra=told)
+    return create_model(name, __config__=config, __module__=__name__, **fields)
+
+
+def _new(spec: Spec, title: str, more: Mapping[str, Any]) -> type[BaseModel]:
+    """A new connector of a kind."""
+    needs = ["options"] if any(field.required for field in option_fields(spec.options)) else []
+    fields: dict[str, Any] = {
+        "kind": (Literal[spec.kind], ...),
+        "port": (_PORT | None, Field(None, description=f"Without: {spec.default_port}.")),
+        "options": (_OPTIONS[spec.kind] | None, None),
+        "secret": (
+            _SECRETS[spec.kind] | None,
+            Field(None, description="Never shown. null forgets it."),
+        ),
+    }
+    return create_model(
+        title,
+        __base__=_NewConnector,
+        __module__=__name__,
+        __doc__=_words_of(spec),
+        __cls_kwargs__={"json_schema_extra": _require(needs)},
+        **fields,
+        **more,
+    )
+
+
+def _require(names: list[str]) -> Any:
+    def add(schema: dict[str, Any]) -> None:
+        schema["required"] = [*schema.get("required", []), *names]
+
+    return add
+
+
+def _answer(spec: Spec) -> type[BaseModel]:
+    kind = spec.kind.title()
+    options = _shape_of(f"{kind}OptionsOut", spec.options, answered=True)
+    fields: dict[str, Any] = {"kind": (Literal[spec.kind], ...), "options": (options, ...)}
+    return create_model(
+        f"{kind}ConnectorOut",
+        __base__=ConnectorFacts,
+        __module__=__name__,
+        __doc__=_words_of(spec),
+        **fields,
+    )
+
+
+def _words_of(spec: Spec) -> str:
+    return f"A connector of kind {spec.kind}: {spec.title}."
+
+
+def _any_of(shapes: list[type[BaseModel]]) -> Any:
+    """One of these, as its `kind` says."""
+    made: Any = Annotated  # for the type checker, which knows no types that are made
+    return made[reduce(or_, shapes), Field(discriminator="kind")]
+
+
+class _NewConnector(ConnectorChange):
+    name: Name
+    host: Host
+
+    def written(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in super().written().items() if name not in CONNECTOR_FACTS
+        }
+
+
+_OPTIONS = {kind: _shape_of(f"{kind.title()}Options", spec.options) for kind, spec in SPECS.items()}
+_SECRETS = {
+    kind: _shape_of(f"{kind.title()}Secret", spec.secret, secret=True)
+    for kind, spec in SPECS.items()
+}
+_TOLD = dict.fromkeys(CONNECTOR_FACTS, (Fact, None))
+NEW = [_new(spec, f"{kind.title()}ConnectorNew", {}) for kind, spec in SPECS.items()]
+REPLACED = [_new(spec, f"{kind.title()}Connector", _TOLD) for kind, spec in SPECS.items()]
+_ANSWERS = [_answer(spec) for spec in SPECS.values()]
+
+
+class ConnectorNew(RootModel[Any]):
+    """A connector of one of these kinds."""
+
+    root: _any_of(NEW)  # type: ignore[valid-type]  # it is made from the registry
+
+    def written(self) -> dict[str, Any]:
+        """What was given, as the YAML has it."""
+        given: dict[str, Any] = self.root.written()
+        return given
+
+
+class ConnectorReplacement(ConnectorNew):
+    """A connector of one of these kinds. What else an answer tells is taken too, without effect: a program may send
+    what it has read."""
+
+    root: _any_of(REPLACED)  # type: ignore[valid-type]  # it is made from the registry
+
+
+class ConnectorOut(ConnectorFacts):
+    """The stored description of one far end."""
+
+    kind: str
+    options: dict[str, Any]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The document tells kind by kind what is answered as it is stored."""
+        kinds: TypeAdapter[Any] = TypeAdapter(_any_of(_ANSWERS))
+        return handler(kinds.core_schema)
+
+
+class ConnectorPage(Told):
+    items: list[ConnectorOut]
+    next: str | None
+
+
+class StageOut(Told):
+    stage: TestStage
+    outcome: StageOutcome
+    detail: str
+    advice: str = Field(description="What to do where it failed.")
+    code: str
+    offered: str = Field(description="A host key that a person may approve.")
+    option: str = Field(description="Where it is then kept.")
+
+
+class TestOut(Told):
+    passed: bool = Field(description="No stage failed.")
+    tested_at: datetime
+    stages: list[StageOut]
+
+
+class PathOut(Told):
+    name: str
+    path: str = Field(description="From the connector's root.")
+    type: Literal["file", "folder"]
+    size_bytes: int | None
+    modified_at: datetime | None
+    skipped: str = Field(description="Why a sync would leave it out; empty: it would not.")
+
+
+class FolderOut(Told):
+    path: str
+    items: list[PathOut]
+    complete: bool = Field(description="False where there is more than a look shows.")
+
+
+class CircuitOut(Told):
+    state: Literal["closed", "open", "half_open"]
+    until: datetime | None
+
+
+class ConnectivityOut(Told):
+    """As far as the work of late tells; null is what is not known."""
+
+    connector: str
+    address: str
+    online: bool | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_error: str
+    consecutive_failures: int
+    circuit: CircuitOut
+    paused_until: datetime | None = Field(description="The host asked for that.")
+    max_running: int | None = Field(description="Records at once that the host bears, as learned.")
+    running: int = Field(description="The workspace's records that are at it now.")
+    last_test_at: datetime | None
+    last_test_passed: bool | None
+    checked_at: datetime | None
+    uptime_s: float | None
+    downtime_s: float | None
+
+
+class HostKeyIn(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    fingerprint: Annotated[Text, Field(min_length=1)] = Field(
+        description="The key that the last test was offered, as it stands there.",
+        examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"],
+    )
+
+
+_APART = {"has_secret", "secret_fields"}
+
+
+_SHOWN = [name for name in ConnectorOut.model_fields if name not in _APART]
+
+
+def tell_connector(connector: Connector) -> dict[str, Any]:
+    """As `ConnectorOut` has it."""
+    return {
+        **{name: getattr(connector, name) for name in _SHOWN},
+        "has_secret": bool(connector.sealed_secret),
+        "secret_fields": secret_fields(connector),
+    }
+
+
+def tell_browsed(row: BrowsedRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "path": row.path,
+        "type": "folder" if row.is_folder else "file",
+        "size_bytes": row.size_bytes,
+        "modified_at": _moment(row.modified_ns),
+        "skipped": row.skipped,
+    }
+
+
+def _moment(since_1970_ns: int | None) -> datetime | None:
+    """None also for what no calendar holds."""
+    if since_1970_ns is None:
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970_ns // 1_000)
+    except OverflowError:
+        return None

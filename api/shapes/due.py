@@ -1,0 +1,72 @@
+"""Connectors that need a sync, as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from api.shapes.answers import Told
+from api.shapes.numbers import Whole
+from syncjobs.models import SyncJob
+
+LIMIT = 10
+
+
+LIMIT_MAX = 1_000
+
+
+class DueConnector(Told):
+    """A connector that needs a sync now, by the document's own names."""
+
+    id: uuid.UUID
+    workspace: str
+    name: str
+    type: str = Field(description="The connector's kind.")
+    status: str
+    autoSync: bool
+    syncInterval: int = Field(description="Seconds between syncs.")
+    lastSyncAt: datetime | None = Field(description="When a sync last succeeded.")
+    lastSyncStatus: str
+    lastSyncError: str
+
+
+class DueList(Told):
+    items: list[DueConnector]
+    next: None = Field(None, description="Always null: the rest comes when these are served.")
+
+
+class HookIn(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Whole = Field(default=LIMIT, ge=1, le=LIMIT_MAX, description="Connectors at most.")
+
+
+class QueuedSync(Told):
+    id: uuid.UUID = Field(description="The record's.")
+    workspace: str
+    connector: str
+    job: str
+
+
+class HookOut(Told):
+    queued: int = Field(description="How many connectors got a record.")
+    records: list[QueuedSync]
+
+
+def tell_due(job: SyncJob) -> dict[str, Any]:
+    connector = job.connector
+    return {
+        "id": connector.pk,
+        "workspace": job.workspace.name,
+        "name": connector.name,
+        "type": connector.kind,
+        "status": connector.status.upper(),
+        "autoSync": connector.auto_sync,
+        "syncInterval": connector.sync_interval_s,
+        "lastSyncAt": connector.last_sync_at,
+        "lastSyncStatus": connector.last_sync_status,
+        "lastSyncError": connector.last_sync_error,
+    }

@@ -1,0 +1,33 @@
+"""The people of a workspace as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from api.shapes.answers import Told
+from workspaces.models import Member, Role
+
+
+class MemberChange(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role
+
+
+class MemberOut(Told):
+    """A person's role in the workspace."""
+
+    user: str
+    role: Role
+    is_active: bool = Field(description="May log in.")
+
+
+class MemberPage(Told):
+    items: list[MemberOut]
+    next: str | None
+
+
+def tell_member(row: Member) -> dict[str, Any]:
+    return {"user": row.user.get_username(), "role": row.role, "is_active": row.user.is_active}

@@ -1,0 +1,62 @@
+"""What became of each job that was asked to sync, as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from api.shapes.answers import Told
+from syncjobs.models import SyncJob
+from syncjobs.queueing.starting import Started
+
+
+class Queued(Told):
+    """A record that waits for a worker."""
+
+    id: uuid.UUID = Field(description="The record's.")
+    job: str
+    connector: str
+
+
+class NotQueued(Told):
+    job: str
+    connector: str
+    reason: str
+
+
+class StartOut(Told):
+    """What became of each job that was asked to sync."""
+
+    queued: list[Queued]
+    already_queued: list[Queued] = Field(description="These waited already, and still do.")
+    refused: list[NotQueued]
+
+
+class ForceOut(StartOut):
+    cancelled: list[uuid.UUID] = Field(
+        description="Records that ran or waited. What runs ends within seconds; the new record of its job"
+        " begins after that."
+    )
+
+
+def tell_started(done: Started, jobs: Sequence[SyncJob]) -> dict[str, Any]:
+    """As `StartOut` has it."""
+
+    def tell(records: dict[uuid.UUID, uuid.UUID]) -> list[dict[str, Any]]:
+        return [
+            {"id": records[job.pk], "job": job.name, "connector": job.connector.name}
+            for job in jobs
+            if job.pk in records
+        ]
+
+    return {
+        "queued": tell(done.queued),
+        "already_queued": tell(done.already_queued),
+        "refused": [
+            {"job": one.job.name, "connector": one.job.connector.name, "reason": one.reason}
+            for one in done.refused
+        ],
+    }

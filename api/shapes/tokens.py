@@ -1,0 +1,60 @@
+"""API tokens as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.utils import timezone
+from pydantic import ConfigDict, Field
+
+from api.shapes.answers import Told
+from api.shapes.jobs import Text
+from api.shapes.moments import Moment
+from workspaces.models import ApiToken, Role
+
+
+class TokenNew(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
+        description="What it is for."
+    )
+    role: Role = Field(Role.VIEWER, description="What its bearer may do.")
+    expires_at: Moment | None = Field(None, description="Without: never.")
+
+
+class TokenOut(Told):
+    """A program's key to the workspace. The token itself is not kept."""
+
+    id: uuid.UUID
+    name: str
+    prefix: str = Field(description="The token begins with sp_, this, and _.")
+    role: Role
+    state: Literal["live", "expired", "revoked"]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+    revoked_at: datetime | None
+
+
+class TokenMade(TokenOut):
+    token: str = Field(description="Shown this once.")
+
+
+class TokenPage(Told):
+    items: list[TokenOut]
+    next: str | None
+
+
+def tell_token(row: ApiToken) -> dict[str, Any]:
+    plain = {name: getattr(row, name) for name in TokenOut.model_fields if name != "state"}
+    return plain | {"state": _state_of(row)}
+
+
+def _state_of(row: ApiToken) -> str:
+    if row.revoked_at is not None:
+        return "revoked"
+    expired = row.expires_at is not None and row.expires_at <= timezone.now()
+    return "expired" if expired else "live"

@@ -1,0 +1,23 @@
+"""The jobs that a request to sync a connector, or a whole workspace, is for."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from connectors.models import Connector, ConnectorStatus
+from syncjobs.models import SyncJob
+from workspaces.models import Workspace
+
+
+def enabled_jobs(workspace: Workspace) -> list[SyncJob]:
+    """Those of active connectors, by name."""
+    return list(_enabled(workspace).filter(connector__status=ConnectorStatus.ACTIVE))
+
+
+def enabled_jobs_of(connector: Connector) -> list[SyncJob]:
+    return list(_enabled(connector.workspace).filter(connector=connector))
+
+
+def _enabled(workspace: Workspace) -> QuerySet[SyncJob]:
+    rows = SyncJob.objects.filter(workspace=workspace, enabled=True)
+    return rows.select_related("connector", "workspace").order_by("name")

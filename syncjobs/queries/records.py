@@ -1,0 +1,33 @@
+"""Sync records of a workspace, with the columns that a surface shows: the rest is for their worker, and is long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import QuerySet
+
+from syncjobs.models import SyncRecord
+from workspaces.models import Workspace
+
+
+def records_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord]:
+    """Each with the names of its job and connector."""
+    return (
+        SyncRecord.objects.filter(workspace=workspace)
+        .select_related("job", "connector")
+        .only("job__name", "connector__name", "backfill_id", *columns)
+    )
+
+
+def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord, Any]:
+    """For lists: a named tuple costs a third of an instance with its job and connector."""
+    return SyncRecord.objects.filter(workspace=workspace).values_list(
+        "pk", *columns, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
+        named=True,
+    )  # fmt: skip
+
+
+def reread(record: SyncRecord) -> SyncRecord:
+    """As it is now, with its job and connector."""
+    return SyncRecord.objects.select_related("job", "connector").get(pk=record.pk)
