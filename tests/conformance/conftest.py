@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from farends.contract import Context, Transport
+from farends.registry import SPECS
 from tests.conformance.hosts import HOSTS, Host, Tree
 from tests.hosts.sinks import loopback_context
 
@@ -31,7 +32,9 @@ def host(
 
 
 @pytest.fixture
-def tree(host: Host) -> Tree:
+def tree(host: Host, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    if host.spec.kind not in SPECS:  # one of the tests' own, which records are to find as well
+        monkeypatch.setitem(SPECS, host.spec.kind, host.spec)
     folder = host.served / numbered()
     folder.mkdir()
     return Tree(host, folder)

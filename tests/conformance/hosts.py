@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from farends.contract import Context, Transport
 from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
@@ -19,6 +20,8 @@ from farends.rsync import transport as rsync
 from farends.spec import Spec, Target
 from farends.ssh import transport as ssh
 from farends.ssh.transfer import PREFIX_BYTES_MIN
+from tests.engine.folder_view import FolderView
+from tests.engine.memory import MemoryOptions, MemorySecret, memory_spec
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
 from tests.hosts.digest_http import running_digest_http
@@ -255,7 +258,26 @@ def _proftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
         )
 
 
+@contextlib.contextmanager
+def _memory(home: Path, served: Path) -> Iterator[Host]:
+    """The far end of the engine's tests: of it nothing but the transport is real. Something listens where
+    the connection test looks for a host."""
+
+    def find_files(root: PurePosixPath) -> FolderView | None:
+        return FolderView(Path(root)) if Path(root).is_dir() else None
+
+    spec = memory_spec(find_files)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def target(folder: Path) -> Target:
+            return Target("127.0.0.1", port, MemoryOptions(root=str(folder)), MemorySecret())
+
+        yield Host(spec, served, target, links=True, denies=True, digests=True, proves_from=1)
+
+
 HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]] = {
+    "memory": _memory,
     "openssh": _sshd,
     "openssh-shell": _ssh,
     "rsync-daemon": _rsyncd,

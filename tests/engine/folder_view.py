@@ -56,12 +56,12 @@ class FolderView(Mapping[str, Content | Skipped]):
         waiting = [b""]
         while waiting:
             folder = waiting.pop()
-            try:
-                rows = sorted(os.scandir(self._folder + b"/" + folder), key=lambda row: row.name)
-            except PermissionError:
-                yield names.decode(folder)
+            if folder and not stat.S_IMODE(os.lstat(self._folder + b"/" + folder).st_mode):
+                yield names.decode(folder)  # refuses whom it belongs to; root would not be refused
                 continue
-            for row in rows:
+            for row in sorted(
+                os.scandir(self._folder + b"/" + folder), key=lambda found: found.name
+            ):
                 path = folder + b"/" + row.name if folder else row.name
                 too_deep = path.count(b"/") > names.DEPTH_MAX
                 if row.is_dir(follow_symlinks=False) and not too_deep:
