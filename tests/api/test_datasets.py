@@ -57,7 +57,7 @@ def test_a_dataset_and_its_versions(ops: Asker, job: SyncJob) -> None:
     (listed,) = ops.items("datasets")
     assert listed == ops.get("datasets/files").json() == ops.get(f"datasets/{listed['id']}").json()
     assert (listed["name"], listed["job"], listed["job_id"]) == ("files", "files", str(job.pk))
-    assert (listed["current_version"], listed["file_count"]) == (3, 21)
+    assert (listed["kind"], listed["current_version"], listed["file_count"]) == ("files", 3, 21)
     assert listed["size_bytes"] == sum(
         entry["size_bytes"] for entry in ops.items("datasets/files/versions/3/entries")
     )

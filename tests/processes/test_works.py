@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.models import DatasetKind
+from connectors.models import Connector
+from datasets.models import Dataset, DatasetKind
 from farends.registry import SPECS
 from farends.spec import Target
 from syncjobs.core.states import State
@@ -17,7 +18,7 @@ from syncjobs.works.table import WORKS
 from tests.processes.conftest import Start
 from tests.processes.practice import FAR_END, KIND, SPEC, Options, Practice, Secret
 from tests.processes.records import events_of, owner_pid, until_final
-from tests.rows import fresh, make_connector, make_job
+from tests.rows import fresh, make_connector, make_job, make_workspace
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -34,12 +35,15 @@ def queue(folder: Path, word: str, **limits: int) -> SyncRecord:
     """A record of a job of its own, whose far end says this word."""
     folder.mkdir()
     say(folder, word)
-    port = 1 + SyncJob.objects.count()  # a host of its own
-    job = make_job(
-        make_connector(Target("192.0.2.1", port, Options(root=str(folder)), Secret()), kind=KIND)
-    )
+    job = make_job(connect(folder))
     SyncJob.objects.filter(pk=job.pk).update(**limits)
     return enqueue(job, trigger=Trigger.MANUAL)
+
+
+def connect(folder: Path) -> Connector:
+    """To a host of its own."""
+    port = 1 + Connector.objects.count()
+    return make_connector(Target("192.0.2.1", port, Options(root=str(folder)), Secret()), kind=KIND)
 
 
 def say(folder: Path, word: str) -> None:
@@ -100,3 +104,10 @@ def test_a_work_of_its_own_is_claimed_watched_stopped_tried_again_and_finished(
     assert done == {"steady": f"{steady.token}\n", "flaky": f"{flaky.token}\n"}
     assert not (tmp_path / "late" / "done").exists()
     assert not (tmp_path / "unwanted" / "done").exists()
+
+
+def test_a_job_of_another_kind_does_not_take_a_dataset_that_was_left(tmp_path: Path) -> None:
+    left = Dataset.objects.create(workspace=make_workspace(), name="left")
+    dataset = make_job(connect(tmp_path), name="left").dataset
+    assert dataset != left
+    assert (dataset.name, dataset.kind, left.kind) == ("left-2", "table", "files")
