@@ -20,7 +20,6 @@ ALLOWED = {
     "Service": "to be renamed",
     "Skipped": "to be renamed",
     "appear": "to be renamed",
-    "conflict": "to be renamed",
     "read_status": "to be renamed",
     "start_anew": "to be renamed",
 }
