@@ -10,6 +10,7 @@ import paramiko
 from paramiko.auth_handler import AuthHandler
 
 from farends.errors import AuthRefused, ConnectionLost, ConnectionStage
+from farends.secure_shell.paramiko_names import LaterAuth
 from farends.secure_shell.terms import SshTerms
 from farends.wire.far_text import show
 
@@ -25,18 +26,6 @@ class SshLogin:
     certificate: str = ""
 
 
-class _LaterAuth(AuthHandler):
-    """paramiko asks for the user-authentication service before each way to log in; hosts that take
-    RFC 4253 §10 by its word hang up at the second. This one takes the service as given. It leans on
-    two methods inside paramiko, which the prompting host of the tests guards."""
-
-    def _request_auth(self) -> None:
-        accepted = paramiko.Message()
-        accepted.add_string("ssh-userauth")
-        accepted.rewind()
-        self._parse_service_accept(accepted)  # type: ignore[attr-defined]
-
-
 class _Attempts:
     def __init__(self, transport: paramiko.Transport) -> None:
         self._transport = transport
@@ -44,7 +33,7 @@ class _Attempts:
 
     def run(self, start: Callable[[AuthHandler, threading.Event], None]) -> list[str]:
         """One way to log in. Returns what the host asks for besides, empty once logged in."""
-        handler = _LaterAuth(self._transport) if self._asked else AuthHandler(self._transport)
+        handler = LaterAuth(self._transport) if self._asked else AuthHandler(self._transport)
         self._asked = True
         self._transport.auth_handler = handler
         answered = threading.Event()

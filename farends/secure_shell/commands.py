@@ -18,7 +18,7 @@ from farends.errors import (
     Stalled,
 )
 from farends.secure_shell.chunk_pipe import ChunkPipe
-from farends.secure_shell.link import acknowledge_at_once
+from farends.secure_shell.paramiko_names import acknowledge_at_once
 from farends.secure_shell.scripts import Script, serve_command
 from farends.secure_shell.session import close_session, in_time, ssh_error
 from farends.secure_shell.splitting import Splitter

@@ -24,7 +24,7 @@ from farends.reaching import of_jump_host
 from farends.secure_shell.auth import SshLogin, log_in
 from farends.secure_shell.end import SshEnd
 from farends.secure_shell.host_keys import FAMILIES, Pin, fingerprint
-from farends.secure_shell.link import acknowledge_at_once
+from farends.secure_shell.paramiko_names import acknowledge_at_once
 from farends.secure_shell.private_keys import find_certificate_end, load_private_key
 from farends.secure_shell.tunnel import Tunnel, Tunnels
 from farends.wire.blocking import run_watched

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha1
-from typing import Any
 
 import paramiko
-from cryptography.hazmat.primitives import hashes
-from paramiko.kex_group14 import KexGroup14SHA256
 
 from farends.secure_shell.host_keys import FAMILIES
-from farends.secure_shell.link import SshLink
+from farends.secure_shell.paramiko_names import (
+    OLD_KEY,
+    KexGroup14Sha1,
+    OldLink,
+    SshLink,
+    sign_with_sha1,
+)
 
 _SAFE = (
     "aes128-gcm@openssh.com",  # first: one pass in hardware, and no code for authentication beside it
@@ -23,7 +25,6 @@ _SAFE = (
 _OLD = ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc")
 CIPHERS = (*_SAFE, *_OLD)
 _OLD_MACS = frozenset({"hmac-md5", "hmac-sha1-96", "hmac-md5-96"})
-_OLD_KEY = "ssh-rsa"  # as an algorithm: RSA with SHA-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class SshTerms:
 
     def old_host_keys(self, family: str) -> tuple[str, ...]:
         """Algorithms that prove a kind of host key to old software only."""
-        return (_OLD_KEY,) if self.legacy and family == "ssh-rsa" else ()
+        return (OLD_KEY,) if self.legacy and family == "ssh-rsa" else ()
 
     @property
     def warning(self) -> str:
@@ -49,7 +50,7 @@ class SshTerms:
 
     @property
     def transport_class(self) -> type[SshLink]:
-        return _OldLink if self.legacy else SshLink
+        return OldLink if self.legacy else SshLink
 
     def apply(self, transport: paramiko.Transport, families: list[str]) -> None:
         """Before the key exchange. `families` are the kinds of host key to ask for, in order."""
@@ -59,44 +60,21 @@ class SshTerms:
             name for family in families for name in (*FAMILIES[family], *self.old_host_keys(family))
         )
         if self.legacy:
-            options.kex = (*options.kex, _KexGroup14Sha1.name)
+            options.kex = (*options.kex, KexGroup14Sha1.name)
         else:
             options.digests = tuple(mac for mac in options.digests if mac not in _OLD_MACS)
         transport.use_compression(self.compression)
 
     def signed_as_before(self, transport: paramiko.Transport) -> bool:
-        return tuple(transport.preferred_pubkeys) == (_OLD_KEY,)
+        return tuple(transport.preferred_pubkeys) == (OLD_KEY,)
 
     def sign_as_before(self, key: paramiko.PKey, transport: paramiko.Transport) -> bool:
         """After a refusal: where allowed, makes the key sign with SHA-1, which is all that old hosts
         know of RSA, whatever they say. False where there is nothing else to try."""
         if not self.legacy or not isinstance(key, paramiko.RSAKey):
             return False
-        setattr(key, "HASHES", _OldRsaKey.HASHES)  # noqa: B010 — its type calls it final
-        old: Any = transport
-        old._preferred_pubkeys = (_OLD_KEY,)
+        sign_with_sha1(key, transport)
         return True
-
-
-class _KexGroup14Sha1(KexGroup14SHA256):
-    name = "diffie-hellman-group14-sha1"
-    hash_algo = sha1
-
-
-_usual: Any = (
-    paramiko.Transport
-)  # its types leave out the tables below, which old hosts need more of
-
-
-class _OldRsaKey(paramiko.RSAKey):
-    HASHES = {**paramiko.RSAKey.HASHES, _OLD_KEY: hashes.SHA1}  # type: ignore[misc]
-
-
-class _OldLink(SshLink):
-    """Leans on tables inside paramiko, which the old host of the tests guards."""
-
-    _kex_info = {**_usual._kex_info, _KexGroup14Sha1.name: _KexGroup14Sha1}
-    _key_info = {**_usual._key_info, _OLD_KEY: _OldRsaKey}
 
 
 USUAL = SshTerms()

@@ -39,7 +39,7 @@ from farends.errors import (
 )
 from farends.secure_shell.chunk_pipe import ChunkPipe
 from farends.secure_shell.digests import Digester
-from farends.secure_shell.link import CHANNEL_BYTES_MAX, SshLink
+from farends.secure_shell.paramiko_names import CHANNEL_BYTES_MAX, SshLink
 from farends.sftp.client import SftpClient
 from farends.sftp.digests import SftpDigests
 from farends.sftp.fetch import BYTES_HELD_MAX, BYTES_IN_FLIGHT_MAX, Fetch
