@@ -17,18 +17,18 @@ class ConnectorStatus(models.TextChoices):
     PAUSED = "paused"  # its jobs are not dispatched
 
 
-def address_of(host: str, port: int) -> str:
+def name_address(host: str, port: int) -> str:
     return f"{host.lower()}:{port}"
 
 
-# Of `c`, a connector: what `dialled_of` takes.
+# Of `c`, a connector: what `name_dialled_address` takes.
 WAY = (
     "c.host, c.port, c.options->>'proxy' AS proxy, c.options->>'jump_host' AS jump_host,"
     " c.options->>'jump_port' AS jump_port"
 )
 
 
-def dialled_of(
+def name_dialled_address(
     host: str, port: int, proxy: str | None, jump_host: str | None, jump_port: str | int | None
 ) -> str:
     """Which host and port really see our connections: the proxy's or the jump host's, where one is used."""
@@ -37,8 +37,8 @@ def dialled_of(
     except ValueError:  # saved past the forms: nothing will be dialled
         first = None
     if first is not None:
-        return address_of(first.host, first.port)
-    return address_of(jump_host, int(jump_port or 22)) if jump_host else address_of(host, port)
+        return name_address(first.host, first.port)
+    return name_address(jump_host, int(jump_port or 22)) if jump_host else name_address(host, port)
 
 
 class Connector(models.Model):
@@ -95,13 +95,15 @@ class Connector(models.Model):
     @property
     def address(self) -> str:
         """Whose budget its records use: one host and port, whatever the kind."""
-        return address_of(self.host, self.port)
+        return name_address(self.host, self.port)
 
     @property
     def dialled(self) -> str:
         """Who bears its connections; its address, unless a proxy or a jump host stands before that."""
         names = ("proxy", "jump_host", "jump_port")
-        return dialled_of(self.host, self.port, *(self.options.get(name) for name in names))
+        return name_dialled_address(
+            self.host, self.port, *(self.options.get(name) for name in names)
+        )
 
     @property
     def endpoint(self) -> str:

@@ -17,7 +17,7 @@ from connectors.secrets import unseal
 from farends.contract import Capabilities, Context, Remover, Transport
 from farends.dialing import Dialer, Policy
 from farends.errors import AuthConfig, Stalled
-from farends.masking import MaskedRemover, MaskedTransport, hidden, mask_of, masked
+from farends.masking import MaskedRemover, MaskedTransport, hidden, make_target_mask, mask_fields
 from farends.probe import StageResult, probe
 from farends.reaching import Reach
 from farends.registry import get_spec
@@ -34,7 +34,7 @@ def open_transport(
 ) -> Transport:
     """Connects and logs in. Raises TransportError's children."""
     target = make_target(connector)
-    mask = mask_of(target)
+    mask = make_target_mask(target)
     with hidden(mask):
         transport = get_spec(connector.kind).open(target, make_context(check, moved))
     return transport if mask is None else MaskedTransport(transport, mask)
@@ -51,7 +51,7 @@ def open_remover(
     if opener is None:
         raise AuthConfig(f"a connector of kind {connector.kind} only reads")
     target = make_target(connector)
-    mask = mask_of(target)
+    mask = make_target_mask(target)
     with hidden(mask):
         remover = opener(target, make_context(check, moved))
     return remover if mask is None else MaskedRemover(remover, mask)
@@ -64,10 +64,10 @@ def test_connector(connector: Connector) -> list[StageResult]:
     seen: list[Capabilities] = []
     patience = make_context(_until(TEST_S))
     target = make_target(connector)
-    mask = mask_of(target)
-    results = [masked(told, mask) for told in probe(spec, target, patience, seen.append)]
+    mask = make_target_mask(target)
+    results = [mask_fields(told, mask) for told in probe(spec, target, patience, seen.append)]
     for capabilities in seen:  # a session that works says that the host is back
-        keep_capabilities(connector, masked(capabilities, mask))
+        keep_capabilities(connector, mask_fields(capabilities, mask))
         learn_answer(connector)
     connector.last_test_at = timezone.now()
     connector.last_test = [asdict(result) for result in results]
@@ -124,7 +124,7 @@ def make_context(check: Callable[[], None], moved: Callable[[], None] = lambda: 
     return Context(dialer=dialer, check=check, moved=moved)
 
 
-def silence_granted(options: Mapping[str, Any] | str) -> float:
+def read_granted_silence_s(options: Mapping[str, Any] | str) -> float:
     """The longest silence, in seconds, that a person granted a host by its connector's options, as they
     are stored; 0 where nobody said."""
     stored = json.loads(options) if isinstance(options, str) else options

@@ -32,7 +32,7 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
         env=env,
         stage=StartStage.SURFACES,
         # Not `?part=web`: without its store it still shows what is wrong, and takes `adopt_store`.
-        is_ready=readiness.answers(loopback_of(host), port, "/health?part=database"),
+        is_ready=readiness.answers(find_loopback(host), port, "/health?part=database"),
         log=logs / "web.log",
         tells=True,
         stop=((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0)),
@@ -87,6 +87,6 @@ def flower(env: Mapping[str, str], logs: Path, port: int, password: str) -> Prog
     )
 
 
-def loopback_of(host: str) -> str:
+def find_loopback(host: str) -> str:
     """Where a server that is bound to `host` answers this machine."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound

@@ -110,7 +110,7 @@ class Stack:
         workspace = "demo" if hosts else "default"
         self._say("preparing the database")
         token = self._prepare(workspace, keys)
-        host = programs.loopback_of(chosen.web_host)
+        host = programs.find_loopback(chosen.web_host)
         values = {
             "SYNC_URL": f"http://{f'[{host}]' if ':' in host else host}:{web_port}",
             "SYNC_WORKSPACE": workspace,

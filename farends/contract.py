@@ -124,7 +124,7 @@ class Digested:
     sha256: bytes | None
 
 
-def undigested(entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
+def answer_undigested(entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
     """The answers of a far end that computes no digests."""
     return (Digested(entry, None) for entry in entries)
 

@@ -123,7 +123,7 @@ class _Pieces:
                     yield cut.end(), end
 
 
-def mask_of(target: Target) -> Mask | None:
+def make_target_mask(target: Target) -> Mask | None:
     """For what is in the target's secret, and for a log-in in Base64 as HTTP sends it (RFC 7617)."""
     secret = {
         field.name: str(getattr(target.secret, field.name)) for field in fields(target.secret)
@@ -229,7 +229,7 @@ def hidden(mask: Mask | None) -> Iterator[None]:
         raise
 
 
-def masked(value: Told, mask: Mask | None) -> Told:
+def mask_fields(value: Told, mask: Mask | None) -> Told:
     """A dataclass instance with every text of it masked."""
     if mask is None:
         return value

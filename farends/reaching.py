@@ -133,7 +133,7 @@ def proxy_waypoint(url: str) -> tuple[Waypoint, ...]:
     return (Waypoint(written, proxy.host, proxy.port) if proxy else Waypoint(written, None, None),)
 
 
-def reached(open_far_end: Open) -> Open:
+def follow_options(open_far_end: Open) -> Open:
     """Opens as the options say: through the proxy, with these time-outs, at that pace. Where they say
     nothing the transport itself is handed out, and costs nothing more."""
 

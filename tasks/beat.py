@@ -66,7 +66,7 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]
-def appear(sender: Service, **_: Any) -> None:
+def appear_as_beat(sender: Service, **_: Any) -> None:
     scheduler = sender.scheduler
     presence.tell_where_it_hangs()
     present = presence.Presence(scheduler.name, look=scheduler.look, part=presence.BEAT)

@@ -14,7 +14,7 @@ from redis import RedisError
 
 from syncjobs.claims.pulsing import note_canary_rung
 from syncjobs.queueing.ringing import forget_rung, take_unrung
-from tasks.queues import QUEUES, SYNC, canary_of
+from tasks.queues import QUEUES, SYNC, name_canary
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ def ring_canaries(holder: str) -> None:
             note_canary_rung(queue, holder=holder)
             with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
                 current_app.send_task(
-                    canary_of(queue), queue=queue, producer=producer, ignore_result=True
+                    name_canary(queue), queue=queue, producer=producer, ignore_result=True
                 )
     except (OperationalError, OSError, TimeoutError) as exc:
         log.warning("canary.broker_away", error=str(exc))

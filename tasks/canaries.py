@@ -9,11 +9,11 @@ from celery import shared_task
 
 from syncjobs.claims.pulsing import note_canary_answered
 from syncjobs.upkeep.workers import this_worker
-from tasks.queues import QUEUES, canary_of
+from tasks.queues import QUEUES, name_canary
 
 
 def make_canary(queue: str) -> None:
-    @shared_task(name=canary_of(queue))  # type: ignore[untyped-decorator]
+    @shared_task(name=name_canary(queue))  # type: ignore[untyped-decorator]
     def answer() -> None:
         note_canary_answered(queue, holder=this_worker().name)
 

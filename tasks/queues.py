@@ -14,6 +14,6 @@ CONSUMED = ",".join(QUEUES)  # what a worker consumes, as `celery worker -Q` tak
 ROUTES = {f"{queue}.*": {"queue": queue} for queue in QUEUES}
 
 
-def canary_of(queue: str) -> str:
+def name_canary(queue: str) -> str:
     """The task that a worker of this queue answers in the database."""
     return f"{queue}.canary"

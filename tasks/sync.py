@@ -39,7 +39,7 @@ def sync_record(record_id: str) -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def appear(**_: Any) -> None:
+def appear_as_worker(**_: Any) -> None:
     tell_where_it_hangs()
     this_worker().presence.appear()
 

@@ -64,25 +64,25 @@ class SkippedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedFires:
     fires: Stretch
     rule: SkippedBy
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class FireService:
     """What a due job gets: `serve` a record now, which serves `merged` as well; `catch_up` a record each, when the
     one before has ended; `skipped` none."""
 
     serve: datetime | None
     merged: Stretch | None = None
     catch_up: Stretch | None = None
-    skipped: tuple[Skipped, ...] = field(default=())
+    skipped: tuple[SkippedFires, ...] = field(default=())
     next_due: datetime | None = None
 
 
-def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rules) -> Service:
+def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rules) -> FireService:
     """For a job that is due since `due` <= `now`."""
     next_due = due_after(schedule, due, now, rules.offset)
     allowed_from = _latest_of(due, now, rules.max_lateness_s)
@@ -94,7 +94,7 @@ def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rule
     skipped = []
     if too_late is not None:
         skipped.append(
-            Skipped(
+            SkippedFires(
                 too_late,
                 SkippedBy.LATE,
                 f"later than max_lateness_s allows ({rules.max_lateness_s} s)",
@@ -102,20 +102,20 @@ def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rule
         )
     if missed is not None and rules.policy is Misfire.SKIP:
         skipped.append(
-            Skipped(missed, SkippedBy.MISFIRE, "missed, and the job's misfire policy is skip")
+            SkippedFires(missed, SkippedBy.MISFIRE, "missed, and the job's misfire policy is skip")
         )
         missed = None
     left = _joined(missed, in_time)
     if left is None:
-        return Service(None, skipped=tuple(skipped), next_due=next_due)
+        return FireService(None, skipped=tuple(skipped), next_due=next_due)
     if missed is not None and rules.policy is Misfire.CATCH_UP:
         older, left = fires.split(left, rules.catch_up_max)
         if older is not None:
             words = f"missed, and the job catches up with the latest {rules.catch_up_max} only"
-            skipped.append(Skipped(older, SkippedBy.MISFIRE, words))
+            skipped.append(SkippedFires(older, SkippedBy.MISFIRE, words))
         rest = fires.after_first(left)
-        return Service(left.first, None, rest, tuple(skipped), next_due)
-    return Service(left.first, fires.after_first(left), None, tuple(skipped), next_due)
+        return FireService(left.first, None, rest, tuple(skipped), next_due)
+    return FireService(left.first, fires.after_first(left), None, tuple(skipped), next_due)
 
 
 def _latest_of(moment: datetime, now: datetime, lateness_s: int | None) -> datetime:

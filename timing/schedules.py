@@ -317,7 +317,7 @@ def _frequency(given: Mapping[str, Any]) -> Cron:
     return _cron(f"{at.minute} {at.hour} * * {day}", _zone(given), words)
 
 
-def offset_of(job_id: uuid.UUID, jitter_s: int) -> timedelta:
+def draw_offset(job_id: uuid.UUID, jitter_s: int) -> timedelta:
     """How long after each of its fires this job is due: from 0 to `jitter_s`, the same for ever."""
     if not jitter_s:
         return timedelta(0)

@@ -134,7 +134,7 @@ def plan_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> Status
 
 
 @router.get("/{job}/status", response={200: JobStatus, **REFUSALS}, auth=VIEWER)
-def read_status(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
+def read_job_status(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
     """The job, what it does now, and how it ended last."""
     found = get_job(request, job)
     rows = records_of(found.workspace, SHOWN).filter(job=found, dry_run=False)

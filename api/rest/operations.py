@@ -22,7 +22,7 @@ router = Router(tags=["sync operations"])
 
 
 @router.get("/status", response={200: SyncStatus, **REFUSALS}, auth=VIEWER)
-def read_status(request: HttpRequest, workspace: WorkspaceAsked = None) -> dict[str, Any]:
+def read_operation(request: HttpRequest, workspace: WorkspaceAsked = None) -> dict[str, Any]:
     """The latest sync and how far it is, and what becomes of the files."""
     of = caller_of(request).workspace
     latest = find_latest(of)

@@ -48,7 +48,7 @@ class HistoryQuery(PageQuery):
 
 
 @router.get("/status", response={200: StatusOut, **REFUSALS}, auth=VIEWER)
-def read_status(request: HttpRequest, workspace: WorkspaceAsked = None) -> dict[str, Any]:
+def read_overview(request: HttpRequest, workspace: WorkspaceAsked = None) -> dict[str, Any]:
     """What runs and how far it is, what waits and for what, the latest results, what is due next, and the
     configuration without its secrets."""
     of = caller_of(request).workspace

@@ -32,7 +32,7 @@ from farends.ftp.remove import FtpRemover
 from farends.ftp.rows import FRACTION_NS, SECOND_NS
 from farends.ftp.socket import Tls
 from farends.ftp.tree import FtpWalk
-from farends.reaching import Reach, ReachSecret, reached, way_to
+from farends.reaching import Reach, ReachSecret, follow_options, way_to
 from farends.spec import Spec, Target, option
 from farends.wire.tls import ClientCertificate, PrivateAuthority, show_certificate, trusting
 
@@ -226,7 +226,7 @@ FTP_SPEC = Spec(
     default_port=21,
     options=FtpOptions,
     secret=FtpSecret,
-    open=reached(connect_ftp),
+    open=follow_options(connect_ftp),
     open_remover=lambda target, context: connect_ftp(target, way_to(target, context)).remover(),
 )
 FTPS_SPEC = Spec(
@@ -235,6 +235,6 @@ FTPS_SPEC = Spec(
     default_port=21,
     options=FtpsOptions,
     secret=FtpsSecret,
-    open=reached(connect_ftps),
+    open=follow_options(connect_ftps),
     open_remover=lambda target, context: connect_ftps(target, way_to(target, context)).remover(),
 )

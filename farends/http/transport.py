@@ -24,7 +24,7 @@ from farends.http.client import HttpClient
 from farends.http.digests import HttpDigests
 from farends.http.fetch import HttpFetch
 from farends.http.tree import ACCEPT, HttpWalk
-from farends.reaching import Reach, ReachSecret, reached, way_to
+from farends.reaching import Reach, ReachSecret, follow_options, way_to
 from farends.spec import Spec, Target, option
 from farends.web.answers import status_error
 from farends.web.auth import Credentials
@@ -169,12 +169,12 @@ def _host(scheme: str, target: Target, tls: ssl.SSLContext, tls_elsewhere: ssl.S
     return _Host(origin, credentials, tls, tls_elsewhere)
 
 
-@reached
+@follow_options
 def open_http(target: Target, context: Context) -> Transport:
     return _open(_http_host(target), target.options, context)
 
 
-@reached
+@follow_options
 def open_https(target: Target, context: Context) -> Transport:
     return _open(_https_host(target), target.options, context)
 

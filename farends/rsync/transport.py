@@ -21,9 +21,9 @@ from farends.contract import (
     Seen,
     Sink,
     Transport,
-    undigested,
+    answer_undigested,
 )
-from farends.reaching import reached
+from farends.reaching import follow_options
 from farends.rsync.daemon import daemon_far, greet
 from farends.rsync.far import Far, RsyncSource, make_home
 from farends.rsync.fetch import RsyncFetch
@@ -105,7 +105,7 @@ class RsyncTransport:
         return iter(RsyncFetch(self._far, place, self._folders, entries, sink))
 
     def digests(self, entries: Iterable[RemoteEntry]) -> Iterator[Digested]:
-        return undigested(entries)
+        return answer_undigested(entries)
 
     def close(self) -> None:
         if self._begun is not None:
@@ -117,7 +117,7 @@ class RsyncTransport:
         return RsyncTree(self._far, self._host.place(self._root), self._folders)
 
 
-@reached
+@follow_options
 def open_rsync(target: Target, context: Context) -> Transport:
     options: RsyncOptions = target.options
     note = version_note()

@@ -17,7 +17,7 @@ from farends.contract import (
     Sink,
 )
 from farends.names import encode
-from farends.reaching import reached, way_to
+from farends.reaching import follow_options, way_to
 from farends.secure_shell.channel import ChannelDuplex
 from farends.secure_shell.commands import ShellSession
 from farends.secure_shell.digests import Digester
@@ -111,6 +111,6 @@ SPEC = Spec(
     default_port=22,
     options=SftpOptions,
     secret=SftpSecret,
-    open=reached(connect_sftp),
+    open=follow_options(connect_sftp),
     open_remover=lambda target, context: connect_sftp(target, way_to(target, context)).remover(),
 )

@@ -22,7 +22,7 @@ from farends.contract import (
 )
 from farends.errors import TransportError
 from farends.names import encode
-from farends.reaching import reached, way_to
+from farends.reaching import follow_options, way_to
 from farends.secure_shell.commands import NoShell, ShellSession
 from farends.secure_shell.end import SshReach, SshReachSecret, ssh_end
 from farends.secure_shell.session import open_ssh_session
@@ -134,6 +134,6 @@ SPEC = Spec(
     default_port=22,
     options=SshOptions,
     secret=SshSecret,
-    open=reached(connect_ssh),
+    open=follow_options(connect_ssh),
     open_remover=lambda target, context: connect_ssh(target, way_to(target, context)).remover(),
 )

@@ -10,7 +10,7 @@ import uuid
 import structlog
 from django.db import connection
 
-from connectors.opening import silence_granted
+from connectors.opening import read_granted_silence_s
 from syncjobs.attempt.endings import DATABASE_LOST, end_of_error, end_of_stop
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.leasing import RECORDS
@@ -49,7 +49,7 @@ def _attempt(held: Claim, lease: Lease) -> Ending | None:
     """None where the lease is lost: whoever has it now decides."""
     found = SyncRecord.objects.select_related("job", "connector", "workspace")
     record = found.get(pk=held.record_id)
-    lease.patience_s = silence_granted(record.connector.options)
+    lease.patience_s = read_granted_silence_s(record.connector.options)
     try:
         allowance = _allow(record)
         # Until the work knows what there is to do, and says so.

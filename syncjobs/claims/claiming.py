@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from connectors.models import WAY, address_of, dialled_of
+from connectors.models import WAY, name_address, name_dialled_address
 from database.rows import fetch_split
 from datasets.fencing import take_token
 from datasets.installation import Known
@@ -23,12 +23,12 @@ from syncjobs.claims.windowing import CALENDARS, find_closed, wait_for_openings
 from syncjobs.core.states import Event
 from syncjobs.core.watching import RING_AGAIN_S, SEEN_WITHIN_S
 from syncjobs.models import SyncRecord
-from syncjobs.records.transition import NEEDED, columns_of, move_locked
+from syncjobs.records.transition import NEEDED, list_columns, move_locked
 from syncjobs.works.contract import Claim
 
 TURNED_AWAY_S = 2
 
-_COLUMNS = columns_of(NEEDED | {"started_at", "waiting_for"})
+_COLUMNS = list_columns(NEEDED | {"started_at", "waiting_for"})
 _LOOK = f"""
 SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
        now() AS now, {CALENDARS} AS calendars,
@@ -80,8 +80,10 @@ class _Terms:
     @property
     def bounds(self) -> Bounds:
         return Bounds(
-            address=address_of(self.host, self.port),
-            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
+            address=name_address(self.host, self.port),
+            dialled=name_dialled_address(
+                self.host, self.port, self.proxy, self.jump_host, self.jump_port
+            ),
             in_workspace=1 if self.one_sync_at_a_time else self.of_workspace,
             of_connector=self.of_connector,
             has_rivals=self.has_rivals,

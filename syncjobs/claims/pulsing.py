@@ -26,11 +26,11 @@ ON CONFLICT (part) DO UPDATE SET at = excluded.at, holder = excluded.holder
 """
 
 
-def answered(queue: str) -> str:
+def name_answer(queue: str) -> str:
     return f"queue:{queue}"
 
 
-def rung(queue: str) -> str:
+def name_request(queue: str) -> str:
     return f"rung:{queue}"
 
 
@@ -42,10 +42,10 @@ def note_pulse(part: str, *, holder: str, at_most_every_s: float = 0) -> None:
 
 def note_canary_rung(queue: str, *, holder: str) -> None:
     """To be called before the bell rings. While one is unanswered, its time stays."""
-    words = {"rung": rung(queue), "answered": answered(queue), "holder": holder[:100]}
+    words = {"rung": name_request(queue), "answered": name_answer(queue), "holder": holder[:100]}
     with connection.cursor() as cursor:
         cursor.execute(_RING, words)
 
 
 def note_canary_answered(queue: str, *, holder: str) -> None:
-    note_pulse(answered(queue), holder=holder)
+    note_pulse(name_answer(queue), holder=holder)

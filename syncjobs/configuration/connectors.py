@@ -53,7 +53,7 @@ class InUse(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenConnector:
     """`changed` names the fields that a stored one got anew."""
 
     connector: Connector
@@ -63,7 +63,7 @@ class Written:
 
 def write_connector(
     connector: Connector, fields: Mapping[str, Any], *, merge: bool = False
-) -> Written:
+) -> WrittenConnector:
     """Gives a new or stored connector the fields of its written form; what is not named stays.
 
     `options` and `secret` take the place of what was there; with `merge` their fields do, each for itself, and
@@ -119,7 +119,7 @@ def find_problems(row: models.Model, exclude: Iterable[str] = ()) -> Problems:
     return []
 
 
-def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
+def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenConnector:
     rows = Connector.objects.select_for_update(no_key=True, of=("self",))
     stored = rows.select_related("workspace").filter(pk=given.pk).first()
     connector = given if stored is None else stored
@@ -142,12 +142,12 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> Written:
     if _secret_of(connector) != secret_before:
         changed.append("secret")
     if stored is not None and not changed:
-        return Written(connector, (), 0)
+        return WrittenConnector(connector, (), 0)
     if "name" in changed or stored is None:
         others = Connector.objects.exclude(pk=connector.pk)
         if find_by_name(others, connector.workspace, connector.name) is not None:
             raise NameTaken(_taken(connector))
-    return Written(connector, tuple(changed), save_connector(connector))
+    return WrittenConnector(connector, tuple(changed), save_connector(connector))
 
 
 def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:

@@ -18,7 +18,7 @@ from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.order.option import build
 from syncjobs.order.timing import Fires, Hours
 from syncjobs.queries.parents import find_parent_problems, parents_of
-from syncjobs.records.rescheduling import NOT_PAUSED, resume, start_anew
+from syncjobs.records.rescheduling import NOT_PAUSED, plan_anew, resume
 from syncjobs.works.table import get_work
 from workspaces import auditing
 from workspaces.lookup import filter_by_name, find_by_name
@@ -202,4 +202,4 @@ def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:
     was_on = stored is not None and stored.enabled and stored.paused_at is None
     if stored is not None and was_on and build(Fires, job) == build(Fires, stored):
         return stored.next_run_at
-    return start_anew(job)
+    return plan_anew(job)

@@ -20,7 +20,7 @@ from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Plan, judge
 from syncjobs.core.selection import LIMITS, Selection
 from syncjobs.models import OnDelete, SyncJob
-from syncjobs.works.files.selecting import selection_of
+from syncjobs.works.files.selecting import make_selection
 
 EXAMPLES = 8
 PAGE = 5_000
@@ -76,13 +76,13 @@ def preview_selection(job: SyncJob) -> Preview | None:
     Costs a look at every entry of the current version where the new rules leave anything out.
     """
     stored = SyncJob.objects.filter(pk=job.pk).first()
-    if stored is None or selection_of(stored) == selection_of(job):
+    if stored is None or make_selection(stored) == make_selection(job):
         return None
     version = Version.objects.filter(dataset=stored.dataset_id, is_current=True).first()
     if version is None:
         return None
     with transaction.atomic():  # else the database would first copy what it is to stream
-        found = _look(job, selection_of(stored), selection_of(job), version)
+        found = _look(job, make_selection(stored), make_selection(job), version)
     return found if found.matters else None
 
 

@@ -23,9 +23,9 @@ from timing.clock import database_now
 from timing.schedules import (
     InvalidSchedule,
     Schedule,
+    draw_offset,
     drawn_near,
     first_due,
-    offset_of,
     parse_text,
 )
 from timing.zones import VERSION
@@ -118,7 +118,7 @@ class _Planned:
 
     @property
     def offset(self) -> timedelta:
-        return offset_of(self.id, self.jitter_s)
+        return draw_offset(self.id, self.jitter_s)
 
 
 def _draw(job: _Planned, now: datetime) -> tuple[uuid.UUID, datetime, datetime] | None:

@@ -44,7 +44,7 @@ _STATE = ("name", "connector_id", *_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Mistake:
     """`path` leads to the value: ("workspaces", 0, "connectors", 2, "port")."""
 
     path: Path
@@ -54,7 +54,7 @@ class Problem:
 class InvalidConfiguration(Exception):
     """Nothing was written; `problems` says why."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Mistake]) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
 
@@ -130,7 +130,7 @@ def write_settings(workspace: Workspace, fields: Mapping[str, Any]) -> Workspace
 
 class _Application:
     def __init__(self, tell: Callable[[Change], None]) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Mistake] = []
         self.changes: list[Change] = []
         self._tell = tell
         # Of the workspace at hand, by name, where a file is applied: it may have thousands.
@@ -361,7 +361,7 @@ class _Application:
         self._tell(self.changes[-1])
 
     def _problem(self, path: Path, message: str) -> None:
-        self.problems.append(Problem(path, message))
+        self.problems.append(Mistake(path, message))
 
 
 def _state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:

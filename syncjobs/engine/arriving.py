@@ -123,7 +123,7 @@ class Keeper:
         self._began_at = time.monotonic()
 
 
-def receipt_of(fetched: Fetched) -> Received:
+def get_receipt(fetched: Fetched) -> Received:
     if not isinstance(fetched.receipt, Received):
         raise TypeError("a transport answered for a file without its receipt")
     return fetched.receipt

@@ -12,7 +12,7 @@ from farends.names import to_text
 from store.blobs import BlobStore
 from store.partials import Received
 from syncjobs.core.comparing import Comparison, is_stable
-from syncjobs.engine.arriving import Catalog, Keeper, Receipts, receipt_of
+from syncjobs.engine.arriving import Catalog, Keeper, Receipts, get_receipt
 from syncjobs.engine.order import Attempt, Order, Unproved
 from syncjobs.engine.progress import Trouble
 from syncjobs.engine.receiving import StoreSink
@@ -124,7 +124,7 @@ class Fetching:
         if fetched.unproved:
             first = self._unproved.first or to_text(fetched.entry.path)
             self._unproved = Unproved(self._unproved.files + 1, first)
-        keeper.add(self._arrived(fetched, listed), receipt_of(fetched))
+        keeper.add(self._arrived(fetched, listed), get_receipt(fetched))
 
     def _fail(self, entry: RemoteEntry, error: TransportError) -> None:
         path = to_text(entry.path)
@@ -171,7 +171,7 @@ class Fetching:
 
     def _find_fault(self, fetched: Fetched) -> TransportError | None:
         """Bytes received, size declared and size stored must be one, and the file the listed one (docs/promises.md, P3)."""
-        receipt = receipt_of(fetched)
+        receipt = get_receipt(fetched)
         seen = fetched.observed or fetched.entry
         for declared in (fetched.entry.size_bytes, seen.size_bytes):
             if declared is not None and receipt.size_bytes < declared:
@@ -186,7 +186,7 @@ class Fetching:
         return None
 
     def _arrived(self, fetched: Fetched, listed: RemoteEntry) -> Arrived:
-        receipt = receipt_of(fetched)
+        receipt = get_receipt(fetched)
         seen = fetched.observed or fetched.entry
         known_ns = fetched.entry.modified_ns
         modified_ns = seen.modified_ns if known_ns is None else known_ns

@@ -12,7 +12,7 @@ from syncjobs.engine.listing import Listing
 from syncjobs.engine.order import Attempt, Order, Outcome
 from syncjobs.engine.progress import Trouble
 from syncjobs.engine.source import Source, fingerprint_of, to_remote
-from syncjobs.engine.staging import batched
+from syncjobs.engine.staging import split_batches
 
 TOLD_AT_ONCE = 1_000
 
@@ -80,7 +80,7 @@ class Planning:
         if self._order.full or self._order.comparison is not Comparison.CHECKSUM:
             return
         asked = map(to_remote, self._catalog.iter_asked())
-        for batch in batched(self._source.transport.digests(asked), TOLD_AT_ONCE):
+        for batch in split_batches(self._source.transport.digests(asked), TOLD_AT_ONCE):
             self._check()
             self._progress.moved()
             self._catalog.take_told([self._take_told(digested) for digested in batch])

@@ -35,7 +35,7 @@ class Staging:
         self._progress = attempt.progress
 
     def stage(self, listing: Listing) -> None:
-        for batch in batched(self._select(iter(listing)), STAGED_AT_ONCE):
+        for batch in split_batches(self._select(iter(listing)), STAGED_AT_ONCE):
             self._check()
             self._catalog.stage(batch)
             self._progress.listed(len(batch))
@@ -103,7 +103,7 @@ class Staging:
         self._progress.trouble(Trouble(path, action, code, words))
 
 
-def batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
+def split_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
     """At most `size` at once, and what there is after a while."""
     batch: list[T] = []
     until = time.monotonic() + STAGED_AFTER_S

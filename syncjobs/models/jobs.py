@@ -20,7 +20,7 @@ from syncjobs.core.selection import Selection
 from syncjobs.order.files import AfterPublish, FileOrder, OnDelete
 from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder
 from syncjobs.order.option import Form, build
-from timing.schedules import Schedule, offset_of, parse_schedule
+from timing.schedules import Schedule, draw_offset, parse_schedule
 from timing.windows import Calendar, parse_calendar
 from workspaces.models import Workspace, valid_title
 
@@ -168,7 +168,7 @@ class SyncJob(models.Model):
     @property
     def offset(self) -> timedelta:
         """How long after each of its fires it is due."""
-        return offset_of(self.pk, self.jitter_s)
+        return draw_offset(self.pk, self.jitter_s)
 
     @property
     def calendar(self) -> Calendar:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from connectors.opening import silence_granted
+from connectors.opening import read_granted_silence_s
 from database.rows import fetch_rows
 from syncjobs.core.stuck import Signs
 
@@ -116,7 +116,7 @@ def _sighting(row: _Running) -> Sighting:
         worked_s=row.worked_s,
         deadline_s=row.deadline_s,
         cancel_asked_s=row.cancel_asked_s,
-        patience_s=silence_granted(row.options),
+        patience_s=read_granted_silence_s(row.options),
     )
     told = {
         "owner": row.lease_owner,

@@ -16,7 +16,7 @@ from itertools import islice
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from connectors.models import WAY, address_of, dialled_of
+from connectors.models import WAY, name_address, name_dialled_address
 from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
 from syncjobs.core.states import Event, State
@@ -25,7 +25,7 @@ from syncjobs.records.cancelling import cancel
 from syncjobs.records.inserting import NewRecord, insert_records
 from timing.clock import database_now
 from timing.fires import FiresUnknown, iter_fires
-from timing.schedules import InvalidSchedule, offset_of, parse_text
+from timing.schedules import InvalidSchedule, draw_offset, parse_text
 
 FIRES_MAX = 10_000
 AT_ONCE = 1_000  # backfills that a tick moves on
@@ -148,7 +148,7 @@ class _Active:
         """The fires that get a record now, and the one after them where there is one."""
         if self.next_fire is None:
             return []
-        offset = offset_of(self.job_id, self.jitter_s)
+        offset = draw_offset(self.job_id, self.jitter_s)
         try:
             schedule = parse_text(self.written)
             fires = iter_fires(
@@ -163,8 +163,10 @@ class _Active:
             job_id=self.job_id,
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
-            address=address_of(self.host, self.port),
-            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
+            address=name_address(self.host, self.port),
+            dialled=name_dialled_address(
+                self.host, self.port, self.proxy, self.jump_host, self.jump_port
+            ),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=self.mode,

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
-from connectors.models import WAY, ConnectorStatus, address_of, dialled_of
+from connectors.models import WAY, ConnectorStatus, name_address, name_dialled_address
 from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
 from syncjobs.core.overlaps import Older, Overlap, decide_overlap
@@ -30,11 +30,11 @@ from syncjobs.queries.active import find_active_of_jobs, find_waiting_of_jobs
 from syncjobs.records.inserting import NewRecord, insert_records
 from syncjobs.records.transition import move
 from timing.misfires import (
+    FireService,
     Misfire,
     Rules,
-    Service,
-    Skipped,
     SkippedBy,
+    SkippedFires,
     Stretch,
     decide_service,
 )
@@ -45,7 +45,7 @@ from timing.schedules import (
     Every,
     InvalidSchedule,
     Schedule,
-    offset_of,
+    draw_offset,
     parse_text,
 )
 
@@ -160,7 +160,7 @@ class _Due:
     verify_every_s: int | None
     verified_at: datetime
     now: datetime
-    service: Service = field(default_factory=lambda: Service(None))
+    service: FireService = field(default_factory=lambda: FireService(None))
     trigger: Trigger = Trigger.SCHEDULE
     error: str | None = None
     cause: str = ""  # what an after-job was waiting for
@@ -176,12 +176,12 @@ class _Due:
             if isinstance(schedule, Every) and schedule.counted_from is CountedFrom.END:
                 self.rest = timedelta(seconds=schedule.every_s)
         except InvalidSchedule as exc:
-            self.service = Service(self.due)
+            self.service = FireService(self.due)
             self.error = f"not scheduled any more: {exc}"
             return None
         except Exception as exc:  # an error of ours in one schedule must not stop all jobs
             log.exception("job.unschedulable", job=str(self.id), schedule=self.written)
-            self.service = Service(self.due)
+            self.service = FireService(self.due)
             self.error = f"not scheduled any more, by an error of ours: {type(exc).__name__}: {exc}"
             return None
         return schedule
@@ -191,7 +191,7 @@ class _Due:
             policy=Misfire(self.misfire),
             catch_up_max=self.catch_up_max,
             max_lateness_s=self.max_lateness_s,
-            offset=offset_of(self.id, self.jitter_s),
+            offset=draw_offset(self.id, self.jitter_s),
         )
 
     def toward(self, older: str) -> Older:
@@ -205,7 +205,7 @@ class _Due:
             fires += [stretch.first, stretch.last] if stretch else []
         others = [s for s in (self.service.merged, self.service.catch_up) if s]
         count, more = sum(s.count for s in others) + 1, any(s.more for s in others)
-        skipped = Skipped(Stretch(count, fires[0], fires[-1], more), rule, reason)
+        skipped = SkippedFires(Stretch(count, fires[0], fires[-1], more), rule, reason)
         self.service = replace(
             self.service,
             serve=None,
@@ -232,8 +232,10 @@ class _Due:
             job_id=self.id,
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
-            address=address_of(self.host, self.port),
-            dialled=dialled_of(self.host, self.port, self.proxy, self.jump_host, self.jump_port),
+            address=name_address(self.host, self.port),
+            dialled=name_dialled_address(
+                self.host, self.port, self.proxy, self.jump_host, self.jump_port
+            ),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=SyncMode.FULL if self.verifies else self.sync_mode,
@@ -450,13 +452,13 @@ def _decide_follower(job: _Due, condition: Condition, parents: Sequence[_Parent]
         return ended
     failed = [parent for parent in ended if parent.state != State.SUCCEEDED]
     if failed:
-        job.service = Service(job.due)
+        job.service = FireService(job.due)
         job.skip(SkippedBy.PARENT, f"it runs after {_list(failed)}")
         return failed
     if ended and len(ended) == len(parents):
         job.cause = f"after {_list(ended)}"
         return ended
-    job.service = Service(None)  # it rests until the next one ends
+    job.service = FireService(None)  # it rests until the next one ends
     return []
 
 

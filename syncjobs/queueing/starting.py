@@ -43,7 +43,7 @@ class AtWork(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class NotStarted:
     """Why a job was not asked to sync."""
 
     job: SyncJob
@@ -56,7 +56,7 @@ class Started:
 
     queued: dict[uuid.UUID, uuid.UUID]
     already_queued: dict[uuid.UUID, uuid.UUID]
-    refused: tuple[Obstacle, ...] = ()
+    refused: tuple[NotStarted, ...] = ()
     cancelled: tuple[uuid.UUID, ...] = ()
     busy: SyncRecord | None = None  # what keeps the whole workspace out
 
@@ -75,7 +75,7 @@ def start(jobs: Sequence[SyncJob], *, by: str, mode: SyncMode | None = None) -> 
     except AlreadyQueued as exc:
         waiting[first.pk] = exc.record.pk
     except (JobBusy, WorkspaceBusy) as exc:
-        refused += [Obstacle(job, str(exc)) for job in able]
+        refused += [NotStarted(job, str(exc)) for job in able]
         return Started({}, {}, tuple(refused), busy=exc.record)
     others = _queue(_settle_overlaps(rest, refused, by), by=by, mode=mode, refused=refused)
     return Started(queued | others.queued, waiting | others.already_queued, others.refused)
@@ -138,22 +138,22 @@ def _count_anew(job_ids: list[uuid.UUID]) -> None:
         cursor.execute(_COUNT_ANEW, [job_ids])
 
 
-def _part(jobs: Iterable[SyncJob]) -> tuple[list[Obstacle], list[SyncJob]]:
+def _part(jobs: Iterable[SyncJob]) -> tuple[list[NotStarted], list[SyncJob]]:
     refused, able = [], []
     for job in jobs:
         if job.connector.status != ConnectorStatus.ACTIVE:
-            refused.append(Obstacle(job, f"its connector is {job.connector.status}"))
+            refused.append(NotStarted(job, f"its connector is {job.connector.status}"))
         elif job.paused_at is not None:
-            refused.append(Obstacle(job, f"it is paused: {job.paused_reason}"))
+            refused.append(NotStarted(job, f"it is paused: {job.paused_reason}"))
         else:
             able.append(job)
     return refused, able
 
 
-def _settle_overlaps(jobs: Sequence[SyncJob], refused: list[Obstacle], by: str) -> list[SyncJob]:
+def _settle_overlaps(jobs: Sequence[SyncJob], refused: list[NotStarted], by: str) -> list[SyncJob]:
     """The jobs that get a record; what keeps the others out is added to `refused`."""
     kept_out = settle_overlaps(jobs, by=by)
-    refused += [Obstacle(record.job, str(JobBusy(record))) for record in kept_out.values()]
+    refused += [NotStarted(record.job, str(JobBusy(record))) for record in kept_out.values()]
     return [job for job in jobs if job.pk not in kept_out]
 
 
@@ -162,7 +162,7 @@ def _queue(
     *,
     by: str,
     mode: SyncMode | None,
-    refused: Sequence[Obstacle] = (),
+    refused: Sequence[NotStarted] = (),
     trigger: Trigger = Trigger.MANUAL,
 ) -> Started:
     records = [
@@ -184,7 +184,7 @@ def _queue(
     left = [job for job in jobs if job.pk not in queued]
     waiting = find_waiting_of_jobs([job.pk for job in left])
     gone = [
-        Obstacle(job, "its waiting record was begun just now: ask again")
+        NotStarted(job, "its waiting record was begun just now: ask again")
         for job in left
         if job.pk not in waiting
     ]

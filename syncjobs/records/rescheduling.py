@@ -16,7 +16,7 @@ from timing.schedules import InvalidSchedule, first_due
 NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused_reason": ""}
 
 
-def start_anew(job: SyncJob) -> datetime | None:
+def plan_anew(job: SyncJob) -> datetime | None:
     """Its first due time from now; None where only an event tells, or a schedule that cannot be read. What its
     parents did before counts no more."""
     Dependency.objects.filter(job=job).exclude(record_id=None).update(
@@ -35,6 +35,6 @@ def resume(jobs: QuerySet[SyncJob]) -> int:
         for job in paused:
             for name, value in NOT_PAUSED.items():
                 setattr(job, name, value)
-            job.next_run_at = start_anew(job) if job.enabled else None
+            job.next_run_at = plan_anew(job) if job.enabled else None
             job.save(update_fields=[*NOT_PAUSED, "next_run_at"])
     return len(paused)

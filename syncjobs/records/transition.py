@@ -18,7 +18,7 @@ from syncjobs.core.retries import decide_pause
 from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.records.following import tell_followers
-from syncjobs.records.rescheduling import start_anew
+from syncjobs.records.rescheduling import plan_anew
 
 log = structlog.get_logger(__name__)
 
@@ -70,14 +70,14 @@ NEEDED = frozenset(
 )
 
 
-def columns_of(names: frozenset[str]) -> tuple[str, ...]:
+def list_columns(names: frozenset[str]) -> tuple[str, ...]:
     """In the order in which a record is made of them."""
     return tuple(
         field.attname for field in SyncRecord._meta.concrete_fields if field.attname in names
     )
 
 
-_COLUMNS = columns_of(NEEDED)
+_COLUMNS = list_columns(NEEDED)
 _LOCK = f"""
 SELECT {", ".join(_COLUMNS)} FROM syncjobs_syncrecord WHERE id = %s FOR NO KEY UPDATE
 """  # noqa: S608 — names of columns
@@ -249,7 +249,7 @@ def _note_success(record: SyncRecord, error: str) -> None:
         row = cursor.fetchone()
     if row is not None and row[0]:  # it was paused, and works again
         job = SyncJob.objects.get(pk=record.job_id)
-        SyncJob.objects.filter(pk=job.pk, enabled=True).update(next_run_at=start_anew(job))
+        SyncJob.objects.filter(pk=job.pk, enabled=True).update(next_run_at=plan_anew(job))
 
 
 def _count_failure(record: SyncRecord, code: str, error: str) -> str:

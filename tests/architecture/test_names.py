@@ -15,13 +15,6 @@ ALLOWED = {
     "Command": "Django finds a command by this name",
     "Catalog": "the engine's protocol, and the class in datasets that fulfils it",
     "Receipts": "the engine's protocol, and the class in datasets that fulfils it",
-    "Obstacle": "to be renamed",
-    "Problem": "to be renamed",
-    "Service": "to be renamed",
-    "Skipped": "to be renamed",
-    "appear": "to be renamed",
-    "read_status": "to be renamed",
-    "start_anew": "to be renamed",
 }
 
 

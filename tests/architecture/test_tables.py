@@ -10,7 +10,7 @@ from farends.registry import SPECS
 from syncjobs.works.table import WORKS, get_work
 from tasks.chores import CHORES
 from tasks.duties import DUTIES
-from tasks.queues import CONTROL, QUEUES, canary_of
+from tasks.queues import CONTROL, QUEUES, name_canary
 
 
 def our_tasks() -> set[str]:
@@ -31,13 +31,13 @@ def test_a_task_belongs_to_the_queue_that_its_name_begins_with() -> None:
 
 
 def test_every_queue_has_a_canary() -> None:
-    assert all(canary_of(queue) in tasks_of(queue) for queue in QUEUES)
+    assert all(name_canary(queue) in tasks_of(queue) for queue in QUEUES)
 
 
 def test_every_chore_is_a_task_of_the_queue_control() -> None:
     chores = {chore.task for chore in CHORES}
     assert len(chores) == len(CHORES) == len({chore.title for chore in CHORES})
-    assert tasks_of(CONTROL) == chores | {canary_of(CONTROL)}
+    assert tasks_of(CONTROL) == chores | {name_canary(CONTROL)}
 
 
 def test_every_duty_of_beat_comes_again() -> None:

@@ -23,7 +23,7 @@ from farends.http.transport import (
     HttpsOptions,
     HttpsSecret,
 )
-from farends.masking import hidden, mask_of
+from farends.masking import hidden, make_target_mask
 from farends.spec import Spec, Target
 from farends.web.auth import Digest
 from tests.hosts.certificates import Certificates, make_certificates
@@ -250,6 +250,6 @@ def test_an_ftp_account_is_told_where_the_host_asks_for_one(asked_after: str) ->
         with pytest.raises(AuthConfig, match="account"):
             read_all(FTP_SPEC, target)
         wrong = replace(target, secret=replace(target.secret, account="canary-8"))
-        with pytest.raises(AuthRefused) as caught, hidden(mask_of(wrong)):
+        with pytest.raises(AuthRefused) as caught, hidden(make_target_mask(wrong)):
             read_all(FTP_SPEC, wrong)
         assert str(caught.value) == "log-in: no *** (530)"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farends.http.transport import HttpOptions, HttpSecret
-from farends.masking import HIDDEN, Mask, make_mask, mask_of
+from farends.masking import HIDDEN, Mask, make_mask, make_target_mask
 from farends.names import printable
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
@@ -73,14 +73,14 @@ def test_a_very_short_secret_is_hidden_where_it_stands_alone() -> None:
 def test_each_line_of_a_key_is_hidden_and_its_first_and_last_are_not() -> None:
     key = "-----BEGIN KEY-----\nMIGEAgEAMBAGByqGSM49AgEG\nBSuBBAAKBG0wawIBAQQg\n-----END KEY-----\n"
     options = SftpOptions(username="u", root="/", host_key="")
-    mask = mask_of(Target("h", 22, options, SftpSecret(private_key=key)))
+    mask = make_target_mask(Target("h", 22, options, SftpSecret(private_key=key)))
     assert mask is not None
     told = mask("read -----BEGIN KEY-----, then BSuBBAAKBG0wawIBAQQg")
     assert told == f"read -----BEGIN KEY-----, then {HIDDEN}"
 
 
 def test_where_there_is_no_secret_nothing_is_masked() -> None:
-    assert mask_of(Target("h", 80, HttpOptions(), HttpSecret())) is None
+    assert make_target_mask(Target("h", 80, HttpOptions(), HttpSecret())) is None
 
 
 SEVERAL = st.text(string.ascii_letters + string.digits + "-_!$äß", min_size=8, max_size=40)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from timing.misfires import (
     CATCH_UP_MAX,
     GRACE_S,
+    FireService,
     Misfire,
     Rules,
-    Service,
-    Skipped,
     SkippedBy,
+    SkippedFires,
     Stretch,
     decide_service,
 )
@@ -34,20 +34,20 @@ both = pytest.mark.parametrize(
 )
 
 
-def decide(schedule: Schedule, **rules: object) -> Service:
+def decide(schedule: Schedule, **rules: object) -> FireService:
     return decide_service(schedule, DUE, NOW, Rules(**rules))  # type: ignore[arg-type]  # by name
 
 
 @both
 def test_a_fire_in_time_is_served_and_nothing_else_is_told(schedule: Schedule) -> None:
     service = decide_service(schedule, NOW, NOW + timedelta(seconds=5), Rules())
-    assert service == Service(NOW, next_due=NOW + TWO_MINUTES)
+    assert service == FireService(NOW, next_due=NOW + TWO_MINUTES)
 
 
 @both
 def test_run_once_serves_all_that_was_missed_by_one_record(schedule: Schedule) -> None:
     merged = Stretch(5, DUE + TWO_MINUTES, NOW)
-    assert decide(schedule) == Service(DUE, merged, next_due=NOW + TWO_MINUTES)
+    assert decide(schedule) == FireService(DUE, merged, next_due=NOW + TWO_MINUTES)
 
 
 @both
@@ -55,7 +55,7 @@ def test_skip_serves_what_is_in_time_and_tells_the_rest(schedule: Schedule) -> N
     service = decide(schedule, policy=Misfire.SKIP)
     assert service.serve == NOW
     assert service.skipped == (
-        Skipped(
+        SkippedFires(
             Stretch(5, DUE, NOW - TWO_MINUTES),
             SkippedBy.MISFIRE,
             "missed, and the job's misfire policy is skip",
@@ -100,7 +100,7 @@ def test_catching_up_never_exceeds_its_limit_however_long_the_stretch(days: floa
 
 def test_what_is_counted_from_the_end_is_due_once_however_late() -> None:
     service = decide(Every(120, CountedFrom.END), policy=Misfire.CATCH_UP)
-    assert service == Service(DUE)
+    assert service == FireService(DUE)
 
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
@@ -178,7 +178,7 @@ def test_each_due_fire_is_served_merged_caught_up_with_or_skipped_and_none_twice
 
 
 def check_policy(
-    service: Service,
+    service: FireService,
     fires: list[datetime],
     skipped: list[datetime],
     now: datetime,

@@ -26,7 +26,7 @@ from farends.contract import (
     Skipped,
 )
 from farends.errors import RootMissing, TransportError, Truncated, UnsafeName, Unstable, Vanished
-from farends.reaching import Reach, ReachSecret, reached
+from farends.reaching import Reach, ReachSecret, follow_options
 from farends.spec import Spec, Target, option
 
 PIECE_BYTES = 64 * 1024
@@ -191,5 +191,5 @@ def memory_spec(find_files: Callable[[PurePosixPath], Files | None]) -> Spec:
         default_port=1,
         options=MemoryOptions,
         secret=MemorySecret,
-        open=reached(connect),
+        open=follow_options(connect),
     )

@@ -18,7 +18,7 @@ from syncjobs.configuration.previewing import preview_selection
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import State
 from syncjobs.models import OnDelete, SyncJob
-from syncjobs.works.files.selecting import selection_of
+from syncjobs.works.files.selecting import make_selection
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, run
 
@@ -120,12 +120,12 @@ def test_the_installations_defaults_count_where_a_job_says_nothing(
     settings.SYNC = dataclasses.replace(
         settings.SYNC, supported_extensions=(".csv", ".md"), max_file_size_mb=2
     )
-    chosen = selection_of(SyncJob(**said))
+    chosen = make_selection(SyncJob(**said))
     assert (chosen.extensions, chosen.max_file_size_bytes) == (extensions, limit)
     settings.SYNC = dataclasses.replace(
         settings.SYNC, supported_extensions=(), max_file_size_mb=None
     )
-    assert selection_of(SyncJob()) == Selection()
+    assert make_selection(SyncJob()) == Selection()
 
 
 def test_new_jobs_try_as_often_as_the_installation_says(settings: Settings, job: SyncJob) -> None:

@@ -12,7 +12,7 @@ from syncjobs.configuration import replanning
 from syncjobs.configuration.replanning import draw_near, replan
 from syncjobs.models import Pulse, SyncJob
 from tests.rows import make_job, make_workspace
-from timing.schedules import due_after, offset_of, parse_schedule
+from timing.schedules import draw_offset, due_after, parse_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,7 +116,7 @@ def test_i13_15_a_fire_that_a_wrong_clock_has_put_off_is_planned_again(
     assert right is not None
     # What the dispatcher planned while the clock was 400 days ahead.
     ahead = timezone.now() + WRONG
-    offset = offset_of(job.pk, 60)
+    offset = draw_offset(job.pk, 60)
     planned = due_after(parse_schedule(schedule), ahead, ahead, offset) or ahead
     SyncJob.objects.filter(pk=job.pk).update(next_run_at=planned)
     now = timezone.now()

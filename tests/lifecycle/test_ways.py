@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.models import Connector, HostBudget, dialled_of
+from connectors.models import Connector, HostBudget, name_dialled_address
 from embedded.ports import find_free
 from syncjobs.claims.claiming import claim
 from syncjobs.core.states import State
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
     ],
 )
 def test_i13_17_who_is_dialled(way: tuple[Any, Any, Any], dialled: str) -> None:
-    assert dialled_of("Far.example", 22, *way) == dialled
+    assert name_dialled_address("Far.example", 22, *way) == dialled
 
 
 def behind(way: dict[str, Any], address: str, workspace: str = "acme") -> Connector:

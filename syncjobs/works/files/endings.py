@@ -15,7 +15,7 @@ from syncjobs.works.contract import Ending, end
 from syncjobs.works.files.keeping import PlanDrifted
 
 
-def held_by(held: Held) -> Ending:
+def end_held(held: Held) -> Ending:
     return end(
         Event.GUARD_STOPPED,
         held.reason,
@@ -28,7 +28,7 @@ def held_by(held: Held) -> Ending:
     )
 
 
-def planned(outcome: Outcome) -> Ending:
+def end_planned(outcome: Outcome) -> Ending:
     plan = outcome.plan
     guard = f"; would be held: {outcome.held.reason}" if outcome.held else ""
     return end(
@@ -42,7 +42,7 @@ def planned(outcome: Outcome) -> Ending:
     )
 
 
-def drifted(exc: PlanDrifted) -> Ending:
+def end_drifted(exc: PlanDrifted) -> Ending:
     return end(
         Event.FAILED,
         str(exc),
@@ -53,7 +53,9 @@ def drifted(exc: PlanDrifted) -> Ending:
     )
 
 
-def succeeded(outcome: Outcome, published: Published, progress: Progress, warning: str) -> Ending:
+def end_succeeded(
+    outcome: Outcome, published: Published, progress: Progress, warning: str
+) -> Ending:
     """Wholly, or in part where files failed; failed where nothing could be published at all."""
     snapshot = progress.snapshot
     changes: dict[str, Any] = {
@@ -77,7 +79,7 @@ def succeeded(outcome: Outcome, published: Published, progress: Progress, warnin
     return end(Event.PARTLY_SUCCEEDED, error, **changes | partial)
 
 
-def published_already(record: SyncRecord) -> Ending:
+def end_published_already(record: SyncRecord) -> Ending:
     """Its plan was applied, and then its worker was lost: a further listing could find more than was
     approved."""
     counted = ("bytes_transferred", "files_failed", "files_skipped", "files_deferred")

@@ -71,7 +71,7 @@ class PlanDrifted(Exception):
         self.drift = drift
 
 
-def terms_of(job: SyncJob, catalog: Catalog, outcome: Outcome) -> Terms:
+def list_terms(job: SyncJob, catalog: Catalog, outcome: Outcome) -> Terms:
     """Call it after the comparison."""
     return Terms(
         digest=catalog.digest_plan(removals=outcome.removals),

@@ -10,7 +10,7 @@ from syncjobs.core.deadlines import Allowance
 from syncjobs.core.plans import Waiver
 from syncjobs.engine.order import Order
 from syncjobs.models import OnDelete, SyncMode, SyncRecord
-from syncjobs.works.files.selecting import selection_of
+from syncjobs.works.files.selecting import make_selection
 
 TRUST = {
     Comparison.MODIFIED: Trust(),
@@ -23,14 +23,14 @@ TRUST = {
 def make_order(record: SyncRecord, allowance: Allowance) -> Order:
     """Raises InvalidPattern."""
     job = record.job
-    selection = selection_of(job)
+    selection = make_selection(job)
     selection.check()
     return Order(
         source=f"{job.dataset_id} {record.connector.endpoint}",
         selection=selection,
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
-        waiver=waiver_of(record),
+        waiver=read_waiver(record),
         allowance=allowance,
         settle_s=job.settle_s,
         max_files=job.max_files,
@@ -41,6 +41,6 @@ def make_order(record: SyncRecord, allowance: Allowance) -> Order:
     )
 
 
-def waiver_of(record: SyncRecord) -> Waiver | None:
+def read_waiver(record: SyncRecord) -> Waiver | None:
     """What a person released the record to do."""
     return Waiver(**record.hold) if record.guards_waived and record.hold else None

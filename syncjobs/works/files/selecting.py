@@ -12,7 +12,7 @@ from syncjobs.models import SyncJob
 MIB = 1 << 20
 
 
-def selection_of(job: SyncJob) -> Selection:
+def make_selection(job: SyncJob) -> Selection:
     """The extensions of the installation count where the job names no files to take (`include`,
     `filters`, `extensions`), its size limit where the job has none (docs/decisions/003)."""
     chosen = job.selection

@@ -31,9 +31,15 @@ from syncjobs.leases.sessions import LazySession, open_session
 from syncjobs.models import AfterPublish, SyncMode
 from syncjobs.works.contract import Assignment, Claim, Ending, Failed, end
 from syncjobs.works.files.clearing import clear_source
-from syncjobs.works.files.endings import drifted, held_by, planned, published_already, succeeded
-from syncjobs.works.files.keeping import PlanDrifted, confirm_plan, keep_plan, terms_of
-from syncjobs.works.files.order import TRUST, make_order, waiver_of
+from syncjobs.works.files.endings import (
+    end_drifted,
+    end_held,
+    end_planned,
+    end_published_already,
+    end_succeeded,
+)
+from syncjobs.works.files.keeping import PlanDrifted, confirm_plan, keep_plan, list_terms
+from syncjobs.works.files.order import TRUST, make_order, read_waiver
 from syncjobs.works.files.publishing import GuardStopped, publish
 from syncjobs.works.files.room import need_room, permit_growth
 
@@ -49,9 +55,9 @@ class FileWork:
         try:
             return _sync(assignment)
         except GuardStopped as exc:
-            return held_by(exc.held)
+            return end_held(exc.held)
         except PlanDrifted as exc:
-            return drifted(exc)
+            return end_drifted(exc)
         except StoreAway as exc:
             log.warning("record.store_away", code=exc.code)
             return end(
@@ -70,7 +76,7 @@ class FileWork:
 def _sync(assignment: Assignment) -> Ending:
     record, held = assignment.record, assignment.claim
     if record.applies_id is not None and record.dataset_version is not None:
-        return published_already(record)
+        return end_published_already(record)
     # An operator sees in pg_stat_activity which record, at which token, a session works for.
     keeping = LazySession(statement_timeout_s=300, name=f"keeping {held.attempt_name}")
     store = open_store(record.workspace_id, keeping)
@@ -83,13 +89,13 @@ def _sync(assignment: Assignment) -> Ending:
             if record.dry_run:
                 return _keep_plan(assignment, session, catalog, outcome)
             if outcome.held is not None:
-                return held_by(outcome.held)
+                return end_held(outcome.held)
             published = _publish(assignment, session, catalog, outcome, store)
             kept = False
         warning = outcome.unproved.warning
         if _clears(assignment, outcome):
             warning = clear_source(session, assignment, store)
-        return succeeded(outcome, published, assignment.lease.progress, warning)
+        return end_succeeded(outcome, published, assignment.lease.progress, warning)
     except (DiskFull, QuotaExceeded):
         kept = False  # what waits would keep it full, for every other job too
         raise
@@ -130,7 +136,7 @@ def _fetch(
 
         def confirm(outcome: Outcome) -> None:
             if record.applies_id is not None:
-                confirm_plan(session, record, terms_of(record.job, catalog, outcome), outcome)
+                confirm_plan(session, record, list_terms(record.job, catalog, outcome), outcome)
             if outcome.held is None:
                 need_room(record, catalog, store)
 
@@ -146,10 +152,10 @@ def _keep_plan(
     catalog: Catalog,
     outcome: Outcome,
 ) -> Ending:
-    terms = terms_of(assignment.record.job, catalog, outcome)
+    terms = list_terms(assignment.record.job, catalog, outcome)
     troubles = assignment.lease.progress.troubles
     keep_plan(session, assignment.claim, catalog, outcome, terms, troubles)
-    return planned(outcome)
+    return end_planned(outcome)
 
 
 def _publish(
@@ -169,7 +175,7 @@ def _publish(
         removals=outcome.removals,
         troubles=lease.progress.troubles,
         listed=outcome.plan.listed,
-        waiver=waiver_of(record),
+        waiver=read_waiver(record),
         whole=lease.progress.snapshot.files_failed == 0,
         permit=partial(permit_growth, record, catalog),
         mark=_clears(assignment, outcome),
