@@ -109,7 +109,7 @@ def test_p13_a_secret_does_not_follow_to_another_host(admin: Asker) -> None:
     assert forgotten.json()["has_secret"] is False
 
 
-def test_seed_001_camel_case_bodies_are_understood(admin: Asker) -> None:
+def test_camel_case_bodies_are_understood(admin: Asker) -> None:
     """Its default job follows, as with the YAML."""
     body = {**NEW, "autoSync": True, "syncInterval": 900}
     told = send(admin, "POST", "connectors", body).json()
@@ -290,7 +290,7 @@ def test_a_list_costs_few_queries(admin: Asker, django_assert_max_num_queries: A
 @pytest.mark.parametrize(
     "form", ["https://user:{}@files.example.com/a.csv", "//{}@h/a", "http:{}//u:p@h"]
 )
-def test_i13_21_an_address_that_holds_a_password_is_refused_and_never_shown(
+def test_an_address_that_holds_a_password_is_refused_and_never_shown(
     admin: Asker, form: str
 ) -> None:
     options = {"urls": ["/b.csv", form.format(CANARY)]}

@@ -202,7 +202,7 @@ def test_streams_are_counted_by_token_and_in_all(
 NOBODY = Target("192.0.2.1", 80, HttpOptions(), HttpSecret())
 
 
-def test_i13_18_streams_of_one_workspace_leave_others_theirs(
+def test_streams_of_one_workspace_leave_others_theirs(
     live_server: LiveServer, program: Asker, settings: Settings
 ) -> None:
     settings.SYNC = dataclasses.replace(
@@ -267,7 +267,7 @@ def test_a_stream_that_nobody_reads_gives_its_place_back(program: Asker) -> None
 
 
 @pytest.mark.parametrize("way", ["revoked", "expired", "removed", "logged out", "switched off"])
-def test_i13_20_a_stream_ends_when_its_caller_is_let_in_no_more(way: str) -> None:
+def test_a_stream_ends_when_its_caller_is_let_in_no_more(way: str) -> None:
     """At its next look, a second later: not after the ten minutes that it may last."""
     target = Target("files.example.com", 22, SftpOptions(username="sync"), SftpSecret())
     job = make_job(make_connector(target))

@@ -191,7 +191,7 @@ def test_a_file_that_the_store_has_lost_is_told_before_a_byte_is_sent(
 
 @pytest.mark.parametrize("name", ["large.bin", "huge.bin", "a/b c/digits.txt"])
 @pytest.mark.parametrize("asked", ["", "bytes=0-0", "bytes=5-8"])
-def test_i13_09_wrong_bytes_are_never_sent_under_the_right_etag(
+def test_wrong_bytes_are_never_sent_under_the_right_etag(
     program: Asker, job: SyncJob, source: Path, name: str, asked: str
 ) -> None:
     fill(source, {"huge.bin": HUGE})
@@ -206,7 +206,7 @@ def test_i13_09_wrong_bytes_are_never_sent_under_the_right_etag(
     assert content(program.get(path_of(name))) == (FILES | {"huge.bin": HUGE})[name]
 
 
-def test_i13_09_a_block_that_rots_later_breaks_the_connection(
+def test_a_block_that_rots_later_breaks_the_connection(
     program: Asker, job: SyncJob, source: Path, tmp_path: Path
 ) -> None:
     """The head is out by then; the answer must not end as if it were whole."""

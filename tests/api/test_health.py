@@ -307,7 +307,7 @@ def test_the_probe_of_a_web_process_does_not_care_for_workers(
 
 
 @pytest.mark.usefixtures("alive")
-def test_i13_05_a_web_process_with_another_store_says_so(
+def test_a_web_process_with_another_store_says_so(
     ask: Ask, settings: Settings, tmp_path: Path
 ) -> None:
     """Also one whose sentinel file was made by hand, without an id."""
@@ -324,7 +324,7 @@ def test_i13_05_a_web_process_with_another_store_says_so(
 
 
 @pytest.mark.usefixtures("alive")
-def test_i13_05_workers_without_the_store_are_told(ask: Ask) -> None:
+def test_workers_without_the_store_are_told(ask: Ask) -> None:
     appear("host:2:abc", store_id=None)
     status, told = ask()
     assert (status, told["status"]) == (200, "degraded")
@@ -335,7 +335,7 @@ def test_i13_05_workers_without_the_store_are_told(ask: Ask) -> None:
 
 
 @pytest.mark.usefixtures("alive")
-def test_i13_21_a_restored_copy_is_told(ask: Ask) -> None:
+def test_a_restored_copy_is_told(ask: Ask) -> None:
     ProcessSign.objects.update(halted="moved")
     backdate(pulsing.BEAT, 3600)
     status, told = ask("installation")

@@ -48,7 +48,7 @@ def taken(places: Slots, count: int, whose: str = "") -> Iterator[None]:
         yield
 
 
-def test_i13_18_a_place_is_given_back_whatever_becomes_of_it() -> None:
+def test_a_place_is_given_back_whatever_becomes_of_it() -> None:
     places = Slots()
     with places.held(1, {"a": 1}), pytest.raises(NoPlace) as full, places.held(1, {"b": 1}):
         pass
@@ -79,7 +79,7 @@ def silent() -> Iterator[Connector]:
 
 
 @pytest.mark.parametrize("what", ["test", "browse"])
-def test_i13_18_calls_to_far_ends_are_few_at_once(silent: Connector, what: str) -> None:
+def test_calls_to_far_ends_are_few_at_once(silent: Connector, what: str) -> None:
     ours = asker(Role.ADMIN)
     ask = ours.post if what == "test" else ours.get
     path = f"connectors/{silent.name}/{what}"
@@ -108,7 +108,7 @@ def job(sshd: Sshd, source: Path) -> SyncJob:
     return job
 
 
-def test_i13_18_downloads_are_bounded_and_short_ones_are_not(job: SyncJob) -> None:
+def test_downloads_are_bounded_and_short_ones_are_not(job: SyncJob) -> None:
     program = asker()
     with taken(downloads, DOWNLOADS_OF_WORKSPACE, str(job.workspace_id)):
         refused = program.get("datasets/files/files/large.bin")
@@ -130,9 +130,7 @@ def test_i13_18_downloads_are_bounded_and_short_ones_are_not(job: SyncJob) -> No
     assert downloads.count == 0
 
 
-def test_i13_18_the_web_answers_beside_downloads_that_nobody_reads(
-    job: SyncJob, tmp_path: Path
-) -> None:
+def test_the_web_answers_beside_downloads_that_nobody_reads(job: SyncJob, tmp_path: Path) -> None:
     """The product's own server: 40 clients ask for a file and read nothing."""
     token = asker().token
     ask = (

@@ -47,13 +47,13 @@ def check_one_won(answers: list[Any]) -> None:
             assert "already" in answer.json()["detail"]
 
 
-def test_i13_21_connectors_of_one_name() -> None:
+def test_connectors_of_one_name() -> None:
     check_one_won(answers_to("connectors", [CONNECTOR] * RACERS, table="connectors_connector"))
     assert Connector.objects.count() == 1
 
 
 @pytest.mark.parametrize("table", ["datasets_dataset", "syncjobs_syncjob"])
-def test_i13_21_jobs_of_one_name(table: str) -> None:
+def test_jobs_of_one_name(table: str) -> None:
     """None of them changes the job of the one who came first."""
     make_connector(TARGET)
     bodies = [{"name": "reports", "connector": "host-0", "settle_s": n} for n in range(RACERS)]
@@ -64,7 +64,7 @@ def test_i13_21_jobs_of_one_name(table: str) -> None:
     assert Dataset.objects.count() == 1
 
 
-def test_i13_21_jobs_that_take_one_new_name() -> None:
+def test_jobs_that_take_one_new_name() -> None:
     connector = make_connector(TARGET)
     jobs = [make_job(connector) for _ in range(RACERS)]
     program = asker(Role.ADMIN)
@@ -73,7 +73,7 @@ def test_i13_21_jobs_that_take_one_new_name() -> None:
     assert statuses == {HTTPStatus.OK: 1, HTTPStatus.CONFLICT: RACERS - 1}
 
 
-def test_i13_21_a_race_with_a_key_is_answered_the_same() -> None:
+def test_a_race_with_a_key_is_answered_the_same() -> None:
     programs = [asker(Role.ADMIN, name=f"ci-{n}") for n in range(RACERS)]
     runners = [partial(p.post, "connectors", CONNECTOR, Idempotency_Key="once") for p in programs]
     check_one_won(race(runners, table="connectors_connector"))

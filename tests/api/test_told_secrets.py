@@ -139,7 +139,7 @@ def test_x07_a_secret_that_a_host_echoes_is_hidden_wherever_it_is_told(
     assert all(stage["detail"].isprintable() for stage in connector.last_test)
 
 
-def test_i13_21_a_secret_that_a_listing_echoes_is_hidden_in_what_was_skipped(
+def test_a_secret_that_a_listing_echoes_is_hidden_in_what_was_skipped(
     tmp_path: Path,
 ) -> None:
     """The message of a folder that was refused, a row that is none, and a name that is unsafe (P11)."""

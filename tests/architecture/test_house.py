@@ -120,7 +120,7 @@ def documented() -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
 
 
-def test_i13_d_every_setting_of_the_environment_is_documented(
+def test_every_setting_of_the_environment_is_documented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = asked_of_the_environment(tmp_path, monkeypatch)
@@ -130,7 +130,7 @@ def test_i13_d_every_setting_of_the_environment_is_documented(
     assert documented() - read == set()
 
 
-def test_i13_d_nobody_else_reads_the_environment() -> None:
+def test_nobody_else_reads_the_environment() -> None:
     packages = [package for package in CONFIG["root_packages"] if package != "tests"]
     files = [ROOT / "manage.py", *(file for p in packages for file in (ROOT / p).rglob("*.py"))]
     found = {}
@@ -146,7 +146,7 @@ def test_i13_d_nobody_else_reads_the_environment() -> None:
         assert strange == set(), name
 
 
-def test_i13_d_every_variable_of_the_compose_file_is_documented() -> None:
+def test_every_variable_of_the_compose_file_is_documented() -> None:
     used = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
     assert used
     assert used - documented() == set()

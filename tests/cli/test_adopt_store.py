@@ -54,7 +54,7 @@ def state() -> StoreState:
     return judge_store(find_known_store())
 
 
-def test_i13_05_a_first_start_makes_the_store_and_no_later_one_does(store: Path) -> None:
+def test_a_first_start_makes_the_store_and_no_later_one_does(store: Path) -> None:
     assert ensure_store() is StoreState.RIGHT
     made = find_known_store()
     assert read_store_id(store) == made is not None
@@ -67,7 +67,7 @@ def test_i13_05_a_first_start_makes_the_store_and_no_later_one_does(store: Path)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["with an id", "without an id"])
-def test_i13_05_a_database_that_knows_no_store_takes_the_one_that_is_there(
+def test_a_database_that_knows_no_store_takes_the_one_that_is_there(
     named: bool, store: Path
 ) -> None:
     """The database was lost, or its store was made before stores had ids."""
@@ -78,16 +78,14 @@ def test_i13_05_a_database_that_knows_no_store_takes_the_one_that_is_there(
     assert (find_known_store() == there) is named
 
 
-def test_i13_05_nothing_is_to_be_done_where_the_store_is_right(
-    dataset: Dataset, adopt: Adopt
-) -> None:
+def test_nothing_is_to_be_done_where_the_store_is_right(dataset: Dataset, adopt: Adopt) -> None:
     known = str(find_known_store())
     told = adopt()
     assert (told["store"], told["former"], told["changed"]) == (known, known, False)
     assert not AuditEntry.objects.filter(kind="installation").exists()
 
 
-def test_i13_05_a_store_that_lost_its_sentinel_file_is_adopted(
+def test_a_store_that_lost_its_sentinel_file_is_adopted(
     dataset: Dataset, store: Path, adopt: Adopt
 ) -> None:
     former = str(find_known_store())
@@ -108,7 +106,7 @@ def test_i13_05_a_store_that_lost_its_sentinel_file_is_adopted(
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "another store"])
-def test_i13_05_a_folder_without_the_contents_is_refused_unless_they_are_lost(
+def test_a_folder_without_the_contents_is_refused_unless_they_are_lost(
     there: str, dataset: Dataset, store: Path, adopt: Adopt
 ) -> None:
     former = find_known_store()
@@ -128,7 +126,7 @@ def test_i13_05_a_folder_without_the_contents_is_refused_unless_they_are_lost(
     assert state() is StoreState.RIGHT
 
 
-def test_i13_05_after_a_move_by_copy_the_old_disk_counts_no_more(
+def test_after_a_move_by_copy_the_old_disk_counts_no_more(
     dataset: Dataset, store: Path, settings: Settings, tmp_path: Path, adopt: Adopt
 ) -> None:
     shutil.copytree(store, tmp_path / "new disk")
@@ -142,7 +140,7 @@ def test_i13_05_after_a_move_by_copy_the_old_disk_counts_no_more(
     assert state() is StoreState.FOREIGN
 
 
-def test_i13_05_a_folder_that_cannot_be_one_is_told(store: Path, dataset: Dataset) -> None:
+def test_a_folder_that_cannot_be_one_is_told(store: Path, dataset: Dataset) -> None:
     store.rename(store.with_name("away"))
     store.write_text("a file")
     with pytest.raises(CommandError, match="cannot be adopted"):
@@ -150,7 +148,7 @@ def test_i13_05_a_folder_that_cannot_be_one_is_told(store: Path, dataset: Datase
     assert state() is StoreState.MISSING
 
 
-def test_i13_05_a_start_without_the_store_goes_on_and_says_so(
+def test_a_start_without_the_store_goes_on_and_says_so(
     dataset: Dataset, store: Path, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
     """What puts it right needs the database, which the one-machine stack starts."""

@@ -34,9 +34,7 @@ def tell(part: str, *, seconds_ago: float, host: str = "") -> None:
 
 
 @pytest.mark.parametrize("part", ["worker", "beat", "web"])
-def test_i13_13_who_told_of_itself_lately_is_alive(
-    part: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_who_told_of_itself_lately_is_alive(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     tell(part, seconds_ago=600)  # one before it in the same container
     tell(part, seconds_ago=0)
     call_command("alive", part)
@@ -44,7 +42,7 @@ def test_i13_13_who_told_of_itself_lately_is_alive(
 
 
 @pytest.mark.parametrize("part", ["worker", "beat", "web"])
-def test_i13_13_who_is_silent_is_to_be_started_again(part: str) -> None:
+def test_who_is_silent_is_to_be_started_again(part: str) -> None:
     tell(part, seconds_ago=63)
     tell("worker" if part == "web" else "web", seconds_ago=0)
     tell(part, seconds_ago=0, host="elsewhere")
@@ -52,12 +50,12 @@ def test_i13_13_who_is_silent_is_to_be_started_again(part: str) -> None:
         call_command("alive", part)
 
 
-def test_i13_13_who_never_told_of_itself_is_not_there() -> None:
+def test_who_never_told_of_itself_is_not_there() -> None:
     with pytest.raises(CommandError, match="no worker process of this host has told of itself"):
         call_command("alive", "worker")
 
 
-def test_i13_13_nothing_is_to_be_started_again_while_no_process_can_tell(
+def test_nothing_is_to_be_started_again_while_no_process_can_tell(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tell("worker", seconds_ago=4000)

@@ -230,7 +230,7 @@ LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in ra
         ("x: 1\nb: [" + "'${file:large}${file:large}', " * 40 + "]", 2, "over 64 Mi"),
     ],
 )
-def test_i13_21_what_has_no_end_is_refused_with_its_line(
+def test_what_has_no_end_is_refused_with_its_line(
     config: Path, text: str, line: int, says: str
 ) -> None:
     os.mkfifo(config.with_name("pipe"))
@@ -244,14 +244,14 @@ def test_i13_21_what_has_no_end_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "sparse"])
-def test_i13_21_a_file_that_has_no_end_is_refused(config: Path, path: str) -> None:
+def test_a_file_that_has_no_end_is_refused(config: Path, path: str) -> None:
     with config.with_name("sparse").open("wb") as sparse:
         sparse.truncate(1 << 40)
     assert "over 16 MiB is no configuration" in refused(config.parent / path)
 
 
 @pytest.mark.parametrize("text", ["$" * 200_000, "${env:" * 20_000])
-def test_i13_21_references_are_looked_for_in_a_time_that_grows_with_the_text(
+def test_references_are_looked_for_in_a_time_that_grows_with_the_text(
     config: Path, text: str
 ) -> None:
     """With a quadratic search this does not end within the tests' time."""
@@ -499,9 +499,7 @@ def test_a_circle_through_a_job_that_the_file_does_not_name_is_found(
         ("filters: ['- re:(?<=a)b']", "is a look-behind"),
     ],
 )
-def test_i13_12_a_pattern_that_could_take_hours_is_refused(
-    config: Path, rule: str, words: str
-) -> None:
+def test_a_pattern_that_could_take_hours_is_refused(config: Path, rule: str, words: str) -> None:
     config.write_text(CONFIG.replace('exclude: ["**/drafts/**"]', rule))
     if rule.startswith("include"):
         config.write_text(config.read_text().replace('include: ["**/*.csv"]', ""))

@@ -189,7 +189,7 @@ def test_the_session_is_as_impatient_as_before(job: SyncJob) -> None:
     assert timeout() == before
 
 
-def test_i13_09_scrub_says_what_could_be_repaired(
+def test_scrub_says_what_could_be_repaired(
     job: SyncJob, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flip_packed("07.txt")
@@ -206,7 +206,7 @@ def test_i13_09_scrub_says_what_could_be_repaired(
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt"])
-def test_i13_09_scrub_repairs_what_the_source_still_has(
+def test_scrub_repairs_what_the_source_still_has(
     job: SyncJob, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     damage_large(how)  # of a file that is there, and of one that only the first version has
@@ -226,7 +226,7 @@ def test_i13_09_scrub_repairs_what_the_source_still_has(
     assert job.dataset.versions.count() == 2
 
 
-def test_i13_09_scrub_says_what_it_could_not_repair(
+def test_scrub_says_what_it_could_not_repair(
     job: SyncJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("05.txt", "07.txt"):
@@ -242,7 +242,7 @@ def test_i13_09_scrub_says_what_it_could_not_repair(
     }
 
 
-def test_i13_09_scrub_says_why_a_source_gave_nothing(
+def test_scrub_says_why_a_source_gave_nothing(
     job: SyncJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flip_packed("07.txt")
@@ -251,7 +251,7 @@ def test_i13_09_scrub_says_why_a_source_gave_nothing(
     assert "ended as failed" in capsys.readouterr().out
 
 
-def test_i13_09_a_mark_goes_where_the_content_is_whole(job: SyncJob) -> None:
+def test_a_mark_goes_where_the_content_is_whole(job: SyncJob) -> None:
     entry = Entry.objects.get(path="07.txt")
     DamagedBlob.objects.create(
         workspace=job.workspace, sha256=entry.sha256, damage=Damage.UNREADABLE

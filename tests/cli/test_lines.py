@@ -23,13 +23,13 @@ FORGED = "a\nacme-job: succeeded (all is well)\r\x1b[2J\u202e\u2028\x85"
 
 
 @given(text=st.text())
-def test_i13_21_one_line_stays_one(text: str) -> None:
+def test_one_line_stays_one(text: str) -> None:
     assert one_line(text).isprintable()
     assert one_line(text).count("\n") == 0
 
 
 @given(texts=st.lists(st.text()))
-def test_i13_21_several_lines_stay_as_many(texts: list[str]) -> None:
+def test_several_lines_stay_as_many(texts: list[str]) -> None:
     out = io.StringIO()
     LineWriter(out).write(make_lines([*texts, "last"]))
     assert out.getvalue().count("\n") == len(texts) + 1
@@ -80,18 +80,18 @@ def check(lines: list[str], *, seen: bool = True) -> None:
     assert any("a\\nacme-job" in line for line in lines) is seen, lines
 
 
-def test_i13_21_a_record_tells_its_own_lines_alone(forging: Tenant) -> None:
+def test_a_record_tells_its_own_lines_alone(forging: Tenant) -> None:
     told = describe_record(forging.record)
     assert isinstance(told, Lines)
     check(told.split("\n"))
     assert told.count("acme-job: succeeded") == 5  # warning, guard, item, drift, error
 
 
-def test_i13_21_explain_tells_its_own_lines_alone(forging: Tenant) -> None:
+def test_explain_tells_its_own_lines_alone(forging: Tenant) -> None:
     check(said_by("explain", str(forging.record.pk)))
 
 
-def test_i13_21_diff_and_scrub_tell_their_own_lines_alone(forging: Tenant) -> None:
+def test_diff_and_scrub_tell_their_own_lines_alone(forging: Tenant) -> None:
     dataset = forging.dataset
     Entry.objects.create(dataset=dataset, path=FORGED, size_bytes=1, sha256=b"0" * 32, since=2)
     Version.objects.filter(dataset=dataset).update(is_current=False)
@@ -100,7 +100,7 @@ def test_i13_21_diff_and_scrub_tell_their_own_lines_alone(forging: Tenant) -> No
     check(said_by("scrub", fails=True))
 
 
-def test_i13_21_an_error_is_one_line(forging: Tenant) -> None:
+def test_an_error_is_one_line(forging: Tenant) -> None:
     for words in (("sync", FORGED), ("diff", FORGED, "1", "2"), ("test_connector", FORGED)):
         lines = said_by(*words, fails=True)
         assert all(line.isprintable() for line in lines), lines

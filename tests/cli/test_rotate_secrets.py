@@ -151,7 +151,7 @@ def stack(tmp_path: Path) -> Path:
         ({"SECRETS_KEYS_FILE": "given"}, (OTHER,)),
     ],
 )
-def test_i13_21_keys_that_are_given_win_over_the_running_stacks(
+def test_keys_that_are_given_win_over_the_running_stacks(
     stack: Path, given: dict[str, str], keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (stack / "given").write_text(OTHER)
@@ -167,7 +167,7 @@ def test_i13_21_keys_that_are_given_win_over_the_running_stacks(
     assert read.stack_secrets_keys == (NEW, OLD)
 
 
-def test_i13_21_two_forms_of_the_keys_at_once_are_refused(
+def test_two_forms_of_the_keys_at_once_are_refused(
     stack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATA_DIR", str(stack))
@@ -178,7 +178,7 @@ def test_i13_21_two_forms_of_the_keys_at_once_are_refused(
 
 
 @pytest.mark.parametrize("command", ["rotate_secrets", "apply"])
-def test_i13_21_nothing_is_sealed_that_the_running_stack_cannot_open(
+def test_nothing_is_sealed_that_the_running_stack_cannot_open(
     command: str, settings: Settings, tmp_path: Path
 ) -> None:
     settings.SECRETS_KEYS = (OLD,)

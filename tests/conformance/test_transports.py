@@ -325,7 +325,7 @@ def test_a_partial_file_is_gone_on_with_where_the_host_proves_it(
             assert written[name] == len(content) - len(part) * proved
 
 
-def test_i13_10_no_part_is_joined_to_another_file_of_the_same_size_and_time(
+def test_no_part_is_joined_to_another_file_of_the_same_size_and_time(
     tree: Tree, opened: Opened
 ) -> None:
     """What an earlier try left is of a file that was replaced since; nothing that is listed tells."""

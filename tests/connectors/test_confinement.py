@@ -55,7 +55,7 @@ def run(home: Path, *words: str) -> tuple[int, bytes]:
     return ended(RsyncChild(words, home, b"", loopback_context(), {}))
 
 
-def test_i13_21_a_client_that_a_peer_has_taken_over_reads_and_writes_nothing_outside(
+def test_a_client_that_a_peer_has_taken_over_reads_and_writes_nothing_outside(
     home: Path, outside: Path
 ) -> None:
     """The real program, with the words that such a peer would choose."""
@@ -105,7 +105,7 @@ def taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "echo x >/tmp/$$.new",
     ],
 )
-def test_i13_21_nothing_that_is_tried_from_inside_works(
+def test_nothing_that_is_tried_from_inside_works(
     home: Path, outside: Path, taken_over: Path, attempt: str
 ) -> None:
     if is_open_here():
@@ -120,7 +120,7 @@ def test_i13_21_nothing_that_is_tried_from_inside_works(
     assert (outside / "secret").read_text() == CANARY
 
 
-def test_i13_21_the_child_holds_no_descriptor_and_no_variable_of_ours(
+def test_the_child_holds_no_descriptor_and_no_variable_of_ours(
     home: Path, outside: Path, taken_over: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", CANARY)
@@ -142,7 +142,7 @@ def test_i13_21_the_child_holds_no_descriptor_and_no_variable_of_ours(
     assert {name.partition(":")[0] for name in opened} - {str(taken_over)} == {"pipe"}
 
 
-def test_i13_14_the_child_keeps_no_more_than_a_host_may_cost(home: Path, taken_over: Path) -> None:
+def test_the_child_keeps_no_more_than_a_host_may_cost(home: Path, taken_over: Path) -> None:
     dd = shutil.which("dd")
     taken_over.write_text(
         f"#!/bin/sh\nsleep 0.2\nfor mib in 300 600; do {dd} if=/dev/null bs=${{mib}}M count=1"
@@ -152,15 +152,13 @@ def test_i13_14_the_child_keeps_no_more_than_a_host_may_cost(home: Path, taken_o
     assert (code, said) == (0, b"0\n1")
 
 
-def test_i13_21_the_one_who_starts_it_keeps_what_it_can_do(home: Path, outside: Path) -> None:
+def test_the_one_who_starts_it_keeps_what_it_can_do(home: Path, outside: Path) -> None:
     run(home, "rsync", "--version")
     assert (outside / "secret").read_text() == CANARY
     (outside / "new").write_text("x")
 
 
-def test_i13_21_a_kernel_without_landlock_is_told_of(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_without_landlock_is_told_of(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("Landlock" in version_note()) is is_open_here()
     monkeypatch.setattr(confinement, "landlock_version", lambda: 0)
     monkeypatch.setattr(rsync_version, "landlock_version", lambda: 0)

@@ -86,7 +86,7 @@ NEVER = [
 
 
 @pytest.mark.parametrize("address", NEVER)
-def test_i13_19_a_clouds_own_addresses_are_never_dialled(address: str) -> None:
+def test_a_clouds_own_addresses_are_never_dialled(address: str) -> None:
     """In whatever form, and whatever an operator allows."""
     everything = Policy.parse(["0.0.0.0/0", "::/0", f"{address}/{128 if ':' in address else 32}"])
     assert not everything.permits(ip_address(address), 80)
@@ -101,11 +101,11 @@ def test_i13_19_a_clouds_own_addresses_are_never_dialled(address: str) -> None:
         "3fff::1", "5f00::1", "100::1", "2001:db8::1",
     ],
 )  # fmt: skip
-def test_i13_19_addresses_that_only_look_public_are_not(address: str) -> None:
+def test_addresses_that_only_look_public_are_not(address: str) -> None:
     assert not Policy().permits(ip_address(address), 80)
 
 
-def test_i13_19_an_operator_may_allow_a_network_that_is_not_public() -> None:
+def test_an_operator_may_allow_a_network_that_is_not_public() -> None:
     policy = Policy.parse(["64:ff9b:1::/48", "fec0::/10"])
     assert policy.permits(ip_address("64:ff9b:1::808:808"), 80)
     assert policy.permits(ip_address("fec0::1"), 80)

@@ -81,7 +81,7 @@ def silent_host(address: str = "0.0.0.0") -> Iterator[int]:  # noqa: S104 — of
         yield port
 
 
-def test_i13_17_families_are_tried_in_turn_and_only_a_few_addresses() -> None:
+def test_families_are_tried_in_turn_and_only_a_few_addresses() -> None:
     six = [ip_address(f"2001:db8::{number}") for number in range(1, 9)]
     four = [ip_address(f"192.0.2.{number}") for number in range(1, 9)]
     assert in_turn([*six, *four]) == [six[0], four[0], six[1], four[1]]
@@ -89,7 +89,7 @@ def test_i13_17_families_are_tried_in_turn_and_only_a_few_addresses() -> None:
     assert in_turn(four) == four[:TRIED_MAX]
 
 
-def test_i13_17_of_24_addresses_behind_a_name_few_are_tried(names: Names) -> None:
+def test_of_24_addresses_behind_a_name_few_are_tried(names: Names) -> None:
     with socket.create_server((DEAD[-1], 0)) as live:
         port = live.getsockname()[1]
         names.known["many.example"] = DEAD
@@ -100,7 +100,7 @@ def test_i13_17_of_24_addresses_behind_a_name_few_are_tried(names: Names) -> Non
             assert connected.getpeername() == (DEAD[-1], port)
 
 
-def test_i13_17_one_dead_address_keeps_nobody_from_the_next(names: Names) -> None:
+def test_one_dead_address_keeps_nobody_from_the_next(names: Names) -> None:
     names.known["half.example"] = ["127.0.1.1", "127.0.0.1"]
     with (
         silent_host("127.0.1.1") as port,
@@ -110,7 +110,7 @@ def test_i13_17_one_dead_address_keeps_nobody_from_the_next(names: Names) -> Non
         assert connected.getpeername()[0] == "127.0.0.1"
 
 
-def test_i13_17_dialing_ends_when_the_work_is_over(names: Names) -> None:
+def test_dialing_ends_when_the_work_is_over(names: Names) -> None:
     names.known["many.example"] = DEAD
     with silent_host() as port:
         context = Context(LOOPBACK, Patience(connect_s=3600), check=after(3))
@@ -118,7 +118,7 @@ def test_i13_17_dialing_ends_when_the_work_is_over(names: Names) -> None:
             context.dialer.dial("many.example", port, timeout_s=3600)
 
 
-def test_i13_17_all_addresses_together_have_one_deadline(names: Names) -> None:
+def test_all_addresses_together_have_one_deadline(names: Names) -> None:
     names.known["many.example"] = DEAD
     with silent_host() as port:
         calls: list[None] = []
@@ -129,7 +129,7 @@ def test_i13_17_all_addresses_together_have_one_deadline(names: Names) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "http"])
-def test_i13_17_asking_a_silent_proxy_ends_when_the_work_is_over(scheme: str) -> None:
+def test_asking_a_silent_proxy_ends_when_the_work_is_over(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         way = parse_proxy(f"{scheme}://127.0.0.1:{proxy.getsockname()[1]}")
         dialer = replace(LOOPBACK, proxy=way)
@@ -165,7 +165,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingNames]:
             thread.join()
 
 
-def test_i13_17_a_look_up_that_hangs_keeps_nobody(hanging: HangingNames) -> None:
+def test_a_look_up_that_hangs_keeps_nobody(hanging: HangingNames) -> None:
     with pytest.raises(Over):
         replace(LOOPBACK, check=after(2)).dial("a.hangs.example", 22, timeout_s=3600)
     with pytest.raises(NameNotResolved, match="took too long"):
@@ -175,7 +175,7 @@ def test_i13_17_a_look_up_that_hangs_keeps_nobody(hanging: HangingNames) -> None
     assert hanging.begun == ["a.hangs.example"]  # whoever asks meanwhile waits for the same answer
 
 
-def test_i13_17_look_ups_that_hang_are_bounded(hanging: HangingNames) -> None:
+def test_look_ups_that_hang_are_bounded(hanging: HangingNames) -> None:
     for number in range(AT_ONCE):
         with pytest.raises(NameNotResolved, match="took too long"):
             LOOPBACK.resolve(f"{number}.hangs.example", 22, within_s=0.001)
@@ -185,7 +185,7 @@ def test_i13_17_look_ups_that_hang_are_bounded(hanging: HangingNames) -> None:
     assert LOOPBACK.resolve("127.0.0.1", 22) == [ip_address("127.0.0.1")]  # nobody is asked
 
 
-def test_i13_19_what_may_be_the_platform_is_not_dialled_while_nobody_says(
+def test_what_may_be_the_platform_is_not_dialled_while_nobody_says(
     hanging: HangingNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialing, "_OWN_LOOKUP_S", 0.1)
@@ -196,7 +196,7 @@ def test_i13_19_what_may_be_the_platform_is_not_dialled_while_nobody_says(
     assert nowhere.permits(ip_address("127.0.0.1"), 8091)
 
 
-def test_i13_17_a_context_dials_as_its_check_says() -> None:
+def test_a_context_dials_as_its_check_says() -> None:
     """However the dialer was made."""
     context = Context(Dialer(LOOPBACK.policy), check=after(0))
     with pytest.raises(Over):

@@ -163,7 +163,7 @@ PROGRAMS = [
 
 @pytest.mark.parametrize(("program", "told"), PROGRAMS)
 @pytest.mark.parametrize("kind", ["ssh", "sftp"])
-def test_i13_10_each_program_of_a_host_proves_what_is_here(
+def test_each_program_of_a_host_proves_what_is_here(
     sshd: Sshd, tmp_path: Path, program: str, told: str, kind: str
 ) -> None:
     folder = tmp_path / "far"

@@ -110,7 +110,7 @@ CASES: dict[str, tuple[Callable[[bytes], object], bytes]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_i13_11_reading_it_is_linear(name: str) -> None:
+def test_reading_it_is_linear(name: str) -> None:
     read, data = CASES[name]
     before_s = time.thread_time()
     with contextlib.suppress(TransportError, ValueError):

@@ -217,9 +217,7 @@ FEATURES = {
 
 @pytest.mark.parametrize("here", [TEN[:4], b"XXXX"], ids=["the same file", "another file"])
 @pytest.mark.parametrize("verb", FEATURES)
-def test_i13_10_what_an_earlier_try_left_is_proved_by_the_host_s_digest(
-    verb: str, here: bytes
-) -> None:
+def test_what_an_earlier_try_left_is_proved_by_the_host_s_digest(verb: str, here: bytes) -> None:
     """The host computes it of the range that is asked for; only an equal one joins the two halves."""
     ranges: list[tuple[int, int]] = []
 

@@ -73,9 +73,7 @@ def read(row: str, reader: ListReader | None = None) -> Row | None:
 
 
 @pytest.mark.parametrize(("row", "name", "kind", "size", "moment"), ROWS)
-def test_i13_03_rows_of_list(
-    row: str, name: str, kind: Kind, size: int | None, moment: str
-) -> None:
+def test_rows_of_list(row: str, name: str, kind: Kind, size: int | None, moment: str) -> None:
     found = read(row)
     assert found is not None
     assert (found.name.decode(), found.kind, found.size_bytes) == (name, kind, size)
@@ -84,14 +82,14 @@ def test_i13_03_rows_of_list(
     assert told == moment
 
 
-def test_i13_03_a_time_with_its_zone_is_exact() -> None:
+def test_a_time_with_its_zone_is_exact() -> None:
     found = ListReader().read(b"-rw-r--r-- 1 a b 10 2023-11-14 23:13:21.250000000 +0100 f")
     assert found is not None
     assert (found.name, found.modified_ns) == (b"f", 1_700_000_001_250_000_000)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_i13_03_a_month_in_an_old_encoding(encoding: str) -> None:
+def test_a_month_in_an_old_encoding(encoding: str) -> None:
     found = ListReader().read("-rw-r--r-- 1 a b 10 Mär  4 22:13 f".encode(encoding))
     assert found is not None
     assert found.when is not None
@@ -102,7 +100,7 @@ TOTALS = ["total 12", "total 12K", "insgesamt 12", "итого 12", "合計 12",
 
 
 @pytest.mark.parametrize("total", TOTALS)
-def test_i13_03_a_total_in_any_language_names_nothing(total: str) -> None:
+def test_a_total_in_any_language_names_nothing(total: str) -> None:
     reader = ListReader()
     assert reader.read(total.encode()) is None
     assert reader.read(b"-rw-r--r-- 1 a b 10 Nov 14 22:13 f") is not None
@@ -110,7 +108,7 @@ def test_i13_03_a_total_in_any_language_names_nothing(total: str) -> None:
         reader.read(total.encode())
 
 
-def test_i13_03_a_listing_of_vms_with_its_headings_and_wrapped_lines() -> None:
+def test_a_listing_of_vms_with_its_headings_and_wrapped_lines() -> None:
     rows = """Directory DKA0:[ANONYMOUS]
 
 A_RATHER_LONG_NAME.TXT;1
@@ -142,12 +140,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize("row", WRONG)
-def test_i13_03_what_has_no_known_form_is_refused(row: str) -> None:
+def test_what_has_no_known_form_is_refused(row: str) -> None:
     with pytest.raises(ProtocolViolation):
         read(row)
 
 
-def test_i13_03_the_first_row_decides_the_form_of_all() -> None:
+def test_the_first_row_decides_the_form_of_all() -> None:
     reader = ListReader()
     reader.read(b"-rw-r--r-- 1 a b 10 Nov 14 22:13 f")
     with pytest.raises(ProtocolViolation):
@@ -165,7 +163,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("row", HOSTILE, ids=range(len(HOSTILE)))
-def test_i13_11_no_row_costs_more_than_its_length(row: str) -> None:
+def test_no_row_costs_more_than_its_length(row: str) -> None:
     raw = row.encode()
     reader = ListReader(ListClock(ZoneInfo("UTC"), NOW))
     began_s = time.thread_time()

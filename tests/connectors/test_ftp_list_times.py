@@ -62,7 +62,7 @@ def test_a_row_without_a_year_is_the_last_such_day(
         (b"04-04-2023  22:13", "2023-04-04 20:13"),
     ],
 )
-def test_i13_03_rows_of_iis(date: bytes, expected: str | None) -> None:
+def test_rows_of_iis(date: bytes, expected: str | None) -> None:
     reader = ListReader(ListClock(ZoneInfo("Europe/Berlin"), NOW))
     row = date + b"      1,010 report 1.txt"
     if expected is None:

@@ -93,7 +93,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_i13_01_a_row_of_mlsd_that_is_not_understood_leaves_its_folder_incomplete(
+def test_a_row_of_mlsd_that_is_not_understood_leaves_its_folder_incomplete(
     name: str,
 ) -> None:
     items = listing(MLSD=sending(GOOD + UNREADABLE[name] + "\r\n" + GOOD.replace("good", "also")))
@@ -103,7 +103,7 @@ def test_i13_01_a_row_of_mlsd_that_is_not_understood_leaves_its_folder_incomplet
     assert skipped.message
 
 
-def test_i13_01_a_row_without_a_kind_is_what_the_host_says_of_it() -> None:
+def test_a_row_without_a_kind_is_what_the_host_says_of_it() -> None:
     rows = f"size=4;modify={MODIFY}; told\r\nsize=4;modify={MODIFY}; sub\r\n"
 
     def describe(conversation: Conversation, argument: str) -> None:
@@ -118,7 +118,7 @@ def test_i13_01_a_row_without_a_kind_is_what_the_host_says_of_it() -> None:
     assert is_whole(items)
 
 
-def test_i13_01_a_name_that_is_understood_and_unsafe_stays_unsafe() -> None:
+def test_a_name_that_is_understood_and_unsafe_stays_unsafe() -> None:
     items = listing(MLSD=sending(GOOD + f"type=file;size=1;modify={MODIFY}; ../x\r\n"))
     assert reasons(items) == [Reason.UNSAFE_NAME]
 
@@ -127,7 +127,7 @@ UNIX = "-rw-r--r--   1 a  b   10 Nov 14 22:13 "
 
 
 @pytest.mark.parametrize("size", ["550 No such file", "550 what?"])
-def test_i13_01_a_row_of_list_that_names_what_the_host_does_not_know(size: str) -> None:
+def test_a_row_of_list_that_names_what_the_host_does_not_know(size: str) -> None:
     """The column before a name was lost, so the name is another."""
 
     def tell_size(conversation: Conversation, argument: str) -> None:
@@ -141,7 +141,7 @@ def test_i13_01_a_row_of_list_that_names_what_the_host_does_not_know(size: str) 
 
 @pytest.mark.parametrize("end", ["", "\r", "\r\n"])
 @pytest.mark.parametrize("known", [True, False])
-def test_i13_01_a_last_row_without_its_end_is_asked_for(end: str, *, known: bool) -> None:
+def test_a_last_row_without_its_end_is_asked_for(end: str, *, known: bool) -> None:
     files = {"good": b"1", "report-1": b"1"} if known else {"good": b"1", "report-10": b"1"}
     items = listing(files, MLSD=sending(GOOD + facts_of("report-1", b"1") + end))
     assert (names(items) == {"good", "report-1"}) is (known or end == "\r\n")
@@ -158,7 +158,7 @@ NOT_LISTINGS = {
 
 @pytest.mark.parametrize("name", NOT_LISTINGS)
 @pytest.mark.parametrize("verb", ["MLSD", "LIST"])
-def test_i13_03_a_listing_without_one_row_that_is_understood_is_none(verb: str, name: str) -> None:
+def test_a_listing_without_one_row_that_is_understood_is_none(verb: str, name: str) -> None:
     rows, more = NOT_LISTINGS[name], OLD if verb == "LIST" else {}
     scripts: dict[str, Any] = more | {verb: sending(rows)}
     with pytest.raises(NotAListing) as caught:
@@ -204,7 +204,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("last", CUT)
-def test_i13_02_a_last_reply_that_tells_of_a_cut_makes_the_folder_incomplete(
+def test_a_last_reply_that_tells_of_a_cut_makes_the_folder_incomplete(
     last: tuple[str, ...],
 ) -> None:
     def send(conversation: Conversation, argument: str) -> None:
@@ -217,7 +217,7 @@ def test_i13_02_a_last_reply_that_tells_of_a_cut_makes_the_folder_incomplete(
 
 
 @pytest.mark.parametrize("last", WHOLE)
-def test_i13_02_other_last_replies_end_a_whole_listing(last: tuple[str, ...]) -> None:
+def test_other_last_replies_end_a_whole_listing(last: tuple[str, ...]) -> None:
     def send(conversation: Conversation, argument: str) -> None:
         dots = DOTS if "9 matches" in last[-1] else ""
         conversation.send((dots + ROWS).encode(), last="\r\n".join(last))
@@ -230,7 +230,7 @@ def test_i13_02_other_last_replies_end_a_whole_listing(last: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     ("rows", "told"), [(998, True), (1_000, True), (10_000, True), (999, False), (1_001, False)]
 )
-def test_i13_02_a_round_listing_is_told(rows: int, *, told: bool) -> None:
+def test_a_round_listing_is_told(rows: int, *, told: bool) -> None:
     text = "".join(f"type=file;size=1;modify={MODIFY}; f{number}\r\n" for number in range(rows))
 
     def send(conversation: Conversation, argument: str) -> None:
@@ -242,7 +242,7 @@ def test_i13_02_a_round_listing_is_told(rows: int, *, told: bool) -> None:
 
 
 @pytest.mark.parametrize("last", ["226 Failed to open directory.", "226-Sorry, we were unable to read [.]\r\n226 0 matches total"])  # fmt: skip
-def test_i13_02_a_folder_that_was_not_read_is_no_empty_folder(last: str) -> None:
+def test_a_folder_that_was_not_read_is_no_empty_folder(last: str) -> None:
     def send(conversation: Conversation, argument: str) -> None:
         conversation.send((SUB + GOOD).encode() if argument == "/" else b"", last=last if argument != "/" else "226")  # fmt: skip
 
@@ -267,7 +267,7 @@ BROKEN["the session ends"] = end_the_session
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_i13_02_rows_without_a_good_last_reply_are_a_failed_folder(name: str) -> None:
+def test_rows_without_a_good_last_reply_are_a_failed_folder(name: str) -> None:
     def send(conversation: Conversation, argument: str) -> None:
         if argument == "/sub":
             BROKEN[name](conversation)
@@ -290,7 +290,7 @@ def cutting_host(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_i13_02_pure_ftpd_cuts_a_listing_and_says_so(
+def test_pure_ftpd_cuts_a_listing_and_says_so(
     cutting_host: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, *, plain: bool
 ) -> None:
     port, served = cutting_host
@@ -367,7 +367,7 @@ class Refusing:
 
 @pytest.mark.parametrize("reply", REFUSALS)
 @pytest.mark.parametrize("verb", ["MLSD", "CWD", "LIST", "EPSV"])
-def test_i13_04_a_folder_that_is_refused_once_is_worth_another_look(verb: str, reply: str) -> None:
+def test_a_folder_that_is_refused_once_is_worth_another_look(verb: str, reply: str) -> None:
     with scripted_ftp(**Refusing(verb, reply).scripts) as host:
         transport = FTP_SPEC.open(host.target(sessions=1), loopback_context())
         items = list(transport.walk())
@@ -379,7 +379,7 @@ def test_i13_04_a_folder_that_is_refused_once_is_worth_another_look(verb: str, r
 
 
 @pytest.mark.parametrize("reply", ["550 denied", "550 what?", "553 bad name", "501 what?"])
-def test_i13_04_a_folder_that_is_refused_for_good_is_not(reply: str) -> None:
+def test_a_folder_that_is_refused_for_good_is_not(reply: str) -> None:
     def send(conversation: Conversation, argument: str) -> None:
         if argument == "/sub":
             conversation.say(reply)
@@ -391,7 +391,7 @@ def test_i13_04_a_folder_that_is_refused_for_good_is_not(reply: str) -> None:
     assert (skipped.reason, skipped.retryable) == (Reason.UNREADABLE, False)
 
 
-def test_i13_04_a_folder_that_is_silent_is_worth_another_look() -> None:
+def test_a_folder_that_is_silent_is_worth_another_look() -> None:
     def send(conversation: Conversation, argument: str) -> None:
         if argument == "/sub":
             conversation.wait(30)
@@ -403,7 +403,7 @@ def test_i13_04_a_folder_that_is_silent_is_worth_another_look() -> None:
     assert (skipped.reason, skipped.retryable) == (Reason.UNREADABLE, True)
 
 
-def test_i13_04_a_root_that_is_refused_for_a_moment_is_not_missing() -> None:
+def test_a_root_that_is_refused_for_a_moment_is_not_missing() -> None:
     for reply in ("450 No such file, for now", "425 no"):
         with pytest.raises(TransportError) as caught:
             listing(MLSD=saying(reply))
@@ -413,7 +413,7 @@ def test_i13_04_a_root_that_is_refused_for_a_moment_is_not_missing() -> None:
 
 @pytest.mark.parametrize("verb", ["MLST", "SIZE", "MDTM"])
 @pytest.mark.parametrize("reply", ["450 busy", "451 local error"])
-def test_i13_04_a_file_that_is_refused_once_is_asked_about_again(verb: str, reply: str) -> None:
+def test_a_file_that_is_refused_once_is_asked_about_again(verb: str, reply: str) -> None:
     refused: list[str] = []
 
     def tell(told: str) -> Script:
@@ -462,7 +462,7 @@ WAYS: dict[str, dict[str, Script]] = {
 
 
 @pytest.mark.parametrize("name", [*WAYS, "none"])
-def test_i13_06_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) -> None:
+def test_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) -> None:
     """MLSD tells no sizes, and the transfer ends at byte 5 of 11."""
     scripts: dict[str, Any] = dict(WAYS.get(name, {"MLST": saying("502 no")}))
     scripts["MLSD"] = sending(f"type=file;modify={MODIFY}; file\r\n")
@@ -487,9 +487,7 @@ def test_i13_06_the_size_is_asked_for_in_every_way_that_the_host_has(name: str) 
 
 
 @pytest.mark.parametrize(("told", "cut"), [("(11 bytes)", True), ("(5 bytes).", False)])
-def test_i13_06_a_size_that_only_the_transfer_tells_shows_that_it_was_cut(
-    told: str, cut: bool
-) -> None:
+def test_a_size_that_only_the_transfer_tells_shows_that_it_was_cut(told: str, cut: bool) -> None:
     def retrieve(conversation: Conversation, argument: str) -> None:
         connected = conversation.accept()
         conversation.say(f"150 Opening BINARY mode data connection for file {told}")
@@ -506,7 +504,7 @@ def test_i13_06_a_size_that_only_the_transfer_tells_shows_that_it_was_cut(
     assert not answer.unproved
 
 
-def test_i13_14_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() -> None:
+def test_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() -> None:
     """Rows without a size, as large as they may be, from a host that never answers what it is asked."""
     row = f"type=file;unique={'u' * 100}; {'x' * 180}%08d\r\n"
 
@@ -531,7 +529,7 @@ def test_i13_14_what_waits_of_a_listing_stays_within_the_memory_of_a_worker() ->
 
 
 @pytest.mark.parametrize("row", [b"x\n", b"\n"])
-def test_i13_14_rows_of_one_byte_do_not_pile_up(row: bytes) -> None:
+def test_rows_of_one_byte_do_not_pile_up(row: bytes) -> None:
     def pour(conversation: Conversation, argument: str) -> None:
         connected = conversation.accept()
         conversation.say("150 here it comes")
@@ -550,7 +548,7 @@ def test_i13_14_rows_of_one_byte_do_not_pile_up(row: bytes) -> None:
 
 @pytest.mark.parametrize("verb", ["GREETING", "PASS", "OPTS", "TYPE"])
 @pytest.mark.parametrize("sessions", [1, 2])
-def test_i13_16_replies_that_nobody_asked_for_are_a_violation(verb: str, sessions: int) -> None:
+def test_replies_that_nobody_asked_for_are_a_violation(verb: str, sessions: int) -> None:
     """In one breath with what ends the log-in, of the first session or of the next."""
     good = {"GREETING": "220 hi", "PASS": "230 welcome", "OPTS": "200 fine", "TYPE": "200 fine"}
 
@@ -573,7 +571,7 @@ def test_i13_16_replies_that_nobody_asked_for_are_a_violation(verb: str, session
         assert len(host.asked("USER")) < 10
 
 
-def test_i13_16_names_of_lone_surrogates_are_names() -> None:
+def test_names_of_lone_surrogates_are_names() -> None:
     row = f"type=file;size=1;modify={MODIFY}; ".encode()
     items = listing(MLSD=sending(row + b"\xed\xa0\x80\r\n" + row + b"\xff\r\n"))
     assert names(items) == {"\udced\udca0\udc80", "\udcff"}

@@ -244,7 +244,7 @@ OF_SIZE_AND_TIME = [
 
 
 @pytest.mark.parametrize("etag", [None, *OF_SIZE_AND_TIME])
-def test_i13_10_a_validator_of_size_and_time_alone_joins_nothing(etag: str | None) -> None:
+def test_a_validator_of_size_and_time_alone_joins_nothing(etag: str | None) -> None:
     """The file was replaced by one of the same size and time, so the host finds its ETag unchanged."""
 
     def script(request: Request, conversation: Conversation) -> None:
@@ -265,11 +265,11 @@ def test_i13_10_a_validator_of_size_and_time_alone_joins_nothing(etag: str | Non
 
 
 @pytest.mark.parametrize("etag", ['"1"', '"d41d8cd98f00b204e9800998ecf8427e"', '"2-6553f101-8"'])
-def test_i13_10_a_validator_that_tells_more_is_asked_by(etag: str) -> None:
+def test_a_validator_that_tells_more_is_asked_by(etag: str) -> None:
     assert proves_content(RemoteEntry("file", 8, MODIFIED_S * 10**9, etag))
 
 
-def test_i13_10_a_part_of_another_file_than_was_asked_for_is_not_joined() -> None:
+def test_a_part_of_another_file_than_was_asked_for_is_not_joined() -> None:
     script = answering(
         "Content-Range: bytes 3-7/8", 'ETag: "2"', body=b"defgh", status="206 Partial"
     )
@@ -986,7 +986,7 @@ WAITING_ROWS: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("name", WAITING_ROWS)
-def test_i13_14_rows_that_wait_for_answers_are_bounded(name: str) -> None:
+def test_rows_that_wait_for_answers_are_bounded(name: str) -> None:
     """No more of the page is read while its files are asked for."""
     over = threading.Event()
 
@@ -1002,7 +1002,7 @@ def test_i13_14_rows_that_wait_for_answers_are_bounded(name: str) -> None:
     assert growth.peak_bytes < 64 * 1024 * 1024
 
 
-def test_i13_14_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
+def test_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("farends.http.tree.HELD_BYTES_SOFT", 1024 * 1024)
@@ -1014,7 +1014,7 @@ def test_i13_14_rows_that_can_only_wait_for_the_pages_end_have_a_limit(
         transport.close()
 
 
-def test_i13_14_a_host_of_one_connection_lists_what_waits_for_the_pages_end(
+def test_a_host_of_one_connection_lists_what_waits_for_the_pages_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("farends.http.tree.HELD_BYTES_SOFT", 10_000)
@@ -1033,7 +1033,7 @@ def test_i13_14_a_host_of_one_connection_lists_what_waits_for_the_pages_end(
             transport.close()
 
 
-def test_i13_14_bodies_in_tiny_chunks_cost_no_more_than_their_bytes() -> None:
+def test_bodies_in_tiny_chunks_cost_no_more_than_their_bytes() -> None:
     size = 20_000
     body = b"1\r\nx\r\n" * size + b"0\r\n\r\n"
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body

@@ -55,7 +55,7 @@ def walked(port: int, root: str) -> list[Seen]:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_i13_02_i13_03_the_index_pages_of_real_servers_are_whole(
+def test_the_index_pages_of_real_servers_are_whole(
     name: str, open_folder: Path, tmp_path: Path
 ) -> None:
     folder = open_folder

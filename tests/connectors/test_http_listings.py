@@ -104,14 +104,14 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_i13_01_links_that_lead_elsewhere_are_told(name: str) -> None:
+def test_links_that_lead_elsewhere_are_told(name: str) -> None:
     link, expected = ELSEWHERE[name]
     seen = walked({"/data/": html(link, '<a href="b.csv">b.csv</a>')}, "/data")
     assert files(seen) == ["b.csv"]
     assert reasons(seen) == dict.fromkeys(expected, Reason.LEADS_ELSEWHERE)
 
 
-def test_i13_01_a_link_that_climbs_is_unsafe_and_leads_elsewhere() -> None:
+def test_a_link_that_climbs_is_unsafe_and_leads_elsewhere() -> None:
     seen = walked(
         {"/data/": html('<a href="../x/a.csv">a.csv</a>', '<a href="b.csv">b.csv</a>')}, "/data"
     )
@@ -122,7 +122,7 @@ def test_i13_01_a_link_that_climbs_is_unsafe_and_leads_elsewhere() -> None:
     ]
 
 
-def test_i13_01_more_links_elsewhere_than_are_told_make_a_listing_incomplete() -> None:
+def test_more_links_elsewhere_than_are_told_make_a_listing_incomplete() -> None:
     links = [f'<a href="http://other.example/{n}">{n}</a>' for n in range(1_500)]
     told = reasons(walked({"/": html(*links, '<a href="b.csv">b.csv</a>')}))
     assert told.pop("") is Reason.LISTING_CUT
@@ -133,7 +133,7 @@ def test_i13_01_more_links_elsewhere_than_are_told_make_a_listing_incomplete() -
 @pytest.mark.parametrize(
     "to", ["http://other.example:1/sub/", "/log-in", "/log-in/", "../other/"], ids=str
 )
-def test_i13_01_a_folder_that_is_redirected_leads_elsewhere(to: str) -> None:
+def test_a_folder_that_is_redirected_leads_elsewhere(to: str) -> None:
     def move(request: Request, conversation: Conversation) -> None:
         conversation.answer(b"", f"Location: {to}", status="302 Found")
 
@@ -145,7 +145,7 @@ def test_i13_01_a_folder_that_is_redirected_leads_elsewhere(to: str) -> None:
     assert reasons(walked(pages)) == {"sub": Reason.LEADS_ELSEWHERE}
 
 
-def test_i13_01_a_root_that_is_redirected_is_no_listing() -> None:
+def test_a_root_that_is_redirected_is_no_listing() -> None:
     def move(request: Request, conversation: Conversation) -> None:
         conversation.answer(b"", "Location: /log-in?token=canary", status="302 Found")
 
@@ -154,7 +154,7 @@ def test_i13_01_a_root_that_is_redirected_is_no_listing() -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_i13_01_a_file_that_is_redirected_to_a_folder_elsewhere_leads_elsewhere() -> None:
+def test_a_file_that_is_redirected_to_a_folder_elsewhere_leads_elsewhere() -> None:
     def move(request: Request, conversation: Conversation) -> None:
         conversation.answer(b"", "Location: /log-in/", status="302 Found")
 
@@ -203,7 +203,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("name", BAD_ROWS)
-def test_i13_01_i13_16_a_row_that_is_not_understood_is_one_bad_row(name: str) -> None:
+def test_a_row_that_is_not_understood_is_one_bad_row(name: str) -> None:
     seen = walked({"/": BAD_ROWS[name]})
     assert "good" in files(seen)
     assert "bad" not in files(seen)
@@ -212,7 +212,7 @@ def test_i13_01_i13_16_a_row_that_is_not_understood_is_one_bad_row(name: str) ->
     assert all(path.isprintable() for path in told)
 
 
-def test_i13_01_a_row_that_shows_another_name_than_it_leads_to_is_asked_for() -> None:
+def test_a_row_that_shows_another_name_than_it_leads_to_is_asked_for() -> None:
     """A torn reference must not stand for a file that is there."""
     with opened({"/": nginx(row("good"), row("gone.csv", "one.csv"))}) as (transport, host):
         seen = list(transport.walk())
@@ -222,7 +222,7 @@ def test_i13_01_a_row_that_shows_another_name_than_it_leads_to_is_asked_for() ->
     assert asked == ["/gone.csv", "/good"]  # over two connections, in no order
 
 
-def test_i13_01_rows_are_not_lost_where_files_tell_no_time() -> None:
+def test_rows_are_not_lost_where_files_tell_no_time() -> None:
     def timeless(request: Request, conversation: Conversation) -> None:
         conversation.answer(b"" if request.method == "HEAD" else b"hello")
 
@@ -231,7 +231,7 @@ def test_i13_01_rows_are_not_lost_where_files_tell_no_time() -> None:
     assert files(walked({**pages, "/": nginx(*map(row, names))})) == names
 
 
-def test_i13_01_a_name_that_nginx_shows_in_part_is_believed() -> None:
+def test_a_name_that_nginx_shows_in_part_is_believed() -> None:
     long = "x" * 80
     rows = (row("good"), row(long, long[:47] + "..&gt;"), row("a%20b", "a b"), row("%3Cb", "&lt;b"))
     with opened({"/": nginx(*rows)}) as (transport, host):
@@ -239,7 +239,7 @@ def test_i13_01_a_name_that_nginx_shows_in_part_is_believed() -> None:
     assert sum(r.method == "HEAD" for r in host.requests) == 1
 
 
-def test_i13_01_a_file_that_cannot_be_described_is_asked_for_again() -> None:
+def test_a_file_that_cannot_be_described_is_asked_for_again() -> None:
     tries: list[str] = []
 
     def fail(request: Request, conversation: Conversation) -> None:
@@ -297,7 +297,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("framed", ["by its length", "by chunks"])
-def test_i13_02_a_page_without_its_end_is_a_cut_listing(name: str, framed: str) -> None:
+def test_a_page_without_its_end_is_a_cut_listing(name: str, framed: str) -> None:
     body = ENDLESS[name]
     if framed == "by chunks":
         answer = sending("Transfer-Encoding: chunked", chunked(body))
@@ -320,9 +320,7 @@ def test_i13_02_a_page_without_its_end_is_a_cut_listing(name: str, framed: str) 
     ],
     ids=["length", "chunks", "json", "neither"],
 )
-def test_i13_02_p5_a_page_that_ends_before_its_length_is_never_whole(
-    head: str, body: bytes
-) -> None:
+def test_p5_a_page_that_ends_before_its_length_is_never_whole(head: str, body: bytes) -> None:
     """However whole its text looks."""
     answer = sending(head, body)
     with pytest.raises(Truncated):
@@ -335,7 +333,7 @@ def test_i13_02_p5_a_page_that_ends_before_its_length_is_never_whole(
 @pytest.mark.parametrize(
     ("count", "told"), [(998, True), (999, False), (1_000, True), (1_001, False), (2_000, True)]
 )
-def test_i13_02_a_round_number_of_rows_is_told(count: int, told: bool) -> None:
+def test_a_round_number_of_rows_is_told(count: int, told: bool) -> None:
     rows = [row(f"f{n}") for n in range(count - 2)]
     page = nginx(*rows, '<a href="%2e%2e%2fx">refused</a>', '<a href="sub/">sub/</a>')
     seen = walked({"/": page, "/sub/": nginx()})
@@ -357,7 +355,7 @@ def bucket(keys: list[str], *fields: str, truncated: bool = False) -> bytes:
     ).encode()
 
 
-def test_i13_02_a_bucket_is_listed_page_by_page() -> None:
+def test_a_bucket_is_listed_page_by_page() -> None:
     marker = "<NextMarker>b c&amp;d</NextMarker>"
     token = "<NextContinuationToken>1/2=</NextContinuationToken>"
     pages = {
@@ -387,13 +385,13 @@ NEXT_PAGES: dict[str, Pages] = {
 
 
 @pytest.mark.parametrize("name", NEXT_PAGES)
-def test_i13_02_a_bucket_whose_next_page_cannot_be_had_is_cut(name: str) -> None:
+def test_a_bucket_whose_next_page_cannot_be_had_is_cut(name: str) -> None:
     seen = walked({"/": bucket(["a"], truncated=True), **NEXT_PAGES[name]})
     assert files(seen) == ["a"]
     assert reasons(seen) == {"": Reason.LISTING_CUT}
 
 
-def test_i13_03_a_prefix_of_a_bucket_is_the_folder() -> None:
+def test_a_prefix_of_a_bucket_is_the_folder() -> None:
     """As a proxy lists a folder of a bucket."""
     fields = ("<Prefix>data/</Prefix>", "<Delimiter>/</Delimiter>")
     folder = "<CommonPrefixes><Prefix>data/sub/</Prefix></CommonPrefixes>"
@@ -425,7 +423,7 @@ NO_LISTINGS = {
 
 
 @pytest.mark.parametrize("name", NO_LISTINGS)
-def test_i13_03_a_page_that_is_no_listing_is_told(name: str) -> None:
+def test_a_page_that_is_no_listing_is_told(name: str) -> None:
     body = NO_LISTINGS[name]
     with pytest.raises(NotAListing) as caught:
         walked({"/data/": body}, "/data")
@@ -435,7 +433,7 @@ def test_i13_03_a_page_that_is_no_listing_is_told(name: str) -> None:
     assert reasons(seen)["sub"] is Reason.NOT_A_LISTING
 
 
-def test_i13_03_the_connection_test_shows_how_the_page_begins() -> None:
+def test_the_connection_test_shows_how_the_page_begins() -> None:
     page = b"<html>who are you?\0</html>" + b"x" * 400
     with scripted_http(site({"/": page})) as host:
         results = {r.stage.value: r for r in probe(HTTP_SPEC, host.target(), loopback_context())}
@@ -444,7 +442,7 @@ def test_i13_03_the_connection_test_shows_how_the_page_begins() -> None:
     assert results["list"].advice
 
 
-def test_i13_03_how_the_page_begins_tells_no_secret() -> None:
+def test_how_the_page_begins_tells_no_secret() -> None:
     mask = make_mask(["canary-canary"])
     assert mask is not None
     pages = {"/": b"<html>canary-canary, who are you?</html>"}
@@ -477,18 +475,18 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_i13_03_an_empty_folder_is_an_empty_listing(name: str) -> None:
+def test_an_empty_folder_is_an_empty_listing(name: str) -> None:
     assert walked({"/data/": EMPTY[name]}, "/data") == []
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-8-sig"])
-def test_i13_03_a_page_with_a_byte_order_mark_is_read(coding: str) -> None:
+def test_a_page_with_a_byte_order_mark_is_read(coding: str) -> None:
     body = html(row("a"), '<a href="%C3%BC">ü</a>').decode().encode(coding)
     assert files(walked({"/": body})) == ["a", "ü"]
     assert files(walked({"/": f"[{JSON_ROW}]".encode(coding)})) == ["good"]
 
 
-def test_i13_03_nginx_rows_of_xml_are_read() -> None:
+def test_nginx_rows_of_xml_are_read() -> None:
     body = (
         '<?xml version="1.0"?>\n<list>\n<directory mtime="2025-11-07T12:30:40Z">sub</directory>\n'
         '<other mtime="2025-11-07T12:30:40Z">pipe</other>\n'
@@ -503,7 +501,7 @@ def test_i13_03_nginx_rows_of_xml_are_read() -> None:
     assert {request.method for request in host.requests} == {"GET"}
 
 
-def test_i13_03_files_of_artifactory_lie_beside_their_descriptions() -> None:
+def test_files_of_artifactory_lie_beside_their_descriptions() -> None:
     children = '{"uri":"/a.jar","folder":false},{"uri":"/sub","folder":true}'
     top = '{"repo":"r","path":"/x","created":"2025","children":[%s],"uri":"http://y"}'
     pages = {
@@ -556,7 +554,7 @@ CATALOG = "/thredds/catalog/data/catalog.xml"
 
 
 @pytest.mark.parametrize("root", [CATALOG, CATALOG.replace(".xml", ".html")])
-def test_i13_03_files_of_a_thredds_catalog_lie_below_its_http_service(root: str) -> None:
+def test_files_of_a_thredds_catalog_lie_below_its_http_service(root: str) -> None:
     pages: Pages = {
         CATALOG: catalog(below("sub"), of_catalog("data/a b &amp; ü.nc"), of_catalog("data/c.nc")),
         "/thredds/catalog/data/sub/catalog.xml": catalog(of_catalog("data/sub/d.nc"), name="sub"),
@@ -578,7 +576,7 @@ def test_i13_03_files_of_a_thredds_catalog_lie_below_its_http_service(root: str)
     ]
 
 
-def test_i13_03_a_folder_of_a_catalog_that_failed_is_listed_again() -> None:
+def test_a_folder_of_a_catalog_that_failed_is_listed_again() -> None:
     sub = "/thredds/catalog/data/sub/catalog.xml"
     pages: dict[str, bytes | Answer] = {
         CATALOG: catalog(below("sub")),
@@ -594,7 +592,7 @@ def test_i13_03_a_folder_of_a_catalog_that_failed_is_listed_again() -> None:
     assert answer.error is None
 
 
-def test_i13_03_what_a_catalog_keeps_elsewhere_is_told() -> None:
+def test_what_a_catalog_keeps_elsewhere_is_told() -> None:
     rows = [
         of_catalog("data/a.nc"), of_catalog("other/b.nc"),
         below("c", "/thredds/catalog/far/catalog.xml"), below("d", "https://else.test/catalog.xml"),
@@ -615,17 +613,17 @@ TORN = {
 
 
 @pytest.mark.parametrize("name", TORN)
-def test_i13_03_a_torn_catalog_is_told(name: str) -> None:
+def test_a_torn_catalog_is_told(name: str) -> None:
     body, reason = TORN[name]
     assert reason in reasons(walked({CATALOG: body}, CATALOG)).values()
 
 
-def test_i13_03_a_catalog_of_no_files_is_an_empty_listing() -> None:
+def test_a_catalog_of_no_files_is_an_empty_listing() -> None:
     assert walked({CATALOG: catalog()}, CATALOG) == []
 
 
 @pytest.mark.parametrize("first", ["file", "folder"])
-def test_i13_07_a_file_and_a_folder_of_one_name_are_both_told(first: str) -> None:
+def test_a_file_and_a_folder_of_one_name_are_both_told(first: str) -> None:
     rows = [row("both"), '<a href="both/">both/</a>']
     if first == "folder":
         rows.reverse()
@@ -661,7 +659,7 @@ TROUBLES: dict[str, tuple[Answer, bool]] = {
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_i13_04_a_folder_that_fails_says_whether_to_ask_again(name: str) -> None:
+def test_a_folder_that_fails_says_whether_to_ask_again(name: str) -> None:
     trouble, retryable = TROUBLES[name]
     page = html('<a href="sub/">sub/</a>', '<a href="a">a</a>')
     seen = walked({"/": page, "/sub/": trouble})
@@ -672,17 +670,17 @@ def test_i13_04_a_folder_that_fails_says_whether_to_ask_again(name: str) -> None
 
 
 @pytest.mark.parametrize("status", ["429 Too Many", "503 Busy"])
-def test_i13_04_a_folder_that_says_how_long_to_wait_is_obeyed(status: str) -> None:
+def test_a_folder_that_says_how_long_to_wait_is_obeyed(status: str) -> None:
     with pytest.raises(Throttled):
         walked({"/": html('<a href="s/">s/</a>'), "/s/": failing(status, "Retry-After: 7")})
 
 
-def test_i13_04_a_root_that_never_answers_stalls() -> None:
+def test_a_root_that_never_answers_stalls() -> None:
     with pytest.raises(Stalled):
         walked({"/": hanging})
 
 
-def test_i13_04_a_folder_is_listed_again_below_the_first_root() -> None:
+def test_a_folder_is_listed_again_below_the_first_root() -> None:
     pages = {"/r/": html('<a href="s/">s/</a>'), "/r/s/": html('<a href="a">a</a>')}
     with opened(pages, root="/r") as (transport, host):
         assert files(list(transport.walk())) == ["s/a"]
@@ -700,7 +698,7 @@ def fetched(pages: Pages, path: str) -> Fetched:
     return answer
 
 
-def test_i13_08_where_a_file_came_from_and_what_it_is_are_told() -> None:
+def test_where_a_file_came_from_and_what_it_is_are_told() -> None:
     def move(request: Request, conversation: Conversation) -> None:
         conversation.answer(b"", "Location: /log-in?next=canary", status="302 Found")
 
@@ -719,7 +717,7 @@ def test_i13_08_where_a_file_came_from_and_what_it_is_are_told() -> None:
     assert (untyped.landed, untyped.content_type) == (None, None)
 
 
-def test_i13_08_a_large_file_tells_so_too() -> None:
+def test_a_large_file_tells_so_too() -> None:
     def large(request: Request, conversation: Conversation) -> None:
         body = b"" if request.method == "HEAD" else b"x" * 100_000
         lines = "HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100000\r\n\r\n"

@@ -100,14 +100,14 @@ SEVERAL = st.text(string.ascii_letters + string.digits + "-_!$äß", min_size=8,
     ids=["hex", "colons", "blanks", "percent", "escaped", "words", "entities"],
 )
 @given(secret=SEVERAL)
-def test_i13_21_a_secret_is_found_in_hexadecimal(written: Any, secret: str) -> None:
+def test_a_secret_is_found_in_hexadecimal(written: Any, secret: str) -> None:
     told = mask_for(secret)(f"no entry [{written(secret.encode())}]")
     assert told == f"no entry [{HIDDEN}]"
 
 
 @given(secret=SEVERAL, before=st.binary(max_size=40), after=st.binary(max_size=40))
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_i13_21_a_secret_is_found_at_every_offset_of_base64(
+def test_a_secret_is_found_at_every_offset_of_base64(
     encode: Any, secret: str, before: bytes, after: bytes
 ) -> None:
     """`user:password` of any user, or a whole request: no character that tells six bits of it is left."""
@@ -122,7 +122,7 @@ def test_i13_21_a_secret_is_found_at_every_offset_of_base64(
 
 
 @given(secret=SEVERAL, data=st.data())
-def test_i13_21_a_piece_of_a_secret_is_hidden_wherever_it_was_cut(secret: str, data: Any) -> None:
+def test_a_piece_of_a_secret_is_hidden_wherever_it_was_cut(secret: str, data: Any) -> None:
     """By a host that says no word of it: of an end six characters tell, of the middle eight."""
     start = data.draw(st.integers(0, len(secret) - 6))
     least = 6 if start == 0 else 8
@@ -134,7 +134,7 @@ def test_i13_21_a_piece_of_a_secret_is_hidden_wherever_it_was_cut(secret: str, d
 
 
 @given(secret=SEVERAL, kept=st.integers(3, 7), sign=st.sampled_from(["…", "..."]))
-def test_i13_21_what_a_cut_leaves_of_a_secret_is_hidden_on_both_sides(
+def test_what_a_cut_leaves_of_a_secret_is_hidden_on_both_sides(
     secret: str, kept: int, sign: str
 ) -> None:
     mask = mask_for(secret)
@@ -142,12 +142,12 @@ def test_i13_21_what_a_cut_leaves_of_a_secret_is_hidden_on_both_sides(
     assert mask(f"user <{sign}{secret[-kept:]}> (530)") == f"user <{sign}{HIDDEN}> (530)"
 
 
-def test_i13_21_a_host_that_stops_in_the_middle_of_its_echo() -> None:
+def test_a_host_that_stops_in_the_middle_of_its_echo() -> None:
     assert mask_for("hunter2-and-more")("530 bad password hunte") == f"530 bad password {HIDDEN}"
 
 
 @pytest.mark.parametrize("text", ["…", "x…", "canary", "canary-", "a", "%", "63", "....", "can…"])
-def test_i13_21_masking_costs_what_the_text_is_long(text: str) -> None:
+def test_masking_costs_what_the_text_is_long(text: str) -> None:
     """Counted in lines that run, not by a clock: a host may say a megabyte of what nearly is a secret."""
     mask = mask_for("canary-sEcReT/ä+41" * 3, "another-" * 30)
     short, long = (count_lines(partial(mask, text * times)) for times in (1_000, 4_000))

@@ -75,22 +75,22 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-def test_i13_19_no_spelling_leads_to_the_platform(platform: Platform, host: str) -> None:
+def test_no_spelling_leads_to_the_platform(platform: Platform, host: str) -> None:
     with pytest.raises(NetworkForbidden):
         platform.dialer.dial(host, platform.port, timeout_s=5)
 
 
-def test_i13_19_it_is_said_why(platform: Platform) -> None:
+def test_it_is_said_why(platform: Platform) -> None:
     with pytest.raises(NetworkForbidden, match="is a part of this platform, and no far end"):
         platform.dialer.dial("127.0.0.1", platform.port, timeout_s=5)
 
 
-def test_i13_19_other_ports_of_this_machine_stay_as_they_are(platform: Platform) -> None:
+def test_other_ports_of_this_machine_stay_as_they_are(platform: Platform) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         platform.dialer.dial("localhost", other.getsockname()[1], timeout_s=5).close()
 
 
-def test_i13_19_a_server_elsewhere_is_known_by_its_name_and_its_address() -> None:
+def test_a_server_elsewhere_is_known_by_its_name_and_its_address() -> None:
     policy = Policy.parse(
         ["10.0.0.0/8", "192.0.2.0/24"], [("192.0.2.10", 5432), ("[::1]".strip("[]"), 6379)]
     )
@@ -104,7 +104,7 @@ def test_i13_19_a_server_elsewhere_is_known_by_its_name_and_its_address() -> Non
 
 
 @pytest.mark.parametrize("kind", ["sftp", "ssh", "ftp", "ftps", "http", "https", "rsync"])
-def test_i13_19_no_protocol_opens_it(platform: Platform, kind: str) -> None:
+def test_no_protocol_opens_it(platform: Platform, kind: str) -> None:
     spec = get_spec(kind)
     names = spec.options.__dataclass_fields__  # type: ignore[attr-defined]
     given = {"username": "anonymous"} if "username" in names else {}
@@ -124,7 +124,7 @@ def make_target(spec: Any, port: int, options: dict[str, Any], secret: dict[str,
 
 
 @pytest.mark.parametrize("verb", ["EPSV", "PASV"])
-def test_i13_19_an_ftp_host_sends_nobody_there(platform: Platform, verb: str) -> None:
+def test_an_ftp_host_sends_nobody_there(platform: Platform, verb: str) -> None:
     high, low = divmod(platform.port, 256)
     extended = f"229 (|||{platform.port}|)" if verb == "EPSV" else "500 what?"
     scripts: dict[str, Any] = {
@@ -139,7 +139,7 @@ def test_i13_19_an_ftp_host_sends_nobody_there(platform: Platform, verb: str) ->
         list(transport.walk())
 
 
-def test_i13_19_a_redirect_sends_nobody_there(platform: Platform) -> None:
+def test_a_redirect_sends_nobody_there(platform: Platform) -> None:
     def away(request: Request, conversation: Conversation) -> None:
         where = f"Location: http://127.0.0.1:{platform.port}{request.target}"
         conversation.answer(b"", where, status="302 Found")
@@ -153,9 +153,7 @@ def test_i13_19_a_redirect_sends_nobody_there(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "http"])
-def test_i13_19_it_is_no_proxy_and_no_proxy_is_asked_for_it(
-    platform: Platform, scheme: str
-) -> None:
+def test_it_is_no_proxy_and_no_proxy_is_asked_for_it(platform: Platform, scheme: str) -> None:
     as_proxy = replace(platform.dialer, proxy=parse_proxy(f"{scheme}://127.0.0.1:{platform.port}"))
     with pytest.raises(NetworkForbidden, match="the proxy: "):
         as_proxy.dial("127.0.0.1", find_free(), timeout_s=5)
@@ -169,7 +167,7 @@ def test_i13_19_it_is_no_proxy_and_no_proxy_is_asked_for_it(
         assert proxy.asked == []
 
 
-def test_i13_19_the_platforms_listeners_are_read_from_its_configuration(
+def test_the_platforms_listeners_are_read_from_its_configuration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = {

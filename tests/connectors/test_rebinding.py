@@ -53,7 +53,7 @@ def decoy(port: int) -> Iterator[Callable[[], bool]]:
         yield was_met
 
 
-def test_i13_d_the_address_that_was_judged_is_dialled_and_not_the_name(answers: list[str]) -> None:
+def test_the_address_that_was_judged_is_dialled_and_not_the_name(answers: list[str]) -> None:
     with socket.create_server((FIRST, 0)) as allowed:
         port = allowed.getsockname()[1]
         with decoy(port) as was_met:
@@ -76,7 +76,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         yield running
 
 
-def test_i13_d_no_protocol_follows_a_name_inside(host: Host, answers: list[str]) -> None:
+def test_no_protocol_follows_a_name_inside(host: Host, answers: list[str]) -> None:
     folder = host.served / "tree"
     for number in range(3):
         (folder / f"{number}.txt").write_bytes(b"x" * 100_000)

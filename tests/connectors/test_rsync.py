@@ -552,7 +552,7 @@ def test_a_daemon_that_is_gone_by_then_is_told(daemon: Rsyncd, root: Path, tmp_p
         b"",
     ],
 )
-def test_i13_01_a_row_of_rsync_s_that_is_not_understood_is_told(
+def test_a_row_of_rsync_s_that_is_not_understood_is_told(
     daemon: Rsyncd, root: Path, line: bytes
 ) -> None:
     (root / "plain").write_bytes(b"x")
@@ -568,7 +568,7 @@ def test_i13_01_a_row_of_rsync_s_that_is_not_understood_is_told(
     assert row.reason is Reason.UNREADABLE_ROW
 
 
-def test_i13_16_numbers_that_are_too_large_are_one_row_s_trouble() -> None:
+def test_numbers_that_are_too_large_are_one_row_s_trouble() -> None:
     listed = parse_listed(b"-rw-r--r-- " + b"9" * 30 + b" 292277026596/12/04 15:30:07 x")
     assert listed is not None
     assert RemoteEntry("x", listed.size_bytes, listed.modified_ns) == RemoteEntry("x", None, None)
@@ -605,7 +605,7 @@ SAME = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 7  # mode, owners and time are those of t
     ],
     ids=["long names", "short names"],
 )
-def test_i13_14_a_list_without_end_is_a_violation_in_bounded_memory(entry: bytes) -> None:
+def test_a_list_without_end_is_a_violation_in_bounded_memory(entry: bytes) -> None:
     if entry[0] & 1 << 6:
         entry = bytes([entry[0]]) + b"\xc0\x60\xea" + entry[5:]  # 60,000 as rsync writes numbers
     child = EndlessList(entry)
@@ -616,7 +616,7 @@ def test_i13_14_a_list_without_end_is_a_violation_in_bounded_memory(entry: bytes
     assert child.taken < 128 * 1024 * 1024
 
 
-def test_i13_14_folders_without_end_are_not_all_remembered() -> None:
+def test_folders_without_end_are_not_all_remembered() -> None:
     folders = Folders()
     tracemalloc.start()
     for number in range(40_000):
@@ -642,7 +642,7 @@ HOSTILE_LINES = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_LINES)
-def test_i13_11_a_line_of_a_megabyte_takes_no_longer_than_reading_it(name: str) -> None:
+def test_a_line_of_a_megabyte_takes_no_longer_than_reading_it(name: str) -> None:
     before_s = time.process_time()
     parse_complaint(HOSTILE_LINES[name])
     parse_listed(HOSTILE_LINES[name])
@@ -658,7 +658,7 @@ def test_i13_11_a_line_of_a_megabyte_takes_no_longer_than_reading_it(name: str) 
         ("rsync error: some files/attrs were not transferred (code 23)", False),
     ],
 )
-def test_i13_01_a_complaint_that_is_not_understood_makes_the_listing_doubtful(
+def test_a_complaint_that_is_not_understood_makes_the_listing_doubtful(
     daemon: Rsyncd,
     root: Path,
     tmp_path: Path,
@@ -689,7 +689,7 @@ def test_i13_01_a_complaint_that_is_not_understood_makes_the_listing_doubtful(
 
 
 @pytest.mark.parametrize(("errno", "may_help"), [(5, True), (11, True), (23, True), (13, False)])
-def test_i13_04_a_folder_that_rsync_cannot_read_says_whether_another_look_may_help(
+def test_a_folder_that_rsync_cannot_read_says_whether_another_look_may_help(
     daemon: Rsyncd, root: Path, errno: int, may_help: bool
 ) -> None:
     (root / "inner").mkdir()

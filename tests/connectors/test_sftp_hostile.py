@@ -185,7 +185,7 @@ class NoDigester(Digester):
 
 
 @pytest.mark.parametrize("way", ["right", "of another file", "not known", "refused once"])
-def test_i13_10_check_file_proves_what_an_earlier_try_left(way: str) -> None:
+def test_check_file_proves_what_an_earlier_try_left(way: str) -> None:
     content = os.urandom(50_000)
 
     def script(kind: int, request_id: int, body: bytes) -> Iterable[bytes]:
@@ -396,7 +396,7 @@ def folder_of(*answers: bytes, lstat: bytes) -> Callable[[int, int, bytes], Iter
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o755, 0])
-def test_i13_01_a_mode_without_a_kind_is_asked_for_and_then_a_row_that_is_not_read(
+def test_a_mode_without_a_kind_is_asked_for_and_then_a_row_that_is_not_read(
     mode: int,
 ) -> None:
     rows = named((b"plain", 0o100644), (b"kindless", mode))
@@ -413,7 +413,7 @@ def test_i13_01_a_mode_without_a_kind_is_asked_for_and_then_a_row_that_is_not_re
     assert not row.retryable
 
 
-def test_i13_16_a_size_beyond_64_bits_is_one_file_s_trouble() -> None:
+def test_a_size_beyond_64_bits_is_one_file_s_trouble() -> None:
     rows = struct.pack(">II", 2, 4) + b"huge" + bytes(4)
     rows += struct.pack(">IQI", 0x5, 2**64 - 1, 0o100644)
     rows += struct.pack(">I", 5) + b"plain" + bytes(4) + struct.pack(">IQI", 0x5, 3, 0o100644)
@@ -422,7 +422,7 @@ def test_i13_16_a_size_beyond_64_bits_is_one_file_s_trouble() -> None:
 
 
 @pytest.mark.parametrize("count", sorted({*ROUND_ROWS, 997, 1_001}))
-def test_i13_02_a_folder_that_ends_at_a_round_number_is_told(count: int) -> None:
+def test_a_folder_that_ends_at_a_round_number_is_told(count: int) -> None:
     """What is refused, linked or asked for once more counts; the folder itself and its parent do not."""
     names = [(b"%d" % n, 0o100644) for n in range(count - 3)]
     odd = [(b"a/b", 0o100644), (b"link", 0o120777), (b"kindless", 0o644)]
@@ -437,7 +437,7 @@ def test_i13_02_a_folder_that_ends_at_a_round_number_is_told(count: int) -> None
     ("code", "may_help"), [(4, True), (3, False), (2, False), (8, False), (99, True)]
 )
 @pytest.mark.parametrize("late", [True, False])
-def test_i13_04_a_folder_that_fails_says_whether_another_look_may_help(
+def test_a_folder_that_fails_says_whether_another_look_may_help(
     code: int, late: bool, may_help: bool
 ) -> None:
     """`late`: the host has told names of it before."""
@@ -468,7 +468,7 @@ def test_i13_04_a_folder_that_fails_says_whether_another_look_may_help(
     assert not any(isinstance(item, RoundListing) for item in items)  # it did not end: it failed
 
 
-def test_i13_14_names_cost_no_more_than_their_packets() -> None:
+def test_names_cost_no_more_than_their_packets() -> None:
     """A packet names 20,000 files below a long path, and a host answers many at once."""
     row = struct.pack(">I", 1) + b"%c" + bytes(8)
     rows = struct.pack(">I", 20_000) + b"".join(row % (48 + n % 9) for n in range(20_000))
@@ -503,7 +503,7 @@ def test_i13_14_names_cost_no_more_than_their_packets() -> None:
     assert peak < 48 * 1024 * 1024
 
 
-def test_i13_14_a_handle_that_would_be_sent_again_and_again_is_short() -> None:
+def test_a_handle_that_would_be_sent_again_and_again_is_short() -> None:
     with pytest.raises(ProtocolViolation):
         walk_against(
             lambda k, i, body: [packet(PacketKind.HANDLE, i, b"\0\0\x13\x88" + bytes(5_000))]
@@ -511,7 +511,7 @@ def test_i13_14_a_handle_that_would_be_sent_again_and_again_is_short() -> None:
 
 
 @pytest.mark.parametrize("size_mib", [256, 4096])
-def test_i13_14_a_first_read_that_is_held_back_costs_no_memory(size_mib: int) -> None:
+def test_a_first_read_that_is_held_back_costs_no_memory(size_mib: int) -> None:
     """All other answers come, and none of them can be written before the first."""
     data = bytes(READ_BYTES_MAX)
     answered = 0
@@ -541,7 +541,7 @@ def test_i13_14_a_first_read_that_is_held_back_costs_no_memory(size_mib: int) ->
     assert peak < 64 * 1024 * 1024
 
 
-def test_i13_14_what_is_held_never_keeps_its_gap_from_being_asked_for() -> None:
+def test_what_is_held_never_keeps_its_gap_from_being_asked_for() -> None:
     """Answers to the first file's reads are short by turns, and more is held than may be."""
     size = BYTES_HELD_MAX * 2
     content = os.urandom(1024 * 1024) * (size // 1024 // 1024)
@@ -581,7 +581,7 @@ def test_i13_14_what_is_held_never_keeps_its_gap_from_being_asked_for() -> None:
 
 
 @pytest.mark.parametrize("length", [(1 << 30) + 4, 0xFFFFFFF4, 70_012])
-def test_i13_14_an_ssh_packet_is_no_longer_than_one_can_be(length: int) -> None:
+def test_an_ssh_packet_is_no_longer_than_one_can_be(length: int) -> None:
     """The length comes before the key is known, and before anything is proved."""
     listener = socket.create_server(("127.0.0.1", 0))
     sent = 0
@@ -606,7 +606,7 @@ def test_i13_14_an_ssh_packet_is_no_longer_than_one_can_be(length: int) -> None:
     assert growth.peak_bytes < 64 * 1024 * 1024
 
 
-def test_i13_14_a_packed_packet_does_not_grow_without_end() -> None:
+def test_a_packed_packet_does_not_grow_without_end() -> None:
     packs, unpacks = SshLink._compression_info["zlib@openssh.com"]
     few = zlib.compress(bytes(64 * 1024 * 1024))
     assert len(few) < 100_000
@@ -619,7 +619,7 @@ def test_i13_14_a_packed_packet_does_not_grow_without_end() -> None:
 
 @pytest.mark.parametrize("piece_bytes", [1, 250_000])
 @pytest.mark.parametrize("stderr", [True, False])
-def test_i13_14_a_host_that_minds_no_window_is_left(piece_bytes: int, stderr: bool) -> None:
+def test_a_host_that_minds_no_window_is_left(piece_bytes: int, stderr: bool) -> None:
     channel = paramiko.Channel(1)
     channel.in_buffer = channel.in_stderr_buffer = pipe = ChunkPipe()
     kind = MSG_CHANNEL_EXTENDED_DATA if stderr else MSG_CHANNEL_DATA
@@ -670,7 +670,7 @@ def test_s01_a_flood_before_the_key_ends_and_leaves_nothing(line: bytes) -> None
 
 
 @pytest.mark.parametrize(("code", "may_help"), [(4, True), (3, False)])
-def test_i13_04_a_name_that_cannot_be_looked_at_makes_its_folder_worth_another_look(
+def test_a_name_that_cannot_be_looked_at_makes_its_folder_worth_another_look(
     code: int, may_help: bool
 ) -> None:
     kindless = named(*((b"%d" % n, 0o644) for n in range(200)))
@@ -700,7 +700,7 @@ def test_i13_04_a_name_that_cannot_be_looked_at_makes_its_folder_worth_another_l
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_i13_10_a_proof_that_the_host_fails_in_is_not_asked_for_again(stops: bool) -> None:
+def test_a_proof_that_the_host_fails_in_is_not_asked_for_again(stops: bool) -> None:
     """Else each attempt would end there. A stop of our own costs nothing of what is here."""
 
     class Stopped(Exception):

@@ -324,7 +324,7 @@ def test_a_host_without_commands_is_read_by_sftp(host: ShellHost, folder: Path) 
 
 
 @pytest.mark.parametrize("command", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
-def test_i13_10_a_log_in_for_sftp_alone_starts_a_cut_file_again(
+def test_a_log_in_for_sftp_alone_starts_a_cut_file_again(
     host: ShellHost, folder: Path, command: str
 ) -> None:
     """Asked to run a command, the host starts its SFTP server once more; that proves nothing."""
@@ -598,7 +598,7 @@ ODD_ROWS = {
 
 
 @pytest.mark.parametrize("name", ODD_ROWS)
-def test_i13_01_a_row_of_find_s_that_is_not_understood_is_told(
+def test_a_row_of_find_s_that_is_not_understood_is_told(
     host: ShellHost, folder: Path, name: str
 ) -> None:
     (folder / "plain").write_bytes(b"x")
@@ -613,9 +613,7 @@ def test_i13_01_a_row_of_find_s_that_is_not_understood_is_told(
         assert row.path == "folder/odd.csv"
 
 
-def test_i13_16_a_size_of_forty_figures_is_one_file_s_trouble(
-    host: ShellHost, folder: Path
-) -> None:
+def test_a_size_of_forty_figures_is_one_file_s_trouble(host: ShellHost, folder: Path) -> None:
     force_find(host, f"os.write(1, real() + b'f {'9' * 40} 1.5 huge' + bytes(1))")
     transport = SPEC.open(host.target(folder), loopback_context())
     assert list(transport.walk()) == [RemoteEntry("huge", None, 1_500_000_000)]
@@ -633,7 +631,7 @@ def test_i13_16_a_size_of_forty_figures_is_one_file_s_trouble(
         ("Not a directory", False),
     ],
 )
-def test_i13_04_a_folder_that_find_cannot_read_says_whether_another_look_may_help(
+def test_a_folder_that_find_cannot_read_says_whether_another_look_may_help(
     host: ShellHost, folder: Path, said: str, may_help: bool
 ) -> None:
     (folder / "inner").mkdir()
@@ -667,9 +665,7 @@ def test_i13_04_a_folder_that_find_cannot_read_says_whether_another_look_may_hel
     ],
     ids=["one line of readings", "of escapes", "of nothing", "short lines", "empty lines"],
 )
-def test_i13_14_what_tar_complains_of_costs_little(
-    host: ShellHost, folder: Path, said: bytes
-) -> None:
+def test_what_tar_complains_of_costs_little(host: ShellHost, folder: Path, said: bytes) -> None:
     """Memory, and time: whoever parses it holds the interpreter."""
     (folder / "file").write_bytes(b"content")
     (host.home / "complaints").write_bytes(said)
@@ -696,7 +692,7 @@ def test_i13_14_what_tar_complains_of_costs_little(
     ["os.kill(os.getpid(), 9)", "sys.exit(1)", "sys.exit(3)"],
     ids=["killed", "failed", "odd"],
 )
-def test_i13_02_a_listing_whose_find_did_not_end_well_is_not_whole(
+def test_a_listing_whose_find_did_not_end_well_is_not_whole(
     host: ShellHost, folder: Path, end: str
 ) -> None:
     """The shell goes on, and says nothing of it."""

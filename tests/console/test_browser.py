@@ -251,7 +251,7 @@ def test_a_backfill_is_counted_confirmed_watched_and_cancelled(
     assert seen.problems == []
 
 
-def test_i13_21_no_page_asks_for_what_its_policy_refuses(
+def test_no_page_asks_for_what_its_policy_refuses(
     page: Page, tenant: Tenant, live_server: LiveServer
 ) -> None:
     """Every page of the console, the log-in, an invitation and the document of REST."""

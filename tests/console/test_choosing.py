@@ -38,13 +38,11 @@ def syncs_in(browser: Client, **query: str) -> tuple[int, str]:
     return answer.status_code, ",".join(jobs)
 
 
-def test_i13_20_who_joins_a_second_workspace_works_on_in_the_first(
-    ada: User, browser_of: Browser
-) -> None:
+def test_who_joins_a_second_workspace_works_on_in_the_first(ada: User, browser_of: Browser) -> None:
     assert syncs_in(browser_of(ada)) == (202, "acme-job")
 
 
-def test_i13_20_the_session_chooses_and_every_request_checks(
+def test_the_session_chooses_and_every_request_checks(
     ada: User, acme: Tenant, lab: Tenant, browser_of: Browser
 ) -> None:
     browser = browser_of(ada)
@@ -58,7 +56,7 @@ def test_i13_20_the_session_chooses_and_every_request_checks(
     assert browser.post(CHOOSE, {"workspace": "no\0ne"}).status_code == 404
 
 
-def test_i13_20_lists_show_the_chosen_one_and_pages_of_the_other_open(
+def test_lists_show_the_chosen_one_and_pages_of_the_other_open(
     ada: User, acme: Tenant, lab: Tenant, browser_of: Browser
 ) -> None:
     browser = browser_of(ada)
@@ -78,7 +76,7 @@ def test_i13_20_lists_show_the_chosen_one_and_pages_of_the_other_open(
     assert "acme-host" in browser.get(list_of(Connector)).text
 
 
-def test_i13_20_a_choice_gives_no_rights(acme: Tenant, lab: Tenant, browser_of: Browser) -> None:
+def test_a_choice_gives_no_rights(acme: Tenant, lab: Tenant, browser_of: Browser) -> None:
     browser = browser_of(acme.people[Role.ADMIN])
     session = browser.session
     session["workspace"] = str(lab.workspace.pk)
@@ -92,9 +90,7 @@ def test_i13_20_a_choice_gives_no_rights(acme: Tenant, lab: Tenant, browser_of: 
         assert browser.get(list_of(Connector)).status_code == 200
 
 
-def test_i13_20_an_admin_of_a_workspace_invites_and_adds_nobody(
-    acme: Tenant, browser_of: Browser
-) -> None:
+def test_an_admin_of_a_workspace_invites_and_adds_nobody(acme: Tenant, browser_of: Browser) -> None:
     browser = browser_of(acme.people[Role.ADMIN])
     given = {"workspace": acme.workspace.pk, "username": "root", "role": "admin"}
     assert browser.post(reverse("admin:workspaces_member_add"), given).status_code == 403
@@ -110,7 +106,7 @@ def test_i13_20_an_admin_of_a_workspace_invites_and_adds_nobody(
     assert operator.get("/admin/workspaces/invitation/").status_code == 403
 
 
-def test_i13_20_no_list_is_filtered_by_what_is_sealed(root: Client, acme: Tenant) -> None:
+def test_no_list_is_filtered_by_what_is_sealed(root: Client, acme: Tenant) -> None:
     """Of every model that has a list, by its own fields and by those of whatever it leads to."""
     tried = 0
     for model in models():
@@ -134,7 +130,7 @@ def _sealed_below(model: type) -> list[str]:
     return found
 
 
-def test_i13_20_every_field_that_holds_a_secret_is_known_as_sealed() -> None:
+def test_every_field_that_holds_a_secret_is_known_as_sealed() -> None:
     """A new one does not come to a list by being forgotten."""
     for label in ("workspaces", "connectors", "datasets", "syncjobs", "auth", "sessions"):
         for model in apps.get_app_config(label).get_models():

@@ -24,9 +24,7 @@ from workspaces.places import CALLS_OF_WORKSPACE, calls
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_i13_18_the_console_says_that_too_many_far_ends_are_called(
-    acme: Tenant, root: Client
-) -> None:
+def test_the_console_says_that_too_many_far_ends_are_called(acme: Tenant, root: Client) -> None:
     connector = acme.connector
     with contextlib.ExitStack() as held:
         for _ in range(CALLS_OF_WORKSPACE):

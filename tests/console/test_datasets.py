@@ -171,9 +171,7 @@ def test_a_lost_blob_is_told(acme: Tenant, root: Client) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 200_000, 6_000_000])
-def test_i13_09_a_download_of_damaged_bytes_is_refused(
-    acme: Tenant, root: Client, size: int
-) -> None:
+def test_a_download_of_damaged_bytes_is_refused(acme: Tenant, root: Client, size: int) -> None:
     content = b"0123456789" * (size // 10)
     entry = Entry.objects.create(
         dataset=acme.dataset,

@@ -42,7 +42,7 @@ def invited(admin: Asker, name: str, role: str = "viewer") -> str:
     return str(answer.json()["path"])
 
 
-def test_i13_20_nobody_is_a_member_before_they_accept(admin: Asker) -> None:
+def test_nobody_is_a_member_before_they_accept(admin: Asker) -> None:
     root = User.objects.create_superuser("root", password="x")
     path = invited(admin, "root", "admin")
     assert not Member.objects.exists()
@@ -56,14 +56,14 @@ def test_i13_20_nobody_is_a_member_before_they_accept(admin: Asker) -> None:
     assert admin.items("invitations")[0]["state"] == "accepted"
 
 
-def test_i13_20_members_are_added_in_no_other_way(admin: Asker) -> None:
+def test_members_are_added_in_no_other_way(admin: Asker) -> None:
     User.objects.create_user("ada", password="x")
     answer = admin.post("members", {"user": "ada", "role": "viewer"})
     assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     assert not Member.objects.exists()
 
 
-def test_i13_20_the_answer_is_the_same_whether_or_not_somebody_has_the_name(admin: Asker) -> None:
+def test_the_answer_is_the_same_whether_or_not_somebody_has_the_name(admin: Asker) -> None:
     User.objects.create_user("ada", email="ada@example.com", password="x")
     User.objects.create_user("off", password="x", is_active=False)
     told, pages = [], []
@@ -79,7 +79,7 @@ def test_i13_20_the_answer_is_the_same_whether_or_not_somebody_has_the_name(admi
     assert len({len(text) for _, text in pages}) == 1  # but for the CSRF token
 
 
-def test_i13_20_only_the_one_who_is_invited_accepts(admin: Asker) -> None:
+def test_only_the_one_who_is_invited_accepts(admin: Asker) -> None:
     ada = User.objects.create_user("ada", email="Ada@Example.com", password="x")
     bob = User.objects.create_user("bob", password="x")
     off = User.objects.create_user("off", password="x", is_active=False)
@@ -96,7 +96,7 @@ def test_i13_20_only_the_one_who_is_invited_accepts(admin: Asker) -> None:
 
 
 @pytest.mark.parametrize("way", ["expired", "withdrawn", "wrong"])
-def test_i13_20_a_link_that_is_no_good_opens_nothing(admin: Asker, way: str) -> None:
+def test_a_link_that_is_no_good_opens_nothing(admin: Asker, way: str) -> None:
     ada = User.objects.create_user("ada", password="x")
     path = invited(admin, "ada")
     row = Invitation.objects.get()
@@ -113,7 +113,7 @@ def test_i13_20_a_link_that_is_no_good_opens_nothing(admin: Asker, way: str) -> 
     assert not Member.objects.exists()
 
 
-def test_i13_20_an_open_invitation_stands_once_and_an_expired_one_in_nobodys_way(
+def test_an_open_invitation_stands_once_and_an_expired_one_in_nobodys_way(
     admin: Asker,
 ) -> None:
     invited(admin, "ada")
@@ -128,7 +128,7 @@ def test_i13_20_an_open_invitation_stands_once_and_an_expired_one_in_nobodys_way
     assert "member already" in member.json()["detail"]
 
 
-def test_i13_20_the_link_is_kept_nowhere(admin: Asker) -> None:
+def test_the_link_is_kept_nowhere(admin: Asker) -> None:
     path = invited(admin, "ada")
     token = path.rpartition("/")[2]
     assert find_invitation(token) is not None
@@ -138,14 +138,14 @@ def test_i13_20_the_link_is_kept_nowhere(admin: Asker) -> None:
     assert refused.status_code == HTTPStatus.BAD_REQUEST
 
 
-def test_i13_21_invitations_of_one_name_at_one_moment(admin: Asker) -> None:
+def test_invitations_of_one_name_at_one_moment(admin: Asker) -> None:
     runners = [partial(admin.post, "invitations", {"name": "ada"})] * 8
     answers = race(runners, table="workspaces_invitation")
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert {tuple(a.json()["errors"]) for a in answers if a.status_code == 409} == {("name",)}
 
 
-def test_i13_20_who_accepts_twice_at_once_is_a_member_once(admin: Asker) -> None:
+def test_who_accepts_twice_at_once_is_a_member_once(admin: Asker) -> None:
     ada = User.objects.create_user("ada", password="x")
     path = invited(admin, "ada")
     browsers = [browser_of(ada) for _ in range(4)]
@@ -154,7 +154,7 @@ def test_i13_20_who_accepts_twice_at_once_is_a_member_once(admin: Asker) -> None
     assert Member.objects.count() == 1
 
 
-def test_i13_20_an_invitation_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invitation_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     make_workspace()
     call_command("invite", "acme", "ada", "--role", "operator")
     path = capsys.readouterr().out.strip()
@@ -168,9 +168,7 @@ def sign_up(path: str, **given: Any) -> Any:
     return Client().post(path, {"username": "x", "password": words, "again": words} | given)
 
 
-def test_i13_20_new_people_sign_up_only_where_the_platform_allows(
-    admin: Asker, settings: Any
-) -> None:
+def test_new_people_sign_up_only_where_the_platform_allows(admin: Asker, settings: Any) -> None:
     path = invited(admin, "new@example.com", "operator")
     assert "new here" not in Client().get(path).text
     assert sign_up(path, username="newton").status_code == HTTPStatus.FORBIDDEN
@@ -189,9 +187,7 @@ def test_i13_20_new_people_sign_up_only_where_the_platform_allows(
     assert sign_up(path, username="second").status_code == HTTPStatus.NOT_FOUND
 
 
-def test_i13_20_a_user_name_that_is_invited_is_signed_up_as_it_stands(
-    admin: Asker, settings: Any
-) -> None:
+def test_a_user_name_that_is_invited_is_signed_up_as_it_stands(admin: Asker, settings: Any) -> None:
     settings.SYNC = replace(settings.SYNC, invited_may_sign_up=True)
     sign_up(invited(admin, "ada"), username="mallory")
     assert Member.objects.get().user.get_username() == "ada"

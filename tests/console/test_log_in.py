@@ -105,7 +105,7 @@ def test_no_password_is_kept_or_logged(caplog: pytest.LogCaptureFixture) -> None
     assert WRONG not in kept + caplog.text
 
 
-def test_i13_20_an_address_that_tries_many_users_is_locked_out_and_no_other() -> None:
+def test_an_address_that_tries_many_users_is_locked_out_and_no_other() -> None:
     for number in range(ADDRESS_FAILURES_MAX):
         assert log_in(f"nobody-{number}") == 200
     assert log_in(password=RIGHT) == 429
@@ -120,7 +120,7 @@ def test_i13_20_an_address_that_tries_many_users_is_locked_out_and_no_other() ->
     assert log_in(password=RIGHT) == 302
 
 
-def test_i13_20_a_proxy_is_not_taken_for_its_clients(settings: Settings) -> None:
+def test_a_proxy_is_not_taken_for_its_clients(settings: Settings) -> None:
     """One that is named says whose the failures are; of one that is not, only the user is locked out."""
     proxy = "10.0.0.5"
     for number in range(ADDRESS_FAILURES_MAX):
@@ -143,7 +143,7 @@ class CountingHasher(MD5PasswordHasher):
         return str(super().encode(password, salt))
 
 
-def test_i13_20_a_log_in_takes_and_tells_the_same_whether_or_not_somebody_has_the_name(
+def test_a_log_in_takes_and_tells_the_same_whether_or_not_somebody_has_the_name(
     settings: Settings,
 ) -> None:
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]

@@ -81,7 +81,7 @@ def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
 
 
 @pytest.mark.usefixtures("alive")
-def test_i13_05_it_says_which_host_has_no_store_or_another(
+def test_it_says_which_host_has_no_store_or_another(
     acme: Tenant,
     root: Client,
     browser_of: Callable[[User], Client],
@@ -103,7 +103,7 @@ def test_i13_05_it_says_which_host_has_no_store_or_another(
 
 
 @pytest.mark.usefixtures("alive")
-def test_i13_21_it_says_which_host_a_restore_has_halted(
+def test_it_says_which_host_a_restore_has_halted(
     acme: Tenant, root: Client, browser_of: Callable[[User], Client]
 ) -> None:
     appear("one", host="bay-2", store_id=find_known_store(), halted="moved")

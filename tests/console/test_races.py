@@ -53,7 +53,7 @@ def answers_to(path: str, form: dict[str, Any], *, table: str) -> list[Any]:
         ),
     ],
 )
-def test_i13_21_forms_of_one_name(page: str, form: dict[str, Any], named: Any, table: str) -> None:
+def test_forms_of_one_name(page: str, form: dict[str, Any], named: Any, table: str) -> None:
     answers = answers_to(f"/admin/{page}/add/", form, table=table)
     assert sorted(answer.status_code for answer in answers) == [200] * (RACERS - 1) + [302]
     for answer in answers:
@@ -62,7 +62,7 @@ def test_i13_21_forms_of_one_name(page: str, form: dict[str, Any], named: Any, t
     assert named.all().count() == 1
 
 
-def test_i13_21_files_that_are_applied_together(tmp_path: Path) -> None:
+def test_files_that_are_applied_together(tmp_path: Path) -> None:
     """Each says what it found: who comes second changes what the first has made."""
     make_workspace()
     file = tmp_path / "acme.yaml"

@@ -29,7 +29,7 @@ def begin(shares: list[Demand], number: int) -> None:
 
 
 @given(demands, st.integers(1, 24), st.randoms(use_true_random=False))
-def test_i13_17_no_workspace_has_more_than_its_share_and_no_place_stays_free(
+def test_no_workspace_has_more_than_its_share_and_no_place_stays_free(
     shares: list[Demand], slots: int, order: object
 ) -> None:
     """Whoever comes first: each ends with what max-min fairness gives it."""
@@ -52,7 +52,7 @@ def test_i13_17_no_workspace_has_more_than_its_share_and_no_place_stays_free(
     st.lists(st.builds(Demand, st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=8),
     st.integers(1, 24),
 )
-def test_i13_17_somebody_may_take_a_free_place_whatever_runs_already(
+def test_somebody_may_take_a_free_place_whatever_runs_already(
     shares: list[Demand], slots: int
 ) -> None:
     """Running records are never stopped, so some may hold more than their share."""
@@ -75,11 +75,11 @@ def test_i13_17_somebody_may_take_a_free_place_whatever_runs_already(
         (8, [Demand(1, 0)], 4, True),  # places went away: nobody else could use this one
     ],
 )
-def test_i13_17_shares(ours: int, others: list[Demand], slots: int, allowed: bool) -> None:
+def test_shares(ours: int, others: list[Demand], slots: int, allowed: bool) -> None:
     assert (decide_share(ours, others, slots) is None) == allowed
 
 
-def test_i13_17_the_refusal_says_why() -> None:
+def test_the_refusal_says_why() -> None:
     refused = decide_share(3, [Demand(0, 9)], 5)
     assert refused is not None
     assert refused.words == (

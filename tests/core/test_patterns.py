@@ -31,11 +31,11 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("pattern", "unit"), HOSTILE)
-def test_i13_12_no_name_makes_a_pattern_dear(pattern: str, unit: str) -> None:
+def test_no_name_makes_a_pattern_dear(pattern: str, unit: str) -> None:
     assert find_cost(parse_pattern(pattern), lambda n: unit * (n // len(unit)) + "!") is None
 
 
-def test_i13_12_the_pattern_that_stopped_a_worker() -> None:
+def test_the_pattern_that_stopped_a_worker() -> None:
     matches = parse_pattern(r"re:(\w+\s?)*\.csv")
     assert not matches("a" * 27)
     assert matches("a" * 27 + ".csv")
@@ -60,12 +60,12 @@ def test_i13_12_the_pattern_that_stopped_a_worker() -> None:
         ("a" * 1001, "at most 1,000 characters"),
     ],
 )
-def test_i13_12_what_cannot_be_linear_is_refused(expression: str, words: str) -> None:
+def test_what_cannot_be_linear_is_refused(expression: str, words: str) -> None:
     with pytest.raises(InvalidPattern, match=words):
         parse_pattern(f"re:{expression}")
 
 
-def test_i13_12_a_refusal_says_what_to_do() -> None:
+def test_a_refusal_says_what_to_do() -> None:
     with pytest.raises(InvalidPattern) as caught:
         parse_pattern(r"re:(?!tmp).*\.csv")
     assert str(caught.value) == (
@@ -91,7 +91,7 @@ TEXTS = [
 
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_i13_12_expressions_mean_what_they_mean_in_python(expression: str) -> None:
+def test_expressions_mean_what_they_mean_in_python(expression: str) -> None:
     """Letters, digits and blanks of every script, and names that are no Unicode."""
     python = re.compile(rf"(?s:{expression})\Z")
     matches = parse_pattern(f"re:{expression}")
@@ -99,7 +99,7 @@ def test_i13_12_expressions_mean_what_they_mean_in_python(expression: str) -> No
     assert {text: both for text, both in told.items() if both[0] is not both[1]} == {}
 
 
-def test_i13_12_a_byte_that_is_no_unicode_is_one_character() -> None:
+def test_a_byte_that_is_no_unicode_is_one_character() -> None:
     raw = names.decode(b"a\xffb.csv")
     for name in (raw, names.to_text(raw)):
         for pattern in ("a?b.csv", "**a?b.c**", "a[!x]b.csv", "re:a.b\\.csv", "re:a[^x]b.csv"):
@@ -128,7 +128,7 @@ def by_definition(pattern: str, path: str) -> bool:
     pattern=st.lists(st.sampled_from(PIECES), max_size=7).map("".join),
     path=st.text("ab/.-ä", max_size=9),
 )
-def test_i13_12_globs_mean_what_they_mean(pattern: str, path: str) -> None:
+def test_globs_mean_what_they_mean(pattern: str, path: str) -> None:
     assume(not path.startswith("/") and not path.endswith("/") and "//" not in path)
     assume("[" in pattern or "***" not in pattern)
     assert parse_pattern(pattern)(path) is by_definition(pattern, path)
@@ -177,7 +177,7 @@ def test_the_usual_forms(pattern: str, path: str, matches: bool) -> None:
         Selection(filters=("- re:(?!a)",)),
     ],
 )
-def test_i13_12_a_rule_that_was_stored_before_is_told(selection: Selection) -> None:
+def test_a_rule_that_was_stored_before_is_told(selection: Selection) -> None:
     with pytest.raises(InvalidPattern):
         selection.check()
     Selection(include=("*.csv",), exclude=("re:.*",), filters=("- *.tmp",)).check()

@@ -110,7 +110,7 @@ def test_missed_intervals_are_one_misfire_and_keep_their_grid(every_s: int, late
         ({}, NOW + timedelta(days=400), None),
     ],
 )
-def test_i13_15_what_lies_further_ahead_than_its_schedule_plans_is_drawn_near(
+def test_what_lies_further_ahead_than_its_schedule_plans_is_drawn_near(
     written: dict[str, object], due: datetime, near: datetime | None
 ) -> None:
     assert drawn_near(parse_schedule(written), due, NOW, timedelta(0)) == near

@@ -91,7 +91,7 @@ def test_what_is_no_fault(change: dict[str, Any]) -> None:
     assert troubles(replace(WELL, **change)) == {}
 
 
-def test_i13_21_a_restored_copy_that_nobody_dispatches_for_is_down() -> None:
+def test_a_restored_copy_that_nobody_dispatches_for_is_down() -> None:
     told = troubles(replace(WELL, halted="moved", beat_s=40.0))
     assert told["installation"][1] is Level.DOWN
 

@@ -139,7 +139,7 @@ def test_an_unmounted_store_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["packed", "whole"])
-def test_i13_05_what_lands_on_another_disk_is_not_committed(content: bytes, tmp_path: Path) -> None:
+def test_what_lands_on_another_disk_is_not_committed(content: bytes, tmp_path: Path) -> None:
     known = uuid.uuid4()
     write_store_id(tmp_path, known)
     index = InMemory()
@@ -340,7 +340,7 @@ def test_no_room_for_what_was_left_begins_anew_and_frees_it(
     assert store.verify(received.sha256)
 
 
-def test_i13_d_a_name_is_durable_before_anybody_hears_of_it(
+def test_a_name_is_durable_before_anybody_hears_of_it(
     store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P1: after each rename its folder is synced to disk, or a power cut takes the name away again."""

@@ -56,7 +56,7 @@ def sums_of(store: BlobStore, folder: Path, digest: bytes) -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", SMALL, LARGE, HUGE])
-def test_i13_09_every_part_comes_as_it_was_stored(store: BlobStore, content: bytes) -> None:
+def test_every_part_comes_as_it_was_stored(store: BlobStore, content: bytes) -> None:
     (digest,) = put(store, content)
     size = len(content)
     for start, stop in ((0, None), (1, 5), (size // 2, size), (max(0, size - 3), size)):
@@ -69,7 +69,7 @@ def test_i13_09_every_part_comes_as_it_was_stored(store: BlobStore, content: byt
 
 @pytest.mark.parametrize("content", [SMALL, LARGE, HUGE], ids=["packed", "whole", "in blocks"])
 @pytest.mark.parametrize("how", ["flipped", "short", "gone"])
-def test_i13_09_damage_is_told_before_a_byte_and_noted(
+def test_damage_is_told_before_a_byte_and_noted(
     store: BlobStore, index: InMemory, tmp_path: Path, content: bytes, how: str
 ) -> None:
     (digest,) = put(store, content)
@@ -86,7 +86,7 @@ def test_i13_09_damage_is_told_before_a_byte_and_noted(
     assert index.marked == {digest: Damage.MISSING if is_missing else Damage.CORRUPT}
 
 
-def test_i13_09_a_block_that_rots_later_ends_the_reading_before_it(
+def test_a_block_that_rots_later_ends_the_reading_before_it(
     store: BlobStore, index: InMemory, tmp_path: Path
 ) -> None:
     (digest,) = put(store, HUGE)
@@ -104,7 +104,7 @@ def test_i13_09_a_block_that_rots_later_ends_the_reading_before_it(
         store.open_checked(digest).part(3 * BLOCK_BYTES, 3 * BLOCK_BYTES + 1)
 
 
-def test_i13_09_a_part_is_not_a_reading_of_the_whole(
+def test_a_part_is_not_a_reading_of_the_whole(
     store: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (digest,) = put(store, HUGE)
@@ -114,7 +114,7 @@ def test_i13_09_a_part_is_not_a_reading_of_the_whole(
 
 
 @pytest.mark.parametrize("how", ["flipped", "short", "of another", "not to be written"])
-def test_i13_09_sums_that_cannot_be_trusted_are_made_anew(
+def test_sums_that_cannot_be_trusted_are_made_anew(
     store: BlobStore, tmp_path: Path, how: str
 ) -> None:
     digest, other = put(store, HUGE, HUGE[::-1])
@@ -136,7 +136,7 @@ def test_i13_09_sums_that_cannot_be_trusted_are_made_anew(
         read(store, digest)
 
 
-def test_i13_09_a_disk_that_is_away_damages_nothing(
+def test_a_disk_that_is_away_damages_nothing(
     store: BlobStore, index: InMemory, tmp_path: Path
 ) -> None:
     (digest,) = put(store, LARGE)
@@ -149,7 +149,7 @@ def test_i13_09_a_disk_that_is_away_damages_nothing(
 
 @pytest.mark.parametrize("content", [SMALL, LARGE, HUGE], ids=["packed", "whole", "in blocks"])
 @pytest.mark.parametrize("how", ["flipped", "short", "gone"])
-def test_i13_09_the_good_bytes_take_the_place_of_damaged_ones(
+def test_the_good_bytes_take_the_place_of_damaged_ones(
     store: BlobStore, index: InMemory, tmp_path: Path, content: bytes, how: str
 ) -> None:
     digest, other = put(store, content, b"of the same pack")
@@ -169,7 +169,7 @@ def test_i13_09_the_good_bytes_take_the_place_of_damaged_ones(
         assert read(store, other) == b"of the same pack"
 
 
-def test_i13_09_what_the_disk_cannot_read_is_replaced(
+def test_what_the_disk_cannot_read_is_replaced(
     store: BlobStore, index: InMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """EIO, as a bad sector gives it."""
@@ -190,9 +190,7 @@ def test_i13_09_what_the_disk_cannot_read_is_replaced(
     assert index.marked == {}
 
 
-def test_i13_09_the_sums_go_with_their_blob(
-    store: BlobStore, index: InMemory, tmp_path: Path
-) -> None:
+def test_the_sums_go_with_their_blob(store: BlobStore, index: InMemory, tmp_path: Path) -> None:
     (digest,) = put(store, HUGE)
     read(store, digest)
     assert len(files_below(tmp_path, "sums")) == 1
@@ -201,7 +199,7 @@ def test_i13_09_the_sums_go_with_their_blob(
     assert files_below(tmp_path, "sums") == []
 
 
-def test_i13_09_a_part_that_nobody_takes_is_closed(store: BlobStore) -> None:
+def test_a_part_that_nobody_takes_is_closed(store: BlobStore) -> None:
     (digest,) = put(store, HUGE)
     before = len(list(Path("/proc/self/fd").iterdir()))
     parts = [store.open_checked(digest).part() for _ in range(5)]
@@ -218,7 +216,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("content", [SMALL, HUGE], ids=["packed", "a file of its own"])
 @pytest.mark.parametrize("point", ["rename", "fsync", "replace", "unmark"])
-def test_i13_09_whoever_dies_while_healing_leaves_the_old_or_the_good_bytes(
+def test_whoever_dies_while_healing_leaves_the_old_or_the_good_bytes(
     store: BlobStore,
     index: InMemory,
     tmp_path: Path,

@@ -55,7 +55,7 @@ def test_a_checkout_is_what_was_stored(
 
 @pytest.mark.parametrize("how", ["flipped", "short", "gone"])
 @pytest.mark.parametrize("path", ["a/1", "a/2"])
-def test_i13_09_what_is_damaged_is_told_and_not_left_there(
+def test_what_is_damaged_is_told_and_not_left_there(
     store: BlobStore, index: InMemory, files: list[TreeFile], tmp_path: Path, path: str, how: str
 ) -> None:
     digest = next(file.sha256 for file in files if file.path == path)
@@ -83,7 +83,7 @@ def test_i13_09_what_is_damaged_is_told_and_not_left_there(
 
 @pytest.mark.parametrize("folder", ["a", "a/b"])
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_i13_21_a_folder_that_is_exchanged_meanwhile_leads_nowhere(
+def test_a_folder_that_is_exchanged_meanwhile_leads_nowhere(
     store: BlobStore, files: list[TreeFile], tmp_path: Path, folder: str, kind: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -107,7 +107,7 @@ def test_i13_21_a_folder_that_is_exchanged_meanwhile_leads_nowhere(
     assert (destination / "z").read_bytes() == b"last"
 
 
-def test_i13_21_a_destination_that_is_exchanged_leads_nowhere(
+def test_a_destination_that_is_exchanged_leads_nowhere(
     store: BlobStore, files: list[TreeFile], tmp_path: Path
 ) -> None:
     (tmp_path / "outside").mkdir()
@@ -123,7 +123,7 @@ def test_i13_21_a_destination_that_is_exchanged_leads_nowhere(
     assert held_below(tmp_path / "moved") == CONTENTS
 
 
-def test_i13_21_no_path_leads_out(store: BlobStore, files: list[TreeFile], tmp_path: Path) -> None:
+def test_no_path_leads_out(store: BlobStore, files: list[TreeFile], tmp_path: Path) -> None:
     digest = files[0].sha256
     bad = [TreeFile(path, digest, 5, None) for path in ("../x", "/x", "a/../../x")]
     assert len(check_out(bad, store, tmp_path / "out").refused) == 3

@@ -93,7 +93,7 @@ def test_a_worker_of_the_fleet_consumes_every_queue_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat"])
-def test_i13_13_a_watchdog_stands_beside_each_process(name: str) -> None:
+def test_a_watchdog_stands_beside_each_process(name: str) -> None:
     assert "python -m embedded.attend " in words(name)
     assert SERVICES[name]["init"] is True  # who is ended is reaped, and signals reach the watchdog
     if name != "web":
@@ -166,7 +166,7 @@ def test_made_secrets_suit_a_real_valkey(data_dir: Path) -> None:
         server.stop()
 
 
-def test_i13_21_flower_closes_its_metrics_in_containers_too() -> None:
+def test_flower_closes_its_metrics_in_containers_too() -> None:
     assert " --conf=deploy/flowerconfig.py" in words("flower")
     assert (PROJECT / "deploy" / "flowerconfig.py").is_file()
     assert (

@@ -43,13 +43,13 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/workers", "/api/workers", "/api/tasks"])
-def test_i13_21_nothing_is_shown_without_the_password(flower: Flower, path: str) -> None:
+def test_nothing_is_shown_without_the_password(flower: Flower, path: str) -> None:
     assert flower.status(path) == 401
     assert flower.status("/metrics", PASSWORD) == 200
     assert flower.status("/healthcheck") == 200
 
 
-def test_i13_20_an_address_that_tries_many_passwords_has_to_wait(flower: Flower) -> None:
+def test_an_address_that_tries_many_passwords_has_to_wait(flower: Flower) -> None:
     """The client's own: others who come through the same proxy go on."""
     for _ in range(FAILURES_MAX):
         assert flower.status("/metrics", "wrong", X_Forwarded_For="192.0.2.1") == 401
@@ -59,7 +59,7 @@ def test_i13_20_an_address_that_tries_many_passwords_has_to_wait(flower: Flower)
     assert flower.status("/healthcheck") == 200
 
 
-def test_i13_20_failures_count_for_a_while_and_of_few_addresses() -> None:
+def test_failures_count_for_a_while_and_of_few_addresses() -> None:
     now = 0.0
     failures = Failures(lambda: now)
     for _ in range(FAILURES_MAX):

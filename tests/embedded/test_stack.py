@@ -210,7 +210,7 @@ def hang(stack: Stack, name: str, part: str, number: int) -> None:
     )
 
 
-def test_i13_13_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
+def test_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
     data_dir: Path,
 ) -> None:
     """Stopped, and with the interpreter's lock held for good: neither can help itself."""

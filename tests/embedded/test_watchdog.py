@@ -31,7 +31,7 @@ def repeat(watch: Watch, seen_at: float, *moments: float) -> None:
         watch.note({CHILD: THEN + timedelta(seconds=seen_at)}, now)
 
 
-def test_i13_13_a_row_that_does_not_move_tells_a_stuck_process() -> None:
+def test_a_row_that_does_not_move_tells_a_stuck_process() -> None:
     watch = make_watch()
     tell(watch, 100, 105, 110)
     repeat(watch, 110, *range(115, 171, 5))
@@ -40,7 +40,7 @@ def test_i13_13_a_row_that_does_not_move_tells_a_stuck_process() -> None:
     assert watch.silence_s(CHILD, 90) == 65
 
 
-def test_i13_13_while_the_database_does_not_answer_nobody_is_silent() -> None:
+def test_while_the_database_does_not_answer_nobody_is_silent() -> None:
     watch = make_watch()
     tell(watch, 100, 105)
     for now in range(110, 300, 5):
@@ -52,14 +52,14 @@ def test_i13_13_while_the_database_does_not_answer_nobody_is_silent() -> None:
     assert watch.silence_s(CHILD, 90) == 65
 
 
-def test_i13_13_a_watcher_that_slept_has_seen_nothing() -> None:
+def test_a_watcher_that_slept_has_seen_nothing() -> None:
     watch = make_watch()
     tell(watch, 100, 105)
     repeat(watch, 105, 500)
     assert watch.silence_s(CHILD, 90) is None
 
 
-def test_i13_13_a_jump_of_the_databases_clock_makes_nobody_silent() -> None:
+def test_a_jump_of_the_databases_clock_makes_nobody_silent() -> None:
     watch = make_watch()
     tell(watch, 100, 105)
     tell(watch, *range(110, 300, 5), clock=THEN + timedelta(days=400))
@@ -68,7 +68,7 @@ def test_i13_13_a_jump_of_the_databases_clock_makes_nobody_silent() -> None:
     assert watch.silence_s(CHILD, 90) is None
 
 
-def test_i13_13_a_start_is_given_longer_whatever_an_earlier_process_left() -> None:
+def test_a_start_is_given_longer_whatever_an_earlier_process_left() -> None:
     watch = make_watch()
     repeat(watch, 0, *range(100, 281, 5))  # a row of one that had the same number
     assert watch.silence_s(CHILD, 100) is None
@@ -82,7 +82,7 @@ def test_i13_13_a_start_is_given_longer_whatever_an_earlier_process_left() -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_13_a_database_that_takes_no_writes_does_not_answer() -> None:
+def test_a_database_that_takes_no_writes_does_not_answer() -> None:
     from django.db import connection
 
     name = connection.settings_dict["NAME"]

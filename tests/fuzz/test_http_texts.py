@@ -149,7 +149,7 @@ def hostile_texts(length: int, count: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_i13_11_no_text_of_a_web_server_costs_more_than_its_length(name: str) -> None:
+def test_no_text_of_a_web_server_costs_more_than_its_length(name: str) -> None:
     read, length = READERS[name]
     for text in hostile_texts(length, 80):
         began = time.process_time()

@@ -99,7 +99,7 @@ FORMS = FTP_FORMS
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_i13_01_no_damage_to_a_listing_loses_a_file_without_a_word(name: str) -> None:
+def test_no_damage_to_a_listing_loses_a_file_without_a_word(name: str) -> None:
     form, served = FORMS[name], Served()
     with form.serve(served) as transport:
         served.body = b"".join(form.write(file) + form.row_end for file in FILES)

@@ -120,7 +120,7 @@ def mutated(row: str, name: str, *, twice: bool, at: float, length: int, junk: s
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_i13_shown_by_2_a_mutated_row_hides_no_file(form: str) -> None:
+def test_by_2_a_mutated_row_hides_no_file(form: str) -> None:
     before, row_of, behind, twice = FORMS[form]
     page = b""
 

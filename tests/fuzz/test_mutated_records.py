@@ -201,7 +201,7 @@ def say(
     [(ftp_host, *item) for item in FTP.items()] + [(http_host, *item) for item in HTTP.items()],
     ids=[*FTP, *HTTP],
 )
-def test_i13_shown_2_spoilt_rows_take_no_file_from_a_dataset(
+def test_spoilt_rows_take_no_file_from_a_dataset(
     host: Callable[[str, Listing], AbstractContextManager[SyncJob]], name: str, form: Form
 ) -> None:
     listing = Listing(form)

@@ -86,7 +86,7 @@ def _tried(read: Parser) -> Callable[[bytes], None]:
 
 
 @pytest.mark.parametrize(("name", "read"), NAMED, ids=[name for name, _ in NAMED])
-def test_i13_11_text_costs_no_more_than_its_length(name: str, read: Parser) -> None:
+def test_text_costs_no_more_than_its_length(name: str, read: Parser) -> None:
     pace = Pace()
     dear = {}
     for beginning, unit, ending in _tries(name):
@@ -126,7 +126,7 @@ def _has_expressions(path: Path) -> bool:
     return bool(re.search(r"^import (?:re|difflib|fnmatch)\b", path.read_text(), re.MULTILINE))
 
 
-def test_i13_11_no_parser_is_forgotten() -> None:
+def test_no_parser_is_forgotten() -> None:
     files = subprocess.run(
         ["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()

@@ -45,9 +45,7 @@ def damage(path: str, how: str = "flipped") -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "short"])
 @pytest.mark.parametrize("path", ["small.txt", "large.bin"])
-def test_i13_09_a_full_sync_heals_what_it_fetches(
-    job: SyncJob, source: Path, path: str, how: str
-) -> None:
+def test_a_full_sync_heals_what_it_fetches(job: SyncJob, source: Path, path: str, how: str) -> None:
     damage(path, how)
     record = run(job, mode=SyncMode.FULL)
     assert (record.state, record.files_changed, record.files_unchanged) == (State.SUCCEEDED, 0, 3)
@@ -56,7 +54,7 @@ def test_i13_09_a_full_sync_heals_what_it_fetches(
 
 
 @pytest.mark.parametrize("path", ["small.txt", "large.bin"])
-def test_i13_09_an_ordinary_sync_fetches_what_is_known_to_be_damaged(
+def test_an_ordinary_sync_fetches_what_is_known_to_be_damaged(
     job: SyncJob, source: Path, path: str
 ) -> None:
     damage(path)
@@ -74,7 +72,7 @@ def test_i13_09_an_ordinary_sync_fetches_what_is_known_to_be_damaged(
     assert run(job).bytes_transferred == 0
 
 
-def test_i13_09_another_file_of_that_content_is_not_thrown_away(job: SyncJob, source: Path) -> None:
+def test_another_file_of_that_content_is_not_thrown_away(job: SyncJob, source: Path) -> None:
     """The content is held already, damaged: what comes under a new name is good."""
     damage("large.bin")
     fill(source, {"copy.bin": FILES["large.bin"]})
@@ -83,7 +81,7 @@ def test_i13_09_another_file_of_that_content_is_not_thrown_away(job: SyncJob, so
 
 
 @pytest.mark.parametrize("path", ["small.txt", "large.bin"])
-def test_i13_09_the_sources_copy_stays_where_ours_is_damaged(
+def test_the_sources_copy_stays_where_ours_is_damaged(
     job: SyncJob, source: Path, path: str
 ) -> None:
     """To be deleted at the source, of the right size here, and wrong."""

@@ -107,7 +107,7 @@ def test_d04_a_disk_that_is_read_only_is_refused_before_anything_is_fetched(
 
 
 @pytest.mark.parametrize("left", ["a folder", "nothing", "another store"])
-def test_i13_05_d04_a_worker_without_the_store_takes_no_record_and_writes_nothing_in_its_place(
+def test_d04_a_worker_without_the_store_takes_no_record_and_writes_nothing_in_its_place(
     left: str, sshd: Sshd, source: Path, tmp_path: Path, settings: Settings
 ) -> None:
     settings.STORE_ROOT = tmp_path / "store"
@@ -134,7 +134,7 @@ def test_i13_05_d04_a_worker_without_the_store_takes_no_record_and_writes_nothin
     assert run(job).state == State.SUCCEEDED
 
 
-def test_i13_05_the_bell_comes_back_quickly_where_another_worker_has_the_store(
+def test_the_bell_comes_back_quickly_where_another_worker_has_the_store(
     job: SyncJob, settings: Settings, tmp_path: Path
 ) -> None:
     record = enqueue(job, trigger=Trigger.MANUAL)
@@ -153,7 +153,7 @@ def test_i13_05_the_bell_comes_back_quickly_where_another_worker_has_the_store(
 
 @pytest.mark.parametrize("left", ["nothing", "another store"])
 @pytest.mark.parametrize("when", ["fetching", "publishing"])
-def test_i13_05_a_store_that_goes_away_under_a_record_costs_it_no_attempt(
+def test_a_store_that_goes_away_under_a_record_costs_it_no_attempt(
     left: str,
     when: str,
     job: SyncJob,

@@ -103,7 +103,7 @@ def over_http(_: object) -> Iterator[tuple[SyncJob, Callable[[], None]]]:
 
 
 @pytest.mark.parametrize("serve", [over_sftp, over_ftp, over_http])
-def test_i13_07_a_file_and_a_folder_of_one_name_are_told_and_remove_nothing(
+def test_a_file_and_a_folder_of_one_name_are_told_and_remove_nothing(
     serve: Callable[[object], Iterator[tuple[SyncJob, Callable[[], None]]]],
     asyncssh: tuple[AsyncsshHost, Path],
 ) -> None:
@@ -116,7 +116,7 @@ def test_i13_07_a_file_and_a_folder_of_one_name_are_told_and_remove_nothing(
         assert set(digests_of(job.dataset)) == {"a-file.txt"}
 
 
-def test_i13_07_what_is_held_under_a_name_that_became_both_stays(
+def test_what_is_held_under_a_name_that_became_both_stays(
     asyncssh: tuple[AsyncsshHost, Path],
 ) -> None:
     host, served = asyncssh
@@ -136,9 +136,7 @@ def test_i13_07_what_is_held_under_a_name_that_became_both_stays(
     assert_one_tree(job)
 
 
-def test_i13_07_a_file_that_became_a_folder_where_removals_do_not_apply(
-    sshd: Sshd, source: Path
-) -> None:
+def test_a_file_that_became_a_folder_where_removals_do_not_apply(sshd: Sshd, source: Path) -> None:
     """The dataset keeps the file, so it cannot take in what lies in the folder."""
     fill(source, {"name": b"a file", "folder/inside": b"kept", "other": b"x"})
     job = make_job(make_connector(sshd.target(source)), on_delete=OnDelete.IGNORE)
@@ -156,9 +154,7 @@ def test_i13_07_a_file_that_became_a_folder_where_removals_do_not_apply(
     }
 
 
-def test_i13_07_a_file_that_became_a_folder_is_a_change_like_any_other(
-    sshd: Sshd, source: Path
-) -> None:
+def test_a_file_that_became_a_folder_is_a_change_like_any_other(sshd: Sshd, source: Path) -> None:
     fill(source, {f"{n}": b"%d" % n for n in range(30)})
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -172,7 +168,7 @@ def test_i13_07_a_file_that_became_a_folder_is_a_change_like_any_other(
 # Many files that become one thing
 
 
-def test_i13_08_files_that_all_become_one_content_are_held(sshd: Sshd, source: Path) -> None:
+def test_files_that_all_become_one_content_are_held(sshd: Sshd, source: Path) -> None:
     fill(source, CSV)
     job = make_job(make_connector(sshd.target(source)))
     run(job)
@@ -189,7 +185,7 @@ def test_i13_08_files_that_all_become_one_content_are_held(sshd: Sshd, source: P
     assert digests_of(job.dataset) == digests_below(source)
 
 
-def test_i13_08_copies_that_are_new_and_files_that_stay_copies_are_no_sign(
+def test_copies_that_are_new_and_files_that_stay_copies_are_no_sign(
     sshd: Sshd, source: Path
 ) -> None:
     fill(source, dict.fromkeys(CSV, b"a template"))
@@ -232,7 +228,7 @@ def page_in_place_of(
 
 
 @pytest.mark.parametrize("how", ["redirect", "page", "error"])
-def test_i13_08_a_log_in_page_in_the_place_of_every_file_is_held(how: str) -> None:
+def test_a_log_in_page_in_the_place_of_every_file_is_held(how: str) -> None:
     for known in (True, False):
         files = dict(CSV) if known else dict.fromkeys(CSV, b"")
         with scripted_http(page_in_place_of(files, how)) as host:
@@ -255,9 +251,7 @@ def numbered(count: int) -> bytes:
 
 
 @pytest.mark.parametrize(("rows", "held"), [(1_000, True), (998, True), (1_001, False)])
-def test_i13_02_a_round_number_of_rows_removes_nothing_without_a_person(
-    rows: int, held: bool
-) -> None:
+def test_a_round_number_of_rows_removes_nothing_without_a_person(rows: int, held: bool) -> None:
     listings = [numbered(rows + 20), numbered(rows)]
     files = {f"{n:05}": b"x" for n in range(rows + 20)}
     with scripted_ftp(files, MLSD=lambda c, _: c.send(listings[0])) as host:
@@ -274,7 +268,7 @@ def test_i13_02_a_round_number_of_rows_removes_nothing_without_a_person(
     assert (record.state, record.files_removed) == (State.SUCCEEDED, 2)
 
 
-def test_i13_02_a_round_listing_is_no_matter_where_its_own_names_are_all_there() -> None:
+def test_a_round_listing_is_no_matter_where_its_own_names_are_all_there() -> None:
     """What went lay deeper, in a folder that is listed still."""
     root = numbered(999) + b"type=dir; folder\r\n"
     inner = {True: numbered(20), False: numbered(19)}
@@ -295,7 +289,7 @@ def test_i13_02_a_round_listing_is_no_matter_where_its_own_names_are_all_there()
 # A folder that is refused for a moment
 
 
-def test_i13_04_a_folder_that_stays_refused_is_told_once(
+def test_a_folder_that_stays_refused_is_told_once(
     asyncssh: tuple[AsyncsshHost, Path],
 ) -> None:
     host, served = asyncssh
@@ -310,7 +304,7 @@ def test_i13_04_a_folder_that_stays_refused_is_told_once(
     assert record.files_removed == 0
 
 
-def test_i13_01_a_name_that_is_cut_in_its_row_removes_nothing_of_its_folder() -> None:
+def test_a_name_that_is_cut_in_its_row_removes_nothing_of_its_folder() -> None:
     """The row is well-formed, so only asking for the file shows that there is none of that name."""
     files = {f"{n:02}.csv": b"x" for n in range(30)} | {
         "folder/00.csv": b"x",
@@ -339,7 +333,7 @@ def test_i13_01_a_name_that_is_cut_in_its_row_removes_nothing_of_its_folder() ->
 
 
 @pytest.mark.parametrize("reply", ["425 Cannot open data connection", "450 Busy"])
-def test_i13_04_a_folder_that_is_refused_once_is_listed_again(reply: str) -> None:
+def test_a_folder_that_is_refused_once_is_listed_again(reply: str) -> None:
     files = {f"folder/{n:05}": b"x" for n in range(30)} | {"other": b"y"}
     asked: list[str] = []
 
@@ -361,7 +355,7 @@ def test_i13_04_a_folder_that_is_refused_once_is_listed_again(reply: str) -> Non
     assert record.files_removed == 1
 
 
-def test_i13_01_links_that_come_to_lead_to_another_host_keep_their_files() -> None:
+def test_links_that_come_to_lead_to_another_host_keep_their_files() -> None:
     names = [f"{n:02}.csv" for n in range(20)]
     links = {name: name for name in names} | {"folder/": "folder/"}
     inner = "".join(f'<a href="{name}">{name}</a>' for name in names)

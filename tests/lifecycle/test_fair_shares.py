@@ -45,7 +45,7 @@ def end(records: list[SyncRecord]) -> None:
         move(record.pk, Event.SUCCEEDED, token=record.token)
 
 
-def test_i13_17_one_workspace_leaves_the_others_their_places() -> None:
+def test_one_workspace_leaves_the_others_their_places() -> None:
     slow, quick = queue(host("slow"), 8), queue(host("quick"), 8)
     claim_all(slow)
     assert running(slow) == 3
@@ -58,7 +58,7 @@ def test_i13_17_one_workspace_leaves_the_others_their_places() -> None:
     assert (running(slow), running(quick)) == (3, 2)
 
 
-def test_i13_17_who_is_alone_has_every_place_and_none_is_taken_away() -> None:
+def test_who_is_alone_has_every_place_and_none_is_taken_away() -> None:
     slow = queue(host("slow"), 8)
     claim_all(slow)
     assert running(slow) == 5
@@ -72,7 +72,7 @@ def test_i13_17_who_is_alone_has_every_place_and_none_is_taken_away() -> None:
     assert (running(slow), running(late)) == (4, 1)
 
 
-def test_i13_17_many_claims_at_once_keep_the_shares() -> None:
+def test_many_claims_at_once_keep_the_shares() -> None:
     records = {name: queue(host(name), 6) for name in ("a", "b", "c")}
     claim_all([record for of_one in records.values() for record in of_one])
     counts = [running(of_one) for of_one in records.values()]
@@ -124,14 +124,14 @@ def hold_by_workspace_limit(records: list[SyncRecord]) -> None:
         (hold_by_workspace_limit, 4),
     ],
 )
-def test_i13_17_no_place_is_kept_for_what_cannot_run(hold: Any, left: int) -> None:
+def test_no_place_is_kept_for_what_cannot_run(hold: Any, left: int) -> None:
     quick, slow = queue(host("quick"), 8), queue(host("slow"), 8)
     hold(quick)
     claim_all(slow)
     assert running(slow) == left
 
 
-def test_i13_17_a_few_that_can_run_are_seen_behind_many_whose_window_is_closed() -> None:
+def test_a_few_that_can_run_are_seen_behind_many_whose_window_is_closed() -> None:
     quick, slow = queue(host("quick"), 12), queue(host("slow"), 8)
     hold_by_window_of_job(quick[:11])
     claim_all(slow)
@@ -139,7 +139,7 @@ def test_i13_17_a_few_that_can_run_are_seen_behind_many_whose_window_is_closed()
     assert claim(quick[11].pk, "worker") is not None
 
 
-def test_i13_17_a_place_that_comes_free_is_rung_for_where_it_is_due() -> None:
+def test_a_place_that_comes_free_is_rung_for_where_it_is_due() -> None:
     """By what runs, and not by who waits longest."""
     slow = queue(host("slow"), 9)
     claim_all(slow)
@@ -154,7 +154,7 @@ def test_i13_17_a_place_that_comes_free_is_rung_for_where_it_is_due() -> None:
     assert {record.pk for record in quick} & rung
 
 
-def test_i13_17_the_refused_is_rung_for_again_when_a_place_is_its_own() -> None:
+def test_the_refused_is_rung_for_again_when_a_place_is_its_own() -> None:
     """Not half a minute later: its bell was answered."""
     slow, quick = queue(host("slow"), 5), queue(host("quick"), 2)
     claim_all(slow[:3])
@@ -168,7 +168,7 @@ def test_i13_17_the_refused_is_rung_for_again_when_a_place_is_its_own() -> None:
     assert claim(slow[3].pk, "worker") is not None
 
 
-def test_i13_17_places_are_the_workers_where_nothing_else_bounds_them(settings: Any) -> None:
+def test_places_are_the_workers_where_nothing_else_bounds_them(settings: Any) -> None:
     """docker-compose.yml sets BATCH_SIZE to 0: as many as the workers have slots."""
     settings.SYNC = dataclasses.replace(settings.SYNC, batch_size=0)
     ensure_store()
@@ -185,7 +185,7 @@ def test_i13_17_places_are_the_workers_where_nothing_else_bounds_them(settings: 
     assert running(quick) == 0
 
 
-def test_i13_17_records_whose_window_is_closed_wait_for_it_all_at_once() -> None:
+def test_records_whose_window_is_closed_wait_for_it_all_at_once() -> None:
     """Else bells for each of them would be rung, one for each free place, and nobody would use these."""
     closed, open_ones = queue(host(), 30), queue(host(), 2)
     hold_by_window_of_job(closed)
@@ -201,7 +201,7 @@ def explain(query: str, words: dict[str, Any]) -> str:
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
-def test_i13_17_a_share_is_looked_up_by_index_with_a_long_queue() -> None:
+def test_a_share_is_looked_up_by_index_with_a_long_queue() -> None:
     for name in ("crowd", "others"):
         jobs = make_many_jobs(3_000, prefix=name)
         SyncRecord.objects.bulk_create(

@@ -387,7 +387,7 @@ def test_who_trusts_no_metadata_goes_on_from_no_bytes_that_they_vouch_for(
 
 
 @pytest.mark.parametrize("replaced", [True, False])
-def test_i13_10_a_part_is_joined_to_no_file_but_its_own(
+def test_a_part_is_joined_to_no_file_but_its_own(
     sshd: Sshd, source: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
 ) -> None:
     """An attempt is cut; the source may be replaced under equal size and time; then an ordinary sync."""

@@ -36,7 +36,7 @@ def cutting_host(tmp_path: Path) -> Iterator[tuple[Target, Path]]:
         yield Target("127.0.0.1", port, options, FtpSecret(password=PASSWORD)), served
 
 
-def test_i13_02_a_listing_that_pure_ftpd_cuts_removes_nothing(
+def test_a_listing_that_pure_ftpd_cuts_removes_nothing(
     cutting_host: tuple[Target, Path],
 ) -> None:
     target, served = cutting_host
@@ -53,7 +53,7 @@ def test_i13_02_a_listing_that_pure_ftpd_cuts_removes_nothing(
     assert held <= set(digests_of(job.dataset))
 
 
-def test_i13_01_a_row_in_another_form_removes_nothing() -> None:
+def test_a_row_in_another_form_removes_nothing() -> None:
     rows = [f"-rw-r--r--   1 a  b   1 Nov 14  2023 {number:02}.csv" for number in range(60)]
     other = {7: "07.csv (busy)", 8: "-rw-r--r-- 1 a b 1 Smarch 14 2023 08.csv", 9: "09.csv\t1"}
 
@@ -79,7 +79,7 @@ def test_i13_01_a_row_in_another_form_removes_nothing() -> None:
 
 
 @pytest.mark.parametrize("reply", ["425 no data connection", "450 busy", "421 too many"])
-def test_i13_04_a_folder_that_is_refused_once_is_synced_whole(reply: str) -> None:
+def test_a_folder_that_is_refused_once_is_synced_whole(reply: str) -> None:
     refusals = [reply] * 2  # the second ends another session, where the first does not
     row = f"type=file;size=1;modify={MODIFY}; file\r\n"
 
@@ -99,7 +99,7 @@ def test_i13_04_a_folder_that_is_refused_once_is_synced_whole(reply: str) -> Non
     assert set(digests_of(job.dataset)) == {"file", "sub/file"}
 
 
-def test_i13_06_what_could_not_be_proved_whole_is_said() -> None:
+def test_what_could_not_be_proved_whole_is_said() -> None:
     row = f"type=file;modify={MODIFY}; file\r\n"
     scripts: dict[str, Any] = {
         "MLSD": lambda c, _: c.send(row.encode()),

@@ -91,7 +91,7 @@ def move_to(folder: Path, settings: Settings) -> None:
     settings.SYNC = dataclasses.replace(settings.SYNC, data_dir=folder)
 
 
-def test_i13_21_a_restored_copy_waits_for_a_person(
+def test_a_restored_copy_waits_for_a_person(
     job: SyncJob, source: Path, copied: Callable[[], None]
 ) -> None:
     left = enqueue(job, trigger=Trigger.SCHEDULE, dry_run=True)
@@ -131,7 +131,7 @@ def test_i13_21_a_restored_copy_waits_for_a_person(
     sweep()
 
 
-def test_i13_21_a_backup_restored_in_its_place_is_noticed(job: SyncJob, settings: Settings) -> None:
+def test_a_backup_restored_in_its_place_is_noticed(job: SyncJob, settings: Settings) -> None:
     assert settle() is None
     Installation.objects.update(noted_at=Now() - timedelta(seconds=LAG_S - 10))
     assert find_halt_here() is None  # a standby that took over may lack as much
@@ -141,7 +141,7 @@ def test_i13_21_a_backup_restored_in_its_place_is_noticed(job: SyncJob, settings
     assert (find_halt_here(), settle()) == (None, None)
 
 
-def test_i13_21_how_far_it_was_seen_is_noted_each_minute(job: SyncJob, settings: Settings) -> None:
+def test_how_far_it_was_seen_is_noted_each_minute(job: SyncJob, settings: Settings) -> None:
     row = Installation.objects.get()
     Installation.objects.update(noted_at=Now() - timedelta(seconds=61))
     write_file(settings.SYNC.data_dir, noted_at="2026-01-01T00:00:00+00:00")
@@ -155,7 +155,7 @@ def test_i13_21_how_far_it_was_seen_is_noted_each_minute(job: SyncJob, settings:
     assert Installation.objects.get().noted_at == noted  # and not each time
 
 
-def test_i13_21_a_new_host_joins_where_it_sees_the_store(
+def test_a_new_host_joins_where_it_sees_the_store(
     job: SyncJob, settings: Settings, tmp_path: Path
 ) -> None:
     move_to(tmp_path / "host2", settings)
@@ -174,7 +174,7 @@ def test_i13_21_a_new_host_joins_where_it_sees_the_store(
 
 
 @pytest.mark.parametrize("damage", ["another", "no JSON", "empty"])
-def test_i13_21_a_host_of_another_installation_stands_still_alone(
+def test_a_host_of_another_installation_stands_still_alone(
     damage: str, job: SyncJob, settings: Settings, tmp_path: Path
 ) -> None:
     first = settings.SYNC
@@ -189,7 +189,7 @@ def test_i13_21_a_host_of_another_installation_stands_still_alone(
     assert find_halt_here() is None
 
 
-def test_i13_21_other_hosts_follow_a_resume_and_the_original_does_not(
+def test_other_hosts_follow_a_resume_and_the_original_does_not(
     job: SyncJob, settings: Settings, tmp_path: Path, copied: Callable[[], None]
 ) -> None:
     first = settings.SYNC
@@ -211,9 +211,7 @@ def test_i13_21_other_hosts_follow_a_resume_and_the_original_does_not(
     assert settle() is Halt.STRANGER  # both hosts belong to the copy now
 
 
-def test_i13_21_the_command_says_what_it_did(
-    job: SyncJob, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_it_did(job: SyncJob, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("resume_after_restore", "--json")
     told = json.loads(capsys.readouterr().out)
     name = str(Installation.objects.get().name)
@@ -229,7 +227,7 @@ def test_i13_21_the_command_says_what_it_did(
     assert "nothing to resume" in capsys.readouterr().out
 
 
-def test_i13_21_before_the_first_start_nothing_is_halted(db: None) -> None:
+def test_before_the_first_start_nothing_is_halted(db: None) -> None:
     assert (find_halt_here(), settle(), find_known_store()) == (None, None, None)
     ensure_store()
     assert settle() is None

@@ -68,7 +68,7 @@ def test_n15_a_folder_that_fails_keeps_its_files_and_stops_every_removal(serve: 
 
 
 @pytest.mark.parametrize("mode", [SyncMode.INCREMENTAL, SyncMode.FULL])
-def test_i13_21_where_every_file_fails_no_version_says_that_there_are_none(
+def test_where_every_file_fails_no_version_says_that_there_are_none(
     serve: Serve, mode: SyncMode
 ) -> None:
     job, folder = serve({"a/denied.txt": b"x", "b/denied.txt": b"y"})
@@ -141,7 +141,7 @@ def test_s08_a_large_file_that_is_cut_again_and_again_arrives_whole(serve: Serve
     assert list(partial.iterdir()) == []
 
 
-def test_i13_10_what_no_host_can_prove_is_not_kept() -> None:
+def test_what_no_host_can_prove_is_not_kept() -> None:
     """A host that computes no digests cuts a large file: its half would lie there for nothing."""
     content = os.urandom(1 << 20)
 
@@ -160,7 +160,7 @@ def test_i13_10_what_no_host_can_prove_is_not_kept() -> None:
         assert record.vain_attempts == 1
 
 
-def test_i13_01_files_whose_kind_the_host_does_not_tell_are_kept(serve: Serve) -> None:
+def test_files_whose_kind_the_host_does_not_tell_are_kept(serve: Serve) -> None:
     """At first all is told; then the host leaves out the bits for file or folder, also when it is asked."""
     job, folder = serve(GOOD | {"inner/a.txt": b"a", "inner/b.txt": b"b"})
     run(job)
@@ -176,9 +176,7 @@ def test_i13_01_files_whose_kind_the_host_does_not_tell_are_kept(serve: Serve) -
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_i13_04_a_folder_that_is_refused_for_a_moment_is_listed_again(
-    serve: Serve, times: int
-) -> None:
+def test_a_folder_that_is_refused_for_a_moment_is_listed_again(serve: Serve, times: int) -> None:
     """And what is listed in it then is fetched from where it lies."""
     job, folder = serve(GOOD | {"outer/inner/a.txt": b"a", "outer/inner/deep/b.txt": b"b"})
     for number in range(times):
@@ -237,7 +235,7 @@ def test_numbers_that_no_64_bits_hold_are_no_trouble_of_the_other_files() -> Non
 
 
 @pytest.mark.parametrize("excluded", [False, True])
-def test_i13_15_a_listing_without_an_end_ends_the_record(
+def test_a_listing_without_an_end_ends_the_record(
     serve: Serve, settings: Settings, excluded: bool
 ) -> None:
     """Also where the job would leave all of its rows out."""

@@ -382,7 +382,7 @@ def test_a_record_may_come_back_to_the_process_that_lost_it(record: SyncRecord) 
         heart.release(new)
 
 
-def test_i13_d_a_stale_heartbeat_of_the_same_process_renews_nothing(
+def test_a_stale_heartbeat_of_the_same_process_renews_nothing(
     job: SyncJob, record: SyncRecord
 ) -> None:
     """P8: reaped, and claimed a second time by the process whose first thread still works on it."""
@@ -408,7 +408,7 @@ def test_i13_d_a_stale_heartbeat_of_the_same_process_renews_nothing(
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_i13_d_a_doubtful_lease_keeps_its_work_waiting(
+def test_a_doubtful_lease_keeps_its_work_waiting(
     record: SyncRecord,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -45,7 +45,7 @@ def due_jobs() -> list[SyncJob]:
     return jobs
 
 
-def test_i13_d_two_dispatchers_take_different_jobs(due_jobs: list[SyncJob]) -> None:
+def test_two_dispatchers_take_different_jobs(due_jobs: list[SyncJob]) -> None:
     """The second one looks while the first one's transaction is open."""
     with transaction.atomic():
         assert dispatch_due(limit=4) == Dispatched(queued=4, coalesced=0)
@@ -55,7 +55,7 @@ def test_i13_d_two_dispatchers_take_different_jobs(due_jobs: list[SyncJob]) -> N
     assert dispatch_due() == Dispatched(0, 0)
 
 
-def test_i13_d_a_job_that_somebody_changes_is_left_for_the_next_round(
+def test_a_job_that_somebody_changes_is_left_for_the_next_round(
     due_jobs: list[SyncJob],
 ) -> None:
     changed = due_jobs[0]
@@ -67,7 +67,7 @@ def test_i13_d_a_job_that_somebody_changes_is_left_for_the_next_round(
     assert not SyncRecord.objects.filter(job=changed).exists()
 
 
-def test_i13_d_bells_pass_over_records_that_are_moving() -> None:
+def test_bells_pass_over_records_that_are_moving() -> None:
     records = queue(host(), 4)
     with transaction.atomic():
         SyncRecord.objects.select_for_update().get(pk=records[0].pk)
@@ -75,7 +75,7 @@ def test_i13_d_bells_pass_over_records_that_are_moving() -> None:
     assert take_unrung(1) == [records[0].pk]
 
 
-def test_i13_d_two_that_ring_take_different_records() -> None:
+def test_two_that_ring_take_different_records() -> None:
     records = queue(host(), 5)
     with transaction.atomic():
         first = take_unrung(2)

@@ -76,7 +76,7 @@ def test_a_worker_tells_of_itself_and_goes_without_a_trace(start: Start) -> None
     assert not any(thread.name == "presence host:1:abc" for thread in threading.enumerate())
 
 
-def test_i13_13_what_stands_still_is_silent_though_its_thread_lives(start: Start) -> None:
+def test_what_stands_still_is_silent_though_its_thread_lives(start: Start) -> None:
     asked = threading.Semaphore(0)
 
     def look() -> None:
@@ -88,7 +88,7 @@ def test_i13_13_what_stands_still_is_silent_though_its_thread_lives(start: Start
     assert find() is None
 
 
-def test_i13_13_beat_is_silent_where_its_loop_does_not_come_round(settings: Settings) -> None:
+def test_beat_is_silent_where_its_loop_does_not_come_round(settings: Settings) -> None:
     scheduler = SyncScheduler(app=current_app, lazy=True)
     assert scheduler.look() is not None
     settings.SYNC = dataclasses.replace(settings.SYNC, silent_s=0)
@@ -112,7 +112,7 @@ def test_a_worker_tells_what_it_has_to_do() -> None:
     assert seen == [Load(1, False), Load(0, False), Load(0, True)]
 
 
-def test_i13_05_a_process_tells_which_store_it_sees(
+def test_a_process_tells_which_store_it_sees(
     start: Start, settings: Settings, tmp_path: Path
 ) -> None:
     ensure_store()

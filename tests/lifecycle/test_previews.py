@@ -135,7 +135,7 @@ def test_new_jobs_try_as_often_as_the_installation_says(settings: Settings, job:
     assert SyncJob.objects.get(pk=job.pk).max_attempts == 3
 
 
-def test_i13_12_a_stored_pattern_that_is_refused_now_fails_its_record_and_can_be_edited(
+def test_a_stored_pattern_that_is_refused_now_fails_its_record_and_can_be_edited(
     job: SyncJob,
 ) -> None:
     SyncJob.objects.filter(pk=job.pk).update(exclude=[r"re:(?!reports).*"])

@@ -108,7 +108,7 @@ EVERY: dict[str, object] = {"every_s": 900}
         {"cron": "*/5 * * * *"},
     ],
 )
-def test_i13_15_a_fire_that_a_wrong_clock_has_put_off_is_planned_again(
+def test_a_fire_that_a_wrong_clock_has_put_off_is_planned_again(
     connector: Connector, schedule: dict[str, object]
 ) -> None:
     job = make_job(connector, schedule=schedule, jitter_s=60)
@@ -131,7 +131,7 @@ def test_i13_15_a_fire_that_a_wrong_clock_has_put_off_is_planned_again(
     assert draw_near(now) == 0
 
 
-def test_i13_15_what_is_planned_as_its_schedule_says_stays(connector: Connector) -> None:
+def test_what_is_planned_as_its_schedule_says_stays(connector: Connector) -> None:
     schedules: list[dict[str, object]] = [
         EVERY,
         {"every_s": 86_400 * 300},
@@ -147,7 +147,7 @@ def test_i13_15_what_is_planned_as_its_schedule_says_stays(connector: Connector)
     assert [due(job) for job in jobs] == before
 
 
-def test_i13_15_in_batches_and_only_where_nobody_planned_it_meanwhile(
+def test_in_batches_and_only_where_nobody_planned_it_meanwhile(
     connector: Connector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replanning, "BATCH", 2)

@@ -141,7 +141,7 @@ def settings_store() -> Path:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_a_plan_that_does_not_fit_waits_for_room_before_its_first_byte(
+def test_a_plan_that_does_not_fit_waits_for_room_before_its_first_byte(
     disk: Path, job: SyncJob, source: Path
 ) -> None:
     with (source / "sparse.bin").open("wb") as file:
@@ -166,7 +166,7 @@ def test_i13_15_a_plan_that_does_not_fit_waits_for_room_before_its_first_byte(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_it_goes_on_when_there_is_room(disk: Path, job: SyncJob, source: Path) -> None:
+def test_it_goes_on_when_there_is_room(disk: Path, job: SyncJob, source: Path) -> None:
     fill(source, {"large.bin": os.urandom(8 * MIB)})
     ballast = fill_up(disk, leave_bytes=10 * MIB)
     record = enqueue(job, trigger=Trigger.MANUAL)
@@ -181,7 +181,7 @@ def test_i13_15_it_goes_on_when_there_is_room(disk: Path, job: SyncJob, source: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_what_is_held_needs_no_second_place(disk: Path, job: SyncJob, source: Path) -> None:
+def test_what_is_held_needs_no_second_place(disk: Path, job: SyncJob, source: Path) -> None:
     """A full sync reads everything again, batch by batch."""
     fill(source, {f"{n}.bin": os.urandom(4 * MIB) for n in range(5)})
     assert run(job).state == State.SUCCEEDED
@@ -191,7 +191,7 @@ def test_i13_15_what_is_held_needs_no_second_place(disk: Path, job: SyncJob, sou
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_a_job_that_fetches_little_at_once_needs_little_room(
+def test_a_job_that_fetches_little_at_once_needs_little_room(
     disk: Path, job: SyncJob, source: Path
 ) -> None:
     SyncJob.objects.update(max_bytes=MIB)
@@ -200,9 +200,7 @@ def test_i13_15_a_job_that_fetches_little_at_once_needs_little_room(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_a_size_that_nobody_told_ends_where_room_is_to_stay_free(
-    disk: Path, db: None
-) -> None:
+def test_a_size_that_nobody_told_ends_where_room_is_to_stay_free(disk: Path, db: None) -> None:
     with scripted_http(unsized(80)) as host:
         record = run(make_job(make_connector(host.target(), kind="http")))
     assert (record.state, record.error_code) == (State.QUEUED, "disk_full")
@@ -212,7 +210,7 @@ def test_i13_15_a_size_that_nobody_told_ends_where_room_is_to_stay_free(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_storing_ends_where_room_is_to_stay_free(disk: Path, job: SyncJob) -> None:
+def test_storing_ends_where_room_is_to_stay_free(disk: Path, job: SyncJob) -> None:
     """Many files, none of which is looked at by itself."""
     store = open_store(job.workspace_id)
     store.prepare()
@@ -229,7 +227,7 @@ def hold(most: int | None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_over_its_quota_a_workspace_fetches_nothing(job: SyncJob, source: Path) -> None:
+def test_over_its_quota_a_workspace_fetches_nothing(job: SyncJob, source: Path) -> None:
     hold(100_000)  # of 100,001
     record = run(job)
     assert (record.state, record.error_code) == (State.FAILED, "quota_exceeded")
@@ -256,7 +254,7 @@ def test_i13_15_over_its_quota_a_workspace_fetches_nothing(job: SyncJob, source:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_a_quota_is_of_one_workspace(job: SyncJob, sshd: Sshd, source: Path) -> None:
+def test_a_quota_is_of_one_workspace(job: SyncJob, sshd: Sshd, source: Path) -> None:
     other = make_job(make_connector(sshd.target(source), workspace="lab"))
     Workspace.objects.filter(name="lab").update(max_store_bytes=1)
     assert run(job).state == State.SUCCEEDED
@@ -264,7 +262,7 @@ def test_i13_15_a_quota_is_of_one_workspace(job: SyncJob, sshd: Sshd, source: Pa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_two_records_at_once_keep_to_one_quota(job: SyncJob) -> None:
+def test_two_records_at_once_keep_to_one_quota(job: SyncJob) -> None:
     """Another record of the workspace publishes while the first fetches what its plan had room for."""
     others: list[SyncRecord] = []
 
@@ -292,7 +290,7 @@ def test_i13_15_two_records_at_once_keep_to_one_quota(job: SyncJob) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_i13_15_what_comes_beyond_the_listed_sizes_counts_too(db: None) -> None:
+def test_what_comes_beyond_the_listed_sizes_counts_too(db: None) -> None:
     with scripted_http(unsized(1)) as host:
         job = make_job(make_connector(host.target(), kind="http"))
         hold(MIB - 1)
@@ -332,12 +330,12 @@ def unsized(mebibytes: int) -> Script:
         (Wanted(GIB, GIB, GIB), 1, GIB, 0),  # its first file is fetched all the same
     ],
 )
-def test_i13_15_how_much_room_a_plan_needs(
+def test_how_much_room_a_plan_needs(
     wanted: Wanted, most: int | None, new: int, passing: int
 ) -> None:
     capped = cap(wanted, most)
     assert (capped.new_bytes, passing_bytes(capped)) == (new, passing)
 
 
-def test_i13_15_a_look_for_room_that_was_short_comes_again_soon() -> None:
+def test_a_look_for_room_that_was_short_comes_again_soon() -> None:
     assert [look_again_s(worked_s) for worked_s in (0.1, 6.0, 600.0)] == [15.0, 60.0, 300.0]

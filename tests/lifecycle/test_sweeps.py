@@ -94,7 +94,7 @@ def test_what_nothing_names_and_is_old_goes(job: SyncJob, store: BlobStore) -> N
 
 
 @pytest.mark.parametrize("away", [None, uuid.UUID(int=7)], ids=["missing", "foreign"])
-def test_i13_05_nothing_is_swept_on_a_disk_that_is_not_the_store(
+def test_nothing_is_swept_on_a_disk_that_is_not_the_store(
     away: uuid.UUID | None, job: SyncJob, settings: Settings, tmp_path: Path
 ) -> None:
     """The same workspace may have its blobs there, of another database."""

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         (("no url", "", 22), "far.example:22"),
     ],
 )
-def test_i13_17_who_is_dialled(way: tuple[Any, Any, Any], dialled: str) -> None:
+def test_who_is_dialled(way: tuple[Any, Any, Any], dialled: str) -> None:
     assert name_dialled_address("Far.example", 22, *way) == dialled
 
 
@@ -48,7 +48,7 @@ def behind(way: dict[str, Any], address: str, workspace: str = "acme") -> Connec
 @pytest.mark.parametrize(
     "way", [{"proxy": "socks5://192.0.2.99:1080"}, {"jump_host": "192.0.2.99", "jump_port": 1080}]
 )
-def test_i13_17_a_hosts_limit_counts_what_is_really_connected_to(
+def test_a_hosts_limit_counts_what_is_really_connected_to(
     settings: Any, way: dict[str, Any]
 ) -> None:
     """Nine far ends in three workspaces, and one host that bears the connections to all of them."""
@@ -76,9 +76,7 @@ def failures() -> dict[str, int]:
     return dict(HostBudget.objects.values_list("address", "failures"))
 
 
-def test_i13_17_a_dead_host_behind_a_proxy_says_nothing_of_the_proxy(
-    sshd: Sshd, source: Path
-) -> None:
+def test_a_dead_host_behind_a_proxy_says_nothing_of_the_proxy(sshd: Sshd, source: Path) -> None:
     dead = find_free()
     with running_proxy(ProxyServer("socks5")) as proxy:
         assert run(job_by(proxy.url, sshd, source, dead)).error_code == "unreachable"
@@ -86,7 +84,7 @@ def test_i13_17_a_dead_host_behind_a_proxy_says_nothing_of_the_proxy(
         assert run(job_by(proxy.url, sshd, source, sshd.port)).state == State.SUCCEEDED
 
 
-def test_i13_17_a_dead_proxy_is_what_nobody_calls(sshd: Sshd, source: Path) -> None:
+def test_a_dead_proxy_is_what_nobody_calls(sshd: Sshd, source: Path) -> None:
     dead = find_free()
     job = job_by(f"socks5://127.0.0.1:{dead}", sshd, source, sshd.port)
     assert run(job).error_code == "unreachable"

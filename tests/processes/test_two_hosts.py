@@ -63,7 +63,7 @@ def sync_all(jobs: Sequence[SyncJob], source: Path) -> set[int]:
     return {int(reason.split(":")[1]) for reason in claims.values_list("reason", flat=True)}
 
 
-def test_i13_05_no_record_fails_for_a_host_without_the_store(
+def test_no_record_fails_for_a_host_without_the_store(
     start: Start, jobs: list[SyncJob], source: Path, tmp_path: Path
 ) -> None:
     known = find_known_store()

@@ -46,7 +46,7 @@ def test_workers_and_beat_tell_of_themselves_while_they_live(start: Start) -> No
     assert pids("beat") == set()
 
 
-def test_i13_13_a_watchdog_in_a_container_ends_a_stopped_process_and_itself(start: Start) -> None:
+def test_a_watchdog_in_a_container_ends_a_stopped_process_and_itself(start: Start) -> None:
     watchdog = start("attended worker", SYNC_PRESENCE_SECONDS="0.5", SYNC_SILENT_SECONDS="6")
     until(pids, "the worker did not tell")
     (worker,) = pids()
@@ -58,7 +58,7 @@ def test_i13_13_a_watchdog_in_a_container_ends_a_stopped_process_and_itself(star
     assert not Path(f"/proc/{worker}").exists()
 
 
-def test_i13_13_a_watchdog_passes_a_stop_on(start: Start) -> None:
+def test_a_watchdog_passes_a_stop_on(start: Start) -> None:
     watchdog = start("attended worker")
     until(pids, "the worker did not tell")
     watchdog.send(signal.SIGTERM)
@@ -67,7 +67,7 @@ def test_i13_13_a_watchdog_passes_a_stop_on(start: Start) -> None:
     assert pids() == set()
 
 
-def test_i13_13_nobody_is_ended_while_the_database_does_not_answer(start: Start) -> None:
+def test_nobody_is_ended_while_the_database_does_not_answer(start: Start) -> None:
     quick = {"SYNC_PRESENCE_SECONDS": "0.2", "SYNC_SILENT_SECONDS": "2"}
     with proxying(int(connection.settings_dict["PORT"])) as way:
         watchdog = start("attended worker", database_port=way.port, **quick)

@@ -95,7 +95,7 @@ CHUNKED = "POST /quick HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n
 
 
 @pytest.mark.parametrize("half", [HALF_HEAD, HALF_BODY, "G", "\r\n", ""])
-def test_i13_18_half_sent_requests_silence_nobody(web: Web, half: str) -> None:
+def test_half_sent_requests_silence_nobody(web: Web, half: str) -> None:
     with contextlib.ExitStack() as crowd:
         for _ in range(CROWD):
             crowd.enter_context(web.say(half))
@@ -103,7 +103,7 @@ def test_i13_18_half_sent_requests_silence_nobody(web: Web, half: str) -> None:
             assert web.get("/quick").endswith("/quick 0")
 
 
-def test_i13_18_what_is_begun_behind_a_request_silences_nobody(web: Web) -> None:
+def test_what_is_begun_behind_a_request_silences_nobody(web: Web) -> None:
     whole = "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
     with contextlib.ExitStack() as crowd:
         for _ in range(CROWD):
@@ -111,7 +111,7 @@ def test_i13_18_what_is_begun_behind_a_request_silences_nobody(web: Web) -> None
         assert web.get("/quick").endswith("/quick 0")
 
 
-def test_i13_18_answers_that_nobody_reads_silence_nobody(web: Web) -> None:
+def test_answers_that_nobody_reads_silence_nobody(web: Web) -> None:
     with contextlib.ExitStack() as crowd:
         for _ in range(CROWD):
             crowd.enter_context(web.say("GET /short HTTP/1.1\r\nHost: x\r\n\r\n", 2048))
@@ -119,7 +119,7 @@ def test_i13_18_answers_that_nobody_reads_silence_nobody(web: Web) -> None:
             assert web.get("/quick").endswith("/quick 0")
 
 
-def test_i13_18_health_answers_when_every_thread_is_taken(web: Web) -> None:
+def test_health_answers_when_every_thread_is_taken(web: Web) -> None:
     with contextlib.ExitStack() as crowd:
         for _ in range(CROWD):
             crowd.enter_context(web.say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -127,7 +127,7 @@ def test_i13_18_health_answers_when_every_thread_is_taken(web: Web) -> None:
             assert web.get("/health?part=web").endswith("/health 0")
 
 
-def test_i13_18_bodies_that_threads_read_are_few_at_a_time(tmp_path: Path) -> None:
+def test_bodies_that_threads_read_are_few_at_a_time(tmp_path: Path) -> None:
     with (
         serving(tmp_path, HEAD_S=60, BODY_S=60, BODIES_AT_ONCE=1) as web,
         contextlib.ExitStack() as crowd,
@@ -141,7 +141,7 @@ def test_i13_18_bodies_that_threads_read_are_few_at_a_time(tmp_path: Path) -> No
     ("half", "answer"),
     [(HALF_HEAD, "HTTP/1.1 408 "), (HALF_BODY, "HTTP/1.1 408 "), ("", ""), (CHUNKED, "")],
 )
-def test_i13_18_who_sends_too_slowly_is_sent_away(tmp_path: Path, half: str, answer: str) -> None:
+def test_who_sends_too_slowly_is_sent_away(tmp_path: Path, half: str, answer: str) -> None:
     with (
         serving(tmp_path, HEAD_S=0.5, BODY_S=0.5) as web,
         web.say(half) as slow,
@@ -150,7 +150,7 @@ def test_i13_18_who_sends_too_slowly_is_sent_away(tmp_path: Path, half: str, ans
         assert hear(slow)[:13] == answer or half == CHUNKED
 
 
-def test_i13_18_who_reads_too_slowly_is_sent_away(tmp_path: Path) -> None:
+def test_who_reads_too_slowly_is_sent_away(tmp_path: Path) -> None:
     with serving(tmp_path, STALL_S=0.5, MIN_RATE=1 << 30) as web, contextlib.ExitStack() as crowd:
         readers = [
             crowd.enter_context(web.say("GET /long HTTP/1.1\r\nHost: x\r\n\r\n", 2048))
@@ -165,12 +165,12 @@ def test_i13_18_who_reads_too_slowly_is_sent_away(tmp_path: Path) -> None:
             assert came < 64 << 20
 
 
-def test_i13_18_a_long_answer_comes_whole(web: Web) -> None:
+def test_a_long_answer_comes_whole(web: Web) -> None:
     said = web.get("/long")
     assert len(said.partition("\r\n\r\n")[2]) == 64 << 20
 
 
-def test_i13_18_requests_of_every_form_are_understood(web: Web) -> None:
+def test_requests_of_every_form_are_understood(web: Web) -> None:
     """As gunicorn's own worker does, whatever the pieces are in which they come."""
     body = "x" * 300_000
     with web.connect() as made:
@@ -185,7 +185,7 @@ def test_i13_18_requests_of_every_form_are_understood(web: Web) -> None:
     assert answers == ["/a 0", "/b 0", "/c 3", "/d 300000", "/e 5", "/f 0"]
 
 
-def test_i13_18_a_body_that_waits_to_be_asked_for_is_asked_for(web: Web) -> None:
+def test_a_body_that_waits_to_be_asked_for_is_asked_for(web: Web) -> None:
     head = "POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     with web.say(head) as made:
         assert made.recv(1000).startswith(b"HTTP/1.1 100 Continue")
@@ -193,7 +193,7 @@ def test_i13_18_a_body_that_waits_to_be_asked_for_is_asked_for(web: Web) -> None
         assert hear(made).endswith("/c 3")
 
 
-def test_i13_18_a_head_without_end_is_refused(web: Web) -> None:
+def test_a_head_without_end_is_refused(web: Web) -> None:
     with web.connect() as made, contextlib.suppress(ConnectionResetError, BrokenPipeError):
         made.sendall(b"GET /a HTTP/1.1\r\n" + b"X: y\r\n" * 50_000)
         assert re.match(r"HTTP/1\.1 4\d\d ", hear(made))

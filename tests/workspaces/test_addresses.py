@@ -27,7 +27,5 @@ PROXIES = ("10.0.0.0/24", "203.0.113.9")
         ("::ffff:8.8.8.8", {}, "8.8.8.8"),
     ],
 )
-def test_i13_20_the_clients_own_address(
-    peer: str, headers: dict[str, str], client: str | None
-) -> None:
+def test_the_clients_own_address(peer: str, headers: dict[str, str], client: str | None) -> None:
     assert find_client(peer, headers, PROXIES) == client
