@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from connectors.models import Connector, HostBudget
+from connectors.reachability import note_success
 from farends.budget import Budget, after_answer
 from timing.clock import database_now
 
@@ -43,6 +44,7 @@ def learn(
 
 def learn_answer(connector: Connector) -> None:
     """The host worked with us, and whoever stands before it."""
+    note_success(connector)
     for address in {connector.address, connector.dialled}:
         learn_answer_at(connector.workspace_id, address)
 

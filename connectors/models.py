@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
 
 from farends.proxying import parse_proxy
 from farends.registry import SPECS
@@ -141,3 +143,36 @@ class HostBudget(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class FarEndWatch(models.Model):
+    """Whether a connector's far end can be reached, from checks and from the work done with it."""
+
+    connector = models.OneToOneField(
+        Connector, models.CASCADE, primary_key=True, related_name="far_end_watch"
+    )
+    watch = models.BooleanField(default=True)  # checks of its own; work is heard of all the same
+    state = models.CharField(max_length=10, default="unknown")
+    since = models.DateTimeField(null=True)
+    told = models.CharField(max_length=10, default="unknown")  # what the event log says
+    last_check_at = models.DateTimeField(null=True)
+    last_success_at = models.DateTimeField(null=True)
+    last_failure_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    last_error = models.TextField(blank=True, default="")
+    changes = ArrayField(models.DateTimeField(), default=list)  # of the state, lately
+    due_at = models.DateTimeField(db_default=Now(), db_index=True)  # of the next check
+    came_back = models.BooleanField(default=False)  # what waited for it is still to be woken
+
+    class Meta:
+        verbose_name_plural = "far end watches"
+        indexes = [
+            models.Index(
+                fields=["connector"],
+                condition=models.Q(came_back=True),
+                name="watch_came_back",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.state

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embedded import readiness
 from embedded.child import Program, StartStage
-from tasks.queues import CONSUMED
+from tasks.queues import CONSUMED, THREADS_BESIDE
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -44,7 +44,7 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
     return Program(
         name=f"worker{number}",
         argv=(
-            *(*_CELERY, "worker", "-P", "threads", "-c", str(concurrency + 2)),
+            *(*_CELERY, "worker", "-P", "threads", "-c", str(concurrency + THREADS_BESIDE)),
             *("-Q", CONSUMED, "-n", f"worker{number}@%h"),
             *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
         ),

@@ -44,9 +44,8 @@ class Variables:
         text = self.find_set(name)
         return split_words(default if text is None else text)
 
-    def flag(self, name: str) -> bool:
-        """False where it is not set."""
-        text = self.text(name, "no").lower()
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        text = self.text(name, "yes" if default else "no").lower()
         if text not in _YES | _NO:
             raise WrongVariable(f"{name} must be yes or no, and is {text!r}")
         return text in _YES

@@ -179,6 +179,15 @@ def way_to(target: Target, context: Context) -> Context:
     return replace(context, dialer=dialer, patience=patience, bandwidth_bytes_per_s=rate)
 
 
+def dial_host(target: Target, context: Context) -> None:
+    """Shows that somebody answers at the target's host and port, or at the jump host before it. Raises
+    TransportError's children."""
+    way = way_to(target, context)
+    jump_host = getattr(target.options, "jump_host", "")
+    host, port = (jump_host, target.options.jump_port) if jump_host else (target.host, target.port)
+    way.dialer.dial(host, port, timeout_s=way.patience.connect_s).close()
+
+
 def _receive_bytes(rate: int) -> int:
     """What the kernel may take in ahead of us on each connection; 0 leaves it to the kernel."""
     ahead = round(rate * _RECEIVE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from farends.client import kind as client
 from farends.ftp import transport as ftp
 from farends.http import transport as http
 from farends.rsync import transport as rsync
@@ -19,6 +20,7 @@ SPECS: dict[str, Spec] = {
         http.HTTP_SPEC,
         http.HTTPS_SPEC,
         rsync.SPEC,
+        client.SPEC,
     )
 }
 

@@ -28,6 +28,7 @@ def option(
     pins: str = "",
     goes_with: str = "",
     has_lines: bool = False,
+    key: str = "",
 ) -> Any:
     """A field of an options or secret dataclass; without a default it is required.
 
@@ -36,7 +37,8 @@ def option(
 
     What the frame has to know of a field it asks the field for, and never goes by names: `pins` says
     whose key the field pins, such as "host"; `goes_with` is the field that holds the user name which a
-    password is sent with; `has_lines`: the text has several lines.
+    password is sent with; `has_lines`: the text has several lines;
+    `key` is the name that people write, where it is no name in Python.
     """
     told = {
         "label": label,
@@ -47,6 +49,7 @@ def option(
         "pins": pins,
         "goes_with": goes_with,
         "has_lines": has_lines,
+        "key": key,
     }
     return dataclasses.field(default=default, metadata=told)
 
@@ -98,13 +101,14 @@ class Target:
     def log_ins(self) -> Iterator[tuple[str, str]]:
         """Each user name with the password that is sent with it."""
         for field in option_fields(type(self.secret)):
-            password = str(getattr(self.secret, field.name))
+            password = str(getattr(self.secret, field.attribute))
             if field.goes_with and password:
                 owner = self.secret if hasattr(self.secret, field.goes_with) else self.options
                 yield str(getattr(owner, field.goes_with)), password
 
 
 FILES = "files"  # a far end that holds a tree of files
+PUSH = "push"  # a far end that takes readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ class Spec:
 
     `greet` is for a kind whose `open` does not log in: for the connection test it asks the host one
     question, says what the host answered, and raises AuthRefused where the host refuses the log-in.
+
+    `reach` shows without a log-in that the far end is there, and raises where it is not; None: whoever
+    dials its host and port has seen enough.
     """
 
     kind: str
@@ -126,6 +133,7 @@ class Spec:
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None
+    reach: Callable[[Target, Context], None] | None = None
 
     def detour(self, stored: Mapping[str, Any]) -> tuple[Waypoint, ...]:
         """Who stands on the way, by options as they are stored."""
@@ -153,6 +161,7 @@ class OptionField:
     pins: str = ""
     goes_with: str = ""
     has_lines: bool = False
+    attribute: str = ""  # of the options class
 
 
 class InvalidOptions(ValueError):
@@ -177,7 +186,8 @@ def _fields_of(cls: Any) -> tuple[OptionField, ...]:
         required = field.default is dataclasses.MISSING
         fields.append(
             OptionField(
-                name=field.name,
+                name=str(field.metadata.get("key") or field.name),
+                attribute=field.name,
                 label=str(field.metadata.get("label", field.name)),
                 help=str(field.metadata.get("help", "")),
                 type=kind,
@@ -195,12 +205,23 @@ def _fields_of(cls: Any) -> tuple[OptionField, ...]:
     return tuple(sorted(fields, key=lambda field: (field.advanced, field.late)))
 
 
+def flat_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a group may come as an object of their own: `{"paths": {"batch": …}}` is `paths.batch`."""
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": one for inner, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     """An instance of the dataclass. Raises InvalidOptions that names every wrong field at once."""
     known = {field.name: field for field in option_fields(cls)}
     problems: dict[str, str] = {}
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in flat_options(given).items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             problems[name] = (
@@ -220,7 +241,7 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
             problems[name] = "is required"
     if problems:
         raise InvalidOptions(problems)
-    return cls(**values)
+    return cls(**{known[name].attribute: value for name, value in values.items()})
 
 
 def read_stored(cls: type[T], stored: Mapping[str, Any]) -> T:
@@ -228,10 +249,10 @@ def read_stored(cls: type[T], stored: Mapping[str, Any]) -> T:
     For who asks something of a connector and does not connect."""
     values: dict[str, Any] = {}
     for field in option_fields(cls):
-        values[field.name] = field.type() if field.required else field.default
+        values[field.attribute] = field.type() if field.required else field.default
         if field.name in stored:
             with contextlib.suppress(ValueError):
-                values[field.name] = _convert(field, stored[field.name])
+                values[field.attribute] = _convert(field, stored[field.name])
     return cls(**values)
 
 

@@ -60,6 +60,14 @@ class Environment:
     max_timeout_s: int
     heartbeat_interval_s: float
     lease_s: float
+    connectivity_check_s: float
+    client_api_url: str  # of the first client system; empty: none
+    client_api_key: str
+    api_timeout_s: float
+    sync_interval_minutes: float
+    enable_auto_sync: bool
+    outbox_batch_size: int
+    outbox_max_retries: int
     cleanup_interval_s: float
     stall_s: float  # work that stands still for so long is stuck
     publish_stall_s: float  # the same while a version is published and the source cleared
@@ -191,6 +199,14 @@ def _read(env: Variables) -> Environment:
         max_timeout_s=env.whole("SYNC_MAX_TIMEOUT_SECONDS", 7200),
         heartbeat_interval_s=env.number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
         lease_s=env.number("SYNC_LEASE_SECONDS", 20),
+        connectivity_check_s=env.number("CONNECTIVITY_CHECK_INTERVAL_MS", 60_000) / 1000,
+        client_api_url=env.text("CLIENT_API_URL", ""),
+        client_api_key=env.text("CLIENT_API_KEY", ""),
+        api_timeout_s=env.number("API_TIMEOUT", 30_000) / 1000,
+        sync_interval_minutes=env.number("SYNC_INTERVAL_MINUTES", 5),
+        enable_auto_sync=env.flag("ENABLE_AUTO_SYNC", default=True),
+        outbox_batch_size=env.whole("OUTBOX_BATCH_SIZE", 1000),
+        outbox_max_retries=env.whole("OUTBOX_MAX_RETRIES", 5),
         cleanup_interval_s=env.number("SYNC_CLEANUP_INTERVAL_SECONDS", 5),
         stall_s=env.number("SYNC_STALL_SECONDS", 600),
         publish_stall_s=env.number("SYNC_PUBLISH_STALL_SECONDS", 1200),

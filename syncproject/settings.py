@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "datasets",
     "events",
     "syncjobs",
+    "outbox",
     "console",
     "cli",
     "embedded",
@@ -155,6 +156,8 @@ METRICS_NETWORKS = ENV.metrics_networks
 TRUSTED_PROXIES = ENV.trusted_proxies
 CRON_SECRET = ENV.cron_secret
 SYNC = ENV
+OUTBOX_MAX_RETRIES = ENV.outbox_max_retries
+OUTBOX_BATCH_SIZE = ENV.outbox_batch_size
 FLOWER_URL = ENV.flower_url
 
 # Celery: PostgreSQL owns every fact, a message is a doorbell (docs/decisions/001).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from celery import current_app
@@ -12,13 +13,18 @@ from django.db import connection
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
+from outbox.contacts import DueContact, take_due_contacts
+from outbox.ringing import forget_rung_streams, take_due_streams
 from syncjobs.claims.pulsing import note_canary_rung
 from syncjobs.queueing.ringing import forget_rung, take_unrung
-from tasks.queues import QUEUES, SYNC, name_canary
+from tasks.queues import CONTROL, DELIVER, QUEUES, SYNC, name_canary
 
 log = structlog.get_logger(__name__)
 
 TASK = "sync.record"
+STREAM = "deliver.stream"
+CONTACT = "deliver.contact"
+WATCH = "control.watch"
 BELLS_MAX = 1_000
 
 
@@ -52,6 +58,55 @@ def count_bells() -> int:
     except (OperationalError, RedisError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
         return 0
+
+
+def ring_streams(stream_ids: Sequence[uuid.UUID]) -> None:
+    """Each is to be delivered. What a lost broker did not take counts as not rung."""
+    left = list(stream_ids)
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            while left:
+                _send(producer, STREAM, [str(left[-1])], DELIVER)
+                left.pop()
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+        forget_rung_streams(left)
+
+
+def ring_due_streams() -> None:
+    if due := take_due_streams():
+        ring_streams(due)
+
+
+def ring_due_contacts() -> None:
+    """A heartbeat or download that a lost broker did not take comes with its next turn."""
+    due: list[DueContact] = take_due_contacts()
+    if not due:
+        return
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            for one in due:
+                _send(
+                    producer,
+                    CONTACT,
+                    [str(one.stream_id), one.heartbeat, one.configuration],
+                    DELIVER,
+                )
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+
+
+def ring_watch() -> None:
+    """Somebody is to check the far ends whose check is due."""
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            _send(producer, WATCH, [], CONTROL)
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+
+
+def _send(producer: Any, task: str, args: Sequence[object], queue: str) -> None:
+    current_app.send_task(task, args=list(args), queue=queue, producer=producer, ignore_result=True)
 
 
 def ring_canaries(holder: str) -> None:

@@ -13,6 +13,8 @@ from django.conf import settings
 
 from events.keeping import drop_old_events
 from farends.staging import sweep_staging
+from outbox.retention import drop_old_deliveries
+from outbox.ring import turn_ring
 from store.errors import StoreAway
 from syncjobs.claims.halting import Halted
 from syncjobs.claims.reaping import reap
@@ -85,8 +87,15 @@ def draw_due_times_near() -> None:
 def forget() -> None:
     """Drops old events, and answers that were kept for requests that are sent again."""
     drop_old_answers()
+    drop_old_deliveries()
     if count := drop_old_events():
         log.info("events.dropped", count=count)
+
+
+def turn_the_ring() -> None:
+    """Empties the slot of readings that were sent long ago, and opens it, when it is time."""
+    if (slot := turn_ring()) is not None:
+        log.info("ring.turned", slot=slot)
 
 
 CHORES = (
@@ -99,5 +108,6 @@ CHORES = (
     Chore(
         "control.forget", "forget old events, and answers to requests of yesterday", 3600, forget
     ),
+    Chore("control.turn_ring", "empty the oldest slot of sent readings", 300, turn_the_ring),
     Chore("control.sweep", "sweep partial files", 24 * 3600, sweep_store),
 )

@@ -14,14 +14,24 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, transaction
 
+from connectors.monitoring import is_any_check_due
+from connectors.reachability import take_came_back
+from outbox.waking import wake_streams
 from syncjobs.claims.pulsing import BEAT, note_pulse
 from syncjobs.claims.reaping import reap, reap_cancelled
 from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import BATCH, dispatch_due
-from tasks.bells import ring_canaries, ring_waiting
+from syncjobs.queueing.waking import wake_records
+from tasks.bells import (
+    ring_canaries,
+    ring_due_contacts,
+    ring_due_streams,
+    ring_waiting,
+    ring_watch,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -86,8 +96,29 @@ def ask_queues(holder: str) -> bool:
     return False
 
 
+def send_streams(_holder: str) -> bool:
+    """Streams whose readings, heartbeat or configuration are due."""
+    if find_halt_here() is None:
+        ring_due_streams()
+        ring_due_contacts()
+    return False
+
+
+def watch_hosts(_holder: str) -> bool:
+    """Asks for the checks that are due, and wakes what waited for hosts that are back."""
+    if is_any_check_due():
+        ring_watch()
+    with transaction.atomic():
+        if back := take_came_back():
+            woken = wake_records(back) + wake_streams(back)
+            log.info("connectivity.woken", connectors=len(back), woken=woken)
+    return False
+
+
 DUTIES = (
     Duty("dispatch", lambda: TICK_S, dispatch),
+    Duty("send streams", lambda: TICK_S, send_streams),
+    Duty("watch hosts", lambda: TICK_S, watch_hosts),
     Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
     Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),
     Duty("ask queues", lambda: CANARY_EVERY_S, ask_queues),

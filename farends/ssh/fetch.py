@@ -18,7 +18,7 @@ from farends.secure_shell.commands import ShellChannel, ShellSession
 from farends.secure_shell.digests import Digester
 from farends.ssh.records import Record
 from farends.ssh.stream import ShellFile
-from farends.ssh.transfer import Batch
+from farends.ssh.transfer import TarBatch
 from farends.wire.far_text import show
 from farends.wire.wanted import WantedFile
 
@@ -47,7 +47,7 @@ class ShellFetch:
         self._channel: ShellChannel | None = None
         self._batch_files = _BATCH_MIN
         self._ahead = _AHEAD_MIN
-        self._asked: deque[Batch] = deque()
+        self._asked: deque[TarBatch] = deque()
         self._again: deque[WantedFile] = deque()  # asked for on a channel that was given up
         self._earlier: list[WantedFile] = []  # came on such a channel, and not looked at again
         self._answering: deque[WantedFile] = deque()
@@ -74,7 +74,7 @@ class ShellFetch:
             fetched = self._take()
             if not fetched and not self._earlier:
                 break
-            batch = Batch(self._earlier, fetched, self._sink)
+            batch = TarBatch(self._earlier, fetched, self._sink)
             self._asked.append(batch)
             self._earlier = []
             self._send(batch)
@@ -97,7 +97,7 @@ class ShellFetch:
         self._batch_files = min(self._batch_files * 2, _BATCH_MAX)
         return taken
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: TarBatch) -> None:
         script, names = batch.script(self._root)
         if self._channel is None:
             self._channel = self._session.run(script)
@@ -105,7 +105,7 @@ class ShellFetch:
             self._channel.begin(script)
         self._channel.send(names)
 
-    def _receive(self, batch: Batch) -> bool:
+    def _receive(self, batch: TarBatch) -> bool:
         """Whether the batch came; False where the channel was given up in a file not worth its bytes."""
         channel = self._channel
         if channel is None:
@@ -124,7 +124,7 @@ class ShellFetch:
             batch.members.complain(line)
         return True
 
-    def _start_again(self, batch: Batch, current: WantedFile) -> None:
+    def _start_again(self, batch: TarBatch, current: WantedFile) -> None:
         """Gives up the channel. Bytes that came stay; the other files are asked for again."""
         if self._channel is not None:
             self._channel.close()
@@ -168,7 +168,7 @@ class ShellFetch:
                 work.callback(self._channel.close)
 
 
-def _is_useless(batch: Batch, current: WantedFile) -> bool:
+def _is_useless(batch: TarBatch, current: WantedFile) -> bool:
     """Whether the stream goes on with too much that nobody waits for."""
     if current.error is None:
         return current.has_prefix

@@ -24,7 +24,7 @@ from farends.wire.wanted import WantedFile
 PREFIX_BYTES_MIN = 8 * 1024 * 1024
 
 
-class Batch:
+class TarBatch:
     """`fetched` are asked for here; the bytes of `earlier` have come, and only the look is due."""
 
     def __init__(

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Q
 
 from connectors.learning import learn, learn_answer, learn_answer_at
+from connectors.reachability import note_failure
 from farends.budget import Budget, after_complaint, after_silence
 from farends.errors import (
     AuthConfig,
@@ -57,6 +58,8 @@ def _learn(record: SyncRecord, error: TransportError, progress: Progress) -> Non
             address,
             lambda budget, now: after_silence(budget, now, words),
         )
+        if not error.of_way:
+            note_failure(connector, words)
     elif not isinstance(error, _NOT_CALLED):
         learn_answer(connector)
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
 from cli.chores import DEMO, plan_chores
@@ -16,6 +16,7 @@ from cli.command import Command as DatabaseCommand
 from datasets.installation import HALT_WORDS, settle_here
 from datasets.seeing import StoreState
 from datasets.store import ensure_store
+from outbox.first import InvalidClientUrl, ensure_first_stream
 from syncjobs.claims.pulsing import PREPARED, note_pulse
 from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
@@ -49,6 +50,10 @@ class Command(DatabaseCommand):
         row, _ = Workspace.objects.get_or_create(name=workspace)
         if workspace != DEMO:
             _rest_samples()
+        try:
+            ensure_first_stream(row)
+        except InvalidClientUrl as exc:
+            raise CommandError(str(exc)) from None
         revoke_tokens(row, name=TOKEN_NAME)
         _, token = create_token(row, name=TOKEN_NAME, role=Role.ADMIN)
         self.stdout.write(

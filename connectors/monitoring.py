@@ -1,0 +1,105 @@
+"""Looks whether far ends can be reached: each that is watched, when its check is due. Nobody logs in for that."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from django.conf import settings
+from django.db import connection
+
+from connectors.models import Connector, FarEndWatch
+from connectors.opening import make_context, make_target
+from connectors.reachability import change_seen, find_connectivity
+from connectors.watching import after_failure, after_success
+from farends.errors import Stalled, TransportError
+from farends.masking import make_target_mask
+from farends.reaching import dial_host
+from farends.registry import get_spec
+
+CHECK_S = 10.0  # that one check may take
+AT_ONCE = 32
+
+_MEET_NEW = """
+INSERT INTO connectors_farendwatch (connector_id, watch, state, told, failures, last_error, changes, came_back)
+SELECT id, true, 'unknown', 'unknown', 0, '', '{}', false FROM connectors_connector c
+ WHERE NOT EXISTS (SELECT FROM connectors_farendwatch k WHERE k.connector_id = c.id)
+ON CONFLICT DO NOTHING
+"""
+_TAKE_DUE = """
+WITH due AS (
+    SELECT k.connector_id FROM connectors_farendwatch k
+      JOIN connectors_connector c ON c.id = k.connector_id
+     WHERE k.watch AND k.due_at <= now() AND c.status = 'active'
+     ORDER BY k.due_at LIMIT %(most)s FOR UPDATE OF k SKIP LOCKED)
+UPDATE connectors_farendwatch k SET due_at = now() + make_interval(secs => %(every_s)s)
+  FROM due WHERE k.connector_id = due.connector_id
+RETURNING k.connector_id
+"""
+_ANY_DUE = """
+SELECT EXISTS (SELECT FROM connectors_farendwatch k JOIN connectors_connector c ON c.id = k.connector_id
+                WHERE k.watch AND k.due_at <= now() AND c.status = 'active')
+    OR EXISTS (SELECT FROM connectors_connector c
+                WHERE NOT EXISTS (SELECT FROM connectors_farendwatch k WHERE k.connector_id = c.id))
+"""
+
+
+def is_any_check_due() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY_DUE)
+        return bool(cursor.fetchone()[0])
+
+
+def take_due_checks(most: int = AT_ONCE * 4) -> list[uuid.UUID]:
+    """Connectors whose check is due; whoever takes them sees to it."""
+    every_s = settings.SYNC.connectivity_check_s
+    with connection.cursor() as cursor:
+        cursor.execute(_MEET_NEW)
+        cursor.execute(_TAKE_DUE, {"most": most, "every_s": every_s})
+        return [connector_id for (connector_id,) in cursor.fetchall()]
+
+
+def check_due() -> int:
+    """How many were checked. They are checked side by side, each within its own time: one that hangs holds up
+    none of the others."""
+    due = list(Connector.objects.filter(pk__in=take_due_checks()))
+    if not due:
+        return 0
+    with ThreadPoolExecutor(min(AT_ONCE, len(due)), "connectivity") as pool:
+        looks = {pool.submit(_find_error, connector): connector for connector in due}
+        for look in as_completed(looks):
+            _note(looks[look], look.result())
+    return len(due)
+
+
+def check_now(connector: Connector) -> FarEndWatch:
+    """As a person asks."""
+    _note(connector, _find_error(connector))
+    return find_connectivity(connector)
+
+
+def _note(connector: Connector, error: str | None) -> None:
+    if error is None:
+        change_seen(connector, lambda seen, now: after_success(seen, now))
+    else:
+        change_seen(connector, lambda seen, now: after_failure(seen, now, error))
+
+
+def _find_error(connector: Connector) -> str | None:
+    """Why the far end cannot be reached; None where it can. Nobody logs in for that."""
+    ends_at = time.monotonic() + CHECK_S
+
+    def check() -> None:
+        if time.monotonic() > ends_at:
+            raise Stalled(f"no answer within {CHECK_S:g} s")
+
+    mask = None
+    try:
+        target = make_target(connector)
+        mask = make_target_mask(target)
+        reach = get_spec(connector.kind).reach or dial_host
+        reach(target, make_context(check))
+    except (TransportError, LookupError) as exc:
+        return str(exc) if mask is None else mask(str(exc))
+    return None

@@ -1,0 +1,1 @@
+"""Kind client: a client system that takes readings in batches."""

@@ -1,0 +1,38 @@
+"""Kind client: what takes readings. It holds no files, so nothing is synced from it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from farends.client.options import ClientOptions, ClientSecret
+from farends.client.system import AnswerCut, ClientSystem
+from farends.contract import Context, Transport
+from farends.errors import AuthConfig, Unreachable
+from farends.spec import PUSH, Spec, Target
+
+
+def _open(target: Target, context: Context) -> Transport:
+    raise AuthConfig("a client system takes readings and holds no files")
+
+
+def _reach(target: Target, context: Context) -> None:
+    """Any answer below 500 means that the client system is there."""
+    with closing(ClientSystem(target, context)) as system:
+        try:
+            status = system.health().status
+        except AnswerCut as exc:
+            raise exc.error from exc
+    if status >= 500:
+        raise Unreachable(f"the client system answered {status}")
+
+
+SPEC = Spec(
+    kind="client",
+    title="Client system",
+    default_port=443,
+    options=ClientOptions,
+    secret=ClientSecret,
+    open=_open,
+    far_end=PUSH,
+    reach=_reach,
+)

@@ -1,0 +1,175 @@
+"""Batches: fixed by a committed row before their first try, and never changed afterwards.
+
+Every function here works in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from database.rows import fetch_row
+from outbox.core.images import Image, make_head, make_image
+from outbox.core.splitting import BatchPart
+
+BATCH_BYTES = 8 << 20  # of a batch's lines, until a client system has taught less
+
+_OPEN = """
+SELECT id, seq_from, seq_to, members, head, sha256, tries, uncertain
+  FROM outbox_batch WHERE stream_id = %s AND state = 'open' ORDER BY seq_from, made_at LIMIT 1
+"""
+_QUEUED = """
+SELECT seq_from, seq_to, bytes FROM outbox_segment
+ WHERE stream = %s AND seq_to > %s ORDER BY seq_to LIMIT %s
+"""
+_LINES = """
+SELECT seq_from, body FROM outbox_segment
+ WHERE stream = %s AND seq_to >= %s AND seq_from <= %s ORDER BY seq_to
+"""
+_FIX = """
+INSERT INTO outbox_batch (id, stream_id, seq_from, seq_to, members, head, sha256, size_bytes, count, parent,
+    tries, uncertain, state, made_at)
+VALUES (%s, %s, %s, %s, %s, %b, %b, %s, %s, %s, 0, %s, 'open', clock_timestamp())
+"""
+
+
+class BatchDamaged(Exception):
+    """The stored bytes are not what was fixed: nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What batches need to know of their stream."""
+
+    id: uuid.UUID
+    number: int
+    name: str
+    batch_size: int
+    batch_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A batch with its bytes."""
+
+    id: uuid.UUID
+    part: BatchPart
+    lines: Sequence[bytes]  # one reading each
+    image: Image
+    tries: int
+    uncertain: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenBatch:
+    id: uuid.UUID
+    seq_from: int
+    seq_to: int
+    members: list[int] | None
+    head: bytes
+    sha256: bytes
+    tries: int
+    uncertain: bool
+
+
+def take_open(cursor: psycopg.Cursor[Any], stream: StreamFacts) -> Fixed | None:
+    """The oldest batch that is still to be delivered. Raises BatchDamaged."""
+    cursor.execute(_OPEN, [stream.id], binary=True)
+    row = fetch_row(cursor, _OpenBatch)
+    if row is None:
+        return None
+    members = None if row.members is None else tuple(row.members)
+    part = BatchPart(row.seq_from, row.seq_to, members)
+    lines = read_lines(cursor, stream, part)
+    image = make_image(bytes(row.head), lines)
+    if image.sha256 != bytes(row.sha256):
+        raise BatchDamaged(f"batch {row.id}: its bytes are not those that were fixed")
+    return Fixed(row.id, part, lines, image, row.tries, row.uncertain)
+
+
+def fix_next(cursor: psycopg.Cursor[Any], stream: StreamFacts, done_seq: int) -> Fixed | None:
+    """A batch of what waits first, whole segments while they fit. None where nothing waits."""
+    most_bytes = stream.batch_bytes or BATCH_BYTES
+    rows = cursor.execute(_QUEUED, [stream.number, done_seq, stream.batch_size]).fetchall()
+    if not rows:
+        return None
+    first = done_seq + 1
+    last, total = min(rows[0][1], done_seq + stream.batch_size), rows[0][2]
+    for _, seq_to, size in rows[1:]:
+        if seq_to - done_seq > stream.batch_size or total + size > most_bytes:
+            break
+        last, total = seq_to, total + size
+    part = BatchPart(first, last)
+    lines = read_lines(cursor, stream, part)
+    if len(lines) > 1 and sum(map(len, lines)) > most_bytes:
+        kept = _count_that_fit(lines, most_bytes)
+        part, lines = BatchPart(first, first + kept - 1), lines[:kept]
+    return fix(cursor, stream, part, lines)
+
+
+def _count_that_fit(lines: Sequence[bytes], most_bytes: int) -> int:
+    """At least one."""
+    total = 0
+    for count, line in enumerate(lines):
+        total += len(line) + 1
+        if count and total > most_bytes:
+            return count
+    return len(lines)
+
+
+def fix(
+    cursor: psycopg.Cursor[Any],
+    stream: StreamFacts,
+    part: BatchPart,
+    lines: Sequence[bytes],
+    *,
+    parent: uuid.UUID | None = None,
+    uncertain: bool = False,
+) -> Fixed:
+    """From the commit on the batch's id, and so its key, and its bytes stay what they are."""
+    batch_id = uuid.uuid4()
+    head = make_head(batch_id, stream.name, part.sequence_from, part.sequence_to, len(lines))
+    image = make_image(head, lines)
+    members = None if part.members is None else json.dumps(part.members)
+    cursor.execute(
+        _FIX,
+        [
+            batch_id, stream.id, part.sequence_from, part.sequence_to, members, head, image.sha256,
+            len(image.body), len(lines), parent, uncertain,
+        ],
+    )  # fmt: skip
+    return Fixed(batch_id, part, lines, image, 0, uncertain)
+
+
+def read_lines(cursor: psycopg.Cursor[Any], stream: StreamFacts, part: BatchPart) -> list[bytes]:
+    """The part's readings, in order. Raises BatchDamaged where one is missing."""
+    first, last = part.sequence_from, part.sequence_to
+    lines: list[bytes] = []
+    cursor.execute(_LINES, [stream.number, first, last], binary=True)
+    for seq_from, body in cursor.fetchall():
+        found = bytes(body).split(b"\n")
+        lines += found[max(0, first - seq_from) : last - seq_from + 1]
+    if len(lines) != last - first + 1:
+        raise BatchDamaged(
+            f"stream {stream.name}: {len(lines)} of the readings {first} to {last} are stored"
+        )
+    return lines if part.members is None else [lines[place] for place in part.members]
+
+
+def key_of(line: bytes) -> str:
+    key: str = json.loads(line)["key"]
+    return key
+
+
+def payload_of(line: bytes) -> str:
+    """As it was sent, in JSON."""
+    return json.dumps(json.loads(line)["payload"], ensure_ascii=False)

@@ -1,0 +1,80 @@
+"""The sample client system as a test's far end."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectors.secrets import seal
+from embedded.samples.client_system import make_server
+from outbox.models import Stream
+from tests.outbox.rows import make_client, make_stream
+
+KEY = "client-key-0123456789"
+
+
+@dataclass
+class Receiver:
+    port: int
+    log: Path
+
+    def control(self, **mood: Any) -> None:
+        self.ask("/control", mood)
+
+    def ask(self, path: str, said: dict[str, Any] | None = None) -> Any:
+        data = None if said is None else json.dumps(said).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 — our own
+            return json.loads(answer.read())
+
+    @property
+    def batches(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def keys(self) -> list[str]:
+        return [key for batch in self.batches for key in batch["keys"]]
+
+    @property
+    def taken(self) -> dict[str, Any]:
+        taken: dict[str, Any] = self.ask("/taken")
+        return taken
+
+    @property
+    def seen(self) -> list[dict[str, str]]:
+        seen: list[dict[str, str]] = self.taken["seen"]
+        return seen
+
+
+@contextmanager
+def running_receiver(log: Path) -> Iterator[Receiver]:
+    server = make_server(0, log, KEY)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Receiver(server.server_address[1], log)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def stream_to(receiver: Receiver, options: dict[str, Any] | None = None, **fields: Any) -> Stream:
+    client = make_client(
+        port=receiver.port, options={"tls": False, "timeout_s": 5, **(options or {})}
+    )
+    seal(client, {"token": KEY})
+    client.save()
+    fields.setdefault("batch_size", 10)
+    return make_stream(client, **fields)
+
+
+def keys(*numbers: int) -> list[str]:
+    return [f"m-{number:07}" for number in numbers]

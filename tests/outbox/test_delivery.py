@@ -1,0 +1,304 @@
+"""Batches go out to a real client system: each reading once, in order, whatever it answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from connectors.secrets import seal
+from outbox.delivery import deliver
+from outbox.intake import take
+from outbox.models import (
+    Batch,
+    BatchState,
+    DeadLetter,
+    Delivery,
+    Stream,
+    StreamHour,
+    StreamState,
+    StreamTail,
+)
+from syncjobs.leases.heart import Heart
+from tests.outbox.hosts import KEY, Receiver, keys, running_receiver, stream_to
+from tests.outbox.rows import readings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with running_receiver(tmp_path / "taken.jsonl") as running:
+        yield running
+
+
+def run(stream: Stream, *, at_once: bool = True) -> None:
+    """Delivers until nothing more goes out by itself; with `at_once` it does not wait for pauses."""
+    heart = Heart("test")
+    for _ in range(100):
+        if at_once:
+            StreamTail.objects.filter(pk=stream.pk).update(not_before=None)
+        before = Delivery.objects.count()
+        more = deliver(stream.pk, heart)
+        if not more and Delivery.objects.count() == before:
+            return
+        if not more and not at_once:
+            return
+
+
+def tail(stream: Stream) -> StreamTail:
+    return StreamTail.objects.get(pk=stream.pk)
+
+
+def test_readings_arrive_once_and_in_order(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(25)))
+    run(stream)
+    assert receiver.keys == keys(*range(25))
+    assert [(batch["from"], batch["to"]) for batch in receiver.batches] == [
+        (1, 10),
+        (11, 20),
+        (21, 25),
+    ]
+    now = tail(stream)
+    assert (now.done_seq, now.lease_owner, now.last_sync_success) == (25, None, True)
+    assert now.bytes == Stream.objects.get(pk=stream.pk).head.bytes
+    assert set(Batch.objects.values_list("state", flat=True)) == {BatchState.DONE}
+    assert sum(hour.readings for hour in StreamHour.objects.all()) == 25
+
+
+def test_o12_an_answer_that_is_cut_after_the_commit_doubles_nothing(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(30)))
+    for mood in ({"cut": True}, {"silent": True}, {"slow_s": 8}):
+        receiver.control(**mood, times=1)
+        run(stream, at_once=False)
+        StreamTail.objects.update(not_before=None)
+    run(stream)
+    assert receiver.keys == keys(*range(30))
+    digests: dict[str, set[str]] = {}
+    for seen in receiver.seen:
+        digests.setdefault(seen["id"], set()).add(seen["sha256"])
+    assert len(receiver.seen) > len(digests) == 3
+    assert all(len(of_one) == 1 for of_one in digests.values())
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>Welcome</html>", '{"success": false}', "", '{"accepted": 3}']
+)
+def test_o13_what_only_looks_like_a_success_is_sent_again(receiver: Receiver, body: str) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(body=body, times=1)
+    run(stream, at_once=False)
+    assert tail(stream).done_seq == 0
+    assert Batch.objects.get().uncertain
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+    assert DeadLetter.objects.count() == 0
+
+
+def test_o14_readings_refused_by_name_become_dead_letters(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(20)))
+    why = dict.fromkeys(keys(2, 5, 7), "no such meter")
+    receiver.control(reject=why)
+    run(stream)
+    assert sorted(receiver.keys) == [key for key in keys(*range(20)) if key not in why]
+    dead = list(DeadLetter.objects.order_by("seq"))
+    assert [(letter.seq, letter.key, letter.reason, letter.code) for letter in dead] == [
+        (number + 1, keys(number)[0], "no such meter", "invalid") for number in (2, 5, 7)
+    ]
+    assert json.loads(dead[0].payload) == {"value": 2}
+    assert tail(stream).done_seq == 20
+
+
+def test_readings_that_the_client_system_wants_again_go_before_what_follows(
+    receiver: Receiver,
+) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(20)))
+    receiver.control(retry=keys(3, 4), times=1)
+    run(stream, at_once=False)
+    assert tail(stream).done_seq == 0
+    assert "once more" in tail(stream).waiting_for
+    run(stream)
+    assert receiver.keys == keys(0, 1, 2, 5, 6, 7, 8, 9, 3, 4, *range(10, 20))
+    second = receiver.batches[1]
+    assert (second["from"], second["to"]) == (1, 10)
+    assert tail(stream).bytes == Stream.objects.get(pk=stream.pk).head.bytes
+
+
+def test_o15_one_bad_reading_of_500_costs_few_requests(receiver: Receiver) -> None:
+    stream = stream_to(receiver, batch_size=500)
+    take(stream, readings(*range(500)))
+    receiver.control(refuse=keys(123))
+    run(stream)
+    assert sorted(receiver.keys) == [key for key in keys(*range(500)) if key not in keys(123)]
+    assert list(DeadLetter.objects.values_list("key", flat=True)) == keys(123)
+    assert Delivery.objects.count() <= 1 + 2 * 9 + 2
+    assert tail(stream).done_seq == 500
+
+
+def test_nothing_passes_so_the_stream_pauses_before_it_makes_a_million_dead_letters(
+    receiver: Receiver,
+) -> None:
+    stream = stream_to(receiver, batch_size=100)
+    take(stream, readings(*range(100)))
+    receiver.control(status=400)
+    run(stream)
+    assert DeadLetter.objects.count() == 20
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert "20 single readings" in stream.reason
+    assert tail(stream).done_seq == 20
+
+
+def test_o16_the_size_that_fits_is_learned(receiver: Receiver) -> None:
+    stream = stream_to(receiver, batch_size=200)
+    take(stream, readings(*range(200)))
+    receiver.control(max_bytes=6000)
+    run(stream)
+    assert receiver.keys == keys(*range(200))
+    refused = Delivery.objects.filter(status=413).count()
+    take(stream, readings(*range(200, 400)))
+    run(stream)
+    assert receiver.keys == keys(*range(400))
+    assert Delivery.objects.filter(status=413).count() == refused
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 307])
+def test_o17_o18_what_a_person_must_see_to_pauses_the_stream(
+    receiver: Receiver, status: int
+) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=status)
+    run(stream)
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert str(status) in stream.reason
+    assert Delivery.objects.count() == 1
+    receiver.control()
+    Stream.objects.update(state=StreamState.RUNNING)
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+
+
+def test_o19_retry_after_is_kept(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=429, retry_after=60, times=1)
+    run(stream, at_once=False)
+    now = tail(stream)
+    assert now.not_before is not None
+    assert 50 < (now.not_before - timezone.now()).total_seconds() <= 60
+    assert "60 s" in now.waiting_for
+    assert not deliver(stream.pk, Heart("test"))
+    assert Delivery.objects.count() == 1
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+
+
+def test_o20_409_waits_and_sends_the_same_bytes(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=409, times=2)
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+    assert len({(seen["id"], seen["sha256"]) for seen in receiver.seen}) == 1
+    assert DeadLetter.objects.count() == 0
+
+
+def test_o20_409_for_ever_pauses(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=409)
+    run(stream)
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert Delivery.objects.count() == 5
+
+
+def test_o21_while_the_client_system_is_away_no_try_is_used_up(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    port = receiver.port
+    stream.client.port = 1  # nobody listens there
+    seal(stream.client, {"token": KEY})
+    stream.client.save()
+    take(stream, readings(*range(15)))
+    for _ in range(8):
+        StreamTail.objects.update(not_before=None)
+        deliver(stream.pk, Heart("test"))
+    assert Batch.objects.get().tries == 0
+    assert "reachable" in tail(stream).waiting_for
+    stream.refresh_from_db()
+    assert stream.state == StreamState.RUNNING
+    stream.client.port = port
+    seal(stream.client, {"token": KEY})
+    stream.client.save()
+    run(stream)
+    assert receiver.keys == keys(*range(15))
+
+
+def test_a_round_ends_and_the_next_one_begins_anew(receiver: Receiver) -> None:
+    stream = stream_to(receiver, sync_interval_s=4000)
+    take(stream, readings(*range(5)))
+    receiver.control(status=500)
+    for _ in range(5):
+        StreamTail.objects.update(not_before=None)
+        deliver(stream.pk, Heart("test"))
+    assert Batch.objects.get().tries == 0
+    left_s = (tail(stream).not_before - timezone.now()).total_seconds()  # type: ignore[operator]
+    assert left_s > 3900
+
+
+def test_a_log_in_gives_a_token_for_the_batches(receiver: Receiver) -> None:
+    stream = stream_to(receiver, {"auth": "login"})
+    take(stream, readings(*range(10)))
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+
+
+def test_the_key_stands_in_no_log_and_no_answer(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(3)))
+    receiver.control(body=f"your key is {KEY}", times=1)
+    run(stream)
+    said = " ".join(Delivery.objects.values_list("reason", flat=True)) + tail(stream).last_error
+    assert "your key is" in said
+    assert KEY not in said
+
+
+def test_a_delivery_that_was_taken_over_writes_nothing(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(slow_s=3, times=1)
+    done = threading.Event()
+
+    def slow() -> None:
+        deliver(stream.pk, Heart("slow"))
+        connection.close()
+        done.set()
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    while not receiver.seen:
+        time.sleep(0.05)
+        if not tail(stream).lease_owner:
+            continue
+        break
+    StreamTail.objects.update(lease_expires_at=timezone.now() - timedelta(hours=1))
+    run(stream)
+    assert done.wait(60)
+    thread.join()
+    assert receiver.keys == keys(*range(10))
+    assert tail(stream).done_seq == 10
+    assert Batch.objects.get().state == BatchState.DONE
