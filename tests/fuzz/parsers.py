@@ -359,6 +359,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 
 NO_PARSERS: Mapping[str, str] = {
     "store.sentinel": "a file of ours",
+    "farends.conversation": "URLs that farends.web.url has read, one escape at a time",
     "embedded.parent": "what the kernel says",
     "syncjobs.configuration.yaml_in": "words of a document, beside a few that are known",
     "syncjobs.configuration.connectors": "words of a document, beside a few that are known",
