@@ -78,7 +78,7 @@ def test_connector(connector: Connector) -> list[StageResult]:
 
 
 def keep_capabilities(connector: Connector, measured: Capabilities) -> None:
-    """What a session has measured of the host, for people to read. Each session measures anew."""
+    """What a session has measured of the host, for people to read. Each session measures again."""
     connector.capabilities = {"endpoint": connector.endpoint, **asdict(measured)}
     connector.capabilities_at = timezone.now()
     Connector.objects.filter(pk=connector.pk).update(

@@ -94,7 +94,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Bytes that are to be fetched: of content that is new, of all, and of the largest file."""
+    """Bytes that must be fetched: of content that is new, of all, and of the largest file."""
 
     new_bytes: int
     all_bytes: int

@@ -145,7 +145,7 @@ class Resumed:
 
 
 def resume_after_restore() -> Resumed:
-    """A person says that this database is the one to go on with: it takes a new name, which hosts that know
+    """Accepts this database, as a person decided: it takes a new name, which hosts that know
     its present one follow, where their store is right. An original that still runs keeps the old name."""
     with transaction.atomic(), connection.cursor() as cursor:
         row = Installation.objects.select_for_update().first()

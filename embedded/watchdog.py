@@ -87,7 +87,7 @@ class Watchdog:
         self._next_at = self._begun_at = 0.0
 
     def silence_s(self, session: int, started_at: float) -> float | None:
-        """Seconds, where the process is to be replaced. `started_at` is of `time.monotonic`."""
+        """Returns seconds where the process must be replaced. `started_at` is of `time.monotonic`."""
         return self._watch.silence_s(session, started_at)
 
     def turn(self) -> None:

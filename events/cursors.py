@@ -54,7 +54,7 @@ class EventCursor:
 
     def read(self, take: Callable[[Span], object]) -> bool:
         """Gives the next events to `take`, in the transaction that passes them. False where none is there, none is
-        settled, or another reader of the name is at it. What `take` raises undoes both."""
+        settled, or another reader of the name reads now. What `take` raises undoes both."""
         with transaction.atomic():
             if not _take_turn(self.name):
                 return False

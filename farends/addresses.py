@@ -1,4 +1,4 @@
-"""What an address is: whose, where it leads to, and whether anybody may be sent there."""
+"""Judges addresses: whose they are, where they lead, and whether anybody may connect to them."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _answer(host: str, answer: Future[list[Address]]) -> None:
         failed: BaseException | None = exc
     else:
         failed = None
-    with _lock:  # whoever asks from now on asks anew
+    with _lock:  # whoever asks from now on asks again
         _asked.pop(host, None)
     if failed is None:
         answer.set_result(addresses)

@@ -44,7 +44,7 @@ class Reach:
     proxy: str = option(
         "Proxy",
         "socks5://host:port or http://host:port (by CONNECT). It is asked for the address that the"
-        " host's name has here. Changing it asks for the secret anew.",
+        " host's name has here. If you change it, enter the secret again.",
         default="",
         advanced=True,
         check=parse_proxy,

@@ -30,7 +30,7 @@ class UnknownKind(LookupError):
 
 
 def get_spec(kind: str) -> Spec:
-    """Raises UnknownKind, whose message lists the kinds there are."""
+    """Returns the spec of a kind. Raises UnknownKind, which lists the kinds that exist."""
     try:
         return SPECS[kind]
     except KeyError:

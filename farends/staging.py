@@ -1,5 +1,5 @@
-"""Folders in TMPDIR where a program of another make works for us: each ends with its transport, and one
-whose worker was killed is swept away, because it may hold a key."""
+"""Makes folders in TMPDIR for programs that work for us. A folder ends with its transport. The sweep removes the
+folder of a killed worker, because the folder may hold a key."""
 
 from __future__ import annotations
 

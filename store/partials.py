@@ -22,7 +22,7 @@ SMALL_BYTES = 64 << 10
 WORTH_KEEPING_BYTES = SMALL_BYTES + 1
 COPY_BYTES = 1 << 20
 _FLUSH_BYTES = 8 << 20
-_LOOK_BYTES = 1 << 20  # so much may a file take of what is to stay free
+_LOOK_BYTES = 1 << 20  # how much of the reserved room one file may take
 _SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -3,7 +3,7 @@
 Both are safe beside syncs and sweeps, and at every instant of them every content that is named can be read.
 Compaction writes a new pack first, and moves the rows of the index last, each only where it still says what
 was read. It removes no old pack: `BlobStore.sweep_packs` does, once no row names the pack and its age is over,
-which begins anew before its contents move. So whoever has just looked up a place in it can still read there.
+which starts again before its contents move. So whoever has just looked up a place in it can still read there.
 A content that is damaged stays where it is, and is noted, so that the next sync fetches it again.
 """
 

@@ -1,4 +1,4 @@
-"""System checks of what jobs get where they say nothing."""
+"""System checks of the defaults that jobs get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gunicorn's worker of threads, made so that no client can hold a thread by being slow.
+"""gunicorn's worker of threads, in which a slow client holds no thread.
 
 One loop reads requests as they come and hands a request to a thread when it is whole, and writes what a thread
 left to be written. So a half-sent request costs a place among the connections, and no thread; so does an answer

@@ -1,4 +1,4 @@
-"""What gunicorn serves. A process that serves it tells of itself as long as it lives."""
+"""The application that gunicorn serves. Its process writes a sign of life as long as it lives."""
 
 from __future__ import annotations
 

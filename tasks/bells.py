@@ -1,4 +1,4 @@
-"""Ringing: a message that says "look at record N". It may be lost or doubled without harm."""
+"""Rings: sends a message that says "look at record N". It may be lost or doubled without harm."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def move_due_times() -> None:
 
 
 def draw_due_times_near() -> None:
-    """Plans anew what a clock that was wrong has planned too far ahead."""
+    """Plans fires again that a wrong clock has planned too far ahead."""
     if count := draw_near():
         log.warning("jobs.drawn_near", count=count)
 
@@ -101,9 +101,12 @@ def turn_the_ring() -> None:
 CHORES = (
     Chore("control.reap", "take back records of dead workers", None, take_back_records),
     Chore("control.count", "count what records did", 10, count_what_happened),
-    Chore("control.replan", "plan anew what newer time zones move", 300, move_due_times),
+    Chore("control.replan", "plan again the fires that newer time zones move", 300, move_due_times),
     Chore(
-        "control.draw_near", "plan anew what a wrong clock has put off", 600, draw_due_times_near
+        "control.draw_near",
+        "plan again the fires that a wrong clock has put off",
+        600,
+        draw_due_times_near,
     ),
     Chore(
         "control.forget", "forget old events, and answers to requests of yesterday", 3600, forget

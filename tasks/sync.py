@@ -24,7 +24,7 @@ EXIT_HUNG = 75  # EX_TEMPFAIL: whoever supervises this process starts another
 
 @shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def sync_record(record_id: str) -> None:
-    """Works on the record if it is still to be had, then wakes one that waits."""
+    """Works on the record if no other worker has it, then wakes a waiting one."""
     worker = this_worker()
     if worker.heart.draining:
         return

@@ -1,4 +1,4 @@
-"""Who has finished wakes the next, where no bell waits in Redis that would do so. Those who finish while
+"""Wakes the next record after one has ended, if no message in Redis would do so. Those who finish while
 another rings leave it to that one: under load one question to the database serves many."""
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Pieces:
 # `syncproject.serving`.
 calls = Slots()  # to far ends
 CALLS_MAX, CALLS_OF_WORKSPACE = 6, 3
-downloads = Slots()  # of what is too long to be sent in one go
+downloads = Slots()  # of files that are too long for one write
 DOWNLOADS_MAX, DOWNLOADS_OF_WORKSPACE = 24, 8
 SENT_AT_ONCE = 256 * 1024
 streams = Slots()  # of events; how many, the settings say

@@ -36,7 +36,7 @@ def sync_all(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[d
 # Before the route with the connector's name, which it would else be taken for.
 @router.post("/sync/force", response={202: ForceOut, **REFUSALS}, auth=OPERATOR)
 def force_sync(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[dict[str, Any]]:
-    """Cancels what runs and waits, and begins anew. Two records of a job never run at once: the new one is
+    """Cancels what runs and waits, and starts again. Two records of a job never run at once: the new one is
     begun when the old one has ended."""
     caller = caller_of(request)
     jobs = enabled_jobs(caller.workspace)

@@ -87,7 +87,7 @@ class BackfillForm(forms.Form):
 
     @property
     def counted(self) -> str:
-        """What was counted; a range that was changed since is counted anew before it is confirmed."""
+        """What was counted; a range that was changed since is counted again before it is confirmed."""
         data = self.cleaned_data
         return f"{data['since'].isoformat()} {data['until'].isoformat()} {self.fires}"
 

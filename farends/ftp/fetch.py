@@ -139,7 +139,7 @@ class FileTaker:
         if offset and not self._prefix_tried:
             PrefixProof(client, session, self._path, self._receiver(), self, inbox)
             return
-        self._prefix_tried = False  # of this try; the next one asks anew
+        self._prefix_tried = False  # of this try; the next one asks again
         self._count = self._offset = offset
         self._download = client.download(session, b"RETR", self._path, self, inbox, offset=offset)
 

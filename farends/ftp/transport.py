@@ -55,7 +55,7 @@ class _Common(Reach):
         "Connections",
         "Control connections at once, 1 to 16; 0: by the distance, 4 to a near host and 16 to one"
         " whose answers take over 5 ms. Data connections are always passive. Where the host grants"
-        " fewer, the work goes on with those.",
+        " fewer, the sync uses those.",
         default=0,
     )
 

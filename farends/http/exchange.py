@@ -189,7 +189,7 @@ class Exchange:
         return True
 
     def _next_url(self, location: str) -> Url:
-        """Each hop is judged anew: its address by the dialer, its credentials by `Sender.fields`."""
+        """Each hop is judged again: its address by the dialer, its credentials by `Sender.fields`."""
         self._redirects += 1
         if self._redirects > REDIRECTS_MAX:
             raise ProtocolViolation(f"redirected more than {REDIRECTS_MAX} times")

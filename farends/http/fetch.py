@@ -185,7 +185,7 @@ class _FileTaker:
         if not head.framed and listed is None:
             raise ProtocolViolation("the host tells neither the file's length nor its end")
         if partial:
-            if head.fields.get("etag", self.entry.etag) != self.entry.etag:  # it heeds no If-Range
+            if head.fields.get("etag", self.entry.etag) != self.entry.etag:  # it ignores If-Range
                 self.receiver.rewind()
                 raise Unstable("the part that the host sent belongs to another file")
             size: int | None = whole_size(head, self._offset)

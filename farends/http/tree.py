@@ -423,7 +423,7 @@ class _PageTaker:
         if _asks_for_less(error, self._head):
             raise error
         if self._goes_on:
-            error = Truncated(f"the listing goes on, and its next page cannot be had: {error}")
+            error = Truncated(f"the listing has a next page, and it cannot be read: {error}")
         if self._folder.path or self._goes_on:
             reason = _REASONS.get(type(error), Reason.UNREADABLE)
             again = error.retryable and not isinstance(error, Vanished) and self._walk.relists

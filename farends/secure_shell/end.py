@@ -38,7 +38,7 @@ class SshReach(Reach):
     jump_host: str = option(
         "Jump host",
         "An SSH host that is logged in to first and that connects to the host from there."
-        " Changing it asks for the secret anew.",
+        " If you change it, enter the secret again.",
         default="",
         advanced=True,
     )

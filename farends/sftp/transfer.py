@@ -36,7 +36,7 @@ class Transfer:
 
     @property
     def has_gap(self) -> bool:
-        """Whether a part of what was asked for is to be asked for again: its answer was short."""
+        """Whether a part must be asked for again because its answer was short."""
         return bool(self._again)
 
     @property
@@ -102,7 +102,7 @@ class Transfer:
             self.failure = Truncated(f"the file ended at byte {offset} of {self.size_bytes}")
 
     def drop(self) -> None:
-        """Nothing more is to be asked for or written."""
+        """Ends the transfer: nothing more is asked for or written."""
         self._again.clear()
         self._held.clear()
         self.held_bytes = 0

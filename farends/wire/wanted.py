@@ -38,7 +38,7 @@ class WantedFile:
 
     def receive(self, sink: Sink, *, worth_bytes: int | None = None) -> None:
         """Opens the receiver. With as many bytes of an earlier try as are worth a question, it keeps them
-        and takes none until they are proved (`has_prefix`); else it begins anew."""
+        and takes none until they are proved (`has_prefix`); else it starts again."""
         self.receiver = receiver = sink.receive(self.entry)
         offset, size = receiver.offset, self.entry.size_bytes
         if not offset:

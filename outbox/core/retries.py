@@ -16,7 +16,7 @@ STILL_AT_WORK = 409
 @dataclass(frozen=True, slots=True)
 class RetryWait:
     wait_s: float
-    tries: int  # of the round, this one counted; 0: the round is over and the next one begins anew
+    tries: int  # of the round, this one counted; 0: the round is over and the next one starts again
     pauses: bool = False  # a person must act
 
 

@@ -1,4 +1,4 @@
-"""What an attempt's failure says of its host, told to all workers before the record is queued again."""
+"""Tells all workers what an attempt's failure says about its host, before the record is queued again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record waits while the store's disk has too little room.
+"""Makes a record wait while the store's disk has too little room.
 
 Below what is to stay free no record is claimed; its bell is rung again every half minute, and whoever answers
 looks again. A claimed record lists its source first. Where the plan does not fit, it goes back to the queue, and

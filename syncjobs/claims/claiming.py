@@ -1,4 +1,4 @@
-"""A queued record becomes this worker's: lease and fencing token, in one transaction."""
+"""Claims a queued record for this worker: lease and fencing token, in one transaction."""
 
 from __future__ import annotations
 

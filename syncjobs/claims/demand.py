@@ -1,4 +1,4 @@
-"""Which workspaces have records that could run now: what the shares are made of.
+"""Finds the workspaces that have records to run now. The fair shares are computed from this.
 
 Due, and turned away by nothing that the database knows: the job's running record, a limit, a host's budget, a
 closed window. Where a workspace has many that are turned away the look costs a pass over them, as a bell does.

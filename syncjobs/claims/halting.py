@@ -1,4 +1,4 @@
-"""What waits for a person after a restore: fires, records that were queued before, and files at sources.
+"""Halts work after a restore until a person decides: fires, records that were queued before, files at sources.
 
 `datasets.installation` tells why a host is halted. What people ask for meanwhile is worked on, but for the
 files at the source, which stay.

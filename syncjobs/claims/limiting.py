@@ -1,5 +1,5 @@
-"""What stands in the way of a queued record: its job's running record, limits, its host's budget, and what other
-workspaces are due.
+"""Finds what stops a queued record: its job's running record, limits, its host's budget, or the fair shares of
+other workspaces.
 
 Limits are counted from live rows: there are no counters that could leak. Whoever claims counts under
 transaction locks that are taken in one order (installation, workspace, connector, host), so that two claims

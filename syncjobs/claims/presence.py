@@ -1,4 +1,4 @@
-"""A worker, beat or web process tells that it is there; a worker also what it has to do.
+"""Writes the sign of life of a worker, beat or web process, and for a worker also its load.
 
 A thread of its own over a session of its own, like the heartbeat: whatever the records in work do, and
 also with none in work. It is told by the database's clock alone. Nothing that goes wrong here may end

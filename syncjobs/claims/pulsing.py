@@ -1,4 +1,4 @@
-"""Signs of life of the parts that must never stand still, each a row by the database's clock.
+"""Writes signs of life of the parts that must never stand still, one row each, by the database's clock.
 
 A queue's canary is a bell that has to be answered here: a worker that is up and no longer consumes, as
 happens after a broker's reconnect, is seen by nothing else. The row `rung:QUEUE` says when the oldest

@@ -1,4 +1,4 @@
-"""Taking back records that are stuck: their worker died, or lives and does nothing, or does not obey.
+"""Takes back stuck records: their worker died, or does nothing, or does not obey.
 
 The rules are `syncjobs.core.stuck`'s, all by the database's clock. Every record that is taken back gets a
 higher fencing token first, so whoever still works on it can write no more; the event keeps what was

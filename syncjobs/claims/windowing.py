@@ -1,4 +1,4 @@
-"""Whether a job may work now: its own windows and blackouts, and those of its workspace.
+"""Decides whether a job may work now, by its own windows and blackouts and those of its workspace.
 
 A queued record waits for the opening; a running one is parked at the end, and the same record goes on in the next
 window with what it has fetched. Dry runs are not bound.
@@ -83,7 +83,7 @@ def wait_for_openings(workspace_id: uuid.UUID, now: datetime) -> int:
 
 
 def reopen(records: QuerySet[SyncRecord]) -> int:
-    """Records that wait for a window look anew, because it was changed; their count."""
+    """Records that wait for a window look again, because it was changed; their count."""
     return records.filter(state=State.QUEUED, waiting_for__startswith=WINDOW).update(
         not_before=None, rung_at=None, waiting_for="a worker"
     )

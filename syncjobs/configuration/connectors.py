@@ -1,4 +1,4 @@
-"""Saving a connector: what is written of it fits its kind, its secret is bound to its far end, its jobs follow."""
+"""Saves a connector: its options fit its kind, its secret is bound to its far end, and its jobs are updated."""
 
 from __future__ import annotations
 

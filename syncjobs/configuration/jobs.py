@@ -1,4 +1,4 @@
-"""Saving a job: its dataset exists, its parents are known, its next fire follows its schedule."""
+"""Saves a job: its dataset exists, its parents are known, its next fire follows its schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edited selection would do to the dataset, before it is saved.
+"""Shows what an edited selection would do to the dataset, before it is saved.
 
 No far end is asked: the new rules are run over the entries that are held.
 """

@@ -1,4 +1,4 @@
-"""Due times that were planned by older zone data, or by a clock that was wrong, are planned again.
+"""Plans due times again that older zone data or a wrong clock have planned.
 
 A job keeps `next_run_at` for days or years, and a country changes its clocks in between. A row of `Pulse` remembers
 the data that plans follow. A time moves to the next fire from now on: nothing is made up for, and what is due
@@ -87,7 +87,7 @@ def replan(version: str = VERSION, *, on_batch: Callable[[], object] = lambda: N
 
 
 def draw_near(now: datetime | None = None) -> int:
-    """Jobs that were planned further ahead than their schedules ever plan, and are planned anew; their count."""
+    """Jobs that were planned further ahead than their schedules ever plan, and are planned again; their count."""
     now = now or database_now()
     count, last = 0, uuid.UUID(int=0)
     while True:

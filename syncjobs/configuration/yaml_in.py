@@ -1,4 +1,4 @@
-"""Configuration as text becomes rows, in one transaction: all of it, or none.
+"""Turns configuration as text into rows, in one transaction: all of it, or nothing.
 
 The document is the YAML of `docs/configuration.md`, parsed to plain values. Every problem is found
 before anything is written, each with the path to where it stands.

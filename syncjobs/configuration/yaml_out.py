@@ -1,4 +1,4 @@
-"""Rows become configuration as `apply` takes it: what differs from the defaults, and secrets by reference.
+"""Writes rows as configuration that `apply` takes: what differs from the defaults, and secrets by reference.
 
 What is told comes from the models' fields and from the options of a job, so that a new one is told without a line here.
 """

@@ -1,4 +1,4 @@
-"""What a person can do about each way in which a record, or a file of it, fails."""
+"""Says what a person can do about each error of a record or of a file."""
 
 from __future__ import annotations
 

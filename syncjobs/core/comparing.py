@@ -1,4 +1,4 @@
-"""Whether a file as listed is the file as held.
+"""Decides whether a listed file equals the held one.
 
 Why equal times prove anything, and when they do not, is in docs/decisions/008.
 """

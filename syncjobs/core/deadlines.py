@@ -1,4 +1,4 @@
-"""How long a record may take, and how long it is expected to.
+"""Decides how long a record may take, and how long it will probably take.
 
 The formula (docs/stuck.md) is a base and so much a file, within bounds. A job whose records have
 taken longer is given three times its slowest usual one. The upper bound is absolute: it counts the work

@@ -1,4 +1,4 @@
-"""Which jobs run after which: no job may come to run after itself."""
+"""Checks which jobs run after which: no job may run after itself."""
 
 from __future__ import annotations
 

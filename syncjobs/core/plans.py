@@ -1,4 +1,4 @@
-"""What a sync would do, counted, and the guards that may stop it."""
+"""Counts what a sync would do, and holds the guards that may stop it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPLACED_MIN = 5  # fewer files that become one are no sign of anything
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Counts of entries by what would become of them; `wanted` are to be fetched."""
+    """Counts of entries by what the sync would do with them; `wanted` counts the files to fetch."""
 
     listed: int
     held: int

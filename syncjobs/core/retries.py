@@ -1,4 +1,4 @@
-"""Whether a failed attempt is followed by another, and when.
+"""Decides whether another attempt follows a failed one, and when.
 
 Full jitter: a random share of an exponential ceiling, so that a thousand records of one broken host
 do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").

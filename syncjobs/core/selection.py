@@ -1,4 +1,4 @@
-"""Which listed files a job wants: patterns (`syncjobs.core.patterns`), extensions, size, age.
+"""Decides which listed files a job wants: patterns (`syncjobs.core.patterns`), extensions, size, age.
 
 `filters` is the ordered form: each rule is `+ pattern` or `- pattern`, and the first that matches
 decides. Where none does, `exclude` and then `include` decide.

@@ -1,4 +1,4 @@
-"""Which running record is stuck, by which rule, and when a sweep is to hold back.
+"""Decides which running record is stuck, by which rule, and when a sweep must wait.
 
 Every figure is in seconds of the database's clock. A record is judged by the first rule that finds it:
 its owner's lease ran out; its work stands still although its owner lives; its time is up; a cancel was

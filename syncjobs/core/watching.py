@@ -1,4 +1,4 @@
-"""Whether the machine is running, judged from the signs of life of its parts. All spans are seconds.
+"""Decides whether the installation works, from the signs of life of its parts. All spans are seconds.
 
 What stops work from being done is DOWN; what only will, or what heals by itself, is a WARNING. Just
 after a start nobody can have told of himself yet: for a minute that is STARTING, and no fault.
@@ -29,7 +29,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartHealth:
-    """What is to be said of one part; `age_s` is None where nothing was ever seen of it, or has no age."""
+    """The state of one part. `age_s` is None if the part was never seen, or has no age."""
 
     part: str
     word: str = OK

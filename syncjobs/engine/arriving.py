@@ -1,4 +1,4 @@
-"""Files that have arrived: made durable and receipted together, beside the next ones' arrival."""
+"""Makes arrived files durable and writes their receipts, a batch at a time, while the next files arrive."""
 
 from __future__ import annotations
 

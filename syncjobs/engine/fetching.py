@@ -23,7 +23,7 @@ SECOND_TRIES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A file that deserves a second try: as it was listed, and as it is to be asked for."""
+    """A file that gets a second try: as it was listed, and as the next request names it."""
 
     listed: RemoteEntry
     asked: RemoteEntry
@@ -31,7 +31,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is to be known of a fetching that is over."""
+    """The result of a finished fetching."""
 
     capped: bool  # the plan wanted more than one record may fetch
     unproved: Unproved

@@ -15,7 +15,7 @@ from syncjobs.engine.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be synced, and under which rules.
+    """What must be synced, and under which rules.
 
     `source` names far end and dataset: bytes that an attempt leaves are continued for the same source
     only.

@@ -1,4 +1,4 @@
-"""What a running attempt tells of itself. Written by the work, read by the heartbeat."""
+"""Holds the progress of a running attempt. The work writes it, the heartbeat reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why work ends before it is done. Raised by a watch's `check`, passed through by transports.
+"""The reasons why work ends before it is done. A lease's `check` raises them; transports let them pass.
 
 Stop
 ├── CancelAsked       a person or an API asked

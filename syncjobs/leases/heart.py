@@ -82,7 +82,7 @@ class Heart:
             self._leases.pop(_key(lease), None)
 
     def drain(self) -> None:
-        """All work of this process is to be put off."""
+        """Asks all work of this process to stop, so that others can take it."""
         with self._lock:
             self._draining = True
             for lease in self._leases.values():

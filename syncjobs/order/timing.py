@@ -22,7 +22,7 @@ def _check_schedule(value: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fires:
-    """When the job is due. Where one of these changes, its next fire is planned anew."""
+    """When the job is due. Where one of these changes, its next fire is planned again."""
 
     schedule: Mapping[str, Any] = job_option(
         "Schedule",

@@ -1,4 +1,4 @@
-"""How far backfills are: their records by state, and a range of time as a person names it."""
+"""Reads how far backfills are: their records by state, and a range of time as a person names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a connector's far end from the work done with it: nobody is called to find out."""
+"""Reads what past work has shown about a connector's far end. It calls nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the records of a job take: what was, for what to expect."""
+"""Reads how long the records of a job took, to say what to expect."""
 
 from __future__ import annotations
 

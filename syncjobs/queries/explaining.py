@@ -1,4 +1,4 @@
-"""Why a record waits, stopped or failed: facts as values, for the command line, the console and programs."""
+"""Explains why a record waits, stopped or failed: facts as values, for commands, the console and programs."""
 
 from __future__ import annotations
 

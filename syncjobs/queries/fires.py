@@ -1,4 +1,4 @@
-"""When a job is due, in words and in moments: the same ones for console, command line and API."""
+"""Says when a job is due, in words and in times, the same for console, commands and API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of the installation have told of themselves, in three small statements."""
+"""Reads the signs of life of the installation's parts, in three small statements."""
 
 from __future__ import annotations
 

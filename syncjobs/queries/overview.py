@@ -1,4 +1,4 @@
-"""What a workspace is at: what runs, what waits, what came out lately, what is due next."""
+"""Reads a workspace at a glance: what runs, what waits, the latest results, what is due next."""
 
 from __future__ import annotations
 

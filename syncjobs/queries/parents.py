@@ -1,4 +1,4 @@
-"""Whether jobs can run after the ones that they name: each is there, and none waits for itself."""
+"""Checks that jobs can run after the jobs that they name: each exists, and none waits for itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For how long the processes of one host have been silent, by the database's clock."""
+"""Reads how long the processes of one host have been silent, by the database's clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fires of the past get a record each, some at a time: because a person asked, or because a job catches up.
+"""Makes a record for each fire of the past, a few at a time: because a person asked, or because a job catches up.
 
 Beat's tick moves every backfill on. Its records are a job's own kind beside the ordinary ones: they neither
 serve a fire of the schedule nor give way to one, but still one record of a job runs at a time. It rests while its

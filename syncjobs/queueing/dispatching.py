@@ -1,4 +1,4 @@
-"""Due fires become queued records, and `next_run_at` moves on, in one transaction.
+"""Turns due fires into queued records, and moves `next_run_at`, in one transaction.
 
 Any number of dispatchers may run at once: jobs are taken with SKIP LOCKED, and `record_once_per_fire`
 stands behind that. Every fire that is due gets a record, or is told by one: as served by it, or as skipped.

@@ -1,4 +1,4 @@
-"""What beat and a worker's bells do all day, once and by one process: for hosts where only cron runs.
+"""Does the work of beat and the workers once, in one process: for hosts where only cron runs.
 
 Each step is safe beside beats and workers that do the same: they all go by the rows.
 """

@@ -1,4 +1,4 @@
-"""One record on demand. It joins the queue; it never moves the schedule."""
+"""Queues one record on demand. This never moves the schedule."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AlreadyQueued(Exception):
 
 
 class WorkspaceBusy(Exception):
-    """The workspace syncs one thing at a time, and `record` is at it."""
+    """The workspace runs one record at a time, and `record` runs now."""
 
     def __init__(self, record: SyncRecord) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""A record that did not succeed is done again, as a new record: as it was asked for, plan and all."""
+"""Repeats a record that did not succeed, as a new record with the same request and plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which queued records a bell is to be rung for.
+"""Chooses the queued records to send a message for ("ring").
 
 A bell is a hint and may be lost: a record that was rung for and not claimed within 30 s is taken
 again. Ringing moves nothing but `rung_at`. Nor is it rung for what a limit or a host would turn away:

@@ -1,4 +1,4 @@
-"""Many jobs at once are asked to sync: each gets its record, or a reason why not.
+"""Starts many jobs at once: each gets its record, or a reason why not.
 
 A thousand jobs take a handful of statements; what one of them has in its way is told and keeps none of the
 others back.

@@ -1,4 +1,4 @@
-"""A person approves a dry run's plan: a record is queued that does what it says, or nothing."""
+"""Approves a dry run's plan: queues a record that does exactly this plan, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancel: at once where nobody works on the record, else through its worker's next heartbeat."""
+"""Cancels a record: at once if nobody works on it, else through its worker's next heartbeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record has ended: jobs that run after its job hear of it, and an interval counted from there begins.
+"""Acts when a record has ended: starts the jobs that run after its job, and the interval that counts from its end.
 
 One small statement for each record. Followers are locked before their marks, in the order of their ids, as the
 dispatcher does it: two parents that end at the same moment wait for each other, and neither is missed.

@@ -1,4 +1,4 @@
-"""A person lets a held record go on: the guards are waived for this record only."""
+"""Releases a held record: the guards are waived for this record only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""When a job is due anew: after it was made, edited, switched on or resumed. What passed meanwhile is never made
-up for."""
+"""Plans when a job is due after it was made, edited, switched on or resumed. Fires that passed meanwhile are not
+repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset goes back to an older version: files and what later syncs compare with, in one transaction.
+"""Rolls a dataset back to an older version: files, and what later syncs compare with, in one transaction.
 
 Versions are never changed or taken away: what the older one holds is published as the next. The fencing token
 grows as at a claim, so that nobody who read the dataset before can publish over it.

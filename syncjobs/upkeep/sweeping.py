@@ -1,4 +1,4 @@
-"""Clearing away what attempts left under way and nobody came back for, and content that nothing names."""
+"""Removes unfinished files of attempts that nobody resumed, and content that nothing names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This worker process: its name, its heart, its slots, and the row that tells of it."""
+"""This worker process: its name, its heart, its slots, and its row of presence."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_every_secret_opens_with_the_new_key_alone(
     settings.SECRETS_KEYS = keys[::-1]
     call_command("rotate_secrets")
     told = capsys.readouterr()
-    assert told.out == "5 secrets encrypted anew, 0 had the newest key already\n"
+    assert told.out == "5 secrets encrypted again, 0 had the newest key already\n"
     settings.SECRETS_KEYS = keys[1:]
     for number, row in enumerate(rows):
         row.refresh_from_db()
@@ -76,7 +76,7 @@ def test_a_secret_that_does_not_open_is_named_and_kept_and_the_others_go_on(
         call_command("rotate_secrets")
     told = capsys.readouterr()
     assert caught.value.returncode == 1
-    assert told.out.startswith("2 secrets encrypted anew")
+    assert told.out.startswith("2 secrets encrypted again")
     assert "acme/c1" in told.err
     assert CANARY not in told.out + told.err + str(caught.value)
     assert lost not in told.out + told.err

@@ -279,7 +279,7 @@ def test_a_part_of_another_file_than_was_asked_for_is_not_joined() -> None:
         (answer,) = transport.fetch([RemoteEntry("file", 8, None, '"1"')], sink)
         transport.close()
     assert isinstance(answer.error, Unstable)
-    assert sink.receivers[0].offset == 0  # the next try begins anew
+    assert sink.receivers[0].offset == 0  # the next try starts again
 
 
 def test_h12_only_strong_etags_are_kept() -> None:

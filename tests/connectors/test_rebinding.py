@@ -59,7 +59,7 @@ def test_the_address_that_was_judged_is_dialled_and_not_the_name(answers: list[s
         with decoy(port) as was_met:
             with NARROW.dial(NAME, port, timeout_s=5) as connected:
                 assert connected.getpeername() == (FIRST, port)
-            with pytest.raises(NetworkForbidden):  # judged anew, each time
+            with pytest.raises(NetworkForbidden):  # judged again, each time
                 NARROW.dial(NAME, port, timeout_s=5)
             assert not was_met()
 
@@ -85,7 +85,7 @@ def test_no_protocol_follows_a_name_inside(host: Host, answers: list[str]) -> No
         found: list[object] = []
         with (
             contextlib.closing(host.spec.open(target, Context(NARROW))) as transport,
-            contextlib.suppress(NetworkForbidden),  # a further connection, judged anew
+            contextlib.suppress(NetworkForbidden),  # a further connection, judged again
         ):
             found += transport.walk()
         assert not was_met()

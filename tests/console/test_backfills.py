@@ -49,7 +49,7 @@ def test_a_range_is_counted_before_it_is_confirmed(acme: Tenant, root: Client) -
     assert 'name="confirmed"' in counted
     assert not Backfill.objects.exists()
     later = root.post(_page(acme.job), GIVEN | {"until": "2026-11-08T12:00", "confirmed": COUNTED})
-    assert "<b>8 fires</b>" in later.content.decode()  # not what was counted: it is counted anew
+    assert "<b>8 fires</b>" in later.content.decode()  # not what was counted: it is counted again
     assert not Backfill.objects.exists()
     assert root.post(_page(acme.job), GIVEN | {"confirmed": COUNTED}).status_code == 302
     made = Backfill.objects.get()

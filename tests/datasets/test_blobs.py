@@ -179,7 +179,7 @@ def test_a_pack_that_is_cut_or_gone_says_so(store: BlobStore, tmp_path: Path) ->
 
 
 def test_a_pack_tells_by_itself_what_it_holds(store: BlobStore, tmp_path: Path) -> None:
-    """Where the database is lost, the index can be made anew."""
+    """Where the database is lost, the index can be made again."""
     contents = [b"", b"one", b"two" * 1000]
     digests = put(store, *contents)
     (pack,) = files_below(tmp_path, "packs")

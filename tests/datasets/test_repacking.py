@@ -114,7 +114,7 @@ def test_a_pack_that_lost_most_of_its_contents_is_written_anew_and_goes_a_week_l
     assert (old.exists(), new.exists()) == (False, True)
     assert can_be_read(store, KEPT)
     call_command("compact_packs")
-    assert "no pack has to be written anew" in capsys.readouterr().out
+    assert "no pack needs rewriting" in capsys.readouterr().out
 
 
 def test_a_dry_run_tells_what_there_is_to_do_and_does_nothing(

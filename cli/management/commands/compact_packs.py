@@ -24,7 +24,7 @@ DAYS = round(KEPT_S / 86_400)
 
 class Command(WorkspaceCommand):
     help = (
-        "Write anew the packs of small contents that have lost much of what they held, and join small packs."
+        "Rewrite the packs of small contents that have lost much of what they held, and join small packs."
         f" The contents move first; `sweep` and the daily chore remove the old packs {DAYS} days later, so that"
         " whoever reads there can finish. Damaged contents stay where they are: the next sync of their file"
         " fetches them again. Safe beside syncs, and may be stopped at any time. In one workspace, or in all"
@@ -38,7 +38,7 @@ class Command(WorkspaceCommand):
             metavar="PERCENT",
             type=whole_number(1, 100),
             default=LOST_PERCENT,
-            help=f"write packs anew that lost at least so much of their bytes (default: {LOST_PERCENT})",
+            help=f"rewrite packs that lost at least so much of their bytes (default: {LOST_PERCENT})",
         )
         parser.add_argument("--dry-run", action="store_true", help="only say what there is to do")
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -46,7 +46,7 @@ class Command(WorkspaceCommand):
     def run(self, *args: Any, **options: Any) -> None:
         told = []
         try:
-            refuse_if_halted("no pack is written anew")
+            refuse_if_halted("no pack is rewritten")
             for workspace in self.choose_workspaces(options["workspace"]):
                 done = _compact(workspace, options["lost"], dry_run=options["dry_run"])
                 told.append({"workspace": workspace.name} | asdict(done))
@@ -81,7 +81,7 @@ def _foresee(sparse: list[Pack]) -> Compacted:
 
 def _line(workspace: Workspace, done: Compacted, *, dry_run: bool) -> str:
     if not done.packs:
-        return f"{workspace.name}: no pack has to be written anew"
+        return f"{workspace.name}: no pack needs rewriting"
     packs = f"{done.packs} packs"
     contents = f"{done.contents} contents ({done.size_bytes:,} bytes)"
     if dry_run:

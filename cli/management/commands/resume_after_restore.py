@@ -1,4 +1,4 @@
-"""`resume_after_restore`: the restored database is the one to go on with."""
+"""`resume_after_restore`: accepts the restored database as the one to use from now on."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Command(DatabaseCommand):
         "Encrypt every connector's secret with the first of SECRETS_KEYS. Put a new key before the old ones,"
         " restart everything, run this, and take the old ones away when it ends with status 0. Safe beside"
         " syncs; interrupted, it is run again. Exit status 1: some secret opens with none of the keys, and"
-        " has to be entered anew."
+        " must be entered again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,7 +36,7 @@ class Command(DatabaseCommand):
             self.write_json(asdict(done))
         else:
             self.stdout.write(
-                f"{done.resealed} secrets encrypted anew, {done.current} had the newest key already"
+                f"{done.resealed} secrets encrypted again, {done.current} had the newest key already"
             )
         for name in done.unopened:
             self.stderr.write(f"does not open with any of SECRETS_KEYS: {name}")

@@ -1,4 +1,4 @@
-"""Files at the source are deleted or moved once a published version holds them.
+"""Deletes or moves files at the source after a published version holds them.
 
 Each is looked at again just before: it must be what was published, by size and time. Nothing waits in a
 table: what a lost worker left undone, the next record finds listed and published, and does.
@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Enough(Exception):
-    """No further file is to be touched."""
+    """Stops the clearing: no further file may be touched."""
 
 
 @dataclass(frozen=True, slots=True)

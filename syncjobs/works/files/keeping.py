@@ -1,4 +1,4 @@
-"""A dry run's plan is kept, file by file; and a later listing is held against it."""
+"""Keeps the plan of a dry run, file by file, and compares a later listing with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attempt fetched becomes the dataset's current version, in one transaction, token checked."""
+"""Publishes what an attempt fetched as the dataset's current version, in one transaction that checks the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a job takes: what it says itself and, where it says nothing, the installation's word."""
+"""Makes the selection of a job: its own rules and, where it has none, those of the installation."""
 
 from __future__ import annotations
 
