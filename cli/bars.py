@@ -25,7 +25,7 @@ def on_terminal() -> bool:
 
 @contextmanager
 def busy(words: str) -> Iterator[None]:
-    """For work whose size nobody knows before."""
+    """Shows work of unknown size."""
     if not on_terminal():
         yield
         return

@@ -92,7 +92,7 @@ class WorkspaceCommand(Command):
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """For an argument's `type`: refuses what lies outside, with these words."""
+    """Makes an argument's `type` that refuses what lies outside, with these words."""
 
     def convert(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text[:20]) <= most):

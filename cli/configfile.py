@@ -248,7 +248,7 @@ class _Reader:
 
 
 def _read_regular(path: Path) -> str:
-    """Of a device or a pipe nobody knows where it ends. Raises OSError, UnicodeDecodeError."""
+    """Reads a regular file only: a device or a pipe may have no end. Raises OSError, UnicodeDecodeError."""
     # Without waiting: a pipe that nobody writes to is opened by no one.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

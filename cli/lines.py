@@ -21,7 +21,7 @@ class Lines(str):
 
 
 def one_line(text: str) -> str:
-    """With everything escaped that is not a character to look at."""
+    """Escapes everything that is no visible character."""
     return printable(text, len(text)).replace("\n", "\\n")
 
 

@@ -91,7 +91,7 @@ def _plan_lines(record: SyncRecord) -> list[str]:
 
 
 def dump_record(record: SyncRecord) -> dict[str, Any]:
-    """For `--json`."""
+    """Returns a record as `--json` prints it."""
     return {"id": str(record.pk), "job": record.job.name} | {
         name: getattr(record, name) for name in _IN_JSON.split()
     }

@@ -20,7 +20,7 @@ def attachment_fields(path: str) -> dict[str, str]:
 
 
 def content_disposition(path: str) -> str:
-    """For the last component of a stored path: RFC 6266, with RFC 5987's form for what is not ASCII.
+    """Makes the header for the last component of a stored path: RFC 6266, with RFC 5987's form for what is not ASCII.
 
     Control and direction characters are dropped: they could end the header or turn a name round.
     """

@@ -18,7 +18,7 @@ _FIELDS = [field.name for field in fields(Budget)]
 
 
 def find_budget(workspace_id: uuid.UUID, address: str) -> Budget | None:
-    """None where nothing was learned of the host."""
+    """Returns None if nothing was learned of the host."""
     row = HostBudget.objects.filter(workspace_id=workspace_id, address=address).first()
     return _budget_of(row) if row else None
 

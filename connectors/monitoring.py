@@ -74,7 +74,7 @@ def check_due() -> int:
 
 
 def check_now(connector: Connector) -> FarEndWatch:
-    """As a person asks."""
+    """Checks at once, because a person asked."""
     _note(connector, _find_error(connector))
     return find_connectivity(connector)
 

@@ -1,4 +1,4 @@
-"""From a stored connector to a live transport."""
+"""Opens a live transport from a stored connector."""
 
 from __future__ import annotations
 

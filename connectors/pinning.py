@@ -21,7 +21,7 @@ class Offer:
 
 
 def find_offer(connector: Connector) -> Offer | None:
-    """None where nothing was offered that is not pinned already."""
+    """Returns None if nothing was offered that is not pinned already."""
     spec = SPECS.get(connector.kind)
     if spec is None:
         return None

@@ -65,7 +65,7 @@ def reseal(connector: Connector) -> bool:
 
 
 def _opens(sealed: str) -> bool:
-    """With the newest key alone."""
+    """Whether the newest key alone opens it."""
     _fernet()
     try:
         Fernet(settings.SECRETS_KEYS[0]).decrypt(sealed.encode())

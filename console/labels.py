@@ -86,7 +86,7 @@ def heartbeat(record: SyncRecord) -> SafeString | str:
 
 
 def seconds_taken(record: SyncRecord) -> float | None:
-    """So far, for a running record; None for one that waits or is held."""
+    """Returns the seconds so far of a running record; None for one that waits or is held."""
     end = timezone.now() if record.state == State.RUNNING else record.finished_at
     if record.started_at is None or end is None:
         return None
@@ -104,7 +104,7 @@ def changes(row: SyncRecord | Version) -> SafeString | str:
 
 
 def counts(added: int, changed: int, removed: int, failed: int = 0) -> SafeString | str:
-    """Only what there is: `+12 -1`."""
+    """Shows counts that are not zero: `+12 -1`."""
     given = zip(_SIGNS, (added, changed, removed, failed), strict=True)
     shown = [(tone, word, sign, count) for (tone, word, sign), count in given if count]
     if not shown:

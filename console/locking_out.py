@@ -42,7 +42,7 @@ class LockoutBackend(AxesStandaloneBackend):  # type: ignore[misc] # axes has no
 
 
 def find_client_address(request: HttpRequest) -> str | None:
-    """Under which failures count, beside the user's name."""
+    """Returns the address under which failures count, beside the user's name."""
     return _client_of(request) or request.META.get("REMOTE_ADDR")
 
 
@@ -59,7 +59,7 @@ def _count_failures(address: str) -> int:
 
 
 def read_username(request: HttpRequest, credentials: Mapping[str, str] | None) -> str:
-    """Under which tries count: cut, where no user can have such a name and no column would take it."""
+    """Returns the user name under which tries count: cut, where no user can have such a name and no column would take it."""
     return (credentials or request.POST).get("username", "")[:NAME_MAX]
 
 

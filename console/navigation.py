@@ -70,7 +70,7 @@ def _invitations(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _choice(request: HttpRequest) -> list[dict[str, Any]]:
-    """Only for who has several to choose from."""
+    """Shown only to a person with several workspaces."""
     if tenancy.count_workspaces(request) < 2:
         return []
     chosen = tenancy.find_current_workspace(request)

@@ -53,7 +53,7 @@ def find_current_workspace(request: HttpRequest) -> UUID | None:
 
 
 def count_workspaces(request: HttpRequest) -> int:
-    """Of the person's, as far as two: whether there is a choice."""
+    """Counts the person's workspaces, up to two: whether there is a choice."""
     if sees_all(request):
         return len(Workspace.objects.values_list("pk")[:2])
     return len(find_roles(request))
@@ -64,7 +64,7 @@ def switch_workspace(request: HttpRequest, workspace: UUID | None) -> None:
 
 
 def narrow(request: HttpRequest, rows: QuerySet[M], *, path: str = "workspace") -> QuerySet[M]:
-    """Of rows that the person may see, those of the workspace that they have chosen: for lists. A page of
+    """Returns the rows of the chosen workspace among those that the person may see: for lists. A page of
     another one of theirs opens all the same."""
     chosen = find_current_workspace(request)
     return rows if chosen is None else rows.filter(**{path: chosen})

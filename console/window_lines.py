@@ -175,7 +175,7 @@ def _line_of(item: Mapping[str, Any]) -> str:
 
 
 def _show(moment: datetime) -> str:
-    """With its offset from UTC, which is all that is kept of the zone."""
+    """Shows a time with its offset from UTC: nothing else of the zone is kept."""
     known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     text = known.isoformat(" ", timespec="minutes")
     return text.replace("+00:00", "Z")

@@ -48,7 +48,7 @@ def fetch_row(cursor: Cursor, row_type: Callable[..., Row]) -> Row | None:
 def fetch_split(
     cursor: Cursor, head: int, row_type: Callable[..., Row]
 ) -> tuple[Sequence[Any], Row] | None:
-    """As `fetch_row`, for a row whose first `head` columns are of something else, such as a model: these come as they
+    """Like `fetch_row`, for a row whose first `head` columns are of something else, such as a model: these come as they
     are, and the others as a `row_type`."""
     make = _find_maker(cursor, row_type, head)
     row = cursor.fetchone()

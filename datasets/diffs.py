@@ -89,7 +89,7 @@ class _Touched:
 def list_differences(
     dataset_id: uuid.UUID, before: int, after: int, *, last: str = "", limit: int = PAGE
 ) -> tuple[list[Difference], int | None]:
-    """Those of the next `limit` paths behind `last` that were touched, and the entry with which the next page
+    """Returns those of the next `limit` paths behind `last` that were touched, and the entry with which the next page
     goes on: None on the last one. What was touched and is again as it was is left out, so that a page may be
     short."""
     parameters: dict[str, str | int | uuid.UUID] = {

@@ -96,13 +96,13 @@ UPDATE datasets_installation SET noted_at = greatest(noted_at, now()) WHERE name
 
 
 def read_known(cursor: Cursor) -> Known | None:
-    """None before the first start."""
+    """Returns None before the first start."""
     cursor.execute(_READ, [NOTED_EVERY_S])
     return fetch_row(cursor, Known)
 
 
 def find_halt(known: Known | None) -> Halt | None:
-    """None where this host may do everything, as at a first start."""
+    """Returns None if this host may do everything, as at a first start."""
     if known is None:
         return None
     if known.place != known.place_now:
@@ -120,7 +120,7 @@ def find_halt(known: Known | None) -> Halt | None:
 
 
 def settle_here(cursor: Cursor) -> Halt | None:
-    """As `find_halt`; a host that may do everything remembers the installation from now on, and every minute
+    """Like `find_halt`; a host that may do everything remembers the installation from now on, and every minute
     how far it has seen it. Not within a transaction."""
     known = read_known(cursor)
     halt = find_halt(known)
@@ -163,7 +163,7 @@ def resume_after_restore() -> Resumed:
 
 
 def recall() -> Remembered | None:
-    """None where DATA_DIR has no file that can be understood."""
+    """Returns None if DATA_DIR has no file that can be understood."""
     try:
         told = json.loads(_path().read_text(encoding="utf-8"))
         return Remembered(uuid.UUID(told["installation"]), datetime.fromisoformat(told["noted_at"]))

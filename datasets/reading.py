@@ -16,7 +16,7 @@ class NoSuchVersion(LookupError):
 
 
 def get_version(dataset: Dataset, number: int | None = None) -> Version:
-    """That version, or the current one. Raises NoSuchVersion."""
+    """Returns the numbered version, or the current one. Raises NoSuchVersion."""
     wanted = Q(is_current=True) if number is None else Q(number=number)
     version = dataset.versions.filter(wanted).first()
     if version is None:
@@ -44,7 +44,7 @@ def one_moment() -> Iterator[None]:
 def page_of_entries(
     version: Version, *, prefix: str = "", last: str = "", limit: int
 ) -> list[Entry]:
-    """Those behind `last`, by path, bytewise. Within `one_moment` with the look that found the version: a current
+    """Returns the entries behind `last`, by path, bytewise. Within `one_moment` with the look that found the version: a current
     one is read from the entries that are current, however long the history is."""
     rows = version.dataset.entries.filter(until=None)
     if not version.is_current:

@@ -69,7 +69,7 @@ class Receipts:
 
 
 def _column(values: tuple[Any, ...]) -> list[Any] | None:
-    """None where no row has a value: `unnest` fills it up, and a long array costs time."""
+    """Returns None if no row has a value: `unnest` fills it up, and a long array costs time."""
     return list(values) if any(value is not None for value in values) else None
 
 

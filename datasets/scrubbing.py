@@ -81,7 +81,7 @@ def scrub(
 
 
 def find_damaged(workspace_id: uuid.UUID, digests: Iterable[bytes]) -> set[bytes]:
-    """Those of the contents that are damaged now; all are read. Raises StoreMissing."""
+    """Returns those of the contents that are damaged now; all are read. Raises StoreMissing."""
     store = open_store(workspace_id)
     store.need()
     places = store.locate(chosen := list(digests))
@@ -133,7 +133,7 @@ def _patience() -> Iterator[None]:
 def _look(
     store: BlobStore, sha256: bytes, places: Mapping[bytes, Place]
 ) -> tuple[Damage, str] | None:
-    """None where all is well."""
+    """Returns None if all is well."""
     try:
         store.prove(sha256, places)
     except BlobMissing as exc:

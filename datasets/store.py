@@ -114,7 +114,7 @@ def _lock_installation() -> tuple[Installation, bool]:
 
 
 def _find_store() -> uuid.UUID | None:
-    """None where the folder is none, or has no id. Raises StoreBroken."""
+    """Returns None if the folder is none, or has no id. Raises StoreBroken."""
     try:
         return read_store_id(settings.STORE_ROOT)
     except StoreMissing:

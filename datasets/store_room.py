@@ -13,7 +13,7 @@ WITHIN_S = 1.0
 
 
 def find_room() -> Room | None:
-    """None where the installation's store is not here, or its disk does not answer."""
+    """Returns None if the installation's store is not here, or its disk does not answer."""
     if judge_store(find_known_store()) is not StoreState.RIGHT:
         return None
     try:

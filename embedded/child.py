@@ -196,7 +196,7 @@ def set_death_signal(number: signal.Signals) -> None:
 
 
 def ask_where_it_hangs(pid: int) -> None:
-    """Those of the session that have nothing to say of it end by this signal."""
+    """Returns those of the session that have nothing to say of it end by this signal."""
     _signal_group(pid, signal.SIGRTMIN)
 
 

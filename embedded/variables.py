@@ -16,7 +16,7 @@ _NO = frozenset({"0", "false", "no", "off", "n"})
 
 
 class Variables:
-    """Of one environment. Every method raises WrongVariable."""
+    """The variables of one environment. Every method raises WrongVariable."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -33,7 +33,7 @@ class Variables:
         return None if text is None else text.strip()
 
     def find(self, name: str) -> str | None:
-        """None also where it is empty."""
+        """Returns None also if it is empty."""
         return self.find_set(name) or None
 
     def text(self, name: str, default: str = "") -> str:

@@ -65,7 +65,7 @@ class Watch:
         self._has_looked = True
 
     def silence_s(self, session: int, started_at: float) -> float | None:
-        """For how long the process has been silent where that is too long, None where it is not."""
+        """Returns how long the process has been silent if that is too long, else None."""
         if self._since is None:
             return None
         moved_at = self._moved_at.get(session, 0.0)

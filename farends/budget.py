@@ -40,7 +40,7 @@ class Obstacle:
 
     @property
     def words(self) -> str:
-        """As a record says what it waits for."""
+        """Returns the words in which a record says what it waits for."""
         return (
             f"{self.reason}; until {self.until:%Y-%m-%d %H:%M:%S} UTC"
             if self.until

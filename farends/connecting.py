@@ -84,7 +84,7 @@ def _begin(address: Address, port: int, prepare: Callable[[socket.socket], None]
 
 
 def _wait_for_any(under_way: list[socket.socket], wait_s: float) -> list[socket.socket]:
-    """Those that are connected or have failed."""
+    """Returns the sockets that are connected or have failed."""
     if not under_way:
         return []
     waiting = select.poll()

@@ -146,7 +146,7 @@ class Answer:
         self._raw.close()
 
     def pass_over(self) -> None:
-        """As `close`, but the connection stays where the rest is short."""
+        """Like `close`, but the connection stays where the rest is short."""
         length = 0 if self._is_bodyless else self.head.length
         if length is not None and length <= _DRAIN_BYTES_MAX:
             while self._read_some():
@@ -233,7 +233,7 @@ class Conversation:
         fields: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """As `ask`, and where the host redirects, the answer from there.
+        """Like `ask`; if the host redirects, returns the answer from there.
 
         Each hop is dialled like the first, and another origin gets neither credentials nor the body: there
         the redirect is an error. Raises ProtocolViolation, and TlsRefused from https to http.

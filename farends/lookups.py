@@ -45,7 +45,7 @@ def look_up(host: str, *, deadline: float, check: Callable[[], None]) -> list[Ad
 
 
 def _numeric(host: str) -> list[Address]:
-    """Of an address in any spelling, for which nobody is asked. Raises OSError, ValueError."""
+    """Reads an address in any spelling, without asking a resolver. Raises OSError, ValueError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     return [parse_address(str(item[4][0])) for item in found]
 

@@ -124,7 +124,7 @@ class _Pieces:
 
 
 def make_target_mask(target: Target) -> Mask | None:
-    """For what is in the target's secret, and for a log-in in Base64 as HTTP sends it (RFC 7617)."""
+    """Makes the mask for the target's secret, and for a log-in in Base64 as HTTP sends it (RFC 7617)."""
     secret = {
         field.name: str(getattr(target.secret, field.name)) for field in fields(target.secret)
     }
@@ -135,7 +135,7 @@ def make_target_mask(target: Target) -> Mask | None:
 
 
 def _lines(secret: str) -> list[str]:
-    """Of a key, without its first and last."""
+    """Returns the lines of a key, without its first and last."""
     lines = secret.splitlines()
     if len(lines) < 2:
         return []

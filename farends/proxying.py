@@ -50,7 +50,7 @@ class Proxy:
 
 
 def parse_proxy(text: str, username: str = "", password: str = "") -> Proxy | None:
-    """None for the empty text. Raises ValueError with words that follow the option's name."""
+    """Returns None for the empty text. Raises ValueError with words that follow the option's name."""
     if not text:
         return None
     try:

@@ -171,5 +171,5 @@ def key_of(line: bytes) -> str:
 
 
 def payload_of(line: bytes) -> str:
-    """As it was sent, in JSON."""
+    """Returns the payload as it was sent, in JSON."""
     return json.dumps(json.loads(line)["payload"], ensure_ascii=False)

@@ -204,7 +204,7 @@ class _Sender:
         return needs_keys(answer) and any(name.encode() in answer.body for name in listed)
 
     def _log_in(self) -> Judgement | None:
-        """None where a new token is there."""
+        """Returns None if a new token is there."""
         try:
             self._system.log_in()
         except AnswerCut as exc:

@@ -46,7 +46,7 @@ class HeldStream:
 
 
 def claim_stream(stream_id: uuid.UUID, owner: str) -> HeldStream | None:
-    """None where there is nothing to do now: stopped, paused, at work elsewhere, or waiting."""
+    """Returns None if there is nothing to do now: stopped, paused, at work elsewhere, or waiting."""
     told: dict[str, Any] = {"stream": stream_id, "owner": owner, "lease_s": settings.SYNC.lease_s}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, told)

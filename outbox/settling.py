@@ -75,7 +75,7 @@ class StreamFenced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTerms:
-    """Of one delivery: the fence, and the rules that the stream goes by."""
+    """The terms of one delivery: the fence, and the rules that the stream goes by."""
 
     stream: StreamFacts  # as it was when the delivery began
     token: int

@@ -419,7 +419,7 @@ class BlobStore:
         return len(orphans - needed)
 
     def _find_needed(self, orphans: Mapping[uuid.UUID, Path]) -> set[uuid.UUID]:
-        """Those that hold a content which is named and lies nowhere else, or that the disk cannot read now."""
+        """Yields those that hold a content which is named and lies nowhere else, or that the disk cannot read now."""
         needed: set[uuid.UUID] = set()
 
         def iter_told() -> Iterator[tuple[bytes, uuid.UUID]]:

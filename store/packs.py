@@ -81,11 +81,11 @@ class PlaceIndex(Protocol):
         ...
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-        """Those of the packs that hold no blob that anybody knows of."""
+        """Returns those of the packs that hold no blob that anybody knows of."""
         ...
 
     def find_unnamed(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Those that no entry of any version and no receipt names."""
+        """Returns those that no entry of any version and no receipt names."""
         ...
 
     def forget_unnamed(self, before_s: float) -> tuple[int, int]:
@@ -164,7 +164,7 @@ def find_differing(
 
 
 def _pread(fd: int, place: Place) -> bytes | None:
-    """None where the disk cannot read it."""
+    """Returns None if the disk cannot read it."""
     try:
         return os.pread(fd, place.size_bytes, place.offset)
     except OSError as exc:

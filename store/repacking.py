@@ -208,7 +208,7 @@ def _move(
 
 
 def _iter_whole(store: BlobStore, places: Mapping[bytes, Place]) -> Iterator[Received]:
-    """Those whose bytes are what they are to be; the others are noted as damaged."""
+    """Yields those whose bytes are what they are to be; the others are noted as damaged."""
     for sha256, place in places.items():
         try:
             content = b"".join(store.open_checked(sha256, places).part())

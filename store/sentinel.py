@@ -18,7 +18,7 @@ _READ_MAX = 4096
 
 
 def read_store_id(root: Path) -> uuid.UUID | None:
-    """None where the file names no id. Raises StoreMissing without the file, StoreBroken."""
+    """Returns None if the file names no id. Raises StoreMissing without the file, StoreBroken."""
     try:
         with (root / SENTINEL).open("rb") as file:
             text = file.read(_READ_MAX).decode("ascii", "replace")

@@ -131,7 +131,7 @@ def _find_stack_keys(said: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
-    """Those that were named, web and Flower on this machine where none is, and both servers."""
+    """Returns those that were named, web and Flower on this machine where none is, and both servers."""
     usual = f"127.0.0.1:{env.text('WEB_PORT', '8091')},127.0.0.1:{env.text('FLOWER_PORT', '5555')}"
     found = []
     for text in env.words("OWN_LISTENERS", usual):

@@ -49,7 +49,7 @@ _HEALTH = re.compile(rb"(?:GET|HEAD) /health[? ]")
 
 
 def _gone(why: str) -> ConnectionResetError:
-    """As if the client had hung up, which gunicorn takes quietly."""
+    """Ends as if the client had hung up, which gunicorn takes quietly."""
     return ConnectionResetError(errno.ECONNRESET, why)
 
 

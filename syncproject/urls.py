@@ -1,4 +1,4 @@
-"""Where each path leads."""
+"""Maps each path to its view."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class SyncScheduler(DatabaseScheduler):  # type: ignore[misc]
         return min(wait_s, self._rota.turn())
 
     def look(self) -> presence.Load | None:
-        """None where the loop stands still, whatever its other threads do."""
+        """Returns None if the loop stands still, whatever its other threads do."""
         stood_s = time.monotonic() - self._ticked_at
         return presence.Load() if stood_s < settings.SYNC.silent_s else None
 

@@ -46,7 +46,7 @@ def ring(record_ids: Sequence[uuid.UUID]) -> int:
 
 
 def ring_waiting(limit: int = 200) -> int:
-    """For what has waited without a bell; nothing while workers have more bells than they answer."""
+    """Rings for records that wait without a message; does nothing while workers have more bells than they answer."""
     return 0 if count_bells() > BELLS_MAX else ring(take_unrung(limit))
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def database_now() -> datetime:
-    """Within a transaction, its beginning."""
+    """Returns the database's time; within a transaction, the time of its beginning."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT now()")
         row: tuple[datetime] = cursor.fetchone()

@@ -83,7 +83,7 @@ class FireService:
 
 
 def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rules) -> FireService:
-    """For a job that is due since `due` <= `now`."""
+    """Decides for a job that is due since `due` <= `now`."""
     next_due = due_after(schedule, due, now, rules.offset)
     allowed_from = _latest_of(due, now, rules.max_lateness_s)
     in_time_from = _latest_of(allowed_from, now, GRACE_S)
@@ -138,7 +138,7 @@ class _Fires:
         self._cron = schedule if isinstance(schedule, Cron) else None
 
     def between(self, since: datetime, before: datetime) -> Stretch | None:
-        """Of `since` and later, and earlier than `before`; None where there is none."""
+        """Returns the stretch from `since` until before `before`; None if it is empty."""
         first = self._at_or_after(since)
         return None if first is None or first >= before else self._stretch(first, before)
 
@@ -188,7 +188,7 @@ class _Fires:
 
 
 def _step_of(schedule: Schedule) -> timedelta | None:
-    """Of a fixed grid. What is counted from the end of a record is due once, until that has ended."""
+    """Returns the step of a fixed grid. An interval that is counted from the end of a record is due once, until that has ended."""
     if isinstance(schedule, Every) and schedule.counted_from is CountedFrom.START:
         return timedelta(seconds=schedule.every_s)
     return None

@@ -227,7 +227,7 @@ def parse_schedule(given: Mapping[str, Any] | None) -> Schedule:
 
 @lru_cache(maxsize=8192)
 def parse_text(text: str) -> Schedule:
-    """As `parse_schedule`, of the written form as JSON: jobs share a few hundred schedules. Raises InvalidSchedule."""
+    """Like `parse_schedule`, for the written form as JSON: jobs share a few hundred schedules. Raises InvalidSchedule."""
     return parse_schedule(json.loads(text))
 
 

@@ -33,7 +33,7 @@ _who: ContextVar[Callable[[], Actor]] = ContextVar("who", default=lambda: _PLATF
 
 @contextmanager
 def acting(who: Callable[[], Actor]) -> Iterator[None]:
-    """Within it, `who` acts; it is asked when there is something to write, for only then is it needed."""
+    """Sets who acts within the block. `who` is called when there is something to write, for only then is it needed."""
     before = _who.set(who)
     try:
         yield

@@ -13,7 +13,7 @@ KEPT_FOR = timedelta(days=1)
 
 
 def find_answer(pk: str) -> KeptAnswer | None:
-    """None too where its day is over."""
+    """Returns None also if its day is over."""
     return KeptAnswer.objects.filter(pk=pk, at__gt=Now() - KEPT_FOR).first()
 
 
@@ -24,5 +24,5 @@ def keep_answer(pk: str, request: str, status: int, body: Any) -> None:
 
 
 def drop_old_answers() -> int:
-    """Those whose day is over; their count."""
+    """Deletes answers that are older than a day; returns their count."""
     return KeptAnswer.objects.filter(at__lte=Now() - KEPT_FOR).delete()[0]

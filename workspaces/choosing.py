@@ -12,7 +12,7 @@ _CHOSEN = "workspace"
 
 
 def find_role(user: Any, workspace_pk: uuid.UUID) -> Role | None:
-    """Of a person in a workspace; None for who has nothing to do there."""
+    """Finds the role of a person in a workspace; None for a person without one."""
     if user.is_superuser:
         return Role.ADMIN if Workspace.objects.filter(pk=workspace_pk).exists() else None
     role = Member.objects.filter(user=user.pk, workspace=workspace_pk).values_list("role").first()
@@ -20,7 +20,7 @@ def find_role(user: Any, workspace_pk: uuid.UUID) -> Role | None:
 
 
 def find_chosen(session: Mapping[str, Any], user: Any) -> uuid.UUID | None:
-    """None also where the person has left the workspace that they chose."""
+    """Returns None also if the person has left the workspace that they chose."""
     try:
         chosen = uuid.UUID(str(session.get(_CHOSEN)))
     except ValueError:

@@ -57,7 +57,7 @@ def check_invitable(workspace: Workspace, name: str) -> None:
 
 
 def make_invitation(workspace: Workspace, name: str, role: Role) -> tuple[Invitation, str]:
-    """As `invite`, of a name that was checked."""
+    """Like `invite`, for a name that was checked."""
     now = timezone.now()
     with transaction.atomic():
         same = filter_by_name(Invitation.objects.filter(**_UNDECIDED), workspace, [name])
@@ -76,7 +76,7 @@ def make_invitation(workspace: Workspace, name: str, role: Role) -> tuple[Invita
 
 
 def find_invitation(token: str) -> Invitation | None:
-    """None for one that was accepted, was withdrawn, has expired, or never was."""
+    """Returns None for one that was accepted, was withdrawn, has expired, or never was."""
     rows = Invitation.objects.filter(digest=_digest(token), **_UNDECIDED)
     return rows.filter(expires_at__gt=timezone.now()).select_related("workspace").first()
 
@@ -90,7 +90,7 @@ def is_for(invitation: Invitation, user: AbstractBaseUser | AnonymousUser) -> bo
 
 
 def accept(invitation: Invitation, user: Any) -> Member:
-    """Of two who accept at once, and of one who does so twice, the second finds nothing. A member stays with the
+    """Accepts an invitation once: a second acceptance finds nothing. A member stays with the
     role they have. Raises NotForYou, Invitation.DoesNotExist."""
     if not is_for(invitation, user):
         raise NotForYou

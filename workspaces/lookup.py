@@ -27,12 +27,12 @@ def find_row(rows: QuerySet[M], owner: Owner, called: str, *, by: str = "name") 
 
 
 def find_by_name(rows: QuerySet[M], owner: Owner, name: str) -> M | None:
-    """For texts that hold names alone, as configuration files do: an id that stands in one is a name."""
+    """Finds a row by name alone, for texts that hold no ids, as configuration files do: an id that stands in one is a name."""
     return filter_by_name(rows, owner, [name]).first()
 
 
 def find_by_id(rows: QuerySet[M], owner: Owner, called: str | uuid.UUID) -> M | None:
-    """For what has no name of its own, such as records."""
+    """Finds a row that has no name of its own, such as a record."""
     row_id = called if isinstance(called, uuid.UUID) else _read_id(called)
     return None if row_id is None else _rows_of(rows, owner).filter(pk=row_id).first()
 
@@ -54,7 +54,7 @@ def filter_by_name(
 
 
 def filter_by_part(rows: QuerySet[M], part: str) -> QuerySet[M]:
-    """Of rows that the caller has narrowed to somebody's workspaces, those with this part in their name."""
+    """Returns the rows with this part in their name, among rows that the caller has limited to somebody's workspaces."""
     if not _fits(_column(rows.model, "name"), part):
         return rows.none()
     return rows.filter(**{"name__icontains": part})
@@ -66,7 +66,7 @@ def find_workspace(called: str, rows: QuerySet[Workspace] | None = None) -> Work
 
 
 def find_workspace_by_name(name: str, rows: QuerySet[Workspace] | None = None) -> Workspace | None:
-    """As `find_by_name`."""
+    """Like `find_by_name`."""
     rows = Workspace.objects.all() if rows is None else rows
     return rows.filter(name=name).first() if _fits(_column(Workspace, "name"), name) else None
 

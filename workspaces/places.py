@@ -24,7 +24,7 @@ class NoPlace(Exception):
 
 
 class Slots:
-    """Of one kind, in this process."""
+    """The slots of one kind, in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Slots:
 
 
 class Pieces:
-    """Of an answer, and a place that is free again when they are no longer wanted: at the end, when the client
+    """The pieces of an answer, and a place that is free again when they are no longer wanted: at the end, when the client
     has gone, and where nobody ever asked for the first."""
 
     def __init__(self, pieces: Iterator[bytes], places: Slots, names: tuple[str, ...]) -> None:

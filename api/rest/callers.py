@@ -42,7 +42,7 @@ WorkspaceAsked = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """In whose name, and in which workspace, a request works."""
+    """Who makes a request, and in which workspace."""
 
     workspace: Workspace
     role: Role
@@ -82,7 +82,7 @@ VIEWER, OPERATOR, ADMIN = (Bearer(role) for role in Role)
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """Of a request that `Bearer` let in."""
+    """Returns the caller of a request that `Bearer` let in."""
     caller: Any = request.auth  # type: ignore[attr-defined]  # ninja sets it
     if not isinstance(caller, Caller):
         raise TypeError("this route lets everybody in")
@@ -146,7 +146,7 @@ def _named_in(request: HttpRequest) -> str | None:
 
 
 def _choose_for(request: HttpRequest) -> Workspace | None:
-    """Of a person who names none. Raises Refused where it is not to be told."""
+    """Chooses the workspace of a person who names none. Raises Refused if nobody can tell which."""
     user: Any = request.user
     chosen = find_chosen(request.session, user)
     rows = Workspace.objects.all()

@@ -81,7 +81,7 @@ def get_dataset(request: HttpRequest, text: str) -> Any:
 
 
 def need_version(dataset: Dataset, number: int | None) -> Version:
-    """That one, or the current one. Raises Refused."""
+    """Returns the named version, or the current one. Raises Refused."""
     try:
         return get_version(dataset, number)
     except NoSuchVersion:

@@ -33,7 +33,7 @@ ANSWERS: dict[Any, Any] = {**REFUSALS, 503: Problem}
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """In whose name what is due is asked for; `workspace` None: of all of them."""
+    """Who asks for what is due; `workspace` None: for all workspaces."""
 
     name: str
     workspace: Workspace | None

@@ -118,7 +118,7 @@ def _look_at_redis() -> list[PartHealth]:
 
 
 def _look_at_store() -> list[PartHealth]:
-    """Of this process: whether it could hand out what is held."""
+    """Whether this process could hand out held files."""
     state = judge_store(_read_known_store())
     if state is not StoreState.RIGHT:
         return [PartHealth("store", state.value, Level.DOWN)]

@@ -48,13 +48,13 @@ _REFUSED = (
 
 
 def name_of(view: Callable[..., Any]) -> str:
-    """Of an operation, as the document has it: it stays the same wherever the view's module stands."""
+    """Returns the name of an operation, as the document has it. It stays the same wherever the view's module stands."""
     module = view.__module__.rpartition(".")[2]
     return f"api_{module}_{view.__name__}"
 
 
 def once(view: Callable[..., Any]) -> Callable[..., Any]:
-    """For every operation; it does nothing unless the header is there."""
+    """Wraps every operation; does nothing unless the header is there."""
     name = name_of(view)
 
     @wraps(view)

@@ -232,6 +232,6 @@ def tell_job(job: SyncJob) -> dict[str, Any]:
 
 
 def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
-    """As `JobOut` has it; each job with its connector and dataset."""
+    """Fills `JobOut`; each job with its connector and dataset."""
     facts, now = load_facts(jobs, latest=False), database_now()
     return [tell_job_row(job, facts.get(job.pk, JobFacts()), now) for job in jobs]

@@ -105,7 +105,7 @@ def list_history(
 
 
 def _tell_all(records: QuerySet[SyncRecord], shape: type[Told]) -> list[dict[str, Any]]:
-    """As `shape` has them, in one query without instances."""
+    """Fills `shape` for each row, in one query without instances."""
     plain = [name for name in shape.model_fields if name not in ("job", "connector", "duration_s")]
     needed = dict.fromkeys([*plain, "started_at", "finished_at", "job__name", "connector__name"])
     lines = records.values_list(*needed, named=True)

@@ -18,7 +18,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 
 def answer_lost_races(view: Callable[..., Any]) -> Callable[..., Any]:
-    """For every operation."""
+    """Wraps every operation: a lost race is answered as if the request had come later."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

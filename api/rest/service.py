@@ -187,7 +187,7 @@ def _malformed(request: HttpRequest, exc: Malformed | type[Malformed]) -> HttpRe
 
 
 def _field_of(error: dict[str, Any]) -> str:
-    """Without where the field came from, ninja's name for the body, and the kind by which a shape was chosen."""
+    """Returns the path of the field without its origin, ninja's name for the body, and the kind by which a shape was chosen."""
     location: tuple[Any, ...] = error["loc"]
     parts = [str(part) for part in location[1:]]
     if location and location[0] == "body":

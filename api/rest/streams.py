@@ -25,7 +25,7 @@ RETRY_S = 10
 
 
 def take_place(workspace_id: UUID, caller: str) -> tuple[str, ...]:
-    """In whose names a place is taken. Raises Refused."""
+    """Takes a place for a caller. Raises Refused."""
     of = settings.SYNC
     names = {
         f"{workspace_id} {caller}": of.sse_max_streams_per_token,

@@ -18,6 +18,6 @@ class Conflict(Problem):
 
 
 def tell_in_the_way(record: SyncRecord | None) -> dict[str, Any]:
-    """As `Conflict` has it; `record` with its job and connector."""
+    """Fills `Conflict`; `record` with its job and connector."""
     told = None if record is None else RecordOut(**tell_record(record)).model_dump(mode="json")
     return {"record": told}

@@ -305,7 +305,7 @@ class CircuitOut(Told):
 
 
 class ConnectivityOut(Told):
-    """As far as the work of late tells; null is what is not known."""
+    """What recent work has shown; null is unknown."""
 
     connector: str
     address: str
@@ -341,7 +341,7 @@ _SHOWN = [name for name in ConnectorOut.model_fields if name not in _APART]
 
 
 def tell_connector(connector: Connector) -> dict[str, Any]:
-    """As `ConnectorOut` has it."""
+    """Fills `ConnectorOut`."""
     return {
         **{name: getattr(connector, name) for name in _SHOWN},
         "has_secret": bool(connector.sealed_secret),
@@ -361,7 +361,7 @@ def tell_browsed(row: BrowsedRow) -> dict[str, Any]:
 
 
 def _moment(since_1970_ns: int | None) -> datetime | None:
-    """None also for what no calendar holds."""
+    """Returns None also for what no calendar holds."""
     if since_1970_ns is None:
         return None
     try:

@@ -77,7 +77,7 @@ def _tell_side(side: Side | None) -> dict[str, Any] | None:
 
 
 def _moment(modified_ns: int | None) -> datetime | None:
-    """None also for times that no calendar holds: a far end may claim anything."""
+    """Returns None also for times that no calendar holds: a far end may claim anything."""
     if modified_ns is None:
         return None
     try:

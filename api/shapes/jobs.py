@@ -131,7 +131,7 @@ _ANSWERED: dict[Form, Any] = {
 
 
 def _explain(option: Option) -> str:
-    """For a body: also what null means, and what a new job has."""
+    """Explains a field of a body: also what null means, and the default of a new job."""
     told = [describe(option)]
     if default := describe_default(option):
         told.append(f"New: {default}.")

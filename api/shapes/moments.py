@@ -20,7 +20,7 @@ def _is_written(value: Any) -> Any:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """At the ends of the calendar, where UTC has no such year, the end itself."""
+    """Converts to UTC. At the ends of the calendar, where UTC has no such year, returns the end itself."""
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:

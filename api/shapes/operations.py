@@ -69,7 +69,7 @@ class Busy(Conflict):
 
 
 def tell_operation(record: SyncRecord) -> dict[str, Any]:
-    """As `SyncOut` has it."""
+    """Fills `SyncOut`."""
     return {
         "id": record.pk,
         "status": record.state,

@@ -67,12 +67,12 @@ SHOWN = [
 
 
 def tell_line(line: Any) -> dict[str, Any]:
-    """As `RecordOut` has it; `line` of `lines_of`."""
+    """Fills `RecordOut`; `line` of `lines_of`."""
     return {**line._asdict(), "job": line.job__name, "connector": line.connector__name}
 
 
 def tell_record(record: SyncRecord) -> dict[str, Any]:
-    """As `RecordOut` has it; `record` with its job and connector."""
+    """Fills `RecordOut`; `record` with its job and connector."""
     return {
         "job": record.job.name,
         "job_id": record.job_id,

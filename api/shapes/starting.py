@@ -43,7 +43,7 @@ class ForceOut(StartOut):
 
 
 def tell_started(done: Started, jobs: Sequence[SyncJob]) -> dict[str, Any]:
-    """As `StartOut` has it."""
+    """Fills `StartOut`."""
 
     def tell(records: dict[uuid.UUID, uuid.UUID]) -> list[dict[str, Any]]:
         return [

@@ -35,7 +35,7 @@ class SettingsChange(BodyShape):
 
 
 class SettingsOut(Told):
-    """Of one workspace."""
+    """The settings of one workspace."""
 
     id: uuid.UUID
     name: str

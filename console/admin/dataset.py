@@ -146,7 +146,7 @@ def _without_nul(text: str) -> str:
 
 
 def _modified(modified_ns: int | None) -> datetime | None:
-    """None also for times that no calendar holds: a far end may claim anything."""
+    """Returns None also for times that no calendar holds: a far end may claim anything."""
     if modified_ns is None:
         return None
     try:

@@ -133,7 +133,7 @@ def keep_calendar(form: forms.ModelForm[Any], stored: Any) -> None:
 
 
 class SecretText(widgets.UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types
-    """For keys of several lines; what was typed never comes back in a page."""
+    """A field for keys of several lines; the text never comes back in a page."""
 
     def format_value(self, value: Any) -> None:
         return None

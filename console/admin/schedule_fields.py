@@ -161,7 +161,7 @@ class ScheduleFields(RuleFields):
     )
 
     def write_schedule(self) -> dict[str, Any] | None:
-        """None where something is wrong; it then stands beside its field."""
+        """Returns None if something is wrong; it then stands beside its field."""
         try:
             written = self._written(self.cleaned_data)
             parse_schedule(written)

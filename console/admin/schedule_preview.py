@@ -35,7 +35,7 @@ def preview(data: QueryDict, stored: SyncJob) -> SafeString:
 
 
 def plan_ahead(job: SyncJob, stored: SyncJob) -> SchedulePreview:
-    """Of a job whose fields may differ from the stored ones, as if it were saved now."""
+    """Plans the next fires of a job as if its edited fields were saved now."""
     if not job.enabled:
         return plan_of(job, [], "Disabled: it runs by hand only.")
     if stored.paused_at is not None:

@@ -92,11 +92,11 @@ class ScopedAdmin(SettledAdmin):
         return self._may(request, Role.ADMIN, obj)
 
     def operable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of the selected rows on which the person may act."""
+        """Returns those of the selected rows on which the person may act."""
         return tenancy.scope(request, rows, path=self.workspace_path, needed=Role.OPERATOR)
 
     def changeable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of the selected rows that the person may change."""
+        """Returns those of the selected rows that the person may change."""
         return tenancy.scope(request, rows, path=self.workspace_path, needed=Role.ADMIN)
 
     def refuse_deletion(self, request: HttpRequest, objs: Iterable[Any]) -> set[str]:

@@ -42,7 +42,7 @@ class SampleHosts:
         ]
 
     def environment(self) -> dict[str, str]:
-        """For `demonstrate`; the hosts must be ready, for their keys to exist."""
+        """Returns the variables for `demonstrate`. The hosts must be ready, so that their keys exist."""
         return {
             "DEMO_SFTP_PORT": str(self.sftp_port),
             "DEMO_SFTP_USER": sftp_keys.USER,

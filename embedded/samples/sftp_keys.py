@@ -1,4 +1,4 @@
-"""Where the sample SFTP host's keys lie, and the fingerprint to pin."""
+"""Finds the sample SFTP host's keys, and the fingerprint to pin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def client_key(folder: Path) -> Path:
 
 
 def read_fingerprint(folder: Path) -> str:
-    """Of the host's key, as OpenSSH prints it. The host must have run once."""
+    """Reads the fingerprint of the host's key, as OpenSSH prints it. The host must have run once."""
     line = host_key(folder).with_suffix(".pub").read_text(encoding="ascii")
     digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")

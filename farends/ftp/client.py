@@ -34,7 +34,7 @@ _CHECK_EVERY_S = 0.5
 
 
 class FtpClient:
-    """At most `sessions`; 0: by the distance. They are taken, and released or dropped. Every owner gets one at least: whoever waits for
+    """Keeps at most `sessions`; 0: by the distance. They are taken, and released or dropped. Every owner gets one at least: whoever waits for
     another's session to come free could wait for itself."""
 
     def __init__(

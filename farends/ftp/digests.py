@@ -100,7 +100,7 @@ class FtpDigests:
         return entry
 
     def _command(self, entry: RemoteEntry) -> bytes | None:
-        """None for a name that the host could take for another's: XSHA256 has more arguments."""
+        """Returns None for a name that the host could take for another's: XSHA256 has more arguments."""
         path = self._root.at(entry.path)
         verb = self._client.features.digests
         if verb == XSHA256 and any(sign in path for sign in b' "'):
@@ -148,7 +148,7 @@ class FtpDigests:
         self._done.append(Digested(entry, self._read(entry, outcome)))
 
     def _read(self, entry: RemoteEntry, reply: Reply) -> bytes | None:
-        """None also for the digest of a part of the file."""
+        """Returns None also for the digest of a part of the file."""
         if not reply.completed:
             return None
         if self._client.features.digests == XSHA256:

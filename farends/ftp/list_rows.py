@@ -52,7 +52,7 @@ class ListReader:
         )  # fmt: skip
 
     def read(self, line: bytes) -> Row | None:
-        """None for a line that names nothing. Raises ProtocolViolation for one that is not understood."""
+        """Returns None for a line that names nothing. Raises ProtocolViolation for one that is not understood."""
         for form in self._forms:
             row = form(line)
             if row is not None:

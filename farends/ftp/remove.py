@@ -66,7 +66,7 @@ class FtpRemover:
         return answers[0]
 
     def _make_folder(self, folder: str) -> None:
-        """With those above it. A refusal is left to the rename, which then fails."""
+        """Makes a folder and those above it. A refusal is left to the rename, which then fails."""
         if not folder or folder in self._made:
             return
         self._make_folder(folder.rpartition("/")[0])

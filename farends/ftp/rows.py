@@ -93,7 +93,7 @@ def _kind(value: bytes) -> Kind:
 
 
 def parse_size(value: bytes) -> int | None:
-    """None for what is no number, and for one that no 64 bits hold."""
+    """Returns None for what is no number, and for one that no 64 bits hold."""
     size = int(value) if value.isdigit() and len(value) < 20 else _BEYOND
     return size if size < _BEYOND else None
 

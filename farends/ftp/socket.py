@@ -119,7 +119,7 @@ class FtpSocket:
         self.wants = select.POLLOUT
 
     def secure(self, tls: Tls, resumed: ssl.SSLSession | None = None) -> None:
-        """From here on TLS; the handshake goes on in `shake` as bytes come."""
+        """Starts TLS; the handshake goes on in `shake` as bytes come."""
         self._tls, self._resumed, self._shaken = tls, resumed, False
         self.wants = select.POLLOUT  # connected, or as good as
 

@@ -226,7 +226,7 @@ def _name(row: dict[str, Any], key: str) -> str:
 
 
 def _size(row: dict[str, Any]) -> int | None:
-    """None where the row tells none. Raises NotUnderstood for a number that no file's size is."""
+    """Returns None if the row tells none. Raises NotUnderstood for a number that no file's size is."""
     size = row.get("size")
     if isinstance(size, bool) or not isinstance(size, int | float):
         return None

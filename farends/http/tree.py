@@ -150,7 +150,7 @@ class HttpWalk:
         self.under_way.discard(taker)
 
     def again(self, folder: str) -> HttpWalk:
-        """Of the tree below one folder; its paths begin there."""
+        """Walks the tree below one folder; paths begin there."""
         walk = HttpWalk(self.client, f"{self.root.rstrip('/')}/{folder}/{self.catalog}".rstrip("/"))
         walk._above = (self, folder)
         return walk
@@ -163,7 +163,7 @@ class HttpWalk:
         return replace(url, target=url.target if url.target == "/" else f"{url.target}/")
 
     def page_url_of(self, path: str) -> Url:
-        """Of the page that lists the folder."""
+        """Returns the URL of the page that lists the folder."""
         url = self.folder_url_of(path)
         return replace(url, target=url.target + self.catalog)
 

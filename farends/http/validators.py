@@ -37,7 +37,7 @@ def _is_size(part: str, base: int, entry: RemoteEntry) -> bool:
 
 
 def _is_time(part: str, base: int, entry: RemoteEntry) -> bool:
-    """Also one that is finer than the second that Last-Modified tells."""
+    """Whether it is a time, also one finer than the second that Last-Modified tells."""
     number, modified_ns = _number(part, base), entry.modified_ns
     if number is None or modified_ns is None:
         return False

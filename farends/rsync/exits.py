@@ -60,7 +60,7 @@ _DAEMON_SAYS: tuple[tuple[bytes, type[TransportError]], ...] = (
 
 
 def exit_error(code: int, complaints: list[bytes]) -> TransportError | None:
-    """None where the run itself went well. Negative codes are signals."""
+    """Returns None if the run itself went well. Negative codes are signals."""
     if code in PARTIAL:
         return None
     told = next((line for line in complaints if b"rsync error:" not in line and line.strip()), b"")

@@ -23,7 +23,7 @@ class RsyncSource:
     folder: bytes
 
     def name(self, path: bytes) -> bytes:
-        """As a line of `--files-from`: what follows the `/./` is how rsync will call it."""
+        """Returns a line of `--files-from`: what follows the `/./` is how rsync will call it."""
         return self.folder.rstrip(b"/") + b"/./" + path if self.folder else b"./" + path
 
     def inside(self, path: bytes) -> bytes | None:

@@ -195,7 +195,7 @@ def _count_bytes(
 
 
 def _nowhere(piece: bytes | memoryview) -> None:
-    """For what nobody asked for."""
+    """Takes the bytes of files that nobody asked for."""
 
 
 def _is_about_checksum(child: RsyncChild) -> bool:

@@ -94,7 +94,7 @@ class RsyncComplaint:
 
 
 def parse_complaint(line: bytes) -> RsyncComplaint | None:
-    """None for what is not about one file."""
+    """Returns None for what is not about one file."""
     found = _UNVERIFIED.fullmatch(line)
     if found is not None:
         text = "the file changed while rsync read it"

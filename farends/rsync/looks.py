@@ -64,7 +64,7 @@ class SecondLooks:
         self._pending.append((group, known))
 
     def answers(self, *, all_of_them: bool = False) -> Iterator[Fetched]:
-        """Those that are known, and as many more as keep the others few."""
+        """Yields those that are known, and as many more as keep the others few."""
         while self._pending and (
             all_of_them or len(self._pending) > _PENDING_MAX or self._pending[0][1].done()
         ):

@@ -26,7 +26,7 @@ _PIECE_BYTES = 256 * 1024
 
 
 def relay_command(asked: str, port: int, home: Path, context: Context) -> str:
-    """For a shell: connects to `asked`, which was judged, by the context's proxy."""
+    """Returns a command for a shell that connects to `asked`, which was judged, by the context's proxy."""
     dialer = context.dialer
     if dialer.proxy is None:
         raise ValueError("there is no proxy to go by")

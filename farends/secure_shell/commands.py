@@ -124,7 +124,7 @@ class ShellChannel:
 
     @property
     def is_open(self) -> bool:
-        """As far as is known."""
+        """Whether it is open, as far as is known."""
         return not (self._channel.closed or self._channel.eof_received or self._channel.eof_sent)
 
     def begin(self, script: Script) -> None:

@@ -182,6 +182,6 @@ def ssh_end(target: Target) -> SshEnd:
 
 
 def refuse_jump(options: SshReach) -> None:
-    """For what goes without SSH. Raises AuthConfig."""
+    """Refuses a jump host for connections without SSH. Raises AuthConfig."""
     if options.jump_host:
         raise AuthConfig("a jump host serves rsync over SSH only: set over_ssh, or take it away")

@@ -21,7 +21,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 
 def fingerprint(blob: bytes) -> str:
-    """As OpenSSH prints it: `SHA256:` and base64 without padding."""
+    """Returns the fingerprint as OpenSSH prints it: `SHA256:` and base64 without padding."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii")
     return "SHA256:" + digest.rstrip("=")
 
@@ -35,7 +35,7 @@ class Pin:
 
     @classmethod
     def parse(cls, text: str) -> Pin | None:
-        """None for the empty text. Raises HostKeyUnknown for what is no pin."""
+        """Returns None for the empty text. Raises HostKeyUnknown for what is no pin."""
         words = text.split()
         if not words:
             return None

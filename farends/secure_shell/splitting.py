@@ -29,5 +29,5 @@ class Splitter:
 
     @property
     def rest(self) -> bytes:
-        """Of a piece that is not whole yet."""
+        """The bytes of a piece that is not whole yet."""
         return bytes(self._rest)

@@ -45,7 +45,7 @@ class SshTerms:
 
     @property
     def warning(self) -> str:
-        """For those who read what the far end is; empty where all is well."""
+        """A warning for people who read about the far end; empty if all is well."""
         return "; old algorithms are allowed, which can be broken" if self.legacy else ""
 
     @property

@@ -68,7 +68,7 @@ class Tunnel:
 
 
 class Tunnels:
-    """Of one session with a jump host, which `close` ends."""
+    """The tunnels of one session with a jump host; `close` ends the session."""
 
     def __init__(
         self, jump: paramiko.Transport, close: Callable[[], None], context: Context

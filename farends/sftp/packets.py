@@ -170,7 +170,7 @@ class Fields:
         return handle
 
     def count_of_names(self) -> int:
-        """Of a NAME packet; `names` then gives as many."""
+        """Reads the count of a NAME packet; `names` then gives as many."""
         count = self.uint32()
         if count * 12 > self.left:
             raise ProtocolViolation("an SFTP packet counts more names than it holds")

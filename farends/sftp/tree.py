@@ -80,7 +80,7 @@ class TreeWalk:
                     self._client.close_handle(folder.handle)
 
     def _read_names(self) -> Iterator[Seen]:
-        """Of what has come, up to where enough of it is to be asked about."""
+        """Reads names that have come, until there are enough to ask about."""
         while self._found:
             yield self._found.popleft()
         while self._unread and len(self._to_stat) < LSTATS_AHEAD_MAX:

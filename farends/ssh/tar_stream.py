@@ -50,7 +50,7 @@ class TarStream:
 
     @property
     def left_bytes(self) -> int:
-        """Of the member whose content is arriving."""
+        """How many bytes of the current member are still missing."""
         return self._left_bytes
 
     def feed(self, data: bytes) -> bytes:

@@ -81,7 +81,7 @@ class Members:
 
     @property
     def expected(self) -> list[WantedFile]:
-        """Those whose bytes have not begun."""
+        """The files of which no byte has come."""
         return list(self._expected)
 
     def begin(self, header: Header) -> None:

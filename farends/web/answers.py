@@ -32,7 +32,7 @@ def check_coding(head: Head) -> None:
 
 
 def follow_location(page: Url, location: str) -> Url:
-    """Where a redirect leads to from `page`. Raises ProtocolViolation, and TlsRefused from https to http."""
+    """Returns where a redirect leads from `page`. Raises ProtocolViolation, and TlsRefused from https to http."""
     # A header field comes as latin-1; its bytes are what the path is made of.
     url = resolve(page, location.encode("latin-1").decode("utf-8", "surrogateescape"))
     if page.origin.scheme == "https" and url.origin.scheme != "https":

@@ -19,7 +19,7 @@ _OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", 
 
 
 class Credentials:
-    """For one origin. Raises AuthConfig for what cannot be a header field."""
+    """The credentials for one origin. Raises AuthConfig for what cannot be a header field."""
 
     def __init__(
         self, scheme: str, *, username: str, password: str, token: str, header_name: str

@@ -40,7 +40,7 @@ class Url:
 
     @property
     def shown(self) -> str:
-        """For people and comparisons: a query may hold a secret."""
+        """The URL for people and comparisons, without its query, which may hold a secret."""
         return f"{self.origin.scheme}://{self.origin.authority}{self.path}"
 
 

@@ -97,7 +97,7 @@ def start_confined(start: Callable[[], _T], reach: Confinement) -> _T:
 
 
 def limit_memory(pid: int) -> None:
-    """Of a child: what a far end makes it keep, and no image of it on disk, which may hold a key."""
+    """Limits the memory of a child process, and forbids its core dump, which may hold a key."""
     with contextlib.suppress(ProcessLookupError):  # it has ended
         resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))

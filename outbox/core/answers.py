@@ -44,7 +44,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ClientAnswer:
-    """As it came. Names of `fields` are in lower case."""
+    """An answer as it came. Names of `fields` are in lower case."""
 
     status: int
     fields: Mapping[str, str]
@@ -159,7 +159,7 @@ def needs_keys(answer: ClientAnswer) -> bool:
 
 
 def _rejected(listed: object) -> tuple[Rejected, ...] | None:
-    """None for what is no list of named readings."""
+    """Returns None for what is no list of named readings."""
     if not isinstance(listed, Sequence) or isinstance(listed, str | bytes):
         return None
     found: list[Rejected] = []

@@ -38,7 +38,7 @@ class BatchPart:
 
 
 def halve(part: BatchPart) -> tuple[BatchPart, BatchPart]:
-    """Of at least two readings."""
+    """Halves a batch of at least two readings."""
     middle = part.count // 2
     if part.members is not None:
         return keep(part, range(middle)), keep(part, range(middle, part.count))

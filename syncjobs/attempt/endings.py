@@ -48,7 +48,7 @@ _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def end_of_stop(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
-    """None where the lease is lost: whoever has it now decides."""
+    """Returns None if the lease is lost: the worker that holds it now decides."""
     if (ending := _OF_STOP.get(type(stop))) is None:
         log.warning("record.lease_lost")
         return None
@@ -56,7 +56,7 @@ def end_of_stop(record: SyncRecord, lease: Lease, stop: Stop) -> Ending | None:
 
 
 def end_of_error(record: SyncRecord, lease: Lease, exc: Exception) -> Ending | None:
-    """None where the lease is lost: whoever has it now decides."""
+    """Returns None if the lease is lost: the worker that holds it now decides."""
     if isinstance(exc, Fenced):
         log.warning("record.lease_lost")
         return None

@@ -46,7 +46,7 @@ def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
 
 
 def _attempt(held: Claim, lease: Lease) -> Ending | None:
-    """None where the lease is lost: whoever has it now decides."""
+    """Returns None if the lease is lost: the worker that holds it now decides."""
     found = SyncRecord.objects.select_related("job", "connector", "workspace")
     record = found.get(pk=held.record_id)
     lease.patience_s = read_granted_silence_s(record.connector.options)

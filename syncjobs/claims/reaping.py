@@ -262,7 +262,7 @@ def _move(record: SyncRecord, finding: Finding, evidence: dict[str, Any]) -> boo
 
 
 def _retry(record: SyncRecord, finding: Finding) -> tuple[Event, str, dict[str, Any]]:
-    """As the worker itself would have ended the attempt."""
+    """Ends the attempt as the worker itself would have done."""
     vain = record.vain_attempts + 1
     decision = decide_retry(
         retryable=True,

@@ -84,7 +84,7 @@ def delete_job(job: SyncJob) -> None:
 
 
 def delete_workspace(workspace: Workspace) -> None:
-    """With its members and tokens; connectors and jobs must have gone before."""
+    """Deletes a workspace with its members and tokens. Its connectors and jobs must be deleted before."""
     with transaction.atomic():
         auditing.note_deleted(workspace)
         workspace.delete()

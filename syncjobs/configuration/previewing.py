@@ -71,7 +71,7 @@ class Preview:
 
 
 def preview_selection(job: SyncJob) -> Preview | None:
-    """For a job with edits that are not saved; None where they change nothing that is held.
+    """Previews the unsaved edits of a job; None if they change nothing that is held.
 
     Costs a look at every entry of the current version where the new rules leave anything out.
     """

@@ -148,7 +148,7 @@ def _take(query: str, parameters: list[Any]) -> list[_Planned]:
 
 
 def _find_version() -> str:
-    """Of the zone data that plans follow; empty where they follow none."""
+    """Finds the version of the zone data that plans follow; empty if they follow none."""
     with connection.cursor() as cursor:
         cursor.execute(_READ, [ZONES])
         row = cursor.fetchone()

@@ -97,7 +97,7 @@ def _explain(exc: re2.error) -> str:
 
 
 def _match_plainly(glob: str) -> Matcher | None:
-    """For the usual forms, which need no expression; None for the others."""
+    """Matches the usual forms, which need no expression; None for the others."""
     if glob == "**":
         return lambda path: True
     if glob.startswith("**/") and "/" not in glob[3:]:
@@ -139,7 +139,7 @@ def _match_folder(glob: str) -> Matcher | None:
 
 
 def _named(before: str, star: str, after: str) -> Matcher:
-    """For a pattern of the name alone, with one star or none."""
+    """Matches a pattern of the name alone, with one star or none."""
     if not star:
         ending = f"/{before}"
         return lambda path: path == before or path.endswith(ending)

@@ -36,7 +36,7 @@ class Source:
 
     @property
     def capabilities(self) -> Capabilities:
-        """As measured so far, times by what the listing has shown of them."""
+        """The capabilities as measured so far, times by what the listing has shown of them."""
         return replace(self.transport.capabilities, modified_precision_ns=self.precision_ns)
 
     @property

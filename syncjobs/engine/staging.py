@@ -104,7 +104,7 @@ class Staging:
 
 
 def split_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """At most `size` at once, and what there is after a while."""
+    """Yields at most `size` items at once, and fewer after a while."""
     batch: list[T] = []
     until = time.monotonic() + STAGED_AFTER_S
     for item in items:

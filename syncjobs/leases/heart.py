@@ -153,7 +153,7 @@ class Heart:
                 lease.cut_off()
 
     def _ask(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]] | None:
-        """None where the database does not answer."""
+        """Returns None if the database does not answer."""
         try:
             if self._session is None:
                 self._session = open_session(statement_timeout_s=5, name="heartbeat")

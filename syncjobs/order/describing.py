@@ -36,7 +36,7 @@ def describe_all() -> str:
 
 
 def options_in(group: str) -> list[Option]:
-    """As they were declared, the advanced ones last."""
+    """Returns the options as they were declared, the advanced ones last."""
     found = [option for option in OPTIONS.values() if option.about.group == group]
     return sorted(found, key=lambda option: option.about.advanced)
 

@@ -76,7 +76,7 @@ def judge_connectivity(connector: Connector) -> Connectivity:
 
 
 def has_passed(connector: Connector) -> bool | None:
-    """Of the connection test as it is kept; None where there is none."""
+    """Whether the kept connection test has passed; None if there is none."""
     if connector.last_test_at is None:
         return None
     return all(stage.get("outcome") != "failed" for stage in connector.last_test or [])

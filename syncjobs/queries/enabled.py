@@ -10,7 +10,7 @@ from workspaces.models import Workspace
 
 
 def enabled_jobs(workspace: Workspace) -> list[SyncJob]:
-    """Those of active connectors, by name."""
+    """Returns the enabled jobs of active connectors, by name."""
     return list(_enabled(workspace).filter(connector__status=ConnectorStatus.ACTIVE))
 
 

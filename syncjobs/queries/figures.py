@@ -53,7 +53,7 @@ SELECT w.name AS workspace, c.name, c.kind, c.status = 'active' AS active,
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of one kind and event, since the first day."""
+    """The totals of one kind and event, since the first day."""
 
     kind: str
     event: str

@@ -10,13 +10,13 @@ WHAT_TO_DO = "manage.py resume_after_restore"
 
 
 def read_installation() -> Known | None:
-    """None before the first start."""
+    """Returns None before the first start."""
     with connection.cursor() as cursor:
         return read_known(cursor)
 
 
 def find_halt_here() -> Halt | None:
-    """None where this host may do everything."""
+    """Returns None if this host may do everything."""
     return find_halt(read_installation())
 
 

@@ -85,7 +85,7 @@ def find_latest(workspace: Workspace) -> SyncRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """Of the records at work, and of what the workspace holds."""
+    """Counts of files of running records, and of what the workspace holds."""
 
     pending: int  # listed, and not begun
     processing: int  # in hand

@@ -21,7 +21,7 @@ def records_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRec
 
 
 def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord, Any]:
-    """For lists: a named tuple costs a third of an instance with its job and connector."""
+    """Reads records for lists: a named tuple costs a third of an instance with its job and connector."""
     return SyncRecord.objects.filter(workspace=workspace).values_list(
         "pk", *columns, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
         named=True,
@@ -29,5 +29,5 @@ def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecor
 
 
 def reread(record: SyncRecord) -> SyncRecord:
-    """As it is now, with its job and connector."""
+    """Reads a record as it is now, with its job and connector."""
     return SyncRecord.objects.select_related("job", "connector").get(pk=record.pk)

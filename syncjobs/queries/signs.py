@@ -58,7 +58,7 @@ def look_at_all(
 
 
 def look_at(record_id: uuid.UUID, *, counted_from: datetime | None = None) -> Sighting | None:
-    """None where the record does not run."""
+    """Returns None if the record does not run."""
     found = _look(record_id, None, counted_from=counted_from)
     return found[0] if found else None
 

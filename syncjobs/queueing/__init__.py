@@ -1,1 +1,1 @@
-"""From a due fire or a request to a queued record, and to a message."""
+"""Turns a due fire or a request into a queued record and a message."""

@@ -40,7 +40,7 @@ class TooManyFires(Exception):
 
 
 def count_fires(job: SyncJob, since: datetime, until: datetime) -> int:
-    """Of the range, its ends included. Raises NoFires, TooManyFires."""
+    """Counts the fires of the range, its ends included. Raises NoFires, TooManyFires."""
     return len(_find_fires(job, since, until))
 
 
@@ -137,7 +137,7 @@ class _Active:
 
     @property
     def room(self) -> int:
-        """For so many records more."""
+        """How many more records fit."""
         return max(0, self.parallel - self.live)
 
     @property

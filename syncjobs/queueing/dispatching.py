@@ -67,7 +67,7 @@ class Dispatched:
 
     @property
     def jobs(self) -> int:
-        """That were due, and moved on."""
+        """How many due jobs were served."""
         return self.queued + self.coalesced + self.skipped + self.rested
 
 
@@ -199,7 +199,7 @@ class _Due:
         return decide_overlap(self.overlap, older)
 
     def skip(self, rule: SkippedBy, reason: str) -> None:
-        """None of its fires is served."""
+        """Serves none of its fires."""
         fires = [self.service.serve] if self.service.serve else []
         for stretch in (self.service.merged, self.service.catch_up):
             fires += [stretch.first, stretch.last] if stretch else []
@@ -417,7 +417,7 @@ class _Batch:
     def _note(
         self, job: _Due, record_id: uuid.UUID, event: Event, reason: str, data: dict[str, Any]
     ) -> None:
-        """Of a record that is queued, and stays so."""
+        """Notes an event of a record that stays queued."""
         told = NewEvent(
             event=event,
             workspace_id=job.workspace_id,

@@ -111,7 +111,7 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
 
 
 def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Started]:
-    """Those of auto-sync connectors that are due, and what became of them: their intervals
+    """Starts the due jobs of auto-sync connectors; returns them and what became of them. Their intervals
     begin now, so that the schedule does not serve them once more. What another caller is at is left to that.
     Raises Halted."""
     refuse_if_halted("nothing is started by schedule")

@@ -98,7 +98,7 @@ def move_locked(
     data: dict[str, Any] | None = None,
     changes: dict[str, Any] | None = None,
 ) -> State | None:
-    """As `move`, for who has the record's row locked, as it is in the database."""
+    """Like `move`, for a caller that has the record's row locked, as it is in the database."""
     state = State(record.state)
     event = _heed_cancel(record, event)
     target = decide(state, event)

@@ -29,7 +29,7 @@ class Worker:
         self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """None also where every slot is taken, the store is not here, a restore has halted this host, or the
+        """Returns None also if every slot is taken, the store is not here, a restore has halted this host, or the
         store's disk is nearly full: the record stays queued, and its bell is rung again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None

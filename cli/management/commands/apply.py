@@ -61,7 +61,7 @@ class Command(DatabaseCommand):
 
 
 def _count(document: Any) -> int:
-    """Of the objects that it names, as far as it is a configuration at all."""
+    """Counts the objects that the file names, as far as it is a configuration at all."""
     given = document.get("workspaces") if isinstance(document, dict) else None
     workspaces = given if isinstance(given, list) else []
     entries = [each for each in workspaces if isinstance(each, dict)]

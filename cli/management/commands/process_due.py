@@ -69,7 +69,7 @@ class Command(DatabaseCommand):
         return done
 
     def _sync(self, worker: Worker, record_id: uuid.UUID) -> SyncRecord | None:
-        """None where it could not be claimed (a worker took it, or a limit stops it), and where an error
+        """Returns None if it could not be claimed (a worker took it, or a limit stops it), and where an error
         that is not the record's own, such as the database's, ended the work on it."""
         ended = work_on(worker, record_id, self.stderr.write)
         record = SyncRecord.objects.select_related("job").get(pk=record_id)

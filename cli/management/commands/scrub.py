@@ -83,7 +83,7 @@ class Command(WorkspaceCommand):
             sys.exit(1)
 
     def _repair(self, damaged: Damaged, counts: Counter[str]) -> Iterator[dict[str, Any]]:
-        """Those that could not be repaired, each content once."""
+        """Yields those that could not be repaired, each content once."""
         for workspace, findings in damaged.items():
             done = repair(workspace, findings, self.stderr.write)
             counts["repaired"] += done.repaired
