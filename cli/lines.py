@@ -30,7 +30,7 @@ def make_lines(lines: Iterable[str]) -> Lines:
 
 
 class LineWriter(OutputWrapper):
-    """In the place of a command's `stdout` or `stderr`. With `ending=""` it takes a part of a document, as it is."""
+    """Replaces a command's `stdout` or `stderr`. With `ending=""` it takes a part of a document, as it is."""
 
     def write(  # type: ignore[override]  # as OutputWrapper's own differs from a file's
         self,

@@ -133,5 +133,5 @@ class InvitationView(View):
 
 
 def _may_be_named(invitation: Invitation, username: str) -> bool:
-    """Not after an e-mail address, which would be somebody's by looks alone, but for the one that was invited."""
+    """Refuses a name that is an e-mail address, unless it is the invited one: it would only look like somebody's."""
     return "@" not in username or username.casefold() == invitation.name.casefold()

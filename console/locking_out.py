@@ -66,7 +66,7 @@ def read_username(request: HttpRequest, credentials: Mapping[str, str] | None) -
 def tell_locked_out(
     request: HttpRequest, answer: HttpResponse | None, credentials: dict[str, Any] | None
 ) -> HttpResponse:
-    """In the place of the log-in page's own `answer`, whether the password was right or not."""
+    """Answers in place of the log-in page, whether the password was right or not."""
     away: timedelta = settings.AXES_COOLOFF_TIME
     by_address = getattr(request, "locked_out_address", False)
     failed = (

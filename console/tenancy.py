@@ -36,7 +36,7 @@ def workspaces_where(request: HttpRequest, needed: Role) -> list[UUID]:
 
 
 def may(request: HttpRequest, needed: Role, workspace: UUID | None = None) -> bool:
-    """In this workspace; without one: in any."""
+    """Whether the person may act in this workspace; without one: in any."""
     if sees_all(request):
         return True
     allowed = workspaces_where(request, needed)

@@ -29,7 +29,7 @@ class ColumnsDiffer(Exception):
 
 
 def fetch_rows(cursor: Cursor, row_type: Callable[..., Row]) -> list[Row]:
-    """All rows that the statement still has.
+    """Returns all rows that the statement still has.
 
     Each field of `row_type`, a dataclass, needs its column where it has no default, and may have one where it has.
     Raises ColumnsDiffer.

@@ -120,7 +120,7 @@ def _side(size_bytes: int | None, modified_ns: int | None, sha256: bytes | None)
 
 
 def iter_differences(dataset_id: uuid.UUID, before: int, after: int) -> Iterator[Difference]:
-    """All of them, by path, bytewise."""
+    """Yields all differences, by path, bytewise."""
     last, entry_id = "", None
     while True:
         found, entry_id = list_differences(dataset_id, before, after, last=last)

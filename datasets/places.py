@@ -214,7 +214,7 @@ class Places:
 
     @contextmanager
     def _locked(self, lock: str, unlock: str) -> Iterator[None]:
-        """By the session, whose end frees the lock as well."""
+        """Holds a lock of the session; the end of the session frees it too."""
         with self._cursor() as cursor:
             cursor.execute(lock, [self._workspace_id])
             try:

@@ -120,7 +120,7 @@ def _batches(datasets: list[Dataset]) -> Iterator[list[tuple[bytes, int]]]:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """To sort the digests of many millions of files takes its time."""
+    """Grants a long time: sorting the digests of many millions of files is slow."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '15min'")
     try:

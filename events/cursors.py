@@ -41,7 +41,7 @@ class Span:
     upto: int
 
     def events(self) -> QuerySet[SyncEvent]:
-        """In order."""
+        """The events of the span, in order."""
         return SyncEvent.objects.filter(pk__gt=self.after, pk__lte=self.upto).order_by("pk")
 
 
@@ -84,7 +84,7 @@ def _take_turn(name: str) -> bool:
 
 
 def _settle(place: CursorPlace) -> int:
-    """Up to which id the log is settled. Where somebody is writing, a later call looks whether he still is."""
+    """Finds the id up to which the log is settled. If somebody is writing, a later call looks again."""
     if place.seen_id > place.passed_id:
         return place.seen_id if _find_writers().isdisjoint(place.writers) else place.passed_id
     highest = SyncEvent.objects.aggregate(highest=Max("pk"))["highest"] or 0

@@ -53,7 +53,7 @@ _encode = DjangoJSONEncoder().encode
 
 
 def write_events(events: Sequence[NewEvent]) -> None:
-    """In the transaction of what they tell, so that there is none without the other. One statement."""
+    """Writes events in the transaction of what they tell, so that neither exists without the other. One statement."""
     if not events:
         return
     rows = [(*_plain(event), printable(event.reason), _encode(event.data)) for event in events]

@@ -154,7 +154,7 @@ class Receiver(Protocol):
     def write(self, data: bytes | memoryview) -> None: ...
 
     def finish(self) -> object:
-        """All bytes came: returns the receipt to put into `Fetched`."""
+        """Ends the file after all bytes came: returns the receipt to put into `Fetched`."""
         ...
 
     def abandon(self) -> None:

@@ -96,7 +96,7 @@ class _Pieces:
         self._seeds = {piece[at : at + _SEED] for piece in self._whole for at in range(self._step)}
 
     def find_in(self, text: str) -> list[Span]:
-        """In order; they may overlap."""
+        """Finds the places of secrets, in order; they may overlap."""
         found: list[Span] = []
         for at in range(0, len(text) - _SEED + 1, self._step):
             if text[at : at + _SEED] in self._seeds:

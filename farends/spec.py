@@ -173,7 +173,7 @@ class InvalidOptions(ValueError):
 
 
 def option_fields(cls: type) -> tuple[OptionField, ...]:
-    """In the order of the class; then what several kinds share, and the advanced ones last."""
+    """Returns the fields in the order of the class; then what several kinds share, and the advanced ones last."""
     return _fields_of(cls)
 
 

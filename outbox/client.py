@@ -62,7 +62,7 @@ class SyncManager:
         self.stream = stream
 
     def add(self, readings: Sequence[dict[str, Any]]) -> BulkResult:
-        """All of them, or none: returns when they are on disk. Raises ReadingsRefused, QueueFull."""
+        """Adds all readings, or none: returns when they are on disk. Raises ReadingsRefused, QueueFull."""
         from outbox.intake import take
 
         return take(self.stream, readings)

@@ -70,7 +70,7 @@ _DOUBT = "UPDATE outbox_batch SET uncertain = true WHERE id = %s AND state = 'op
 
 
 class StreamFenced(Exception):
-    """Another delivery has the stream."""
+    """Raised when another delivery has the stream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def save_stream(stream: Stream) -> Stream:
 
 @transaction.atomic
 def delete_stream(stream: Stream, *, discard: bool = False) -> None:
-    """Its readings go with the slots that they lie in: its number is never given again. Raises
+    """Deletes a stream. Its readings go with the slots that they lie in: its number is never given again. Raises
     UnsentReadings unless `discard`."""
     head = StreamHead.objects.select_for_update().get(pk=stream.pk)
     tail = StreamTail.objects.select_for_update().get(pk=stream.pk)
@@ -98,7 +98,7 @@ def stop_stream(stream: Stream) -> None:
 
 
 def hurry_stream(stream: Stream) -> None:
-    """Its next try begins at once, whatever it waits for. Raises StreamPaused."""
+    """Starts the stream's next try at once, whatever it waits for. Raises StreamPaused."""
     stream.refresh_from_db()
     if stream.state != StreamState.RUNNING:
         words = stream.reason or "a person stopped it"

@@ -19,7 +19,7 @@ UPDATE outbox_streamtail t
 
 
 def wake_streams(client_ids: Sequence[uuid.UUID]) -> int:
-    """In the caller's transaction; how many were woken."""
+    """Wakes streams in the caller's transaction; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(_WAKE, {"clients": list(client_ids), "within_s": WITHIN_S})
         return int(cursor.rowcount)

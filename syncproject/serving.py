@@ -156,7 +156,7 @@ class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
         return self.has_body or len(self.arrived) >= end + 4 + wanted
 
     def init(self) -> None:
-        """In the thread, before the request is parsed."""
+        """Runs in the thread, before the request is parsed."""
         super().init()
         if self.arrived:
             self.parser.unreader.unread(bytes(self.arrived))

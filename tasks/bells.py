@@ -97,7 +97,7 @@ def ring_due_contacts() -> None:
 
 
 def ring_watch() -> None:
-    """Somebody is to check the far ends whose check is due."""
+    """Asks a worker to check the far ends that are due for a check."""
     try:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
             _send(producer, WATCH, [], CONTROL)

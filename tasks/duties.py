@@ -76,7 +76,7 @@ def dispatch(holder: str) -> bool:
 
 
 def take_back_stuck(_holder: str) -> bool:
-    """In beat as well as in a chore, which needs a worker that lives."""
+    """Takes back stuck records in beat too: the chore that does so needs a living worker."""
     return _tell(reap())
 
 

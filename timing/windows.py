@@ -29,7 +29,7 @@ _LOOKS = 60  # so far ahead: more than a year
 
 
 class InvalidWindow(ValueError):
-    """It names no time; the message says what is wrong."""
+    """A window that names no time; the message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

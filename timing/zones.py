@@ -24,7 +24,7 @@ class UnknownZone(ValueError):
 
 
 def find_zone(name: object) -> ZoneInfo:
-    """By its IANA name, exactly as that is written. Raises UnknownZone."""
+    """Finds a zone by its IANA name, exactly as it is written. Raises UnknownZone."""
     if isinstance(name, str) and len(name) <= _NAME_MAX and _NAME.fullmatch(name):
         try:
             return ZoneInfo(name)

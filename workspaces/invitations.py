@@ -121,7 +121,7 @@ def sign_up(invitation: Invitation, username: str, password: str) -> Member:
 
 
 def withdraw(invitation: Invitation) -> bool:
-    """Its link opens nothing any more; False where it was decided before."""
+    """Withdraws an invitation, so that its link opens nothing any more; False where it was decided before."""
     rows = Invitation.objects.filter(Q(pk=invitation.pk), **_UNDECIDED)
     with transaction.atomic():
         withdrawn = rows.update(withdrawn_at=timezone.now()) == 1

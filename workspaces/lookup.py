@@ -21,7 +21,7 @@ Owner = Workspace | uuid.UUID
 
 
 def find_row(rows: QuerySet[M], owner: Owner, called: str, *, by: str = "name") -> M | None:
-    """By id, or else by name; `by` is the column that names a row of its kind. The caller says how rows are read
+    """Finds a row by id, or else by name; `by` is the column that names a row of its kind. The caller says how rows are read
     (`select_related`, `only`)."""
     return _find(_rows_of(rows, owner), called, by)
 
@@ -61,7 +61,7 @@ def filter_by_part(rows: QuerySet[M], part: str) -> QuerySet[M]:
 
 
 def find_workspace(called: str, rows: QuerySet[Workspace] | None = None) -> Workspace | None:
-    """By id or name, of all or of these."""
+    """Finds a workspace by id or name, among all or among these."""
     return _find(Workspace.objects.all() if rows is None else rows, called, "name")
 
 

@@ -111,7 +111,7 @@ valid_invited = RegexValidator(
 
 
 class Invitation(models.Model):
-    """To a workspace, for whoever has the name and its link. Only the link's digest is kept; see
+    """An invitation to a workspace, for the person with the name and the link. Only the link's digest is kept; see
     `workspaces.invitations`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

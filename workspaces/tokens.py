@@ -24,7 +24,7 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class RoleTooHigh(Exception):
-    """Nobody gives away more than they may do themselves."""
+    """The token would have a higher role than the person who makes it."""
 
 
 def create_token(

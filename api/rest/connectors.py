@@ -70,7 +70,7 @@ class ConnectorQuery(PageQuery):
 def list_connectors(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[ConnectorQuery, Query()]
 ) -> dict[str, Any]:
-    """By name."""
+    """Lists connectors by name."""
     rows = Connector.objects.filter(workspace=caller_of(request).workspace)
     if query.kind is not None:
         rows = rows.filter(kind=query.kind)

@@ -50,7 +50,7 @@ def list_entries(
     number: NumberIn,
     query: Annotated[EntryQuery, Query()],
 ) -> dict[str, Any]:
-    """By path, bytewise."""
+    """Lists entries by path, bytewise."""
     held = get_dataset(request, dataset)
     with one_moment():
         version = need_version(held, number)
@@ -70,7 +70,7 @@ def list_diff(
     dataset: DatasetIn,
     query: Annotated[DiffQuery, Query()],
 ) -> dict[str, Any]:
-    """By path, bytewise. A page can be shorter than `limit` and have a `next` all the same."""
+    """Lists differences by path, bytewise. A page can be shorter than `limit` and have a `next` all the same."""
     held = get_dataset(request, dataset)
     before, after = need_version(held, query.from_), need_version(held, query.to)
     found, following = list_differences(

@@ -34,7 +34,7 @@ DatasetIn = Annotated[str, Path(description="The dataset's id or name.")]
 
 @router.get("", response={200: DatasetPage, **REFUSALS}, auth=VIEWER)
 def list_datasets(request: HttpRequest, workspace: WorkspaceIn, query: PageIn) -> dict[str, Any]:
-    """By name."""
+    """Lists datasets by name."""
     found, following = BY_NAME.take(described_datasets(caller_of(request).workspace), query)
     return {"items": [tell_dataset(dataset) for dataset in found], "next": following}
 

@@ -84,7 +84,7 @@ def read_file(
     path: PathIn,
     version: VersionIn = None,
 ) -> HttpResponseBase:
-    """Its bytes, as an attachment. The ETag is the SHA-256. A `Range` with a single range is obeyed; for several the
+    """Sends the file's bytes as an attachment. The ETag is the SHA-256. A `Range` with a single range is obeyed; for several the
     whole file comes."""
     return _answer(request, get_dataset(request, dataset), path, version)
 
@@ -128,7 +128,7 @@ def _answer(
 
 
 def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
-    """By the request's conditions alone."""
+    """Answers by the request's conditions alone."""
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         return problem(Refused(HTTPStatus.PRECONDITION_FAILED, "The file is another by now."))
     unchanged = HttpResponse(status=response.status_code)

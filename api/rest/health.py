@@ -61,7 +61,7 @@ def health(request: HttpRequest) -> JsonResponse:
 
 
 def look_around(sources: Iterable[str] | None = None) -> list[PartHealth]:
-    """All looks at once; each answers within its time."""
+    """Starts all looks at once; each answers within its time."""
     begun = [(name, _LOOKS[name], _LOOKS[name].begin()) for name in sources or _LOOKS]
     return [finding for name, look, future in begun for finding in _collect(name, look, future)]
 

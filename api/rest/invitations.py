@@ -48,7 +48,7 @@ def invite_person(
 def withdraw_invitation(
     request: HttpRequest, workspace: WorkspaceIn, invitation: InvitationIn
 ) -> Status[None]:
-    """Its link opens nothing any more. Its row stays, to be looked at."""
+    """Withdraws an invitation. Its link opens nothing any more; its row stays visible."""
     owner = caller_of(request).workspace
     withdraw(need_id(Invitation.objects.all(), owner, invitation, "invitation"))
     return Status(204, None)

@@ -56,7 +56,7 @@ class JobQuery(PageQuery):
 def list_jobs(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[JobQuery, Query()]
 ) -> dict[str, Any]:
-    """By name."""
+    """Lists jobs by name."""
     owner = caller_of(request).workspace
     rows = SyncJob.objects.filter(workspace=owner)
     if query.connector is not None:
@@ -101,7 +101,7 @@ def change_job(
 
 @router.delete("/{job}", response={204: None, **CONFLICTS}, auth=ADMIN)
 def remove_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> Status[None]:
-    """Its records go with it; its dataset stays."""
+    """Deletes a job and its records; its dataset stays."""
     try:
         delete_job(get_job(request, job))
     except HasFollowers as exc:
@@ -189,7 +189,7 @@ def _replace_all(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal_of(exc: InvalidConfiguration) -> Refused:
-    """By field, what is wrong with it."""
+    """Makes the refusal: by field, what is wrong with it."""
     errors: dict[str, list[str]] = {}
     for wrong in exc.problems:
         errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)

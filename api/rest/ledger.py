@@ -30,7 +30,7 @@ def list_items(
     record_id: uuid.UUID,
     query: Annotated[ItemQuery, Query()],
 ) -> dict[str, Any]:
-    """In the order in which they were written down. Files that are as they were have no row."""
+    """Lists items in the order in which they were written. Files that are as they were have no row."""
     rows = SyncItem.objects.filter(record_id=get_record(request, record_id).pk)
     if query.action is not None:
         rows = rows.filter(action=query.action)

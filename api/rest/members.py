@@ -22,7 +22,7 @@ MemberIn = Annotated[str, Path(description="The person's user name.")]
 
 @router.get("", response={200: MemberPage, **REFUSALS}, auth=ADMIN)
 def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn) -> dict[str, Any]:
-    """In the order in which they came."""
+    """Lists members in the order in which they came."""
     rows = Member.objects.filter(workspace=caller_of(request).workspace).select_related("user")
     found, following = take_numbered(rows, page, "pk")
     return {"items": [tell_member(row) for row in found], "next": following}
@@ -32,7 +32,7 @@ def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn)
 def change_member(
     request: HttpRequest, workspace: WorkspaceIn, member: MemberIn, body: MemberChange
 ) -> dict[str, Any]:
-    """Another role. The last admin of a workspace stays one."""
+    """Gives a member another role. The last admin of a workspace stays one."""
     found = _get(request, member)
     found.role = body.role
     try:

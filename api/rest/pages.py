@@ -39,7 +39,7 @@ PageIn = Annotated[PageQuery, Query()]
 
 @dataclass(frozen=True, slots=True)
 class PageOrder(Generic[M]):
-    """By one column, then by id: newest first, or by name."""
+    """The order of a list: by one column, then by id: newest first, or by name."""
 
     column: str
     descending: bool

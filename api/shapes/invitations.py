@@ -26,7 +26,7 @@ class InvitationNew(Told):
 
 
 class InvitationOut(Told):
-    """To the workspace, for who has the name and the link. The link itself is not kept."""
+    """An invitation to the workspace, for the person with the name and the link. The link itself is not kept."""
 
     id: uuid.UUID
     name: str

@@ -264,7 +264,7 @@ class JobStatus(JobOut):
 
 
 def write_calendar(given: dict[str, Any]) -> None:
-    """Its windows and blackouts as the YAML has them: `from`, which Python has for itself, and no null."""
+    """Writes windows and blackouts as the YAML has them: `from`, which Python has for itself, and no null."""
     for item in [*(given.get("windows") or []), *(given.get("blackouts") or [])]:
         if "from_" in item:
             item["from"] = item.pop("from_")

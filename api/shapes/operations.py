@@ -89,7 +89,7 @@ def tell_operation(record: SyncRecord) -> dict[str, Any]:
 
 
 def _processed(record: SyncRecord) -> int:
-    """Its counts by outcome are written at its end; until then, the files before the one in hand."""
+    """Counts processed files. A running record has no counts by outcome yet: then the files before the current one."""
     if record.state not in FINAL:
         return max(0, record.current_file_index - record.files_failed)
     return record.files_added + record.files_changed + record.files_removed + record.files_unchanged

@@ -33,7 +33,7 @@ LIVE_EVERY_S = 2
 
 
 class BackfillForm(forms.Form):
-    """Its times are on the clock of the job's schedule."""
+    """The form of a backfill. Its times are on the clock of the job's schedule."""
 
     since = forms.DateTimeField(
         label="From",

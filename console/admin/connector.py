@@ -114,7 +114,7 @@ class ConnectorAdmin(ButtonsAdmin):
     def response_add(
         self, request: HttpRequest, obj: Connector, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """On to step two, like Django's own page for users."""
+        """Goes on to step two, like Django's own page for users."""
         messages.success(request, f"“{obj}” was added. Now its options and secret.")
         return HttpResponseRedirect(self.page(obj))
 

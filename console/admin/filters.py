@@ -76,7 +76,7 @@ class KindFilter(SimpleListFilter):
 
 
 class QueuedSince(SimpleListFilter):
-    """By the time of queueing, which is what the records' indexes are ordered by."""
+    """Filters by the time of queueing: the indexes of records have this order."""
 
     title = "queued"
     parameter_name = "since"

@@ -31,7 +31,7 @@ class SettledAdmin(UnfoldAdmin):
     """A form that loses a race for a name comes back with the field's error, as if it had been sent later."""
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Not by what is sealed, not even by its beginning: whoever may filter by that finds it out."""
+        """Refuses filters on sealed values, even on their beginning: a person who may filter by a value can find it out."""
         if SEALED.intersection(lookup.split(LOOKUP_SEP)):
             return False
         allowed: Callable[..., bool] = super().lookup_allowed

@@ -61,7 +61,7 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
             self.fields[name].help_text = words
 
     def _post_clean(self) -> None:
-        """Who changes what is selected sees first what that does to the dataset."""
+        """Shows first what a changed selection does to the dataset."""
         super()._post_clean()  # type: ignore[misc]
         if self.errors or self.instance._state.adding:
             return

@@ -167,7 +167,7 @@ class FtpClient:
             self._sessions.pop().lose(ConnectionLost("the connection was closed"))
 
     def _open(self, owner: object) -> None:
-        """Another session, to the address that was judged when the first was dialled."""
+        """Opens another session, to the address that was judged when the first was dialled."""
         self._log_in(self._place.towards(self._port), owner=owner, first=False)
 
     def _log_in(self, control: FtpSocket, *, owner: object, first: bool) -> Session:

@@ -90,7 +90,7 @@ class FtpSocket:
 
     @classmethod
     def towards(cls, address: str, port: int, receive_bytes: int = 0) -> FtpSocket:
-        """On its way to an address that has been judged. A failure shows at the first `receive`."""
+        """Starts a connection to a judged address. A failure shows at the first `receive`."""
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setblocking(False)

@@ -247,7 +247,7 @@ class _Look:
 
 
 def _media_type(head: Head) -> str | None:
-    """In lower case and without parameters, as guards compare it."""
+    """Returns the media type in lower case and without parameters, as guards compare it."""
     said = head.fields.get("content-type", "").partition(";")[0].strip().lower()
     return show(said, _MEDIA_TYPE_MAX) if said else None
 

@@ -58,7 +58,7 @@ class JsonPage:
 
     @property
     def of_artifactory(self) -> bool:
-        """Its files lie at another address than its pages."""
+        """Whether the page is Artifactory's: its files lie at another address than its pages."""
         return self._around and {"repo", "path"} <= self._fields
 
     def feed(self, text: str, *, last: bool) -> Iterator[Row]:
@@ -191,7 +191,7 @@ def _row_of_caddy(row: dict[str, Any], name: str) -> Link:
 
 
 def _row_of_serve(row: Any) -> Link | None:
-    """Its sizes are rounded, and its times are not told."""
+    """Reads a row of serve: sizes are rounded, and there are no times."""
     if not isinstance(row, dict):
         raise NotUnderstood("a JSON row of an unknown form")
     name, kind = _name(row, "base"), row.get("type")

@@ -104,7 +104,7 @@ class IndexPage:
         return rows
 
     def _choose_decoder(self, data: bytes) -> bytes:
-        """By the mark that the page begins with; the bytes behind it."""
+        """Chooses the decoder by the mark at the beginning of the page; returns the bytes behind the mark."""
         for mark, coding in _ENCODINGS:
             if data.startswith(mark):
                 self._decoder = codecs.getincrementaldecoder(coding)("surrogatepass")

@@ -221,7 +221,7 @@ class HttpWalk:
         return True
 
     def note_artifactory(self) -> None:
-        """Its files lie beside what describes them."""
+        """Notes a tree of Artifactory: its files lie beside their descriptions."""
         root = f"/{self.root.strip('/')}/"
         self.files_root = root.replace(_ARTIFACTORY_API, "/", 1)
 
@@ -586,7 +586,7 @@ class _HeadTaker:
             self.walk.found.append(entry if believed else told)
 
     def _take_folder(self, url: Url) -> None:
-        """It was a folder without its slash, or it leads to some other folder."""
+        """Takes a link that is a folder without its slash, or leads to another folder."""
         path, asked = self.entry.path, self.exchange.url
         if url.origin == asked.origin and split_path(url.path) == split_path(asked.path):
             self.walk.backlog.add(path)

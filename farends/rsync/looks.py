@@ -23,7 +23,7 @@ _SLICE_S = 0.1
 
 
 class _Left(Exception):
-    """Nobody waits for the answers any more."""
+    """Raised when nobody waits for the answers any more."""
 
 
 class SecondLooks:

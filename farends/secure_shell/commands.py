@@ -146,7 +146,7 @@ class ShellChannel:
             self._push()
 
     def answer(self) -> bytes:
-        """All that a script says, which ends its words by NUL; or what came before the shell ended."""
+        """Returns all that a script says, which ends its words by NUL; or what came before the shell ended."""
         said = b""
         while b"\0" not in said and len(said) < _ANSWER_BYTES_MAX:
             data = self.receive()

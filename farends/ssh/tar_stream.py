@@ -23,7 +23,7 @@ _ZEROS = bytes(BLOCK_BYTES)
 
 
 class MemberTaker(Protocol):
-    """Who is told. What it raises passes through."""
+    """Takes the members of the archive. What it raises passes through."""
 
     def begin(self, header: Header) -> None: ...
 

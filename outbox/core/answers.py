@@ -215,7 +215,7 @@ def _quote(body: bytes) -> str:
 
 
 def _retry_after(fields: Mapping[str, str], now: datetime) -> float | None:
-    """In seconds, at most an hour; None where the field tells nothing (RFC 9110 §10.2.3)."""
+    """Reads `Retry-After` in seconds, at most an hour; None where the field tells nothing (RFC 9110 §10.2.3)."""
     text = fields.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(min(int(text[:9]), RETRY_AFTER_MAX_S))

@@ -52,7 +52,7 @@ class ReadingLine:
 
 
 def encode_bulk(readings: object) -> list[ReadingLine]:
-    """In the given order; a key that comes twice stands twice. Raises ReadingsRefused with up to 20 places."""
+    """Encodes a bulk in the given order; a key that comes twice stands twice. Raises ReadingsRefused with up to 20 places."""
     if not isinstance(readings, Sequence) or isinstance(readings, str | bytes):
         raise ReadingsRefused({"readings": ["give a list of readings"]})
     if not 0 < len(readings) <= BULK_MAX:
@@ -135,7 +135,7 @@ def _check_depth(depth: int) -> None:
 
 
 def first_of_each(lines: Iterable[ReadingLine]) -> dict[str, ReadingLine]:
-    """By key; where a bulk gives one key twice, the first counts."""
+    """Returns the first reading of each key: where a bulk gives one key twice, the first counts."""
     known: dict[str, ReadingLine] = {}
     for line in lines:
         known.setdefault(line.key, line)

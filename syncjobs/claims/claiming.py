@@ -61,7 +61,7 @@ UPDATE syncjobs_syncrecord r
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """On which a record may be claimed."""
+    """The terms under which a record may be claimed."""
 
     now: datetime
     calendars: str | None

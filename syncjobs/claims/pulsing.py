@@ -41,7 +41,7 @@ def note_pulse(part: str, *, holder: str, at_most_every_s: float = 0) -> None:
 
 
 def note_canary_rung(queue: str, *, holder: str) -> None:
-    """To be called before the bell rings. While one is unanswered, its time stays."""
+    """Notes a test message; call it before the message is sent. An unanswered one keeps its time."""
     words = {"rung": name_request(queue), "answered": name_answer(queue), "holder": holder[:100]}
     with connection.cursor() as cursor:
         cursor.execute(_RING, words)

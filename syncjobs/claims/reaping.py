@@ -240,7 +240,7 @@ def _evidence(sweep: _Sweep, seen: Sighting, finding: Finding) -> dict[str, Any]
 
 
 def _move(record: SyncRecord, finding: Finding, evidence: dict[str, Any]) -> bool:
-    """By what the rule means. A cancel that was asked for wins over all of them."""
+    """Moves the record as the rule says. A cancel that was asked for wins over all of them."""
     changes: dict[str, Any] = {"verdict": finding.rule.value}
     reason = finding.words
     if record.cancel_asked_at is not None:

@@ -69,7 +69,7 @@ def save_workspace(workspace: Workspace) -> None:
 
 
 def delete_job(job: SyncJob) -> None:
-    """Its records go with it, its dataset stays. Raises HasFollowers."""
+    """Deletes a job and its records; its dataset stays. Raises HasFollowers."""
     with transaction.atomic():
         hold_dependencies(job.workspace_id)
         SyncJob.objects.select_for_update().filter(pk=job.pk).first()

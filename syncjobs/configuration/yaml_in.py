@@ -256,7 +256,7 @@ class _Application:
         return _Wanted(job, path, tuple(changed), notes)
 
     def _read_order(self, given: Any, path: Path) -> Mapping[str, Any]:
-        """By option, without what does not fit."""
+        """Reads the order, option by option, without values that do not fit."""
         written = read_order(given)
         for inner, message in written.problems:
             self._problem((*path, *inner), message)

@@ -115,7 +115,7 @@ class _Exporter:
 
 
 def _differing(row: models.Model, always: Iterable[str] = ()) -> dict[str, Any]:
-    """By the name of the field, in the order of the class: the name, and what is not as in a new row."""
+    """Yields name and value of each field that differs from a new row, in the order of the class."""
     told: dict[str, Any] = {}
     for field in row._meta.concrete_fields:
         if field.primary_key or field.is_relation or not field.editable:
@@ -132,7 +132,7 @@ def _is_told(option: Option, value: Any) -> bool:
 
 
 def _without_defaults(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """In the order of the names. An option that the kind does not know stays, so that `apply` tells of it."""
+    """Returns the options in the order of their names. An option that the kind does not know stays, so that `apply` tells of it."""
     told = {}
     for name, value in sorted(options.items()):
         rest = {key: other for key, other in options.items() if key != name}

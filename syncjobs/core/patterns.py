@@ -230,7 +230,7 @@ def _without_slash(low: str, high: str) -> Iterator[tuple[str, str]]:
 
 
 def _literal(character: str) -> str:
-    """In words that RE2 and the standard library read alike."""
+    """Escapes text so that RE2 and the standard library read it alike."""
     is_plain = character.isalnum() or character == "_" or not character.isascii()
     return character if is_plain else f"\\{character}"
 

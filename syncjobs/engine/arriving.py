@@ -88,7 +88,7 @@ class Keeper:
             self._hand_over()
 
     def finish(self) -> None:
-        """On return everything added is durable and receipted."""
+        """Finishes: on return everything added is durable and has a receipt."""
         self._hand_over()
         self._wait()
 

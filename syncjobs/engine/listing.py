@@ -42,7 +42,7 @@ class Listing:
         *,
         most: int | None = None,
     ) -> None:
-        """More rows than `most`, of whatever kind, are a ListingTooLong."""
+        """`most` bounds the rows, of whatever kind; more raise ListingTooLong."""
         self._transport = transport
         self._check = check
         self._most = sys.maxsize if most is None else most

@@ -33,7 +33,7 @@ Key = tuple[str, Hashable, int]
 
 
 def _key(lease: Lease) -> Key:
-    """By the token too: a row that was taken back may come to this very process again."""
+    """Returns the key of a lease, with its token: a row that was taken back may come to this very process again."""
     return lease.leased.table, lease.held.key, lease.held.token
 
 

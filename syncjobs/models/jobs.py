@@ -127,7 +127,7 @@ class SyncJob(models.Model):
 
     @property
     def order(self) -> JobOrder:
-        """All that a person said of it."""
+        """The job's order: all that a person said about it."""
         return build(JobOrder, self)
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:

@@ -42,7 +42,7 @@ def options_in(group: str) -> list[Option]:
 
 
 def describe(option: Option) -> str:
-    """In sentences, without the label: what it does, what each choice means, and what it needs."""
+    """Describes an option in sentences, without the label: what it does, what each choice means, and what it needs."""
     about = option.about
     parts = [about.help]
     if option.choices:

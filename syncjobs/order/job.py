@@ -58,7 +58,7 @@ class Tries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
-    """All that a person says of a job. `work` is the part that its kind of work has alone."""
+    """The definition of a job: all that a person says about it. `work` is the part that its kind of work has alone."""
 
     name: str = job_option("Name", "Unique in its workspace.", most=100)
     connector: str = job_option(

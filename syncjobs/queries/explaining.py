@@ -102,7 +102,7 @@ class Explanation:
 
 
 def find_record(text: str, *, workspace_ids: Sequence[uuid.UUID] | None = None) -> SyncRecord:
-    """By its id or the beginning of it, if that is one record's only; in these workspaces, or in all.
+    """Finds a record by its id, or by a beginning of the id that only one record has; in these workspaces, or in all.
 
     Raises NoSuchRecord, AmbiguousRecord.
     """

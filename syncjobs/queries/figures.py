@@ -65,7 +65,7 @@ class Totals:
 
     @property
     def files(self) -> Mapping[str, int]:
-        """By action."""
+        """Counts of files by action."""
         return dict(zip(ACTIONS, self.file_counts, strict=True))
 
     @property

@@ -134,7 +134,7 @@ def _schedule_words(schedule: Schedule) -> str:
 
 @lru_cache(maxsize=4096)
 def _cron_words(expression: str) -> str:
-    """By the library that computes the fires: where both kinds of day are given, others say the wrong ones."""
+    """Describes cron with the library that computes the fires: where both kinds of day are given, others say the wrong ones."""
     words: str = CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC)).explain()
     return words
 

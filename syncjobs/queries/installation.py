@@ -124,7 +124,7 @@ def read_oldest(
 
 
 def _unanswered(pulses: Mapping[str, float | None]) -> dict[str, float]:
-    """By queue. An answer that came after the oldest open bell has answered them all."""
+    """Returns the unanswered test messages by queue. An answer that came after the oldest open bell has answered them all."""
     ages = {}
     for part, rung_s in pulses.items():
         kind, _, queue = part.partition(":")

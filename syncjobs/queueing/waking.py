@@ -28,7 +28,7 @@ UPDATE syncjobs_syncrecord r
 
 
 def wake_records(connector_ids: Sequence[uuid.UUID]) -> int:
-    """In the caller's transaction; how many were woken."""
+    """Wakes records in the caller's transaction; returns how many."""
     told: dict[str, Any] = {"connectors": list(connector_ids), "within_s": WITHIN_S, "away": AWAY}
     with connection.cursor() as cursor:
         cursor.execute(_CLOSE_CIRCUITS, told)

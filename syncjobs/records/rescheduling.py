@@ -17,7 +17,7 @@ NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused
 
 
 def plan_anew(job: SyncJob) -> datetime | None:
-    """Its first due time from now; None where only an event tells, or a schedule that cannot be read. What its
+    """Returns the job's first due time from now; None where only an event tells, or a schedule that cannot be read. What its
     parents did before counts no more."""
     Dependency.objects.filter(job=job).exclude(record_id=None).update(
         record_id=None, state="", ended_at=None

@@ -71,7 +71,7 @@ NEEDED = frozenset(
 
 
 def list_columns(names: frozenset[str]) -> tuple[str, ...]:
-    """In the order in which a record is made of them."""
+    """Lists columns in the order in which a record is made of them."""
     return tuple(
         field.attname for field in SyncRecord._meta.concrete_fields if field.attname in names
     )

@@ -15,7 +15,7 @@ class NoWork(LookupError):
 
 
 def get_work(kind: str) -> Work:
-    """By the kind of a connector. Raises UnknownKind and NoWork."""
+    """Returns the work for a kind of connector. Raises UnknownKind and NoWork."""
     far_end = get_spec(kind).far_end
     try:
         return WORKS[far_end]

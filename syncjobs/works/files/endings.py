@@ -80,7 +80,7 @@ def end_succeeded(
 
 
 def end_published_already(record: SyncRecord) -> Ending:
-    """Its plan was applied, and then its worker was lost: a further listing could find more than was
+    """Ends a record whose plan was applied before its worker was lost: a further listing could find more than was
     approved."""
     counted = ("bytes_transferred", "files_failed", "files_skipped", "files_deferred")
     known = {name: getattr(record, name) for name in counted}
