@@ -7,7 +7,9 @@ else is in it; who means several says so with `Lines`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.core.management.base import OutputWrapper
 
@@ -40,3 +42,23 @@ class LineWriter(OutputWrapper):
     ) -> None:
         whole = isinstance(msg, Lines) or ending == ""
         super().write(msg if whole else one_line(msg), style_func, ending)
+
+
+def write_object(
+    write: Callable[[str], Any],
+    head: dict[str, Any],
+    name: str,
+    items: Iterable[dict[str, Any]],
+    tail: Callable[[], dict[str, Any]],
+) -> None:
+    """`head`, then the list under `name`, then `tail`, which is asked for when the list is at its end."""
+    pairs = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
+    write("{\n" + "".join(pairs) + f"  {json.dumps(name)}: [")
+    separator = "\n    "
+    for item in items:
+        write(separator + json.dumps(item))
+        separator = ",\n    "
+    write("\n  ]")
+    for key, value in tail().items():
+        write(f",\n  {json.dumps(key)}: {json.dumps(value)}")
+    write("\n}\n")

@@ -11,7 +11,7 @@ from datasets.models import Version
 from syncjobs.core.states import Stage, State
 from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
 from syncjobs.queries.explaining import explain
-from syncjobs.records.approving import find_applied, find_approved
+from syncjobs.records.asking import find_applied, find_approved
 
 EVENTS_SHOWN = 60
 FILES_SHOWN = 12  # of each action

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import secret_files
 from embedded.errors import StackError
 from embedded.variables import Variables
 
@@ -61,11 +61,33 @@ def _settle(
         given = environment.get(f"{name}_FILE")
         path = Path(given).resolve() if given else folder / f"{name.lower()}.given"
         if not given:
-            secret_files.write_secret(path, value)  # programs are told files, whatever we were told
+            write_secret(path, value)  # programs are told files, whatever we were told
         return Key(path, value)
     path = folder / name.lower()
-    return Key(path, secret_files.keep_secret(path, make))
+    return Key(path, keep_secret(path, make))
 
 
 def _fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+def write_secret(path: Path, value: str) -> None:
+    """Replaces the file as a whole, and has it on the disk before it returns."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_secret(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
+
+
+def keep_secret(path: Path, make: Callable[[], str]) -> str:
+    """What the file holds; made and written when there is none yet."""
+    if not path.exists():
+        write_secret(path, make())
+    return read_secret(path)

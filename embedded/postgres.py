@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from embedded import ports, secret_files, wheels
+from embedded import keys, ports, wheels
 from embedded.child import POLL_S, Child, Program, StartStage
 from embedded.errors import StackError
 
@@ -116,7 +116,7 @@ def prepare_postgres(
         _initialise(home, binaries, user)
     _wait_for_leftover(home / "data")
     _write_settings(home / "data", {**SETTINGS, **(settings or {})}, user)
-    password = secret_files.read_secret(home / "password")
+    password = keys.read_secret(home / "password")
     port = port or ports.keep_port(home / "port")
     return Postgres(home=home, binaries=binaries, port=port, password=password, user=user)
 
@@ -143,7 +143,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(mode=0o700)
     superuser_password = home / "superuser_password"
-    secret_files.write_secret(superuser_password, secrets.token_urlsafe(24))
+    keys.write_secret(superuser_password, secrets.token_urlsafe(24))
     _give(user, building, superuser_password)
     initdb = [
         str(binaries / "initdb"),
@@ -157,7 +157,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
         configuration.write("include = 'syncproject.conf'\n")
     _write_settings(building, SETTINGS, user)
     password = secrets.token_urlsafe(24)
-    secret_files.write_secret(home / "password", password)
+    keys.write_secret(home / "password", password)
     single = [str(binaries / "postgres"), "--single", "-D", str(building), "template1"]
     _run(single, user, stdin=_FIRST_STATEMENTS.format(password=password))
     building.rename(data)  # only a whole cluster gets the name

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from embedded import secret_files
+from embedded import keys
 
 NAME = "stack.env"
 
@@ -14,9 +14,7 @@ NAME = "stack.env"
 def write_stack_env(data_dir: Path, values: Mapping[str, str]) -> Path:
     path = data_dir / NAME
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    secret_files.write_secret(
-        path, "# Written by `manage.py stack`, removed when it stops.\n" + lines
-    )
+    keys.write_secret(path, "# Written by `manage.py stack`, removed when it stops.\n" + lines)
     return path
 
 

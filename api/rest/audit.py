@@ -14,7 +14,7 @@ from api.rest.callers import ADMIN, caller_of
 from api.rest.finding import WorkspaceIn
 from api.rest.numbered import NumberedQuery, take_numbered
 from api.shapes.audit import AuditOut, AuditPage
-from api.shapes.moments import Moment
+from api.shapes.fields import Moment
 from workspaces.models import AuditEntry
 
 router = Router(tags=["audit"])

@@ -18,7 +18,7 @@ from api.rest.finding import WorkspaceIn, need_id, points_to
 from api.rest.jobs import get_job
 from api.rest.pages import LAST_MADE_FIRST, PageQuery
 from api.shapes.backfills import BackfillNew, BackfillOut, BackfillPage, tell_backfill
-from api.shapes.naming import Called
+from api.shapes.fields import Called
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode
 from syncjobs.queries.backfills import load_progress
 from syncjobs.queueing.backfilling import (

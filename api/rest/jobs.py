@@ -15,6 +15,7 @@ from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.conflicts import conflict_with
 from api.rest.finding import WorkspaceIn, points_to
 from api.rest.pages import BY_NAME, PageQuery
+from api.shapes.fields import Called
 from api.shapes.jobs import (
     JobChange,
     JobNew,
@@ -25,7 +26,6 @@ from api.shapes.jobs import (
     RunIn,
     tell_job_row,
 )
-from api.shapes.naming import Called
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from connectors.models import Connector
 from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job

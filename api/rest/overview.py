@@ -14,7 +14,7 @@ from api.rest.callers import VIEWER, WorkspaceAsked, caller_of
 from api.rest.finding import points_to
 from api.rest.pages import BY_NAME, LIMIT_MAX, NEWEST_FIRST, PageQuery
 from api.shapes.answers import Told
-from api.shapes.naming import Called
+from api.shapes.fields import Called
 from api.shapes.overview import (
     ConnectionOut,
     ConnectionPage,

@@ -16,18 +16,15 @@ from api.rest.conflicts import conflict_with
 from api.rest.finding import WorkspaceIn, need_id, points_to
 from api.rest.pages import NEWEST_FIRST, PageQuery
 from api.shapes.conflicts import tell_in_the_way
-from api.shapes.moments import Moment
-from api.shapes.naming import Called
+from api.shapes.fields import Called, Moment
 from api.shapes.records import SHOWN, RecordOut, RecordPage, tell_line, tell_record
 from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queries.records import lines_of, records_of
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.retrying import NothingToRetry, retry
-from syncjobs.records.approving import AlreadyApplied, NoPlan
-from syncjobs.records.cancelling import cancel
-from syncjobs.records.releasing import release
+from syncjobs.queueing.requesting import NothingToRetry, retry
+from syncjobs.records.asking import AlreadyApplied, NoPlan, cancel, release
 from syncjobs.records.transition import IllegalMove
 
 router = Router(tags=["sync records"])

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import Field, StrictBool, StrictInt
 
 from api.shapes.answers import Told
+from api.shapes.fields import Called, Moment
 from api.shapes.jobs import BodyShape
-from api.shapes.moments import Moment
-from api.shapes.naming import Called
 from syncjobs.models import PARALLEL_MAX, BackfillState, SyncMode
 from syncjobs.queries.backfills import BackfillProgress
 

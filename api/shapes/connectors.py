@@ -27,8 +27,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from api.shapes.answers import Told
+from api.shapes.fields import EXACT
 from api.shapes.jobs import BodyShape, Fact, Name, Text
-from api.shapes.numbers import EXACT
 from connectors.folders import BrowsedRow
 from connectors.models import Connector, ConnectorStatus
 from connectors.secrets import secret_fields

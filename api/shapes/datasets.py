@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
-from api.shapes.numbers import Whole
+from api.shapes.fields import Whole
 from datasets.models import DatasetKind, Version
 
 NUMBER_MAX = 2_147_483_647

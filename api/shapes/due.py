@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
-from api.shapes.numbers import Whole
+from api.shapes.fields import Whole
 from syncjobs.models import SyncJob
 
 LIMIT = 10

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from api.shapes.answers import Told
-from api.shapes.numbers import EXACT
+from api.shapes.fields import EXACT
 from api.shapes.records import RecordOut
 from syncjobs.models import SyncJob
 from syncjobs.order.describing import describe, describe_default, describe_null

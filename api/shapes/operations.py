@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, StrictBool
 
 from api.shapes.answers import Told
 from api.shapes.conflicts import Conflict
-from api.shapes.naming import Called
+from api.shapes.fields import Called
 from api.shapes.starting import StartOut
 from syncjobs.core.states import FINAL, Stage, State
 from syncjobs.models import SyncRecord

@@ -10,8 +10,8 @@ from django.utils import timezone
 from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
+from api.shapes.fields import Moment
 from api.shapes.jobs import Text
-from api.shapes.moments import Moment
 from workspaces.models import ApiToken, Role
 
 

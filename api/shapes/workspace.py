@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool
 
 from api.shapes.answers import Told
+from api.shapes.fields import EXACT
 from api.shapes.jobs import BodyShape, Count, PeriodIn, WindowIn, write_calendar
-from api.shapes.numbers import EXACT
 from workspaces.models import Workspace
 
 _NULLABLE = ("max_running", "max_store_bytes")

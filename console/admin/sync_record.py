@@ -28,9 +28,15 @@ from console.words import NOTHING, size_words
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import State
 from syncjobs.models import ItemAction, SyncRecord
-from syncjobs.records.approving import AlreadyApplied, NoPlan, approve, find_applied, has_plan
-from syncjobs.records.cancelling import cancel
-from syncjobs.records.releasing import release
+from syncjobs.records.asking import (
+    AlreadyApplied,
+    NoPlan,
+    approve,
+    cancel,
+    find_applied,
+    has_plan,
+    release,
+)
 from syncjobs.records.transition import IllegalMove
 from workspaces.models import Role
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import asyncssh
 
-from embedded import secret_files
+from embedded import keys
 from embedded.samples import sftp_keys
 
 _WRITING = (
@@ -89,7 +89,7 @@ def _keep_key(path: Path) -> asyncssh.SSHKey:
     def make() -> str:
         return asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode("ascii")
 
-    key = asyncssh.import_private_key(secret_files.keep_secret(path, make) + "\n")
+    key = asyncssh.import_private_key(keys.keep_secret(path, make) + "\n")
     path.with_suffix(".pub").write_bytes(key.export_public_key())
     return key
 

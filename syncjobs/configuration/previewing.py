@@ -20,7 +20,7 @@ from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.plans import Held, Plan, judge
 from syncjobs.core.selection import LIMITS, Selection
 from syncjobs.models import OnDelete, SyncJob
-from syncjobs.works.files.selecting import make_selection
+from syncjobs.works.files.order import make_selection
 
 EXAMPLES = 8
 PAGE = 5_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from syncjobs.core.stalls import StallRule
+from syncjobs.core.states import Stage
 
 
 class Rule(StrEnum):
@@ -140,3 +140,19 @@ def decide_hold(rule: SweepRule, last: datetime | None, now: datetime) -> dateti
     if last is None or 0 <= (now - last).total_seconds() <= rule.gap_s:
         return None
     return now + timedelta(seconds=rule.hold_s)
+
+
+PATIENCE_MARGIN_S = 60.0  # a connector's own clock rings first
+
+
+@dataclass(frozen=True, slots=True)
+class StallRule:
+    working_s: float = 600
+    publishing_s: float = 1200  # one statement over a million entries, and clearing the source
+
+    def limit_s(self, stage: str, *, patience_s: float = 0.0) -> float:
+        """`patience_s`: the silence that a person granted this connector's host."""
+        limit_s = self.working_s
+        if stage == Stage.FINALIZING:
+            limit_s = max(limit_s, self.publishing_s)
+        return max(limit_s, patience_s + PATIENCE_MARGIN_S) if patience_s else limit_s

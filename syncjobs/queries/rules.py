@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from syncjobs.core.deadlines import DeadlineRule
-from syncjobs.core.stalls import StallRule
-from syncjobs.core.stuck import Limits, SweepRule, plan_sweep
+from syncjobs.core.stuck import Limits, StallRule, SweepRule, plan_sweep
 
 
 def stall_rule() -> StallRule:

@@ -21,7 +21,7 @@ from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.records.inserting import NewRecord, insert_records
 from timing.clock import database_now
 from timing.fires import FiresUnknown, iter_fires

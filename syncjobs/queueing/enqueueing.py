@@ -11,7 +11,7 @@ from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.active import active_in, find_active_of_jobs, find_waiting_of_jobs
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.records.transition import move
 
 

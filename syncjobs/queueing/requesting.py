@@ -1,10 +1,12 @@
-"""Queues a sync that somebody asks for now, after cleaning up what is stuck in its way."""
+"""Somebody asks for a sync now, or once more. The request takes back what is stuck in the way first."""
 
 from __future__ import annotations
 
 from syncjobs.claims.reaping import clean_up
+from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy, enqueue
+from syncjobs.records.asking import NoPlan, approve, find_approved
 
 
 def request_sync(
@@ -18,3 +20,25 @@ def request_sync(
         if not clean_up(by=by, workspace_ids=[job.workspace_id]).count:
             raise
     return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+
+
+class NothingToRetry(Exception):
+    """The record has not failed; the message says what to do instead."""
+
+
+def retry(record: SyncRecord, *, by: str) -> SyncRecord:
+    """A queued record of the same job. Raises NothingToRetry, and what `request_sync` raises; of a record
+    that applies a plan, NoPlan and AlreadyApplied."""
+    if record.state == State.HELD:
+        raise NothingToRetry("A guard holds it: release it, or cancel it.")
+    if record.state not in FINAL:
+        raise NothingToRetry(f"It is {record.state}: wait for its end, or cancel it.")
+    if record.state == State.SUCCEEDED:
+        raise NothingToRetry("It has succeeded: run its job for a further one.")
+    if record.applies_id is None:
+        mode = SyncMode(record.mode)
+        return request_sync(record.job, by=by, mode=mode, dry_run=record.dry_run)
+    plan = find_approved(record)
+    if plan is None:
+        raise NoPlan("the dry run whose plan it applies is gone")
+    return approve(plan, by=by)

@@ -27,7 +27,7 @@ from syncjobs.queueing.enqueueing import (
     settle_overlaps,
 )
 from syncjobs.queueing.requesting import request_sync
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.records.inserting import NewRecord, insert_records
 from workspaces.models import Workspace
 

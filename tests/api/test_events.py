@@ -27,7 +27,7 @@ from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tests.api.asking import TREE, Asker, asker
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.rows import executing, make_connector, make_job, make_workspace

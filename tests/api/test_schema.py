@@ -19,7 +19,7 @@ from farends.spec import Target
 from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.backfilling import request_backfill
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token

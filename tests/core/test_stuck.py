@@ -8,9 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncjobs.core.deadlines import DeadlineRule, Past, decide_deadline_s, expect_s
-from syncjobs.core.stalls import StallRule
 from syncjobs.core.states import Stage
-from syncjobs.core.stuck import Limits, Rule, Signs, SweepRule, decide_hold, find_stuck, plan_sweep
+from syncjobs.core.stuck import (
+    Limits,
+    Rule,
+    Signs,
+    StallRule,
+    SweepRule,
+    decide_hold,
+    find_stuck,
+    plan_sweep,
+)
 
 FIT = Signs(
     stage=Stage.PROCESSING_FILES,

@@ -232,7 +232,7 @@ class Injector:
     def _cancel(self, fault: Fault) -> str:
         from django.db import Error, connection
 
-        from syncjobs.records.cancelling import cancel
+        from syncjobs.records.asking import cancel
 
         rows = self.stand.query(
             "SELECT id FROM syncjobs_syncrecord WHERE state IN ('queued', 'running', 'held')"

@@ -143,7 +143,7 @@ class Runner:
         """A person lets held records go on."""
         from django.db import Error, connection
 
-        from syncjobs.records.releasing import release
+        from syncjobs.records.asking import release
         from syncjobs.records.transition import IllegalMove
 
         rows = self._stand.query("SELECT id FROM syncjobs_syncrecord WHERE state = 'held'")

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from embedded.secret_files import read_secret as read_secret
+from embedded.keys import read_secret as read_secret
 from tests import servers
 from tests.faults import history
 from tests.faults.mutants import Mutant

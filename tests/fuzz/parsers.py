@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from api.rest import files, idempotency
-from api.shapes import moments
+from api.shapes import fields as moments
 from cli import configfile
 from connectors import attachments, folders
 from console import window_lines
@@ -198,7 +198,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "api.rest.idempotency": {
         "PATTERN": _text(lambda text: re.fullmatch(idempotency.PATTERN, text))
     },
-    "api.shapes.moments": {"_is_written": _text(moments._is_written)},
+    "api.shapes.fields": {"_is_written": _text(moments._is_written)},
     "cli.configfile": {"load": _configured},
     "console.window_lines": {
         "read_windows": _text(window_lines.read_windows),
@@ -358,6 +358,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "farends.client.system": "json.loads of at most 1 MiB",
     "store.sentinel": "a file of ours",
     "farends.conversation": "URLs that farends.web.url has read, one escape at a time",
     "embedded.parent": "what the kernel says",

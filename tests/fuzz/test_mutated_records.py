@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
 from tests.hosts.scripted_http import Conversation as HttpConversation
 from tests.hosts.scripted_http import Request, scripted_http

@@ -21,7 +21,7 @@ from syncjobs.engine.stops import CancelAsked
 from syncjobs.leases.heart import Heart
 from syncjobs.leases.lease import Lease
 from syncjobs.models import AfterPublish, OnDelete, SyncJob, SyncRecord
-from syncjobs.records.approving import approve
+from syncjobs.records.asking import approve
 from syncjobs.works.files.publishing import publish
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 from tests.hosts.sshd import Sshd

@@ -27,7 +27,7 @@ from syncjobs.leases.heart import Heart
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.ringing import take_unrung
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.upkeep.workers import Worker
 from syncjobs.works.contract import Claim
 from tests.hosts.sshd import Sshd

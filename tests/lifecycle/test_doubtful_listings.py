@@ -11,7 +11,7 @@ from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import OnDelete, SyncJob, SyncRecord
-from syncjobs.records.releasing import release
+from syncjobs.records.asking import release
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.hosts.scripted_http import Conversation as HttpConversation

@@ -24,7 +24,7 @@ from syncjobs.queries.explaining import (
     find_record,
 )
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.records.transition import move
 from tests.rows import make_job, make_workspace
 

@@ -22,7 +22,7 @@ from syncjobs.engine import source as far_end
 from syncjobs.engine.receiving import StoreReceiver
 from syncjobs.leases.heart import Heart
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
-from syncjobs.records.releasing import release
+from syncjobs.records.asking import release
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 

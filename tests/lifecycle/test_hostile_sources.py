@@ -16,7 +16,7 @@ from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tests.hosts.asyncssh_host import AsyncsshHost, running_asyncssh
 from tests.hosts.scripted_ftp import Conversation, scripted_ftp
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run

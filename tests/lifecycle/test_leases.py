@@ -37,7 +37,7 @@ from syncjobs.leases.lease import Lease
 from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued, enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.records.transition import IllegalMove, move
 from syncjobs.upkeep.sweeping import sweep_partials
 from syncjobs.works.contract import Claim

@@ -17,7 +17,7 @@ from syncjobs.engine.order import Outcome
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.approving import AlreadyApplied, NoPlan, approve
+from syncjobs.records.asking import AlreadyApplied, NoPlan, approve
 from syncjobs.works.files.keeping import confirm_plan
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run

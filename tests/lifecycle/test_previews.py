@@ -18,7 +18,7 @@ from syncjobs.configuration.previewing import preview_selection
 from syncjobs.core.selection import Selection
 from syncjobs.core.states import State
 from syncjobs.models import OnDelete, SyncJob
-from syncjobs.works.files.selecting import make_selection
+from syncjobs.works.files.order import make_selection
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, run
 

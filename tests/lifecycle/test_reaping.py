@@ -22,7 +22,7 @@ from syncjobs.core.states import State
 from syncjobs.leases.sessions import open_session
 from syncjobs.models import Pulse, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.works.contract import Claim
 from syncjobs.works.files.publishing import publish
 from tests.hosts.sshd import Sshd

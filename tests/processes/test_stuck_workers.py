@@ -15,7 +15,7 @@ from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queries.rules import stuck_limits
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tasks.duties import TICK_S
 from tests.hosts.sshd import Sshd
 from tests.partials import let_go, partial_of

@@ -17,7 +17,7 @@ from syncjobs.core.watching import RING_AGAIN_S
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from tasks.bells import ring_waiting
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Start

@@ -13,7 +13,7 @@ from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
-from syncjobs.records.cancelling import cancel
+from syncjobs.records.asking import cancel
 from syncjobs.works.table import WORKS
 from tests.processes.conftest import Start
 from tests.processes.practice import FAR_END, KIND, SPEC, Options, Practice, Secret

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 
 from cli.command import Command as DatabaseCommand
 from syncjobs.claims.presence import BEAT, WEB, WORKER
-from syncjobs.queries.presences import read_silence
+from syncjobs.queries.signs import read_silence
 
 
 class Command(DatabaseCommand):

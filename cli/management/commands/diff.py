@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from cli.arrays import write_object
 from cli.command import WorkspaceCommand
 from cli.finding import need_dataset
+from cli.lines import write_object
 from datasets.diffs import Difference, Side, iter_differences
 from datasets.reading import NoSuchVersion, get_version
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from cli.arrays import write_object
 from cli.bars import file_bar
 from cli.command import WorkspaceCommand
 from cli.finding import need_dataset
+from cli.lines import write_object
 from cli.repairing import repair
 from datasets.models import Dataset
 from datasets.scrubbing import DamagedFile, measure, scrub

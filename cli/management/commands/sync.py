@@ -16,7 +16,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
-from syncjobs.records.approving import AlreadyApplied, NoPlan, approve
+from syncjobs.records.asking import AlreadyApplied, NoPlan, approve
 
 
 class Command(WorkspaceCommand):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.conf import settings
 
 from datasets.catalog import Trust
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.deadlines import Allowance
 from syncjobs.core.plans import Waiver
+from syncjobs.core.selection import Selection
 from syncjobs.engine.order import Order
-from syncjobs.models import OnDelete, SyncMode, SyncRecord
-from syncjobs.works.files.selecting import make_selection
+from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
 
 TRUST = {
     Comparison.MODIFIED: Trust(),
@@ -44,3 +46,18 @@ def make_order(record: SyncRecord, allowance: Allowance) -> Order:
 def read_waiver(record: SyncRecord) -> Waiver | None:
     """What a person released the record to do."""
     return Waiver(**record.hold) if record.guards_waived and record.hold else None
+
+
+MIB = 1 << 20
+
+
+def make_selection(job: SyncJob) -> Selection:
+    """The extensions of the installation count where the job names no files to take (`include`,
+    `filters`, `extensions`), its size limit where the job has none (docs/decisions/003)."""
+    chosen = job.selection
+    if not (chosen.include or chosen.filters or chosen.extensions):
+        chosen = replace(chosen, extensions=settings.SYNC.supported_extensions)
+    limit_mb = settings.SYNC.max_file_size_mb
+    if limit_mb and chosen.max_file_size_bytes is None:
+        chosen = replace(chosen, max_file_size_bytes=limit_mb * MIB)
+    return chosen

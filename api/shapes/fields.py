@@ -1,4 +1,4 @@
-"""Times as clients write them: ISO 8601, on any clock; without one, UTC."""
+"""What fields of many shapes share: times, whole numbers, names of operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d")
@@ -30,3 +30,18 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_is_written), AfterValidator(_in_utc)]
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("give a whole number")  # noqa: TRY004 — what pydantic listens for
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Beside a bound it comes last, so that the document shows the bound: Annotated[int, Field(ge=1), EXACT].
+EXACT = BeforeValidator(_exact)
+Whole = Annotated[int, EXACT]
+
+
+# An id or a name. In a path any text is taken: what names nothing is not found.
+Called = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]

@@ -1,11 +1,40 @@
-"""Approves a dry run's plan: queues a record that does exactly this plan, or nothing."""
+"""What people ask of a record: to cancel it, to release it, to apply its plan."""
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+import uuid
 
-from syncjobs.core.states import State
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Coalesce, Now
+
+from syncjobs.core.states import FINAL, Event, State
 from syncjobs.models import SyncRecord, Trigger
+from syncjobs.records.transition import move
+
+
+def cancel(record_id: uuid.UUID, *, by: str) -> bool:
+    """Asks for the end of a record; False where it has ended already."""
+    with transaction.atomic():
+        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
+        if record is None or record.state in FINAL:
+            return False
+        if record.state == State.RUNNING:
+            SyncRecord.objects.filter(pk=record_id).update(
+                cancel_asked_at=Coalesce("cancel_asked_at", Now()), cancel_asked_by=by
+            )
+            return True
+        return move(record_id, Event.CANCELLED, reason=f"cancelled by {by}") is not None
+
+
+def release(record_id: uuid.UUID, *, by: str) -> bool:
+    """Queues a held record again; False where it was cancelled meanwhile. Raises IllegalMove."""
+    moved = move(
+        record_id,
+        Event.RELEASED,
+        reason=f"released by {by}",
+        changes={"guards_waived": True, "verdict": "released"},
+    )
+    return moved is not None
 
 
 class NoPlan(Exception):
