@@ -38,7 +38,7 @@ def describe_machine(*, whole: bool) -> list[Line]:
         _line("Scheduler", found["scheduler"], _ago("last tick", signs.beat_s)),
         _line("Workers", found["workers"], _worker_words(signs, whole=whole)),
         *(
-            _line(f"Queue {part.partition(':')[2]}", finding, "its bells are answered")
+            _line(f"Queue {part.partition(':')[2]}", finding, "its workers answer")
             for part, finding in found.items()
             if part.startswith("queue:")
         ),

@@ -266,7 +266,7 @@ def _collect_signs(signs: PartSigns) -> Iterator[Metric]:
             yield GaugeMetricFamily(name, help_text, value=value)
     canaries = GaugeMetricFamily(
         "sync_queue_canary_age_seconds",
-        "How long the queue's oldest unanswered bell has waited; 0 where all were answered.",
+        "How long the queue's oldest unanswered test message has waited; 0 if all were answered.",
         labels=["queue"],
     )
     for queue, age_s in sorted((signs.unanswered_s or {}).items()):

@@ -28,7 +28,7 @@ for model in (PeriodicTask, ClockedSchedule, CrontabSchedule, IntervalSchedule, 
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(PlatformAdmin):
-    list_display = ["name", "task", "pace", "enabled", "last_rung", "total_run_count"]
+    list_display = ["name", "task", "pace", "enabled", "show_last_start", "total_run_count"]
     list_filter = ["enabled"]
     list_select_related = ["interval", "crontab"]
     search_fields = ["name", "task"]
@@ -40,10 +40,10 @@ class PeriodicTaskAdmin(PlatformAdmin):
         "enabled",
         "interval",
         "crontab",
-        "last_rung",
+        "show_last_start",
         "total_run_count",
     ]
-    readonly_fields = ["name", "task", "description", "last_rung", "total_run_count"]
+    readonly_fields = ["name", "task", "description", "show_last_start", "total_run_count"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -55,8 +55,8 @@ class PeriodicTaskAdmin(PlatformAdmin):
     def pace(self, task: PeriodicTask) -> str:
         return str(task.interval or task.crontab or "")
 
-    @admin.display(description="last rung", ordering="last_run_at")
-    def last_rung(self, task: PeriodicTask) -> str:
+    @admin.display(description="last start", ordering="last_run_at")
+    def show_last_start(self, task: PeriodicTask) -> str:
         return moment(task.last_run_at)
 
     @admin.action(description="Enable", permissions=["change"])

@@ -15,7 +15,7 @@ def _hear(work: Heard, answer: Sequence[Any]) -> None:
     cancelled, now, calendars = answer
     if cancelled:
         work.ask_to_cancel()
-    work.heed_window(find_closed(calendars, now))
+    work.obey_window(find_closed(calendars, now))
 
 
 RECORDS = Leased(

@@ -162,7 +162,7 @@ class Lease:
             self._cancelled = True
             self._changed.notify_all()
 
-    def heed_window(self, closed: Obstacle | None) -> None:
+    def obey_window(self, closed: Obstacle | None) -> None:
         """What is under way ends at its next check, unless the window has opened again by then."""
         with self._changed:
             self._closed = closed

@@ -100,7 +100,7 @@ def move_locked(
 ) -> State | None:
     """Like `move`, for a caller that has the record's row locked, as it is in the database."""
     state = State(record.state)
-    event = _heed_cancel(record, event)
+    event = _obey_cancel(record, event)
     target = decide(state, event)
     if target is Refusal.ILLEGAL:
         raise IllegalMove(f"a {state} record cannot be {event}")
@@ -121,7 +121,7 @@ def move_locked(
     return target
 
 
-def _heed_cancel(record: SyncRecord, event: Event) -> Event:
+def _obey_cancel(record: SyncRecord, event: Event) -> Event:
     """A cancel that was asked for meanwhile wins over whatever would keep the record alive."""
     goes_on = MOVES[event].target in (State.QUEUED, State.HELD)
     if record.state == State.RUNNING and record.cancel_asked_at is not None and goes_on:

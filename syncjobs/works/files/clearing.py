@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Enough(Exception):
-    """Stops the clearing: no further file may be touched."""
+    """No further file may be touched."""
 
 
 @dataclass(frozen=True, slots=True)
