@@ -168,6 +168,7 @@ def offered(acme: Tenant) -> Connector:
             "detail": "",
             "advice": "",
             "offered": "SHA256:new",
+            "option": "host_key",
         }
     ]
     acme.connector.options["host_key"] = "SHA256:old"
