@@ -93,7 +93,12 @@ def test_from_nothing_to_a_synced_file_with_the_console_alone(
 
 def test_another_host_drops_the_old_test_and_its_offer(acme: Tenant, root: Client) -> None:
     acme.connector.last_test = [
-        {"stage": "identity", "outcome": "failed", "offered": "SHA256:of-another"}
+        {
+            "stage": "identity",
+            "outcome": "failed",
+            "offered": "SHA256:of-another",
+            "option": "host_key",
+        }
     ]
     acme.connector.save()
     root.post(
