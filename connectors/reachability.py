@@ -18,6 +18,7 @@ from connectors.models import Connector, FarEndWatch
 from connectors.watching import HostState, Reachability, after_failure, after_success, tell
 from events.writing import NewEvent, write_events
 from timing.clock import database_now
+from workspaces import auditing
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +35,12 @@ def find_connectivity(connector: Connector) -> FarEndWatch:
     return FarEndWatch.objects.get_or_create(connector=connector)[0]
 
 
+@transaction.atomic
 def switch_watching(connector: Connector, *, on: bool) -> FarEndWatch:
     """Switches the checks on or off."""
     row = find_connectivity(connector)
+    if row.watch != on:
+        auditing.note(connector, auditing.CHANGED, {"watch": [row.watch, on]})
     row.watch = on
     row.save(update_fields=["watch"])
     return row

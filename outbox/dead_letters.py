@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from outbox.core.readings import ReadingsRefused, encode_bulk
@@ -38,13 +39,14 @@ def redrive(stream: Stream, wanted: Sequence[LetterToSend] | None) -> int:
     """How many are in the queue again; None: all. Raises NoSuchLetter, ReadingsRefused; then none is."""
     if wanted is None:
         count = 0
-        while ids := list(_waiting(stream).values_list("pk", flat=True)[:AT_ONCE]):
+        while ids := list(waiting_letters(stream).values_list("pk", flat=True)[:AT_ONCE]):
             count += _redrive(stream, [LetterToSend(one) for one in ids])
         return count
     return _redrive(stream, wanted) if wanted else 0
 
 
-def _waiting(stream: Stream) -> Any:
+def waiting_letters(stream: Stream) -> QuerySet[DeadLetter]:
+    """Those that were not sent again yet, the oldest first."""
     return DeadLetter.objects.filter(stream=stream, redriven_at=None).order_by("pk")
 
 
@@ -52,7 +54,8 @@ def _waiting(stream: Stream) -> Any:
 def _redrive(stream: Stream, wanted: Sequence[LetterToSend]) -> int:
     chosen = {item.id: item for item in wanted}
     letters = {
-        letter.pk: letter for letter in _waiting(stream).filter(pk__in=chosen).select_for_update()
+        letter.pk: letter
+        for letter in waiting_letters(stream).filter(pk__in=chosen).select_for_update()
     }
     for letter_id in chosen:
         if letter_id not in letters:

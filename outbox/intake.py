@@ -87,11 +87,15 @@ class BulkResult:
     conflicts: int  # duplicates of which the first had another payload
 
 
-def take(stream: Stream, readings: object) -> BulkResult:
-    """Raises ReadingsRefused, QueueFull, StreamGone; then nothing was taken. Call it outside a transaction."""
+def take(stream: Stream, readings: object, *, within: bool = False) -> BulkResult:
+    """Raises ReadingsRefused, QueueFull, StreamGone; then nothing was taken.
+
+    `within`: the caller's transaction commits them, and nobody is told before. Else the call commits them itself,
+    and may not be made within a transaction.
+    """
     lines = encode_bulk(readings)
     by_key = first_of_each(lines)
-    with transaction.atomic(durable=True), _cursor() as cursor:
+    with transaction.atomic(durable=not within), _cursor() as cursor:
         fresh, conflicts = _take(cursor, stream, by_key)
     return BulkResult(fresh, len(lines) - fresh, conflicts)
 

@@ -20,6 +20,17 @@ STARTED, STOPPED, PAUSED, HURRIED = (
     "stream_hurried",
 )
 
+EDITABLE = (
+    "name",
+    "client",
+    "batch_size",
+    "sync_interval_s",
+    "max_queued",
+    "heartbeat_interval_s",
+    "configuration_interval_s",
+    "configuration_schema",
+)
+
 _START = """
 UPDATE outbox_streamtail SET not_before = NULL, waiting_for = '', refused_alone = 0, rung_at = NULL
  WHERE stream_id = %s
@@ -52,9 +63,10 @@ def save_stream(stream: Stream) -> Stream:
         wrong := check_schema(stream.configuration_schema)
     ):
         raise ValidationError({"configuration_schema": wrong})
-    stored = Stream.objects.filter(pk=stream.pk).first()
+    stored = Stream.objects.select_for_update(no_key=True).filter(pk=stream.pk).first()
     stream.full_clean()
-    stream.save()
+    # A delivery may write state, reason and batch_bytes meanwhile: a person's change leaves them alone.
+    stream.save(update_fields=None if stored is None else EDITABLE)
     if stored is None:
         stream.refresh_from_db(fields=["number"])
         StreamHead.objects.create(stream=stream)

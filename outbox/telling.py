@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from connectors.telling import tell_connectivity
 from outbox.contacts import Beat, current_configuration
 from outbox.figures import read_stats, read_status
-from outbox.models import Stream, StreamContact, StreamState
+from outbox.models import DeadLetter, Stream, StreamContact, StreamState
 
 
 def tell_status(stream: Stream) -> dict[str, Any]:
@@ -61,3 +62,17 @@ def tell_client_configuration(stream: Stream) -> dict[str, Any]:
 
 def tell_beat(beat: Beat) -> dict[str, Any]:
     return {"sent_at": beat.sent_at, "status": beat.status, "error": beat.error}
+
+
+def tell_letter(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.pk,
+        "sequence": letter.seq,
+        "key": letter.key,
+        "payload": json.loads(letter.payload),
+        "code": letter.code,
+        "reason": letter.reason,
+        "maybe_delivered": letter.maybe_delivered,
+        "batch": letter.batch_id,
+        "at": letter.at,
+    }

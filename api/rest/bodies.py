@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from django.http import HttpRequest
 from ninja.parser import Parser
 
 from api.rest.answers import Refused
 
+V = TypeVar("V", bound=Callable[..., Any])
+_BYTES_MAX = "body_bytes_max"
+
 
 class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         """Raises Refused."""
-        try:
-            return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as exc:
-            words = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
-            raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {words}.") from None
+        return parse_json(request.body, parse_constant=_refuse_constant)
+
+
+def parse_json(body: bytes, **more: Any) -> Any:
+    """Without `parse_constant`, NaN and infinity are let through, for who names their places. Raises Refused."""
+    try:
+        return json.loads(body.decode("utf-8"), **more)
+    except (ValueError, RecursionError) as exc:
+        words = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {words}.") from None
+
+
+def takes_up_to(most_bytes: int) -> Callable[[V], V]:
+    """Marks a view that takes larger bodies than others, and reads them by `read_body`."""
+
+    def mark(view: V) -> V:
+        setattr(view, _BYTES_MAX, most_bytes)
+        return view
+
+    return mark
+
+
+def read_body_for(view: Callable[..., Any], request: HttpRequest) -> bytes:
+    """As the view takes it. Raises Refused, RequestDataTooBig."""
+    most_bytes = getattr(view, _BYTES_MAX, None)
+    return request.body if most_bytes is None else read_body(request, most_bytes)
+
+
+def read_body(request: HttpRequest, most_bytes: int) -> bytes:
+    """Past Django's own bound, which holds for all other views. Raises Refused."""
+    if not hasattr(request, "_body"):
+        body = request.read(most_bytes + 1)
+        if len(body) > most_bytes:
+            words = f"The body is larger than {most_bytes >> 20} MiB, the most that is taken."
+            raise Refused(HTTPStatus.BAD_REQUEST, words)
+        request._body = body
+    return request.body
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -15,6 +15,7 @@ from ninja import Path, Query, Router, Status
 from api.rest.answers import CONFLICTS, REFUSALS, Refused
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn, need_row
+from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageQuery
 from api.shapes.answers import Problem
 from api.shapes.connectors import (
@@ -28,13 +29,19 @@ from api.shapes.connectors import (
     HostKeyIn,
     Kind,
     TestOut,
+    WatchIn,
     tell_browsed,
     tell_connector,
 )
+from api.shapes.events import EventPage, tell_event
 from connectors.folders import look_into
 from connectors.models import Connector, ConnectorStatus
+from connectors.monitoring import check_now
 from connectors.opening import test_connector
 from connectors.pinning import pin
+from connectors.reachability import CHANGED, EVENTS, find_connectivity, switch_watching
+from connectors.telling import tell_connectivity
+from events.models import SyncEvent
 from farends.errors import RootMissing, TransportError, UnsafeName
 from farends.registry import UnknownKind
 from syncjobs.configuration.connectors import (
@@ -163,10 +170,42 @@ def browse(
 def read_connectivity(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
 ) -> dict[str, Any]:
-    """What syncs and tests have shown of the host. It is not called for this."""
+    """What checks, syncs, deliveries and tests have shown of the host. It is not called for this."""
+    return _tell_connectivity(get_connector(request, connector))
+
+
+@router.patch("/{connector}/connectivity", response={200: ConnectivityOut, **REFUSALS}, auth=ADMIN)
+def watch_connectivity(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: WatchIn
+) -> dict[str, Any]:
+    """Whether it is checked by itself. Work goes on to tell of it."""
     found = get_connector(request, connector)
-    unknown = dict.fromkeys(("checked_at", "uptime_s", "downtime_s"))  # nobody watches it yet
-    return {"connector": found.name, **asdict(judge_connectivity(found)), **unknown}
+    switch_watching(found, on=body.watch)
+    return _tell_connectivity(found)
+
+
+@router.post(
+    "/{connector}/connectivity/check", response={200: ConnectivityOut, **CALLED}, auth=OPERATOR
+)
+def check_connectivity(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
+) -> dict[str, Any]:
+    """Looks now whether the host can be reached, without a log-in; that it cannot is an answer too."""
+    found = get_connector(request, connector)
+    with _calling(found.workspace):
+        check_now(found)
+    return _tell_connectivity(found)
+
+
+@router.get("/{connector}/connectivity/events", response={200: EventPage, **REFUSALS}, auth=VIEWER)
+def list_connectivity_events(
+    request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, page: NumberedIn
+) -> dict[str, Any]:
+    """`connected`, `disconnected` and, with each of them, `state-change`; the oldest first."""
+    found = get_connector(request, connector)
+    rows = SyncEvent.objects.filter(connector=found, event__in=[*EVENTS.values(), CHANGED])
+    events, following = take_numbered(rows, page, "id")
+    return {"items": [tell_event(event) for event in events], "next": following}
 
 
 @router.post("/{connector}/approve-host-key", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
@@ -187,6 +226,22 @@ def get_connector(request: HttpRequest, text: str) -> Connector:
     """Raises Refused."""
     rows = Connector.objects.select_related("workspace")
     return need_row(rows, caller_of(request).workspace, text, "connector")
+
+
+def _tell_connectivity(connector: Connector) -> dict[str, Any]:
+    judged, watch = asdict(judge_connectivity(connector)), find_connectivity(connector)
+    watched = tell_connectivity(connector)
+    known = watched["is_connected"] is not None
+    if not known:
+        del watched["consecutive_failures"]  # what records met is all that is known
+    beside = {
+        "connector": connector.name,
+        "watch": watch.watch,
+        "checked_at": watch.last_check_at,
+        "uptime_s": watched["uptime"] if known else None,
+        "downtime_s": watched["downtime"] if known else None,
+    }
+    return judged | watched | beside
 
 
 def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False) -> dict[str, Any]:

@@ -20,15 +20,20 @@ from django.http import HttpRequest
 from ninja import Status
 
 from api.rest.answers import Refused
+from api.rest.bodies import read_body_for
 from workspaces.answers import find_answer, keep_answer
 
 HEADER = "Idempotency-Key"
 PATTERN = r"^[!-~]{1,255}$"
-# Their answers are not kept: two hold a token, and one tells how a far end is at that moment.
+# Their answers are not kept: two hold a token, and the others tell how a far end is at that moment.
 NOT_KEPT = {
     "api_tokens_make_token",
     "api_invitations_invite_person",
     "api_connectors_test_connection",
+    "api_connectors_check_connectivity",
+    "api_outbox_streams_beat",
+    "api_outbox_streams_download",
+    "api_outbox_streams_reconcile_stream",
 }
 
 PARAMETER: dict[str, Any] = {
@@ -67,14 +72,20 @@ def once(view: Callable[..., Any]) -> Callable[..., Any]:
         if not re.fullmatch(PATTERN, key):
             raise _bad(_NO_TEXT)
         with transaction.atomic():
-            return _answer(_owner(request), key, request, lambda: view(request, *args, **kwargs))
+            return _answer(
+                _owner(request),
+                key,
+                request.get_full_path(),
+                read_body_for(view, request),
+                lambda: view(request, *args, **kwargs),
+            )
 
     return answer
 
 
-def _answer(owner: str, key: str, request: HttpRequest, work: Callable[[], Any]) -> Any:
+def _answer(owner: str, key: str, path: str, body: bytes, work: Callable[[], Any]) -> Any:
     pk = _digest(owner, key)
-    asked = _digest(request.get_full_path(), request.body.decode("utf-8", "replace"))
+    asked = _digest(path, body.decode("utf-8", "replace"))
     if not _lock(pk):
         raise Refused(HTTPStatus.CONFLICT, _AT_WORK)
     kept = find_answer(pk)

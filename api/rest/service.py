@@ -31,6 +31,7 @@ from api.rest import (
     ledger,
     members,
     operations,
+    outbox_streams,
     overview,
     races,
     records,
@@ -128,6 +129,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", datasets.router)
     service.add_router(f"{TREE}/datasets", contents.router)
     service.add_router(f"{TREE}/datasets", files.router)
+    service.add_router(f"{TREE}/streams", outbox_streams.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

@@ -60,11 +60,17 @@ _NUMBER = Annotated[float, Field(strict=True, ge=-_LIMIT, le=_LIMIT)]
 # Of an option of a kind. No pattern says that NUL is refused: in the document it would stand 200 times.
 _Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_refuse_nul)]
 _LIST = Annotated[list[_Text], Field(max_length=10_000)]
-OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | None
+_GROUP = Annotated[dict[str, _Text | StrictBool | _WHOLE | _NUMBER | None], Field(max_length=20)]
+OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | _GROUP | None
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*$")]
+# A dot stands between a group and its member: `paths.batch` is the same as {"paths": {"batch": …}}.
+OptionName = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"),
+]
 Secret = Annotated[StrictStr, Field(max_length=100_000), AfterValidator(_refuse_nul)]
 Options = Annotated[
-    dict[Word, OptionValue],
+    dict[OptionName, OptionValue],
     Field(max_length=100, description="Of its kind: docs/protocols.md. null takes one away."),
 ]
 Secrets = Annotated[
@@ -304,16 +310,28 @@ class CircuitOut(Told):
     until: datetime | None
 
 
-class ConnectivityOut(Told):
-    """What recent work has shown; null is unknown."""
+class WatchedOut(Told):
+    """As far as checks and work have shown."""
 
+    is_connected: bool | None = Field(description="null: nothing was heard yet.")
+    last_check_time: datetime | None
+    last_successful_connection: datetime | None
+    last_failed_connection: datetime | None
+    consecutive_failures: int
+    uptime: int = Field(description="Seconds since it is connected; 0 where it is not.")
+    downtime: int = Field(description="Seconds since it is not connected; 0 where it is.")
+
+
+class ConnectivityOut(WatchedOut):
+    """What checks and recent work have shown; null is unknown."""
+
+    watch: bool = Field(description="Whether it is checked each minute.")
     connector: str
     address: str
     online: bool | None
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_error: str
-    consecutive_failures: int
     circuit: CircuitOut
     paused_until: datetime | None = Field(description="The host asked for that.")
     max_running: int | None = Field(description="Records at once that the host bears, as learned.")
@@ -323,6 +341,12 @@ class ConnectivityOut(Told):
     checked_at: datetime | None
     uptime_s: float | None
     downtime_s: float | None
+
+
+class WatchIn(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    watch: StrictBool = Field(description="false: it is not checked until it is switched on again.")
 
 
 class HostKeyIn(Told):

@@ -11,6 +11,7 @@ a log of JSON lines (`batch`, `from`, `to`, `sha256`, `keys`), which it reads ag
 batch and cuts the answer off; `{"silent": true}` takes it and hangs up; `{"body": "<html>…"}` answers 200 with that;
 `{"refuse": ["key"]}` answers 400 to batches with one of these keys; `{"reject": {"key": "reason"}}` takes the others
 (207); `{"retry": ["key"]}` wants these once more; `{"max_bytes": 6000}` answers 413 above. `times`: so often.
+`POST /lose` with `{"keys": [...]}` makes it forget readings, for trying `reconcile`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class TakenLog:
     )  # status and answer
     keys: set[str] = field(default_factory=set)
     hours: dict[str, tuple[int, int]] = field(default_factory=dict)
+    hour_keys: dict[str, set[str]] = field(default_factory=dict)
     doubles: int = 0  # readings that came again in another batch
 
     def load(self) -> None:
@@ -73,14 +75,26 @@ class TakenLog:
         self.batches[batch["batch_id"]] = answer
         self._count(keys, now)
 
+    def lose(self, keys: list[str]) -> None:
+        """Forgets readings, as a disk that was restored from an old copy has."""
+        for key in set(keys) & self.keys:
+            hour = next(hour for hour, known in self.hour_keys.items() if key in known)
+            count, total = self.hours[hour]
+            self.hours[hour] = (count - 1, (total - _hash(key)) % (1 << 64))
+            self.hour_keys[hour].discard(key)
+            self.keys.discard(key)
+
     def _count(self, keys: list[str], at: str) -> None:
         self.keys.update(keys)
         hour = f"{at[:13]}:00:00Z"
         count, total = self.hours.get(hour, (0, 0))
-        total += sum(
-            int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") for key in keys
-        )
+        total += sum(map(_hash, keys))
+        self.hour_keys.setdefault(hour, set()).update(keys)
         self.hours[hour] = (count + len(keys), total % (1 << 64))
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
 class Mood:
@@ -152,6 +166,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/configuration":
             type(self).configuration = json.loads(raw)
+            self._answer(200, {})
+            return
+        if self.path == "/lose":
+            with self.taken.lock:
+                self.taken.lose(json.loads(raw)["keys"])
             self._answer(200, {})
             return
         if self.key and self.key not in (

@@ -14,7 +14,7 @@ from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from farends.errors import AuthConfig
 from farends.registry import UnknownKind, get_spec
-from farends.spec import InvalidOptions, Spec, parse_options
+from farends.spec import InvalidOptions, Spec, flat_options, option_fields, parse_options
 from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
 from workspaces import auditing
 from workspaces.lookup import find_by_name
@@ -161,7 +161,7 @@ def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
             setattr(connector, name, fields[name])
     connector.port = connector.port or spec.default_port
     if "options" in fields:
-        options = fields["options"] or {}
+        options = flat_options(fields["options"] or {})
         kept = {**connector.options, **options} if merge else options
         kept = {name: value for name, value in kept.items() if value is not None}
         if not _mean_the_same(spec, kept, connector.options):
@@ -175,7 +175,8 @@ def _as_its_kind_has_them(spec: Spec, given: Any) -> Any:
         parsed = parse_options(spec.options, given)
     except (InvalidOptions, AttributeError):
         return given
-    values = {name: getattr(parsed, name) for name in given}
+    attributes = {field.name: field.attribute for field in option_fields(spec.options)}
+    values = {name: getattr(parsed, attributes[name]) for name in given}
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
     }

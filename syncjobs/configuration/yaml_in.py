@@ -24,6 +24,7 @@ from syncjobs.configuration.jobs import (
     save_workspace,
 )
 from syncjobs.configuration.previewing import preview_selection
+from syncjobs.configuration.sections import Section, SectionRefused, all_sections
 from syncjobs.models import SyncJob
 from syncjobs.order.job import IDENTITY, OPTIONS
 from syncjobs.order.writing import read_order
@@ -140,7 +141,8 @@ class _Application:
     def run(self, document: Any) -> None:
         top = self._mapping(document, (), ("workspaces",))
         for path, given in self._items(top, "workspaces", ()):
-            fields = self._mapping(given, path, WORKSPACE_FIELDS)
+            known = (*WORKSPACE_FIELDS, *(section.name for section in all_sections()))
+            fields = self._mapping(given, path, known)
             workspace = self._save_workspace(fields, path)
             if workspace is None:
                 continue
@@ -159,6 +161,8 @@ class _Application:
             jobs = [self._want_job(workspace, item, inner) for item, inner in given]
             names = {str(item.get("name")) for item, _ in given}
             self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
+            for section in all_sections():
+                self._save_section(workspace, section, fields, path)
 
     def write_job(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob | None
@@ -224,6 +228,27 @@ class _Application:
             self._connectors[name] = written.connector
         changed = () if found is None else written.changed
         self._note("connector", name, created=found is None, fields=changed)
+
+    def _save_section(
+        self, workspace: Workspace, section: Section, fields: Mapping[str, Any], path: Path
+    ) -> None:
+        names: set[str] = set()
+        for inner, item in self._items(fields, section.name, path):
+            given = self._mapping(item, inner, section.fields)
+            name = self._name(given, inner)
+            if name is None:
+                continue
+            if name in names:
+                self._problem((*inner, "name"), f"{name} stands here twice")
+            names.add(name)
+            try:
+                entry = section.write(workspace, name, given)
+            except SectionRefused as exc:
+                for field, words in exc.errors.items():
+                    self._problem((*inner, field), f"{field}: {' '.join(words)}")
+                continue
+            changed = () if entry.created else entry.changed
+            self._note(section.noun, name, created=entry.created, fields=changed)
 
     def _want_job(
         self,

@@ -19,6 +19,7 @@ from connectors.secrets import unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS
 from farends.spec import parse_options
+from syncjobs.configuration.sections import all_sections
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
 from syncjobs.order.option import Option
@@ -75,6 +76,9 @@ class _Exporter:
             told["connectors"] = [self._connector(connector) for connector in connectors]
         if told_jobs := [entry for job in sorted(jobs, key=_name) if (entry := self._job(job))]:
             told["sync_jobs"] = told_jobs
+        for section in all_sections():
+            if entries := section.tell(row):
+                told[section.name] = entries
         return told
 
     def _connector(self, row: Connector) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from farends.spec import Target
 from syncjobs.models import Backfill, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.api.routes import Route, routes
+from tests.outbox.rows import make_client, make_stream
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.invitations import make_invitation
 from workspaces.models import ApiToken, Invitation, Member, Role
@@ -41,6 +42,8 @@ BODIES = {
     "POST /api/workspaces/{workspace}/connectors/{connector}/approve-host-key": {
         "fingerprint": "SHA256:x"
     },
+    "PATCH /api/workspaces/{workspace}/connectors/{connector}/connectivity": {"watch": True},
+    "PUT /api/workspaces/{workspace}/streams/{stream}": {"name": "other", "client": "none"},
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
     "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
@@ -91,6 +94,7 @@ def things_of(workspace: str) -> dict[str, str]:
         "connector": str(job.connector_id),
         "record_id": str(record.pk),
         "backfill_id": str(backfill.pk),
+        "stream": str(make_stream(make_client(workspace)).pk),
         "dataset": str(job.dataset_id),
         "number": str(make_version(job.dataset, {"a.txt": b"held"}).number),
         "path": "a.txt",

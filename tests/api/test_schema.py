@@ -20,6 +20,7 @@ from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.backfilling import request_backfill
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.asking import cancel
+from tests.outbox.rows import make_stream
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token
@@ -35,6 +36,7 @@ connector = "host-0"
 dataset = "nightly"
 number = 1
 path = "a.txt"
+stream = "meters"
 record_id = "{record_id}"
 backfill_id = "{backfill_id}"
 
@@ -47,7 +49,9 @@ include-operation-id = [
   "api_jobs_create_job", "api_jobs_replace_job", "api_jobs_change_job",
   "api_connectors_create_connector", "api_connectors_replace_connector", "api_connectors_change_connector",
   "api_tokens_make_token", "api_invitations_invite_person", "api_backfills_create_backfill",
-  "api_workspace_change_settings",
+  "api_workspace_change_settings", "api_outbox_streams_create_stream", "api_outbox_streams_replace_stream",
+  "api_outbox_streams_change_stream", "api_outbox_streams_take_readings",
+  "api_outbox_streams_redrive_dead_letters",
 ]
 checks.positive_data_acceptance.enabled = false
 
@@ -58,7 +62,7 @@ checks.positive_data_acceptance.enabled = false
 
 # A far end that cannot be reached is told with 502.
 [[operations]]
-include-operation-id = "api_connectors_browse"
+include-operation-id = ["api_connectors_browse", "api_outbox_streams_reconcile_stream"]
 checks.not_a_server_error.enabled = false
 """
 
@@ -71,6 +75,7 @@ def token() -> str:
     target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
     job = make_job(make_connector(target), name="nightly", schedule={"every_s": 3600})
     make_version(job.dataset, {"a.txt": b"held", "b.txt": b""})
+    make_stream(name="meters")
     return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
 
 

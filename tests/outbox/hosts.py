@@ -33,6 +33,10 @@ class Receiver:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 — our own
             return json.loads(answer.read())
 
+    def lose(self, *lost: str) -> None:
+        """As a disk that was restored from an old copy."""
+        self.ask("/lose", {"keys": list(lost)})
+
     @property
     def batches(self) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines() if self.log.exists() else []

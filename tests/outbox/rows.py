@@ -14,9 +14,10 @@ from tests.rows import make_workspace
 
 def make_client(workspace: str = "acme", *, port: int = 9, **fields: Any) -> Connector:
     name = f"client-{Connector.objects.count()}"
+    fields.setdefault("kind", "client")
     return Connector.objects.create(
-        workspace=make_workspace(workspace), name=name, kind="client", host="127.0.0.1", port=port, **fields
-    )  # fmt: skip
+        workspace=make_workspace(workspace), name=name, host="127.0.0.1", port=port, **fields
+    )
 
 
 def make_stream(client: Connector | None = None, **fields: Any) -> Stream:

@@ -18,7 +18,7 @@ from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configura
 
 class Command(DatabaseCommand):
     help = (
-        "Create and change workspaces, connectors and sync jobs as a YAML file says: all of it, or"
+        "Create and change workspaces, connectors, sync jobs and streams as a YAML file says: all of it, or"
         " nothing where anything in it is wrong. Running it again changes nothing. Secrets are given"
         " as ${env:NAME} or ${file:PATH}."
     )
@@ -65,5 +65,5 @@ def _count(document: Any) -> int:
     given = document.get("workspaces") if isinstance(document, dict) else None
     workspaces = given if isinstance(given, list) else []
     entries = [each for each in workspaces if isinstance(each, dict)]
-    lists = [each.get(name) for each in entries for name in ("connectors", "sync_jobs")]
+    lists = [each.get(name) for each in entries for name in ("connectors", "sync_jobs", "streams")]
     return len(entries) + sum(len(each) for each in lists if isinstance(each, list))

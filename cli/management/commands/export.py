@@ -15,7 +15,7 @@ from workspaces.models import Workspace
 
 class Command(WorkspaceCommand):
     help = (
-        "Print workspaces, connectors and sync jobs as the YAML that `apply` takes: what differs from the"
+        "Print workspaces, connectors, sync jobs and streams as the YAML that `apply` takes: what differs from the"
         " defaults. Secrets are never in it: each stands as ${env:NAME}, and the names are listed at the top."
     )
 
