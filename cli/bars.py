@@ -45,6 +45,17 @@ def count_bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def read_bar(words: str, size_bytes: int | None) -> Iterator[Callable[[int], None]]:
+    """Yields a function that takes how many bytes were read so far. None: nobody knows how many there are."""
+    if not on_terminal():
+        yield lambda read_bytes: None
+        return
+    with _open(DownloadColumn(), TransferSpeedColumn()) as progress:
+        task = progress.add_task(words, total=size_bytes)
+        yield lambda read_bytes: progress.update(task, completed=read_bytes)
+
+
+@contextmanager
 def file_bar(words: str, file_count: int, size_bytes: int) -> Iterator[Callable[[int, int], None]]:
     """Yields a function that takes (files, bytes) done since its last call."""
     if not on_terminal():

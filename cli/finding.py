@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from outbox.models import Stream
 from syncjobs.models import SyncJob
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
@@ -30,6 +31,11 @@ def need_dataset(workspace: Workspace, called: str) -> Dataset:
 def need_connector(workspace: Workspace, called: str) -> Connector:
     """Raises CommandError."""
     return _need(Connector.objects.select_related("workspace"), workspace, called, "connector")
+
+
+def need_stream(workspace: Workspace, called: str) -> Stream:
+    """Raises CommandError."""
+    return _need(Stream.objects.select_related("client", "workspace"), workspace, called, "stream")
 
 
 def list_names(rows: QuerySet[Any]) -> str:
