@@ -16,12 +16,13 @@ from connectors.models import Connector
 from connectors.secrets import unseal
 from farends.contract import Capabilities, Context, Remover, Transport
 from farends.dialing import Dialer, Policy
-from farends.errors import AuthConfig, Stalled
+from farends.errors import AuthConfig, ConnectionStage, Stalled
 from farends.masking import MaskedRemover, MaskedTransport, hidden, make_target_mask, mask_fields
-from farends.probe import StageResult, probe
+from farends.probe import probe
 from farends.reaching import Reach
 from farends.registry import get_spec
 from farends.spec import InvalidOptions, Target, parse_options, read_stored
+from farends.stages import StageOutcome, StageResult
 
 TEST_S = 60.0
 
@@ -66,8 +67,11 @@ def test_connector(connector: Connector) -> list[StageResult]:
     target = make_target(connector)
     mask = make_target_mask(target)
     results = [mask_fields(told, mask) for told in probe(spec, target, patience, seen.append)]
-    for capabilities in seen:  # a session that works says that the host is back
+    for capabilities in seen:
         keep_capabilities(connector, mask_fields(capabilities, mask))
+    if any(
+        _is_log_in(result) for result in results
+    ):  # a session that works says that the host is back
         learn_answer(connector)
     connector.last_test_at = timezone.now()
     connector.last_test = [asdict(result) for result in results]
@@ -75,6 +79,10 @@ def test_connector(connector: Connector) -> list[StageResult]:
         last_test_at=connector.last_test_at, last_test=connector.last_test
     )
     return results
+
+
+def _is_log_in(result: StageResult) -> bool:
+    return result.stage is ConnectionStage.LOG_IN and result.outcome is StageOutcome.PASSED
 
 
 def keep_capabilities(connector: Connector, measured: Capabilities) -> None:

@@ -14,6 +14,7 @@ TITLES: dict[str, str] = {
     ConnectionStage.CONNECT: "Connect",
     ConnectionStage.IDENTITY: "Check the host key or certificate",
     ConnectionStage.LOG_IN: "Log in",
+    ConnectionStage.UPLOAD: "Find the path of readings",
     ConnectionStage.LIST: "List the folder",
     ConnectionStage.READ: "Read a file",
     ConnectionStage.CLOCK: "Compare clocks",

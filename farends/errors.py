@@ -37,12 +37,13 @@ from enum import StrEnum
 
 
 class ConnectionStage(StrEnum):
-    """Steps of the connection test, in the order in which they are taken."""
+    """Steps of the connection test, in the order in which they are taken. Each kind has some of them."""
 
     RESOLVE = "resolve"
     CONNECT = "connect"
     IDENTITY = "identity"  # host key or certificate
     LOG_IN = "log_in"
+    UPLOAD = "upload"  # the path that takes readings
     LIST = "list"
     READ = "read"
     CLOCK = "clock"

@@ -8,86 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from itertools import islice
 
 from farends.contract import Capabilities, Context, RemoteEntry, Seen, Skipped, Transport
 from farends.dialing import Dialer
-from farends.errors import (
-    AuthConfig,
-    AuthRefused,
-    ConnectionStage,
-    HostKeyChanged,
-    HostKeyUnknown,
-    NameNotResolved,
-    NetworkForbidden,
-    NotAListing,
-    PermissionRefused,
-    ProtocolViolation,
-    ProxyRefused,
-    RootMissing,
-    Stalled,
-    Throttled,
-    TlsRefused,
-    TransportError,
-    Truncated,
-    Unreachable,
-    Unstable,
-    Vanished,
-)
+from farends.errors import ConnectionStage, TransportError, Truncated, Unstable, Vanished
 from farends.measuring import describe_capabilities
 from farends.reaching import of_jump_host, way_to
-from farends.spec import FarEndOptions, Spec, Target
+from farends.spec import Examine, FarEndOptions, Spec, Target
+from farends.stages import FILE_STAGES, StageOutcome, StageResult, judge_clock, tell_failure
 
 ENTRIES_MAX = 20
-CLOCK_SKEW_MAX_S = 60.0
-
-
-class StageOutcome(StrEnum):
-    PASSED = "passed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class StageResult:
-    """`code` is the error's, empty where there is none; `offered` a host key to approve, and `option`
-    where it is then kept."""
-
-    stage: ConnectionStage
-    outcome: StageOutcome
-    detail: str = ""
-    advice: str = ""
-    code: str = ""
-    offered: str = ""
-    option: str = ""
-
-
-_ADVICE: tuple[tuple[type[TransportError], str], ...] = (
-    (NetworkForbidden, "Ask the operator to add the network to ALLOWED_NETWORKS."),
-    (NameNotResolved, "Check the host name, and that this machine's DNS knows it."),
-    (ProxyRefused, "Ask the proxy's operator to let this host and port through, and this user in."),
-    (Unreachable, "Check host and port, and that a firewall lets this machine through."),
-    (
-        HostKeyChanged,
-        "Ask the host's operator whether its key was replaced. Only then store the new one in"
-        " {option}; otherwise somebody may stand between.",
-    ),
-    (TlsRefused, "Check the certificate's name and dates; for a private CA set ca_certificate."),
-    (AuthConfig, "Store the secret again: the message says what cannot be used."),
-    (AuthRefused, "Check user name and secret, and that the host allows this way to log in."),
-    (RootMissing, "Check options.root: the folder as this user sees it after the log-in."),
-    (
-        NotAListing,
-        "Check that options.root is a folder, that the host shows its content, and that it asks for no"
-        " other log-in.",
-    ),
-    (PermissionRefused, "Give the user the right to read, or choose another folder."),
-    (Throttled, "The host asks for fewer requests; wait, or lower the sessions."),
-    (Stalled, "Check that the port speaks this protocol, and how loaded the host is."),
-    (ProtocolViolation, "Check that kind and port belong together."),
-)
+_SET_CLOCK = "Set the host's clock (NTP): changes are told by its times."
 
 
 def probe(
@@ -96,8 +29,10 @@ def probe(
     context: Context,
     measured: Callable[[Capabilities], None] | None = None,
 ) -> list[StageResult]:
-    """A result for every stage, in order. Raises only what `context.check` raises. `measured` is told
-    what the host can do, where it came to that."""
+    """A result for every stage of the kind, in order. Raises only what `context.check` raises. `measured` is
+    told what the host can do, where it came to that."""
+    if spec.examine is not None:
+        return _follow(spec.examine, spec.stages, target, context)
     passed: dict[ConnectionStage, str] = {}
     try:
         # First, because a secret that cannot be used would hide whether the host is there at all.
@@ -114,6 +49,48 @@ def probe(
         return _results(passed, failure, transport)
     finally:
         transport.close()
+
+
+def _follow(
+    examine: Examine, stages: tuple[ConnectionStage, ...], target: Target, context: Context
+) -> list[StageResult]:
+    """The test of a kind that has no files: it says itself what it saw."""
+    told: dict[ConnectionStage, StageResult] = {}
+    try:
+        found = _look_up(target, way_to(target, context))
+        told[ConnectionStage.RESOLVE] = _passed(ConnectionStage.RESOLVE, found)
+        for result in examine(target, context):
+            told[result.stage] = result
+    except TransportError as exc:
+        exc.stage = _find_stage(stages, told, exc.stage)
+        told[exc.stage] = tell_failure(exc)
+    last = max(map(stages.index, told))
+    return [
+        told.get(stage) or (_passed(stage) if place < last else _not_reached(stage))
+        for place, stage in enumerate(stages)
+    ]
+
+
+def _find_stage(
+    stages: tuple[ConnectionStage, ...],
+    told: dict[ConnectionStage, StageResult],
+    claimed: ConnectionStage,
+) -> ConnectionStage:
+    """Where an error belongs: to the way there if it says so and that is not behind us, else to the stage that
+    the test had come to."""
+    log_in = stages.index(ConnectionStage.LOG_IN)
+    first = max(map(stages.index, told)) + 1 if told else 0
+    if claimed in stages[first : log_in + 1]:
+        return claimed
+    return stages[min(max(first, log_in), len(stages) - 1)]
+
+
+def _passed(stage: ConnectionStage, detail: str = "") -> StageResult:
+    return StageResult(stage, StageOutcome.PASSED, detail)
+
+
+def _not_reached(stage: ConnectionStage) -> StageResult:
+    return StageResult(stage, StageOutcome.SKIPPED, "not reached")
 
 
 def _look_up(target: Target, context: Context) -> str:
@@ -259,61 +236,23 @@ def _results(
 ) -> list[StageResult]:
     results = []
     reached = True
-    for stage in ConnectionStage:
+    for stage in FILE_STAGES:
         if failure is not None and stage is failure.stage:
-            results.append(_failed(failure))
+            results.append(tell_failure(failure))
             reached = False
         elif not reached or (
             transport is None and stage in (ConnectionStage.CLOCK, ConnectionStage.FEATURES)
         ):
-            results.append(StageResult(stage, StageOutcome.SKIPPED, "not reached"))
+            results.append(_not_reached(stage))
         elif stage is ConnectionStage.READ and not passed.get(ConnectionStage.READ):
             results.append(StageResult(stage, StageOutcome.SKIPPED, "there is no file to read"))
         elif stage is ConnectionStage.CLOCK and transport is not None:
-            results.append(_clock(transport))
+            results.append(judge_clock(transport.capabilities.clock_skew_s, _SET_CLOCK))
         elif stage is ConnectionStage.FEATURES and transport is not None:
             results.append(_features(transport))
         else:
-            results.append(StageResult(stage, StageOutcome.PASSED, passed.get(stage, "")))
+            results.append(_passed(stage, passed.get(stage, "")))
     return results
-
-
-def _failed(error: TransportError) -> StageResult:
-    offered, option = "", ""
-    if isinstance(error, HostKeyUnknown | HostKeyChanged):
-        offered, option = error.offered, error.option
-    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "")
-    if isinstance(error, HostKeyChanged):
-        advice = advice.format(option=f"options.{error.option}")
-    elif isinstance(error, HostKeyUnknown) and offered:
-        advice = (
-            f"Compare {offered} with what the host's operator tells you by another way, then store"
-            f" it in options.{error.option}."
-        )
-    elif isinstance(error, Vanished):
-        advice = "The file went away during the test; try again."
-    elif not advice and error.retryable:
-        advice = "Try again; if it stays so, look at the host's own log."
-    return StageResult(
-        error.stage, StageOutcome.FAILED, str(error), advice, error.code, offered, option
-    )
-
-
-def _clock(transport: Transport) -> StageResult:
-    skew = transport.capabilities.clock_skew_s
-    if skew is None:
-        return StageResult(
-            ConnectionStage.CLOCK, StageOutcome.SKIPPED, "this protocol does not tell the time"
-        )
-    if abs(skew) > CLOCK_SKEW_MAX_S:
-        return StageResult(
-            ConnectionStage.CLOCK,
-            StageOutcome.FAILED,
-            f"the host's clock is {skew:+.0f} s off",
-            "Set the host's clock (NTP): changes are told by its times.",
-            "clock_skew",
-        )
-    return StageResult(ConnectionStage.CLOCK, StageOutcome.PASSED, f"{skew:+.1f} s off")
 
 
 def _features(transport: Transport) -> StageResult:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from farends.contract import Context, Remover, Transport
+from farends.errors import ConnectionStage
+from farends.stages import FILE_STAGES, StageResult
 
 T = TypeVar("T")
 
@@ -107,6 +109,8 @@ class Target:
                 yield str(getattr(owner, field.goes_with)), password
 
 
+Examine = Callable[[Target, Context], Iterator[StageResult]]
+
 FILES = "files"  # a far end that holds a tree of files
 PUSH = "push"  # a far end that takes readings
 
@@ -122,6 +126,11 @@ class Spec:
 
     `reach` shows without a log-in that the far end is there, and raises where it is not; None: whoever
     dials its host and port has seen enough.
+
+    `examine` is the connection test of a kind without files, whose stages are `stages`. It is called when the
+    host was found and dialled, and yields a result for each of its stages from the log-in on, in order. It may
+    end early, or raise TransportError, which fails the stage that it had come to: what follows was not reached.
+    None: the test lists `open`'s files and reads one.
     """
 
     kind: str
@@ -134,6 +143,8 @@ class Spec:
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None
     reach: Callable[[Target, Context], None] | None = None
+    examine: Examine | None = None
+    stages: tuple[ConnectionStage, ...] = FILE_STAGES
 
     def detour(self, stored: Mapping[str, Any]) -> tuple[Waypoint, ...]:
         """Who stands on the way, by options as they are stored."""

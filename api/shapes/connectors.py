@@ -33,9 +33,9 @@ from connectors.folders import BrowsedRow
 from connectors.models import Connector, ConnectorStatus
 from connectors.secrets import secret_fields
 from farends.errors import ConnectionStage
-from farends.probe import StageOutcome
 from farends.registry import SPECS
 from farends.spec import OptionField, Spec, option_fields
+from farends.stages import StageOutcome
 
 if TYPE_CHECKING:
     Kind = str

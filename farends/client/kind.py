@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from farends.client.examination import STAGES, examine
 from farends.client.options import ClientOptions, ClientSecret
 from farends.client.system import AnswerCut, ClientSystem
 from farends.contract import Context, Transport
@@ -35,4 +36,6 @@ SPEC = Spec(
     open=_open,
     far_end=PUSH,
     reach=_reach,
+    examine=examine,
+    stages=STAGES,
 )

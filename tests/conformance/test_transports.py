@@ -28,7 +28,8 @@ from farends.errors import (
     Vanished,
 )
 from farends.names import decode
-from farends.probe import StageOutcome, probe
+from farends.probe import probe
+from farends.stages import StageOutcome
 from tests.conformance.hosts import Tree
 from tests.holding import nothing_left_held
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context

@@ -26,9 +26,10 @@ from farends.errors import (
     PermissionRefused,
     Unreachable,
 )
-from farends.probe import StageOutcome, probe
+from farends.probe import probe
 from farends.registry import get_spec
 from farends.spec import Target
+from farends.stages import StageOutcome
 from tests.connectors.test_ssh_certificates import read_all, target
 from tests.holding import nothing_left_held
 from tests.hosts.proxies import ProxyServer, running_proxy

@@ -9,16 +9,17 @@ from pathlib import Path
 from embedded.ports import find_free
 from farends.errors import ConnectionStage
 from farends.http.transport import HTTP_SPEC, HttpOptions, HttpSecret
-from farends.probe import StageOutcome, StageResult, probe
+from farends.probe import probe
 from farends.sftp.transport import SPEC, SftpSecret
 from farends.spec import Target
+from farends.stages import FILE_STAGES, StageOutcome, StageResult
 from tests.hosts.scripted_http import Conversation, Request, scripted_http
 from tests.hosts.sinks import loopback_context
 from tests.hosts.sshd import Sshd
 
 
 def outcomes(results: list[StageResult]) -> dict[str, str]:
-    assert [result.stage for result in results] == list(ConnectionStage)
+    assert [result.stage for result in results] == list(FILE_STAGES)
     json.dumps([asdict(result) for result in results])
     return {str(result.stage): str(result.outcome) for result in results}
 

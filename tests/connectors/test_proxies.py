@@ -26,9 +26,10 @@ from farends.errors import (
     TransportError,
     Unreachable,
 )
-from farends.probe import StageOutcome, probe
+from farends.probe import probe
 from farends.proxying import parse_proxy
 from farends.spec import Target
+from farends.stages import StageOutcome
 from tests.conformance.hosts import HOSTS, Host
 from tests.hosts.proxies import PASSWORD, USERNAME, ProxyServer, running_proxy
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context

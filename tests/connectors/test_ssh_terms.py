@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from farends.errors import ProtocolViolation, Stalled
-from farends.probe import StageOutcome, probe
+from farends.probe import probe
 from farends.registry import get_spec
 from farends.sftp.transport import SftpOptions
 from farends.spec import InvalidOptions, Target, parse_options
+from farends.stages import StageOutcome
 from tests.connectors.test_ssh_certificates import read_all, target
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.proxies import ProxyServer, running_proxy

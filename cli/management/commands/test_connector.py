@@ -20,8 +20,8 @@ MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 
 class Command(WorkspaceCommand):
     help = (
-        "Test a connector stage by stage: resolve, connect, identity, log in, list, read. Exit status"
-        " 0 where none failed."
+        "Test a connector stage by stage: resolve, connect, identity, log in, then list and read, or for a client"
+        " system the path of readings, without sending one. Exit status 0 where none failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
