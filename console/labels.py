@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
@@ -12,6 +14,7 @@ from django.utils.safestring import SafeString
 from connectors.models import Connector
 from console.words import NOTHING, moment_words, span_words
 from datasets.models import Dataset, Version
+from outbox.models import Stream
 from syncjobs.core.states import State
 from syncjobs.models import ItemAction, SyncJob, SyncRecord
 
@@ -32,6 +35,10 @@ TONES: dict[str, str] = {
     "skipped": "plain",
     "active": "success",
     "paused": "warning",
+    "online": "success",
+    "offline": "danger",
+    "refused": "danger",
+    "current": "success",
 }
 # A stalled heartbeat on a running record shows before the reaper acts.
 STALE_HEARTBEAT_S = 15
@@ -116,15 +123,21 @@ def counts(added: int, changed: int, removed: int, failed: int = 0) -> SafeStrin
 
 
 def link(
-    target: SyncJob | SyncRecord | Connector | Dataset, text: str, *, query: str = ""
+    target: SyncJob | SyncRecord | Connector | Dataset | Stream, text: str, *, query: str = ""
 ) -> SafeString:
     return format_html('<a class="sp-link" href="{}{}">{}</a>', find_page_url(target), query, text)
 
 
-def find_page_url(target: SyncJob | SyncRecord | Connector | Dataset) -> str:
+def find_page_url(target: SyncJob | SyncRecord | Connector | Dataset | Stream) -> str:
     return reverse(
         f"admin:{target._meta.app_label}_{target._meta.model_name}_change", args=[target.pk]
     )
+
+
+def online(connectivity: Mapping[str, Any]) -> SafeString:
+    """By what `connectors.telling` tells."""
+    known = {None: "unknown", True: "online", False: "offline"}
+    return label(known[connectivity["is_connected"]])
 
 
 def cut(text: str, *, tone: str = "") -> SafeString | str:

@@ -23,6 +23,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Dashboard", "dashboard", "admin:index"),
                 _page("Sync jobs", "sync", "syncjobs_syncjob"),
                 _page("Sync records", "list_alt", "syncjobs_syncrecord"),
+                _page("Streams", "outbox", "outbox_stream"),
             ]
         },
         {

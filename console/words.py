@@ -21,6 +21,16 @@ def size_words(size_bytes: float | None) -> str:
     return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
 
 
+def group_digits(count: int) -> str:
+    """`12,345`: of a million the eye counts no zeros."""
+    return f"{count:,}"
+
+
+def code_words(code: str) -> str:
+    """A word of the program for people: `too_large` is "too large"."""
+    return str(code).replace("_", " ")
+
+
 def span_words(seconds: float | None) -> str:
     """`48 s`, `4 min 10 s`, `3 h 20 min`, `2 d 4 h`: the two largest units that say something."""
     if seconds is None:

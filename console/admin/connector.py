@@ -7,16 +7,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.debug import sensitive_post_parameters
 
 from connectors.models import Connector
+from connectors.monitoring import check_now
 from connectors.opening import test_connector
 from connectors.pinning import find_offer
+from connectors.reachability import find_connectivity, switch_watching
 from connectors.secrets import secret_fields
+from connectors.telling import tell_connectivity
 from console.admin import host_key
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
@@ -28,17 +32,38 @@ from console.admin.connector_form import (
 )
 from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
+from console.calling import call_far_end
 from console.connection_test import describe_host, describe_test, summarize_test
 from console.labels import cut, label, moment
+from console.live import fragment
 from console.words import NOTHING
 from farends.errors import TransportError
 from farends.registry import SPECS, UnknownKind, get_spec
 from farends.spec import option_fields
+from outbox.models import Stream
 from syncjobs.configuration.connectors import delete_connector, save_connector
 from syncjobs.models import SyncJob, SyncRecord
-from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, NoPlace, calls
+from workspaces.models import Role
 
+CHECKS_EVERY_S = 5
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
+
+
+def _is_watched(connector: Connector) -> bool:
+    return find_connectivity(connector).watch
+
+
+def _is_unwatched(connector: Connector) -> bool:
+    return not find_connectivity(connector).watch
+
+
+def _describe_connectivity(connector: Connector) -> dict[str, Any]:
+    return {
+        "connector": connector,
+        "watch": find_connectivity(connector),
+        "connectivity": tell_connectivity(connector),
+        "every_s": CHECKS_EVERY_S,
+    }
 
 
 @admin.register(Connector)
@@ -58,7 +83,14 @@ class ConnectorAdmin(ButtonsAdmin):
     search_fields = ["name", "host"]
     actions = ["test_selected"]
     change_form_template = "console/connector_form.html"
-    buttons = (Button("test", "Test connection", "network_check", tone="primary"),)
+    buttons = (
+        Button("test", "Test connection", "network_check", tone="primary"),
+        Button("check", "Check now", "wifi_find"),
+        Button(
+            "unwatch", "Switch checks off", "visibility_off", needs=Role.ADMIN, shown=_is_watched
+        ),
+        Button("watch", "Switch checks on", "visibility", needs=Role.ADMIN, shown=_is_unwatched),
+    )
 
     def get_urls(self) -> list[URLPattern]:
         approve = path(
@@ -66,7 +98,12 @@ class ConnectorAdmin(ButtonsAdmin):
             self.admin_site.admin_view(self.approve_host_key),
             name="connectors_connector_host_key",
         )
-        return [approve, *super().get_urls()]
+        connectivity = path(
+            "<uuid:pk>/connectivity/",
+            fragment(self.connectivity_view),
+            name="connectors_connector_connectivity",
+        )
+        return [approve, connectivity, *super().get_urls()]
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -127,6 +164,7 @@ class ConnectorAdmin(ButtonsAdmin):
             context["test"] = describe_test(connector)
             context["host_facts"] = describe_host(connector)
             context["host_key_offered"] = offered
+            context |= _describe_connectivity(connector)
             context["may_change"] = self.has_change_permission(request, connector)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -138,6 +176,7 @@ class ConnectorAdmin(ButtonsAdmin):
             "connectors",
             objs,
             self.refuse_deletion(request, objs),
+            Dependant("stream", Stream.objects.filter(client__in=chosen)),
             Dependant("sync job", SyncJob.objects.filter(connector__in=chosen)),
             Dependant("sync record", SyncRecord.objects.filter(connector__in=chosen)),
         )
@@ -157,20 +196,48 @@ class ConnectorAdmin(ButtonsAdmin):
 
     def _test(self, request: HttpRequest, connector: Connector) -> None:
         try:
-            with calls.held(CALLS_MAX, {str(connector.workspace_id): CALLS_OF_WORKSPACE}):
-                test_connector(connector)
-        except NoPlace as full:
-            whose = " of its workspace" if full.ours else ""
-            words = f"{connector}: {full.most} far ends{whose} are being called. Try again when one has answered."
-            messages.error(request, words)
-            return
+            results = call_far_end(
+                request, connector, connector.workspace_id, lambda: test_connector(connector)
+            )
         except (TransportError, UnknownKind) as exc:
             messages.error(request, f"{connector}: {exc}")
+            return
+        if results is None:
             return
         self.log_change(request, connector, "Tested the connection.")
         passed, words = summarize_test(connector)
         level = messages.SUCCESS if passed else messages.ERROR
         messages.add_message(request, level, f"{connector}: {words}")
+
+    def press_check(self, request: HttpRequest, connector: Connector) -> None:
+        watch = call_far_end(
+            request, connector, connector.workspace_id, lambda: check_now(connector)
+        )
+        if watch is None:
+            return
+        if watch.failures:
+            messages.error(request, f"{connector} cannot be reached: {watch.last_error}.")
+        else:
+            messages.success(request, f"{connector} can be reached.")
+
+    def press_watch(self, request: HttpRequest, connector: Connector) -> None:
+        switch_watching(connector, on=True)
+        self.log_change(request, connector, "Switched the connectivity checks on.")
+        messages.success(request, f"{connector} is checked from now on.")
+
+    def press_unwatch(self, request: HttpRequest, connector: Connector) -> None:
+        switch_watching(connector, on=False)
+        self.log_change(request, connector, "Switched the connectivity checks off.")
+        messages.success(
+            request, f"{connector} is not checked any more. What work meets is still noted."
+        )
+
+    def connectivity_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        connector = self.get_object(request, str(pk))
+        if connector is None:
+            raise Http404
+        context = _describe_connectivity(connector)
+        return TemplateResponse(request, "console/connectivity_live.html", context)
 
     def approve_host_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return host_key.approve_view(self, request, object_id)

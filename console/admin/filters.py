@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -26,9 +27,11 @@ class ScopedFilter(SimpleListFilter):
     model: type[Model]
     path = "workspace"  # from `model` to its workspace
     parameter_name: str
+    only: Mapping[str, Any] = {}  # of its rows
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        rows = tenancy.scope(request, self.model._default_manager.all(), path=self.path)
+        rows = self.model._default_manager.filter(**self.only)
+        rows = tenancy.scope(request, rows, path=self.path)
         choices = [(str(row.pk), str(row)) for row in rows.order_by("name")[:CHOICES_MAX]]
         chosen = _uuid(request.GET.get(self.parameter_name))
         if chosen and str(chosen) not in dict(choices):

@@ -88,15 +88,18 @@ def save_connector(connector: Connector) -> int:
 
 
 def delete_connector(connector: Connector) -> None:
-    """Raises InUse where jobs or their records hang on it."""
+    """Raises InUse where jobs, their records or streams hang on it."""
     with transaction.atomic():
         Connector.objects.select_for_update().filter(pk=connector.pk).first()
-        jobs = list(connector.sync_jobs.order_by("name").values_list("name", flat=True)[:11])
-        if jobs:
-            shown = ", ".join(jobs[:10]) + (" and more" if len(jobs) > 10 else "")
-            raise InUse(
-                f"{connector.name} cannot be deleted, because these sync jobs use it: {shown}"
-            )
+        users = (
+            ("sync jobs use it", connector.sync_jobs),
+            ("streams send to it", connector.streams),
+        )
+        for words, rows in users:
+            names = list(rows.order_by("name").values_list("name", flat=True)[:11])
+            if names:
+                shown = ", ".join(names[:10]) + (" and more" if len(names) > 10 else "")
+                raise InUse(f"{connector.name} cannot be deleted, because these {words}: {shown}")
         record = connector.sync_records.select_related("job").first()
         if record is not None:
             raise InUse(

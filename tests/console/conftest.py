@@ -22,6 +22,8 @@ from connectors.secrets import seal
 from datasets.models import Dataset, Entry, Version
 from datasets.store import ensure_store, open_store
 from events.models import SyncEvent
+from outbox.models import Stream
+from outbox.streams import save_stream
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
@@ -53,6 +55,7 @@ class Tenant:
     entry: Entry
     token: ApiToken
     member: Member
+    stream: Stream
     raw_token: str
     people: dict[Role, User] = field(default_factory=dict)
 
@@ -66,6 +69,7 @@ class Tenant:
             self.version,
             self.token,
             self.member,
+            self.stream,
         ]
 
 
@@ -121,6 +125,21 @@ def make_blob(workspace: Workspace, content: bytes) -> bytes:
     received = writer.finish()
     store.commit("attempt", [received])
     return received.sha256
+
+
+def make_stream(workspace: Workspace, **fields: Any) -> Stream:
+    client = Connector(
+        workspace=workspace,
+        name=f"{workspace.name}-meters",
+        kind="client",
+        host="127.0.0.1",
+        port=9,
+    )
+    seal(client, {"token": CANARY})
+    client.save()
+    return save_stream(
+        Stream(workspace=workspace, client=client, name=f"{workspace.name}-stream", **fields)
+    )
 
 
 def make_tenant(name: str) -> Tenant:
@@ -184,6 +203,7 @@ def make_tenant(name: str) -> Tenant:
         entry,
         token,
         members[0],
+        make_stream(workspace),
         raw,
         people,
     )

@@ -14,6 +14,8 @@ from django.test import Client
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 
+from outbox.models import Stream
+from outbox.streams import save_stream
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
@@ -49,11 +51,17 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         found += [list_of(model), add_to(model), page_of(rows[model])]
     record = page_of(acme.record).removesuffix("change/")
     dataset = page_of(acme.dataset)
+    stream = page_of(acme.stream).removesuffix("change/")
     return [
         *found,
         f"{record}live/",
         f"{record}files/",
         f"{record}files/?action=added",
+        *(
+            f"{stream}{name}/"
+            for name in ("live", "deliveries", "configurations", "dead-letters", "delete")
+        ),
+        f"{page_of(acme.connector).removesuffix('change/')}connectivity/",
         f"{dataset}?version=1",
         f"{dataset}?folder={quote(NASTY)}",
         "/admin/syncjobs/syncrecord/dashboard/",
@@ -92,7 +100,8 @@ def test_every_page_renders_escaped_and_without_secrets(
 
 
 @pytest.mark.parametrize(
-    "model", ["syncjob", "syncrecord", "dataset", "connector", "version", "auditentry"]
+    "model",
+    ["syncjob", "syncrecord", "dataset", "connector", "version", "auditentry", "stream"],
 )
 def test_a_list_costs_the_same_queries_for_many_rows(
     model: str,
@@ -106,6 +115,9 @@ def test_a_list_costs_the_same_queries_for_many_rows(
         make_record(job, State.SUCCEEDED)
         make_record(job, State.RUNNING)
         make_record(job, State.QUEUED)
+        save_stream(
+            Stream(workspace=acme.workspace, client=acme.stream.client, name=f"stream-{number}")
+        )
     page = list_of(next(each for each in models() if each._meta.model_name == model))
     with django_assert_max_num_queries(QUERIES_MAX):
         assert root.get(page).status_code == 200

@@ -28,6 +28,7 @@ SCOPED = [
     "version",
     "apitoken",
     "member",
+    "stream",
 ]
 FOR_ADMINS = ["auditentry", "invitation"]
 
@@ -77,6 +78,13 @@ def test_pages_of_another_workspace_answer_like_missing_ones(
     for dataset in (lab.dataset, acme.dataset):
         page = reverse("admin:datasets_dataset_download", args=[dataset.pk, lab.entry.pk])
         assert browser.get(page).status_code == 404
+    for view in ("live", "deliveries", "configurations", "dead_letters"):
+        page = reverse(f"admin:outbox_stream_{view}", args=[lab.stream.pk])
+        assert browser.get(page).status_code == 404
+    page = reverse("admin:outbox_stream_redrive", args=[lab.stream.pk])
+    assert browser.post(page).status_code == 404
+    page = reverse("admin:connectors_connector_connectivity", args=[lab.connector.pk])
+    assert browser.get(page).status_code == 404
     page = reverse("admin:connectors_connector_host_key", args=[lab.connector.pk])
     assert browser.get(page).status_code == 404
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.test import Client
 from pytest_django import Settings
 
 from connectors.opening import test_connector as run_test
@@ -24,6 +23,7 @@ from farends.client.options import ClientOptions, ClientSecret
 from farends.probe import probe
 from farends.spec import Target
 from farends.stages import StageResult
+from tests.api.asking import Asker
 from tests.hosts.certificates import make_certificates
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sinks import loopback_context
@@ -209,11 +209,8 @@ def test_the_command_and_rest_show_the_stages_of_a_client_system(
     said = io.StringIO()
     call_command("test_connector", client.name, workspace="acme", json=True, stdout=said)
     assert {stage["stage"]: stage["outcome"] for stage in json.loads(said.getvalue())} == PASSED
-    _, raw = create_token(client.workspace, name="t", role=Role.ADMIN)
-    answer = Client(headers={"Authorization": f"Bearer {raw}"}).post(
-        f"/api/v1/connectors/{client.pk}/test"
-    )
-    assert answer.status_code == 200, answer.content
-    assert {one["stage"]: one["outcome"] for one in answer.json()["stages"]} == PASSED
+    admin = Asker(create_token(client.workspace, name="t", role=Role.ADMIN)[1])
+    told_by_rest = admin.post(f"connectors/{client.name}/test").json()
+    assert {one["stage"]: one["outcome"] for one in told_by_rest["stages"]} == PASSED
     connected = SyncEvent.objects.filter(connector_id=client.pk, event="connected")
     assert connected.count() == 1  # the test reports to the monitor as other work does
