@@ -6,9 +6,11 @@ import random
 import time
 import uuid
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 import structlog
 from django.conf import settings
 
@@ -40,9 +42,9 @@ from outbox.core.answers import (
 )
 from outbox.leases import TAILS, HeldStream, claim_stream, release_stream
 from outbox.models import Stream
-from outbox.settling import DeliveryTerms, Settled, StreamFenced, begin, settle
+from outbox.settling import DeliveryTerms, Settled, StreamFenced, begin, pause, settle
 from syncjobs.engine.progress import Progress
-from syncjobs.engine.stops import Stop
+from syncjobs.engine.stops import DrainAsked, Stop
 from syncjobs.leases.heart import Heart
 from syncjobs.leases.lease import Lease
 from syncjobs.leases.sessions import open_session
@@ -66,40 +68,75 @@ def deliver(stream_id: uuid.UUID, heart: Heart) -> bool:
         return False
     stream = Stream.objects.select_related("client").get(pk=stream_id)
     lease = heart.hold(TAILS, held, Progress())
+    errand = _Errand(stream, held, lease)
     try:
-        return _deliver(stream, held, lease)
+        return _deliver(errand)
     except (StreamFenced, Stop) as exc:
         log.info("delivery.stopped", stream=str(stream_id), reason=str(exc))
         return False
     finally:
         heart.release(lease)
-        release_stream(held)
+        release_stream(held, in_doubt=errand.is_in_doubt)
 
 
-def _deliver(stream: Stream, held: HeldStream, lease: Lease) -> bool:
-    terms = _terms_of(stream, held)
-    target = make_target(stream.client)
-    sender = _Sender(
-        ClientSystem(target, make_context(lease.check, lease.progress.moved)),
-        rule_of(target.options),
-        make_target_mask(target),
-    )
-    session = open_session(statement_timeout_s=30, name=f"deliver {stream_id_of(stream)}")
-    with closing(session), closing(sender):
-        batch = begin(session, terms, took_over=held.took_over)
-        ends_at = time.monotonic() + STREAK_S
-        for _ in range(STREAK_BATCHES):
-            if batch is None or time.monotonic() > ends_at:
-                break
-            lease.check()
-            began = time.monotonic()
-            judgement = sender.send(stream.name, batch)
-            took_ms = round(1000 * (time.monotonic() - began))
-            settled = settle(session, terms, batch, judgement, took_ms)
-            lease.progress.moved()
-            _log_settled(stream, batch, judgement, settled)
-            _report(stream, judgement)
-            batch = settled.following
+@dataclass
+class _Errand:
+    """One delivery. `is_in_doubt`: a batch is sent, and what became of it is not written down."""
+
+    stream: Stream
+    held: HeldStream
+    lease: Lease
+    is_in_doubt: bool = False
+
+    def check(self) -> None:
+        """A drain waits for the answer that is under way, which the time-out bounds. Raises a Stop."""
+        try:
+            self.lease.check()
+        except DrainAsked:
+            pass
+
+
+def _deliver(errand: _Errand) -> bool:
+    terms = _terms_of(errand.stream, errand.held)
+    session = open_session(statement_timeout_s=30, name=f"deliver {stream_id_of(errand.stream)}")
+    with closing(session):
+        try:
+            with closing(_open_sender(errand)) as sender:
+                return _send_batches(errand, session, terms, sender)
+        except (BatchDamaged, TransportError) as exc:
+            log.error("delivery.impossible", stream=errand.stream.name, error=str(exc))  # noqa: TRY400 — no fault of ours
+            pause(session, terms, str(exc))
+            return False
+
+
+def _open_sender(errand: _Errand) -> _Sender:
+    """Raises AuthConfig, TlsRefused for options that cannot be used."""
+    target = make_target(errand.stream.client)
+    system = ClientSystem(target, make_context(errand.check, errand.lease.progress.moved))
+    return _Sender(system, rule_of(target.options), make_target_mask(target))
+
+
+def _send_batches(
+    errand: _Errand, session: psycopg.Connection[Any], terms: DeliveryTerms, sender: _Sender
+) -> bool:
+    """Whether more is there to be sent at once."""
+    stream, lease = errand.stream, errand.lease
+    batch = begin(session, terms, took_over=errand.held.took_over)
+    ends_at = time.monotonic() + STREAK_S
+    for _ in range(STREAK_BATCHES):
+        if batch is None or time.monotonic() > ends_at:
+            break
+        lease.check()
+        began = time.monotonic()
+        errand.is_in_doubt = True
+        judgement = sender.send(stream.name, batch)
+        took_ms = round(1000 * (time.monotonic() - began))
+        settled = settle(session, terms, batch, judgement, took_ms)
+        errand.is_in_doubt = False
+        lease.progress.moved()
+        _log_settled(stream, batch, judgement, settled)
+        _report(stream, judgement)
+        batch = settled.following
     return batch is not None
 
 
@@ -127,6 +164,7 @@ def _terms_of(stream: Stream, held: HeldStream) -> DeliveryTerms:
         lease_s=settings.SYNC.lease_s,
         tries_max=int(options.get("max_tries") or settings.OUTBOX_MAX_RETRIES),
         round_s=stream.sync_interval_s,
+        check_s=settings.SYNC.connectivity_check_s,
         luck=random.random,
     )
 

@@ -25,7 +25,7 @@ WITH free AS (
        AND (t.not_before IS NULL OR t.not_before <= now())
        FOR UPDATE OF t SKIP LOCKED)
 UPDATE outbox_streamtail t
-   SET token = t.token + 1, lease_owner = %(owner)s, not_before = NULL, waiting_for = '',
+   SET token = t.token + 1, lease_owner = %(owner)s, not_before = NULL, waiting_for = '', rung_at = NULL,
        lease_expires_at = now() + make_interval(secs => %(lease_s)s)
   FROM free WHERE t.stream_id = free.stream_id
 RETURNING t.stream_id AS key, t.token, free.took_over
@@ -34,6 +34,10 @@ _RELEASE = """
 UPDATE outbox_streamtail SET lease_owner = NULL, lease_expires_at = NULL
  WHERE stream_id = %s AND token = %s
 """
+# As if the process had died: whoever comes next takes over.
+_ABANDON = (
+    "UPDATE outbox_streamtail SET lease_expires_at = now() WHERE stream_id = %s AND token = %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ def claim_stream(stream_id: uuid.UUID, owner: str) -> HeldStream | None:
         return fetch_row(cursor, HeldStream)
 
 
-def release_stream(held: HeldStream) -> None:
+def release_stream(held: HeldStream, *, in_doubt: bool = False) -> None:
+    """`in_doubt`: a batch was sent, and what became of it was not written down."""
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, [held.key, held.token])
+        cursor.execute(_ABANDON if in_doubt else _RELEASE, [held.key, held.token])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import structlog
 from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from outbox.intake import RING_LOCK
 from outbox.models import SLOTS, Ring
@@ -51,9 +52,13 @@ def turn_ring(*, after_s: float = TURN_AFTER_S, keep_s: float = KEEP_S) -> int |
             if cursor.fetchone()[0]:
                 log.warning("ring.held", slot=following)
                 return None
-            cursor.execute(f"TRUNCATE outbox_segment_{following}, outbox_reading_key_{following}")
+            _empty(cursor, following)
             cursor.execute("UPDATE outbox_ring SET slot = %s, since = now()", [following])
             return following
     except OperationalError as exc:
         log.info("ring.busy", error=str(exc).splitlines()[0])
         return None
+
+
+def _empty(cursor: CursorWrapper, slot: int) -> None:
+    cursor.execute(f"TRUNCATE outbox_segment_{slot}, outbox_reading_key_{slot}")

@@ -17,6 +17,7 @@ from outbox.batches import Fixed, StreamFacts, fix, fix_next, key_of, payload_of
 from outbox.core.answers import Judgement, Rejected, TryOutcome
 from outbox.core.retries import decide_wait, pause_s
 from outbox.core.splitting import REFUSED_ALONE_MAX, halve, keep, learn_bytes
+from outbox.streams import PAUSED
 
 WORDS_MAX = 300
 
@@ -57,9 +58,13 @@ INSERT INTO outbox_deadletter (stream_id, seq, key, payload, code, reason, maybe
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) ON CONFLICT (stream_id, seq) DO NOTHING
 """
 _REFUSED_ALONE = "SELECT refused_alone FROM outbox_streamtail WHERE stream_id = %s"
-_PAUSE = (
-    "UPDATE outbox_stream SET state = 'paused', reason = %s WHERE id = %s AND state = 'running'"
-)
+_PAUSE = f"""
+WITH paused AS (
+    UPDATE outbox_stream SET state = 'paused', reason = %(reason)s WHERE id = %(stream)s AND state = 'running'
+    RETURNING id, workspace_id)
+INSERT INTO events_syncevent (event, workspace_id, stream_id, from_state, to_state, token, reason, data)
+SELECT '{PAUSED}', workspace_id, id, 'running', 'paused', %(token)s, %(reason)s, '{{}}' FROM paused
+"""  # noqa: S608 — a constant
 _LEARN = "UPDATE outbox_stream SET batch_bytes = least(coalesce(batch_bytes, %s), %s) WHERE id = %s"
 
 
@@ -82,6 +87,7 @@ class DeliveryTerms:
     lease_s: float
     tries_max: int
     round_s: float
+    check_s: float  # how often somebody looks whether the client system is there
     luck: Callable[[], float]  # random in [0, 1)
 
     @property
@@ -156,17 +162,30 @@ def settle(
             cursor.execute(_TRIED, [tries, judgement.uncertain, batch.id])
         else:
             cursor.execute(_ENDED, [verdict.state, batch.id])
-        failed = int(judgement.outcome not in (TryOutcome.DONE, TryOutcome.PARTLY))
-        cursor.execute(_HOUR, [stream.id, failed, verdict.passed, verdict.dead])
         if verdict.learned_bytes is not None:
             cursor.execute(_LEARN, [verdict.learned_bytes, verdict.learned_bytes, stream.id])
         if verdict.pauses:
-            cursor.execute(_PAUSE, [verdict.pauses[:2000], stream.id])
+            _pause(cursor, terms, verdict.pauses)
         done_seq = _move_tail(cursor, terms, batch, verdict, judgement)
         following = None
         if verdict.goes_on and not verdict.pauses:
             following = _take_next(cursor, stream.id, done_seq)
+        # Last, because intake counts in the same row and waits for it.
+        failed = int(judgement.outcome not in (TryOutcome.DONE, TryOutcome.PARTLY))
+        cursor.execute(_HOUR, [stream.id, failed, verdict.passed, verdict.dead])
     return Settled(verdict.passed, following, verdict.pauses, verdict.wait_s)
+
+
+def pause(session: psycopg.Connection[Any], terms: DeliveryTerms, reason: str) -> None:
+    """For what no try can mend. Raises StreamFenced."""
+    with session.transaction(), session.cursor() as cursor:
+        _move_tail(cursor, terms)
+        _pause(cursor, terms, reason)
+
+
+def _pause(cursor: psycopg.Cursor[Any], terms: DeliveryTerms, reason: str) -> None:
+    told = {"reason": reason[:2000], "stream": terms.stream_id, "token": terms.token}
+    cursor.execute(_PAUSE, told)
 
 
 def _decide(
@@ -186,12 +205,18 @@ def _decide(
         case _:
             wait = decide_wait(
                 judgement, batch.tries,
-                tries_max=terms.tries_max, round_s=terms.round_s, luck=terms.luck(),
+                tries_max=terms.tries_max, round_s=_round_s(terms, judgement), luck=terms.luck(),
             )  # fmt: skip
             return _Verdict(
                 goes_on=False, wait_s=wait.wait_s, waits_for=_waits_for(judgement),
                 pauses=judgement.reason if wait.pauses else "",
             )  # fmt: skip
+
+
+def _round_s(terms: DeliveryTerms, judgement: Judgement) -> float:
+    """A client system that nobody has missed yet is not found back either: the wait ends with the next check."""
+    offline = judgement.outcome is TryOutcome.OFFLINE
+    return min(terms.round_s, terms.check_s) if offline else terms.round_s
 
 
 def _tries_of(terms: DeliveryTerms, batch: Fixed, judgement: Judgement) -> int:

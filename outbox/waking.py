@@ -14,7 +14,7 @@ UPDATE outbox_streamtail t
    SET not_before = now() + make_interval(secs => random() * %(within_s)s), rung_at = NULL, waiting_for = ''
   FROM outbox_stream s
  WHERE s.id = t.stream_id AND s.client_id = ANY(%(clients)s) AND s.state = 'running'
-   AND t.not_before > now() AND t.lease_owner IS NULL
+   AND t.not_before > now()
 """
 
 

@@ -25,9 +25,9 @@ _places = threading.BoundedSemaphore(DELIVERIES)
 def deliver_stream(stream_id: str) -> None:
     """A streak of batches; where more waits, another message follows, so that streams share workers."""
     worker = this_worker()
-    if worker.heart.draining or (parsed := _parse(stream_id)) is None:
+    if (parsed := _parse(stream_id)) is None:
         return
-    if not _places.acquire(blocking=False):
+    if worker.heart.draining or not _places.acquire(blocking=False):
         forget_rung_streams([parsed])  # another worker, or a later second
         return
     try:

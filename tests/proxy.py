@@ -30,10 +30,10 @@ class Weather:
 class Proxy:
     """Forwards to one port. `weather` may be changed at any time."""
 
-    def __init__(self, upstream_port: int, bytes_per_s: float | None) -> None:
+    def __init__(self, upstream_port: int, bytes_per_s: float | None, port: int = 0) -> None:
         self.upstream_port = upstream_port
         self.weather = Weather(bytes_per_s=bytes_per_s)
-        self.port = 0
+        self.port = port
         self.forwarded = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -68,7 +68,7 @@ class Proxy:
             _reset(writer)
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -157,8 +157,10 @@ P = TypeVar("P", bound=Proxy)
 
 
 @contextmanager
-def proxying(upstream_port: int, *, bytes_per_s: float | None = None) -> Iterator[Proxy]:
-    with running(Proxy(upstream_port, bytes_per_s)) as proxy:
+def proxying(
+    upstream_port: int, *, bytes_per_s: float | None = None, port: int = 0
+) -> Iterator[Proxy]:
+    with running(Proxy(upstream_port, bytes_per_s, port)) as proxy:
         yield proxy
 
 

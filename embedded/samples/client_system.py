@@ -2,14 +2,16 @@
 
 It does what a client system should: it looks at the batch's Idempotency-Key before anything else, and answers a
 batch that it has had with the answer that it gave; a reading that it has is not taken twice. What it took stands in
-a log of JSON lines (`batch`, `from`, `to`, `sha256`, `keys`), which it reads again when it starts.
+a log of JSON lines (`batch`, `stream`, `from`, `to`, `sha256`, `keys`; `again`: what it had), which it reads again when it starts. With
+`--tries` a second log tells of each batch that came, taken or not (`id`, `sha256`). A reading whose payload holds
+`"reject": "why"` is refused by name, always.
 
     python -m embedded.samples.client_system --port 8099 --log taken.jsonl --key secret
 
 `POST /control` sets its mood, `{}` ends it:
 `{"status": 503, "retry_after": 6, "times": 3}` answers so; `{"slow_s": 2}` waits first; `{"cut": true}` takes the
 batch and cuts the answer off; `{"silent": true}` takes it and hangs up; `{"body": "<html>…"}` answers 200 with that;
-`{"refuse": ["key"]}` answers 400 to batches with one of these keys; `{"reject": {"key": "reason"}}` takes the others
+`{"down": true}` hangs up on everybody; `{"refuse": ["key"]}` answers 400 to batches with one of these keys; `{"reject": {"key": "reason"}}` takes the others
 (207); `{"retry": ["key"]}` wants these once more; `{"max_bytes": 6000}` answers 413 above. `times`: so often.
 `POST /lose` with `{"keys": [...]}` makes it forget readings, for trying `reconcile`.
 """
@@ -20,6 +22,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -47,14 +50,16 @@ class TakenLog:
     def load(self) -> None:
         if not self.log.exists():
             return
-        with self.log.open(encoding="utf-8") as lines:
+        whole = 0
+        with self.log.open("rb") as lines:
             for line in lines:
-                try:
-                    said = json.loads(line)
-                except ValueError:
-                    continue  # the last one may be cut
+                if not line.endswith(b"\n"):
+                    break  # cut by a crash, so it was never answered
+                whole += len(line)
+                said = json.loads(line)
                 self.batches[said["batch"]] = (said["status"], said["answer"])
                 self._count(said["keys"], said["at"])
+        os.truncate(self.log, whole)
 
     def take(
         self,
@@ -64,11 +69,13 @@ class TakenLog:
         sha256: str,
     ) -> None:
         keys = [reading["key"] for reading in readings if reading["key"] not in self.keys]
-        self.doubles += len(readings) - len(keys)
+        again = [reading["key"] for reading in readings if reading["key"] in self.keys]
+        self.doubles += len(again)
         now = datetime.now(UTC).isoformat()
         told = {
-            "batch": batch["batch_id"], "from": batch["sequence_from"], "to": batch["sequence_to"],
+            "batch": batch["batch_id"], "stream": batch["stream"], "from": batch["sequence_from"], "to": batch["sequence_to"],
             "sha256": sha256, "status": answer[0], "answer": answer[1], "at": now, "keys": keys,
+            "again": again,
         }  # fmt: skip
         with self.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(told) + "\n")
@@ -108,7 +115,12 @@ class Mood:
         with self._lock:
             self._said = dict(said)
 
+    def now(self) -> dict[str, Any]:
+        with self._lock:
+            return dict(self._said)
+
     def take(self) -> dict[str, Any]:
+        """For a batch: one of the `times` is over."""
         with self._lock:
             said = dict(self._said)
             if "times" in said:
@@ -116,6 +128,24 @@ class Mood:
                 if self._said["times"] <= 0:
                     self._said = {}
             return said
+
+
+class Load:
+    """How many batches are under way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -126,6 +156,8 @@ class Handler(BaseHTTPRequestHandler):
     configuration: ClassVar[dict[str, Any]] = {"batch_size": 1000}
     heartbeats: ClassVar[list[dict[str, Any]]] = []
     seen: ClassVar[list[dict[str, Any]]] = []  # of each batch that came: id and digest
+    tries: ClassVar[Path | None] = None
+    load: ClassVar[Load]
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -136,13 +168,15 @@ class Handler(BaseHTTPRequestHandler):
                     "batches": len(self.taken.batches),
                     "doubles": self.taken.doubles,
                     "heartbeats": len(self.heartbeats),
+                    "most_at_once": self.load.most,
                     "seen": self.seen[-1000:],
                 }
             self._answer(200, told)
         elif path == "/health":
-            self._answer(
-                200, {"status": "ok"}
-            ) if "down" not in self.mood.take() else self._hang_up()
+            if "down" in self.mood.now():
+                self._hang_up()
+            else:
+                self._answer(200, {"status": "ok"})
         elif path == "/config":
             self._tell_configuration()
         elif path == "/digest":
@@ -184,16 +218,20 @@ class Handler(BaseHTTPRequestHandler):
             self.heartbeats.append(json.loads(raw))
             self._answer(200, {})
         elif self.path == "/readings/batch":
-            self._take_batch(raw)
+            with self.load:
+                self._take_batch(raw)
         else:
             self._answer(404, {"error": "no such path"})
 
     def _take_batch(self, raw: bytes) -> None:
         mood = self.mood.take()
+        if "down" in mood:
+            self._hang_up()
+            return
         if "slow_s" in mood:
             time.sleep(mood["slow_s"])
         sha256 = hashlib.sha256(raw).hexdigest()
-        self.seen.append({"id": self.headers.get("Idempotency-Key"), "sha256": sha256})
+        self._note_try({"id": self.headers.get("Idempotency-Key"), "sha256": sha256})
         if refusal := _refusal_of(mood, raw):
             self._answer(
                 refusal,
@@ -222,6 +260,12 @@ class Handler(BaseHTTPRequestHandler):
             self._send(status, json.dumps(answer).encode(), {}, cut=True)
         else:
             self._answer(status, answer, {"Idempotent-Replayed": "true"} if known else {})
+
+    def _note_try(self, told: dict[str, Any]) -> None:
+        self.seen.append(told)
+        if self.tries is not None:
+            with self.taken.lock, self.tries.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(told) + "\n")
 
     def _tell_configuration(self) -> None:
         body = json.dumps(self.configuration, sort_keys=True).encode()
@@ -270,7 +314,11 @@ def _judge(
     refused = set(mood.get("refuse", ()))
     if refused.intersection(reading["key"] for reading in readings):
         return 400, {"error": "a reading is invalid"}, []
-    why = dict(mood.get("reject", {}))
+    why = dict(mood.get("reject", {})) | {
+        reading["key"]: str(reading["payload"]["reject"])
+        for reading in readings
+        if "reject" in reading["payload"]
+    }
     again = set(mood.get("retry", ()))
     rejected = [
         {"key": key, "code": "invalid", "reason": why.get(key, "later"), "retry": key in again}
@@ -289,7 +337,7 @@ def _judge(
     return (207 if rejected else 200), answer, taken
 
 
-def make_server(port: int, log: Path, key: str) -> ThreadingHTTPServer:
+def make_server(port: int, log: Path, key: str, tries: Path | None = None) -> ThreadingHTTPServer:
     taken = TakenLog(log)
     taken.load()
     names: dict[str, Any] = {
@@ -298,6 +346,8 @@ def make_server(port: int, log: Path, key: str) -> ThreadingHTTPServer:
         "key": key,
         "heartbeats": [],
         "seen": [],
+        "tries": tries,
+        "load": Load(),
     }
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (Handler,), names))
     server.daemon_threads = True
@@ -311,8 +361,13 @@ def serve(argv: list[str] | None = None, ready: Callable[[int], None] = lambda p
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--key", default="")
+    parser.add_argument(
+        "--key-file", type=Path, help="holds the key, which a process list then does not show"
+    )
+    parser.add_argument("--tries", type=Path)
     given = parser.parse_args(argv)
-    server = make_server(given.port, given.log, given.key)
+    key = given.key_file.read_text(encoding="utf-8").strip() if given.key_file else given.key
+    server = make_server(given.port, given.log, key, given.tries)
     ready(server.server_address[1])
     server.serve_forever()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ KEY = "client-key-0123456789"
 class Receiver:
     port: int
     log: Path
+    stop: Callable[[], None]  # as if its machine was switched off; harmless twice
 
     def control(self, **mood: Any) -> None:
         self.ask("/control", mood)
@@ -58,16 +59,21 @@ class Receiver:
 
 
 @contextmanager
-def running_receiver(log: Path) -> Iterator[Receiver]:
-    server = make_server(0, log, KEY)
+def running_receiver(log: Path, port: int = 0) -> Iterator[Receiver]:
+    server = make_server(port, log, KEY)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
+
+    def stop() -> None:
+        if thread.is_alive():
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
     try:
-        yield Receiver(server.server_address[1], log)
+        yield Receiver(server.server_address[1], log, stop)
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        stop()
 
 
 def stream_to(receiver: Receiver, options: dict[str, Any] | None = None, **fields: Any) -> Stream:
@@ -77,6 +83,9 @@ def stream_to(receiver: Receiver, options: dict[str, Any] | None = None, **field
     seal(client, {"token": KEY})
     client.save()
     fields.setdefault("batch_size", 10)
+    fields.setdefault(
+        "configuration_interval_s", 0
+    )  # the sample's would change the size of batches
     return make_stream(client, **fields)
 
 

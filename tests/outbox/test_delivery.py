@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.utils import timezone
+from psycopg import OperationalError
 
+from connectors.models import Connector
 from connectors.secrets import seal
+from events.models import SyncEvent
 from outbox.delivery import deliver
 from outbox.intake import take
 from outbox.models import (
@@ -26,9 +29,12 @@ from outbox.models import (
     StreamState,
     StreamTail,
 )
+from outbox.ringing import take_due_streams
+from outbox.waking import wake_streams
 from syncjobs.leases.heart import Heart
 from tests.outbox.hosts import KEY, Receiver, keys, running_receiver, stream_to
 from tests.outbox.rows import readings
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -302,3 +308,95 @@ def test_a_delivery_that_was_taken_over_writes_nothing(receiver: Receiver) -> No
     assert receiver.keys == keys(*range(10))
     assert tail(stream).done_seq == 10
     assert Batch.objects.get().state == BatchState.DONE
+
+
+def test_a_connection_that_was_lost_once_costs_a_check_interval_and_no_round(
+    receiver: Receiver,
+) -> None:
+    """The client system is there at the check that follows, so nobody will find it back."""
+    stream = stream_to(receiver, sync_interval_s=4000)
+    take(stream, readings(*range(5)))
+    receiver.control(silent=True, times=1)
+    deliver(stream.pk, Heart("test"))
+    left_s = (tail(stream).not_before - timezone.now()).total_seconds()  # type: ignore[operator]
+    assert left_s <= 60
+    assert Batch.objects.get().uncertain
+    run(stream)
+    assert receiver.keys == keys(*range(5))
+    assert receiver.taken["doubles"] == 0
+
+
+def test_a_session_that_is_lost_between_send_and_mark_leaves_the_batch_in_doubt(
+    receiver: Receiver,
+) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(slow_s=2, times=1)
+    failed: list[BaseException] = []
+
+    def cut_off() -> None:
+        try:
+            deliver(stream.pk, Heart("cut off"))
+        except OperationalError as exc:
+            failed.append(exc)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=cut_off)
+    thread.start()
+    until(lambda: receiver.seen, "no batch came")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'deliver %'"
+        )
+    thread.join()
+    assert failed
+    assert Batch.objects.get().state == BatchState.OPEN
+    run(stream)
+    assert receiver.keys == keys(*range(10))
+    assert Batch.objects.get().uncertain
+    assert receiver.seen[0] == receiver.seen[1]
+
+
+def test_bytes_that_changed_on_disk_are_not_sent_and_pause_the_stream(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=503, times=1)
+    run(stream, at_once=False)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE outbox_segment SET body = replace(body::text, '7', '8')::bytea")
+    run(stream)
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert "not those that were fixed" in stream.reason
+    assert receiver.keys == []
+    paused = SyncEvent.objects.get(event="stream_paused")
+    assert (paused.stream_id, paused.reason) == (stream.pk, stream.reason)
+
+
+def test_options_that_cannot_be_used_pause_the_stream(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(1))
+    Connector.objects.update(options={"ca_certificate": "no certificate"})
+    run(stream)
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert tail(stream).lease_owner is None
+
+
+def test_what_comes_after_a_delivery_is_due_at_once(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(1))
+    assert take_due_streams() == [stream.pk]
+    run(stream)
+    take(stream, readings(2))
+    assert take_due_streams() == [stream.pk]
+
+
+def test_a_stream_is_woken_also_while_its_last_delivery_ends(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(1))
+    later = timezone.now() + timedelta(hours=1)
+    StreamTail.objects.update(not_before=later, lease_owner="dead", lease_expires_at=later)
+    assert wake_streams([stream.client_id]) == 1
+    assert tail(stream).not_before < later  # type: ignore[operator]

@@ -2,7 +2,7 @@
 
 `python -m tests.processes.forks` imports what workers, beats and commands import, opens nothing and starts no
 thread. For each order it forks a process, which takes its own environment, reads the settings from it, and runs
-the words that a shell would run: `celery ...` or `manage.py ...`. It has a session, a log and a pid of its own, and
+the words that a shell would run: `celery ...`, `manage.py ...`, or a module after `python`. It has a session, a log and a pid of its own, and
 signals, limits and kills meet it as they meet any other.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,6 +120,9 @@ def _become(words: list[str], environment: dict[str, str], out: str, err: str) -
         from celery.__main__ import main
 
         main()
+    elif words[0] == "python":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         from django.core.management import execute_from_command_line
 
