@@ -200,7 +200,7 @@ class Stack:
             raise StackError("prepare printed no token") from error
 
     def _demonstrate(self, hosts: SampleHosts) -> int:
-        """Syncs both sample hosts; 0 when all records succeeded."""
+        """Syncs both sample hosts and sends readings; 0 when all records succeeded and each reading came once."""
         argv = [sys.executable, str(PROJECT / "manage.py"), "demonstrate"]
         return self._launcher.run(argv, {**self._env, **hosts.environment()})
 

@@ -1,1 +1,1 @@
-"""Two sample hosts on loopback, for `make demo`: something real to pull from."""
+"""Two sample hosts and a client system on loopback, for `make demo`: something real to pull from and to push to."""

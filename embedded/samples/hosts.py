@@ -1,8 +1,9 @@
-"""Both sample hosts as programs, and what `manage.py demonstrate` must know of them."""
+"""The sample hosts and the sample client system as programs, and what `manage.py demonstrate` must know of them."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from embedded import ports, readiness
 from embedded.child import Program, StartStage
 from embedded.samples import sftp_keys, tree
+from embedded.secret_files import keep_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class SampleHosts:
     folder: Path
     sftp_port: int
     http_port: int
+    client_port: int
 
     def programs(self, logs: Path, mark: Mapping[str, str]) -> list[Program]:
         # Strangers to the product: they get none of its environment.
@@ -26,7 +29,7 @@ class SampleHosts:
             "sftp": (self.sftp_port, readiness.greets(self.sftp_port, b"SSH-2.0-")),
             "http": (self.http_port, readiness.answers("127.0.0.1", self.http_port, "/")),
         }
-        return [
+        programs = [
             Program(
                 name=f"sample-{kind}",
                 argv=(
@@ -40,6 +43,23 @@ class SampleHosts:
             )
             for kind, (port, is_ready) in answers.items()
         ]
+        return [*programs, self._client_system(logs, env)]
+
+    def _client_system(self, logs: Path, env: Mapping[str, str]) -> Program:
+        key_file = _client_key_file(self.folder)
+        keep_secret(key_file, lambda: secrets.token_urlsafe(24))
+        return Program(
+            name="sample-client",
+            argv=(
+                *(sys.executable, "-m", "embedded.samples.client_system"),
+                *("--port", str(self.client_port), "--log", str(self.folder / "taken.jsonl")),
+                *("--key-file", str(key_file)),
+            ),
+            env=env,
+            stage=StartStage.SAMPLES,
+            is_ready=readiness.answers("127.0.0.1", self.client_port, "/health"),
+            log=logs / "sample-client.log",
+        )
 
     def environment(self) -> dict[str, str]:
         """Returns the variables for `demonstrate`. The hosts must be ready, so that their keys exist."""
@@ -49,7 +69,13 @@ class SampleHosts:
             "DEMO_SFTP_HOST_KEY": sftp_keys.read_fingerprint(self.folder),
             "DEMO_SFTP_KEY_FILE": str(sftp_keys.client_key(self.folder)),
             "DEMO_HTTP_PORT": str(self.http_port),
+            "DEMO_CLIENT_PORT": str(self.client_port),
+            "DEMO_CLIENT_KEY_FILE": str(_client_key_file(self.folder)),
         }
+
+
+def _client_key_file(folder: Path) -> Path:
+    return folder / "client_key"
 
 
 def prepare_sample_hosts(data_dir: Path) -> SampleHosts:
@@ -59,5 +85,8 @@ def prepare_sample_hosts(data_dir: Path) -> SampleHosts:
     for name in ("sftp", "http"):
         tree.make(folder / name, seed=name)
     return SampleHosts(
-        folder, ports.keep_port(folder / "sftp_port"), ports.keep_port(folder / "http_port")
+        folder,
+        ports.keep_port(folder / "sftp_port"),
+        ports.keep_port(folder / "http_port"),
+        ports.keep_port(folder / "client_port"),
     )

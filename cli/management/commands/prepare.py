@@ -17,6 +17,8 @@ from datasets.installation import HALT_WORDS, settle_here
 from datasets.seeing import StoreState
 from datasets.store import ensure_store
 from outbox.first import InvalidClientUrl, ensure_first_stream
+from outbox.models import Stream, StreamState
+from outbox.streams import stop_stream
 from syncjobs.claims.pulsing import PREPARED, note_pulse
 from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
@@ -87,7 +89,11 @@ def _ensure_console_user(password: str) -> None:
 
 
 def _rest_samples() -> None:
-    """The sample hosts run with the demo only: without them its jobs rest."""
+    """The sample hosts run with the demo only: without them its jobs and streams rest."""
     for job in SyncJob.objects.filter(workspace=find_workspace(DEMO), enabled=True):
         job.enabled = False
         save_job(job)
+    for stream in Stream.objects.filter(workspace=find_workspace(DEMO)).exclude(
+        state=StreamState.STOPPED
+    ):
+        stop_stream(stream)

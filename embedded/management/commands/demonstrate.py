@@ -1,4 +1,5 @@
-"""`demonstrate`: the sample hosts, synced by schedule, then once more: what `make demo` shows.
+"""`demonstrate`: the sample hosts, synced by schedule, then once more; and readings that reach a client system
+through an outage: what `make demo` shows.
 
 The stack starts it once everything is up; the sample hosts' addresses come in the environment.
 """
@@ -17,6 +18,7 @@ from django.core.management.base import CommandError
 from cli.chores import DEMO
 from cli.command import Command as DatabaseCommand
 from cli.records import describe_record
+from embedded.samples import sending
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State
@@ -31,7 +33,7 @@ EVERY_S = 300
 
 
 class Command(DatabaseCommand):
-    help = "Sync the sample hosts of `make demo`, twice, and print what came of it."
+    help = "Sync the sample hosts of `make demo`, twice, send readings to its client system, and print what came of it."
 
     def run(self, *args: Any, **options: Any) -> None:
         apply_configuration(samples())
@@ -47,6 +49,18 @@ class Command(DatabaseCommand):
             raise CommandError("the second run wrote a new version of an unchanged source")
         if any(record.state != State.SUCCEEDED for record in first + again):
             sys.exit(1)
+        self._send_readings()
+
+    def _send_readings(self) -> None:
+        """Raises CommandError where a reading did not come, or came twice."""
+        self.stdout.write()
+        self.stdout.write("Readings for a client system, through an outage:")
+        try:
+            told = sending.show(self.stdout.write)
+        except TimeoutError as exc:
+            raise CommandError(str(exc)) from None
+        if told.received != told.sent or told.doubled:
+            raise CommandError("not every reading came, or one came twice")
 
     def _scheduled(self, job: SyncJob) -> SyncRecord:
         """The record of this job's next fire: a job that rested is due when it is switched on."""
