@@ -10,15 +10,16 @@ VENV := .venv/bin
 .PHONY: help up demo test scale faults kills schema check bench clean test-tools bench-tools
 
 help:
-	@echo "make demo      the whole stack with two sample hosts, and real syncs of both (EXIT=1: stop after them)"
+	@echo "make demo      the whole stack with sample hosts, real syncs, and readings through an outage (EXIT=1: stop after them)"
 	@echo "make up        the stack: web, workers, beat, Flower, PostgreSQL, Valkey; data stays in var/"
 	@echo "make test      every test (ARGS='tests/embedded -x' for some)"
 	@echo "make scale     listings of a million files in flat memory, the slow ones of 100,000, and 10,000 fuzzed names"
 	@echo "make faults    ten minutes of kills, stops and cuts on a fleet of this machine's, judged (docs/faults.md)"
-	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED)"
+	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED); then"
+	@echo "               300 of all that carries 1,000,000 readings, and none is lost or doubled (OUTBOX=1: these alone)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
-	@echo "make bench     whole records beside rclone, lftp, rsync, wget; queue, schedules, REST (ARGS='--kinds sftp --corpora S')"
+	@echo "make bench     whole records beside rclone, lftp, rsync, wget; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
@@ -44,7 +45,8 @@ faults: .venv/.development test-tools
 	@$(if $(or $(SEED),$(SECONDS),$(KILLS),$(ARGS)),true,exec $(VENV)/python -m pytest tests/faults -m apart)
 
 kills: .venv/.development test-tools
-	@exec $(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS)
+	@$(if $(OUTBOX),true,$(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS))
+	@exec $(VENV)/python -m tests.outbox.kills --seed $(or $(SEED),1) --kills $(or $(KILLS),300) $(if $(OUTBOX),$(ARGS))
 
 schema: .venv/.development
 	@exec $(VENV)/python -m pytest tests/api/test_schema.py -s --thorough $(ARGS)
@@ -61,6 +63,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(VENV)/python -m benchmarks $(ARGS)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.queues)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.schedules)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.outbox)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
 
 clean:

@@ -11,7 +11,7 @@ a log of JSON lines (`batch`, `stream`, `from`, `to`, `sha256`, `keys`; `again`:
 `POST /control` sets its mood, `{}` ends it:
 `{"status": 503, "retry_after": 6, "times": 3}` answers so; `{"slow_s": 2}` waits first; `{"cut": true}` takes the
 batch and cuts the answer off; `{"silent": true}` takes it and hangs up; `{"body": "<html>…"}` answers 200 with that;
-`{"down": true}` hangs up on everybody; `{"refuse": ["key"]}` answers 400 to batches with one of these keys; `{"reject": {"key": "reason"}}` takes the others
+`{"down": true}` hangs up on everybody; `{"hold": true}` answers no batch until the mood is another; `{"refuse": ["key"]}` answers 400 to batches with one of these keys; `{"reject": {"key": "reason"}}` takes the others
 (207); `{"retry": ["key"]}` wants these once more; `{"max_bytes": 6000}` answers 413 above. `times`: so often.
 `POST /lose` with `{"keys": [...]}` makes it forget readings, for trying `reconcile`.
 """
@@ -108,12 +108,17 @@ class Mood:
     """How it misbehaves, and how often yet."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._said: dict[str, Any] = {}
 
     def set(self, said: dict[str, Any]) -> None:
         with self._lock:
             self._said = dict(said)
+            self._lock.notify_all()
+
+    def wait_while_held(self) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: "hold" not in self._said)
 
     def now(self) -> dict[str, Any]:
         with self._lock:
@@ -232,6 +237,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(mood["slow_s"])
         sha256 = hashlib.sha256(raw).hexdigest()
         self._note_try({"id": self.headers.get("Idempotency-Key"), "sha256": sha256})
+        self.mood.wait_while_held()
         if refusal := _refusal_of(mood, raw):
             self._answer(
                 refusal,

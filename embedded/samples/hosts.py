@@ -11,8 +11,8 @@ from pathlib import Path
 
 from embedded import ports, readiness
 from embedded.child import Program, StartStage
+from embedded.keys import keep_secret
 from embedded.samples import sftp_keys, tree
-from embedded.secret_files import keep_secret
 
 
 @dataclass(frozen=True, slots=True)

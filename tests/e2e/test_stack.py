@@ -137,12 +137,13 @@ def added_in(shown: str) -> list[int]:
     return [int(count) for count in re.findall(r"(\d+) added, 0 changed", shown)]
 
 
-def test_a_demo_shows_two_syncs_and_ends(data_dir: Path) -> None:
+def test_a_demo_shows_two_syncs_and_readings_and_ends(data_dir: Path) -> None:
     shown = manage(data_dir, "stack", "--demo", "--exit")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     first, second, *again = added_in(shown.stdout)
     assert min(first, second) > 0
     assert again == [0, 0]
+    assert "received 3000 = sent 3000, 0 doubled" in shown.stdout
     assert processes_of(data_dir) == []
 
 

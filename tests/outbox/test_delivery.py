@@ -331,7 +331,7 @@ def test_a_session_that_is_lost_between_send_and_mark_leaves_the_batch_in_doubt(
 ) -> None:
     stream = stream_to(receiver)
     take(stream, readings(*range(10)))
-    receiver.control(slow_s=2, times=1)
+    receiver.control(hold=True)
     failed: list[BaseException] = []
 
     def cut_off() -> None:
@@ -349,6 +349,7 @@ def test_a_session_that_is_lost_between_send_and_mark_leaves_the_batch_in_doubt(
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'deliver %'"
         )
+    receiver.control()
     thread.join()
     assert failed
     assert Batch.objects.get().state == BatchState.OPEN

@@ -130,13 +130,16 @@ def test_a_drained_worker_ends_its_batch_and_hands_the_stream_over(
     start: Start, receiver: Receiver
 ) -> None:
     stream = stream_to(receiver, batch_size=5)
-    receiver.control(slow_s=1)
+    receiver.control(hold=True)
     take(stream, readings(*range(50)))
     first = start("worker")
     start("beat")
     until(lambda: receiver.seen, "nothing was sent")
     first.send(signal.SIGTERM)
+    first.wait_for_line("Warm shutdown")
+    receiver.control()
     first.popen.wait(20)
+    assert len(receiver.keys) == 5
     assert not Batch.objects.filter(uncertain=True).exists()
     receiver.control()
     start("worker")
@@ -151,7 +154,7 @@ def test_what_a_killed_worker_had_sent_goes_again_as_it_was(
     stream = stream_to(receiver)
     workers = [start("worker"), start("worker")]
     start("beat")
-    receiver.control(slow_s=1)
+    receiver.control(hold=True)
     take(stream, readings(*range(50)))
     until(lambda: receiver.seen, "nothing was sent")
     owner_of(stream, workers).send(signal.SIGKILL)

@@ -20,7 +20,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--demo", action="store_true", help="with two sample hosts, and syncs of both"
+            "--demo",
+            action="store_true",
+            help="with sample hosts and a client system: syncs of both hosts, and readings through an outage",
         )
         parser.add_argument("--exit", action="store_true", help="stop after the demonstration")
         parser.add_argument(

@@ -1,0 +1,1 @@
+"""Readings in and out: beside bare limits on the same machine."""
