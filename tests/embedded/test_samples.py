@@ -150,7 +150,9 @@ def test_http_ends_at_its_folder(sample: SampleHosts, path: str) -> None:
 
 def test_the_hosts_keys_stay_the_same(sample: SampleHosts) -> None:
     before = sftp_keys.read_fingerprint(sample.folder)
-    again = SampleHosts(sample.folder, sftp_port=find_free(), http_port=find_free())
+    again = SampleHosts(
+        sample.folder, sftp_port=find_free(), http_port=find_free(), client_port=find_free()
+    )
     program = again.programs(sample.folder / "log", {})[0]
     child = Child(program)
     child.start()
