@@ -9,7 +9,7 @@ from farends.spec import OptionField, Spec, option_fields
 
 _HEAD = """# Protocols
 
-Made from the SPECs in `connectors/transports`; a test holds the two together. Options go into a
+Made from the SPECs in `farends/*/transport.py`; a test holds the two together. Options go into a
 connector's `options`, secrets into its `secret`, in YAML as in the console.
 """
 
@@ -25,7 +25,7 @@ file was replaced quietly, and two halves of two files must never become one.
 | SFTP | the digest of `check-file`, or of `sha256sum` (or `shasum`, `sha256`, `openssl`) where the log-in may run commands | hosts with neither |
 | SSH | the digest of the same programs; not asked for less than 8 MiB | hosts with none of them |
 | FTP, FTPS | the digest of `XSHA256` with a range, or of `HASH` with `RANG` | hosts with neither |
-| HTTP, HTTPS | `If-Range` with a strong ETag that tells more than size and time | hosts without one; ETags of nginx, Apache and Caddy are made of size and time |
+| HTTP, HTTPS, WebDAV | `If-Range` with a strong ETag that tells more than size and time | hosts without one; ETags of nginx, Apache, Caddy and rclone are made of size and time |
 | rsync | nothing | always |
 
 ## What the rsync program reaches

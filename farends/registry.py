@@ -9,6 +9,7 @@ from farends.rsync import transport as rsync
 from farends.sftp import transport as sftp
 from farends.spec import Spec
 from farends.ssh import transport as ssh
+from farends.webdav import transport as webdav
 
 SPECS: dict[str, Spec] = {
     spec.kind: spec
@@ -21,6 +22,7 @@ SPECS: dict[str, Spec] = {
         http.HTTPS_SPEC,
         rsync.SPEC,
         client.SPEC,
+        webdav.SPEC,
     )
 }
 

@@ -15,8 +15,9 @@ _PART_MAX = 24  # longer than any size or time in any of the bases
 def proves_content(entry: RemoteEntry) -> bool:
     """Whether the entry's ETag can tell its content from another of the same size and time.
 
-    Many servers make it of nothing but these: nginx `"time-size"`, Apache `"size-time"`, Caddy both
-    without a sign between them (RFC 9110 §8.8.1 allows it). Every part of such a one is a size or a time.
+    Many servers make it of nothing but these: nginx `"time-size"`, Apache `"size-time"`, Caddy and servers on
+    Go's WebDAV both without a sign between them (RFC 9110 §8.8.1 allows it). Every part of such a one is a size
+    or a time.
     """
     if entry.etag is None:
         return False
@@ -28,8 +29,12 @@ def _is_known(part: str, entry: RemoteEntry) -> bool:
         return False
     if any(_is_size(part, base, entry) or _is_time(part, base, entry) for base in _BASES):
         return True
-    size = "" if entry.size_bytes is None else _in_base_36(entry.size_bytes)
-    return part.endswith(size) and _is_time(part.removesuffix(size), 36, entry)
+    return any(_is_time_and_size(part, base, entry) for base in _BASES)
+
+
+def _is_time_and_size(part: str, base: int, entry: RemoteEntry) -> bool:
+    size = "" if entry.size_bytes is None else _write_number(entry.size_bytes, base)
+    return part.lower().endswith(size) and _is_time(part[: len(part) - len(size)], base, entry)
 
 
 def _is_size(part: str, base: int, entry: RemoteEntry) -> bool:
@@ -51,9 +56,9 @@ def _number(part: str, base: int) -> int | None:
         return None
 
 
-def _in_base_36(number: int) -> str:
+def _write_number(number: int, base: int) -> str:
     digits = ""
     while number:
-        number, rest = divmod(number, 36)
+        number, rest = divmod(number, base)
         digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
     return digits or "0"

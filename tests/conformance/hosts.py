@@ -20,6 +20,7 @@ from farends.rsync import transport as rsync
 from farends.spec import Spec, Target
 from farends.ssh import transport as ssh
 from farends.ssh.transfer import PREFIX_BYTES_MIN
+from farends.webdav.transport import WebdavOptions, WebdavSecret
 from tests.engine.folder_view import FolderView
 from tests.engine.memory import MemoryOptions, MemorySecret, memory_spec
 from tests.hosts.asyncssh_host import running_asyncssh
@@ -30,6 +31,7 @@ from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 from tests.hosts.proftpd_sftp import running_proftpd_sftp
 from tests.hosts.pyftpd import running_pyftpd
 from tests.hosts.python_http import running_python_http
+from tests.hosts.rclone_dav import running_rclone_dav
 from tests.hosts.rsyncd import running_rsyncd
 from tests.hosts.sshd import running_sshd
 from tests.hosts.vsftpd import running_vsftpd
@@ -198,6 +200,24 @@ def _digest_http(home: Path, served: Path) -> Iterator[Host]:
         )
 
 
+@contextlib.contextmanager
+def _rclone_dav(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
+    made = make_certificates(home) if tls else None
+    flags = ("--cert", str(made.server), "--key", str(made.server)) if made else ()
+    with running_rclone_dav(home, served, flags=flags) as port:
+
+        def target(folder: Path) -> Target:
+            options = WebdavOptions(
+                root="/" + folder.relative_to(served).as_posix(),
+                tls=tls,
+                ca_certificate=made.authority if made else "",
+            )
+            return Target("127.0.0.1", port, options, WebdavSecret())
+
+        spec, denies = get_spec("webdav"), os.geteuid() != 0
+        yield Host(spec, served, target, links=False, denies=denies, raw_names=False)
+
+
 def _ftp_host(
     served: Path,
     port: int,
@@ -289,6 +309,8 @@ HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]
     "nginx-tls": _nginx_tls,
     "python-http": _python_http,
     "python-http-digests": _digest_http,
+    "rclone-webdav": _rclone_dav,
+    "rclone-webdav-tls": lambda home, served: _rclone_dav(home, served, tls=True),
     "pyftpdlib": _pyftpd,
     "pyftpdlib-tls": lambda home, served: _pyftpd(home, served, tls=True),
     "vsftpd": _vsftpd,

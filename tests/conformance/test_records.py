@@ -21,6 +21,7 @@ from tests.rows import digests_below, digests_of, make_connector, make_job, run
 
 ONE_OF_EACH = [
     "openssh", "openssh-shell", "vsftpd", "proftpd-tls", "nginx-html", "nginx-tls", "rsync-daemon",
+    "rclone-webdav",
 ]  # fmt: skip
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -61,6 +62,8 @@ def remote_of(host: Host, tree: Tree, home: Path) -> str | None:
         return f":ftp,{at},user=anonymous,pass={password}:{target.options.root}"
     if host.spec.kind == "http":
         return f":http,url='http://{target.host}:{target.port}{target.options.root}/':"
+    if host.spec.kind == "webdav":
+        return f":webdav,url='http://{target.host}:{target.port}{target.options.root}/':"
     return None
 
 

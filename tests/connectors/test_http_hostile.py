@@ -232,11 +232,12 @@ def test_h10_a_partial_file_goes_on_only_where_the_rest_fits(name: str) -> None:
 
 
 MODIFIED_S = 1_700_000_001
-# As nginx, Apache and Caddy make them, and in plain figures.
+# As nginx, Apache, Caddy and Go's WebDAV make them, and in plain figures.
 OF_SIZE_AND_TIME = [
     '"6553f101-8"',
     f'"8-{MODIFIED_S * 10**6 + 123_456:x}"',
     '"s44we98"',
+    f'"{MODIFIED_S * 10**9 + 123_456_789:x}8"',
     '"8"',
     '"1700000001"',
     '"1700000001-8"',

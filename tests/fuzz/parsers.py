@@ -51,6 +51,7 @@ from farends.web import response as http_response
 from farends.web import url as http_url
 from farends.web.response import Head
 from farends.web.url import Origin, Url
+from farends.webdav import multistatus, rows
 from farends.wire import far_text, listed_paths, month_names
 from syncjobs.core import markers, patterns
 from syncproject import serving
@@ -153,6 +154,16 @@ def _page(piece_bytes: int) -> Parser:
             page.feed(raw[at : at + piece_bytes])
         page.end()
         page.judge(framed=True, children=0, leads_up=False)
+
+    return read
+
+
+def _multistatus(piece_bytes: int) -> Parser:
+    def read(raw: bytes) -> None:
+        reader = multistatus.Multistatus()
+        for at in range(0, len(raw), piece_bytes):
+            reader.feed(raw[at : at + piece_bytes])
+        reader.finish()
 
     return read
 
@@ -319,6 +330,20 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     },
     "farends.http.index_pages": {"page": _page(1 << 20), "page in pieces": _page(512)},
     "farends.http.index_rows": {"unescaped": _text(index_rows.unescape_references)},
+    "farends.webdav.multistatus": {
+        "listing": _multistatus(1 << 20),
+        "listing in pieces": _multistatus(512),
+    },
+    "farends.webdav.rows": {
+        "find_name": _text(
+            lambda text: rows.find_name([b"folder"], PAGE, multistatus.DavRow(f"/folder/{text}"))
+        ),
+        "describe_row": _text(
+            lambda text: rows.describe_row(
+                "a", multistatus.DavRow("a", size=text, modified=text, etag=text)
+            )
+        ),
+    },
     "farends.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
     "farends.secure_shell.private_keys": {
         "key": _text(lambda text: private_keys.load_private_key(text, "x")),

@@ -30,27 +30,32 @@ NAMED = [
 
 # What stands before the part that repeats, by a word of the module, so that each form is entered.
 BEGINNINGS: Mapping[str, tuple[bytes, ...]] = {
-    "wire.ftp": (
+    "farends.ftp": (
         b"-rw-r--r-- 1 a b ", b"-rw-r--r-- 1 ", b"drwx", b"01-01-26 10:00AM ", b"type=file;size=", b"type=", b"220-", b"220 ", b"SHA-256 0-",
         b"total ", b"+", b"A.DAT;1 ", b"-rw-r--r-- 1 a b 1 Jan ", b"01-01-26  10:00AM  <DIR> ", b'"/', b"(|||", b"226 ", b"-",
     ),
-    "wire.index": (
+    "http.index_pages": (
         b"<", b'<a href="', b"<html><a ", b"<html><pre>", b"<html><table><tr><td>", b'<?xml version="1.0"?><list>', b"<!--",
         b'<catalog xmlns="InvCatalog">', b'<catalog xmlns="InvCatalog"><dataset urlPath="', b'<dataset name="a">',
         b"<ListBucketResult>", b"<ListBucketResult><Contents>", b'[{"name": "', b'{"files": [', b"[", b"<html>&#", b'<html><a href="a">',
         b'<html><a href="a">a</a> ', b"<html><time ", b'<html><td data-order="',
     ),
-    "wire.http": (
+    "farends.web.": (
         b'"', b"Digest ", b'Digest realm="', b"sha-256=:", b"sha-256=", b"bytes ", b"HTTP/1.1 200 ", b"A: ", b"5;", b"/", b"http://", b"http://a/",
         b"Mon, 01 Jan ", b"2026-01-01T00:00:00",
     ),
-    "wire.rsync": (
+    "webdav.multistatus": (
+        b"<", b"<!--", b'<?xml version="1.0"?>', b'<!DOCTYPE a [<!ENTITY a "', b'<multistatus xmlns="DAV:">', b'<multistatus xmlns="DAV:" ',
+        b'<multistatus xmlns="DAV:"><response><href>', b'<multistatus xmlns="DAV:"><response><propstat><prop>', b'<multistatus xmlns="DAV:"><!--',
+    ),
+    "webdav.rows": (b"/", b"http://", b"Mon, 01 Jan ", b'"'),
+    "farends.rsync": (
         b"rsync: ", b'rsync: [sender] read "', b'rsync: [sender] send_files failed to open "a" (in ', b"-rw-r--r-- ", b"-rw-r--r-- 1 2026/01/01 10:00:00 ",
         b"WARNING: ", b'"', b"file has vanished: ", b"\\#",
     ),
-    "wire.shell": (b"find: '", b"find: `", b"tar: ", b"f 1 1.", b"\\", b"./", b"0" * 64),
-    "wire.tar": (b"30 mtime=", b"9999 a="),
-    "wire.sftp": (b"\0\0\0\1", b"\0\0\1\0\0\0\0\1"),
+    "farends.ssh.records": (b"find: '", b"find: `", b"tar: ", b"f 1 1.", b"\\", b"./", b"0" * 64),
+    "farends.ssh.tar": (b"30 mtime=", b"9999 a="),
+    "farends.sftp": (b"\0\0\0\1", b"\0\0\1\0\0\0\0\1"),
     "key": (b"ssh-rsa ", b"-----BEGIN OPENSSH PRIVATE KEY-----\n", b"-----BEGIN RSA PRIVATE KEY-----\n", b"ssh-rsa-cert-v01@openssh.com "),
     "proxying": (b"HTTP/1.1 200 ", b"http://", b"socks5://"),
     "console": (b"mon", b"mon-fri ", b"mon-fri 22:00-", b"2026-12-24 18:00 - 2026-12-27 06:00 ", b"2026-12-24 ", b"2026-12-24 18:00"),
@@ -64,6 +69,10 @@ UNITS = (
     b" -> ", b"...", b"\xe2\x80\xa6", b"pas", b"0123456789abcdef", b"Jan ", b"10:00 ", b"<file>a</file>", b"<Contents><Key>a</Key></Contents>",
 )  # fmt: skip
 ENDINGS = (b"", b"!")
+
+
+def test_every_beginning_belongs_to_a_parser() -> None:
+    assert [word for word in BEGINNINGS if not any(word in name for name, _ in NAMED)] == []
 
 
 def _tries(name: str) -> Iterator[tuple[bytes, bytes, bytes]]:

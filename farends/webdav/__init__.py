@@ -1,0 +1,1 @@
+"""Kind webdav: files that a WebDAV server lists by PROPFIND."""
