@@ -256,7 +256,7 @@ class StreamAdmin(ButtonsAdmin):
     def show_state(self, stream: Stream) -> str:
         return label(stream.state, title=stream.reason)
 
-    @admin.display(description="client")
+    @admin.display(description="reachable")
     def online(self, stream: Stream) -> str:
         watch = getattr(stream.client, "far_end_watch", None)
         state = watch.state if watch else Reachability.UNKNOWN.value

@@ -11,14 +11,26 @@ from console.admin.forms import ScopedForm
 from outbox.core.configuration import check_schema
 from outbox.models import Stream
 
-_HELP = {
-    "client": "A connector of kind client, of the same workspace.",
-    "batch_size": "Readings that are sent at once, at most.",
-    "sync_interval_s": "Seconds until the next round, after the tries of one have failed.",
-    "max_queued": "Readings that may wait. Further ones are refused until some were sent.",
-    "heartbeat_interval_s": "Seconds; 0: never.",
-    "configuration_interval_s": "Seconds between two looks for a new configuration; 0: never.",
-    "configuration_schema": "A JSON Schema that a downloaded configuration must follow. Empty: any object.",
+_WORDS = {
+    "client": ("Client system", "A connector of kind client, of the same workspace."),
+    "batch_size": ("Batch size", "Readings that are sent at once, at most."),
+    "sync_interval_s": (
+        "Sync interval (s)",
+        "From the end of a round whose tries all failed until the next round.",
+    ),
+    "max_queued": (
+        "Readings in the queue, at most",
+        "Further ones are refused until some were sent.",
+    ),
+    "heartbeat_interval_s": ("Heartbeat (s)", "Between two heartbeats; 0: never."),
+    "configuration_interval_s": (
+        "Configuration (s)",
+        "Between two looks for a new configuration; 0: never.",
+    ),
+    "configuration_schema": (
+        "Schema of the configuration",
+        "A JSON Schema that a downloaded configuration must follow. Empty: any object.",
+    ),
 }
 
 
@@ -43,8 +55,9 @@ class StreamForm(ScopedForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, words in _HELP.items():
-            if name in self.fields:
+        for name, (label, words) in _WORDS.items():
+            if name in self.fields:  # a viewer has none
+                self.fields[name].label = label
                 self.fields[name].help_text = words
 
     def clean_configuration_schema(self) -> Any:

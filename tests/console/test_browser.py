@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connections
@@ -12,13 +13,19 @@ from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request, sy
 from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
+from outbox.delivery import deliver
+from outbox.intake import take
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queueing.backfilling import advance_backfills
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.test_pages import all_pages
+from tests.console.test_streams import point_at
 from tests.console.urls import list_of, page_of
+from tests.outbox.hosts import keys, running_receiver
+from tests.outbox.rows import readings
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -285,3 +292,38 @@ def test_no_page_asks_for_what_its_policy_refuses(
     )
     assert page.evaluate("window.ran") is None
     assert len(refused) == 1
+
+
+def test_a_streams_page_moves_by_itself_and_asks_before_it_stops(
+    page: Page, tenant: Tenant, live_server: LiveServer, tmp_path: Path
+) -> None:
+    stream = tenant.stream
+    with running_receiver(tmp_path / "taken.jsonl") as receiver:
+        point_at(receiver, stream)
+        receiver.control(reject=dict.fromkeys(keys(3), "no such meter"), times=1)
+        take(stream, readings(*range(1500)))
+        _log_in(page, live_server)
+        page.goto(live_server.url + page_of(stream))
+        page.locator("#stream-live[data-queued='1500']").wait_for()
+        deliver(stream.pk, Heart("test"))
+        page.locator("#stream-live[data-queued='0']").wait_for()
+        assert "1001" in page.inner_text("#stream-live")
+        assert len(receiver.keys) == 1499
+
+        page.get_by_role("link", name="1", exact=True).first.click()
+        page.get_by_role("link", name=f"Edit and send {keys(3)[0]}").click()
+        page.fill("textarea[name=payload]", '{"value": 33}')
+        page.get_by_role("button", name="Send this").click()
+        page.get_by_text("1 reading is in the queue again").wait_for()
+        deliver(stream.pk, Heart("test"))
+        assert len(receiver.keys) == 1500
+
+        page.goto(live_server.url + page_of(stream))
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.get_by_role("button", name="Stop").click()
+        assert page.get_attribute("#stream-live", "data-state") == "running"
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Stop").click()
+        page.locator("#stream-live[data-state=stopped]").wait_for()
+        page.get_by_role("button", name="Start").click()
+        page.locator("#stream-live[data-state=running]").wait_for()

@@ -135,6 +135,20 @@ def test_the_dashboard_and_a_record_page_cost_few_queries(
             root.get(page_of(record))
 
 
+def test_a_streams_page_costs_few_queries(
+    acme: Tenant, root: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    page = page_of(acme.stream)
+    root.get(page)
+    with django_assert_max_num_queries(18):
+        root.get(page)
+    with django_assert_max_num_queries(13):
+        root.get(page.replace("change", "live"))
+    page = page_of(acme.stream.client)
+    with django_assert_max_num_queries(18):
+        root.get(page)
+
+
 def test_the_list_of_records_never_counts_them(
     acme: Tenant, root: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

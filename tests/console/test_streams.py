@@ -37,13 +37,17 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
         yield running
 
 
-@pytest.fixture
-def stream(acme: Tenant, receiver: Receiver) -> Stream:
-    client = acme.stream.client
+def point_at(receiver: Receiver, stream: Stream) -> None:
+    client = stream.client
     client.port = receiver.port
     client.options = {"tls": False, "timeout_s": 5}
     seal(client, {"token": KEY})
     client.save()
+
+
+@pytest.fixture
+def stream(acme: Tenant, receiver: Receiver) -> Stream:
+    point_at(receiver, acme.stream)
     return acme.stream
 
 
