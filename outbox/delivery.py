@@ -87,6 +87,7 @@ class _Errand:
     held: HeldStream
     lease: Lease
     is_in_doubt: bool = False
+    has_reported: bool = False  # that the client system answers: once a streak is often enough
 
     def check(self) -> None:
         """A drain waits for the answer that is under way, which the time-out bounds. Raises a Stop."""
@@ -135,7 +136,9 @@ def _send_batches(
         errand.is_in_doubt = False
         lease.progress.moved()
         _log_settled(stream, batch, judgement, settled)
-        _report(stream, judgement)
+        if not (errand.has_reported and judgement.outcome is TryOutcome.DONE):
+            _report(stream, judgement)
+            errand.has_reported = True
         batch = settled.following
     return batch is not None
 

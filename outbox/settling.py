@@ -29,12 +29,15 @@ _TRIED = "UPDATE outbox_batch SET tries = %s, uncertain = uncertain OR %s WHERE 
 _ENDED = """
 UPDATE outbox_batch SET state = %s, ended_at = clock_timestamp(), tries = tries + 1 WHERE id = %s AND state = 'open'
 """
-_ANOTHER_OPEN = """
-SELECT EXISTS (SELECT FROM outbox_batch WHERE stream_id = %s AND state = 'open' AND seq_from <= %s AND id <> %s)
-"""
+_LOG_TRIED = f"WITH tried AS ({_TRIED}) {_LOG}"  # one way to the database and back
+_LOG_ENDED = f"WITH ended AS ({_ENDED}) {_LOG}"
 _MOVE_TAIL = """
 UPDATE outbox_streamtail
-   SET done_seq = coalesce(%(done)s, done_seq), bytes = bytes + %(bytes)s,
+   SET done_seq = CASE WHEN %(done)s::bigint IS NULL OR EXISTS (
+                           SELECT FROM outbox_batch WHERE stream_id = %(stream)s AND state = 'open'
+                                   AND seq_from <= %(done)s::bigint AND id <> %(batch)s::uuid)
+                       THEN done_seq ELSE %(done)s::bigint END,
+       bytes = bytes + %(bytes)s,
        lease_expires_at = CASE WHEN lease_owner IS NULL THEN NULL
                                ELSE clock_timestamp() + make_interval(secs => %(lease_s)s) END,
        not_before = clock_timestamp() + make_interval(secs => %(wait_s)s), waiting_for = %(waits_for)s,
@@ -156,12 +159,12 @@ def settle(
     with session.transaction(), session.cursor() as cursor:
         verdict = _decide(cursor, terms, batch, judgement)
         stream = terms.stream
-        _write_log(cursor, terms, batch, judgement, took_ms)
+        entry = _make_entry(terms, batch, judgement, took_ms)
         if verdict.state == "open":
             tries = _tries_of(terms, batch, judgement)
-            cursor.execute(_TRIED, [tries, judgement.uncertain, batch.id])
+            cursor.execute(_LOG_TRIED, [tries, judgement.uncertain, batch.id, *entry])
         else:
-            cursor.execute(_ENDED, [verdict.state, batch.id])
+            cursor.execute(_LOG_ENDED, [verdict.state, batch.id, *entry])
         if verdict.learned_bytes is not None:
             cursor.execute(_LEARN, [verdict.learned_bytes, verdict.learned_bytes, stream.id])
         if verdict.pauses:
@@ -345,20 +348,13 @@ def _bury(
         )  # fmt: skip
 
 
-def _write_log(
-    cursor: psycopg.Cursor[Any],
-    terms: DeliveryTerms,
-    batch: Fixed,
-    judgement: Judgement,
-    took_ms: int,
-) -> None:
-    cursor.execute(
-        _LOG,
-        [
-            batch.id, terms.stream.id, batch.part.sequence_from, batch.part.sequence_to, batch.count,
-            terms.token, took_ms, judgement.status, judgement.outcome.value, judgement.reason,
-        ],
-    )  # fmt: skip
+def _make_entry(
+    terms: DeliveryTerms, batch: Fixed, judgement: Judgement, took_ms: int
+) -> list[object]:
+    return [
+        batch.id, terms.stream.id, batch.part.sequence_from, batch.part.sequence_to, batch.count,
+        terms.token, took_ms, judgement.status, judgement.outcome.value, judgement.reason,
+    ]  # fmt: skip
 
 
 def _move_tail(
@@ -372,14 +368,14 @@ def _move_tail(
     done = size = error = success = refused_alone = None
     wait_s, waits_for = None, ""
     if batch is not None and verdict is not None and judgement is not None:
-        if verdict.finished and not _another_is_open(cursor, terms.stream, batch):
+        if verdict.finished:
             done = batch.part.sequence_to
         size = verdict.done_bytes
         success = judgement.outcome in (TryOutcome.DONE, TryOutcome.PARTLY)
         error = None if success else judgement.reason
         refused_alone, wait_s, waits_for = verdict.refused_alone, verdict.wait_s, verdict.waits_for
     told = {
-        "done": done, "bytes": size or 0, "lease_s": terms.lease_s, "wait_s": wait_s,
+        "done": done, "batch": batch and batch.id, "bytes": size or 0, "lease_s": terms.lease_s, "wait_s": wait_s,
         "waits_for": waits_for[:WORDS_MAX], "refused_alone": refused_alone, "tried": batch is not None,
         "success": success, "error": error, "stream": terms.stream.id, "token": terms.token,
     }  # fmt: skip
@@ -387,8 +383,3 @@ def _move_tail(
     if row is None:
         raise StreamFenced(f"another delivery has stream {terms.stream.name}")
     return int(row[0])
-
-
-def _another_is_open(cursor: psycopg.Cursor[Any], stream: StreamFacts, batch: Fixed) -> bool:
-    row = cursor.execute(_ANOTHER_OPEN, [stream.id, batch.part.sequence_to, batch.id]).fetchone()
-    return bool(row and row[0])
