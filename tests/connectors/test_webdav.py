@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from farends.registry import get_spec
 from farends.spec import Target
 from farends.stages import StageOutcome
 from farends.webdav.transport import WebdavOptions, WebdavSecret
+from tests.hosts.apache import running_apache
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 
@@ -263,6 +267,28 @@ def test_how_the_answer_begins_is_shown() -> None:
     with pytest.raises(NotAListing, match="It begins: <html>Log in") as told:
         walked({"/dav/": b"<html>Log in</html>"})
     assert told.value.shown == "<html>Log in</html>"
+
+
+def test_apache_lists_every_name_and_refuses_one_folder(tmp_path: Path) -> None:
+    """Apache serves as another user, who cannot enter the folders that pytest makes."""
+    names = {b"a b%41#?;&<'\"", "grüße-日本語".encode(), b"caf\xe9-\xff", b"-rf", b"x" * 200}
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        for below in ("one", "one/two", "denied"):
+            (folder / below).mkdir()
+            for name in names:
+                Path(os.fsdecode(os.fsencode(folder / below) + b"/" + name)).write_bytes(b"hello")
+        with running_apache(tmp_path, folder, dav=True) as port:
+            target = Target("127.0.0.1", port, WebdavOptions(tls=False), WebdavSecret())
+            with contextlib.closing(SPEC.open(target, loopback_context())) as transport:
+                seen = list(transport.walk())
+                entries = [item for item in seen if isinstance(item, RemoteEntry)]
+                answers = list(transport.fetch(entries, DigestSink()))
+    wanted = [f"{below}/{decode(name)}" for below in ("one", "one/two") for name in names]
+    assert files(seen) == sorted(wanted)
+    assert skipped(seen) == {"denied": (Reason.UNREADABLE, False)}
+    assert {answer.receipt for answer in answers} == {digest_of(b"hello")}
 
 
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
