@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from database.rows import fetch_rows
+from database.rows import Cursor, fetch_rows
 from outbox.models import Stream
 
 _STATUS = """
@@ -28,6 +29,22 @@ SELECT s.id AS stream_id, s.name, s.state, s.reason, h.next_seq - 1 - t.done_seq
   LEFT JOIN LATERAL (SELECT sum(readings) AS readings, sum(dead) AS dead FROM outbox_streamhour
                       WHERE stream_id = s.id) sum ON true
  WHERE s.id = ANY(%s) ORDER BY s.name
+"""
+_FIGURES = """
+SELECT w.name AS workspace, s.name AS stream, h.next_seq - 1 - t.done_seq AS queued,
+       coalesce((SELECT extract(epoch FROM now() - g.at)::float8 FROM outbox_segment g
+                  WHERE g.stream = s.number AND g.seq_to > t.done_seq ORDER BY g.seq_to LIMIT 1), 0)
+           AS oldest_reading_s,
+       coalesce(sum.syncs - sum.failed, 0)::bigint AS succeeded, coalesce(sum.failed, 0)::bigint AS failed,
+       (SELECT count(*) FROM outbox_deadletter d WHERE d.stream_id = s.id AND d.redriven_at IS NULL) AS dead_letters,
+       s.state = 'paused' AS paused
+  FROM outbox_stream s
+  JOIN workspaces_workspace w ON w.id = s.workspace_id
+  JOIN outbox_streamhead h ON h.stream_id = s.id
+  JOIN outbox_streamtail t ON t.stream_id = s.id
+  LEFT JOIN LATERAL (SELECT sum(syncs) AS syncs, sum(failed) AS failed FROM outbox_streamhour
+                      WHERE stream_id = s.id) sum ON true
+ WHERE %(workspace)s::uuid IS NULL OR s.workspace_id = %(workspace)s ORDER BY 1, 2
 """
 _STATS = """
 SELECT coalesce(sum(syncs), 0)::bigint AS total_syncs, coalesce(sum(failed), 0)::bigint AS failed_syncs,
@@ -74,6 +91,28 @@ class Stats:
     def success_rate(self) -> float:
         """From 0 to 1; 1 where nothing was tried."""
         return self.successful_syncs / self.total_syncs if self.total_syncs else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """For metrics. `oldest_reading_s` is 0 where nothing waits."""
+
+    workspace: str
+    stream: str
+    queued: int
+    oldest_reading_s: float
+    succeeded: int  # tries of batches, since the first day
+    failed: int
+    dead_letters: int
+    paused: bool
+
+
+def read_stream_figures(
+    cursor: Cursor, workspace_id: uuid.UUID | None = None
+) -> list[StreamFigures]:
+    """Of one workspace, or of the whole installation."""
+    cursor.execute(_FIGURES, {"workspace": workspace_id})
+    return fetch_rows(cursor, StreamFigures)
 
 
 def read_statuses(streams: Sequence[Stream]) -> list[StreamStatus]:

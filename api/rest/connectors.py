@@ -232,7 +232,7 @@ def _tell_connectivity(connector: Connector) -> dict[str, Any]:
     judged, watch = asdict(judge_connectivity(connector)), find_connectivity(connector)
     watched = tell_connectivity(connector)
     known = watched["is_connected"] is not None
-    if not known:
+    if watched["last_check_time"] is None:
         del watched["consecutive_failures"]  # what records met is all that is known
     beside = {
         "connector": connector.name,

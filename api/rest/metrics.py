@@ -8,7 +8,7 @@ neighbour's, whatever its headers say, and needs a token.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from prometheus_client.registry import Collector
 
 from api.rest.answers import Refused, problem
 from datasets.store_room import find_room
+from outbox.figures import StreamFigures, read_stream_figures
 from store.looking import Look
 from store.room import Room
 from syncjobs.core.states import FINAL, Event
@@ -60,6 +61,7 @@ class Seen:
     """One reading of the database. `signs` are the installation's."""
 
     figures: Figures
+    streams: Sequence[StreamFigures]
     signs: PartSigns | None
 
 
@@ -120,7 +122,8 @@ def _read(scope: Scope) -> Seen:
     with closing(open_session(statement_timeout_s=WITHIN_S, name="metrics")) as session:
         cursor = session.cursor()
         figures = read_figures(cursor, scope.workspace_id)
-        return Seen(figures, read_signs(cursor) if scope.workspace_id is None else None)
+        streams = read_stream_figures(cursor, scope.workspace_id)
+        return Seen(figures, streams, read_signs(cursor) if scope.workspace_id is None else None)
 
 
 class RecordCollector(Collector):
@@ -128,6 +131,7 @@ class RecordCollector(Collector):
 
     def __init__(self, seen: Seen) -> None:
         self._figures = seen.figures
+        self._streams = seen.streams
         self._signs = seen.signs
 
     def collect(self) -> Iterator[Metric]:
@@ -151,6 +155,7 @@ class RecordCollector(Collector):
         ):
             yield GaugeMetricFamily(name, help_text, value=value)
         yield from _collect_connectors(figures.connectors)
+        yield from _collect_streams(self._streams)
         if self._signs is not None:
             yield from _collect_signs(self._signs)
 
@@ -230,7 +235,9 @@ def _collect_connectors(connectors: Iterable[ConnectorFigures]) -> Iterator[Metr
     """Paused ones are left out: that they stand still is what somebody wants."""
     labels = ["workspace", "connector"]
     up = GaugeMetricFamily(
-        "connector_up", "Whether the connector's latest record ended well.", labels=labels
+        "connector_up",
+        "Whether the monitor reaches the far end; before its first look, whether the latest record ended well.",
+        labels=labels,
     )
     success = GaugeMetricFamily(
         "sync_last_success_timestamp_seconds",
@@ -240,12 +247,39 @@ def _collect_connectors(connectors: Iterable[ConnectorFigures]) -> Iterator[Metr
     for one in connectors:
         if not one.active:
             continue
-        if one.last_status in _UP:
+        if one.reached is not None:
+            up.add_metric([one.workspace, one.name], int(one.reached))
+        elif one.last_status in _UP:
             up.add_metric([one.workspace, one.name], _UP[one.last_status])
         if one.last_success_at is not None:
             success.add_metric([one.workspace, one.name], one.last_success_at)
     yield up
     yield success
+
+
+def _collect_streams(streams: Sequence[StreamFigures]) -> Iterator[Metric]:
+    labels = ["workspace", "stream"]
+    for name, help_text, value in (
+        ("readings_queued", "Readings that wait.", lambda one: one.queued),
+        (
+            "oldest_reading_seconds",
+            "How long the longest waiting reading has waited; 0 where none does.",
+            lambda one: one.oldest_reading_s,
+        ),
+        ("dead_letters", "Readings that were refused and not sent again.", lambda one: one.dead_letters),
+        ("stream_paused", "Whether delivery has paused the stream.", lambda one: int(one.paused)),
+    ):  # fmt: skip
+        family = GaugeMetricFamily(f"outbox_{name}", help_text, labels=labels)
+        for one in streams:
+            family.add_metric([one.workspace, one.stream], value(one))
+        yield family
+    deliveries = CounterMetricFamily(
+        "outbox_deliveries", "Tries to send a batch.", labels=[*labels, "outcome"]
+    )
+    for one in streams:
+        deliveries.add_metric([one.workspace, one.stream, "succeeded"], one.succeeded)
+        deliveries.add_metric([one.workspace, one.stream, "failed"], one.failed)
+    yield deliveries
 
 
 def _collect_signs(signs: PartSigns) -> Iterator[Metric]:

@@ -44,6 +44,7 @@ from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
+from syncjobs.works.table import kinds_with_work
 from workspaces.lookup import filter_by_part
 from workspaces.models import Role, Workspace
 
@@ -198,10 +199,10 @@ class SyncJobAdmin(ButtonsAdmin):
         object_id = (
             request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
         )
-        if db_field.name == "connector" and object_id:
-            job = self.get_object(request, object_id)
-            if job is not None:
-                kwargs["queryset"] = Connector.objects.filter(workspace=job.workspace_id)
+        if db_field.name == "connector":
+            rows = Connector.objects.filter(kind__in=kinds_with_work())
+            job = self.get_object(request, object_id) if object_id else None
+            kwargs["queryset"] = rows if job is None else rows.filter(workspace=job.workspace_id)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: SyncJob, form: Any, change: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.db.models import ProtectedError
 
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
@@ -16,6 +17,7 @@ from farends.errors import AuthConfig
 from farends.registry import UnknownKind, get_spec
 from farends.spec import InvalidOptions, Spec, flat_options, option_fields, parse_options
 from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
+from syncjobs.works.table import has_work
 from workspaces import auditing
 from workspaces.lookup import find_by_name
 
@@ -107,7 +109,13 @@ def delete_connector(connector: Connector) -> None:
                 f" job {record.job.name}"
             )
         auditing.note_deleted(connector)
-        connector.delete()
+        try:
+            connector.delete()
+        except ProtectedError as exc:
+            names = ", ".join(sorted(str(row) for row in exc.protected_objects)[:10])
+            raise InUse(
+                f"{connector.name} cannot be deleted, because these use it: {names}"
+            ) from None
 
 
 def find_problems(row: models.Model, exclude: Iterable[str] = ()) -> Problems:
@@ -131,6 +139,7 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenC
     spec = _fill(connector, fields, merge)
     problems = find_problems(connector, ["workspace"])
     problems += _problems_of("options", spec.options, connector.options)
+    problems += _problems_of_work(connector, spec)
     if "secret" in fields:
         secret = _next_secret(fields["secret"], connector, merge)
         problems += _problems_of("secret", spec.secret, secret)
@@ -191,6 +200,19 @@ def _mean_the_same(spec: Spec, given: Any, stored: Any) -> bool:
         return bool(parse_options(spec.options, given) == parse_options(spec.options, stored))
     except (InvalidOptions, AttributeError):
         return False
+
+
+def _problems_of_work(connector: Connector, spec: Spec) -> Problems:
+    """No job syncs from a far end that only takes readings."""
+    if has_work(spec.far_end):
+        return []
+    if connector.auto_sync:
+        return [
+            (("auto_sync",), f"auto_sync: no job can sync from a connector of kind {spec.kind}")
+        ]
+    if not connector._state.adding and connector.sync_jobs.exists():
+        return [(("kind",), f"kind: sync jobs use it, and none can sync from kind {spec.kind}")]
+    return []
 
 
 def _next_secret(

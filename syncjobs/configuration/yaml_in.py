@@ -29,6 +29,7 @@ from syncjobs.models import SyncJob
 from syncjobs.order.job import IDENTITY, OPTIONS
 from syncjobs.order.writing import read_order
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
+from syncjobs.works.table import get_work
 from workspaces.lookup import find_by_name, find_workspace_by_name
 from workspaces.models import Workspace
 from workspaces.races import work_again_where_taken
@@ -336,6 +337,12 @@ class _Application:
             near = difflib.get_close_matches(wanted, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
+            return None
+        try:
+            get_work(found.kind)
+        except LookupError as exc:
+            self._problem((*path, "connector"), f"connector: {exc}")
+            return None
         return found
 
     def _clean(self, row: models.Model, path: Path, exclude: Iterable[str] = ()) -> bool:

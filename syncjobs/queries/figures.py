@@ -45,8 +45,10 @@ SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mi
 """
 _CONNECTORS = """
 SELECT w.name AS workspace, c.name, c.kind, c.status = 'active' AS active,
-       c.last_sync_status AS last_status, extract(epoch FROM c.last_sync_at)::float AS last_success_at
+       c.last_sync_status AS last_status, extract(epoch FROM c.last_sync_at)::float AS last_success_at,
+       CASE k.state WHEN 'online' THEN true WHEN 'offline' THEN false END AS reached
   FROM connectors_connector c JOIN workspaces_workspace w ON w.id = c.workspace_id
+  LEFT JOIN connectors_farendwatch k ON k.connector_id = c.id
  WHERE {connector_mine} ORDER BY 1, 2
 """
 
@@ -85,6 +87,7 @@ class ConnectorFigures:
     active: bool
     last_status: str  # of the latest record; empty where none has ended
     last_success_at: float | None  # seconds since 1970
+    reached: bool | None  # by the monitor; None where it has heard nothing yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farends.registry import get_spec
+from farends.registry import SPECS, get_spec
 from farends.spec import FILES
 from syncjobs.works.contract import Work
 from syncjobs.works.files.work import FileWork
@@ -12,6 +12,16 @@ WORKS: dict[str, Work] = {FILES: FileWork()}  # by `Spec.far_end`
 
 class NoWork(LookupError):
     """Nothing is synced from this kind of connector."""
+
+
+def has_work(far_end: str) -> bool:
+    """Whether jobs can sync from such a far end, as its kind's Spec names it."""
+    return far_end in WORKS
+
+
+def kinds_with_work() -> list[str]:
+    """Kinds of connectors that jobs can sync from."""
+    return [kind for kind, spec in SPECS.items() if has_work(spec.far_end)]
 
 
 def get_work(kind: str) -> Work:

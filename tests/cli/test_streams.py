@@ -60,7 +60,12 @@ def test_send_tells_by_its_exit_status_what_became_of_the_queue(
     receiver.control(status=401)
     assert run(capsys, "stream", "meters", "send")[0] == 1
     assert run(capsys, "stream", "meters", "send")[0] == 1  # still paused
-    stream.client.port = 1
+    stream.client.port = 1  # the secret was stored for another
+    stream.client.save()
+    Stream.objects.update(state=StreamState.RUNNING)
+    status, out, _ = run(capsys, "stream", "meters", "send", "--json")
+    assert (status, "enter it again" in json.loads(out)["reason"]) == (1, True)
+    stream.client.sealed_secret = ""
     stream.client.save()
     Stream.objects.update(state=StreamState.RUNNING)
     status, out, _ = run(capsys, "stream", "meters", "send", "--json")
