@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +25,7 @@ from farends.masking import make_target_mask
 from outbox.batches import key_of
 from outbox.core.images import key_hash
 from outbox.core.readings import BULK_MAX, ReadingLine
-from outbox.core.reconciling import HourDigest, add_up, find_differing, read_digests, subtract
+from outbox.core.reconciling import HourDigest, add_up, find_differing_hours, read_digests, subtract
 from outbox.figures import read_status
 from outbox.intake import keep_again
 from outbox.models import Stream
@@ -94,7 +94,8 @@ def read_hours(
     """By the hour in which readings came."""
     with connection.cursor() as cursor:
         cursor.execute(_HOURS, [stream.pk, *window_of(since, until)])
-        return [HourDigest(hour, count, int(total)) for hour, count, total in cursor.fetchall()]
+        rows = fetch_rows(cursor, HourDigest)
+    return [replace(row, keys_sum=int(row.keys_sum)) for row in rows]
 
 
 def reconcile(
@@ -109,7 +110,7 @@ def reconcile(
     ours = _leave_waiting_out(stream, steady)
     dead = _dead_keys(stream)
     expected = [subtract(hour, map(key_hash, dead.get(hour.hour, ()))) for hour in ours]
-    differing = find_differing(expected, theirs)
+    differing = find_differing_hours(expected, theirs)
     resent = 0
     for hour in differing:
         told = theirs.get(hour.hour, HourDigest(hour.hour, 0, 0))

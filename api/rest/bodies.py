@@ -32,7 +32,7 @@ def parse_json(body: bytes, **more: Any) -> Any:
 
 
 def takes_up_to(most_bytes: int) -> Callable[[V], V]:
-    """Marks a view that takes larger bodies than others, and reads them by `read_body`."""
+    """Marks a view that takes larger bodies than others, and reads them by `read_large_body`."""
 
     def mark(view: V) -> V:
         setattr(view, _BYTES_MAX, most_bytes)
@@ -44,10 +44,10 @@ def takes_up_to(most_bytes: int) -> Callable[[V], V]:
 def read_body_for(view: Callable[..., Any], request: HttpRequest) -> bytes:
     """As the view takes it. Raises Refused, RequestDataTooBig."""
     most_bytes = getattr(view, _BYTES_MAX, None)
-    return request.body if most_bytes is None else read_body(request, most_bytes)
+    return request.body if most_bytes is None else read_large_body(request, most_bytes)
 
 
-def read_body(request: HttpRequest, most_bytes: int) -> bytes:
+def read_large_body(request: HttpRequest, most_bytes: int) -> bytes:
     """Past Django's own bound, which holds for all other views. Raises Refused."""
     if not hasattr(request, "_body"):
         body = request.read(most_bytes + 1)

@@ -31,8 +31,8 @@ NOT_KEPT = {
     "api_invitations_invite_person",
     "api_connectors_test_connection",
     "api_connectors_check_connectivity",
-    "api_outbox_streams_beat",
-    "api_outbox_streams_download",
+    "api_outbox_streams_beat_now",
+    "api_outbox_streams_download_now",
     "api_outbox_streams_reconcile_stream",
 }
 

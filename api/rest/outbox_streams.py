@@ -10,7 +10,7 @@ from ninja import Path, Query, Router, Status
 from pydantic import AwareDatetime
 
 from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found
-from api.rest.bodies import parse_json, read_body, takes_up_to
+from api.rest.bodies import parse_json, read_large_body, takes_up_to
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
@@ -89,7 +89,7 @@ def create_stream(
 
 @router.get("/{stream}", response={200: StreamOut, **REFUSALS}, auth=VIEWER)
 def read_stream(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> dict[str, Any]:
-    return tell_stream(get_stream(request, stream))
+    return tell_stream(_get_stream(request, stream))
 
 
 @router.put("/{stream}", response={200: StreamOut, **CONFLICTS}, auth=ADMIN)
@@ -97,7 +97,7 @@ def replace_stream(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, body: StreamReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default."""
-    return _write(get_stream(request, stream), dict.fromkeys(FIELDS) | body.written())
+    return _write(_get_stream(request, stream), dict.fromkeys(FIELDS) | body.written())
 
 
 @router.patch("/{stream}", response={200: StreamOut, **CONFLICTS}, auth=ADMIN)
@@ -105,7 +105,7 @@ def change_stream(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, body: StreamChange
 ) -> dict[str, Any]:
     """What is left out stays."""
-    return _write(get_stream(request, stream), body.written())
+    return _write(_get_stream(request, stream), body.written())
 
 
 @router.delete("/{stream}", response={204: None, **CONFLICTS}, auth=ADMIN)
@@ -114,7 +114,7 @@ def remove_stream(
 ) -> Status[None]:
     """Only one without unsent readings, unless they may be discarded."""
     try:
-        delete_stream(get_stream(request, stream), discard=discard)
+        delete_stream(_get_stream(request, stream), discard=discard)
     except UnsentReadings as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
     return Status(204, None)
@@ -129,8 +129,8 @@ def take_readings(
 ) -> Status[dict[str, Any]]:
     """All of a bulk of 1 to 10,000 readings, or nothing; they are on disk when this is answered. Sent again, they are
     duplicates."""
-    found = get_stream(request, stream)
-    said = parse_json(read_body(request, BULK_BYTES_MAX))
+    found = _get_stream(request, stream)
+    said = parse_json(read_large_body(request, BULK_BYTES_MAX))
     if not isinstance(said, dict) or said.keys() != {"readings"}:
         words = 'give an object with one field: {"readings": [{"key", "payload"}]}'
         raise Refused(
@@ -152,7 +152,7 @@ def read_stream_status(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
 ) -> dict[str, Any]:
     """From counters: it costs the same at any length of the queue."""
-    return tell_status(get_stream(request, stream))
+    return tell_status(_get_stream(request, stream))
 
 
 @router.get("/{stream}/stats", response={200: StatsOut, **REFUSALS}, auth=VIEWER)
@@ -163,21 +163,25 @@ def read_stream_stats(
     hours: Annotated[int, Query(ge=1, le=87_600)] = 24,
 ) -> dict[str, Any]:
     """Tries of batches, and the readings that were delivered, of the last hours."""
-    return tell_stats(get_stream(request, stream), hours)
+    return tell_stats(_get_stream(request, stream), hours)
 
 
 @router.post("/{stream}/start", response={202: StreamStatusOut, **REFUSALS}, auth=OPERATOR)
-def start(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> Status[dict[str, Any]]:
+def start_delivery(
+    request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
+) -> Status[dict[str, Any]]:
     """From stopped or paused. The next try begins at once."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     start_stream(found)
     return Status(202, tell_status(found))
 
 
 @router.post("/{stream}/stop", response={202: StreamStatusOut, **REFUSALS}, auth=OPERATOR)
-def stop(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> Status[dict[str, Any]]:
+def stop_delivery(
+    request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
+) -> Status[dict[str, Any]]:
     """Nothing more is sent; readings go on to be taken in."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     stop_stream(found)
     return Status(202, tell_status(found))
 
@@ -187,7 +191,7 @@ def sync_now(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
 ) -> Status[dict[str, Any]]:
     """The next try begins at once, whatever it waits for. 409 while paused or stopped."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     try:
         hurry_stream(found)
     except StreamPaused as exc:
@@ -196,27 +200,29 @@ def sync_now(
 
 
 @router.post("/{stream}/heartbeat", response={202: HeartbeatOut, **REFUSALS}, auth=OPERATOR)
-def beat(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> Status[dict[str, Any]]:
+def beat_now(
+    request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
+) -> Status[dict[str, Any]]:
     """Sends one now. That the client system does not answer is an answer too."""
-    return Status(202, tell_beat(send_heartbeat(get_stream(request, stream))))
+    return Status(202, tell_beat(send_heartbeat(_get_stream(request, stream))))
 
 
 @router.get(
     "/{stream}/configuration", response={200: ClientConfigurationOut, **REFUSALS}, auth=VIEWER
 )
-def read_configuration(
+def read_client_configuration(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn
 ) -> dict[str, Any]:
     """The version that is in use."""
-    return tell_client_configuration(get_stream(request, stream))
+    return tell_client_configuration(_get_stream(request, stream))
 
 
 @router.post(
     "/{stream}/configuration", response={200: ClientConfigurationOut, **REFUSALS}, auth=OPERATOR
 )
-def download(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> dict[str, Any]:
+def download_now(request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn) -> dict[str, Any]:
     """Asks the client system now. `error` says why the old one stays, where it does."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     download_configuration(found)
     return tell_client_configuration(found)
 
@@ -226,7 +232,7 @@ def list_deliveries(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, page: NumberedIn
 ) -> dict[str, Any]:
     """Each try to send a batch, the latest first; they are kept for 30 days."""
-    rows = Delivery.objects.filter(stream=get_stream(request, stream))
+    rows = Delivery.objects.filter(stream=_get_stream(request, stream))
     found, following = take_numbered(rows, page, "id", descending=True)
     return {"items": [tell_delivery(row) for row in found], "next": following}
 
@@ -236,7 +242,7 @@ def list_dead_letters(
     request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, page: NumberedIn
 ) -> dict[str, Any]:
     """Readings that the client system refused and that were not sent again, the oldest first."""
-    rows = waiting_letters(get_stream(request, stream))
+    rows = waiting_letters(_get_stream(request, stream))
     found, following = take_numbered(rows, page, "id")
     return {"items": [tell_letter(row) for row in found], "next": following}
 
@@ -249,7 +255,7 @@ def redrive_dead_letters(
 ) -> Status[dict[str, int]]:
     """All of them, or these, each with another payload where one is given; all of these, or none. They get new
     numbers and keep their keys."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     body = body or RedriveIn()
     if body.all is (body.items is not None):
         words = 'give {"all": true} or {"items": [{"id"}]}'
@@ -265,7 +271,7 @@ def redrive_dead_letters(
 
 
 @router.get("/{stream}/digest", response={200: DigestOut, **REFUSALS}, auth=VIEWER)
-def read_digest(
+def read_hour_digests(
     request: HttpRequest,
     workspace: WorkspaceIn,
     stream: StreamIn,
@@ -274,7 +280,7 @@ def read_digest(
 ) -> dict[str, Any]:
     """What came in, hour by hour: a count and a sum of the keys, as a client system may compare it. Without `since`:
     of the last seven days."""
-    hours = read_hours(get_stream(request, stream), since, until)
+    hours = read_hours(_get_stream(request, stream), since, until)
     return {"items": [tell_hour(hour) for hour in hours]}
 
 
@@ -288,7 +294,7 @@ def reconcile_stream(
 ) -> Status[dict[str, int]]:
     """Compares the digests with those of the client system, and sends again what it lacks. Without `since`: of the
     last seven days."""
-    found = get_stream(request, stream)
+    found = _get_stream(request, stream)
     try:
         done = reconcile(found, since, until)
     except NoDigests as exc:
@@ -298,7 +304,7 @@ def reconcile_stream(
     return Status(202, {"hours": done.hours, "differing": done.differing, "resent": done.resent})
 
 
-def get_stream(request: HttpRequest, text: str) -> Stream:
+def _get_stream(request: HttpRequest, text: str) -> Stream:
     """Raises Refused."""
     rows = Stream.objects.select_related("client", "workspace")
     return need_row(rows, caller_of(request).workspace, text, "stream")

@@ -55,7 +55,7 @@ def subtract(digest: HourDigest, hashes: Iterable[int]) -> HourDigest:
     return add_up(digest, HourDigest(digest.hour, len(found), sum(found)), sign=-1)
 
 
-def find_differing(
+def find_differing_hours(
     ours: Sequence[HourDigest], theirs: Mapping[datetime, HourDigest]
 ) -> list[HourDigest]:
     """Our hours, of those that the client system lacks something of. What it took in a later hour than it came

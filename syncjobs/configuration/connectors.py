@@ -112,9 +112,9 @@ def delete_connector(connector: Connector) -> None:
         try:
             connector.delete()
         except ProtectedError as exc:
-            names = ", ".join(sorted(str(row) for row in exc.protected_objects)[:10])
+            holders = ", ".join(sorted(str(row) for row in exc.protected_objects)[:10])
             raise InUse(
-                f"{connector.name} cannot be deleted, because these use it: {names}"
+                f"{connector.name} cannot be deleted, because these use it: {holders}"
             ) from None
 
 
