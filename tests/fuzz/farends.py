@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -17,6 +18,7 @@ from farends.ftp.transport import FtpOptions, FtpSecret, FtpsOptions
 from farends.http.transport import HttpOptions, HttpSecret
 from farends.spec import Target
 from farends.ssh.transport import SshOptions, SshSecret
+from farends.webdav.transport import WebdavOptions, WebdavSecret
 from tests.hosts.certificates import make_certificates
 from tests.hosts.child import find_binary
 from tests.hosts.fuzzed import LIE_BYTES, Fuzzed, is_component, read_lies
@@ -123,6 +125,19 @@ def _json(rows: list[tuple[str, bytes, int]]) -> bytes:
     return json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
+def _dav(rows: list[tuple[str, bytes, int]]) -> bytes:
+    responses = []
+    for kind, name, size in [("d", b"", 0), *rows]:
+        told = "<resourcetype><collection/></resourcetype>"
+        if kind != "d":
+            told = f"<resourcetype/><getcontentlength>{size}</getcontentlength>"
+        responses.append(
+            f"<response><href>FOLDER/{_escaped(name)}</href><propstat><prop>{told}</prop>"
+            "<status>HTTP/1.1 200 OK</status></propstat></response>"
+        )
+    return f'<multistatus xmlns="DAV:">{"".join(responses)}</multistatus>'.encode()
+
+
 def _web(
     served: Path, lies: Path, write: Callable[[list[tuple[str, bytes, int]]], bytes]
 ) -> Script:
@@ -150,6 +165,9 @@ def _web(
         if request.method == "HEAD":
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{moment}\r\n\r\n"
             conversation.say(head.encode())
+        elif request.method == "PROPFIND":
+            body = body.replace(b"FOLDER/", escape(request.target).encode())
+            conversation.answer(body, status="207 Multi-Status")
         else:
             conversation.answer(body, moment)
 
@@ -160,6 +178,12 @@ def _web(
 def _http(home: Path, served: Path, lies: Path, *, write: Callable[..., bytes]) -> Iterator[Target]:
     with scripted_http(_web(served, lies, write)) as host:
         yield host.target()
+
+
+@contextlib.contextmanager
+def _webdav(home: Path, served: Path, lies: Path) -> Iterator[Target]:
+    with scripted_http(_web(served, lies, _dav)) as host:
+        yield Target("127.0.0.1", host.port, WebdavOptions(tls=False), WebdavSecret())
 
 
 @contextlib.contextmanager
@@ -234,6 +258,7 @@ FAR_ENDS: dict[str, FarEnd] = {
     ),
     "http-json": FarEnd("http", lambda h, s, lies: _http(h, s, lies, write=_json), kinds="d"),
     "https": FarEnd("https", _https, kinds="d", ignored=(b"",)),
+    "webdav": FarEnd("webdav", _webdav, kinds="d", ignored=(b"",)),
     "http-nginx": FarEnd(
         "http", _nginx, kinds="d", lies=False, plants=lambda name: name[:1] != b"."
     ),
