@@ -14,6 +14,7 @@ from console.admin.forms import LinesField, ScopedForm, secret_line, secret_text
 from farends.errors import AuthConfig
 from farends.registry import SPECS, get_spec
 from farends.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
+from syncjobs.configuration.connectors import find_kind_problems
 
 OPTION = "option_"
 SECRET = "secret_"  # noqa: S105 — the prefix of form fields
@@ -75,6 +76,11 @@ class ConnectorForm(ScopedForm):
         self.instance.host = self.cleaned_data.get("host") or self.instance.host
         self.instance.port = self.cleaned_data.get("port") or self.instance.port
         self._clean_secret()
+        self.instance.auto_sync = bool(self.cleaned_data.get("auto_sync"))
+        for (name, *_), words in find_kind_problems(self.instance, self.spec):
+            known = name in self.fields
+            text = words.removeprefix(f"{name}: ")
+            self.add_error(name if known else None, _sentence(name, text, known))
         return self.cleaned_data
 
     def _clean_secret(self) -> None:

@@ -202,7 +202,11 @@ class SyncJobAdmin(ButtonsAdmin):
         if db_field.name == "connector":
             rows = Connector.objects.filter(kind__in=kinds_with_work())
             job = self.get_object(request, object_id) if object_id else None
-            kwargs["queryset"] = rows if job is None else rows.filter(workspace=job.workspace_id)
+            kwargs["queryset"] = (
+                tenancy.scope(request, rows, needed=Role.ADMIN)
+                if job is None
+                else rows.filter(workspace=job.workspace_id)
+            )
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: SyncJob, form: Any, change: bool) -> None:

@@ -15,7 +15,7 @@ from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from farends.errors import AuthConfig
 from farends.registry import UnknownKind, get_spec
-from farends.spec import InvalidOptions, Spec, flat_options, option_fields, parse_options
+from farends.spec import PUSH, InvalidOptions, Spec, flat_options, option_fields, parse_options
 from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
 from syncjobs.works.table import has_work
 from workspaces import auditing
@@ -139,7 +139,7 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenC
     spec = _fill(connector, fields, merge)
     problems = find_problems(connector, ["workspace"])
     problems += _problems_of("options", spec.options, connector.options)
-    problems += _problems_of_work(connector, spec)
+    problems += find_kind_problems(connector, spec)
     if "secret" in fields:
         secret = _next_secret(fields["secret"], connector, merge)
         problems += _problems_of("secret", spec.secret, secret)
@@ -202,15 +202,19 @@ def _mean_the_same(spec: Spec, given: Any, stored: Any) -> bool:
         return False
 
 
-def _problems_of_work(connector: Connector, spec: Spec) -> Problems:
-    """No job syncs from a far end that only takes readings."""
+def find_kind_problems(connector: Connector, spec: Spec) -> Problems:
+    """No job syncs from a far end that only takes readings, and no stream sends to another."""
+    is_stored = not connector._state.adding
     if has_work(spec.far_end):
+        if is_stored and spec.far_end != PUSH and connector.streams.exists():
+            words = f"kind: streams send to this connector, and kind {spec.kind} takes no readings"
+            return [(("kind",), words)]
         return []
     if connector.auto_sync:
         return [
             (("auto_sync",), f"auto_sync: no job can sync from a connector of kind {spec.kind}")
         ]
-    if not connector._state.adding and connector.sync_jobs.exists():
+    if is_stored and connector.sync_jobs.exists():
         return [(("kind",), f"kind: sync jobs use it, and none can sync from kind {spec.kind}")]
     return []
 

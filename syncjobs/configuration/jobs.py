@@ -13,13 +13,14 @@ from django.db import connection, transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset
+from farends.registry import SPECS
 from syncjobs.claims.windowing import reopen
 from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.order.option import build
 from syncjobs.order.timing import Fires, Hours
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, plan_anew, resume
-from syncjobs.works.table import get_work
+from syncjobs.works.table import get_work, kinds_with_work
 from workspaces import auditing
 from workspaces.lookup import filter_by_name, find_by_name
 from workspaces.models import Workspace
@@ -36,7 +37,11 @@ def default_schedule() -> dict[str, Any]:
 
 def save_job(job: SyncJob) -> None:
     """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
-    own. Raises ValidationError where it would run after itself, or after a job that is not there."""
+    own. Raises ValidationError where it would run after itself, or after a job that is not there, and where
+    nothing is synced from its kind of connector."""
+    if job.connector.kind in SPECS and job.connector.kind not in kinds_with_work():
+        words = f"no job can sync from a connector of kind {job.connector.kind}"
+        raise ValidationError({"connector": words})
     with transaction.atomic():
         if parents_of(job.schedule) or _is_renamed(job):
             hold_dependencies(job.workspace_id)

@@ -308,7 +308,8 @@ class _Application:
                 try:
                     save_job(wanted.job)
                 except ValidationError as exc:
-                    self._problem((*wanted.path, "schedule"), f"schedule: {' '.join(exc.messages)}")
+                    for field, said in exc.message_dict.items():
+                        self._problem((*wanted.path, field), f"{field}: {' '.join(said)}")
         for wanted in jobs:
             created, fields = wanted.fields is None, wanted.fields or ()
             self._note(

@@ -21,6 +21,7 @@ from tests.api.asking import TREE, Asker, asker
 from tests.console.conftest import make_record
 from tests.hosts.scripted_http import scripted_http
 from tests.hosts.sshd import Sshd
+from tests.outbox.rows import make_stream
 from tests.rows import fill, make_connector, make_job, make_workspace
 from workspaces.models import Role
 
@@ -300,3 +301,32 @@ def test_an_address_that_holds_a_password_is_refused_and_never_shown(
     assert "entry 2 holds a user name or password" in answer.content.decode()
     assert CANARY not in answer.content.decode()
     assert not Connector.objects.exists()
+
+
+def test_what_takes_readings_is_no_source_and_stays_while_streams_send_to_it(admin: Asker) -> None:
+    stream = make_stream()
+    name = stream.client.name
+    answer = admin.delete(f"connectors/{name}")
+    assert answer.status_code == 409
+    assert f"these streams send to it: {stream.name}" in answer.json()["detail"]
+
+    answer = send(
+        admin, "PATCH", f"connectors/{name}", {"kind": "sftp", "options": {"username": "me"}}
+    )
+    assert answer.status_code == 400
+    assert "streams send to this connector" in answer.content.decode()
+    answer = send(admin, "PATCH", f"connectors/{name}", {"auto_sync": True})
+    assert (answer.status_code, "auto_sync" in answer.json()["errors"]) == (400, True)
+    answer = send(admin, "POST", "sync-jobs", {"name": "j", "connector": name})
+    assert (answer.status_code, "connector" in answer.json()["errors"]) == (400, True)
+    assert not SyncJob.objects.exists()
+
+    source = Target("127.0.0.1", 22, HttpOptions(), HttpSecret())
+    job = make_job(make_connector(source, kind="http"))
+    answer = send(
+        admin, "PATCH", f"connectors/{job.connector.name}", {"kind": "client", "options": {}}
+    )
+    assert answer.status_code == 400
+    assert "sync jobs use it" in answer.content.decode()
+    stream.delete()
+    assert admin.delete(f"connectors/{name}").status_code == 204

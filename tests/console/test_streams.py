@@ -20,6 +20,7 @@ from outbox.delivery import deliver
 from outbox.intake import take
 from outbox.models import DeadLetter, Stream, StreamState, StreamTail
 from syncjobs.leases.heart import Heart
+from syncjobs.models import SyncJob
 from tests.console.conftest import NASTY, Tenant
 from tests.console.urls import add_to, list_of, page_of, press
 from tests.outbox.hosts import KEY, Receiver, keys, running_receiver
@@ -292,6 +293,19 @@ def test_a_connector_that_a_stream_sends_to_is_not_deleted(acme: Tenant, root: C
     assert "1 stream" in text_of(root, page)
     root.post(page, {"post": "yes"})
     assert Connector.objects.filter(pk=client.pk).exists()
+
+
+def test_a_client_system_is_no_source_of_a_sync_job(acme: Tenant, root: Client) -> None:
+    assert "acme-meters" not in text_of(root, add_to(SyncJob))
+    assert "acme-meters" not in text_of(root, page_of(acme.job))
+    client = acme.stream.client
+    fields = {
+        "name": client.name, "host": client.host, "port": "9", "status": "active", "sync_interval_s": "60",
+        "option_auth": "header", "auto_sync": "on",
+    }  # fmt: skip
+    answer = root.post(page_of(client), fields)
+    assert answer.status_code == 200
+    assert "No job can sync from a connector of kind client" in answer.content.decode()
 
 
 def test_a_connectors_page_tells_whether_its_far_end_can_be_reached(
