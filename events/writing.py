@@ -11,6 +11,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
+from database.rows import Cursor
 from farends.names import printable
 
 
@@ -54,11 +55,15 @@ _encode = DjangoJSONEncoder().encode
 
 def write_events(events: Sequence[NewEvent]) -> None:
     """Writes events in the transaction of what they tell, so that neither exists without the other. One statement."""
-    if not events:
-        return
+    if events:
+        with connection.cursor() as cursor:
+            write_events_by(cursor, events)
+
+
+def write_events_by(cursor: Cursor, events: Sequence[NewEvent]) -> None:
+    """Does the same in the transaction of another session's cursor."""
     rows = [(*_plain(event), printable(event.reason), _encode(event.data)) for event in events]
-    with connection.cursor() as cursor:
-        if len(rows) == 1:
-            cursor.execute(_ONE, rows[0])
-        else:
-            cursor.execute(_MANY, [list(column) for column in zip(*rows, strict=True)])
+    if len(rows) == 1:
+        cursor.execute(_ONE, rows[0])
+    elif rows:
+        cursor.execute(_MANY, [list(column) for column in zip(*rows, strict=True)])

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from database.rows import fetch_row
+from events.writing import NewEvent, write_events_by
 from outbox.batches import Fixed, StreamFacts, fix, fix_next, key_of, payload_of, take_open
 from outbox.core.answers import Judgement, Rejected, TryOutcome
 from outbox.core.retries import decide_wait, pause_s
@@ -61,13 +62,9 @@ INSERT INTO outbox_deadletter (stream_id, seq, key, payload, code, reason, maybe
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) ON CONFLICT (stream_id, seq) DO NOTHING
 """
 _REFUSED_ALONE = "SELECT refused_alone FROM outbox_streamtail WHERE stream_id = %s"
-_PAUSE = f"""
-WITH paused AS (
-    UPDATE outbox_stream SET state = 'paused', reason = %(reason)s WHERE id = %(stream)s AND state = 'running'
-    RETURNING id, workspace_id)
-INSERT INTO events_syncevent (event, workspace_id, stream_id, from_state, to_state, token, reason, data)
-SELECT '{PAUSED}', workspace_id, id, 'running', 'paused', %(token)s, %(reason)s, '{{}}' FROM paused
-"""  # noqa: S608 — a constant
+_PAUSE = """
+UPDATE outbox_stream SET state = 'paused', reason = %s WHERE id = %s AND state = 'running' RETURNING workspace_id
+"""
 _LEARN = "UPDATE outbox_stream SET batch_bytes = least(coalesce(batch_bytes, %s), %s) WHERE id = %s"
 
 
@@ -187,8 +184,14 @@ def pause(session: psycopg.Connection[Any], terms: DeliveryTerms, reason: str) -
 
 
 def _pause(cursor: psycopg.Cursor[Any], terms: DeliveryTerms, reason: str) -> None:
-    told = {"reason": reason[:2000], "stream": terms.stream_id, "token": terms.token}
-    cursor.execute(_PAUSE, told)
+    row = cursor.execute(_PAUSE, [reason[:2000], terms.stream_id]).fetchone()
+    if row is None:
+        return  # a person was there first
+    event = NewEvent(
+        event=PAUSED, workspace_id=row[0], stream_id=terms.stream_id,
+        from_state="running", to_state="paused", token=terms.token, reason=reason[:2000],
+    )  # fmt: skip
+    write_events_by(cursor, [event])
 
 
 def _decide(

@@ -135,7 +135,7 @@ class Mood:
             return said
 
 
-class Load:
+class Bearing:
     """How many batches are under way."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
     heartbeats: ClassVar[list[dict[str, Any]]] = []
     seen: ClassVar[list[dict[str, Any]]] = []  # of each batch that came: id and digest
     tries: ClassVar[Path | None] = None
-    load: ClassVar[Load]
+    load: ClassVar[Bearing]
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -353,7 +353,7 @@ def make_server(port: int, log: Path, key: str, tries: Path | None = None) -> Th
         "heartbeats": [],
         "seen": [],
         "tries": tries,
-        "load": Load(),
+        "load": Bearing(),
     }
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (Handler,), names))
     server.daemon_threads = True

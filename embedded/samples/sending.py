@@ -35,7 +35,7 @@ class Shown:
     doubled: int
 
 
-def show(say: Callable[[str], object]) -> Shown:
+def make_shown(say: Callable[[str], object]) -> Shown:
     """A third is sent, the client system goes away, the rest is sent, it comes back. Raises TimeoutError."""
     stream = _ensure_stream()
     before = _ask("/taken")

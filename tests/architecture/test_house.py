@@ -95,6 +95,7 @@ READERS: dict[str, list[str]] = {
     "embedded/management/commands/demonstrate.py": ["DEMO"],  # the launcher gives it these
     "embedded/options.py": [],  # a copy of it goes to `options.read_options` and `keys.settle_keys`
     "embedded/samples/hosts.py": ["PATH"],
+    "embedded/samples/sending.py": ["DEMO"],  # the launcher gives it these
     "manage.py": ["DJANGO_SETTINGS_MODULE"],
     "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
     "outbox/client.py": ["DJANGO_SETTINGS_MODULE"],

@@ -56,7 +56,7 @@ class Command(DatabaseCommand):
         self.stdout.write()
         self.stdout.write("Readings for a client system, through an outage:")
         try:
-            told = sending.show(self.stdout.write)
+            told = sending.make_shown(self.stdout.write)
         except TimeoutError as exc:
             raise CommandError(str(exc)) from None
         if told.received != told.sent or told.doubled:
