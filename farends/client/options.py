@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from farends.reaching import Reach, ReachSecret, at_least
-from farends.spec import option
+from farends.spec import Waypoint, option
 
 TIMEOUT_MAX_S = 600
+_UNENCRYPTED = Waypoint("plain http", None, None)
 
 
 def _check_path(path: str) -> None:
@@ -126,6 +127,11 @@ class ClientOptions(Reach):
         "Tries", "Of one round; after them the next round begins. 0 is OUTBOX_MAX_RETRIES.",
         default=0, advanced=True, check=at_least(0),
     )  # fmt: skip
+
+    def detour(self) -> tuple[Waypoint, ...]:
+        """Without TLS everybody on the way sees the key, so it is stored for that alone."""
+        way = super(ClientOptions, self).detour()
+        return way if self.tls else (*way, _UNENCRYPTED)
 
     @property
     def root(self) -> str:

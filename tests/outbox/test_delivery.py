@@ -401,3 +401,17 @@ def test_a_stream_is_woken_also_while_its_last_delivery_ends(receiver: Receiver)
     StreamTail.objects.update(not_before=later, lease_owner="dead", lease_expires_at=later)
     assert wake_streams([stream.client_id]) == 1
     assert tail(stream).not_before < later  # type: ignore[operator]
+
+
+def test_a_key_that_was_stored_for_tls_is_never_sent_without(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    client = stream.client
+    client.options["tls"] = True
+    seal(client, {"token": KEY})
+    client.options["tls"] = False
+    client.save()
+    take(stream, readings(1))
+    run(stream)
+    stream.refresh_from_db()
+    assert stream.state == StreamState.PAUSED
+    assert receiver.seen == []
