@@ -241,7 +241,7 @@ def test_all_names_of_the_workspace_tree_are_snake_case_but_one_of_a_seed() -> N
     tree = [part for path, part in told["paths"].items() if path.startswith("/api/workspaces")]
     names = set(below(told, tree, set()))
     assert {"max_file_size_bytes", "sync_interval_s", "private_key"} <= names
-    odd = {name for name in names if not re.fullmatch(r"[a-z][a-z0-9_]*", name)}
+    odd = {name for name in names if not re.fullmatch(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)?", name)}
     assert odd == {"destinationDatabaseId"}
 
 

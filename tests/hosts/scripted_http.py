@@ -129,6 +129,8 @@ def _requests(connected: socket.socket) -> Iterator[Request]:
     reader = connected.makefile("rb")
     with reader:
         while first := reader.readline():
+            if first.count(b" ") != 2:
+                continue  # no HTTP, such as TLS: a host that waits for more
             method, target, _ = first.decode("latin-1").split(" ")
             fields = {}
             while (line := reader.readline().decode("latin-1").rstrip("\r\n")) != "":
