@@ -23,6 +23,8 @@ import base64
 import hashlib
 import json
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -374,6 +376,8 @@ def serve(argv: list[str] | None = None, ready: Callable[[int], None] = lambda p
     given = parser.parse_args(argv)
     key = given.key_file.read_text(encoding="utf-8").strip() if given.key_file else given.key
     server = make_server(given.port, given.log, key, given.tries)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     ready(server.server_address[1])
     server.serve_forever()
 

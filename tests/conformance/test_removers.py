@@ -221,7 +221,9 @@ def test_a_closed_remover_leaves_nothing(tree: Tree, opened: Callable[..., Remov
 
 def test_kinds_that_only_read_have_no_remover() -> None:
     assert {kind for kind, spec in SPECS.items() if spec.open_remover is None} == {
+        "client",
         "http",
         "https",
         "rsync",
+        "webdav",
     }

@@ -7,7 +7,7 @@ import pytest
 from farends.http.transport import HttpOptions
 from farends.registry import SPECS, UnknownKind, get_spec
 from farends.sftp.transport import SftpOptions
-from farends.spec import InvalidOptions, option_fields, parse_options
+from farends.spec import FILES, InvalidOptions, option_fields, parse_options
 
 
 def test_every_kind_describes_its_options_in_plain_types() -> None:
@@ -16,7 +16,8 @@ def test_every_kind_describes_its_options_in_plain_types() -> None:
         for field in (*option_fields(spec.options), *option_fields(spec.secret)):
             assert field.label
             assert field.type in (str, int, float, bool, list)
-        assert "root" in {field.name for field in option_fields(spec.options)}
+        has_root = "root" in {field.name for field in option_fields(spec.options)}
+        assert has_root == (spec.far_end == FILES)
         assert not any(field.required for field in option_fields(spec.secret))
 
 

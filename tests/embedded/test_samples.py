@@ -31,7 +31,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleHosts]:
     yield prepared
     for child in children:
         child.stop()
-    assert [child.ending() for child in children] == ["ended with status 0"] * 2
+    assert [child.ending() for child in children] == ["ended with status 0"] * 3
 
 
 @pytest.fixture
