@@ -384,6 +384,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 
 NO_PARSERS: Mapping[str, str] = {
     "farends.client.system": "json.loads of at most 1 MiB",
+    "farends.client.examination": "header fields that farends.web.response has read, split at commas",
     "store.sentinel": "a file of ours",
     "farends.conversation": "URLs that farends.web.url has read, one escape at a time",
     "embedded.parent": "what the kernel says",
