@@ -145,7 +145,7 @@ class _Enough(Exception):
 
 class _OneByte:
     """A sink, and the receiver of the one file that it is for: takes a byte and ends the fetch.
-    `held` is the file's first byte, where a part of the file is to be asked for."""
+    `held` is the file's first byte, where the probe asks for a part of the file."""
 
     def __init__(self, held: bytes = b"") -> None:
         self._held = held

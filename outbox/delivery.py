@@ -265,6 +265,3 @@ def judgement_of(error: TransportError) -> Judgement:
     if isinstance(error, PermanentError) and not isinstance(error, _UNREADABLE):
         return Judgement(TryOutcome.PAUSE, str(error))
     return Judgement(TryOutcome.LATER, str(error), uncertain=True)
-
-
-__all__ = ["BatchDamaged", "deliver", "judgement_of", "rule_of"]

@@ -28,7 +28,7 @@ else:
 
 
 class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
-    preview: Preview | None = None  # of a selection that is to be confirmed
+    preview: Preview | None = None  # of a selection that a person must confirm
 
     class Meta:
         model = SyncJob

@@ -83,10 +83,6 @@ class Judgement:
     rejected: tuple[Rejected, ...] = ()
     uncertain: bool = False  # the batch may have been taken all the same
 
-    @property
-    def may_be_delivered(self) -> bool:
-        return self.uncertain
-
 
 def judge_answer(
     answer: ClientAnswer, sent: SentBatch, rule: SuccessRule, now: datetime

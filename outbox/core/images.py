@@ -46,11 +46,6 @@ def make_image(head: bytes, lines: Sequence[bytes]) -> Image:
     return Image(head, body, hashlib.sha256(body).digest())
 
 
-def overhead_bytes(head: bytes) -> int:
-    """What an image holds beside its lines and the commas between them."""
-    return len(head) + len(_TAIL)
-
-
 def key_hash(key: str) -> int:
     """The first 8 bytes of the key's SHA-256. An hour's sum of these, modulo 2^64, is what the client system
     compares: the order of the readings does not matter, a missing or a further one shows."""

@@ -1,7 +1,7 @@
 """Makes a record wait while the store's disk has too little room.
 
-Below what is to stay free no record is claimed; its bell is rung again every half minute, and whoever answers
-looks again. A claimed record lists its source first. Where the plan does not fit, it goes back to the queue, and
+Below the room that must stay free, workers claim no record. Beat sends its message again every half minute, and the
+worker that gets it looks again. A claimed record lists its source first. Where the plan does not fit, it goes back to the queue, and
 lists again later: there may be room then, or less to fetch.
 """
 

@@ -30,7 +30,7 @@ class Worker:
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
         """Returns None also if every slot is taken, the store is not here, a restore has halted this host, or the
-        store's disk is nearly full: the record stays queued, and its bell is rung again."""
+        store's disk is nearly full: the record stays queued, and beat sends its message again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
         self._count(1)

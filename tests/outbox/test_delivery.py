@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from connectors.secrets import seal
 from events.models import SyncEvent
 from outbox.delivery import deliver
 from outbox.intake import take
+from outbox.leases import HeldStream, claim_stream, release_stream
 from outbox.models import (
     Batch,
     BatchState,
@@ -286,25 +286,29 @@ def test_the_key_stands_in_no_log_and_no_answer(receiver: Receiver) -> None:
 def test_a_delivery_that_was_taken_over_writes_nothing(receiver: Receiver) -> None:
     stream = stream_to(receiver)
     take(stream, readings(*range(10)))
-    receiver.control(slow_s=3, times=1)
-    done = threading.Event()
+    receiver.control(hold=True)
 
-    def slow() -> None:
+    def deliver_slowly() -> None:
         deliver(stream.pk, Heart("slow"))
         connection.close()
-        done.set()
 
-    thread = threading.Thread(target=slow)
-    thread.start()
-    while not receiver.seen:
-        time.sleep(0.05)
-        if not tail(stream).lease_owner:
-            continue
-        break
-    StreamTail.objects.update(lease_expires_at=timezone.now() - timedelta(hours=1))
+    def take_over() -> HeldStream | None:
+        StreamTail.objects.update(lease_expires_at=timezone.now() - timedelta(hours=1))
+        return claim_stream(stream.pk, "another")
+
+    slow = threading.Thread(target=deliver_slowly)
+    slow.start()
+    until(lambda: receiver.taken["most_at_once"], "the batch was not sent")
+    held = until(take_over, "the stream was not taken over")
+    assert held is not None
+    receiver.control()
+    slow.join()
+    assert tail(stream).token == held.token
+    assert tail(stream).done_seq == 0
+    assert Batch.objects.get().state == BatchState.OPEN
+    assert Delivery.objects.count() == 0
+    release_stream(held, in_doubt=True)
     run(stream)
-    assert done.wait(60)
-    thread.join()
     assert receiver.keys == keys(*range(10))
     assert tail(stream).done_seq == 10
     assert Batch.objects.get().state == BatchState.DONE
