@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -82,6 +83,15 @@ class Version(models.Model):
     files_added = models.PositiveBigIntegerField(default=0)
     files_changed = models.PositiveBigIntegerField(default=0)
     files_removed = models.PositiveBigIntegerField(default=0)
+    # Of a dataset of kind table; NULL for files. `rows` counts those of all tables.
+    rows = models.PositiveBigIntegerField(null=True)
+    rows_added = models.PositiveBigIntegerField(null=True)
+    rows_changed = models.PositiveBigIntegerField(null=True)
+    rows_removed = models.PositiveBigIntegerField(null=True)
+    tables_changed = ArrayField(models.TextField(), null=True)
+    mark = models.JSONField(
+        null=True
+    )  # of the table that changed, see `farends.rows.contract.Mark`
 
     class Meta:
         ordering = ["-number"]
@@ -204,3 +214,89 @@ class DamagedBlob(models.Model):
 
     def __str__(self) -> str:
         return f"{bytes(self.sha256).hex()}: {self.damage}"
+
+
+class Table(models.Model):
+    """A table of a dataset of kind table: where its rows lie, and what is held of its source.
+
+    It lies in the home database (`connector_id` is NULL) or in the database of a connector. The relation is never
+    dropped or swapped: its views, grants, indexes and own columns stay.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="tables", db_index=False)
+    name = models.TextField(db_collation="C")  # the entity's, as the source calls it
+    connector_id = models.UUIDField(null=True)
+    schema = models.CharField(max_length=63)
+    relation = models.CharField(max_length=63)
+    key = ArrayField(models.TextField(), default=list)  # names at the destination
+    keyless = models.BooleanField(default=False)  # the key is made of the row's place in its file
+    version = models.PositiveIntegerField(
+        null=True
+    )  # the latest that changed it; NULL: never published
+    rows = models.PositiveBigIntegerField(default=0)
+    mark = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "name"], name="table_name_in_dataset"),
+            models.UniqueConstraint(
+                fields=["connector_id", "schema", "relation"],
+                nulls_distinct=False,
+                name="table_filled_by_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TableColumn(models.Model):
+    """A column of a table, over the versions in which it stayed as it is. `until` is the version from which the source
+    no longer has it, or has it as another type; the relation keeps the column."""
+
+    table = models.ForeignKey(Table, models.CASCADE, related_name="columns", db_index=False)
+    position = models.PositiveIntegerField()
+    source_name = models.TextField()
+    name = models.CharField(max_length=63)
+    source_type = models.TextField()
+    type = models.TextField()
+    nullable = models.BooleanField(default=True)
+    in_key = models.BooleanField(default=False)
+    since = models.PositiveIntegerField()
+    until = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        ordering = ["position", "since"]
+        constraints = [
+            models.UniqueConstraint(fields=["table", "name", "since"], name="column_once_since"),
+            models.UniqueConstraint(
+                fields=["table", "name"], condition=Q(until=None), name="column_one_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}"
+
+
+class TableVersion(models.Model):
+    """What one version changed in one table, and where its source stood then."""
+
+    table = models.ForeignKey(Table, models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField()
+    rows = models.PositiveBigIntegerField()
+    rows_added = models.PositiveBigIntegerField()
+    rows_changed = models.PositiveBigIntegerField()
+    rows_removed = models.PositiveBigIntegerField()
+    mark = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["table", "number"], name="table_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table} v{self.number}"

@@ -28,6 +28,7 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── ListingTooLong        listing_too_long  more rows than any listing may have
         ├── TooLarge              too_large         more bytes than the limit allows
         ├── UnsafeName            unsafe_name
+        ├── SchemaGone            schema            the cursor's or a key's column is gone
         └── ProtocolViolation     protocol
 """
 
@@ -236,6 +237,13 @@ class UnsafeName(PermanentError):
     """The name could leave its folder."""
 
     code = "unsafe_name"
+    stage = ConnectionStage.LIST
+
+
+class SchemaGone(PermanentError):
+    """The column of the cursor or of the key is not at the source any more."""
+
+    code = "schema"
     stage = ConnectionStage.LIST
 
 

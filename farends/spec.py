@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from farends.contract import Context, Remover, Transport
-from farends.errors import ConnectionStage
+from farends.errors import AuthConfig, ConnectionStage
+from farends.rows.contract import RowSource
 from farends.stages import FILE_STAGES, StageResult
 
 T = TypeVar("T")
@@ -111,8 +112,14 @@ class Target:
 
 Examine = Callable[[Target, Context], Iterator[StageResult]]
 
+
+def _open_nothing(_target: Target, _context: Context) -> Transport:
+    raise AuthConfig("a connector of this kind holds no files")
+
+
 FILES = "files"  # a far end that holds a tree of files
 PUSH = "push"  # a far end that takes readings
+ROWS = "rows"  # a far end that offers tables, or what can be read as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,8 @@ class Spec:
     default_port: int
     options: type[FarEndOptions]
     secret: type
-    open: Callable[[Target, Context], Transport]
+    open: Callable[[Target, Context], Transport] = _open_nothing
+    open_rows: Callable[[Target, Context], RowSource] | None = None  # None: there are no rows
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None

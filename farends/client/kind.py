@@ -7,13 +7,9 @@ from contextlib import closing
 from farends.client.examination import STAGES, examine
 from farends.client.options import ClientOptions, ClientSecret
 from farends.client.system import AnswerCut, ClientSystem
-from farends.contract import Context, Transport
-from farends.errors import AuthConfig, Unreachable
+from farends.contract import Context
+from farends.errors import Unreachable
 from farends.spec import PUSH, Spec, Target
-
-
-def _open(target: Target, context: Context) -> Transport:
-    raise AuthConfig("a client system takes readings and holds no files")
 
 
 def _reach(target: Target, context: Context) -> None:
@@ -33,7 +29,6 @@ SPEC = Spec(
     default_port=443,
     options=ClientOptions,
     secret=ClientSecret,
-    open=_open,
     far_end=PUSH,
     reach=_reach,
     examine=examine,

@@ -72,6 +72,17 @@ class SyncJob(models.Model):
     on_delete = models.CharField(max_length=12, **column("on_delete"))
     after_publish = models.CharField(max_length=10, **column("after_publish"))
     move_to = models.CharField(max_length=500, **column("move_to"))
+    # Of rows; see `syncjobs.order.rows`.
+    entity = models.JSONField(null=True, blank=True)
+    entities = models.JSONField(null=True, blank=True)
+    overrides = models.JSONField(default=dict, blank=True)
+    columns = models.JSONField(null=True, blank=True)
+    key = ArrayField(models.TextField(), default=list, blank=True)
+    cursor = models.JSONField(null=True, blank=True, default=dict)  # {}: the proposed one
+    on_schema_change = models.CharField(max_length=10, default="extend")
+    on_row_error = models.CharField(max_length=10, default="quarantine")
+    row_errors_max_share = models.FloatField(default=0.01)
+    destination = models.JSONField(null=True, blank=True)  # NULL: the home database
     schedule = models.JSONField(**column("schedule"))
     jitter_s = models.PositiveIntegerField(**column("jitter_s"))
     misfire = models.CharField(max_length=10, **column("misfire"))

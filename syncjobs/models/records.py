@@ -21,6 +21,8 @@ class Trigger(models.TextChoices):
     MANUAL = "manual"
     AFTER = "after"  # other jobs have ended
     BACKFILL = "backfill"  # a fire of the past that a person asked for
+    RESYNC = "resync"  # a table is read again from nothing
+    REDRIVE = "redrive"  # rows out of quarantine are sent again
 
 
 PARALLEL_MAX = 100  # records of a backfill that wait and run at once
@@ -109,6 +111,19 @@ class SyncRecord(models.Model):
     files_skipped = models.PositiveBigIntegerField(default=0)
     files_deferred = models.PositiveBigIntegerField(default=0)
     bytes_transferred = models.PositiveBigIntegerField(default=0)
+    # Of rows; NULL for files. They count all tables of the record.
+    rows_read = models.PositiveBigIntegerField(null=True)
+    rows_added = models.PositiveBigIntegerField(null=True)
+    rows_changed = models.PositiveBigIntegerField(null=True)
+    rows_removed = models.PositiveBigIntegerField(null=True)
+    rows_unchanged = models.PositiveBigIntegerField(null=True)
+    rows_failed = models.PositiveBigIntegerField(null=True)
+    rows_without_cursor = models.PositiveBigIntegerField(null=True)
+    rows_duplicate = models.PositiveBigIntegerField(null=True)
+    values_nulled = models.PositiveBigIntegerField(null=True)
+    cursor_column = models.TextField(blank=True, default="")
+    mark = models.JSONField(null=True)
+    tables = models.JSONField(null=True)  # a list: how each table ended
     dataset_version = models.PositiveIntegerField(null=True)
 
     attempt = models.PositiveSmallIntegerField(default=0)  # tries that the far end has seen
@@ -276,3 +291,38 @@ class SyncItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.path}"
+
+
+class QuarantineState(models.TextChoices):
+    OPEN = "open"
+    REDRIVEN = "redriven"
+    DROPPED = "dropped"
+
+
+class QuarantinedRow(models.Model):
+    """A row that could not be loaded, as it came, until a person sends it again or drops it."""
+
+    record = models.ForeignKey(
+        SyncRecord, models.CASCADE, related_name="quarantine", db_index=False
+    )
+    state = models.CharField(
+        max_length=10, choices=QuarantineState.choices, default=QuarantineState.OPEN
+    )
+    table = models.TextField()  # its name in the dataset
+    key = models.JSONField(null=True)
+    path = models.TextField(null=True)
+    line = models.PositiveBigIntegerField(null=True)
+    column = models.TextField(null=True)
+    code = models.CharField(max_length=20)
+    message = models.TextField()
+    raw = models.BinaryField()  # at most RAW_BYTES_MAX
+    raw_complete = models.BooleanField(default=True)
+    values = models.JSONField(null=True)  # the cells that could be told apart
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["record", "id"], name="quarantine_of_record")]
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.code}"

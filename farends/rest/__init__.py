@@ -1,0 +1,1 @@
+"""Kind rest: objects of an API that speaks JSON."""

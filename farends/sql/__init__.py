@@ -1,0 +1,1 @@
+"""Kind sql: tables of PostgreSQL, MySQL and MariaDB."""
