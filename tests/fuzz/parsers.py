@@ -36,6 +36,7 @@ from farends.http import digests as http_digests
 from farends.http import entries as http_entries
 from farends.http import index_pages, index_rows
 from farends.http import validators as http_validators
+from farends.rows import inference
 from farends.rsync import lines as rsync_lines
 from farends.secure_shell import commands as shell_channel
 from farends.secure_shell import digests as shell_digests
@@ -380,6 +381,10 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "parse_header": lambda raw: tar_header.parse_header(raw[:512].ljust(512, b"\0")),
     },
     "farends.ssh.tar_stream": {"feed": _tar},
+    "farends.rows.inference": {
+        "classify_text": _text(inference.classify_text),
+        "classify_string": _text(inference.classify_string),
+    },
 }
 
 NO_PARSERS: Mapping[str, str] = {
