@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from farends.proxying import parse_proxy
 from farends.registry import SPECS
+from farends.spec import Waypoint
 from workspaces.models import Workspace, valid_title
 
 
@@ -24,23 +28,26 @@ def name_address(host: str, port: int) -> str:
 
 
 # Of `c`, a connector: what `name_dialled_address` takes.
-WAY = (
-    "c.host, c.port, c.options->>'proxy' AS proxy, c.options->>'jump_host' AS jump_host,"
-    " c.options->>'jump_port' AS jump_port"
-)
+WAY = "c.kind, c.host, c.port, c.options::text AS options"
 
 
-def name_dialled_address(
-    host: str, port: int, proxy: str | None, jump_host: str | None, jump_port: str | int | None
-) -> str:
-    """Which host and port really see our connections: the proxy's or the jump host's, where one is used."""
-    try:
-        first = parse_proxy(proxy or "")
-    except ValueError:  # saved past the forms: nothing will be dialled
-        first = None
-    if first is not None:
-        return name_address(first.host, first.port)
-    return name_address(jump_host, int(jump_port or 22)) if jump_host else name_address(host, port)
+def name_dialled_address(kind: str, host: str, port: int, options: str) -> str:
+    """Names the host and port that really see our connections: those of the proxy or of the jump host, where one is
+    used. `options` is the text of the stored JSON."""
+    return _find_first_hop(kind, options) or name_address(host, port)
+
+
+@functools.lru_cache(maxsize=8192)  # each tick and each claim asks, and options seldom change
+def _find_first_hop(kind: str, options: str) -> str | None:
+    for hop in _list_detour(kind, json.loads(options)):
+        if hop.host is not None and hop.port is not None:
+            return name_address(hop.host, hop.port)
+    return None
+
+
+def _list_detour(kind: str, options: Mapping[str, Any]) -> tuple[Waypoint, ...]:
+    spec = SPECS.get(kind)
+    return () if spec is None else spec.detour(options)
 
 
 class Connector(models.Model):
@@ -102,17 +109,12 @@ class Connector(models.Model):
     @property
     def dialled(self) -> str:
         """Who bears its connections; its address, unless a proxy or a jump host stands before that."""
-        names = ("proxy", "jump_host", "jump_port")
-        return name_dialled_address(
-            self.host, self.port, *(self.options.get(name) for name in names)
-        )
+        return name_dialled_address(self.kind, self.host, self.port, json.dumps(self.options))
 
     @property
     def endpoint(self) -> str:
         """What a secret is bound to: the far end, and who stands on the way there."""
-        spec = SPECS.get(self.kind)
-        way = () if spec is None else spec.detour(self.options)
-        by = "".join(f" by {hop.url}" for hop in way)
+        by = "".join(f" by {hop.url}" for hop in _list_detour(self.kind, self.options))
         return f"{self.kind}://{self.host.lower()}:{self.port}{by}"
 
 

@@ -183,8 +183,8 @@ def dial_host(target: Target, context: Context) -> None:
     """Shows that somebody answers at the target's host and port, or at the jump host before it. Raises
     TransportError's children."""
     way = way_to(target, context)
-    jump_host = getattr(target.options, "jump_host", "")
-    host, port = (jump_host, target.options.jump_port) if jump_host else (target.host, target.port)
+    jump = target.options.jump()
+    host, port = (target.host, target.port) if jump is None else (jump.host, jump.port)
     way.dialer.dial(host, port, timeout_s=way.patience.connect_s).close()
 
 

@@ -30,6 +30,7 @@ from farends.errors import (
     Unreachable,
 )
 from farends.masking import Mask, make_target_mask
+from farends.spec import read_stored
 from outbox.batches import BatchDamaged, Fixed, StreamFacts, key_of
 from outbox.core.answers import (
     ClientAnswer,
@@ -158,14 +159,14 @@ def stream_id_of(stream: Stream) -> str:
 
 
 def _terms_of(stream: Stream, held: HeldStream) -> DeliveryTerms:
-    options = stream.client.options
+    options = read_stored(ClientOptions, stream.client.options)
     return DeliveryTerms(
         stream=StreamFacts(
             stream.pk, stream.number, stream.name, stream.batch_size, stream.batch_bytes
         ),
         token=held.token,
         lease_s=settings.SYNC.lease_s,
-        tries_max=int(options.get("max_tries") or settings.OUTBOX_MAX_RETRIES),
+        tries_max=options.max_tries or settings.OUTBOX_MAX_RETRIES,
         round_s=stream.sync_interval_s,
         check_s=settings.SYNC.connectivity_check_s,
         luck=random.random,

@@ -67,11 +67,10 @@ class _Terms:
     calendars: str | None
     store_id: uuid.UUID | None
     dataset_id: uuid.UUID
+    kind: str  # this and the next three: of its connector
     host: str
     port: int
-    proxy: str | None
-    jump_host: str | None
-    jump_port: str | None
+    options: str  # as JSON
     of_connector: int | None  # records at once
     of_workspace: int | None
     one_sync_at_a_time: bool
@@ -81,9 +80,7 @@ class _Terms:
     def bounds(self) -> Bounds:
         return Bounds(
             address=name_address(self.host, self.port),
-            dialled=name_dialled_address(
-                self.host, self.port, self.proxy, self.jump_host, self.jump_port
-            ),
+            dialled=name_dialled_address(self.kind, self.host, self.port, self.options),
             in_workspace=1 if self.one_sync_at_a_time else self.of_workspace,
             of_connector=self.of_connector,
             has_rivals=self.has_rivals,

@@ -116,11 +116,10 @@ class _Active:
     workspace_id: uuid.UUID
     job_id: uuid.UUID
     connector_id: uuid.UUID
+    kind: str  # this and the next three: of its connector
     host: str
     port: int
-    proxy: str | None
-    jump_host: str | None
-    jump_port: str | None
+    options: str  # as JSON
     trigger: str
     mode: str
     requested_by: str
@@ -164,9 +163,7 @@ class _Active:
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
             address=name_address(self.host, self.port),
-            dialled=name_dialled_address(
-                self.host, self.port, self.proxy, self.jump_host, self.jump_port
-            ),
+            dialled=name_dialled_address(self.kind, self.host, self.port, self.options),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=self.mode,

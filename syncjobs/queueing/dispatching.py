@@ -144,11 +144,10 @@ class _Due:
     id: uuid.UUID
     workspace_id: uuid.UUID
     connector_id: uuid.UUID
+    kind: str  # this and the next three: of its connector
     host: str
     port: int
-    proxy: str | None
-    jump_host: str | None
-    jump_port: str | None
+    options: str  # as JSON
     written: str  # its schedule, as JSON
     due: datetime
     jitter_s: int
@@ -233,9 +232,7 @@ class _Due:
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
             address=name_address(self.host, self.port),
-            dialled=name_dialled_address(
-                self.host, self.port, self.proxy, self.jump_host, self.jump_port
-            ),
+            dialled=name_dialled_address(self.kind, self.host, self.port, self.options),
             trigger=self.trigger,
             scheduled_for=fire,
             mode=SyncMode.FULL if self.verifies else self.sync_mode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,29 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(
-    ("way", "dialled"),
+    ("kind", "options", "dialled"),
     [
-        (("", "", 22), "far.example:22"),
-        ((None, None, None), "far.example:22"),
-        (("socks5://Proxy.example:1080", "", 22), "proxy.example:1080"),
-        (("", "Jump.example", 2222), "jump.example:2222"),
-        (("", "jump.example", None), "jump.example:22"),
-        (("http://proxy.example:3128", "jump.example", "22"), "proxy.example:3128"),
-        (("no url", "", 22), "far.example:22"),
+        ("sftp", {"proxy": "", "jump_host": "", "jump_port": 22}, "far.example:22"),
+        ("sftp", {}, "far.example:22"),
+        ("sftp", {"proxy": None, "jump_host": None, "jump_port": None}, "far.example:22"),
+        ("http", {"proxy": "socks5://Proxy.example:1080"}, "proxy.example:1080"),
+        ("sftp", {"jump_host": "Jump.example", "jump_port": 2222}, "jump.example:2222"),
+        ("ssh", {"jump_host": "jump.example"}, "jump.example:22"),
+        ("http", {"jump_host": "jump.example"}, "far.example:22"),
+        (
+            "sftp",
+            {"proxy": "http://proxy.example:3128", "jump_host": "jump.example"},
+            "proxy.example:3128",
+        ),
+        ("sftp", {"proxy": "no url"}, "far.example:22"),
+        ("sftp", {"proxy": "no url", "jump_host": "jump.example"}, "jump.example:22"),
+        ("unknown", {"proxy": "http://proxy.example:3128"}, "far.example:22"),
     ],
 )
-def test_who_is_dialled(way: tuple[Any, Any, Any], dialled: str) -> None:
-    assert name_dialled_address("Far.example", 22, *way) == dialled
+def test_who_is_dialled(kind: str, options: dict[str, Any], dialled: str) -> None:
+    connector = Connector(kind=kind, host="Far.example", port=22, options=options)
+    assert connector.dialled == dialled
+    assert name_dialled_address(kind, "Far.example", 22, json.dumps(options)) == dialled
 
 
 def behind(way: dict[str, Any], address: str, workspace: str = "acme") -> Connector:
