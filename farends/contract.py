@@ -10,7 +10,7 @@ raises only `TransportError`'s children, and lets whatever `Context.check` or th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
@@ -198,6 +198,17 @@ def _never() -> None:
     return None
 
 
+def _untold(_words: str) -> None:
+    return None
+
+
+Renew = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
+def _renew_nothing(renew: Renew) -> None:
+    renew({})
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """How a transport reaches its far end and learns that it must stop.
@@ -210,12 +221,20 @@ class Context:
 
     `moved` is told of headway that entries and bytes of files do not show: the host answered, a wait was
     our own choice, a digest is being computed for as long as it may take.
+
+    `waits` is told what a wait within the work is for, in words that follow "waiting for"; empty when it is over.
+
+    `renew_secret` is for a host that gives a new secret for the old one: the function that it is given gets the
+    fields of the secret as they are stored now, and returns those that are new. Nobody else renews meanwhile, and
+    what is new was stored when the call returns.
     """
 
     dialer: Dialer
     patience: Patience = field(default_factory=Patience)
     check: Callable[[], None] = _never
     moved: Callable[[], None] = _never
+    waits: Callable[[str], None] = _untold
+    renew_secret: Callable[[Renew], None] = _renew_nothing
     bandwidth_bytes_per_s: int = 0
 
     def __post_init__(self) -> None:

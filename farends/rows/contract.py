@@ -10,7 +10,7 @@ or `count_doubles`. A source is used by one thread at a time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -117,16 +117,23 @@ class Mark:
         )
 
 
+def _take_all(_name: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is wanted of one entity. `columns` are source names, in the order of a row; `key` are some of them.
-    `since`: only rows from there on; None: all."""
+    `since`: only rows from there on; None: all. `takes` says of a column that is met only while reading, by its
+    name, whether it is wanted. Where a source learns its types, those of `columns` are only ever widened: whoever
+    has a table already gives `inference.join_columns` of what the table has and what `describe` found."""
 
     spec: Mapping[str, Any]
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     cursor: CursorOrder | None = None
     since: Mark | None = None
+    takes: Callable[[str], bool] = _take_all
 
     def whole(self) -> Reading:
         return replace(self, since=None)
@@ -199,6 +206,7 @@ class RowCapabilities:
     resumes: bool = False
     counts_doubles: bool = False
     reads_by_key: bool = False  # `read_rows`
+    learns_types: bool = False  # by reading: they may widen from chunk to chunk, see `inference`
 
 
 class RowSource(Protocol):

@@ -32,8 +32,13 @@ RECORDS = Leased(
         ToldColumn("deadline_s", "float", attrgetter("deadline_s")),
         ToldColumn("expected_duration_s", "float", attrgetter("expected_s")),
     ),
-    unwritten=(ToldColumn("kept", "bigint", attrgetter("kept_files")),),
+    unwritten=(
+        ToldColumn("kept", "bigint", attrgetter("kept_files")),
+        # Not among what is last known at the attempt's end: from there the queue says what it waits for.
+        ToldColumn("waits_for", "text", attrgetter("waiting_for")),
+    ),
     writes=(
+        "waiting_for = b.waits_for",
         "heartbeat_at = now()",
         "progress_at = now() - make_interval(secs => b.silent_s)",
         # Work that got further did not cost its worker's life for nothing.

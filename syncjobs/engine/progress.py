@@ -11,6 +11,7 @@ from syncjobs.core.states import Stage
 TROUBLES_MAX = 10_000  # of each kind
 TROUBLES_BYTES_MAX = 32 << 20  # of all kinds
 MESSAGE_MAX = 2_000  # characters of one
+WORDS_MAX = 200  # characters of what a record waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Snapshot:
     expected_s: float | None = None
     kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
     kept_bytes: int = 0  # of files that were cut: where a next attempt goes on
+    waiting_for: str = ""  # within the attempt, such as for a host that asked for patience
 
     @property
     def got_further(self) -> bool:
@@ -104,6 +106,12 @@ class Progress:
     def enter(self, stage: Stage) -> None:
         with self._lock:
             self._snapshot = replace(self._snapshot, stage=stage)
+        self.moved()
+
+    def waits(self, words: str) -> None:
+        """Tells what a wait within the attempt is for; empty when it is over."""
+        with self._lock:
+            self._snapshot = replace(self._snapshot, waiting_for=words[:WORDS_MAX])
         self.moved()
 
     def expect(self, deadline_s: float, expected_s: float | None = None) -> None:

@@ -389,6 +389,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 
 NO_PARSERS: Mapping[str, str] = {
     "farends.client.system": "json.loads of at most 1 MiB",
+    "farends.rows.names": "names that are encoded, cut and decoded once",
     "farends.client.examination": "header fields that farends.web.response has read, split at commas",
     "store.sentinel": "a file of ours",
     "farends.conversation": "URLs that farends.web.url has read, one escape at a time",

@@ -532,3 +532,23 @@ def test_words_that_no_database_takes_are_escaped(record: SyncRecord) -> None:
     move(record.pk, Event.FAILED, token=held.token, reason=words, changes={"error": words})
     record.refresh_from_db()
     assert record.error == "the host said \\x00 \\x1b[31m \\udcff"
+
+
+def test_a_running_record_says_what_its_work_waits_for(record: SyncRecord) -> None:
+    held = take(record)
+    heart, progress = Heart("worker"), Progress()
+    lease = heart.hold(RECORDS, held, progress)
+
+    def shown() -> tuple[str, str]:
+        found = SyncRecord.objects.get(pk=record.pk)
+        return found.state, found.waiting_for
+
+    try:
+        progress.waits(f"api.example.com, which asked for 3 s {'!' * 500}")
+        asked = "api.example.com, which asked for 3 s"
+        until(lambda: shown()[1].startswith(asked), "the record did not say it")
+        assert shown()[0] == State.RUNNING
+        progress.waits("")
+        until(lambda: shown() == (State.RUNNING, ""), "the record still said it")
+    finally:
+        heart.release(lease)
