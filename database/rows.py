@@ -55,6 +55,14 @@ def fetch_split(
     return None if row is None else (row[:head], make(row[head:]))
 
 
+def fetch_splits(
+    cursor: Cursor, head: int, row_type: Callable[..., Row]
+) -> list[tuple[Sequence[Any], Row]]:
+    """Like `fetch_split`, for all rows that the statement still has."""
+    make = _find_maker(cursor, row_type, head)
+    return [(row[:head], make(row[head:])) for row in cursor.fetchall()]
+
+
 _Maker = Callable[[Sequence[Any]], Any]
 _makers: dict[tuple[Any, tuple[bytes, ...]], _Maker] = {}  # each statement is looked at once
 

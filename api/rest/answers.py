@@ -9,6 +9,7 @@ from typing import Any
 from django.http import JsonResponse
 
 from api.shapes.answers import PROBLEM_TYPE, Problem
+from syncjobs.configuration.yaml_in import InvalidConfiguration
 
 REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
 CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
@@ -38,6 +39,11 @@ class Refused(Exception):
 def not_found(noun: str) -> Refused:
     """The same words for what is another workspace's and what does not exist."""
     return Refused(HTTPStatus.NOT_FOUND, f"There is no such {noun}.")
+
+
+def refusal_of(exc: InvalidConfiguration) -> Refused:
+    """Makes the refusal: by field, what is wrong with it."""
+    return Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=exc.by_field())
 
 
 def problem(refused: Refused) -> JsonResponse:

@@ -6,7 +6,6 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from ninja import Path, Query, Router, Status
@@ -14,13 +13,13 @@ from pydantic import Field
 
 from api.rest.answers import REFUSALS, Refused
 from api.rest.callers import OPERATOR, VIEWER, caller_of
-from api.rest.finding import WorkspaceIn, need_id, points_to
+from api.rest.finding import WorkspaceIn, need_id
 from api.rest.jobs import get_job
 from api.rest.pages import LAST_MADE_FIRST, PageQuery
 from api.shapes.backfills import BackfillNew, BackfillOut, BackfillPage, tell_backfill
 from api.shapes.fields import Called
-from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode
-from syncjobs.queries.backfills import load_progress
+from syncjobs.models import Backfill, BackfillState, SyncMode
+from syncjobs.queries.backfills import backfills_of, load_progress
 from syncjobs.queueing.backfilling import (
     NoFires,
     TooManyFires,
@@ -28,7 +27,6 @@ from syncjobs.queueing.backfilling import (
     request_backfill,
 )
 from timing.clock import database_now
-from workspaces.models import Workspace
 
 router = Router(tags=["backfills"])
 BackfillIn = Annotated[uuid.UUID, Path(description="The backfill's id.")]
@@ -44,12 +42,7 @@ def list_backfills(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[BackfillQuery, Query()]
 ) -> dict[str, Any]:
     """The newest first."""
-    owner = caller_of(request).workspace
-    rows = _backfills_of(owner)
-    if query.job is not None:
-        rows = rows.filter(points_to(SyncJob, owner, query.job))
-    if query.state is not None:
-        rows = rows.filter(state=query.state)
+    rows = backfills_of(caller_of(request).workspace, job=query.job, state=query.state)
     found, following = LAST_MADE_FIRST.take(rows, query)
     return {
         "items": [tell_backfill(progress) for progress in load_progress(found)],
@@ -94,14 +87,10 @@ def stop_backfill(
     return Status(202, _reread(request, backfill_id))
 
 
-def _backfills_of(workspace: Workspace) -> QuerySet[Backfill]:
-    return Backfill.objects.filter(workspace=workspace).select_related("job")
-
-
 def _get(request: HttpRequest, backfill_id: uuid.UUID) -> Backfill:
     """Raises Refused."""
     owner = caller_of(request).workspace
-    return need_id(_backfills_of(owner), owner, backfill_id, "backfill")
+    return need_id(backfills_of(owner), owner, backfill_id, "backfill")
 
 
 def _reread(request: HttpRequest, backfill_id: uuid.UUID) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 from pydantic import Field
 
-from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found
+from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found, refusal_of
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.conflicts import conflict_with
 from api.rest.finding import WorkspaceIn, points_to
@@ -28,20 +29,16 @@ from api.shapes.jobs import (
 )
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from connectors.models import Connector
+from syncjobs.configuration import single_jobs
 from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
-from syncjobs.configuration.yaml_in import InvalidConfiguration, write_job
+from syncjobs.configuration.yaml_in import InvalidConfiguration
 from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncMode
-from syncjobs.order.job import WITHIN, JobOrder
-from syncjobs.order.option import build
-from syncjobs.order.writing import write_order
+from syncjobs.models import SyncJob
 from syncjobs.queries.job_facts import JobFacts, load_facts
-from syncjobs.queries.records import records_of, reread
+from syncjobs.queries.records import find_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.requesting import request_sync
+from syncjobs.queueing.requesting import request_run
 from timing.clock import database_now
-from workspaces.lookup import find_by_name, find_row
-from workspaces.models import Workspace
 
 router = Router(tags=["sync jobs"])
 JobIn = Annotated[str, Path(description="The job's id or name.")]
@@ -72,8 +69,9 @@ def create_job(
     request: HttpRequest, workspace: WorkspaceIn, body: JobNew
 ) -> Status[dict[str, Any]]:
     """Where no schedule is given, the installation's default holds; `{}` is by hand only."""
-    owner = caller_of(request).workspace
-    return Status(201, tell_job(_write(owner, body.written(), None)))
+    with _refused():
+        made = single_jobs.create_written_job(caller_of(request).workspace, body.written())
+    return Status(201, tell_job(made))
 
 
 @router.get("/{job}", response={200: JobOut, **REFUSALS}, auth=VIEWER)
@@ -86,8 +84,8 @@ def replace_job(
     request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default."""
-    found = get_job(request, job)
-    return tell_job(_write(found.workspace, _replace_all(body.written()), found))
+    with _refused():
+        return tell_job(single_jobs.replace_written_job(get_job(request, job), body.written()))
 
 
 @router.patch("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
@@ -95,8 +93,8 @@ def change_job(
     request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobChange
 ) -> dict[str, Any]:
     """What is left out stays."""
-    found = get_job(request, job)
-    return tell_job(_write(found.workspace, body.written(), found))
+    with _refused():
+        return tell_job(single_jobs.change_written_job(get_job(request, job), body.written()))
 
 
 @router.delete("/{job}", response={204: None, **CONFLICTS}, auth=ADMIN)
@@ -137,91 +135,46 @@ def plan_job(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> Status
 def read_job_status(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) -> dict[str, Any]:
     """The job, what it does now, and how it ended last."""
     found = get_job(request, job)
-    rows = records_of(found.workspace, SHOWN).filter(job=found, dry_run=False)
-    current = rows.filter(state__in=[State.RUNNING, State.QUEUED, State.HELD])
-    latest = rows.order_by("-queued_at").first()
-    running = sorted(current, key=lambda record: record.state != State.RUNNING)
+    current, latest = find_current_and_latest(found, SHOWN)
     return {
         **tell_job(found),
-        "running": any(record.state == State.RUNNING for record in running),
-        "current": tell_record(running[0]) if running else None,
+        "running": current is not None and current.state == State.RUNNING,
+        "current": tell_record(current) if current else None,
         "latest": tell_record(latest) if latest else None,
     }
 
 
 def get_job(request: HttpRequest, text: str) -> SyncJob:
     """Raises Refused."""
-    found = _find_job(caller_of(request).workspace, text)
+    found = single_jobs.find_job(caller_of(request).workspace, text)
     if found is None:
         raise not_found("sync job")
     return found
 
 
-def _find_job(workspace: Workspace, text: str) -> SyncJob | None:
-    rows = SyncJob.objects.select_related("connector", "dataset", "workspace")
-    return find_row(rows, workspace, text)
-
-
-def _write(workspace: Workspace, fields: dict[str, Any], job: SyncJob | None) -> SyncJob:
-    """Raises Refused, with what is wrong by field."""
-    name = fields.get("name")
-    if name and name != (job and job.name):
-        _refuse_taken(workspace, name)
-    if "connector" in fields:
-        fields = fields | {"connector": _name_of(workspace, fields["connector"])}
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Turns what a written job may be refused for into Refused."""
     try:
-        written = write_job(workspace, fields, job)
+        yield
     except InvalidConfiguration as exc:
         raise refusal_of(exc) from None
-    found = _find_job(workspace, str(written.pk))
-    if found is None:
-        raise not_found("sync job")
-    return found
-
-
-def _replace_all(given: dict[str, Any]) -> dict[str, Any]:
-    """A written order in which each option is named: where it was not, with what a new job has."""
-    replaced = write_order(build(JobOrder, SyncJob(connector=Connector())))
-    for name, value in given.items():
-        within = replaced.get(name) if name in WITHIN else None
-        replaced[name] = {**within, **(value or {})} if isinstance(within, dict) else value
-    return replaced
-
-
-def refusal_of(exc: InvalidConfiguration) -> Refused:
-    """Makes the refusal: by field, what is wrong with it."""
-    errors: dict[str, list[str]] = {}
-    for wrong in exc.problems:
-        errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)
-    return Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors)
-
-
-def _refuse_taken(workspace: Workspace, name: str) -> None:
-    if find_by_name(SyncJob.objects.all(), workspace, name) is not None:
+    except single_jobs.JobNameTaken as exc:
         raise Refused(
             HTTPStatus.CONFLICT,
-            f"There is a sync job {name} already: PUT or PATCH changes it.",
+            f"There is a sync job {exc} already: PUT or PATCH changes it.",
             errors={"name": ["This name is taken."]},
-        )
-
-
-def _name_of(workspace: Workspace, text: str) -> str:
-    """The connector's name, which is what a written job says."""
-    found = find_row(Connector.objects.all(), workspace, text)
-    return text if found is None else found.name
+        ) from None
 
 
 def _run(
     request: HttpRequest, text: str, *, full: bool = False, dry_run: bool = False
 ) -> dict[str, Any]:
     job, by = get_job(request, text), caller_of(request).name
-    mode = SyncMode.FULL if full else None
     try:
-        record = request_sync(job, by=by, mode=mode, dry_run=dry_run)
+        record = request_run(job, by=by, full=full, dry_run=dry_run)
     except AlreadyQueued as exc:
-        record = exc.record
-        if full and record.mode != SyncMode.FULL:
-            raise conflict_with("An incremental sync is queued already", record) from None
+        raise conflict_with("An incremental sync is queued already", exc.record) from None
     except (JobBusy, WorkspaceBusy) as exc:
         raise conflict_with(str(exc), exc.record) from None
     return tell_record(reread(record))

@@ -7,10 +7,9 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Router
 
-from api.rest.answers import REFUSALS, not_found
+from api.rest.answers import REFUSALS, not_found, refusal_of
 from api.rest.callers import ADMIN, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn
-from api.rest.jobs import refusal_of
 from api.shapes.workspace import SettingsChange, SettingsOut, tell_settings
 from syncjobs.configuration.yaml_in import InvalidConfiguration, write_settings
 from workspaces.models import Workspace

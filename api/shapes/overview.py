@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from django.conf import settings
+from django.db.models import QuerySet
 from pydantic import Field
 
 from api.shapes.answers import Told
 from api.shapes.records import RecordOut
 from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
+from syncjobs.queries.overview import Overview
+from workspaces.models import Workspace
 
 
 class RunningOut(Told):
@@ -131,6 +135,44 @@ def duration_s_of(record: Any) -> float | None:
         return None
     seconds: float = (ended - began).total_seconds()
     return seconds
+
+
+def tell_overview(workspace: Workspace, seen: Overview) -> dict[str, Any]:
+    """Fills `StatusOut`; a query for each list."""
+    status = "running" if seen.running_count else "waiting" if seen.waiting_count else "idle"
+    return {
+        "workspace": workspace.name,
+        "status": status,
+        "running_count": seen.running_count,
+        "queued_count": seen.waiting_count,
+        "held_count": seen.held_count,
+        "running": _tell_all(seen.running, RunningOut),
+        "queued": _tell_all(seen.waiting, WaitingOut),
+        "last_results": _tell_all(seen.ended, EndedOut),
+        "next_due": [
+            {"job": job, "connector": connector, "next_run_at": at}
+            for job, connector, at in seen.due_next.values_list(
+                "name", "connector__name", "next_run_at"
+            )
+        ],
+        "configuration": tell_configuration(),
+    }
+
+
+def _tell_all(records: QuerySet[SyncRecord], shape: type[Told]) -> list[dict[str, Any]]:
+    """Fills `shape` for each row, in one query without instances."""
+    plain = [name for name in shape.model_fields if name not in ("job", "connector", "duration_s")]
+    needed = dict.fromkeys([*plain, "started_at", "finished_at", "job__name", "connector__name"])
+    lines = records.values_list(*needed, named=True)
+    return [
+        {
+            **line._asdict(),
+            "job": line.job__name,
+            "connector": line.connector__name,
+            "duration_s": duration_s_of(line),
+        }
+        for line in lines
+    ]
 
 
 def tell_configuration() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from console.admin.option_fields import OptionForm, declare, names_in, other_gro
 from console.admin.schedule_fields import ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
 from syncjobs.configuration.jobs import default_schedule, hold_dependencies
-from syncjobs.configuration.previewing import Preview, preview_selection
+from syncjobs.configuration.previewing import SelectionPreview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.order.job import GROUPS
 from syncjobs.order.timing import GROUP as SCHEDULE
@@ -28,7 +28,7 @@ else:
 
 
 class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
-    preview: Preview | None = None  # of a selection that a person must confirm
+    preview: SelectionPreview | None = None  # of a selection that a person must confirm
 
     class Meta:
         model = SyncJob

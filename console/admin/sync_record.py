@@ -26,7 +26,7 @@ from console.labels import bar, changes, cut, find_page_url, label, moment, take
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
 from syncjobs.claims.reaping import clean_up
-from syncjobs.core.states import State
+from syncjobs.core.states import ACTIVE, State
 from syncjobs.models import ItemAction, SyncRecord
 from syncjobs.records.asking import (
     AlreadyApplied,
@@ -40,11 +40,9 @@ from syncjobs.records.asking import (
 from syncjobs.records.transition import IllegalMove
 from workspaces.models import Role
 
-CANCELLABLE = frozenset({State.QUEUED, State.RUNNING})
-
 
 def _is_cancellable(record: SyncRecord) -> bool:
-    return record.state in CANCELLABLE and record.cancel_asked_at is None
+    return record.state in ACTIVE and record.cancel_asked_at is None
 
 
 def _is_held(record: SyncRecord) -> bool:

@@ -15,7 +15,7 @@ from farends.errors import ProtocolViolation
 from farends.http.index_rows import (
     ROW_MAX,
     SORTING,
-    BadRow,
+    BadIndexRow,
     Link,
     NotUnderstood,
     Row,
@@ -193,7 +193,7 @@ class HtmlPage:
         if not blank:
             self._other = True
         if self._after_plain and not blank:
-            yield BadRow(said[:_TEXT_MAX].strip(), "text between the rows")
+            yield BadIndexRow(said[:_TEXT_MAX].strip(), "text between the rows")
 
     def _take_tag(self, name: str, attributes: str, raw: str) -> Iterator[Row]:
         self._after_plain = False
@@ -201,13 +201,13 @@ class HtmlPage:
         if row is not None and row.closed:
             row.columns_over = True
         if "<" in raw[1:] and ("<" in _QUOTED.sub("", raw[1:]) or _LINK_WITHIN.search(raw, 1)):
-            yield BadRow(raw[:_TEXT_MAX], "a tag that is torn")
+            yield BadIndexRow(raw[:_TEXT_MAX], "a tag that is torn")
         if name == "a":
             yield from self._close_row()
             self._row = self._open_row(attributes)
         elif name == "/a":
             if row is None or row.closed:
-                yield BadRow(raw, "the end of a link that has no beginning")
+                yield BadIndexRow(raw, "the end of a link that has no beginning")
             else:
                 row.closed = True
         else:
@@ -266,26 +266,26 @@ class HtmlPage:
             return
         shown, columns = "".join(row.shown), "".join(row.columns)
         if row.torn:
-            yield BadRow((row.reference or shown)[:_TEXT_MAX], row.torn)
+            yield BadIndexRow((row.reference or shown)[:_TEXT_MAX], row.torn)
             return
         if not row.reference and ">" in shown:
-            yield BadRow(shown, "a link without a reference")
+            yield BadIndexRow(shown, "a link without a reference")
         if row.reference is None:
             return
         end = columns.find("\n", len(columns) - len(columns.lstrip()))
         first, left = (columns, "") if end < 0 else (columns[:end], columns[end:])
         if _CLOCK.search(left):
-            yield BadRow(left.strip(), "text between the rows")
+            yield BadIndexRow(left.strip(), "text between the rows")
         try:
             yield _link(row, unescape_references(row.reference), unescape_references(shown), first)
         except NotUnderstood as exc:
-            yield BadRow(row.reference[:_TEXT_MAX], str(exc))
+            yield BadIndexRow(row.reference[:_TEXT_MAX], str(exc))
 
 
-def _torn(text: str, start: int) -> Iterator[BadRow]:
+def _torn(text: str, start: int) -> Iterator[BadIndexRow]:
     """A `<` at the end of a line is all that is left of a row."""
     if text.startswith(("<\n", "<\r"), start):
-        yield BadRow("<", "a tag that is torn")
+        yield BadIndexRow("<", "a tag that is torn")
 
 
 def _link(row: _OpenRow, reference: str, shown: str, columns: str) -> Link:

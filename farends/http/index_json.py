@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from farends.errors import NotAListing, ProtocolViolation
-from farends.http.index_rows import ROW_MAX, BadRow, Link, NotUnderstood, Row, as_bytes
+from farends.http.index_rows import ROW_MAX, BadIndexRow, Link, NotUnderstood, Row, as_bytes
 from farends.web.dates import iso_ns, modified_ns
 
 _BETWEEN = " \t\r\n,"
@@ -81,7 +81,7 @@ class JsonPage:
             if not self.is_index:
                 raise NotAListing("The folder's page is JSON of an unknown form.")
             left, self._at = self._text[self._at :], len(self._text)
-            yield BadRow(left[:200], "text after the end of the rows")
+            yield BadIndexRow(left[:200], "text after the end of the rows")
 
     def _skip_blanks(self) -> bool:
         """Whether something is left to read."""
@@ -138,7 +138,7 @@ class JsonPage:
             return []
         if scalar := _SCALAR.match(self._text, self._at):
             self._at = scalar.end()
-            return [BadRow(scalar[0][:400], "a JSON row of an unknown form")]
+            return [BadIndexRow(scalar[0][:400], "a JSON row of an unknown form")]
         found = self._value(self._at)
         if found is None:
             return None
@@ -146,7 +146,7 @@ class JsonPage:
         try:
             row = self._read(found[0])
         except NotUnderstood as exc:
-            return [BadRow(self._text[start : min(found[1], start + 400)], str(exc))]
+            return [BadIndexRow(self._text[start : min(found[1], start + 400)], str(exc))]
         return [] if row is None else [row]
 
 

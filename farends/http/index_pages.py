@@ -11,7 +11,7 @@ import re
 from farends.errors import NotAListing, ProtocolViolation, Truncated
 from farends.http.index_html import HtmlPage
 from farends.http.index_json import JsonPage
-from farends.http.index_rows import ROW_MAX, BadRow, Row
+from farends.http.index_rows import ROW_MAX, BadIndexRow, Row
 from farends.http.index_thredds import THREDDS_ROOT, ThreddsPage
 from farends.http.index_xml import XML_ROOTS, XmlPage
 from farends.wire.far_text import show
@@ -96,7 +96,7 @@ class IndexPage:
             rows = list(form.feed(text, last=last))
         except NotAListing as exc:
             raise self._not_a_listing("is no listing") from exc
-        self._bad_rows += sum(type(row) is BadRow for row in rows)
+        self._bad_rows += sum(type(row) is BadIndexRow for row in rows)
         if self._bad_rows > _BAD_ROWS_MAX:
             raise ProtocolViolation(
                 f"an index page with over {_BAD_ROWS_MAX} rows that tell nothing"

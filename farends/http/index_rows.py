@@ -35,14 +35,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
+class BadIndexRow:
     """A row that is not understood: the folder may hold more than the other rows tell."""
 
     raw: str
     words: str
 
 
-Row = Link | BadRow
+Row = Link | BadIndexRow
 
 
 class NotUnderstood(Exception):

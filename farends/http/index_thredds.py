@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from farends.errors import ProtocolViolation
 from farends.http.index_rows import (
     ROW_MAX,
-    BadRow,
+    BadIndexRow,
     Link,
     NotUnderstood,
     Row,
@@ -69,7 +69,7 @@ class ThreddsPage:
             if start < 0 and not last:
                 break
             if any(sign in between for sign in _TORN):
-                yield BadRow(between.strip()[:400], "text that was a tag")
+                yield BadIndexRow(between.strip()[:400], "text that was a tag")
             if start < 0:
                 at = len(self._text)
                 break
@@ -99,14 +99,14 @@ class ThreddsPage:
             try:
                 yield from self._take_tag(tag[1], _values(tag[2]), closed=bool(tag[3]))
             except NotUnderstood as exc:
-                yield BadRow(element[:400], str(exc))
+                yield BadIndexRow(element[:400], str(exc))
         elif close := _CLOSE.fullmatch(element):
             if close[1] == THREDDS_ROOT:
                 self._ended = True
             elif close[1] == "dataset":
                 yield from self._close_dataset(element)
         elif not _COMMENT.fullmatch(element):
-            yield BadRow(element[:400], "a tag that is not understood")
+            yield BadIndexRow(element[:400], "a tag that is not understood")
 
     def _take_tag(self, name: str, values: dict[str, str], *, closed: bool) -> Iterator[Row]:
         if name == "service" and values.get("serviceType", "").lower() == "httpserver":
@@ -140,11 +140,11 @@ class ThreddsPage:
 
     def _close_dataset(self, element: str) -> Iterator[Row]:
         if not self._open:
-            yield BadRow(element, "an end without a beginning")
+            yield BadIndexRow(element, "an end without a beginning")
             return
         dataset = self._open.pop()
         if not dataset.leads_somewhere:
-            yield BadRow(dataset.name, "a dataset without a path")
+            yield BadIndexRow(dataset.name, "a dataset without a path")
 
 
 def _folder(values: dict[str, str]) -> Link:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_plus
 from farends.errors import ProtocolViolation
 from farends.http.index_rows import (
     ROW_MAX,
-    BadRow,
+    BadIndexRow,
     Link,
     NotUnderstood,
     Row,
@@ -77,7 +77,7 @@ class XmlPage:
             start = self._text.find("<", at)
             between = self._text[at : start if start >= 0 else len(self._text)]
             if between.strip():
-                yield BadRow(between.strip(), "text between the rows")
+                yield BadIndexRow(between.strip(), "text between the rows")
             if start < 0:
                 at = len(self._text)
                 break
@@ -110,12 +110,12 @@ class XmlPage:
             over = close + len(name) + 3
             return over, self._row(text[start:over])
         if self._root == "list" or not name:
-            return end, BadRow(text[start:end], "an element that is no row")
+            return end, BadIndexRow(text[start:end], "an element that is no row")
         simple = _SIMPLE.match(text, start)
         if simple is None:
             if not last and text.find("<", end) < 0:
                 return None  # its end may be on its way
-            return end, BadRow(text[start:end], "an element that is no row")
+            return end, BadIndexRow(text[start:end], "an element that is no row")
         self._take_field(simple[1], simple[2] or "")
         return simple.end(), None
 
@@ -123,7 +123,7 @@ class XmlPage:
         try:
             return _nginx_row(element) if self._root == "list" else self._bucket_row(element)
         except NotUnderstood as exc:
-            return BadRow(element[:400], str(exc))
+            return BadIndexRow(element[:400], str(exc))
 
     def _take_field(self, name: str, value: str) -> None:
         try:

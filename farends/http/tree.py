@@ -23,7 +23,7 @@ from farends.http.client import PIPELINE_BYTES_MAX, HttpClient
 from farends.http.entries import Folder, describe_entry, parse_listed_url, split_path
 from farends.http.exchange import Exchange, Inbox
 from farends.http.index_pages import IndexPage
-from farends.http.index_rows import BadRow, Link, NotUnderstood, Row, as_bytes
+from farends.http.index_rows import BadIndexRow, Link, NotUnderstood, Row, as_bytes
 from farends.http.index_thredds import CATALOG_PAGE, CATALOG_PAGES
 from farends.names import decode, encode, join
 from farends.web.answers import check_coding, status_error
@@ -451,7 +451,7 @@ class _PageTaker:
         return True
 
     def _take_row(self, row: Row) -> None:
-        if type(row) is BadRow:
+        if type(row) is BadIndexRow:
             self._walk.found.append(skipped_row(self._folder.path, row.raw, row.words))
             return
         assert type(row) is Link  # noqa: S101 — the other kind, for the type checker

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
-from typing import Any
 
 from syncjobs.claims.windowing import CALENDARS, find_closed
 from syncjobs.leases.leased import Heard, Leased, ToldColumn
 
 
-def _hear(work: Heard, answer: Sequence[Any]) -> None:
-    """A cancel that somebody asked for, and a window that has closed or opened again."""
-    cancelled, now, calendars = answer
-    if cancelled:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    is_cancelled: bool
+    now: datetime
+    calendars: str | None
+
+
+def _hear(work: Heard, answer: _Answer) -> None:
+    """Tells the work of a cancel that somebody asked for, and of a window that has closed or opened again."""
+    if answer.is_cancelled:
         work.ask_to_cancel()
-    work.obey_window(find_closed(calendars, now))
+    work.obey_window(find_closed(answer.calendars, answer.now))
 
 
 RECORDS = Leased(
@@ -44,7 +50,12 @@ RECORDS = Leased(
         # Work that got further did not cost its worker's life for nothing.
         "crash_count = CASE WHEN b.kept > 0 THEN 0 ELSE r.crash_count END",
     ),
-    asks=("r.cancel_asked_at IS NOT NULL", "now()", CALENDARS),
+    asks=(
+        "r.cancel_asked_at IS NOT NULL AS is_cancelled",
+        "now() AS now",
+        f"{CALENDARS} AS calendars",
+    ),
     joins="JOIN syncjobs_syncjob j ON j.id = r.job_id JOIN workspaces_workspace w ON w.id = r.workspace_id",
+    answer=_Answer,
     hear=_hear,
 )

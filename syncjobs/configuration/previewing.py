@@ -29,7 +29,7 @@ Row = tuple[str, int, int | None]  # path, size in bytes, modified in ns
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class SelectionPreview:
     """`leaving` files are not in the next version; `resting` ones stay as they are held, and are not
     brought up to date; `returning` ones are in older versions alone, and come back where the source has
     them still. Paths are in stored form, the first few of each."""
@@ -70,7 +70,7 @@ class Preview:
         return said
 
 
-def preview_selection(job: SyncJob) -> Preview | None:
+def preview_selection(job: SyncJob) -> SelectionPreview | None:
     """Previews the unsaved edits of a job; None if they change nothing that is held.
 
     Costs a look at every entry of the current version where the new rules leave anything out.
@@ -86,7 +86,7 @@ def preview_selection(job: SyncJob) -> Preview | None:
     return found if found.matters else None
 
 
-def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> Preview:
+def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> SelectionPreview:
     leaving = resting = 0
     paths: list[str] = []
     stays = job.on_delete == OnDelete.IGNORE
@@ -111,7 +111,7 @@ def _look(job: SyncJob, old: Selection, new: Selection, version: Version) -> Pre
                 back += [row[0]] if len(back) < EXAMPLES else []
     held = version.file_count
     plan = Plan(held - leaving, held, 0, 0, leaving, held - leaving, 0, 0)
-    return Preview(
+    return SelectionPreview(
         held=held,
         leaving=leaving,
         leaving_paths=tuple(paths),

@@ -60,6 +60,13 @@ class InvalidConfiguration(Exception):
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
 
+    def by_field(self) -> dict[str, list[str]]:
+        """Returns what is wrong, by field; nested ones with dots, and `body` for the whole."""
+        errors: dict[str, list[str]] = {}
+        for wrong in self.problems:
+            errors.setdefault(".".join(map(str, wrong.path)) or "body", []).append(wrong.message)
+        return errors
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -23,6 +23,8 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.SUCCEEDED, State.PARTIAL, State.FAILED, State.TIMED_OUT, State.CANCELLED})
+ACTIVE = frozenset({State.QUEUED, State.RUNNING})  # a worker has it, or gets it without a person
+OPEN = frozenset(State) - FINAL  # has not ended: also what waits for a person
 
 
 class Stage(StrEnum):

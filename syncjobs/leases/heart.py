@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
 from django.conf import settings
 
+from database.rows import fetch_splits
 from syncjobs.engine.progress import Progress, Snapshot
 from syncjobs.leases.lease import Lease, boot_clock_s
-from syncjobs.leases.leased import Holding, Leased
+from syncjobs.leases.leased import Holding, Leased, NoAnswer
 from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+Answer = TypeVar("Answer")
 
 
 Key = tuple[str, Hashable, int]
@@ -127,10 +129,12 @@ class Heart:
         sent_at = boot_clock_s()
         for leased, ours in _by_table(leases):
             snapshots = [lease.progress.snapshot for lease in ours]
-            rows = self._ask(leased.renewal, self._parameters(leased, ours, snapshots, sent_at))
+            rows = self._ask(
+                leased.renewal, self._parameters(leased, ours, snapshots, sent_at), NoAnswer
+            )
             if rows is None:
                 return False
-            renewed = set(rows)
+            renewed = {(key, token) for (key, token), _ in rows}
             for lease, snapshot in zip(ours, snapshots, strict=True):
                 if (lease.held.key, lease.held.token) in renewed:
                     lease.renewed(sent_at, snapshot)
@@ -140,10 +144,10 @@ class Heart:
         """Hears of cancels, closed windows and losses within a second, by one small question a table."""
         for leased, ours in _by_table(leases):
             keys = [lease.held.key for lease in ours]
-            rows = self._ask(leased.look, {"keys": keys, "owner": self.owner})
+            rows = self._ask(leased.look, {"keys": keys, "owner": self.owner}, leased.answer)
             if rows is None:
                 return
-            answers = {(key, token): answer for key, token, *answer in rows}
+            answers = {(key, token): answer for (key, token), answer in rows}
             for lease in ours:
                 answer = answers.get((lease.held.key, lease.held.token))
                 if answer is None:
@@ -152,12 +156,15 @@ class Heart:
                     leased.hear(lease, answer)
                 lease.cut_off()
 
-    def _ask(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]] | None:
-        """Returns None if the database does not answer."""
+    def _ask(
+        self, query: str, parameters: dict[str, Any], answer: type[Answer]
+    ) -> list[tuple[Sequence[Any], Answer]] | None:
+        """Returns key and token of each row, and its other columns as an `answer`; None if the database does
+        not answer."""
         try:
             if self._session is None:
                 self._session = open_session(statement_timeout_s=5, name="heartbeat")
-            return self._session.execute(query, parameters).fetchall()
+            return fetch_splits(self._session.execute(query, parameters), 2, answer)
         except psycopg.Error as exc:
             log.warning("heartbeat.failed", error=str(exc).partition("\n")[0])
             self._close()

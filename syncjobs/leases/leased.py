@@ -6,7 +6,7 @@ database's clock; both are NULL where nobody has the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -40,7 +40,12 @@ class ToldColumn:
     of: Callable[[Snapshot], Any]
 
 
-def _hear_nothing(_heard: Heard, _answer: Sequence[Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Of a table that asks for nothing beside key and token."""
+
+
+def _hear_nothing(_heard: Heard, _answer: Any) -> None:
     return None
 
 
@@ -50,8 +55,8 @@ class Leased:
 
     `told` goes into the columns of the same names. `writes` are further assignments, in which `r` is
     the row and `b` what is told, `b.silent_s` included: for how long the work has stood still.
-    `unwritten` is told for these alone. `asks` are columns that a look at the rows reads, with `joins`,
-    and `hear` takes them. `frees` are further assignments for a row whose lease ran out. Sync records
+    `unwritten` is told for these alone. `asks` are columns that a look at the rows reads, with `joins`; each
+    has the name of a field of `answer`, a dataclass, and `hear` takes it filled. `frees` are further assignments for a row whose lease ran out. Sync records
     have states, and rules of their own for that (`syncjobs.claims.reaping`).
     """
 
@@ -63,7 +68,8 @@ class Leased:
     writes: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     joins: str = ""
-    hear: Callable[[Heard, Sequence[Any]], None] = _hear_nothing
+    answer: type[Any] = NoAnswer
+    hear: Callable[[Heard, Any], None] = _hear_nothing
     frees: tuple[str, ...] = ()
 
     @property

@@ -292,7 +292,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='syncrecord',
-            index=models.Index(condition=models.Q(('state__in', [syncjobs.core.states.State['QUEUED'], syncjobs.core.states.State['RUNNING'], syncjobs.core.states.State['HELD']]), models.Q(('backfill', None), _negated=True)), fields=['backfill'], name='record_backfilling'),
+            index=models.Index(condition=models.Q(('state__in', [syncjobs.core.states.State['HELD'], syncjobs.core.states.State['QUEUED'], syncjobs.core.states.State['RUNNING']]), models.Q(('backfill', None), _negated=True)), fields=['backfill'], name='record_backfilling'),
         ),
         migrations.AddIndex(
             model_name='syncrecord',

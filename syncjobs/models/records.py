@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from connectors.models import Connector
-from syncjobs.core.states import FINAL, Stage, State
+from syncjobs.core.states import FINAL, OPEN, Stage, State
 from syncjobs.models.jobs import SyncJob, choices
 from syncjobs.order.job import SyncMode
 from workspaces.models import Workspace
@@ -229,8 +229,7 @@ class SyncRecord(models.Model):
             # What a backfill has at work, however many records it had before.
             models.Index(
                 fields=["backfill"],
-                condition=Q(state__in=[State.QUEUED, State.RUNNING, State.HELD])
-                & ~Q(backfill=None),
+                condition=Q(state__in=sorted(OPEN)) & ~Q(backfill=None),
                 name="record_backfilling",
             ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
 from database.rows import fetch_rows
-from syncjobs.core.states import State
+from syncjobs.core.states import ACTIVE, OPEN, State
 from syncjobs.models import SyncRecord
+
+
+def _list_in_sql(states: Iterable[State]) -> str:
+    """As text of the statement, never as a parameter: only so does the planner see which partial index serves."""
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+IN_ACTIVE = f"IN ({_list_in_sql(ACTIVE)})"
+IN_OPEN = f"IN ({_list_in_sql(OPEN)})"
 
 # A job has one record that waits and one that runs, plans and backfills apart. Each part is one look at an index
 # for each job, however long the job's history is.

@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncRecord
 from timing.schedules import Cron, InvalidSchedule
+from workspaces.lookup import find_ids
+from workspaces.models import Workspace
 
 
 class UnreadableMoment(ValueError):
@@ -71,6 +73,16 @@ class BackfillProgress:
             "created_at": row.created_at.isoformat(),
             "finished_at": row.finished_at.isoformat() if row.finished_at else None,
         }
+
+
+def backfills_of(
+    workspace: Workspace, *, job: str | None = None, state: str | None = None
+) -> QuerySet[Backfill]:
+    """Selects the backfills of a workspace, or those of a job, by its id or name, or those in a state."""
+    rows = Backfill.objects.filter(workspace=workspace).select_related("job")
+    if job is not None:
+        rows = rows.filter(job_id__in=find_ids(SyncJob.objects.all(), workspace, job))
+    return rows if state is None else rows.filter(state=state)
 
 
 def load_progress(backfills: Iterable[Backfill]) -> list[BackfillProgress]:

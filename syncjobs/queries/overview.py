@@ -10,7 +10,7 @@ from django.db.models.functions import Greatest, Now
 
 from connectors.models import ConnectorStatus
 from datasets.models import Version
-from syncjobs.core.states import FINAL, Stage, State
+from syncjobs.core.states import ACTIVE, FINAL, OPEN, Stage, State
 from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
@@ -36,8 +36,8 @@ class Overview:
 
 def look_over(workspace: Workspace, *, most: int) -> Overview:
     records = SyncRecord.objects.filter(workspace=workspace)
-    counts = records.filter(state__in=[State.RUNNING, State.QUEUED, State.HELD]).aggregate(
-        **{state: Count("pk", filter=Q(state=state)) for state in ("running", "queued", "held")}
+    counts = records.filter(state__in=OPEN).aggregate(
+        **{state: Count("pk", filter=Q(state=state)) for state in OPEN}
     )
     return Overview(
         running=records.filter(state=State.RUNNING).order_by("started_at")[:most],
@@ -51,9 +51,9 @@ def look_over(workspace: Workspace, *, most: int) -> Overview:
         )
         .exclude(next_run_at=None)
         .order_by("next_run_at")[:most],
-        running_count=counts["running"],
-        waiting_count=counts["queued"],
-        held_count=counts["held"],
+        running_count=counts[State.RUNNING],
+        waiting_count=counts[State.QUEUED],
+        held_count=counts[State.HELD],
     )
 
 
@@ -61,9 +61,7 @@ def due_auto_syncs() -> QuerySet[SyncJob]:
     """The jobs of the connectors that need a sync now: with auto-sync, active, their
     interval over since they last succeeded. Not those that are at work or wait for it. The longest
     neglected first."""
-    unserved = SyncRecord.objects.filter(
-        state__in=[State.QUEUED, State.RUNNING], dry_run=False
-    ).values("job")
+    unserved = SyncRecord.objects.filter(state__in=ACTIVE, dry_run=False).values("job")
     elapsed = Q(connector__last_sync_at=None) | Q(connector__last_sync_at__lt=Now() - _INTERVAL)
     return (
         SyncJob.objects.filter(elapsed, is_default=True, enabled=True, paused_at=None)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from syncjobs.models import SyncRecord
+from syncjobs.core.states import OPEN, State
+from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
 
@@ -26,6 +27,15 @@ def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecor
         "pk", *columns, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
         named=True,
     )  # fmt: skip
+
+
+def find_current_and_latest(
+    job: SyncJob, columns: Iterable[str]
+) -> tuple[SyncRecord | None, SyncRecord | None]:
+    """What the job does now, what runs before what waits, and what was queued last; no dry runs."""
+    rows = records_of(job.workspace, columns).filter(job=job, dry_run=False)
+    current = sorted(rows.filter(state__in=OPEN), key=lambda record: record.state != State.RUNNING)
+    return current[0] if current else None, rows.order_by("-queued_at").first()
 
 
 def reread(record: SyncRecord) -> SyncRecord:

@@ -19,8 +19,9 @@ from django.db.models.functions import Now
 from connectors.models import WAY, name_address, name_dialled_address
 from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
-from syncjobs.core.states import Event, State
+from syncjobs.core.states import OPEN, Event, State
 from syncjobs.models import Backfill, BackfillState, SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.active import IN_OPEN
 from syncjobs.records.asking import cancel
 from syncjobs.records.inserting import NewRecord, insert_records
 from timing.clock import database_now
@@ -73,9 +74,9 @@ def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
     ended = Backfill.objects.filter(pk=backfill.pk, state=BackfillState.ACTIVE).update(
         state=BackfillState.CANCELLED, finished_at=Now()
     )
-    for record_id in SyncRecord.objects.filter(
-        backfill=backfill, state__in=[State.QUEUED, State.RUNNING, State.HELD]
-    ).values_list("pk", flat=True):
+    for record_id in SyncRecord.objects.filter(backfill=backfill, state__in=OPEN).values_list(
+        "pk", flat=True
+    ):
         cancel(record_id, by=by)
     return ended == 1
 
@@ -90,7 +91,7 @@ SELECT b.id, b.workspace_id, b.job_id, j.connector_id, {WAY}, b.trigger, b.mode,
   JOIN connectors_connector c ON c.id = j.connector_id
  CROSS JOIN LATERAL (
     SELECT count(*) FROM syncjobs_syncrecord r
-     WHERE r.backfill_id = b.id AND r.state IN ('queued', 'running', 'held')) live
+     WHERE r.backfill_id = b.id AND r.state {IN_OPEN}) live
  WHERE b.state = 'active'
    AND CASE WHEN b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL) THEN true
             WHEN b.next_fire IS NULL THEN live.count = 0
@@ -98,10 +99,10 @@ SELECT b.id, b.workspace_id, b.job_id, j.connector_id, {WAY}, b.trigger, b.mode,
  ORDER BY b.created_at LIMIT %s
    FOR NO KEY UPDATE OF b SKIP LOCKED
 """  # noqa: S608 — names of columns
-_COUNT = """
+_COUNT = f"""
 SELECT backfill_id, count(*) FROM syncjobs_syncrecord
- WHERE backfill_id = ANY(%s) AND state IN ('queued', 'running', 'held') GROUP BY 1
-"""
+ WHERE backfill_id = ANY(%s) AND state {IN_OPEN} GROUP BY 1
+"""  # noqa: S608 — names of states
 _MOVE_ON = """
 UPDATE syncjobs_backfill b SET queued = u.queued, next_fire = u.next_fire
   FROM unnest(%s::uuid[], %s::int[], %s::timestamptz[]) AS u(id, queued, next_fire) WHERE b.id = u.id

@@ -26,7 +26,7 @@ from events.writing import NewEvent, write_events
 from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, SyncMode, Trigger
-from syncjobs.queries.active import find_active_of_jobs, find_waiting_of_jobs
+from syncjobs.queries.active import IN_ACTIVE, find_active_of_jobs, find_waiting_of_jobs
 from syncjobs.records.inserting import NewRecord, insert_records
 from syncjobs.records.transition import move
 from timing.misfires import (
@@ -117,10 +117,10 @@ SELECT r.job_id, r.id AS record_id
  WHERE r.trigger <> 'backfill'
 """
 # Whoever moves a record has its row and wants its job's: never wait for the former while the latter is ours.
-_LOCK = """
-SELECT id, state FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state IN ('queued', 'running')
+_LOCK = f"""
+SELECT id, state FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state {IN_ACTIVE}
    FOR NO KEY UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 — names of states
 _ASK_TO_CANCEL = """
 UPDATE syncjobs_syncrecord SET cancel_asked_at = now(), cancel_asked_by = %s
  WHERE id = ANY(%s) AND state = 'running' AND cancel_asked_at IS NULL

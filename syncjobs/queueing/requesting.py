@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
-from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy, enqueue
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, enqueue
 from syncjobs.records.asking import NoPlan, approve, find_approved
 
 
@@ -20,6 +20,17 @@ def request_sync(
         if not clean_up(by=by, workspace_ids=[job.workspace_id]).count:
             raise
     return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+
+
+def request_run(job: SyncJob, *, by: str, full: bool = False, dry_run: bool = False) -> SyncRecord:
+    """Like `request_sync`, but the record that is queued already serves too. Raises AlreadyQueued only where that
+    one compares less than what is asked for."""
+    try:
+        return request_sync(job, by=by, mode=SyncMode.FULL if full else None, dry_run=dry_run)
+    except AlreadyQueued as exc:
+        if full and exc.record.mode != SyncMode.FULL:
+            raise
+        return exc.record
 
 
 class NothingToRetry(Exception):

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from connectors.models import ConnectorStatus
 from syncjobs.claims.halting import refuse_if_halted
 from syncjobs.claims.reaping import clean_up
-from syncjobs.core.states import State
+from syncjobs.core.states import ACTIVE
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.active import active_in, find_waiting_of_jobs
 from syncjobs.queueing.enqueueing import (
@@ -101,9 +101,7 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
     """What of these jobs runs or waits is cancelled, and each gets a new record. That one is claimed once the
     older has ended, which `record_one_running` holds."""
     refused, able = _part(jobs)
-    rows = SyncRecord.objects.filter(
-        job_id__in=[job.pk for job in able], state__in=[State.QUEUED, State.RUNNING]
-    )
+    rows = SyncRecord.objects.filter(job_id__in=[job.pk for job in able], state__in=ACTIVE)
     # Each in a transaction of its own: a cancel has the record's row first and then those of jobs.
     asked = [pk for pk in rows.order_by("pk").values_list("pk", flat=True) if cancel(pk, by=by)]
     done = _queue(able, by=by, mode=None, refused=refused)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 from celery import current_app
 from django.conf import settings
 
 from datasets.models import DatasetKind
 from farends.registry import SPECS
 from farends.spec import PUSH
+from syncjobs.core.states import State
 from syncjobs.works.table import WORKS, get_work
 from tasks.bells import WATCH
 from tasks.chores import CHORES
 from tasks.duties import DUTIES
 from tasks.queues import CONTROL, QUEUES, name_canary
+
+ROOT = Path(__file__).parents[2]
 
 
 def our_tasks() -> set[str]:
@@ -51,3 +59,40 @@ def test_every_kind_of_connector_has_a_kind_of_work() -> None:
     synced = [kind for kind, spec in SPECS.items() if spec.far_end != PUSH]
     assert {get_work(kind).dataset_kind for kind in synced} == {DatasetKind.FILES}
     assert {SPECS[kind].far_end for kind in synced} == set(WORKS)
+
+
+LIVE = {State.QUEUED, State.RUNNING, State.HELD}
+# What a move means for other columns, and which moves there are: there each state stands for itself.
+BY_STATE = {"syncjobs/core/states.py", "syncjobs/records/transition.py"}
+
+
+def lists_of_states(text: str) -> Iterator[set[str]]:
+    """Yields the states that are named beside each other, in Python or in a statement."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            yield {
+                each.attr.lower()
+                for each in node.elts
+                if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "State"
+            }
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for listed in re.finditer(r"\bIN \(([^()]*)\)", node.value):
+                yield set(re.findall(r"'(\w+)'", listed[1]))
+
+
+def test_which_states_are_active_is_said_once() -> None:
+    found = [
+        f"{place} {sorted(states)}"
+        for place, text in product_texts()
+        if place not in BY_STATE
+        for states in lists_of_states(text)
+        if len(states & LIVE) > 1
+    ]
+    assert found == [], "ACTIVE and OPEN in syncjobs/core/states.py, IN_ACTIVE and IN_OPEN for SQL"
+
+
+def product_texts() -> Iterator[tuple[str, str]]:
+    for package in ("api", "cli", "console", "embedded", "outbox", "syncjobs", "tasks"):
+        for file in (ROOT / package).rglob("*.py"):
+            if "migrations" not in file.parts:
+                yield str(file.relative_to(ROOT)), file.read_text()

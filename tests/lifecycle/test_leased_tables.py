@@ -21,13 +21,21 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    stopped: bool
+    bytes: int
+
+
 TAILS = Leased(
     table="practice_tail",
     key="stream",
     key_type="bigint",
     told=(ToldColumn("bytes", "bigint", lambda snapshot: snapshot.bytes_transferred),),
-    asks=("r.stopped",),
-    hear=lambda work, answer: work.ask_to_cancel() if answer[0] else None,
+    asks=("r.bytes", "r.stopped"),  # in another order than the fields
+    answer=Asked,
+    hear=lambda work, answer: work.ask_to_cancel() if answer.stopped else None,
     frees=("waiting_for = 'a worker'",),
 )
 
