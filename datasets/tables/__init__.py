@@ -1,0 +1,1 @@
+"""Tables: rows where they lie, and what each version changed in them."""
