@@ -15,6 +15,7 @@ import psycopg
 
 from database.rows import fetch_row
 from outbox.core.images import Image, make_head, make_image
+from outbox.core.segments import unpack_lines
 from outbox.core.splitting import BatchPart
 
 BATCH_BYTES = 8 << 20  # of a batch's lines, until a client system has taught less
@@ -156,7 +157,10 @@ def read_lines(cursor: psycopg.Cursor[Any], stream: StreamFacts, part: BatchPart
     lines: list[bytes] = []
     cursor.execute(_LINES, [stream.number, first, last], binary=True)
     for seq_from, body in cursor.fetchall():
-        found = bytes(body).split(b"\n")
+        try:
+            found = unpack_lines(body)
+        except ValueError as exc:
+            raise BatchDamaged(f"stream {stream.name}: {exc}") from None
         lines += found[max(0, first - seq_from) : last - seq_from + 1]
     if len(lines) != last - first + 1:
         raise BatchDamaged(

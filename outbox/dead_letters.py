@@ -62,12 +62,12 @@ def _redrive(stream: Stream, wanted: Sequence[LetterToSend]) -> int:
             raise NoSuchLetter(letter_id)
     readings = [_reading_of(letters[item.id], item.payload) for item in chosen.values()]
     try:
-        lines = encode_bulk(readings)
+        bulk = encode_bulk(readings)
     except ReadingsRefused as exc:
         raise ReadingsRefused(
             {place.replace("readings.", "items.", 1): words for place, words in exc.errors.items()}
         ) from None
-    keep_again(stream, lines)
+    keep_again(stream, bulk)
     DeadLetter.objects.filter(pk__in=letters).update(redriven_at=timezone.now())
     auditing.note(stream, "redriven", {"dead_letters": [None, len(letters)]})
     return len(letters)

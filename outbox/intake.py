@@ -6,16 +6,17 @@ behind a number, never passes one that is committed later. What costs time is do
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import psycopg
 from django.db import connection, transaction
 
-from outbox.core.images import KEYS_SUM_MODULUS, key_hash
-from outbox.core.readings import ReadingLine, cut_into_segments, encode_bulk, first_of_each
-from outbox.models import Stream
+from outbox.core.images import KEYS_SUM_MODULUS, sum_of_keys
+from outbox.core.readings import Bulk, cut_into_segments, encode_bulk, first_of_each
+from outbox.core.segments import pack_lines
+from outbox.models import SLOTS, Stream
 
 SEGMENT_BYTES = 1 << 20
 FULL_WAIT_S = 30  # what a full queue tells senders
@@ -23,13 +24,15 @@ RING_LOCK = 7_201_002  # shared by intake, exclusive for whoever turns the ring
 
 _BETWEEN = "\x1e"  # no key holds it: it is not printable
 _LOOK = """
-SELECT coalesce((SELECT slot FROM outbox_ring), 0), head.next_seq, tail.done_seq, stream.batch_size, stream.batch_bytes, stream.max_queued
+SELECT coalesce((SELECT slot FROM outbox_ring), 0), coalesce((SELECT oldest FROM outbox_ring), 0), head.next_seq,
+       tail.done_seq, stream.batch_size, stream.batch_bytes, stream.max_queued
   FROM outbox_stream stream
   JOIN outbox_streamhead head ON head.stream_id = stream.id
   JOIN outbox_streamtail tail ON tail.stream_id = stream.id
  WHERE stream.id = %s FOR UPDATE OF head
 """
-# LIMIT within LATERAL: one look into the index for each key, whatever the planner expects of the slots.
+# LIMIT within LATERAL: one look into the index for each key, whatever the planner expects. Slots that hold nothing
+# are left out by name, because each one that is looked into costs as much again.
 _KEEP_KEYS = """
 WITH came AS (
     SELECT key, crc, place
@@ -39,18 +42,20 @@ fresh AS MATERIALIZED (
     SELECT key, crc, place, row_number() OVER (ORDER BY place) AS nth
       FROM came
       LEFT JOIN LATERAL (SELECT true AS is_known FROM outbox_reading_key known
-                          WHERE known.stream = %(stream)s AND known.key = came.key LIMIT 1) k ON true
+                          WHERE known.stream = %(stream)s AND known.key = came.key AND known.slot IN ({slots})
+                          LIMIT 1) k ON true
      WHERE is_known IS NULL),
 kept AS (
-    INSERT INTO outbox_reading_key (stream, key, seq, crc, slot)
-    SELECT %(stream)s, key, %(next)s + nth - 1, crc, %(slot)s FROM fresh)
-SELECT coalesce(string_agg(place::text, ',' ORDER BY place), '') FROM fresh
+    INSERT INTO outbox_reading_key_{slot} (stream, key, seq, crc, slot)
+    SELECT %(stream)s, key, %(next)s + nth - 1, crc, {slot} FROM fresh)
+SELECT CASE WHEN count(*) = %(count)s THEN 'all' ELSE coalesce(string_agg(place::text, ',' ORDER BY place), '') END
+  FROM fresh
 """
 _COUNT_CONFLICTS = """
 SELECT count(*)
   FROM unnest(string_to_array(%(keys)s, chr(30)), string_to_array(%(crcs)s, ',')::int[]) came (key, crc)
   JOIN LATERAL (SELECT crc FROM outbox_reading_key known
-                 WHERE known.stream = %(stream)s AND known.key = came.key LIMIT 1) known
+                 WHERE known.stream = %(stream)s AND known.key = came.key AND known.slot IN ({slots}) LIMIT 1) known
     ON known.crc <> came.crc
 """
 _KEEP_SEGMENT = """
@@ -64,6 +69,8 @@ ON CONFLICT (stream_id, hour) DO UPDATE
    SET keys_count = h.keys_count + excluded.keys_count,
        keys_sum = (h.keys_sum + excluded.keys_sum) %% {KEYS_SUM_MODULUS}
 """  # noqa: S608 — a constant
+_MOVE_AND_COUNT = f"WITH moved AS ({_MOVE_HEAD}) {_COUNT_HOUR}"  # one way to the database and back
+_KEEP_ONE = f"WITH kept AS ({_KEEP_SEGMENT}), moved AS ({_MOVE_HEAD}) {_COUNT_HOUR}"
 
 
 class QueueFull(Exception):
@@ -87,29 +94,57 @@ class BulkResult:
     conflicts: int  # duplicates of which the first had another payload
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stream's next readings go, while its head is locked."""
+
+    slot: int
+    oldest: int  # slot of the ring that holds anything
+    next_seq: int
+    done_seq: int
+    batch_size: int
+    batch_bytes: int | None
+    max_queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Readings as they are kept: for each segment how many, the bytes of its lines, and its body."""
+
+    segments: list[tuple[int, int, bytes]]
+    keys_sum: int
+
+
+def _pack(bulk: Bulk, batch_size: int, batch_bytes: int | None) -> _Packed:
+    cut = cut_into_segments(bulk.lines, batch_size, batch_bytes or SEGMENT_BYTES)
+    segments = [(len(lines), sum(map(len, lines)), pack_lines(lines)) for lines in cut]
+    return _Packed(segments, sum_of_keys(bulk.keys))
+
+
 def take(stream: Stream, readings: object, *, within: bool = False) -> BulkResult:
     """Raises ReadingsRefused, QueueFull, StreamGone; then nothing was taken.
 
     `within`: the caller's transaction commits them, and nobody is told before. Else the call commits them itself,
     and may not be made within a transaction.
     """
-    lines = encode_bulk(readings)
-    by_key = first_of_each(lines)
+    return take_bulk(stream, encode_bulk(readings), within=within)
+
+
+def take_bulk(stream: Stream, bulk: Bulk, *, within: bool = False) -> BulkResult:
+    """As `take`, of readings that were looked at. Raises QueueFull, StreamGone."""
+    distinct = first_of_each(bulk)
+    # Nearly always all are new: then nothing is left to be done behind the lock but to write.
+    packed = _pack(distinct, stream.batch_size, stream.batch_bytes)
     with transaction.atomic(durable=not within), _cursor() as cursor:
-        fresh, conflicts = _take(cursor, stream, by_key)
-    return BulkResult(fresh, len(lines) - fresh, conflicts)
+        fresh, conflicts = _take(cursor, stream, distinct, packed)
+    return BulkResult(fresh, len(bulk) - fresh, conflicts)
 
 
-def keep_again(stream: Stream, lines: Sequence[ReadingLine]) -> None:
+def keep_again(stream: Stream, bulk: Bulk) -> None:
     """Puts readings in the queue whose keys are known already: under new numbers, in the caller's transaction."""
+    packed = _pack(bulk, stream.batch_size, stream.batch_bytes)
     with _cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [RING_LOCK])
-        row = cursor.execute(_LOOK, [stream.pk]).fetchone()
-        if row is None:
-            raise StreamGone(f"stream {stream.name} does not exist any more")
-        slot, next_seq, _, batch_size, batch_bytes, _ = row
-        bounds = (batch_size, batch_bytes or SEGMENT_BYTES)
-        _keep(cursor, stream, slot, next_seq, lines, bounds, are_new=False)
+        _keep(cursor, stream, _lock_head(cursor, stream), packed, counted=0)
 
 
 def _cursor() -> psycopg.Cursor[Any]:
@@ -118,55 +153,64 @@ def _cursor() -> psycopg.Cursor[Any]:
     return psycopg.Cursor(connection.connection)
 
 
-def _take(
-    cursor: psycopg.Cursor[Any], stream: Stream, by_key: Mapping[str, ReadingLine]
-) -> tuple[int, int]:
-    """How many are new, and how many old ones differ."""
+def _lock_head(cursor: psycopg.Cursor[Any], stream: Stream) -> _Place:
     cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [RING_LOCK])
     row = cursor.execute(_LOOK, [stream.pk]).fetchone()
     if row is None:
         raise StreamGone(f"stream {stream.name} does not exist any more")
-    slot, next_seq, done_seq, batch_size, batch_bytes, most = row
-    told = {
-        "keys": _BETWEEN.join(by_key),
-        "crcs": ",".join(str(line.crc) for line in by_key.values()),
+    return _Place(*row)
+
+
+def _take(
+    cursor: psycopg.Cursor[Any], stream: Stream, bulk: Bulk, packed: _Packed
+) -> tuple[int, int]:
+    """How many are new, and how many old ones differ."""
+    told: dict[str, Any] = {
+        "keys": _BETWEEN.join(bulk.keys),
+        "crcs": ",".join(map(str, bulk.crcs)),
+        "count": len(bulk),
         "stream": stream.number,
-        "next": next_seq,
-        "slot": slot,
     }
-    (places,) = cursor.execute(_KEEP_KEYS, told).fetchone() or ("",)
-    all_lines = list(by_key.values())
-    fresh = [all_lines[int(place) - 1] for place in places.split(",")] if places else []
-    queued = next_seq - 1 - done_seq
-    if fresh and queued + len(fresh) > most:
-        raise QueueFull(queued, most)
-    if fresh:
-        _keep(cursor, stream, slot, next_seq, fresh, (batch_size, batch_bytes or SEGMENT_BYTES))
+    place = _lock_head(cursor, stream)
+    told["next"] = place.next_seq
+    keep_keys, count_conflicts = _statements(place.slot, place.oldest)
+    (places,) = cursor.execute(keep_keys, told).fetchone() or ("",)
+    fresh = bulk if places == "all" else bulk.choose(int(at) - 1 for at in places.split(",") if at)
+    queued = place.next_seq - 1 - place.done_seq
+    if len(fresh) and queued + len(fresh) > place.max_queued:
+        raise QueueFull(queued, place.max_queued)
+    if len(fresh):
+        if fresh is not bulk:
+            packed = _pack(fresh, place.batch_size, place.batch_bytes)
+        _keep(cursor, stream, place, packed, counted=len(fresh))
     conflicts = 0
-    if len(fresh) < len(by_key):
-        (conflicts,) = cursor.execute(_COUNT_CONFLICTS, told).fetchone() or (0,)
+    if len(fresh) < len(bulk):
+        (conflicts,) = cursor.execute(count_conflicts, told).fetchone() or (0,)
     return len(fresh), int(conflicts)
 
 
+@lru_cache(maxsize=SLOTS * SLOTS)
+def _statements(slot: int, oldest: int) -> tuple[bytes, bytes]:
+    """What keeps keys and what counts conflicts, while these slots of the ring are in use."""
+    used = ", ".join(str((oldest + n) % SLOTS) for n in range((slot - oldest) % SLOTS + 1))
+    keep = _KEEP_KEYS.format(slots=used, slot=slot)
+    return keep.encode(), _COUNT_CONFLICTS.format(slots=used).encode()
+
+
 def _keep(
-    cursor: psycopg.Cursor[Any],
-    stream: Stream,
-    slot: int,
-    next_seq: int,
-    fresh: Sequence[ReadingLine],
-    bounds: tuple[int, int],
-    *,
-    are_new: bool = True,
+    cursor: psycopg.Cursor[Any], stream: Stream, place: _Place, packed: _Packed, *, counted: int
 ) -> None:
-    size = 0
-    segments = cut_into_segments((line.content for line in fresh), *bounds)
-    for segment in segments:
-        body = b"\n".join(segment)
-        last = next_seq + len(segment) - 1
-        cursor.execute(_KEEP_SEGMENT, [stream.number, next_seq, last, len(body), slot, body])
-        next_seq, size = last + 1, size + sum(map(len, segment))
-    cursor.execute(_MOVE_HEAD, [next_seq, size, stream.pk])
-    if not are_new:
-        return
-    keys_sum = sum(key_hash(line.key) for line in fresh) % KEYS_SUM_MODULUS
-    cursor.execute(_COUNT_HOUR, [stream.pk, len(fresh), keys_sum])
+    """`counted`: readings that count for the hour in which they came."""
+    first = place.next_seq
+    rows: list[tuple[Any, ...]] = []
+    for count, text_bytes, body in packed.segments:
+        last = first + count - 1
+        rows.append((stream.number, first, last, text_bytes + count - 1, place.slot, body))
+        first = last + 1
+    moved = (first, sum(text_bytes for _, text_bytes, _ in packed.segments), stream.pk)
+    hour = (stream.pk, counted, packed.keys_sum if counted else 0)
+    if len(rows) == 1:
+        cursor.execute(_KEEP_ONE, [*rows[0], *moved, *hour])
+    else:
+        cursor.executemany(_KEEP_SEGMENT, rows)
+        cursor.execute(_MOVE_AND_COUNT, [*moved, *hour])

@@ -118,12 +118,12 @@ class StreamTail(models.Model):
 
 
 class Ring(models.Model):
-    """One row: which slot takes what comes now."""
+    """One row: which slot takes what comes now. The slots from `oldest` to `slot` hold readings, the others nothing."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     slot = models.PositiveSmallIntegerField(default=0)
+    oldest = models.PositiveSmallIntegerField(default=0)
     since = models.DateTimeField(db_default=Now())
-    readings = models.PositiveBigIntegerField(default=0)  # that came since, about
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="ring_once")]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,8 +25,9 @@ from farends.errors import TransportError
 from farends.masking import make_target_mask
 from outbox.batches import key_of
 from outbox.core.images import key_hash
-from outbox.core.readings import BULK_MAX, ReadingLine
+from outbox.core.readings import BULK_MAX, Bulk
 from outbox.core.reconciling import HourDigest, add_up, find_differing_hours, read_digests, subtract
+from outbox.core.segments import unpack_lines
 from outbox.figures import read_status
 from outbox.intake import keep_again
 from outbox.models import Stream
@@ -170,10 +172,10 @@ def _send_again(stream: Stream, ours: HourDigest, theirs: HourDigest, dead: froz
     wanted = add_up(ours, theirs, sign=-1)
     only = wanted.keys_sum if wanted.count == 1 else None
     count = 0
-    for lines in _bulks_of(stream, ours.hour, dead, only):
+    for bulk in _bulks_of(stream, ours.hour, dead, only):
         with transaction.atomic():
-            keep_again(stream, lines)
-        count += len(lines)
+            keep_again(stream, bulk)
+        count += len(bulk)
     if count == 0 and only is not None:
         return _send_again(stream, ours, HourDigest(ours.hour, 0, 0), dead)
     return count
@@ -181,21 +183,19 @@ def _send_again(stream: Stream, ours: HourDigest, theirs: HourDigest, dead: froz
 
 def _bulks_of(
     stream: Stream, hour: datetime, dead: frozenset[str], only: int | None
-) -> Iterator[list[ReadingLine]]:
-    bulk: list[ReadingLine] = []
-    for line in _lines_of(stream, hour):
-        if line.key in dead or (only is not None and key_hash(line.key) != only):
-            continue
-        bulk.append(line)
-        if len(bulk) == BULK_MAX:
-            yield bulk
-            bulk = []
-    if bulk:
-        yield bulk
+) -> Iterator[Bulk]:
+    wanted = (
+        (key, line)
+        for key, line in _readings_of(stream, hour)
+        if key not in dead and (only is None or key_hash(key) == only)
+    )
+    while chosen := list(islice(wanted, BULK_MAX)):
+        yield Bulk([key for key, _ in chosen], [line for _, line in chosen])
 
 
-def _lines_of(stream: Stream, hour: datetime) -> Iterator[ReadingLine]:
-    """Of readings that came first in this hour: what was sent again since stands under other numbers."""
+def _readings_of(stream: Stream, hour: datetime) -> Iterator[tuple[str, bytes]]:
+    """Keys and lines of readings that came first in this hour: what was sent again since stands under other
+    numbers."""
     # Up to here: what is put into the queue again meanwhile comes behind it.
     after, until = 0, min(hour + _HOUR, database_now())
     while True:
@@ -205,15 +205,16 @@ def _lines_of(stream: Stream, hour: datetime) -> Iterator[ReadingLine]:
         if not segments:
             return
         for seq_from, body in segments:
-            lines = [ReadingLine(key_of(line), line) for line in bytes(body).split(b"\n")]
-            first = _first_numbers(stream, lines)
-            for number, line in enumerate(lines, start=seq_from):
-                if first.get(line.key, number) == number:
-                    yield line
+            lines = unpack_lines(body)
+            keys = list(map(key_of, lines))
+            first = _first_numbers(stream, keys)
+            for number, (key, line) in enumerate(zip(keys, lines, strict=True), start=seq_from):
+                if first.get(key, number) == number:
+                    yield key, line
             after = seq_from + len(lines) - 1
 
 
-def _first_numbers(stream: Stream, lines: Sequence[ReadingLine]) -> dict[str, int]:
+def _first_numbers(stream: Stream, keys: Sequence[str]) -> dict[str, int]:
     with connection.cursor() as cursor:
-        cursor.execute(_SEQUENCES, [stream.number, "\x1e".join(line.key for line in lines)])
+        cursor.execute(_SEQUENCES, [stream.number, "\x1e".join(keys)])
         return dict(cursor.fetchall())

@@ -40,9 +40,9 @@ from api.shapes.outbox import (
 )
 from farends.errors import TransportError
 from outbox.contacts import download_configuration, send_heartbeat
-from outbox.core.readings import ReadingsRefused
+from outbox.core.readings import Bulk, ReadingsRefused, encode_bulk, read_plain
 from outbox.dead_letters import LetterToSend, NoSuchLetter, redrive, waiting_letters
-from outbox.intake import BulkResult, QueueFull, StreamGone, take
+from outbox.intake import BulkResult, QueueFull, StreamGone, take_bulk
 from outbox.models import Delivery, Stream
 from outbox.reconciling import NoDigests, read_hours, reconcile
 from outbox.streams import (
@@ -130,13 +130,9 @@ def take_readings(
     """All of a bulk of 1 to 10,000 readings, or nothing; they are on disk when this is answered. Sent again, they are
     duplicates."""
     found = _get_stream(request, stream)
-    said = parse_json(read_large_body(request, BULK_BYTES_MAX))
-    if not isinstance(said, dict) or said.keys() != {"readings"}:
-        words = 'give an object with one field: {"readings": [{"key", "payload"}]}'
-        raise Refused(
-            HTTPStatus.BAD_REQUEST, f"The request does not fit: {words}.", errors={"readings": [words]}
-        )  # fmt: skip
-    taken = _take(found, said["readings"], within="Idempotency-Key" in request.headers)
+    body = read_large_body(request, BULK_BYTES_MAX)
+    bulk = read_plain(body) or _read_closely(body)
+    taken = _take(found, bulk, within="Idempotency-Key" in request.headers)
     return Status(
         202,
         {
@@ -321,11 +317,23 @@ def _write(stream: Stream, fields: dict[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def _take(stream: Stream, readings: object, *, within: bool) -> BulkResult:
+def _read_closely(body: bytes) -> Bulk:
+    """Says what is wrong. Raises Refused."""
+    said = parse_json(body)
+    if not isinstance(said, dict) or said.keys() != {"readings"}:
+        words = 'give an object with one field: {"readings": [{"key", "payload"}]}'
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, f"The request does not fit: {words}.", errors={"readings": [words]}
+        )  # fmt: skip
     try:
-        return take(stream, readings, within=within)
+        return encode_bulk(said["readings"])
     except ReadingsRefused as exc:
         raise _refusal_of(exc) from None
+
+
+def _take(stream: Stream, bulk: Bulk, *, within: bool) -> BulkResult:
+    try:
+        return take_bulk(stream, bulk, within=within)
     except QueueFull as exc:
         raise Refused(HTTPStatus.TOO_MANY_REQUESTS, f"{exc}.", retry_after_s=exc.wait_s) from None
     except StreamGone:

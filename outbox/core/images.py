@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,12 @@ def key_hash(key: str) -> int:
     """The first 8 bytes of the key's SHA-256. An hour's sum of these, modulo 2^64, is what the client system
     compares: the order of the readings does not matter, a missing or a further one shows."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+
+
+def sum_of_keys(keys: Sequence[str]) -> int:
+    """Of `key_hash`, modulo 2^64."""
+    digests = b"".join([hashlib.sha256(key.encode()).digest() for key in keys])
+    return sum(map(int, struct.unpack(">" + "Q24x" * len(keys), digests))) % KEYS_SUM_MODULUS
 
 
 KEYS_SUM_MODULUS = 1 << 64

@@ -9,7 +9,8 @@ from django.db import migrations, models
 
 
 # Rows of one slot are never removed one by one: the slot is truncated. The sender's own key, not a hash of it:
-# senders' keys have an order, and neighbours share pages. Heads and tails leave room for their new versions.
+# senders' keys have an order, and neighbours share pages. Columns stand so that none needs padding before it. Bodies
+# come compressed. Heads and tails leave room for their new versions.
 TABLES = (
     """
     CREATE TABLE outbox_segment (
@@ -18,9 +19,10 @@ TABLES = (
         PRIMARY KEY (stream, seq_to, slot), CHECK (seq_to >= seq_from)
     ) PARTITION BY LIST (slot);
     CREATE TABLE outbox_reading_key (
-        stream integer NOT NULL, slot smallint NOT NULL, crc integer NOT NULL, seq bigint NOT NULL,
+        seq bigint NOT NULL, stream integer NOT NULL, crc integer NOT NULL, slot smallint NOT NULL,
         key text COLLATE "C" NOT NULL, PRIMARY KEY (stream, key, slot)
     ) PARTITION BY LIST (slot);
+    ALTER TABLE outbox_segment ALTER COLUMN body SET STORAGE EXTERNAL;
     ALTER TABLE outbox_streamhead SET (fillfactor = 10);
     ALTER TABLE outbox_streamtail SET (fillfactor = 10);
     ALTER TABLE outbox_streamhour SET (fillfactor = 50);
@@ -75,8 +77,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ('slot', models.PositiveSmallIntegerField(default=0)),
+                ('oldest', models.PositiveSmallIntegerField(default=0)),
                 ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('readings', models.PositiveBigIntegerField(default=0)),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='ring_once')],

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from connectors.models import Connector
+from outbox.core.segments import unpack_lines
 from outbox.models import Stream
 from outbox.streams import save_stream
 from tests.rows import make_workspace
@@ -39,7 +40,7 @@ def stored_lines(stream: Stream) -> list[tuple[int, bytes]]:
         rows = cursor.fetchall()
     found: list[tuple[int, bytes]] = []
     for first, last, body in rows:
-        lines = bytes(body).split(b"\n")
+        lines = unpack_lines(body)
         assert len(lines) == last - first + 1
         found += enumerate(lines, start=first)
     return found

@@ -24,6 +24,9 @@ from outbox.core.readings import (
     cut_into_segments,
     encode_bulk,
     first_of_each,
+    read_plain,
+    read_plain_lines,
+    sift_readings,
 )
 from outbox.core.retries import decide_wait
 from outbox.core.splitting import BatchPart, halve, keep, learn_bytes
@@ -79,21 +82,80 @@ def test_o23_deep_nesting_is_refused() -> None:
         encode_bulk([reading(v=value)])
 
 
+def test_readings_are_sifted_one_by_one() -> None:
+    bulk, wrong = sift_readings([reading("a"), 7, reading(""), reading("b")])
+    assert list(bulk.keys) == ["a", "b"]
+    assert {at: fault.place for at, fault in wrong.items()} == {1: "", 2: ".key"}
+
+
 def test_a_reading_is_one_line_of_json() -> None:
-    (line,) = encode_bulk(
+    bulk = encode_bulk(
         [reading("ü \N{SNOWMAN}", text="a\nb\r\u2028", whole=2**53, part=0.1, no=None)]
     )
-    assert b"\n" not in line.content
-    assert json.loads(line.content)["payload"] == {
+    (line,), (crc,) = bulk.lines, bulk.crcs
+    assert b"\n" not in line
+    assert json.loads(line)["payload"] == {
         "text": "a\nb\r\u2028", "whole": 2**53, "part": 0.1, "no": None,
     }  # fmt: skip
-    assert -(2**31) <= line.crc < 2**31
+    assert -(2**31) <= crc < 2**31
 
 
 def test_the_first_of_two_equal_keys_counts() -> None:
-    lines = first_of_each(encode_bulk([reading("a", v=1), reading("b"), reading("a", v=2)]))
-    assert list(lines) == ["a", "b"]
-    assert b'"v":1' in lines["a"].content
+    bulk = first_of_each(encode_bulk([reading("a", v=1), reading("b"), reading("a", v=2)]))
+    assert list(bulk.keys) == ["a", "b"]
+    assert b'"v":1' in bulk.lines[0]
+
+
+PLAIN: dict[str, list[dict[str, object]]] = {
+    "many": [reading(f"m-{number}", v=number / 7, at="2026-11-28T10:00Z") for number in range(50)],
+    "letters": [reading("ü \N{SNOWMAN}", text='a\nb\r\u2028"\\', none=None, yes=True)],
+    "long numbers": [reading(v=2**53, w=-(2**53), x=0.30000000000000004, y=1e300, z=-0.0)],
+    "deep": [reading(v=json.loads("[" * 30 + "]" * 30))],
+    "a text like an escaped NUL": [reading(v="\\u0000")],
+    "digits in a text": [reading(v="12345678901234567890")],
+    "no values": [reading("a"), reading("b", v={}, w=[])],
+    "the longest": [reading("k" * 200, v="x" * (LINE_MAX - 300))],
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_readings_that_are_read_fast_become_the_same_lines(name: str) -> None:
+    body = json.dumps({"readings": PLAIN[name]}).encode()
+    slow, fast = encode_bulk(PLAIN[name]), read_plain(body)
+    assert fast == slow or (name == "a text like an escaped NUL" and fast is None)
+    lines = b"\n".join(json.dumps(one).encode() for one in PLAIN[name])
+    assert read_plain_lines(lines) == fast
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() - {"half a surrogate as key"}))
+def test_what_is_refused_is_never_read_fast(name: str) -> None:
+    bulk, _ = REFUSED[name]
+    assert read_plain(json.dumps({"readings": bulk}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"{}", b'{"readings": []}', b'{"readings": [{"key": "a", "payload": {"v": 1e400}}]}',
+        b'{"readings": [{"key": "a", "payload": {"v": "\\ud800"}}]}', b'{"readings": [{"key": "\xff", "payload": {}}]}',
+        b'{"readings": [{"key": "a", "payload": {}}], "more": 1}', b'\xef\xbb\xbf{"readings": [{"key": "a", "payload": {}}]}',
+        b'{"readings": [{"key": "a", "payload": {}}]} x', b'{"readings": ' + b"[" * 100_000,
+        b'{"readings": [{"key": "a", "payload": {"v": 9007199254740993}}]}',
+        b'{"readings": [{"key": "a", "payload": {"v": ' + b"1" * 5000 + b"}}]}",
+        b'{"readings": [{"key": "a", "payload": {"v": ' + b"[" * 40 + b"]" * 40 + b"}}]}",
+    ],
+)  # fmt: skip
+def test_a_body_that_needs_a_closer_look_is_not_read_fast(body: bytes) -> None:
+    assert read_plain(body) is None
+
+
+@pytest.mark.parametrize(
+    "value", [{1, 2}, (1, 2), NOW, uuid.UUID(int=1), b"x", {1: 2}, [float("nan")], [{"a": {3: 4}}]]
+)
+def test_o23_what_python_has_and_json_has_not_is_refused(value: object) -> None:
+    with pytest.raises(ReadingsRefused) as caught:
+        encode_bulk([reading(v=value)])
+    assert list(caught.value.errors) == ["readings.0.payload"]
 
 
 def test_segments_keep_order_and_bounds() -> None:
@@ -106,7 +168,7 @@ def test_segments_keep_order_and_bounds() -> None:
 
 def test_an_image_is_json_and_its_digest_is_of_its_bytes() -> None:
     batch_id = uuid.uuid4()
-    lines = [line.content for line in encode_bulk([reading("a", v=1), reading("b")])]
+    lines = encode_bulk([reading("a", v=1), reading("b")]).lines
     image = make_image(make_head(batch_id, "meters", 7, 8, 2), lines)
     assert json.loads(image.body) == {
         "batch_id": str(batch_id), "stream": "meters", "sequence_from": 7, "sequence_to": 8, "count": 2,

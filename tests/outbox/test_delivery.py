@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from psycopg import OperationalError
 from connectors.models import Connector
 from connectors.secrets import seal
 from events.models import SyncEvent
+from outbox.core.segments import pack_lines
 from outbox.delivery import deliver
 from outbox.intake import take
 from outbox.leases import HeldStream, claim_stream, release_stream
@@ -33,7 +34,7 @@ from outbox.ringing import take_due_streams
 from outbox.waking import wake_streams
 from syncjobs.leases.heart import Heart
 from tests.outbox.hosts import KEY, Receiver, keys, running_receiver, stream_to
-from tests.outbox.rows import readings
+from tests.outbox.rows import readings, stored_lines
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -363,17 +364,26 @@ def test_a_session_that_is_lost_between_send_and_mark_leaves_the_batch_in_doubt(
     assert receiver.seen[0] == receiver.seen[1]
 
 
-def test_bytes_that_changed_on_disk_are_not_sent_and_pause_the_stream(receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda lines: pack_lines([line.replace(b"7", b"8") for _, line in lines]), "not those that were fixed"),
+        (lambda lines: pack_lines([line for _, line in lines])[:-3], "cannot be read"),
+    ],
+)  # fmt: skip
+def test_bytes_that_changed_on_disk_are_not_sent_and_pause_the_stream(
+    receiver: Receiver, damage: Callable[[list[tuple[int, bytes]]], bytes], reason: str
+) -> None:
     stream = stream_to(receiver)
     take(stream, readings(*range(10)))
     receiver.control(status=503, times=1)
     run(stream, at_once=False)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE outbox_segment SET body = replace(body::text, '7', '8')::bytea")
+        cursor.execute("UPDATE outbox_segment SET body = %s", [damage(stored_lines(stream))])
     run(stream)
     stream.refresh_from_db()
     assert stream.state == StreamState.PAUSED
-    assert "not those that were fixed" in stream.reason
+    assert reason in stream.reason
     assert receiver.keys == []
     paused = SyncEvent.objects.get(event="stream_paused")
     assert (paused.stream_id, paused.reason) == (stream.pk, stream.reason)

@@ -244,9 +244,24 @@ def test_the_ring_turns_only_over_what_is_sent_and_old(receiver: Receiver) -> No
     assert receiver.keys == keys(1, 2)
     assert turn_ring(after_s=0) is None  # sent, but not old
     assert turn_ring(after_s=0, keep_s=0) == 0
-    assert {slot for _, slot in _slots(stream)} == {1}
+    assert _slots(stream) == []
     assert Ring.objects.get().slot == 0
     assert take(stream, readings(1)).accepted == 1  # its key went with its slot
+
+
+def test_a_slot_is_emptied_as_soon_as_all_in_it_is_sent_and_old(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(1))
+    send_all(stream)
+    assert turn_ring() is None
+    assert turn_ring(after_s=0) == 1
+    take(stream, readings(2))
+    assert take(stream, readings(1)).duplicates == 1  # its slot is another by now
+    assert turn_ring(keep_s=0) is None  # not time for the next one
+    assert {slot for _, slot in _slots(stream)} == {1}
+    assert Ring.objects.get().oldest == 1
+    assert take(stream, readings(1)).accepted == 1
+    assert take(stream, readings(2)).duplicates == 1
 
 
 def _slots(stream: Stream) -> list[tuple[int, int]]:
