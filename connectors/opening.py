@@ -17,12 +17,21 @@ from connectors.secrets import unseal
 from farends.contract import Capabilities, Context, Remover, Transport
 from farends.dialing import Dialer, Policy
 from farends.errors import AuthConfig, ConnectionStage, Stalled
-from farends.masking import MaskedRemover, MaskedTransport, hidden, make_target_mask, mask_fields
+from farends.masking import (
+    MaskedRemover,
+    MaskedRowSource,
+    MaskedTransport,
+    hidden,
+    make_target_mask,
+    mask_fields,
+)
 from farends.probe import probe
 from farends.reaching import Reach
 from farends.registry import get_spec
+from farends.rows.contract import RowSource
 from farends.spec import InvalidOptions, Target, parse_options, read_stored
 from farends.stages import StageOutcome, StageResult
+from farends.watched import WatchedConnection
 
 TEST_S = 60.0
 
@@ -56,6 +65,42 @@ def open_remover(
     with hidden(mask):
         remover = opener(target, make_context(check, moved))
     return remover if mask is None else MaskedRemover(remover, mask)
+
+
+def open_rows(
+    connector: Connector,
+    *,
+    check: Callable[[], None],
+    moved: Callable[[], None] = lambda: None,
+) -> RowSource:
+    """Connects and logs in, to read tables. Raises TransportError's children."""
+    opener = get_spec(connector.kind).open_rows
+    if opener is None:
+        raise AuthConfig(f"a connector of kind {connector.kind} offers no tables")
+    target = make_target(connector)
+    mask = make_target_mask(target)
+    with hidden(mask):
+        source = opener(target, make_context(check, moved))
+    return source if mask is None else MaskedRowSource(source, mask)
+
+
+def open_database(
+    connector: Connector,
+    *,
+    check: Callable[[], None],
+    moved: Callable[[], None] = lambda: None,
+) -> WatchedConnection:
+    """A PostgreSQL session of one's own with the connector's database, in autocommit, for who fills tables there.
+
+    Raises TransportError's children; the session itself raises psycopg's errors, Stalled after a long silence
+    (its `idle_s`), and what `check` raises, which cancels the statement and closes the session.
+    """
+    opener = get_spec(connector.kind).open_database
+    if opener is None:
+        raise AuthConfig(f"no tables can be filled in a connector of kind {connector.kind}")
+    target = make_target(connector)
+    with hidden(make_target_mask(target)):
+        return opener(target, make_context(check, moved))
 
 
 def test_connector(connector: Connector) -> list[StageResult]:

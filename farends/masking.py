@@ -11,10 +11,10 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from farends.contract import (
@@ -31,6 +31,15 @@ from farends.contract import (
 )
 from farends.errors import NotAListing, TransportError
 from farends.names import printable
+from farends.rows.contract import (
+    Begun,
+    Chunk,
+    Entity,
+    Preview,
+    Reading,
+    RowCapabilities,
+    RowSource,
+)
 from farends.spec import Target
 
 if TYPE_CHECKING:
@@ -313,6 +322,65 @@ class MaskedRemover:
     def move(self, path: str, to: str) -> None:
         with hidden(self._mask):
             self._inner.move(path, to)
+
+    def close(self) -> None:
+        with hidden(self._mask):
+            self._inner.close()
+
+
+class MaskedRowSource:
+    """Another source of rows whose words are masked. Rows are content, and pass as they are."""
+
+    def __init__(self, inner: RowSource, mask: Mask) -> None:
+        self._inner = inner
+        self._mask = mask
+
+    @property
+    def capabilities(self) -> RowCapabilities:
+        return mask_fields(self._inner.capabilities, self._mask)
+
+    @property
+    def drifted(self) -> bool:
+        return self._inner.drifted
+
+    def entities(self, prefix: str = "") -> Iterator[Entity]:
+        with hidden(self._mask):
+            yield from self._inner.entities(prefix)
+
+    def describe(self, spec: Mapping[str, Any]) -> Entity:
+        with hidden(self._mask):
+            return self._inner.describe(spec)
+
+    def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
+        with hidden(self._mask):
+            return self._inner.preview(spec, limit)
+
+    def begin(self, reading: Reading) -> Begun:
+        with hidden(self._mask):
+            return self._inner.begin(reading)
+
+    def read(self, after: Any | None = None) -> Iterator[Chunk]:
+        return self._passed(self._inner.read(after))
+
+    def read_keys(self) -> Iterator[Chunk]:
+        return self._passed(self._inner.read_keys())
+
+    def read_rows(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
+        return self._passed(self._inner.read_rows(keys))
+
+    def _passed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        with hidden(self._mask):
+            for chunk in chunks:
+                if chunk.bad:
+                    masked = (replace(bad, message=self._mask(bad.message)) for bad in chunk.bad)
+                    chunk = replace(chunk, bad=tuple(masked))
+                yield chunk
+
+    def count_doubles(
+        self, keys: Iterable[Mapping[str, str | None]]
+    ) -> list[Mapping[str, str | None]]:
+        with hidden(self._mask):
+            return self._inner.count_doubles(keys)
 
     def close(self) -> None:
         with hidden(self._mask):

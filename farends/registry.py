@@ -8,6 +8,7 @@ from farends.http import transport as http
 from farends.rsync import transport as rsync
 from farends.sftp import transport as sftp
 from farends.spec import Spec
+from farends.sql import kind as sql
 from farends.ssh import transport as ssh
 from farends.webdav import transport as webdav
 
@@ -23,6 +24,7 @@ SPECS: dict[str, Spec] = {
         rsync.SPEC,
         client.SPEC,
         webdav.SPEC,
+        sql.SPEC,
     )
 }
 

@@ -16,6 +16,7 @@ from farends.contract import Context, Remover, Transport
 from farends.errors import AuthConfig, ConnectionStage
 from farends.rows.contract import RowSource
 from farends.stages import FILE_STAGES, StageResult
+from farends.watched import WatchedConnection
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ def option(
     goes_with: str = "",
     has_lines: bool = False,
     key: str = "",
+    needed_with: str = "",
 ) -> Any:
     """A field of an options or secret dataclass; without a default it is required.
 
@@ -41,7 +43,8 @@ def option(
     What the frame has to know of a field it asks the field for, and never goes by names: `pins` says
     whose key the field pins, such as "host"; `goes_with` is the field that holds the user name which a
     password is sent with; `has_lines`: the text has several lines;
-    `key` is the name that people write, where it is no name in Python.
+    `key` is the name that people write, where it is no name in Python; `needed_with` is the option that, where
+    it is true, makes this one required.
     """
     told = {
         "label": label,
@@ -53,6 +56,7 @@ def option(
         "goes_with": goes_with,
         "has_lines": has_lines,
         "key": key,
+        "needed_with": needed_with,
     }
     return dataclasses.field(default=default, metadata=told)
 
@@ -138,6 +142,9 @@ class Spec:
     host was found and dialled, and yields a result for each of its stages from the log-in on, in order. It may
     end early, or raise TransportError, which fails the stage that it had come to: what follows was not reached.
     None: the test lists `open`'s files and reads one.
+
+    `port_for` tells the usual port by options as they are stored, where it depends on them. `schemas_for` tells
+    which schemas of the far end jobs may fill, likewise.
     """
 
     kind: str
@@ -148,11 +155,23 @@ class Spec:
     open: Callable[[Target, Context], Transport] = _open_nothing
     open_rows: Callable[[Target, Context], RowSource] | None = None  # None: there are no rows
     open_remover: Callable[[Target, Context], Remover] | None = None  # None: this kind only reads
+    # A PostgreSQL session, for who fills tables there; None: no tables can be filled.
+    open_database: Callable[[Target, Context], WatchedConnection] | None = None
     far_end: str = FILES
     greet: Callable[[Target, Context], str] | None = None
     reach: Callable[[Target, Context], None] | None = None
     examine: Examine | None = None
     stages: tuple[ConnectionStage, ...] = FILE_STAGES
+    port_for: Callable[[Mapping[str, Any]], int] | None = None
+    schemas_for: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
+
+    def usual_port(self, stored: Mapping[str, Any]) -> int:
+        """The port where nobody names one, by options as they are stored."""
+        return self.default_port if self.port_for is None else self.port_for(stored)
+
+    def writable_schemas(self, stored: Mapping[str, Any]) -> tuple[str, ...]:
+        """Which schemas of the far end jobs may fill; none: it may not be a destination."""
+        return () if self.schemas_for is None else self.schemas_for(stored)
 
     def detour(self, stored: Mapping[str, Any]) -> tuple[Waypoint, ...]:
         """Who stands on the way, by options as they are stored."""
@@ -180,6 +199,7 @@ class OptionField:
     pins: str = ""
     goes_with: str = ""
     has_lines: bool = False
+    needed_with: str = ""
     attribute: str = ""  # of the options class
 
 
@@ -219,6 +239,7 @@ def _fields_of(cls: Any) -> tuple[OptionField, ...]:
                 pins=str(field.metadata.get("pins", "")),
                 goes_with=str(field.metadata.get("goes_with", "")),
                 has_lines=bool(field.metadata.get("has_lines", False)),
+                needed_with=str(field.metadata.get("needed_with", "")),
             )
         )
     return tuple(sorted(fields, key=lambda field: (field.advanced, field.late)))
@@ -258,6 +279,8 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     for name, field in known.items():
         if field.required and name not in values and name not in problems:
             problems[name] = "is required"
+        if values.get(field.needed_with) and not values.get(name) and name not in problems:
+            problems[name] = f"is required where {field.needed_with} is true"
     if problems:
         raise InvalidOptions(problems)
     return cls(**{known[name].attribute: value for name, value in values.items()})

@@ -126,7 +126,9 @@ class Reading:
     """What is wanted of one entity. `columns` are source names, in the order of a row; `key` are some of them.
     `since`: only rows from there on; None: all. `takes` says of a column that is met only while reading, by its
     name, whether it is wanted. Where a source learns its types, those of `columns` are only ever widened: whoever
-    has a table already gives `inference.join_columns` of what the table has and what `describe` found."""
+    has a table already gives `inference.join_columns` of what the table has and what `describe` found.
+    `postgres_major` is the version of the PostgreSQL that the rows go to: a source of the same may send them in
+    binary form; 0: never."""
 
     spec: Mapping[str, Any]
     columns: tuple[Column, ...]
@@ -134,6 +136,7 @@ class Reading:
     cursor: CursorOrder | None = None
     since: Mark | None = None
     takes: Callable[[str], bool] = _take_all
+    postgres_major: int = 0
 
     def whole(self) -> Reading:
         return replace(self, since=None)
@@ -159,7 +162,7 @@ class Encoding(StrEnum):
     """Form of the bytes, as COPY's FORMAT names it."""
 
     TEXT = "text"
-    BINARY = "binary"  # from PostgreSQL alone
+    BINARY = "binary"  # from PostgreSQL alone; rows have neither COPY's header nor its trailer
     CSV = "csv"
 
 

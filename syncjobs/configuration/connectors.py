@@ -171,13 +171,13 @@ def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
     for name in _PLAIN:
         if name in fields:
             setattr(connector, name, fields[name])
-    connector.port = connector.port or spec.default_port
     if "options" in fields:
         options = flat_options(fields["options"] or {})
         kept = {**connector.options, **options} if merge else options
         kept = {name: value for name, value in kept.items() if value is not None}
         if not _mean_the_same(spec, kept, connector.options):
             connector.options = _as_its_kind_has_them(spec, kept)
+    connector.port = connector.port or spec.usual_port(connector.options)
     return spec
 
 

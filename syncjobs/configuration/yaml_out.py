@@ -85,7 +85,7 @@ class _Exporter:
         told = _differing(row, always=("kind", "host"))
         spec = SPECS.get(row.kind)
         if spec is not None:
-            if row.port == spec.default_port:
+            if row.port == spec.usual_port(row.options):
                 del told["port"]
             told["options"] = _without_defaults(spec.options, row.options)
         told["secret"] = {

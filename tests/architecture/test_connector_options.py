@@ -26,6 +26,7 @@ OPTIONS = {
 # Words with other meanings too: they are options only where they are asked of options or of a secret.
 COMMON = {
     "auth",  # who may ask a route
+    "database",  # the product's own
     "password",  # of a person, of PostgreSQL, of Valkey
     "root",  # the logger, a folder
     "timeout_s",  # of a job
