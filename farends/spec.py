@@ -256,6 +256,18 @@ def flat_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def group_options(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The other way round, in the order of the names."""
+    grouped: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, dot, inner = name.partition(".")
+        if dot:
+            grouped.setdefault(group, {})[inner] = value
+        else:
+            grouped[name] = value
+    return grouped
+
+
 def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     """An instance of the dataclass. Raises InvalidOptions that names every wrong field at once."""
     known = {field.name: field for field in option_fields(cls)}

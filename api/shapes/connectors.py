@@ -34,7 +34,7 @@ from connectors.models import Connector, ConnectorStatus
 from connectors.secrets import secret_fields
 from farends.errors import ConnectionStage
 from farends.registry import SPECS
-from farends.spec import OptionField, Spec, option_fields
+from farends.spec import OptionField, Spec, group_options, option_fields
 from farends.stages import StageOutcome
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ _LIST = Annotated[list[_Text], Field(max_length=10_000)]
 _GROUP = Annotated[dict[str, _Text | StrictBool | _WHOLE | _NUMBER | None], Field(max_length=20)]
 OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | _GROUP | None
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*$")]
-# A dot stands between a group and its member: `paths.batch` is the same as {"paths": {"batch": …}}.
+# Both are taken: {"paths": {"batch": …}}, as it is answered, and `paths.batch`, as the pages and the console name it.
 OptionName = Annotated[
     StrictStr,
     Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"),
@@ -145,16 +145,26 @@ def _type_of(field: OptionField) -> Any:
 
 
 def _shape_of(name: str, cls: type, *, secret: bool = False, answered: bool = False) -> Any:
-    """The options or the secret of a kind."""
+    """Makes the shape of the options or the secret of a kind; a group of options is an object of its own."""
     found = option_fields(cls)
     required = [] if answered else [field.name for field in found if field.required]
-    fields: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for field in found:
         words = f"{field.label}. {field.help}"
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         more = {} if secret or field.required or answered else {"default": default}
         kind = Secret if secret else _type_of(field)
-        fields[field.name] = (kind | None, Field(None, description=words, json_schema_extra=more))
+        flat[field.name] = (kind | None, Field(None, description=words, json_schema_extra=more))
+    fields = {}
+    for word, told in group_options(flat).items():
+        fields[word] = told
+        if isinstance(told, dict):
+            group = _make(f"{name}{word.title()}", told, [], answered=answered)
+            fields[word] = (group | None, None)
+    return _make(name, fields, required, answered=answered)
+
+
+def _make(name: str, fields: Mapping[str, Any], required: list[str], *, answered: bool) -> Any:
     # What is beyond the types is refused by saving, in better words.
     told: dict[str, Any] = {"required": required} if required else {}
     told |= {} if answered else {"additionalProperties": False}
@@ -368,6 +378,7 @@ def tell_connector(connector: Connector) -> dict[str, Any]:
     """Fills `ConnectorOut`."""
     return {
         **{name: getattr(connector, name) for name in _SHOWN},
+        "options": group_options(connector.options),
         "has_secret": bool(connector.sealed_secret),
         "secret_fields": secret_fields(connector),
     }

@@ -18,7 +18,7 @@ from connectors.models import Connector
 from connectors.secrets import unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS
-from farends.spec import parse_options
+from farends.spec import group_options, parse_options
 from syncjobs.configuration.sections import all_sections
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
@@ -146,7 +146,7 @@ def _without_defaults(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
             needless = False
         if not needless:
             told[name] = value
-    return told
+    return group_options(told)
 
 
 def _name(row: Connector | SyncJob) -> str:

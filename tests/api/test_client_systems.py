@@ -23,13 +23,13 @@ def test_options_in_groups_are_told_in_a_way_that_put_takes() -> None:
     made = admin.post("connectors", body)
     assert made.status_code == 201, made.content
     told = made.json()
-    assert told["options"] == {"paths.batch": "/b", "paths.digest": "/d", "paths.health": "/up"}
+    assert told["options"] == {"paths": {"batch": "/b", "digest": "/d", "health": "/up"}}
     put = admin._send("PUT", "connectors/c", told, {})
     assert (put.status_code, put.json()["options"]) == (200, told["options"])
     patched = admin.patch("connectors/c", {"options": {"paths": {"digest": None}, "base": "/api"}})
     assert (patched.status_code, patched.json()["options"]) == (
         200,
-        {"base": "/api", "paths.batch": "/b", "paths.health": "/up"},
+        {"base": "/api", "paths": {"batch": "/b", "health": "/up"}},
     )
     wrong = admin.patch("connectors/c", {"options": {"paths": {"batch": "no-slash"}}})
     assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["options.paths.batch"])

@@ -32,7 +32,10 @@ def test_streams_are_applied_exported_and_applied_again() -> None:
     again = apply_configuration(document(batch_size=500))
     assert {one.action for one in again} == {"unchanged"}
     exported = export_configuration(Workspace.objects.all()).document
-    assert "paths.batch" in dump(exported)
+    assert exported["workspaces"][0]["connectors"][0]["options"]["paths"] == {
+        "batch": "/v2/batches"
+    }
+    assert dump(exported)
     assert exported["workspaces"][0]["streams"] == [
         {
             "name": "meters", "client": "client-system", "batch_size": 500,
