@@ -66,6 +66,8 @@ class Connector(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
     )
     options = models.JSONField(default=dict, blank=True)
+    # Of kind rest: its resources by name, see `syncjobs.order.rows.RESOURCES`.
+    entities = models.JSONField(default=dict, blank=True)
     sealed_secret = models.TextField(blank=True, default="", editable=False)
     status = models.CharField(
         max_length=10, choices=ConnectorStatus.choices, default=ConnectorStatus.ACTIVE

@@ -167,6 +167,7 @@ def make_target(connector: Connector) -> Target:
             port=connector.port,
             options=parse_options(spec.options, connector.options),
             secret=parse_options(spec.secret, unseal(connector)),
+            entities=connector.entities,
         )
     except InvalidOptions as exc:
         raise AuthConfig(f"the connector's options do not fit its kind: {exc}") from exc

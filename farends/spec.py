@@ -104,6 +104,7 @@ class Target:
         Any  # an instance of the spec's options class: FarEndOptions, and what is the kind's own
     )
     secret: Any  # an instance of the spec's secret class
+    entities: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of kind rest, by name
 
     def log_ins(self) -> Iterator[tuple[str, str]]:
         """Each user name with the password that is sent with it."""
@@ -144,7 +145,9 @@ class Spec:
     None: the test lists `open`'s files and reads one.
 
     `port_for` tells the usual port by options as they are stored, where it depends on them. `schemas_for` tells
-    which schemas of the far end jobs may fill, likewise.
+    which schemas of the far end jobs may fill, and `database_for` of which database, likewise.
+
+    `has_entities`: connectors of the kind have a field `entities`, which describes what there is by name.
     """
 
     kind: str
@@ -164,6 +167,8 @@ class Spec:
     stages: tuple[ConnectionStage, ...] = FILE_STAGES
     port_for: Callable[[Mapping[str, Any]], int] | None = None
     schemas_for: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
+    database_for: Callable[[Mapping[str, Any]], str] | None = None
+    has_entities: bool = False
 
     def usual_port(self, stored: Mapping[str, Any]) -> int:
         """The port where nobody names one, by options as they are stored."""

@@ -41,9 +41,15 @@ def not_found(noun: str) -> Refused:
     return Refused(HTTPStatus.NOT_FOUND, f"There is no such {noun}.")
 
 
-def refusal_of(exc: InvalidConfiguration) -> Refused:
-    """Makes the refusal: by field, what is wrong with it."""
-    return Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=exc.by_field())
+def refusal_of(exc: InvalidConfiguration, aliases: Mapping[str, str] | None = None) -> Refused:
+    """Makes the refusal: by field, what is wrong with it; also under the name by which the field was given."""
+    errors = exc.by_field()
+    for field, words in list(errors.items()):
+        if alias := (aliases or {}).get(field.partition(".")[0]):
+            errors[alias] = words
+    conflicts = all(problem.conflicts for problem in exc.problems)
+    status = HTTPStatus.CONFLICT if conflicts else HTTPStatus.BAD_REQUEST
+    return Refused(status, f"{exc}.", errors=errors)
 
 
 def problem(refused: Refused) -> JsonResponse:

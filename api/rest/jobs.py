@@ -69,8 +69,9 @@ def create_job(
     request: HttpRequest, workspace: WorkspaceIn, body: JobNew
 ) -> Status[dict[str, Any]]:
     """Where no schedule is given, the installation's default holds; `{}` is by hand only."""
-    with _refused():
-        made = single_jobs.create_written_job(caller_of(request).workspace, body.written())
+    owner = caller_of(request).workspace
+    with _refused(body):
+        made = single_jobs.create_written_job(owner, body.written(), body.passed_over)
     return Status(201, tell_job(made))
 
 
@@ -84,8 +85,9 @@ def replace_job(
     request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default."""
-    with _refused():
-        return tell_job(single_jobs.replace_written_job(get_job(request, job), body.written()))
+    found = get_job(request, job)
+    with _refused(body):
+        return tell_job(single_jobs.replace_written_job(found, body.written(), body.passed_over))
 
 
 @router.patch("/{job}", response={200: JobOut, **CONFLICTS}, auth=ADMIN)
@@ -93,8 +95,9 @@ def change_job(
     request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: JobChange
 ) -> dict[str, Any]:
     """What is left out stays."""
-    with _refused():
-        return tell_job(single_jobs.change_written_job(get_job(request, job), body.written()))
+    found = get_job(request, job)
+    with _refused(body):
+        return tell_job(single_jobs.change_written_job(found, body.written(), body.passed_over))
 
 
 @router.delete("/{job}", response={204: None, **CONFLICTS}, auth=ADMIN)
@@ -153,12 +156,12 @@ def get_job(request: HttpRequest, text: str) -> SyncJob:
 
 
 @contextlib.contextmanager
-def _refused() -> Iterator[None]:
+def _refused(body: JobChange) -> Iterator[None]:
     """Turns what a written job may be refused for into Refused."""
     try:
         yield
     except InvalidConfiguration as exc:
-        raise refusal_of(exc) from None
+        raise refusal_of(exc, body.aliases) from None
     except single_jobs.JobNameTaken as exc:
         raise Refused(
             HTTPStatus.CONFLICT,

@@ -21,6 +21,7 @@ from pydantic import (
     StrictBool,
     StrictStr,
     TypeAdapter,
+    WithJsonSchema,
     create_model,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -36,6 +37,7 @@ from farends.errors import ConnectionStage
 from farends.registry import SPECS
 from farends.spec import OptionField, Spec, group_options, option_fields
 from farends.stages import StageOutcome
+from syncjobs.order.rows import RESOURCES
 
 if TYPE_CHECKING:
     Kind = str
@@ -88,6 +90,11 @@ class ConnectorChange(BodyShape):
     port: _PORT | None = None
     options: Options | None = None
     secret: Secrets | None = None
+    entities: Annotated[
+        Any,
+        WithJsonSchema({"anyOf": [RESOURCES.schema, {"type": "null"}]}),
+        Field(description="Of kind rest alone: its resources by name: docs/rows.md."),
+    ] = None
     status: ConnectorStatus | None = None
     auto_sync: Annotated[
         StrictBool | None,
@@ -108,7 +115,7 @@ class ConnectorChange(BodyShape):
     def written(self) -> dict[str, Any]:
         """What was given, as the YAML has it; null is the same as left out where a field needs a value."""
         given: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
-        nullable = ("secret", "max_running")
+        nullable = ("secret", "entities", "max_running")
         return {
             name: value for name, value in given.items() if value is not None or name in nullable
         }
@@ -123,6 +130,7 @@ class ConnectorFacts(Told):
     port: int
     has_secret: bool
     secret_fields: list[str] = Field(description="Names of what is stored; never the values.")
+    entities: dict[str, Any] = Field(description="Of kind rest: its resources by name.")
     status: ConnectorStatus
     auto_sync: bool
     sync_interval_s: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,20 +11,25 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
+    Tag,
+    WithJsonSchema,
     create_model,
+    model_validator,
 )
 
 from api.shapes.answers import Told
 from api.shapes.fields import EXACT
 from api.shapes.records import RecordOut
+from farends.spec import FILES, ROWS
 from syncjobs.models import SyncJob
-from syncjobs.order.describing import describe, describe_default, describe_null
-from syncjobs.order.job import OPTIONS
+from syncjobs.order.describing import describe, describe_default, describe_null, describe_owner
+from syncjobs.order.job import OPTIONS, belongs_to
 from syncjobs.order.option import CHARACTERS_MAX, ITEMS_MAX, Form, Option
 from syncjobs.order.writing import write_order
 from syncjobs.queries.fires import describe_schedule, find_fires
@@ -95,8 +100,19 @@ def _taken(option: Option) -> Any:
             return _annotated(_LIST[text], Field(max_length=ITEMS_MAX))
         case Form.WHOLE:
             return _annotated(int, Field(ge=about.least, le=about.most), EXACT)
+        case Form.NUMBER:
+            return _annotated(float, Field(strict=True, ge=about.least, le=about.most))
+        case Form.STRUCTURE:
+            return _shown_as(option)
         case form:
             return _TAKEN.get(form) or type(option.choices[0])
+
+
+def _shown_as(option: Option) -> Any:
+    """A value that its structure describes in the document. What does not fit is refused by saving, which knows the
+    place and better words."""
+    structure = option.about.structure
+    return _annotated(Any, WithJsonSchema(structure.schema if structure else {}))
 
 
 def _annotated(kind: Any, *more: Any) -> Any:
@@ -115,6 +131,9 @@ _TAKEN: dict[Form, Any] = {
 
 def _answered(option: Option) -> Any:
     """The type of an option in an answer, where it was checked when it was saved."""
+    if option.form is Form.STRUCTURE:
+        shown = _shown_as(option)
+        return shown | None if option.nullable else shown
     kind = _ANSWERED.get(option.form) or type(option.choices[0])
     return kind | None if option.nullable else kind
 
@@ -122,6 +141,7 @@ def _answered(option: Option) -> Any:
 _ANSWERED: dict[Form, Any] = {
     Form.TEXT: str,
     Form.WHOLE: int,
+    Form.NUMBER: float,
     Form.FLAG: bool,
     Form.TEXTS: list[str],
     Form.SCHEDULE: dict[str, Any],
@@ -132,14 +152,14 @@ _ANSWERED: dict[Form, Any] = {
 
 def _explain(option: Option) -> str:
     """Explains a field of a body: also what null means, and the default of a new job."""
-    told = [describe(option)]
+    told = [describe(option), describe_owner(option)]
     if default := describe_default(option):
         told.append(f"New: {default}.")
     if (null := describe_null(option)) not in ("", "the default"):
         told.append(f"null: {null}.")
     if alias := ALIASES.get(option.name):
         told.append(f"`{alias}` is another name of it.")
-    return " ".join(told)
+    return " ".join(filter(None, told))
 
 
 def _written_field(option: Option) -> Any:
@@ -151,11 +171,16 @@ def _written_field(option: Option) -> Any:
 
 
 def _shape(
-    name: str, base: type[BaseModel], field_of: Callable[[Option], Any], *, required: bool
+    name: str,
+    base: type[BaseModel],
+    field_of: Callable[[Option], Any],
+    *,
+    required: bool,
+    options: Iterable[Option] = OPTIONS.values(),
 ) -> Any:
-    """A shape that has each option of a job where the written form has it."""
+    """A shape that has each of these options of a job where the written form has it."""
     places: dict[str, dict[str, Any]] = {}
-    for option in OPTIONS.values():
+    for option in options:
         places.setdefault(option.about.within, {})[option.name] = field_of(option)
     fields = places.pop("")
     for within, inner in places.items():
@@ -168,21 +193,45 @@ def _shape(
 # Bodies may have these names in place of ours: docs/rest.md.
 ALIASES = {"connector": "dataSourceId", "sync_mode": "syncMode"}
 
+
+def _answered_field(option: Option) -> Any:
+    return (_answered(option), Field(description=describe(option)))
+
+
+def _options_out(far_end: str) -> Any:
+    """The options that a job has which syncs from such a far end."""
+    return _shape(
+        f"{far_end.title()}Out",
+        Told,
+        _answered_field,
+        required=True,
+        options=[option for option in OPTIONS.values() if belongs_to(option.name, far_end)],
+    )
+
+
 if TYPE_CHECKING:
     OptionsIn = BodyShape
-    OptionsOut = Told
+
+    class FileOptionsOut(Told): ...
+
+    class RowOptionsOut(Told): ...
 else:
     OptionsIn = _shape("In", BodyShape, _written_field, required=False)
-    OptionsOut = _shape(
-        "Out",
-        Told,
-        lambda option: (_answered(option), Field(description=describe(option))),
-        required=True,
-    )
+    FileOptionsOut, RowOptionsOut = _options_out(FILES), _options_out(ROWS)
 
 
 class JobChange(OptionsIn):
     """What is left out stays as it is; null gives the default back."""
+
+    destination_database_id: Text | None = Field(
+        None,
+        description="Another name of `destination.connector`: the name or id of a connector of kind sql that is"
+        " writable. Without effect for a job of files, which has a dataset of its own.",
+        alias="destinationDatabaseId",
+    )
+    entity_filter: Annotated[list[Text], Field(max_length=ITEMS_MAX)] | None = Field(
+        None, description="Another name of `entities.include`.", alias="entityFilter"
+    )
 
     def written(self) -> dict[str, Any]:
         """What was given, as the YAML has it."""
@@ -192,7 +241,39 @@ class JobChange(OptionsIn):
         if given.get("schedule"):
             given["schedule"] = _without_null(given["schedule"])
         write_calendar(given)
+        if self.entity_filter is not None:
+            given["entities"] = {"include": self.entity_filter}
+        if self.destination_database_id is not None:
+            given["destination"] = {"connector": self.destination_database_id}
         return given
+
+    @property
+    def passed_over(self) -> list[str]:
+        """The options that a job of files may be given too, without effect: it has a dataset of its own, so that no
+        database is its destination."""
+        return ["destination"] if self.destination_database_id is not None else []
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """By option, the seed's word by which it was given."""
+        return {
+            option: alias
+            for name, (option, alias) in _SEED_WORDS.items()
+            if getattr(self, name) is not None
+        }
+
+    @model_validator(mode="after")
+    def _refuse_both(self) -> JobChange:
+        for name, (option, alias) in _SEED_WORDS.items():
+            if getattr(self, name) is not None and option in self.model_fields_set:
+                raise ValueError(f"{alias} is another name of {option}: give one of them")
+        return self
+
+
+_SEED_WORDS = {
+    "destination_database_id": ("destination", "destinationDatabaseId"),
+    "entity_filter": ("entities", "entityFilter"),
+}
 
 
 class JobNew(JobChange):
@@ -204,19 +285,14 @@ class JobNew(JobChange):
             validation_alias=AliasChoices("connector", ALIASES["connector"]),
         ),
     ]
-    destination_database_id: Text | None = Field(
-        None,
-        description="Accepted without effect: a sync job has a dataset of its own, which the answer names.",
-        alias="destinationDatabaseId",
-    )
 
 
 class RunIn(BodyShape):
     full: StrictBool = Field(False, description="Trust no metadata: compare every content.")
 
 
-class JobOut(OptionsOut):
-    """A standing order."""
+class JobFactsOut(Told):
+    """What became of a job."""
 
     id: uuid.UUID
     connector_id: uuid.UUID
@@ -236,8 +312,51 @@ class JobOut(OptionsOut):
     updated_at: datetime
 
 
-JOB_FACTS = tuple(name for name in JobOut.model_fields if name not in OptionsOut.model_fields)
-_WITHOUT_EFFECT = ("destination_database_id", *JOB_FACTS)
+class FileJobOut(FileOptionsOut, JobFactsOut):
+    """A standing order of a job of files."""
+
+
+class RowJobOut(RowOptionsOut, JobFactsOut):
+    """A standing order of a job of rows."""
+
+    source_dataset: str | None = Field(description="The dataset of files that it reads, if any.")
+
+
+class JobStatusFacts(Told):
+    running: bool
+    current: RecordOut | None = Field(description="The record that runs, or else waits.")
+    latest: RecordOut | None = Field(description="The one that was queued last.")
+
+
+class FileJobStatus(FileJobOut, JobStatusFacts):
+    """A job of files, and what it does."""
+
+
+class RowJobStatus(RowJobOut, JobStatusFacts):
+    """A job of rows, and what it does."""
+
+
+def _far_end_of(told: Any) -> str:
+    is_of_rows = isinstance(told, RowJobOut) if isinstance(told, Told) else "source_dataset" in told
+    return ROWS if is_of_rows else FILES
+
+
+def _either(of_files: Any, of_rows: Any) -> Any:
+    """An answer of one kind of job: which, its fields say."""
+    made: Any = Annotated  # for the type checker, which knows no types that are made
+    tagged = made[of_files, Tag(FILES)] | made[of_rows, Tag(ROWS)]
+    return made[tagged, Discriminator(_far_end_of)]
+
+
+if TYPE_CHECKING:
+    JobOut = FileJobOut
+    JobStatus = FileJobStatus
+else:
+    JobOut = _either(FileJobOut, RowJobOut)
+    JobStatus = _either(FileJobStatus, RowJobStatus)
+
+JOB_FACTS = (*JobFactsOut.model_fields, "source_dataset")
+_WITHOUT_EFFECT = (*JOB_FACTS, "destination_database_id", "entity_filter")
 
 if TYPE_CHECKING:
     JobReplacement = JobNew
@@ -255,12 +374,6 @@ else:
 class JobPage(Told):
     items: list[JobOut]
     next: str | None
-
-
-class JobStatus(JobOut):
-    running: bool
-    current: RecordOut | None = Field(description="The record that runs, or else waits.")
-    latest: RecordOut | None = Field(description="The one that was queued last.")
 
 
 def write_calendar(given: dict[str, Any]) -> None:
@@ -281,9 +394,12 @@ _STORED = [name for name in JOB_FACTS if hasattr(SyncJob, name) and name != "dat
 
 
 def tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
+    """Fills `JobOut`."""
+    far_end = job.far_end
     return {
         **{name: getattr(job, name) for name in _STORED},
-        **write_order(job.order),
+        **write_order(job.order, keep=lambda option, value: belongs_to(option.name, far_end)),
+        **({"source_dataset": None} if far_end == ROWS else {}),
         "dataset": job.dataset.name,
         "dataset_version": facts.version,
         "schedule_words": describe_schedule(job),

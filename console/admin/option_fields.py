@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,8 +11,9 @@ from unfold import widgets
 
 from console.admin.forms import BlackoutsField, LinesField, WindowsField
 from syncjobs.models import SyncJob
-from syncjobs.order.job import GROUPS, IDENTITY, OPTIONS
+from syncjobs.order.job import GROUPS, IDENTITY, OPTIONS, belongs_to
 from syncjobs.order.option import Form, Option
+from syncjobs.order.structures import Misfit
 
 _MIB = 1 << 20
 _UNITS = {"s": " (s)", "bytes": " (MiB)"}  # others are said by the label
@@ -42,9 +44,50 @@ class MebibytesField(forms.FloatField):
         return super().has_changed(self.prepare_value(initial), data)
 
 
-def names_in(group: str) -> list[str]:
-    """The options of a group that are fields by themselves, the advanced ones last. A schedule is several fields."""
+class StructureField(forms.CharField):
+    """A value of several words, which people see and type as JSON. Empty: as in a new job."""
+
+    def __init__(self, option: Option, **kwargs: Any) -> None:
+        self._option = option
+        widget = widgets.UnfoldAdminTextareaWidget(
+            {"rows": 3, "class": "sp-code", "spellcheck": "false"}
+        )
+        super().__init__(widget=widget, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", '"', ""):
+            return value  # as it was typed
+        return "" if value == self._option.default else json.dumps(value, ensure_ascii=False)
+
+    def to_python(self, value: Any) -> Any:
+        text = (super().to_python(value) or "").strip()
+        if not text:
+            return self._option.default
+        try:
+            read = json.loads(text) if text[0] in '{["' or text == "null" else text
+            return self._option.read(read)
+        except Misfit as exc:
+            place = f"{'.'.join(exc.place)}: " if exc.place else ""
+            raise forms.ValidationError(f"{place}{exc}") from None
+        except ValueError as exc:
+            raise forms.ValidationError(f"This is no JSON: {exc}") from None
+
+    def validate(self, value: Any) -> None:
+        """Nothing is no mistake."""
+
+    def run_validators(self, value: Any) -> None:
+        """They are for text."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return (self.prepare_value(initial) or "").strip() != (data or "").strip()
+
+
+def names_in(group: str, far_end: str | None = None) -> list[str]:
+    """The options of a group that are fields by themselves, the advanced ones last; those of jobs that sync from such a far
+    end, or all. A schedule is several fields."""
     options = [option for option in OPTIONS.values() if option.about.group == group]
+    if far_end is not None:
+        options = [option for option in options if belongs_to(option.name, far_end)]
     shown = [option for option in options if option.form is not Form.SCHEDULE]
     return [option.name for option in sorted(shown, key=lambda option: option.about.advanced)]
 
@@ -83,6 +126,12 @@ def _field_of(option: Option) -> forms.Field:
             choices = [(choice.value, _meaning(option, choice.value)) for choice in option.choices]
             widget = widgets.UnfoldAdminSelectWidget()
             return forms.ChoiceField(choices=choices, widget=widget, **kwargs)
+        case Form.NUMBER:
+            kwargs |= {"min_value": about.least, "max_value": about.most}
+            widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
+            return forms.FloatField(widget=widget, **kwargs)
+        case Form.STRUCTURE:
+            return StructureField(option, **kwargs)
         case Form.TEXTS:
             return LinesField(**kwargs | {"help_text": f"One on each line. {about.help}"})
         case Form.WINDOWS:

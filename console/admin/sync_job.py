@@ -36,8 +36,8 @@ from console.live import fragment
 from console.words import NOTHING, span_words
 from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
-from syncjobs.order.files import COMPARISON
 from syncjobs.order.job import GROUPS
+from syncjobs.order.shared import COMPARISON
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
@@ -182,13 +182,16 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
-        shown = {group: {"fields": names_in(group)} for group in GROUPS}
+        far_end = None if obj is None else obj.far_end
+        shown = {group: {"fields": names_in(group, far_end)} for group in GROUPS}
         shown[""]["fields"].insert(0, "workspace")
         schedule = [*KIND, *RULES, "plan"] if editable else ["fires"]
         shown[SCHEDULE] = {"classes": ["sp-scheduled"], "fields": schedule}
         if obj:
             shown[COMPARISON]["fields"].append("verified")
-        return [(group or None, fieldset) for group, fieldset in shown.items()]
+        return [
+            (group or None, fieldset) for group, fieldset in shown.items() if fieldset["fields"]
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["workspace", "fires", "plan", "verified"] if obj else ["plan"]

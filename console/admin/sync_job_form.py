@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from connectors.models import Connector
 from console.admin.forms import ScopedForm, keep_calendar
 from console.admin.option_fields import OptionForm, declare, names_in, other_groups
 from console.admin.schedule_fields import ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
+from syncjobs.configuration.destinations import choose_destination
 from syncjobs.configuration.jobs import default_schedule, hold_dependencies
 from syncjobs.configuration.previewing import SelectionPreview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
-from syncjobs.order.job import GROUPS
+from syncjobs.order.job import GROUPS, OPTIONS, belongs_to, find_work_of
+from syncjobs.order.structures import Misfit
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from workspaces.lookup import find_by_name
@@ -40,6 +43,8 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
         schedule = default_schedule() if new else self.instance.schedule
         for name, value in read_schedule(schedule or {}).items():
             self.initial.setdefault(name, value)
+        if not new:
+            self.initial["destination"] = self.instance.written_destination
         self._tell_defaults()
 
     def _tell_defaults(self) -> None:
@@ -86,10 +91,27 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
             and connector.workspace_id != getattr(workspace, "pk", workspace)
         ):
             self.add_error("connector", "This connector belongs to another workspace.")
+        elif connector:
+            self._clean_work(connector)
         self._clean_dataset_name(workspace)
         if written is not None and workspace:
             self._clean_parents(getattr(workspace, "pk", workspace))
         return self.cleaned_data
+
+    def _clean_work(self, connector: Connector) -> None:
+        """What the other kind of job has is refused; a destination is stored with the connector's id."""
+        far_end = SyncJob(connector=connector).far_end
+        for name in set(self.changed_data) & {*OPTIONS}:
+            if name in self.data and not belongs_to(name, far_end):
+                self.add_error(name, f"Only jobs of {find_work_of(name)} have it.")
+        written = self.cleaned_data.get("destination")
+        if written is not None:
+            try:
+                stored = choose_destination(connector.workspace, written)
+            except Misfit as exc:
+                self.add_error("destination", f"{'.'.join(exc.place)}: {exc}")
+            else:
+                self.cleaned_data["destination"] = stored
 
     def _clean_parents(self, workspace_id: Any) -> None:
         name = self.cleaned_data.get("name") or self.instance.name

@@ -59,6 +59,10 @@ def _schemas_for(stored: Mapping[str, Any]) -> tuple[str, ...]:
     return options.schemas if can_write else ()
 
 
+def _database_for(stored: Mapping[str, Any]) -> str:
+    return read_stored(SqlOptions, stored).database
+
+
 SPEC = Spec(
     kind="sql",
     title="SQL database",
@@ -70,4 +74,5 @@ SPEC = Spec(
     far_end=ROWS,
     port_for=_port_for,
     schemas_for=_schemas_for,
+    database_for=_database_for,
 )

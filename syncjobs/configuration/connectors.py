@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,13 @@ from django.db.models import ProtectedError
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from farends.errors import AuthConfig
-from farends.registry import UnknownKind, get_spec
+from farends.registry import SPECS, UnknownKind, get_spec
 from farends.spec import PUSH, InvalidOptions, Spec, flat_options, option_fields, parse_options
 from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
+from syncjobs.models import SyncJob
+from syncjobs.models.jobs import Misplaced
+from syncjobs.order.rows import RESOURCES
+from syncjobs.order.structures import Misfit, Place
 from syncjobs.works.table import has_work
 from workspaces import auditing
 from workspaces.lookup import find_by_name
@@ -28,12 +32,13 @@ FIELDS = (
     "port",
     "options",
     "secret",
+    "entities",
     "status",
     "auto_sync",
     "sync_interval_s",
     "max_running",
 )
-_PLAIN = tuple(name for name in FIELDS if name not in ("options", "secret"))
+_PLAIN = tuple(name for name in FIELDS if name not in ("options", "secret", "entities"))
 
 Problems = list[tuple[tuple[str, ...], str]]
 
@@ -96,6 +101,7 @@ def delete_connector(connector: Connector) -> None:
         users = (
             ("sync jobs use it", connector.sync_jobs),
             ("streams send to it", connector.streams),
+            ("sync jobs fill tables by it", _jobs_that_write_to(connector)),
         )
         for words, rows in users:
             names = list(rows.order_by("name").values_list("name", flat=True)[:11])
@@ -118,16 +124,30 @@ def delete_connector(connector: Connector) -> None:
             ) from None
 
 
+def _jobs_that_write_to(connector: Connector) -> models.QuerySet[SyncJob]:
+    return SyncJob.objects.filter(
+        workspace=connector.workspace_id, destination__connector=str(connector.pk)
+    )
+
+
 def find_problems(row: models.Model, exclude: Iterable[str] = ()) -> Problems:
     """What does not fit in its fields' values, whatever other rows there are."""
     try:
         row.full_clean(exclude=[*exclude], validate_unique=False, validate_constraints=False)
     except ValidationError as exc:
-        return [
-            ((name,), f"{name}: {' '.join(_hint(row, name, error) for error in errors)}")
-            for name, errors in exc.error_dict.items()
-        ]
+        return list(tell_errors(row, exc))
     return []
+
+
+def tell_errors(row: models.Model, exc: ValidationError) -> Iterator[tuple[Place, str]]:
+    """One problem for each place, which may be a part of a field's value."""
+    for name, errors in exc.error_dict.items():
+        said: dict[Place, list[str]] = {}
+        for error in errors:
+            inner = error.place if isinstance(error, Misplaced) else ()
+            said.setdefault((name, *inner), []).append(_hint(row, name, error))
+        for place, words in said.items():
+            yield place, f"{'.'.join(place)}: {' '.join(words)}"
 
 
 def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenConnector:
@@ -140,6 +160,7 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenC
     problems = find_problems(connector, ["workspace"])
     problems += _problems_of("options", spec.options, connector.options)
     problems += find_kind_problems(connector, spec)
+    problems += _find_entity_problems(connector, spec)
     if "secret" in fields:
         secret = _next_secret(fields["secret"], connector, merge)
         problems += _problems_of("secret", spec.secret, secret)
@@ -171,6 +192,8 @@ def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
     for name in _PLAIN:
         if name in fields:
             setattr(connector, name, fields[name])
+    if "entities" in fields:
+        connector.entities = fields["entities"] or {}
     if "options" in fields:
         options = flat_options(fields["options"] or {})
         kept = {**connector.options, **options} if merge else options
@@ -219,6 +242,22 @@ def find_kind_problems(connector: Connector, spec: Spec) -> Problems:
     return []
 
 
+def _find_entity_problems(connector: Connector, spec: Spec) -> Problems:
+    if connector.entities and not spec.has_entities:
+        takers = [kind for kind, other in SPECS.items() if other.has_entities]
+        owners = (
+            f"only connectors of kind {' and '.join(takers)} have it"
+            if takers
+            else "no kind has it"
+        )
+        return [(("entities",), f"entities: {owners}")]
+    try:
+        RESOURCES.check(connector.entities)
+    except Misfit as exc:
+        return [(("entities", *exc.place), f"{'.'.join(('entities', *exc.place))}: {exc}")]
+    return []
+
+
 def _next_secret(
     given: Mapping[str, Any] | None, connector: Connector, merge: bool
 ) -> dict[str, Any]:
@@ -252,7 +291,7 @@ def _hint(row: models.Model, field: str, error: ValidationError) -> str:
 
 
 def _state_of(row: models.Model) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in (*_PLAIN, "options")}
+    return {name: getattr(row, name) for name in (*_PLAIN, "options", "entities")}
 
 
 def _secret_of(connector: Connector) -> dict[str, Any] | None:

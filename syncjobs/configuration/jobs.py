@@ -15,8 +15,12 @@ from connectors.models import Connector
 from datasets.models import Dataset
 from farends.registry import SPECS
 from syncjobs.claims.windowing import reopen
+from syncjobs.configuration.destinations import refuse_taken_table
+from syncjobs.configuration.fixed import forget_marks, refuse_fixed
 from syncjobs.models import Dependency, SyncJob, SyncRecord
+from syncjobs.models.jobs import Misplaced
 from syncjobs.order.option import build
+from syncjobs.order.structures import Misfit
 from syncjobs.order.timing import Fires, Hours
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, plan_anew, resume
@@ -37,8 +41,8 @@ def default_schedule() -> dict[str, Any]:
 
 def save_job(job: SyncJob) -> None:
     """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
-    own. Raises ValidationError where it would run after itself, or after a job that is not there, and where
-    nothing is synced from its kind of connector."""
+    own. Raises ValidationError where it would run after itself, or after a job that is not there, where nothing is
+    synced from its kind of connector, and where its dataset holds something else; FixedByVersions."""
     if job.connector.kind in SPECS and job.connector.kind not in kinds_with_work():
         words = f"no job can sync from a connector of kind {job.connector.kind}"
         raise ValidationError({"connector": words})
@@ -46,11 +50,15 @@ def save_job(job: SyncJob) -> None:
         if parents_of(job.schedule) or _is_renamed(job):
             hold_dependencies(job.workspace_id)
         stored = SyncJob.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
+        if stored is not None:
+            _refuse_other_work(job, stored)
+            refuse_fixed(job, stored)
         if stored is None:
             job.dataset = _take_dataset(job)
         elif stored.name != job.name:
             _rename_dataset(job)
             _rename_in_followers(job, stored.name)
+        _hold_destination(job)
         parents = _find_parents(job)
         if stored is not None and job.enabled and not stored.enabled:
             for name, value in NOT_PAUSED.items():
@@ -61,6 +69,8 @@ def save_job(job: SyncJob) -> None:
         _keep_parents(job, parents)
         if stored is not None and build(Hours, job) != build(Hours, stored):
             reopen(SyncRecord.objects.filter(job=job))
+        if stored is not None:
+            forget_marks(job, stored)
 
 
 def save_workspace(workspace: Workspace) -> None:
@@ -136,6 +146,35 @@ def hold_dependencies(workspace_id: UUID) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
             [f"who follows whom in workspace {workspace_id}"],
         )
+
+
+def _refuse_other_work(job: SyncJob, stored: SyncJob) -> None:
+    """Raises ValidationError."""
+    kind, held = get_work(job.connector.kind).dataset_kind, stored.dataset.kind
+    if kind != held:
+        words = f"its dataset is of kind {held}, and a connector of kind {job.connector.kind} fills one of kind {kind}: make another job"
+        raise ValidationError({"connector": words})
+
+
+_KEEP_CONNECTOR = """
+SELECT 1 FROM connectors_connector WHERE id = %s AND workspace_id = %s FOR KEY SHARE
+"""
+
+
+def _hold_destination(job: SyncJob) -> None:
+    """The connector that it fills tables by stays until the job is saved. Raises ValidationError where it is gone,
+    or another job fills the table."""
+    if job.destination is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_CONNECTOR, [job.destination["connector"], job.workspace_id])
+        stays = cursor.fetchone() is not None
+    if not stays:
+        raise ValidationError({"destination": [Misplaced("it was deleted", ("connector",))]})
+    try:
+        refuse_taken_table(job)
+    except Misfit as exc:
+        raise ValidationError({"destination": [Misplaced(str(exc), exc.place)]}) from None
 
 
 def _is_renamed(job: SyncJob) -> bool:

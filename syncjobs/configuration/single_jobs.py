@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from connectors.models import Connector
 from syncjobs.configuration.yaml_in import write_job
 from syncjobs.models import SyncJob
-from syncjobs.order.job import WITHIN, JobOrder
+from syncjobs.order.job import WITHIN, JobOrder, belongs_to
 from syncjobs.order.option import build
 from syncjobs.order.writing import write_order
 from workspaces.lookup import find_by_name, find_row
@@ -25,42 +25,60 @@ def find_job(workspace: Workspace, called: str) -> SyncJob | None:
     return find_row(rows, workspace, called)
 
 
-def create_written_job(workspace: Workspace, given: Mapping[str, Any]) -> SyncJob:
+# In all three `passed_over` are options that a job of another kind may be given too, without effect.
+
+
+def create_written_job(
+    workspace: Workspace, given: Mapping[str, Any], passed_over: Collection[str] = ()
+) -> SyncJob:
     """Raises InvalidConfiguration, JobNameTaken."""
-    return _write(workspace, given, None)
+    return _write(workspace, given, None, passed_over)
 
 
-def change_written_job(job: SyncJob, given: Mapping[str, Any]) -> SyncJob:
+def change_written_job(
+    job: SyncJob, given: Mapping[str, Any], passed_over: Collection[str] = ()
+) -> SyncJob:
     """What is not named stays. Raises InvalidConfiguration, JobNameTaken."""
-    return _write(job.workspace, given, job)
+    return _write(job.workspace, given, job, passed_over)
 
 
-def replace_written_job(job: SyncJob, given: Mapping[str, Any]) -> SyncJob:
+def replace_written_job(
+    job: SyncJob, given: Mapping[str, Any], passed_over: Collection[str] = ()
+) -> SyncJob:
     """What is not named gets what a new job has. Raises InvalidConfiguration, JobNameTaken."""
-    return _write(job.workspace, _name_all(given), job)
+    return _write(job.workspace, _name_all(given, job.far_end), job, passed_over)
 
 
-def _write(workspace: Workspace, given: Mapping[str, Any], job: SyncJob | None) -> SyncJob:
+def _write(
+    workspace: Workspace,
+    given: Mapping[str, Any],
+    job: SyncJob | None,
+    passed_over: Collection[str],
+) -> SyncJob:
     fields = dict(given)
     name: str = fields.get("name") or ""
     is_new_name = name not in ("", job and job.name)
     if is_new_name and find_by_name(SyncJob.objects.all(), workspace, name) is not None:
         raise JobNameTaken(name)
+    connector = None if job is None else job.connector
     if "connector" in fields:
-        fields["connector"] = _name_connector(workspace, fields["connector"])
+        connector = find_row(Connector.objects.all(), workspace, fields["connector"])
+        if connector is not None:
+            fields["connector"] = connector.name  # which is what a written job says
+    if connector is not None:
+        far_end = SyncJob(connector=connector).far_end
+        for option in passed_over:
+            if not belongs_to(option, far_end):
+                fields.pop(option, None)
     written = write_job(workspace, fields, job)
     return SyncJob.objects.select_related("connector", "dataset", "workspace").get(pk=written.pk)
 
 
-def _name_connector(workspace: Workspace, called: str) -> str:
-    """Returns the connector's name, which is what a written job says."""
-    found = find_row(Connector.objects.all(), workspace, called)
-    return called if found is None else found.name
-
-
-def _name_all(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a written order in which each option is named: where it was not, with what a new job has."""
-    whole = write_order(build(JobOrder, SyncJob(connector=Connector())))
+def _name_all(given: Mapping[str, Any], far_end: str) -> dict[str, Any]:
+    """Returns a written order in which each option is named that a job of such a far end has: where it was not, with
+    what a new job has."""
+    new = build(JobOrder, SyncJob(connector=Connector()))
+    whole = write_order(new, keep=lambda option, value: belongs_to(option.name, far_end))
     for name, value in given.items():
         within = whole.get(name) if name in WITHIN else None
         whole[name] = {**within, **(value or {})} if isinstance(within, dict) else value

@@ -16,7 +16,14 @@ from django.db import models, transaction
 
 from connectors.models import Connector
 from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
-from syncjobs.configuration.connectors import InvalidConnector, find_problems, write_connector
+from syncjobs.configuration.connectors import (
+    InvalidConnector,
+    find_problems,
+    tell_errors,
+    write_connector,
+)
+from syncjobs.configuration.destinations import choose_destination
+from syncjobs.configuration.fixed import FixedByVersions
 from syncjobs.configuration.jobs import (
     default_schedule,
     hold_dependencies,
@@ -26,7 +33,8 @@ from syncjobs.configuration.jobs import (
 from syncjobs.configuration.previewing import preview_selection
 from syncjobs.configuration.sections import Section, SectionRefused, all_sections
 from syncjobs.models import SyncJob
-from syncjobs.order.job import IDENTITY, OPTIONS
+from syncjobs.order.job import IDENTITY, OPTIONS, belongs_to, find_work_of
+from syncjobs.order.structures import Misfit
 from syncjobs.order.writing import read_order
 from syncjobs.queries.parents import find_parent_problems, order_by_parents, parents_of
 from syncjobs.works.table import get_work
@@ -51,6 +59,7 @@ class Mistake:
 
     path: Path
     message: str
+    conflicts: bool = False  # it would fit, were it not for what is stored
 
 
 class InvalidConfiguration(Exception):
@@ -276,9 +285,13 @@ class _Application:
         if connector is None:
             return None
         job.connector = connector
+        if not self._fits_work(fields, job, path):
+            return None
         for option in set(fields) & {*_COLUMNS}:
             value = fields[option]
             setattr(job, option, _default_of(option) if value is None else value)
+        if not self._choose_destination(job, fields, path):
+            return None
         if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
             return None
         if found is None:
@@ -287,6 +300,36 @@ class _Application:
         preview = preview_selection(job) if changed else None
         notes = tuple(preview.sentences()) if preview else ()
         return _Wanted(job, path, tuple(changed), notes)
+
+    def _fits_work(self, fields: Mapping[str, Any], job: SyncJob, path: Path) -> bool:
+        """Whether no option of another kind of job is named, nor another kind of connector."""
+        if not job._state.adding and job.dataset.kind != get_work(job.connector.kind).dataset_kind:
+            words = (
+                f"its dataset is of kind {job.dataset.kind}: make another job for this connector"
+            )
+            self._problem((*path, "connector"), f"connector: {words}")
+            return False
+        foreign = [name for name in fields if not belongs_to(name, job.far_end)]
+        for name in foreign:
+            place = (OPTIONS[name].about.within, name) if OPTIONS[name].about.within else (name,)
+            words = (
+                f"only jobs of {find_work_of(name)} have it, and this one is of {job.far_end}, because its"
+                f" connector is of kind {job.connector.kind}"
+            )
+            self._problem((*path, *place), f"{name}: {words}")
+        return not foreign
+
+    def _choose_destination(self, job: SyncJob, fields: Mapping[str, Any], path: Path) -> bool:
+        written = fields.get("destination")
+        if written is None:
+            return True
+        try:
+            job.destination = choose_destination(job.workspace, written)
+        except Misfit as exc:
+            place = ("destination", *exc.place)
+            self._problem((*path, *place), f"{'.'.join(place)}: {exc}")
+            return False
+        return True
 
     def _read_order(self, given: Any, path: Path) -> Mapping[str, Any]:
         """Reads the order, option by option, without values that do not fit."""
@@ -315,8 +358,9 @@ class _Application:
                 try:
                     save_job(wanted.job)
                 except ValidationError as exc:
-                    for field, said in exc.message_dict.items():
-                        self._problem((*wanted.path, field), f"{field}: {' '.join(said)}")
+                    for place, words in tell_errors(wanted.job, exc):
+                        conflicts = isinstance(exc, FixedByVersions)
+                        self.problems.append(Mistake((*wanted.path, *place), words, conflicts))
         for wanted in jobs:
             created, fields = wanted.fields is None, wanted.fields or ()
             self._note(

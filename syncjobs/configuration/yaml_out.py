@@ -22,6 +22,7 @@ from farends.spec import group_options, parse_options
 from syncjobs.configuration.sections import all_sections
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
+from syncjobs.order.job import belongs_to
 from syncjobs.order.option import Option
 from syncjobs.order.writing import write_order
 from workspaces.models import Workspace
@@ -103,7 +104,11 @@ class _Exporter:
 
     def _job(self, row: SyncJob) -> dict[str, Any]:
         """Nothing for a job that its connector's `auto_sync` makes as it is."""
-        told = write_order(row.order, keep=_is_told)
+        far_end = row.far_end
+        told = write_order(
+            row.order,
+            keep=lambda option, value: belongs_to(option.name, far_end) and _is_told(option, value),
+        )
         if row.is_default and row.connector.auto_sync:
             if row.name != f"{row.connector.name[:85]}-auto":
                 self.notes.append(

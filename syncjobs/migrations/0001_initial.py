@@ -5,7 +5,7 @@ import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import syncjobs.core.states
 import syncjobs.models.jobs
-import syncjobs.order.job
+import syncjobs.order.shared
 import uuid
 from django.db import migrations, models
 
@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 ('since', models.DateTimeField()),
                 ('until', models.DateTimeField()),
                 ('parallel', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('mode', models.CharField(choices=[(syncjobs.order.job.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.job.SyncMode['FULL'], 'full')], default=syncjobs.order.job.SyncMode['INCREMENTAL'], max_length=12)),
+                ('mode', models.CharField(choices=[(syncjobs.order.shared.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.shared.SyncMode['FULL'], 'full')], default=syncjobs.order.shared.SyncMode['INCREMENTAL'], max_length=12)),
                 ('fires', models.PositiveIntegerField()),
                 ('queued', models.PositiveIntegerField(default=0)),
                 ('next_fire', models.DateTimeField(null=True)),
@@ -163,7 +163,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('after', 'After'), ('backfill', 'Backfill')], max_length=10)),
                 ('scheduled_for', models.DateTimeField(null=True)),
-                ('mode', models.CharField(choices=[(syncjobs.order.job.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.job.SyncMode['FULL'], 'full')], default=syncjobs.order.job.SyncMode['INCREMENTAL'], max_length=12)),
+                ('mode', models.CharField(choices=[(syncjobs.order.shared.SyncMode['INCREMENTAL'], 'incremental'), (syncjobs.order.shared.SyncMode['FULL'], 'full')], default=syncjobs.order.shared.SyncMode['INCREMENTAL'], max_length=12)),
                 ('dry_run', models.BooleanField(default=False)),
                 ('state', models.CharField(choices=[(syncjobs.core.states.State['QUEUED'], 'queued'), (syncjobs.core.states.State['RUNNING'], 'running'), (syncjobs.core.states.State['HELD'], 'held'), (syncjobs.core.states.State['SUCCEEDED'], 'succeeded'), (syncjobs.core.states.State['PARTIAL'], 'partial'), (syncjobs.core.states.State['FAILED'], 'failed'), (syncjobs.core.states.State['TIMED_OUT'], 'timed out'), (syncjobs.core.states.State['CANCELLED'], 'cancelled')], default=syncjobs.core.states.State['QUEUED'], max_length=10)),
                 ('verdict', models.CharField(blank=True, default='', max_length=40)),
@@ -360,43 +360,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='syncjob',
-            name='columns',
-            field=models.JSONField(blank=True, null=True),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
             name='cursor',
             field=models.JSONField(blank=True, default=dict, null=True),
         ),
         migrations.AddField(
             model_name='syncjob',
-            name='destination',
-            field=models.JSONField(blank=True, null=True),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
-            name='entities',
-            field=models.JSONField(blank=True, null=True),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
-            name='entity',
-            field=models.JSONField(blank=True, null=True),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
             name='key',
             field=django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
-            name='on_row_error',
-            field=models.CharField(default='quarantine', max_length=10),
-        ),
-        migrations.AddField(
-            model_name='syncjob',
-            name='on_schema_change',
-            field=models.CharField(default='extend', max_length=10),
         ),
         migrations.AddField(
             model_name='syncjob',
@@ -500,5 +470,40 @@ class Migration(migrations.Migration):
                 'ordering': ['id'],
                 'indexes': [models.Index(fields=['record', 'id'], name='quarantine_of_record')],
             },
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='columns',
+            field=models.JSONField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='destination',
+            field=models.JSONField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='entities',
+            field=models.JSONField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='entity',
+            field=models.JSONField(blank=True, default=None, null=True),
+        ),
+        migrations.AlterField(
+            model_name='syncjob',
+            name='on_delete',
+            field=models.CharField(choices=[('keep_version', 'keep version'), ('ignore', 'ignore'), ('mark', 'mark')], default='keep_version', max_length=12),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='on_row_error',
+            field=models.CharField(choices=[('quarantine', 'quarantine'), ('fail', 'fail')], default='quarantine', max_length=10),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='on_schema_change',
+            field=models.CharField(choices=[('extend', 'extend'), ('hold', 'hold'), ('ignore', 'ignore')], default='extend', max_length=10),
         ),
     ]

@@ -20,8 +20,8 @@ from syncjobs.models.signs import (
     ProcessSign,
     Pulse,
 )
-from syncjobs.order.files import AfterPublish, OnDelete
-from syncjobs.order.job import SyncMode
+from syncjobs.order.files import AfterPublish
+from syncjobs.order.shared import OnDelete, SyncMode
 
 __all__ = [
     "DURATION_BOUNDS_S",

@@ -15,11 +15,15 @@ from django.db.models import Q
 
 from connectors.models import Connector
 from datasets.models import Dataset
-from farends.registry import can_remove, removing_kinds
+from farends.registry import SPECS, can_remove, removing_kinds
+from farends.spec import FILES, ROWS
 from syncjobs.core.selection import Selection
-from syncjobs.order.files import AfterPublish, FileOrder, OnDelete
+from syncjobs.order.files import AfterPublish, FileOrder
 from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder
 from syncjobs.order.option import Form, build
+from syncjobs.order.rows import RowOrder
+from syncjobs.order.shared import OnDelete, SharedOrder
+from syncjobs.order.structures import Misfit, Place
 from timing.schedules import Schedule, draw_offset, parse_schedule
 from timing.windows import Calendar, parse_calendar
 from workspaces.models import Workspace, valid_title
@@ -38,6 +42,8 @@ def column(name: str) -> dict[str, Any]:
     """What a column takes over from its option: its default, its choices, and whether it may be empty."""
     option = OPTIONS[name]
     empty = {Form.TEXTS: list, Form.WINDOWS: list, Form.BLACKOUTS: list, Form.SCHEDULE: dict}
+    if option.form is Form.STRUCTURE and option.default is not None:
+        empty[Form.STRUCTURE] = dict
     taken: dict[str, Any] = {"default": empty.get(option.form, option.default)}
     if option.form in empty or option.form is Form.TEXT or option.nullable:
         taken["blank"] = True
@@ -45,6 +51,14 @@ def column(name: str) -> dict[str, Any]:
         taken["default"] = option.default.value
         taken["choices"] = choices(*(choice.value for choice in option.choices))
     return taken
+
+
+class Misplaced(ValidationError):
+    """What is wrong with a part of a field's value; `place` leads to it."""
+
+    def __init__(self, words: str, place: Place) -> None:
+        super().__init__(words)
+        self.place = place
 
 
 class SyncJob(models.Model):
@@ -72,17 +86,17 @@ class SyncJob(models.Model):
     on_delete = models.CharField(max_length=12, **column("on_delete"))
     after_publish = models.CharField(max_length=10, **column("after_publish"))
     move_to = models.CharField(max_length=500, **column("move_to"))
-    # Of rows; see `syncjobs.order.rows`.
-    entity = models.JSONField(null=True, blank=True)
-    entities = models.JSONField(null=True, blank=True)
-    overrides = models.JSONField(default=dict, blank=True)
-    columns = models.JSONField(null=True, blank=True)
-    key = ArrayField(models.TextField(), default=list, blank=True)
-    cursor = models.JSONField(null=True, blank=True, default=dict)  # {}: the proposed one
-    on_schema_change = models.CharField(max_length=10, default="extend")
-    on_row_error = models.CharField(max_length=10, default="quarantine")
-    row_errors_max_share = models.FloatField(default=0.01)
-    destination = models.JSONField(null=True, blank=True)  # NULL: the home database
+    entity = models.JSONField(null=True, **column("entity"))
+    entities = models.JSONField(null=True, **column("entities"))
+    overrides = models.JSONField(**column("overrides"))
+    columns = models.JSONField(null=True, **column("columns"))
+    key = ArrayField(models.TextField(), **column("key"))
+    cursor = models.JSONField(null=True, **column("cursor"))
+    on_schema_change = models.CharField(max_length=10, **column("on_schema_change"))
+    on_row_error = models.CharField(max_length=10, **column("on_row_error"))
+    row_errors_max_share = models.FloatField(**column("row_errors_max_share"))
+    # With the connector's id, so that it may be renamed; `written_destination` has its name. NULL: home.
+    destination = models.JSONField(null=True, **column("destination"))
     schedule = models.JSONField(**column("schedule"))
     jitter_s = models.PositiveIntegerField(**column("jitter_s"))
     misfire = models.CharField(max_length=10, **column("misfire"))
@@ -153,6 +167,8 @@ class SyncJob(models.Model):
                 continue
             try:
                 option.read(getattr(self, option.name))
+            except Misfit as exc:
+                problems[option.name] = Misplaced(str(exc), exc.place)
             except ValueError as exc:
                 problems[option.name] = [str(exc)]
         if problems:
@@ -161,16 +177,44 @@ class SyncJob(models.Model):
     def clean(self) -> None:
         """Raises ValidationError where options do not fit each other, or the connector."""
         super().clean()
-        problems = build(FileOrder, self).find_conflicts()
+        problems: dict[str, list[ValidationError]] = {}
+        shared = build(SharedOrder, self)
         connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
+        if connector is not None and self.far_end == ROWS:
+            rows = build(RowOrder, self)
+            found = rows.find_conflicts(shared, connector.kind, [*connector.entities])
+        else:
+            found = {(name,): said for name, said in self._find_file_conflicts(shared).items()}
+        for place, words in found.items():
+            problems.setdefault(place[0], []).append(Misplaced(words, place[1:]))
+        if problems:
+            raise ValidationError(problems)
+
+    def _find_file_conflicts(self, shared: SharedOrder) -> dict[str, str]:
+        found = build(FileOrder, self).find_conflicts(shared)
+        connector: Connector | None = getattr(self, "connector", None)
         clears = self.after_publish != AfterPublish.KEEP
         if clears and connector is not None and not can_remove(connector.kind):
-            problems["after_publish"] = (
+            found["after_publish"] = (
                 f"A connector of kind {connector.kind} only reads: it cannot"
                 f" {self.after_publish} files. {', '.join(removing_kinds())} can."
             )
-        if problems:
-            raise ValidationError(problems)
+        return found
+
+    @property
+    def far_end(self) -> str:
+        """What there is to sync, as its kind's Spec names it."""
+        spec = SPECS.get(self.connector.kind)
+        return FILES if spec is None else spec.far_end
+
+    @property
+    def written_destination(self) -> dict[str, Any] | None:
+        """Its destination as people write it, with the name of the connector."""
+        if self.destination is None:
+            return None
+        names = Connector.objects.filter(pk=self.destination["connector"])
+        name = names.values_list("name", flat=True).first()
+        return {**self.destination, "connector": name or self.destination["connector"]}
 
     @property
     def parsed_schedule(self) -> Schedule:

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from connectors.models import Connector
 from syncjobs.core.states import FINAL, OPEN, Stage, State
 from syncjobs.models.jobs import SyncJob, choices
-from syncjobs.order.job import SyncMode
+from syncjobs.order.shared import SyncMode
 from workspaces.models import Workspace
 
 

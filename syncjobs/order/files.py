@@ -13,16 +13,12 @@ from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.patterns import parse_pattern
 from syncjobs.core.selection import check_filter
 from syncjobs.order.option import job_option
+from syncjobs.order.shared import COMPARISON, DELETION, OnDelete, SharedOrder
 from syncjobs.order.timing import SECONDS_MAX
 
-FILES, COMPARISON, DELETION = "Files", "Comparison", "Files that go"
+FILES = "Files"
 BIGINT_MAX = 9_223_372_036_854_775_807
 _ONLY_MOVE = "move_to belongs to after_publish: move."
-
-
-class OnDelete(StrEnum):
-    KEEP_VERSION = "keep_version"  # gone from the new version, kept in the older ones
-    IGNORE = "ignore"  # what the source removes stays
 
 
 class AfterPublish(StrEnum):
@@ -178,33 +174,12 @@ class FileComparison:
             Comparison.ETAG: "a strong ETag; a file without one is fetched",
         },
     )
-    verify_every_s: int | None = job_option(
-        "Verify every",
-        "When every content was last looked at longer ago than this, the next scheduled record runs as full.",
-        default=None,
-        null="never",
-        unit="s",
-        least=0,
-        most=SECONDS_MAX,
-        group=COMPARISON,
-        advanced=True,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDeletion:
-    """What becomes of files that go from the source, and of those that the job has copied."""
+    """What becomes of files at the source that the job has copied."""
 
-    on_delete: OnDelete = job_option(
-        "When the source deletes",
-        "What becomes of a file that the source no longer has.",
-        default=OnDelete.KEEP_VERSION,
-        group=DELETION,
-        words={
-            OnDelete.KEEP_VERSION: "gone from the new version, held in the older ones",
-            OnDelete.IGNORE: "what the source removes stays",
-        },
-    )
     after_publish: AfterPublish = job_option(
         "At the source, once published",
         "Delete and move take away every selected file that a published version holds, those of earlier versions"
@@ -227,11 +202,11 @@ class FileDeletion:
         check=_check_folder,
     )
 
-    def find_conflicts(self) -> dict[str, str]:
+    def find_conflicts(self, on_delete: OnDelete) -> dict[str, str]:
         if self.after_publish == AfterPublish.KEEP:
             return {"move_to": _ONLY_MOVE} if self.move_to else {}
         found = {}
-        if self.on_delete != OnDelete.IGNORE:
+        if on_delete != OnDelete.IGNORE:
             found["on_delete"] = (
                 f"after_publish: {self.after_publish} takes files away at the source, and the next sync"
                 " would remove them from the dataset: it goes with on_delete: ignore."
@@ -251,11 +226,13 @@ class FileOrder:
     comparison: FileComparison
     deletion: FileDeletion
 
-    def find_conflicts(self) -> dict[str, str]:
+    def find_conflicts(self, shared: SharedOrder) -> dict[str, str]:
         """Options that do not go together, each with what is wrong."""
-        found = self.deletion.find_conflicts()
+        found = self.deletion.find_conflicts(shared.on_delete)
+        if shared.on_delete == OnDelete.MARK:
+            found["on_delete"] = "mark is for jobs of rows: a file has no column to say it in"
         parted = self.selection.max_files or self.selection.max_bytes
-        if self.comparison.verify_every_s and parted:
+        if shared.verify_every_s and parted:
             found["verify_every_s"] = (
                 "a record that may fetch a part only can verify no whole: leave this out, or"
                 " max_files and max_bytes"

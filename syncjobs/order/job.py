@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from syncjobs.order.files import COMPARISON, FileOrder
+from syncjobs.order.files import FILES, FileOrder
 from syncjobs.order.option import Option, job_option, options_of
+from syncjobs.order.rows import DESTINATION, RISKS, ROWS, RowOrder
+from syncjobs.order.shared import COMPARISON, DELETION, SharedOrder
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.order.timing import SECONDS_MAX, Timing
 
 TRIES_GROUP = "Tries"
 SMALL_MAX = 32_767
-
-
-class SyncMode(StrEnum):
-    INCREMENTAL = "incremental"  # compare what the listing tells
-    FULL = "full"  # trust none of it: fetch and compare content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +54,8 @@ class Tries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
-    """The definition of a job: all that a person says about it. `work` is the part that its kind of work has alone."""
+    """The definition of a job: all that a person says about it. A job is of files or of rows, and has the options of
+    the other kind of work without effect: no surface shows or takes them."""
 
     name: str = job_option("Name", "Unique in its workspace.", most=100)
     connector: str = job_option(
@@ -66,17 +63,9 @@ class JobOrder:
     )
     enabled: bool = job_option("Enabled", "A disabled job runs by hand only.", default=True)
     timing: Timing
-    work: FileOrder
-    sync_mode: SyncMode = job_option(
-        "Mode",
-        "What a record trusts.",
-        default=SyncMode.INCREMENTAL,
-        group=COMPARISON,
-        words={
-            SyncMode.INCREMENTAL: "sizes and times of the listing are compared",
-            SyncMode.FULL: "nothing: content is fetched and compared",
-        },
-    )
+    shared: SharedOrder
+    files: FileOrder
+    rows: RowOrder
     tries: Tries
 
 
@@ -85,9 +74,17 @@ OPTIONS: dict[str, Option] = {each.name: each for each in options_of(JobOrder)}
 IDENTITY = tuple(name for name, each in OPTIONS.items() if each.required)
 # The mappings of the written form that options stand in.
 WITHIN = tuple(dict.fromkeys(each.about.within for each in OPTIONS.values() if each.about.within))
-GROUPS = (
-    "",
-    SCHEDULE,
-    *dict.fromkeys(each.about.group for each in options_of(FileOrder)),
-    TRIES_GROUP,
-)
+GROUPS = ("", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, RISKS, DESTINATION, TRIES_GROUP)
+# What a kind of work has alone, by `Spec.far_end`.
+WORK_ORDERS: dict[str, type] = {"files": FileOrder, "rows": RowOrder}
+_WORK_OF = {each.name: work for work, order in WORK_ORDERS.items() for each in options_of(order)}
+
+
+def find_work_of(option: str) -> str | None:
+    """The kind of work whose jobs alone have the option; None: all jobs have it."""
+    return _WORK_OF.get(option)
+
+
+def belongs_to(option: str, far_end: str) -> bool:
+    """Whether a job that syncs from such a far end has the option."""
+    return _WORK_OF.get(option, far_end) == far_end

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, TypeVar
+
+from syncjobs.order.structures import Structure, guess
 
 CHARACTERS_MAX = 1_000  # characters of a text, where its option says no other number
 ITEMS_MAX = 1_000  # of a list
@@ -29,6 +31,8 @@ class Form(StrEnum):
     SCHEDULE = "schedule"  # a mapping, see `timing.schedules`
     WINDOWS = "windows"  # a list of mappings, see `timing.windows`
     BLACKOUTS = "blackouts"
+    NUMBER = "number"
+    STRUCTURE = "mapping"  # of words, see `About.structure`
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class About:
     settings: str = ""  # of the installation, from which a new job has its value
     advanced: bool = False  # few need it, so surfaces show it last
     clocked: bool = False  # it says something only of schedules that fire by the clock
+    fixed: bool = False  # it cannot change while the dataset has versions
     check: Callable[[Any], object] | None = None  # raises ValueError; its words follow the name
+    structure: Structure | None = None  # of form STRUCTURE: what may stand in it
 
 
 def job_option(label: str, help: str, *, default: Any = dataclasses.MISSING, **about: Any) -> Any:  # noqa: A002 — the word people know
@@ -74,7 +80,8 @@ class Option:
     about: About
 
     def read(self, value: Any) -> Any:
-        """The value that is meant by its written form; None stays None. Raises ValueError."""
+        """The value that is meant by its written form; None stays None. Raises ValueError; where it is a Misfit, that
+        has the place in the value."""
         if value is None:
             return None
         read = _READERS[self.form](self, value)
@@ -131,6 +138,7 @@ _FORMS: dict[Any, Form] = {
     str: Form.TEXT,
     int: Form.WHOLE,
     bool: Form.FLAG,
+    float: Form.NUMBER,
     tuple[str, ...]: Form.TEXTS,
 }
 
@@ -176,13 +184,26 @@ def _read_choice(option: Option, value: Any) -> StrEnum:
     for choice in option.choices:
         if value == choice.value:
             return choice
-    raise ValueError(_refuse_choice(str(value), [choice.value for choice in option.choices]))
+    words = [choice.value for choice in option.choices]
+    raise ValueError(f"no {str(value)[:60]!r}; {guess(str(value), words, 'one of')}")
 
 
-def _refuse_choice(given: str, words: list[str]) -> str:
-    near = difflib.get_close_matches(given, words, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
-    return f"no {given[:60]!r}; {hint}"
+def _read_number(option: Option, value: Any) -> float:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # of a variable
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")  # noqa: TRY004 — one kind of problem
+    least, most = option.about.least, option.about.most
+    if not (least is None or value >= least) or not (most is None or value <= most):
+        raise ValueError(f"must be from {least} to {most}")
+    return float(value)
+
+
+def _read_structure(option: Option, value: Any) -> Any:
+    if option.about.structure is not None:
+        option.about.structure.check(value)
+    return value
 
 
 def _read_texts(option: Option, value: Any) -> tuple[str, ...]:
@@ -206,4 +227,6 @@ _READERS: dict[Form, Callable[[Option, Any], Any]] = {
     Form.SCHEDULE: _read_as_it_is,
     Form.WINDOWS: _read_as_it_is,
     Form.BLACKOUTS: _read_as_it_is,
+    Form.NUMBER: _read_number,
+    Form.STRUCTURE: _read_structure,
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from syncjobs.order.job import JobOrder
 from syncjobs.order.option import Form, Option, options_of
+from syncjobs.order.structures import Misfit, guess
 
 WrittenPath = tuple[str, ...]
 
@@ -95,10 +95,12 @@ class _Reader:
     def _read_option(self, option: Option, value: Any, path: WrittenPath) -> None:
         try:
             self.values[option.name] = _plain(option, option.read(value))
+        except Misfit as exc:
+            whole = (option.name, *exc.place)
+            self.problems.append(((*path, *exc.place), f"{'.'.join(whole)}: {exc}"))
         except ValueError as exc:
             self.problems.append((path, f"{option.name}: {exc}"))
 
     def _refuse(self, name: str, path: WrittenPath, known: tuple[str, ...]) -> None:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        hint = guess(name, known, "known are")
         self.problems.append(((*path, name), f"unknown word {name!r}; {hint}"))

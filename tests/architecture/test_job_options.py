@@ -13,14 +13,14 @@ from django.contrib import admin
 from django.db import connection
 from django.test import RequestFactory
 
-from api.shapes.jobs import JobChange, JobNew, JobOut, JobReplacement
+from api.shapes.jobs import FileJobOut, JobChange, JobNew, JobReplacement, RowJobOut
 from connectors.models import Connector
 from console.admin.schedule_fields import KIND
 from console.admin.sync_job_form import SyncJobForm
 from syncjobs.models import SyncJob
 from syncjobs.order.describing import describe_all
 from syncjobs.order.files import FileOrder
-from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder
+from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder, belongs_to
 from syncjobs.order.option import Form, build, job_option, options_of
 from syncjobs.order.writing import read_order, write_order
 from timing.misfires import Misfire
@@ -50,7 +50,9 @@ def test_each_option_is_in_yaml_rest_form_and_docs(name: str) -> None:
     assert told.about.help
     written = write_order(build(JobOrder, SyncJob(connector=make_connector())))
     assert name in (written[told.about.within] if told.about.within else written)
-    for shape in (JobChange, JobNew, JobReplacement, JobOut):
+    answers = {"files": FileJobOut, "rows": RowJobOut}
+    told_by = [shape for work, shape in answers.items() if belongs_to(name, work)]
+    for shape in (JobChange, JobNew, JobReplacement, *told_by):
         assert told.about.help in properties(shape, told.about.within)[name]["description"]
     fields = [*SyncJobForm.base_fields, *SyncJobForm.Meta.fields]
     assert name in fields or (told.form is Form.SCHEDULE and set(KIND) <= set(fields))
@@ -125,8 +127,10 @@ def declared_names(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
             )
 
 
-# A workspace has windows and blackouts of its own, and many things have a name and a connector.
+# A workspace has windows and blackouts of its own, and many things have a name and a connector. What a source
+# offers, and what a table is, are told in the words of a job of rows.
 SHARED = {"windows", "blackouts", "name", "connector", "enabled", "schedule"}
+SHARED |= {"entity", "entities", "columns", "key", "cursor", "destination"}
 
 
 def test_no_other_list_names_the_options() -> None:
