@@ -1,1 +1,1 @@
-"""Rows out of files: CSV, JSON lines, Parquet and Excel."""
+"""Rows out of the files of a dataset: CSV, JSON Lines, Parquet and Excel."""

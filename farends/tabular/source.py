@@ -1,0 +1,153 @@
+"""Files as a source of rows: those that match one glob are one table, in the order of their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from farends.errors import ProtocolViolation, RootMissing, SchemaGone
+from farends.rows.contract import (
+    Begun,
+    Chunk,
+    Entity,
+    EntityKind,
+    KeyFrom,
+    Preview,
+    Reading,
+    RowCapabilities,
+)
+from farends.tabular.csv_table import CsvTable
+from farends.tabular.entity import FileFormat, InvalidEntity, TabularEntity, parse_entity
+from farends.tabular.files import FileHolder, HeldFile
+from farends.tabular.picking import FileResume, KeySet, print_row
+from farends.tabular.tables import PLACE_COLUMNS, Opened, TableFormat, WantedRows
+
+_FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {FileFormat.CSV: CsvTable}
+_LOOK_BYTES = 8 << 20  # of each file, for a preview
+
+
+class TabularSource:
+    """`keyed`: the job names a key. Else a row's key is its place, and each row carries it in two columns."""
+
+    def __init__(
+        self,
+        holder: FileHolder,
+        *,
+        keyed: bool,
+        check: Callable[[], None] = lambda: None,
+        folder: Path | None = None,
+    ) -> None:
+        self._holder = holder
+        self._keyed = keyed
+        self._check = check
+        self._folder = folder
+        self._reading: Reading | None = None
+
+    @property
+    def capabilities(self) -> RowCapabilities:
+        return RowCapabilities(resumes=True, reads_by_key=True)
+
+    def entities(self, prefix: str = "") -> Iterator[Entity]:
+        for file in self._holder.find("**"):
+            if file.path.startswith(prefix):
+                try:
+                    yield self._describe({"path": file.path}, most_bytes=_LOOK_BYTES)
+                except (InvalidEntity, ProtocolViolation):
+                    continue  # no file of rows
+
+    def describe(self, spec: Mapping[str, Any]) -> Entity:
+        return self._describe(spec, most_bytes=None)
+
+    def _describe(self, spec: Mapping[str, Any], *, most_bytes: int | None) -> Entity:
+        entity, files = self._find_files(spec)
+        found = self._open(entity).find_columns(files, most_bytes=most_bytes)
+        if not found.columns:
+            raise ProtocolViolation(f"{entity.path}: all files that match are empty.")
+        if unknown := sorted(set(entity.types) - {one.name for one in found.columns}):
+            raise SchemaGone(f"`types` names {unknown[0]}, and no file has such a column.")
+        return Entity(
+            name=entity.name,
+            kind=EntityKind.FILE,
+            spec=dict(spec),
+            columns=found.columns if self._keyed else (*PLACE_COLUMNS, *found.columns),
+            key=() if self._keyed else tuple(one.name for one in PLACE_COLUMNS),
+            key_from=KeyFrom.NONE if self._keyed else KeyFrom.PRIMARY,
+            estimated_rows=found.row_count if most_bytes is None else None,
+        )
+
+    def _find_files(self, spec: Mapping[str, Any]) -> tuple[TabularEntity, list[HeldFile]]:
+        try:
+            entity = parse_entity(spec)
+        except InvalidEntity as exc:
+            raise RootMissing(f"entity: {exc}") from exc
+        files = list(self._holder.find(entity.path))
+        if not files:
+            raise RootMissing(f"No file of the dataset matches {entity.path}.")
+        return entity, files
+
+    def _open(self, entity: TabularEntity) -> TableFormat:
+        opened = Opened(
+            self._holder, entity, self._check, folder=self._folder, numbered=not self._keyed
+        )
+        return _FORMATS[entity.format](opened)
+
+    def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
+        found = self._describe(spec, most_bytes=_LOOK_BYTES)
+        self.begin(Reading(spec, found.columns, found.key))
+        rows: list[tuple[str | None, ...]] = []
+        for chunk in self.read():
+            for row in chunk.rows:
+                if len(rows) == limit:
+                    return Preview(found.columns, tuple(rows), complete=False)
+                rows.append(print_row(row, chunk))
+        return Preview(found.columns, tuple(rows), complete=True)
+
+    def begin(self, reading: Reading) -> Begun:
+        """Files have no cursor: each reading is whole."""
+        there = {column.name for column in reading.columns}
+        if gone := [name for name in reading.key if name not in there]:
+            raise SchemaGone(f"No file has the key's column {gone[0]}.")
+        self._reading = reading
+        return Begun(mark=None)
+
+    def read(self, after: Any | None = None) -> Iterator[Chunk]:
+        reading = self._get_reading()
+        entity, files = self._find_files(reading.spec)
+        table = self._open(entity)
+        wanted = WantedRows(reading.columns, reading.key)
+        begin = FileResume.from_json(after)
+        for file in files:
+            if begin is not None and file.path < begin.path:
+                continue
+            inner = begin.place if begin is not None and file.path == begin.path else None
+            for chunk in table.read(file, wanted, inner):
+                yield replace(chunk, resume=FileResume(file.path, chunk.resume).to_json())
+
+    def _get_reading(self) -> Reading:
+        if self._reading is None:
+            raise RuntimeError("begin comes before read")
+        return self._reading
+
+    def read_keys(self) -> Iterator[Chunk]:
+        yield from ()  # not told by the capabilities: a whole reading costs the same
+
+    def read_rows(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
+        """Looks through all files, since nothing but a reading finds a row."""
+        wanted = KeySet(self._get_reading(), keys)
+        for chunk in self.read():
+            if (found := wanted.pick(chunk)) is not None:
+                yield found
+
+    def count_doubles(
+        self, keys: Iterable[Mapping[str, str | None]]
+    ) -> list[Mapping[str, str | None]]:
+        return []  # each reading is whole, so doubles meet in the staging
+
+    @property
+    def drifted(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""

@@ -1,0 +1,95 @@
+"""What each format does: it finds the columns of some files, and gives the rows of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from farends.rows.contract import BadRow, Chunk, Column
+from farends.tabular.entity import TabularEntity
+from farends.tabular.files import FileHolder, HeldFile
+
+PATH_COLUMN = Column("_path", "path", "text", nullable=False)
+LINE_COLUMN = Column("_line", "line", "bigint", nullable=False)
+PLACE_COLUMNS = (PATH_COLUMN, LINE_COLUMN)  # where a row has no key of its own
+_LOOK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a format reads with. `folder` takes temporary files; None: the system's. `numbered`: rows carry their place,
+    so that no column of a file may have its name."""
+
+    holder: FileHolder
+    entity: TabularEntity
+    check: Callable[[], None]
+    folder: Path | None = None
+    numbered: bool = False
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        return tuple(column.name for column in PLACE_COLUMNS) if self.numbered else ()
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRows:
+    """`columns` in the order of a row; `key` are some of them."""
+
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+
+    @property
+    def numbered(self) -> bool:
+        return self.columns[:2] == PLACE_COLUMNS
+
+    @property
+    def own_columns(self) -> tuple[Column, ...]:
+        """Those of the file."""
+        return self.columns[2:] if self.numbered else self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class FoundColumns:
+    columns: tuple[Column, ...]
+    row_count: int
+
+
+class TableFormat(Protocol):
+    def find_columns(self, files: Sequence[HeldFile], *, most_bytes: int | None) -> FoundColumns:
+        """All columns of the files, each wide enough for every value; by the first bytes of each file where
+        `most_bytes` is given."""
+        ...
+
+    def read(self, file: HeldFile, wanted: WantedRows, after: Any | None) -> Iterator[Chunk]:
+        """The rows of one file behind `after`, which is the `resume` of a chunk of it."""
+        ...
+
+
+def make_bad_row(
+    file: HeldFile,
+    wanted: WantedRows,
+    line: int,
+    raw: bytes,
+    code: str,
+    message: str,
+    *,
+    column: str | None = None,
+    values: Mapping[str, str | None],
+) -> BadRow:
+    """`values` are the cells that could be read."""
+    told = dict(values)
+    if wanted.numbered:
+        told |= {PATH_COLUMN.name: file.path, LINE_COLUMN.name: str(line)}
+    known = wanted.key and all(told.get(name) is not None for name in wanted.key)
+    return BadRow(
+        code=code,
+        message=message,
+        column=column,
+        key={name: told[name] for name in wanted.key} if known else None,
+        path=file.path,
+        line=line,
+        raw=raw,
+        values={one.name: told[one.name] for one in wanted.columns if one.name in told},
+    )
