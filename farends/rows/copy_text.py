@@ -14,3 +14,15 @@ def encode_row(cells: Iterable[str | None]) -> bytes:
         b"\t".join([NULL if cell is None else cell.translate(_ESCAPES).encode() for cell in cells])
         + b"\n"
     )
+
+
+def escape(text: bytes) -> bytes:
+    """Text as it stands in a cell; several cells at once where what is between them needs no escape."""
+    for raw, escaped in _ESCAPED:
+        if raw in text:
+            text = text.replace(raw, escaped)
+    return text
+
+
+# The backslash first: the others bring some.
+_ESCAPED = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))

@@ -133,7 +133,7 @@ def classify_string(text: str) -> ValueType:
     if len(text) < 10 or text[4] != "-" or text[7] != "-":  # most texts, at little cost
         return ValueType.TEXT
     found = _TIME.fullmatch(text)
-    if found is None or not _is_day(text[:10]):
+    if found is None or not is_day(text[:10]):
         return ValueType.TEXT
     if len(text) == 10:
         return ValueType.DATE
@@ -141,7 +141,7 @@ def classify_string(text: str) -> ValueType:
 
 
 @lru_cache(4096)
-def _is_day(text: str) -> bool:
+def is_day(text: str) -> bool:
     try:
         date.fromisoformat(text)
     except ValueError:
