@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from connectors.learning import learn_answer
 from connectors.models import Connector
+from connectors.renewing import renew_secret
 from connectors.secrets import unseal
 from farends.contract import Capabilities, Context, Remover, Transport
 from farends.dialing import Dialer, Policy
@@ -72,6 +74,7 @@ def open_rows(
     *,
     check: Callable[[], None],
     moved: Callable[[], None] = lambda: None,
+    waits: Callable[[str], None] = lambda words: None,
 ) -> RowSource:
     """Connects and logs in, to read tables. Raises TransportError's children."""
     opener = get_spec(connector.kind).open_rows
@@ -79,8 +82,11 @@ def open_rows(
         raise AuthConfig(f"a connector of kind {connector.kind} offers no tables")
     target = make_target(connector)
     mask = make_target_mask(target)
+    context = replace(
+        make_context(check, moved), waits=waits, renew_secret=partial(renew_secret, connector)
+    )
     with hidden(mask):
-        source = opener(target, make_context(check, moved))
+        source = opener(target, context)
     return source if mask is None else MaskedRowSource(source, mask)
 
 
@@ -108,7 +114,7 @@ def test_connector(connector: Connector) -> list[StageResult]:
     fails the stage that it has come to. Raises UnknownKind, AuthConfig."""
     spec = get_spec(connector.kind)
     seen: list[Capabilities] = []
-    patience = make_context(_until(TEST_S))
+    patience = replace(make_context(_until(TEST_S)), renew_secret=partial(renew_secret, connector))
     target = make_target(connector)
     mask = make_target_mask(target)
     results = [mask_fields(told, mask) for told in probe(spec, target, patience, seen.append)]

@@ -43,7 +43,7 @@ from farends.errors import (
     Unreachable,
 )
 from farends.web.answers import REDIRECTS, REDIRECTS_MAX, check_coding, follow_location
-from farends.web.auth import Credentials
+from farends.web.auth import LoggingIn
 from farends.web.clocked_socket import ClockedSocket, Clocks
 from farends.web.opening import open_socket
 from farends.web.response import INTERIM_MAX, Head, parse_head
@@ -74,13 +74,15 @@ class ConversationLimits:
     """What one exchange may take, its redirects and log-in challenges included.
 
     `total_s` runs until the last byte of the answer was read. Fewer than `progress_bytes` in either
-    direction within the patience's `idle_s` is a drip.
+    direction within the patience's `idle_s` is a drip. `needs_frame`: a body must have a length or chunks; who
+    reads what tells its own end, such as JSON, can do without.
     """
 
     total_s: float = 60.0
     progress_bytes: int = 1024
     body_bytes_max: int = 16 * 1024 * 1024
     redirects_max: int = REDIRECTS_MAX
+    needs_frame: bool = True
 
 
 class Answer:
@@ -104,6 +106,7 @@ class Answer:
         self._raw: urllib3.BaseHTTPResponse = response.raw
         self._border = border
         self._bytes_max = limits.body_bytes_max
+        self._needs_frame = limits.needs_frame
 
     @property
     def status(self) -> int:
@@ -159,7 +162,7 @@ class Answer:
 
     def _check_frame(self) -> None:
         check_coding(self.head)
-        if not self.head.framed:
+        if self._needs_frame and not self.head.framed:
             raise ProtocolViolation("the host tells neither the answer's length nor its end")
         self._check_size(self.head.length or 0)
 
@@ -186,7 +189,7 @@ class Conversation:
     def __init__(
         self,
         origin: Origin,
-        credentials: Credentials,
+        credentials: LoggingIn,
         tls: ssl.SSLContext,
         tls_elsewhere: ssl.SSLContext,
         context: Context,

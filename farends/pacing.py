@@ -24,11 +24,11 @@ _SLICE_S = 0.25
 
 
 class Pace:
-    """A token bucket. Used by several threads, it gives them the rate together."""
+    """A token bucket, of bytes or of requests. Used by several threads, it gives them the rate together."""
 
     def __init__(
         self,
-        bytes_per_s: int,
+        bytes_per_s: float,
         check: Callable[[], None],
         *,
         clock: Callable[[], float] = time.monotonic,

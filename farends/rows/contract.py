@@ -187,7 +187,9 @@ class Chunk:
 
     `columns` may grow or widen from chunk to chunk where a source learns its types by reading. `resume` is what
     `read(after=...)` takes to go on behind this chunk; None: the source cannot resume. `nulled` counts values that
-    became NULL because no type holds them. `without_cursor` counts rows whose cursor is NULL.
+    became NULL because no type holds them. `without_cursor` counts rows whose cursor is NULL. `mark` is of a source
+    that learns only by reading where the next reading begins; the last one that was told counts. It is never later
+    than the beginning of this reading, so who was cut may read again from the first one.
     """
 
     columns: tuple[Column, ...]
@@ -198,6 +200,7 @@ class Chunk:
     nulled: int = 0
     without_cursor: int = 0
     places: Sequence[tuple[str, int]] = ()  # of a file: path and line of each row
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)

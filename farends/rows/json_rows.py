@@ -24,7 +24,7 @@ from farends.rows.inference import (
     type_of,
     widen,
 )
-from farends.rows.json_text import Cells, JsonText, Objects, read_string, show_cell, write_object
+from farends.rows.json_text import Cells, JsonText, Objects, read_string, restore_object, show_cell
 
 COLUMNS_MAX = 1_500  # PostgreSQL has room for 1,600
 _EMPTY = b"null"
@@ -57,12 +57,13 @@ _NESTED = frozenset({b"{", b"[", b"n"})
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """`places` tells of each row which of the objects it was; those that are bad tell their own."""
+    """`places` tells of each row which of the objects it was; those that are bad tell their own. `keys` are hashes
+    of the rows' keys, of whole rows where there is no key."""
 
     rows: Sequence[bytes]
     places: Sequence[int]
     bad: tuple[tuple[int, BadRow], ...] = ()
-    empty: int = 0  # rows whose cursor is NULL
+    keys: Sequence[int] = ()
 
 
 class JsonRows:
@@ -74,7 +75,6 @@ class JsonRows:
         columns: Iterable[Column] = (),
         *,
         key: Collection[str] = (),
-        cursor: str = "",
         takes: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         self.rewritten = False
@@ -82,7 +82,6 @@ class JsonRows:
         # None: a type that a person chose; the database judges it.
         self._kinds = {name: type_of(column) for name, column in self._given.items()}
         self._key = key
-        self._cursor = cursor
         self._takes = takes
         self._left: set[str] = set()
 
@@ -113,8 +112,11 @@ class JsonRows:
             return Encoded([], [], tuple(sorted(bad, key=_place)))
         columns = {name: self._write_column(name, rows) for name in self._kinds}
         written = [b"\t".join(cells) + b"\n" for cells in zip(*columns.values(), strict=True)]
-        empty = columns[self._cursor].count(NULL) if self._cursor in columns else 0
-        return Encoded(written, places, tuple(sorted(bad, key=_place)), empty)
+        named = [columns[name] for name in self._key if name in columns]
+        keys = (
+            [hash(cells) for cells in zip(*named, strict=True)] if named else [*map(hash, written)]
+        )
+        return Encoded(written, places, tuple(sorted(bad, key=_place)), keys)
 
     def _meet(self, rows: Sequence[Cells]) -> None:
         """New names are columns from here on; rows before have none of them."""
@@ -151,7 +153,7 @@ class JsonRows:
     def _make_bad(self, cells: Cells, text: JsonText, code: str, column: str, fault: str) -> BadRow:
         shown = {name: show_cell(cells.get(name)) for name in self._kinds}
         key = {name: shown.get(name) for name in self._key} if self._key else None
-        raw = text.as_it_came(write_object(cells))
+        raw = text.as_it_came(restore_object(cells))
         return BadRow(code, f"column {column} {fault}", column, key, raw=raw, values=shown)
 
     def _write_column(self, name: str, rows: Sequence[Cells]) -> list[bytes]:

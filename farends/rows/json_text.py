@@ -126,6 +126,13 @@ class JsonText:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return []
 
+    def plain(self) -> object:
+        """The whole as Python's values, for who looks for words in it; None where it has bytes that are no text."""
+        try:
+            return msgspec.json.decode(self._content)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
     def objects(self, path: Path) -> Objects:
         """Raises NotThere where there is no list."""
         found = self.find(path)
@@ -198,7 +205,7 @@ def show_cell(cell: bytes | msgspec.Raw | None) -> str | None:
         return written[1:-1].decode(errors="replace")
 
 
-def write_object(cells: Cells) -> bytes:
+def restore_object(cells: Cells) -> bytes:
     """An object as it came, but for spaces and for how its names were escaped."""
     members = [msgspec.json.encode(name) + b":" + bytes(cell) for name, cell in cells.items()]
     return b"{" + b",".join(members) + b"}"

@@ -7,6 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from farends.errors import AuthConfig
 
@@ -16,6 +17,16 @@ _DIGEST = re.compile(r"\bdigest\s", re.IGNORECASE)
 # time grows with the text's length.
 _PARAMETER = re.compile(r'(?<![A-Za-z])([A-Za-z]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]++))')
 _OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "range"})
+
+
+class LoggingIn(Protocol):
+    """What a conversation asks for each request to its origin."""
+
+    def fields(self, method: str, target: str) -> Mapping[str, str]: ...
+
+    def take_challenge(self, www_authenticate: str) -> bool:
+        """Whether the request is worth sending again with what the host now told."""
+        ...
 
 
 class Credentials:
@@ -44,7 +55,6 @@ class Credentials:
         return self._fixed
 
     def take_challenge(self, www_authenticate: str) -> bool:
-        """Whether the request is worth sending again with what the host now told."""
         return self._digest is not None and self._digest.take_challenge(www_authenticate)
 
 

@@ -26,9 +26,13 @@ OPTIONS = {
 # Words with other meanings too: they are options only where they are asked of options or of a secret.
 COMMON = {
     "auth",  # who may ask a route
+    "client_id",  # of a client that sends batches
     "database",  # the product's own
+    "key",  # of a row
     "password",  # of a person, of PostgreSQL, of Valkey
     "root",  # the logger, a folder
+    "scheme",  # of a URL
+    "scope",  # of a lock, of a rule
     "timeout_s",  # of a job
     "tls",  # the code of an error
     "token",  # the fencing token, an API token
@@ -36,6 +40,8 @@ COMMON = {
 }
 # place: why it may name options
 ALLOWED = {
+    # Words of its command line.
+    "cli/management/commands/stream.py": {"key"},
     # They make connectors to sample hosts, as a person would.
     "embedded/management/commands/demonstrate.py": {"host_key", "private_key", "root", "username"},
     "embedded/samples/sending.py": {"tls", "token"},

@@ -36,7 +36,10 @@ from farends.http import digests as http_digests
 from farends.http import entries as http_entries
 from farends.http import index_pages, index_rows
 from farends.http import validators as http_validators
-from farends.rows import inference
+from farends.rest import cursors as rest_cursors
+from farends.rest import paging as rest_paging
+from farends.rows import inference, json_text, printing
+from farends.rows.json_rows import JsonRows
 from farends.rsync import lines as rsync_lines
 from farends.secure_shell import commands as shell_channel
 from farends.secure_shell import digests as shell_digests
@@ -195,6 +198,21 @@ def _proxied(raw: bytes) -> None:
         dialog.send(b"\r\n\r\n")
     except StopIteration:
         pass
+
+
+def _json(raw: bytes) -> None:
+    text = json_text.JsonText(raw)
+    text.find_fault(raw)
+    with suppress(json_text.NotThere):
+        text.objects(())
+
+
+def _json_rows(raw: bytes) -> None:
+    """As the only value of two objects, where it is one."""
+    text = json_text.JsonText(b'[{"a": ' + raw + b'}, {"a": ' + raw + b"}]")
+    rows = JsonRows()
+    for _ in range(2):
+        rows.encode(text.objects(()), text)
 
 
 def _configured(raw: bytes) -> None:
@@ -385,11 +403,34 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "classify_text": _text(inference.classify_text),
         "classify_string": _text(inference.classify_string),
     },
+    "farends.rows.json_text": {
+        "JsonText": _json,
+        "parse_path": _text(lambda text: json_text.parse_path.__wrapped__(text[:1_000])),
+        "show_cell": json_text.show_cell,
+    },
+    "farends.rows.json_rows": {"encode": _json_rows},
+    "farends.rows.printing": {
+        "times": _text(lambda text: printing.print_value(text, inference.ValueType.TIMESTAMPTZ)),
+        "jsonb": _text(lambda text: printing.print_value(text, inference.ValueType.JSONB)),
+    },
+    "farends.rest.paging": {
+        "find_link": _text(lambda text: rest_paging.find_link(text, "next")),
+    },
+    "farends.rest.cursors": {
+        "read_time": _text(lambda text: rest_cursors.read_time(text, "epoch")),
+    },
 }
 
 NO_PARSERS: Mapping[str, str] = {
     "farends.client.system": "json.loads of at most 1 MiB",
     "farends.rows.names": "names that are encoded, cut and decoded once",
+    "farends.rest.api": "queries, split at &",
+    "farends.rest.log_in": "JSON of at most 1 MiB, by msgspec",
+    "farends.rest.options": "a URL that a person wrote, by farends.web.url",
+    "farends.rest.pages": "read through farends.rows.json_text",
+    "farends.rest.proposing": "names, beside a few that are known",
+    "farends.rest.resource": "words of a document, which the form has checked",
+    "farends.rest.source": "read through farends.rows.json_text",
     "farends.client.examination": "header fields that farends.web.response has read, split at commas",
     "store.sentinel": "a file of ours",
     "farends.conversation": "URLs that farends.web.url has read, one escape at a time",

@@ -60,6 +60,9 @@ BEGINNINGS: Mapping[str, tuple[bytes, ...]] = {
     "proxying": (b"HTTP/1.1 200 ", b"http://", b"socks5://"),
     "console": (b"mon", b"mon-fri ", b"mon-fri 22:00-", b"2026-12-24 18:00 - 2026-12-27 06:00 ", b"2026-12-24 ", b"2026-12-24 18:00"),
     "api": (b"bytes=", b"2026-01-01"),
+    "farends.rows.json": (b'"', b'"\\', b'{"a": "', b"[", b'["\\ud800', b"1."),
+    "farends.rows.printing": (b"2026-01-01T00:00:00.", b"2026-01-01 00:00:00+", b'{"a": "', b"["),
+    "farends.rest.": (b"<a>; rel=", b'<a>; rel="', b"<", b"2026-01-01T00:00:00.", b"1."),
     "farends.rows.inference": (b"1.", b"1.5e", b"-", b"2026-01-01T00:00:00.", b"2026-01-01T00:00:00.123456", b"2026-01-01 00:00:00+"),
 }  # fmt: skip
 UNITS = (

@@ -1,0 +1,126 @@
+"""The pages of a resource in their order; where it can be known, the next ones are on their way already."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from farends.errors import ProtocolViolation, Truncated
+from farends.rest.api import Api, ApiReply, find_message
+from farends.rest.paging import PageSeen, Place, make_pager
+from farends.rest.resource import Resource, write_query
+from farends.rows.json_text import JsonText, NotJson, NotThere, Objects
+from farends.wire.far_text import show
+
+_NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`following` is where to go on behind it; None: it is the last."""
+
+    text: JsonText
+    objects: Objects
+    following: Place | None
+    reply: ApiReply
+
+
+class Pages:
+    """Of one reading. `params` go with each request. `drifted`: what was counted has changed while it was read."""
+
+    def __init__(self, api: Api, resource: Resource, params: list[tuple[str, str]]) -> None:
+        self.drifted = False
+        self._api = api
+        self._resource = resource
+        self._params = [*resource.list_params(), *params]
+        self._pager = make_pager(resource)
+        self._count: int | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether pages are asked for by number, so that a row that goes away moves all that are behind it."""
+        told = self._resource.following
+        return told is not None and told.kind in ("page", "offset")
+
+    def first(self, place: Place) -> Page:
+        """One page, and no other is asked for."""
+        target = self._target(place)
+        return self._open(place, self._api.take(self._api.ask(target), target))
+
+    def read(self, start: Place) -> Iterator[Page]:
+        """From there to the end. Raises TransportError's children."""
+        asked: deque[tuple[Place, str, Future[ApiReply]]] = deque()
+        ahead: Iterator[Place] | None = None
+        self._ask(asked, start)
+        while asked:
+            place, target, future = asked.popleft()
+            page = self._open(place, self._api.take(future, target))
+            if ahead is None:
+                ahead = self._pager.ahead(self._seen(place, page))
+            while len(asked) < self._api.at_once and (known := next(ahead, None)) is not None:
+                self._ask(asked, known)
+            if asked:
+                self.drifted |= page.following != asked[0][0]
+            elif page.following is not None:
+                self._ask(asked, page.following)
+            yield page
+
+    def _ask(self, asked: deque[tuple[Place, str, Future[ApiReply]]], place: Place) -> None:
+        target = self._target(place)
+        asked.append((place, target, self._api.ask(target)))
+
+    def _target(self, place: Place) -> str:
+        if "url" in place:
+            return str(place["url"])
+        params = [*self._params, *self._pager.params(place)]
+        path = self._api.base + self._resource.path
+        if not params:
+            return path
+        return f"{path}{'&' if '?' in path else '?'}{write_query(params)}"
+
+    def _open(self, place: Place, reply: ApiReply) -> Page:
+        text = _read_json(reply)
+        try:
+            objects = text.objects(() if reply.is_empty else self._resource.records)
+        except NotThere:
+            raise ProtocolViolation(f"GET {reply.url.path}: {self._tell_lack(text)}") from None
+        seen = self._seen(place, Page(text, objects, None, reply))
+        following = self._pager.follow(seen)
+        if following is not None and "url" in following:
+            following = {"url": self._api.without_key(following["url"])}
+        count = self._pager.count_of(seen)
+        if count is not None:
+            self.drifted |= self._count not in (None, count)
+            self._count = count
+        return Page(text, objects, following, reply)
+
+    def _seen(self, place: Place, page: Page) -> PageSeen:
+        count = len(page.objects.rows) + len(page.objects.strays)
+        return PageSeen(place, page.reply.url, page.reply.link, page.text, count)
+
+    def _tell_lack(self, text: JsonText) -> str:
+        """Names of the answer, and no values: those may be rows."""
+        where = ".".join(map(str, self._resource.records)) or "its top"
+        said = find_message(text.plain()) if text.kind == "{" else ""
+        names = ", ".join(show(name, 40) for name in text.names()[:_NAMES_SHOWN])
+        has = f", it has {names}" if names else ""
+        return f"the answer has no list at {where}{has}" + (f"; it says: {said}" if said else "")
+
+
+def _read_json(reply: ApiReply) -> JsonText:
+    try:
+        return JsonText(reply.body)
+    except NotJson as exc:
+        place = f"GET {reply.url.path}"
+        if not reply.framed:
+            raise Truncated(f"{place}: the answer ended before its JSON did") from exc
+        if not reply.body.strip():
+            raise ProtocolViolation(f"{place}: the answer is empty") from exc
+        if reply.body.lstrip()[:1] == b"<":
+            raise ProtocolViolation(
+                f"{place}: the answer is HTML or XML, and no JSON: is this the path of the API, and does the log-in"
+                " work?"
+            ) from exc
+        raise ProtocolViolation(f"{place}: the answer is no JSON, or was cut: {exc}") from exc

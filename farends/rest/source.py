@@ -1,0 +1,300 @@
+"""Reads the objects of an API, page after page, as rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from farends.contract import Context
+from farends.errors import (
+    PermanentError,
+    PermissionRefused,
+    ProtocolViolation,
+    RootMissing,
+    SchemaGone,
+    TooLarge,
+)
+from farends.rest.api import Api, ApiReply
+from farends.rest.cursors import CursorSeen, write_bound
+from farends.rest.pages import Page, Pages
+from farends.rest.paging import FIRST, Place
+from farends.rest.proposing import known_columns, propose_cursors, propose_key
+from farends.rest.resource import Resource, find_resource
+from farends.rows.contract import (
+    CHUNK_BYTES,
+    CHUNK_S,
+    BadRow,
+    Begun,
+    Chunk,
+    Entity,
+    EntityKind,
+    Mark,
+    Preview,
+    Reading,
+    RowCapabilities,
+)
+from farends.rows.inference import join_columns, type_of
+from farends.rows.json_rows import JsonRows
+from farends.rows.json_text import show_cell
+from farends.rows.printing import print_value
+from farends.spec import Target
+from farends.web.dates import epoch_s
+
+CHUNK_BYTES_WANTED = CHUNK_BYTES // 2  # a page more still fits
+KEYS_MAX = 400_000  # so many are remembered; whoever reads more is watched by whole pages
+END: Place = {"end": True}
+_OF_ONE = (PermissionRefused, ProtocolViolation, RootMissing, SchemaGone, TooLarge)
+
+
+class RestSource:
+    """Close it. See `farends.rows.contract.RowSource`."""
+
+    def __init__(self, target: Target, context: Context) -> None:
+        """Raises AuthConfig, TlsRefused for options that cannot be used."""
+        self.api = Api(target, context)
+        self.skew_s: float | None = None  # how far the host's clock is ahead of ours
+        self._known = target.entities
+        self._server = ""
+        self._reading: _Reading | None = None
+
+    @property
+    def capabilities(self) -> RowCapabilities:
+        return RowCapabilities(server_software=self._server, resumes=True, learns_types=True)
+
+    @property
+    def drifted(self) -> bool:
+        return self._reading is not None and self._reading.drifted
+
+    def entities(self, prefix: str = "") -> Iterator[Entity]:
+        """The resources that the connector names. One that fails is told without columns: `describe` says why."""
+        for name in sorted(name for name in self._known if name.startswith(prefix)):
+            spec = {"name": name}
+            try:
+                yield self.describe(spec)
+            except _OF_ONE:
+                yield Entity(name, EntityKind.RESOURCE, {**self._known[name], **spec})
+
+    def describe(self, spec: Mapping[str, Any]) -> Entity:
+        resource = find_resource(spec, self._known)
+        rows, page = self._look(resource)
+        named = {} if "path" in spec else self._known[resource.name]
+        key, key_from = propose_key(resource, rows.columns, page.objects.rows)
+        return Entity(
+            resource.name,
+            EntityKind.RESOURCE,
+            {**named, **spec},
+            rows.columns,
+            key,
+            key_from,
+            propose_cursors(resource, rows.columns),
+        )
+
+    def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
+        resource = find_resource(spec, self._known)
+        rows, page = self._look(resource)
+        kinds = {column.name: type_of(column) for column in rows.columns}
+        shown = []
+        for cells in page.objects.rows[:limit]:
+            texts = ((show_cell(cells.get(name)), kind) for name, kind in kinds.items())
+            shown.append(
+                tuple(None if text is None else print_value(text, kind) for text, kind in texts)
+            )
+        complete = page.following is None and len(page.objects.rows) <= limit
+        return Preview(rows.columns, tuple(shown), complete)
+
+    def _look(self, resource: Resource) -> tuple[JsonRows, Page]:
+        """The first page."""
+        page = Pages(self.api, resource, []).first(FIRST)
+        self.note(page.reply)
+        rows = JsonRows(known_columns(resource) if not page.objects.rows else ())
+        rows.encode(page.objects, page.text)
+        return rows, page
+
+    def note(self, reply: ApiReply) -> None:
+        """What an answer tells of the host."""
+        self._server = reply.server
+        if (told := epoch_s(reply.date)) is not None:
+            self.skew_s = told - time.time()
+
+    def begin(self, reading: Reading) -> Begun:
+        """The mark is told by the chunks: only what is read can be one. A reading that drifted is done again from
+        where it began."""
+        before = self._reading
+        if before is not None and before.wanted.spec == reading.spec:
+            columns = join_columns(reading.columns, before.rows.columns)
+            wanted = {column.name for column in reading.columns}
+            columns = tuple(one for one in columns if one.name in wanted or reading.takes(one.name))
+            reading = replace(reading, columns=columns)
+            if before.drifted:
+                reading = replace(reading, since=before.wanted.since)
+        cursor = reading.cursor
+        warning = ""
+        if cursor is None or not cursor.param:
+            reading = replace(reading, since=None)
+        if cursor is not None and not cursor.param:
+            warning = f"the cursor {cursor.field} has no param, so all is read: the API cannot be asked for what is new"
+        self._reading = _Reading(self, find_resource(reading.spec, self._known), reading)
+        return Begun(reading.since, warning=warning)
+
+    def read(self, after: Any | None = None) -> Iterator[Chunk]:
+        reading = self._reading
+        if reading is None:
+            raise ValueError("`begin` comes first")
+        if after == END:
+            return
+        chunks = reading.read(FIRST if after is None else after)
+        if after is not None:
+            try:
+                first = next(chunks, None)
+            except PermanentError:  # an API forgets its tokens: from the beginning, then
+                chunks = reading.read(FIRST)
+            else:
+                yield from () if first is None else (first,)
+        yield from chunks
+
+    def read_keys(self) -> Iterator[Chunk]:
+        raise NotImplementedError("an API is not asked for keys alone")
+
+    def read_rows(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
+        raise NotImplementedError("an API is not asked for single rows")
+
+    def count_doubles(
+        self, keys: Iterable[Mapping[str, str | None]]
+    ) -> list[Mapping[str, str | None]]:
+        raise NotImplementedError("an API is not asked for doubles")
+
+    def close(self) -> None:
+        self.api.close()
+
+
+class KeysSeen:
+    """Tells pages that bring nothing new. Keys are kept as hashes, so many at most; from there on it is the keys of
+    whole pages that must not come again."""
+
+    def __init__(self, most: int = KEYS_MAX) -> None:
+        self._most = most
+        self._keys: set[int] = set()
+        self._pages: set[int] = set()
+
+    def add(self, keys: Sequence[int]) -> tuple[int, bool]:
+        """How many of the keys were there before, and whether the page brought any that was not."""
+        page = hash(frozenset(keys))
+        before, is_new = len(self._keys), page not in self._pages
+        self._pages.add(page)
+        if before + len(keys) > self._most:
+            return 0, is_new
+        self._keys.update(keys)
+        fresh = len(self._keys) - before
+        return len(keys) - fresh, fresh > 0
+
+
+class _Reading:
+    """One pass over the pages of a resource."""
+
+    def __init__(self, source: RestSource, resource: Resource, wanted: Reading) -> None:
+        self.wanted = wanted
+        self.rows = JsonRows(wanted.columns, key=wanted.key, takes=wanted.takes)
+        self._source = source
+        self._resource = resource
+        params: list[tuple[str, str]] = []
+        if wanted.cursor is not None and wanted.since is not None:
+            params = [(wanted.cursor.param, write_bound(wanted.cursor, wanted.since.text))]
+        self._params = params
+        begun_s = time.time() + (source.skew_s or 0.0)
+        self._cursor = (
+            None if wanted.cursor is None else CursorSeen(wanted.cursor, wanted.since, begun_s)
+        )
+        self._pages = Pages(source.api, resource, params)
+        self._keys = KeysSeen()
+        self._moved = False
+        self._has_key = False
+
+    @property
+    def drifted(self) -> bool:
+        return self._moved or self._pages.drifted or self.rows.rewritten
+
+    def read(self, start: Place) -> Iterator[Chunk]:
+        self._pages = Pages(self._source.api, self._resource, self._params)
+        gathered = _Gathered()
+        for page in self._pages.read(start):
+            self._source.note(page.reply)
+            count = len(self.rows.columns)
+            self._check_key(page)
+            encoded = self.rows.encode(page.objects, page.text)
+            if count != len(self.rows.columns) and gathered.rows:
+                yield gathered.as_chunk(gathered.columns, self._mark)
+                gathered = _Gathered()
+            self._watch(encoded.keys, page)
+            gathered.columns = self.rows.columns
+            gathered.rows += encoded.rows
+            gathered.bad += [bad for _, bad in encoded.bad]
+            gathered.size_bytes += sum(map(len, encoded.rows))
+            gathered.resume = END if page.following is None else page.following
+            if self._cursor is not None:
+                gathered.without_cursor += self._cursor.look(page.objects.rows)
+            if gathered.is_full:
+                yield gathered.as_chunk(self.rows.columns, self._mark)
+                gathered = _Gathered()
+        self._check_cursor()
+        if gathered.resume is not None:
+            yield gathered.as_chunk(self.rows.columns, self._mark)
+
+    @property
+    def _mark(self) -> Mark | None:
+        return None if self._cursor is None else self._cursor.mark
+
+    def _check_key(self, page: Page) -> None:
+        """Raises SchemaGone where none of the first objects has a column of the key."""
+        if self._has_key or not page.objects.rows:
+            return
+        self._has_key = True
+        names = set().union(*page.objects.rows)
+        if missing := [name for name in self.wanted.key if name not in names]:
+            raise SchemaGone(f"no object has {', '.join(missing)}, which the key needs")
+
+    def _check_cursor(self) -> None:
+        """Raises SchemaGone where objects came and none had the field that tells changes."""
+        if self._cursor is not None and self._has_key and not self._cursor.is_known:
+            raise SchemaGone(f"no object has {self._cursor.order.field}, which tells changes")
+
+    def _watch(self, keys: Sequence[int], page: Page) -> None:
+        """Raises ProtocolViolation for a page that has nothing new and leads on."""
+        if not keys:
+            return
+        doubles, is_new = self._keys.add(keys)
+        if not is_new and page.following is not None:
+            raise ProtocolViolation(
+                "a page holds no key that was not read before, and leads on: the reading would not end"
+            )
+        self._moved = self._moved or (doubles > 0 and self._pages.is_counted)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What the next chunk will hold."""
+
+    columns: tuple[Any, ...] = ()
+    rows: list[bytes] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    size_bytes: int = 0
+    without_cursor: int = 0
+    resume: Place | None = None
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_full(self) -> bool:
+        return (
+            self.size_bytes >= CHUNK_BYTES_WANTED or time.monotonic() - self.began_s >= CHUNK_S / 2
+        )
+
+    def as_chunk(self, columns: tuple[Any, ...], mark: Mark | None) -> Chunk:
+        return Chunk(
+            columns,
+            self.rows,
+            resume=self.resume,
+            bad=tuple(self.bad),
+            without_cursor=self.without_cursor,
+            mark=mark,
+        )
