@@ -37,6 +37,7 @@ class Environment:
     ]  # of the stack that runs in `data_dir`, empty where none does
     cron_secret: str
     debug: bool
+    failpoint: str  # where a developer has the worker killed; see `syncjobs.works.rows.failpoints`
     allowed_hosts: tuple[str, ...]
     allowed_networks: tuple[str, ...]  # CIDR
     own_listeners: tuple[tuple[str, int], ...]  # host and port of the platform's parts: no far ends
@@ -176,6 +177,7 @@ def _read(env: Variables) -> Environment:
         stack_secrets_keys=_find_stack_keys(said),
         cron_secret=env.text("CRON_SECRET", ""),
         debug=env.flag("DEBUG"),
+        failpoint=env.text("SYNC_FAILPOINT", ""),
         allowed_hosts=env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         allowed_networks=env.words("ALLOWED_NETWORKS"),
         own_listeners=_own_listeners(env, database_url, redis_url),

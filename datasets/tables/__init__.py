@@ -1,1 +1,1 @@
-"""Tables: rows where they lie, and what each version changed in them."""
+"""Tables: where their rows lie, how they come in, and what each version changed in them."""

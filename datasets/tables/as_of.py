@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from database.quoting import quote_name
 from database.rows import Cursor
-from datasets.tables.columns import HISTORY_SCHEMA, ColumnAt, TableAt
+from datasets.tables.columns import ColumnAt, TableAt
+from datasets.tables.place import HISTORY_SCHEMA
 
 Cells = tuple[str | None, ...]
 Key = tuple[str, ...]

@@ -10,11 +10,7 @@ from django.db.models import Min
 
 from database.rows import Cursor, fetch_rows
 from datasets.models import Dataset, Table, TableColumn, Version
-
-HISTORY_SCHEMA = "syncproject_history"
-DELETED_AT = (
-    "_deleted_at"  # when the source was found to lack the row, where the job marks such rows
-)
+from datasets.tables.place import DELETED_AT, HISTORY_SCHEMA
 
 
 class TableGone(Exception):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+from farends.names import to_text
+from farends.rows.contract import Encoding
 
 NULL = b"\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -26,3 +30,51 @@ def escape(text: bytes) -> bytes:
 
 # The backslash first: the others bring some.
 _ESCAPED = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
+
+
+_UNESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def decode_row(row: bytes) -> list[str | None]:
+    """The cells of one row in the text form."""
+    text = show_bytes(row.removesuffix(b"\n"))
+    return [None if cell == "\\N" else _UNESCAPED.sub(_letter, cell) for cell in text.split("\t")]
+
+
+def _letter(match: re.Match[str]) -> str:
+    code = match[1]
+    if code[0] == "x" and len(code) > 1:
+        return chr(int(code[1:], 16))
+    return chr(int(code, 8)) if code[0] in "01234567" else _LETTERS.get(code, code)
+
+
+def decode_cells(row: bytes, encoding: Encoding) -> list[str | None] | None:
+    """The cells of one row; None where they cannot be told apart."""
+    if encoding is Encoding.BINARY:
+        return None
+    if encoding is Encoding.TEXT:
+        return decode_row(row)
+    return decode_csv_row(row)
+
+
+def decode_csv_row(row: bytes) -> list[str | None]:
+    """The cells of one row as COPY reads CSV: what stands in quotes is text, and an empty cell without them is NULL."""
+    cells: list[str | None] = []
+    for found in _CSV_CELL.finditer(show_bytes(row).rstrip("\r\n")):
+        cell = found[1]
+        if cell.startswith('"'):
+            cells.append(cell[1:].removesuffix('"').replace('""', '"'))
+        else:
+            cells.append(cell or None)
+        if not found[2]:
+            break
+    return cells
+
+
+_CSV_CELL = re.compile(r'("(?:[^"]|"")*"?[^,]*|[^,]*)(,|\Z)')
+
+
+def show_bytes(raw: bytes) -> str:
+    """Text that a person can read and JSON can carry: bytes that are no UTF-8 as in paths, NUL as U+F000."""
+    return to_text(raw.decode(errors="surrogateescape")).replace("\0", "\uf000")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from farends.registry import SPECS, get_spec
-from farends.spec import FILES
+from farends.spec import FILES, ROWS
 from syncjobs.works.contract import Work
 from syncjobs.works.files.work import FileWork
+from syncjobs.works.rows.work import RowWork
 
-WORKS: dict[str, Work] = {FILES: FileWork()}  # by `Spec.far_end`
+WORKS: dict[str, Work] = {FILES: FileWork(), ROWS: RowWork()}  # by `Spec.far_end`
 
 
 class NoWork(LookupError):

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from datasets.models import DatasetKind
 from farends.registry import SPECS
-from farends.spec import PUSH, ROWS
+from farends.spec import PUSH
 from syncjobs.core.states import State
 from syncjobs.works.table import WORKS, get_work
 from tasks.bells import WATCH
@@ -56,9 +56,9 @@ def test_every_duty_of_beat_comes_again() -> None:
 
 
 def test_every_kind_of_connector_has_a_kind_of_work() -> None:
-    synced = [kind for kind, spec in SPECS.items() if spec.far_end not in (PUSH, ROWS)]
-    assert {get_work(kind).dataset_kind for kind in synced} == {DatasetKind.FILES}
-    assert {SPECS[kind].far_end for kind in synced} == set(WORKS) - {ROWS}
+    synced = [kind for kind, spec in SPECS.items() if spec.far_end != PUSH]
+    assert {get_work(kind).dataset_kind for kind in synced} == set(DatasetKind)
+    assert {SPECS[kind].far_end for kind in synced} == set(WORKS)
 
 
 LIVE = {State.QUEUED, State.RUNNING, State.HELD}

@@ -1,0 +1,101 @@
+"""One attempt at a row sync: each table of the job on its own, one after the other.
+
+It owns no transaction; it calls those that do, and asks the lease before each. A table that fails or is held does not
+stop the others.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import psycopg
+import structlog
+
+from connectors.learning import learn_answer
+from connectors.opening import open_rows
+from datasets.fencing import check_fence
+from datasets.models import DatasetKind
+from datasets.tables.place import set_up
+from farends.errors import TransportError
+from farends.rows.contract import RowSource
+from syncjobs.leases.sessions import open_session
+from syncjobs.works.contract import Assignment, Ending, Failed
+from syncjobs.works.rows.endings import end_rows
+from syncjobs.works.rows.order import TableOrder, list_tables
+from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
+from syncjobs.works.rows.table_sync import TableSync
+
+log = structlog.get_logger(__name__)
+
+
+class RowWork:
+    """The work of every far end that offers rows."""
+
+    dataset_kind = DatasetKind.TABLE
+
+    def run(self, assignment: Assignment) -> Ending:
+        lease, record = assignment.lease, assignment.record
+        session = open_session(statement_timeout_s=300, name=assignment.claim.session_name)
+        with closing(session), lease.cutting(session):
+            set_up(session)
+            source = open_rows(
+                record.connector,
+                check=lease.check,
+                moved=lease.progress.moved,
+                waits=lease.progress.waits,
+            )
+            with closing(source):
+                outcomes = _sync_all(assignment, session, source)
+        learn_answer(record.connector)
+        return end_rows(outcomes, dry_run=record.dry_run)
+
+
+def _sync_all(
+    assignment: Assignment, session: psycopg.Connection[Any], source: RowSource
+) -> list[TableOutcome]:
+    """What an earlier attempt of the record has published is not read again."""
+    record = assignment.record
+    known = [TableOutcome.from_json(one) for one in record.tables or []]
+    outcomes = [one for one in known if one.state in PUBLISHED]
+    done = {one.name for one in outcomes}
+    tables = list_tables(record.job, source)
+    for order in tables:
+        if order.name not in done:
+            outcomes.append(
+                _sync_one(assignment, session, source, order, outcomes, alone=len(tables) == 1)
+            )
+    return outcomes
+
+
+def _sync_one(
+    assignment: Assignment,
+    session: psycopg.Connection[Any],
+    source: RowSource,
+    order: TableOrder,
+    before: list[TableOutcome],
+    *,
+    alone: bool,
+) -> TableOutcome:
+    """Lets errors pass where it is the only table, so that the attempt is tried again or failed by the usual rules."""
+    claim = assignment.claim
+    parameters = {"dataset": claim.dataset_id, "token": claim.token}
+    fence = partial(_fence, parameters=parameters)
+    try:
+        return TableSync(assignment, session, source, fence, before).run(order)
+    except RowsHeld as exc:
+        log.warning("table.held", table=order.name, rule=exc.rule.value)
+        state = TableState.PLANNED if assignment.record.dry_run else TableState.HELD
+        return TableOutcome(
+            order.name, state, exc.tally, error_code=exc.rule.value, error=str(exc), held=exc.held
+        )
+    except (TransportError, Failed) as exc:
+        if alone or exc.retryable:
+            raise
+        log.warning("table.failed", table=order.name, code=exc.code)
+        return TableOutcome(order.name, TableState.FAILED, error_code=exc.code, error=str(exc))
+
+
+def _fence(cursor: psycopg.Cursor[Any], *, parameters: dict[str, Any]) -> None:
+    check_fence(cursor, parameters)
