@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +31,25 @@ class Rsyncd:
         return Target("127.0.0.1", self.port, options, RsyncSecret(password=password))
 
 
+UNPACKED = Path(
+    "/opt/rsync"
+)  # deploy/install-test-tools puts the other versions of the archive there
+
+
+def find_programs() -> dict[str, Path]:
+    """Each rsync of this machine, by its version; the one in PATH first."""
+    found = shutil.which("rsync")
+    programs = ([Path(found)] if found else []) + sorted(UNPACKED.glob("*/usr/bin/rsync"))
+    return {_ask_version(program): program for program in programs}
+
+
+def _ask_version(program: Path) -> str:
+    said = subprocess.run([program, "--version"], capture_output=True, check=True, text=True).stdout
+    return said.split()[2]
+
+
 @contextlib.contextmanager
-def running_rsyncd(home: Path, served: Path) -> Iterator[Rsyncd]:
+def running_rsyncd(home: Path, served: Path, *, program: Path | None = None) -> Iterator[Rsyncd]:
     """Under root it serves as nobody in a chroot, so that a folder can refuse."""
     port = find_free()
     secrets = home / "rsyncd.secrets"
@@ -64,6 +83,11 @@ refuse options = checksum-choice
 """
     )
     (home / "motd").write_text("-rw-r--r--  1 2020/01/01 00:00:00 not-a-file\n")
-    command = [find_binary("rsync"), "--daemon", "--no-detach", f"--config={config}"]
+    command = [
+        str(program or find_binary("rsync")),
+        "--daemon",
+        "--no-detach",
+        f"--config={config}",
+    ]
     with serving(command, port, home / "rsyncd.out"):
         yield Rsyncd(port, served, home / "rsyncd.log")
