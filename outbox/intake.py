@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from django.db import connection, transaction
 
+from database.rows import fetch_row
 from outbox.core.images import KEYS_SUM_MODULUS, sum_of_keys
 from outbox.core.readings import Bulk, cut_into_segments, encode_bulk, first_of_each
 from outbox.core.segments import pack_lines
@@ -24,7 +25,7 @@ RING_LOCK = 7_201_002  # shared by intake, exclusive for whoever turns the ring
 
 _BETWEEN = "\x1e"  # no key holds it: it is not printable
 _LOOK = """
-SELECT coalesce((SELECT slot FROM outbox_ring), 0), coalesce((SELECT oldest FROM outbox_ring), 0), head.next_seq,
+SELECT coalesce((SELECT slot FROM outbox_ring), 0) AS slot, coalesce((SELECT oldest FROM outbox_ring), 0) AS oldest, head.next_seq,
        tail.done_seq, stream.batch_size, stream.batch_bytes, stream.max_queued
   FROM outbox_stream stream
   JOIN outbox_streamhead head ON head.stream_id = stream.id
@@ -155,10 +156,11 @@ def _cursor() -> psycopg.Cursor[Any]:
 
 def _lock_head(cursor: psycopg.Cursor[Any], stream: Stream) -> _Place:
     cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [RING_LOCK])
-    row = cursor.execute(_LOOK, [stream.pk]).fetchone()
-    if row is None:
+    cursor.execute(_LOOK, [stream.pk])
+    place = fetch_row(cursor, _Place)
+    if place is None:
         raise StreamGone(f"stream {stream.name} does not exist any more")
-    return _Place(*row)
+    return place
 
 
 def _take(
