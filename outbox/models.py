@@ -59,6 +59,7 @@ class Stream(models.Model):
     configuration_schema = models.JSONField(null=True, blank=True)
     # What a client system that answers 413 has taught; NULL: nothing yet.
     batch_bytes = models.PositiveIntegerField(null=True, editable=False)
+    batch_bytes_at = models.DateTimeField(null=True, editable=False)
     state = models.CharField(
         max_length=10, choices=StreamState.choices, default=StreamState.RUNNING, editable=False
     )

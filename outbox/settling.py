@@ -14,10 +14,19 @@ import psycopg
 
 from database.rows import fetch_row
 from events.writing import NewEvent, write_events_by
-from outbox.batches import Fixed, StreamFacts, fix, fix_next, key_of, payload_of, take_open
+from outbox.batches import (
+    BATCH_BYTES,
+    Fixed,
+    StreamFacts,
+    fix,
+    fix_next,
+    key_of,
+    payload_of,
+    take_open,
+)
 from outbox.core.answers import Judgement, Rejected, TryOutcome
 from outbox.core.retries import decide_wait, pause_s
-from outbox.core.splitting import REFUSED_ALONE_MAX, halve, keep, learn_bytes
+from outbox.core.splitting import GROWS_EACH_S, REFUSED_ALONE_MAX, halve, keep, learn_bytes
 from outbox.streams import PAUSED
 
 WORDS_MAX = 300
@@ -65,12 +74,18 @@ _REFUSED_ALONE = "SELECT refused_alone FROM outbox_streamtail WHERE stream_id = 
 _PAUSE = """
 UPDATE outbox_stream SET state = 'paused', reason = %s WHERE id = %s AND state = 'running' RETURNING workspace_id
 """
-_LEARN = "UPDATE outbox_stream SET batch_bytes = least(coalesce(batch_bytes, %s), %s) WHERE id = %s"
-
-
-_STREAM = """
-SELECT id, number, name, batch_size, batch_bytes FROM outbox_stream WHERE id = %s AND state = 'running'
+# What was learned doubles each hour: a client system that takes more by now is found out by one refused batch at most.
+_ALLOWED = f"""
+least(batch_bytes * 2.0 ^ least(floor(extract(epoch FROM now() - batch_bytes_at) / {GROWS_EACH_S}), 40), {BATCH_BYTES})::integer
 """
+_LEARN = f"""
+UPDATE outbox_stream SET batch_bytes = least(coalesce({_ALLOWED}, %(size)s), %(size)s), batch_bytes_at = now()
+ WHERE id = %(stream)s
+"""  # noqa: S608 — constants
+_STREAM = f"""
+SELECT id, number, name, batch_size, {_ALLOWED} AS batch_bytes
+  FROM outbox_stream WHERE id = %s AND state = 'running'
+"""  # noqa: S608 — constants
 _DOUBT = "UPDATE outbox_batch SET uncertain = true WHERE id = %s AND state = 'open'"
 
 
@@ -163,7 +178,7 @@ def settle(
         else:
             cursor.execute(_LOG_ENDED, [verdict.state, batch.id, *entry])
         if verdict.learned_bytes is not None:
-            cursor.execute(_LEARN, [verdict.learned_bytes, verdict.learned_bytes, stream.id])
+            cursor.execute(_LEARN, {"size": verdict.learned_bytes, "stream": stream.id})
         if verdict.pauses:
             _pause(cursor, terms, verdict.pauses)
         done_seq = _move_tail(cursor, terms, batch, verdict, judgement)

@@ -34,6 +34,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+JUDGED = frozenset({400, 413, 422})  # refusals that speak of the batch itself
+
 
 @dataclass
 class TakenLog:
@@ -240,7 +242,11 @@ class Handler(BaseHTTPRequestHandler):
         sha256 = hashlib.sha256(raw).hexdigest()
         self._note_try({"id": self.headers.get("Idempotency-Key"), "sha256": sha256})
         self.mood.wait_while_held()
-        if refusal := _refusal_of(mood, raw):
+        with self.taken.lock:
+            is_known = self.headers.get("Idempotency-Key") in self.taken.batches
+        refusal = _refusal_of(mood, raw)
+        # One that was taken is not judged anew: what sends it would take it for refused, and send its readings again.
+        if refusal and not (is_known and refusal in JUDGED):
             self._answer(
                 refusal,
                 {"error": f"as it was told: {refusal}"},

@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('configuration_interval_s', models.PositiveIntegerField(default=3600, validators=[django.core.validators.MaxValueValidator(2592000)])),
                 ('configuration_schema', models.JSONField(blank=True, null=True)),
                 ('batch_bytes', models.PositiveIntegerField(editable=False, null=True)),
+                ('batch_bytes_at', models.DateTimeField(editable=False, null=True)),
                 ('state', models.CharField(choices=[('running', 'Running'), ('paused', 'Paused'), ('stopped', 'Stopped')], default='running', editable=False, max_length=10)),
                 ('reason', models.TextField(blank=True, default='', editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

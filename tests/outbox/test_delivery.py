@@ -181,6 +181,39 @@ def test_o16_the_size_that_fits_is_learned(receiver: Receiver) -> None:
     assert Delivery.objects.filter(status=413).count() == refused
 
 
+def test_o16_what_was_learned_grows_again(receiver: Receiver) -> None:
+    """A client system that takes more by now is found out; one that does not costs one refused batch."""
+    stream = stream_to(receiver, batch_size=200)
+    take(stream, readings(*range(200)))
+    receiver.control(max_bytes=6000)
+    run(stream)
+    Stream.objects.update(batch_bytes_at=timezone.now() - timedelta(days=1))
+    take(stream, readings(*range(200, 400)))
+    before = Delivery.objects.count()
+    run(stream)
+    assert receiver.keys == keys(*range(400))
+    assert Delivery.objects.filter(status=413).count() <= 4
+    receiver.control()
+    Stream.objects.update(batch_bytes_at=timezone.now() - timedelta(days=1))
+    take(stream, readings(*range(400, 600)))
+    before = Delivery.objects.count()
+    run(stream)
+    assert Delivery.objects.count() == before + 1
+
+
+def test_a_batch_that_was_taken_is_not_judged_anew(receiver: Receiver) -> None:
+    """By the sample, as every client system must do: else its readings would go again in other batches."""
+    stream = stream_to(receiver)
+    for start, mood in enumerate(({"status": 400}, {"max_bytes": 100})):
+        take(stream, readings(*range(10 * start, 10 * start + 10)))
+        receiver.control(silent=True, times=1)
+        run(stream, at_once=False)
+        receiver.control(**mood)
+        run(stream)
+        assert tail(stream).done_seq == 10 * start + 10
+    assert receiver.taken["doubles"] == 0
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 307])
 def test_o17_o18_what_a_person_must_see_to_pauses_the_stream(
     receiver: Receiver, status: int
