@@ -34,14 +34,15 @@ def fetch_rows(cursor: Cursor, row_type: Callable[..., Row]) -> list[Row]:
     Each field of `row_type`, a dataclass, needs its column where it has no default, and may have one where it has.
     Raises ColumnsDiffer.
     """
+    rows = cursor.fetchall()  # first: within a pipeline the columns come with the rows
     make = _find_maker(cursor, row_type)
-    return [make(row) for row in cursor.fetchall()]
+    return [make(row) for row in rows]
 
 
 def fetch_row(cursor: Cursor, row_type: Callable[..., Row]) -> Row | None:
     """The next one; None where there is none. Raises as `fetch_rows`."""
-    make = _find_maker(cursor, row_type)
     row = cursor.fetchone()
+    make = _find_maker(cursor, row_type)
     return None if row is None else make(row)
 
 
@@ -50,8 +51,8 @@ def fetch_split(
 ) -> tuple[Sequence[Any], Row] | None:
     """Like `fetch_row`, for a row whose first `head` columns are of something else, such as a model: these come as they
     are, and the others as a `row_type`."""
-    make = _find_maker(cursor, row_type, head)
     row = cursor.fetchone()
+    make = _find_maker(cursor, row_type, head)
     return None if row is None else (row[:head], make(row[head:]))
 
 
@@ -59,8 +60,9 @@ def fetch_splits(
     cursor: Cursor, head: int, row_type: Callable[..., Row]
 ) -> list[tuple[Sequence[Any], Row]]:
     """Like `fetch_split`, for all rows that the statement still has."""
+    rows = cursor.fetchall()
     make = _find_maker(cursor, row_type, head)
-    return [(row[:head], make(row[head:])) for row in cursor.fetchall()]
+    return [(row[:head], make(row[head:])) for row in rows]
 
 
 _Maker = Callable[[Sequence[Any]], Any]

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from database.rows import fetch_row
+from database.rows import fetch_row, fetch_rows
 from outbox.core.images import Image, make_head, make_image
 from outbox.core.segments import unpack_lines
 from outbox.core.splitting import BatchPart
@@ -24,12 +24,17 @@ _OPEN = """
 SELECT id, seq_from, seq_to, members, head, sha256, tries, uncertain
   FROM outbox_batch WHERE stream_id = %s AND state = 'open' ORDER BY seq_from, made_at LIMIT 1
 """
+# Whole segments while they fit; the first one always.
 _QUEUED = """
-SELECT seq_from, seq_to, bytes FROM outbox_segment
- WHERE stream = %s AND seq_to > %s ORDER BY seq_to LIMIT %s
+SELECT seq_from, seq_to, body
+  FROM (SELECT seq_from, seq_to, body, sum(bytes) OVER (ORDER BY seq_to) AS total, row_number() OVER (ORDER BY seq_to) AS nth
+          FROM (SELECT seq_from, seq_to, bytes, body FROM outbox_segment
+                 WHERE stream = %(stream)s AND seq_to > %(done)s ORDER BY seq_to LIMIT %(count)s) first) queued
+ WHERE nth = 1 OR (seq_to - %(done)s <= %(count)s AND total <= %(bytes)s)
+ ORDER BY seq_to
 """
 _LINES = """
-SELECT seq_from, body FROM outbox_segment
+SELECT seq_from, seq_to, body FROM outbox_segment
  WHERE stream = %s AND seq_to >= %s AND seq_from <= %s ORDER BY seq_to
 """
 _FIX = """
@@ -82,6 +87,13 @@ class _OpenBatch:
     uncertain: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    seq_from: int
+    seq_to: int
+    body: bytes
+
+
 def take_open(cursor: psycopg.Cursor[Any], stream: StreamFacts) -> Fixed | None:
     """The oldest batch that is still to be delivered. Raises BatchDamaged."""
     cursor.execute(_OPEN, [stream.id], binary=True)
@@ -100,17 +112,19 @@ def take_open(cursor: psycopg.Cursor[Any], stream: StreamFacts) -> Fixed | None:
 def fix_next(cursor: psycopg.Cursor[Any], stream: StreamFacts, done_seq: int) -> Fixed | None:
     """A batch of what waits first, whole segments while they fit. None where nothing waits."""
     most_bytes = stream.batch_bytes or BATCH_BYTES
-    rows = cursor.execute(_QUEUED, [stream.number, done_seq, stream.batch_size]).fetchall()
-    if not rows:
+    told = {
+        "stream": stream.number,
+        "done": done_seq,
+        "count": stream.batch_size,
+        "bytes": most_bytes,
+    }
+    cursor.execute(_QUEUED, told, binary=True)
+    segments = fetch_rows(cursor, _Stored)
+    if not segments:
         return None
-    first = done_seq + 1
-    last, total = min(rows[0][1], done_seq + stream.batch_size), rows[0][2]
-    for _, seq_to, size in rows[1:]:
-        if seq_to - done_seq > stream.batch_size or total + size > most_bytes:
-            break
-        last, total = seq_to, total + size
+    first, last = done_seq + 1, min(segments[-1].seq_to, done_seq + stream.batch_size)
     part = BatchPart(first, last)
-    lines = read_lines(cursor, stream, part)
+    lines = _lines_of(stream, segments, first, last)
     if len(lines) > 1 and sum(map(len, lines)) > most_bytes:
         kept = _count_that_fit(lines, most_bytes)
         part, lines = BatchPart(first, first + kept - 1), lines[:kept]
@@ -154,19 +168,26 @@ def fix(
 def read_lines(cursor: psycopg.Cursor[Any], stream: StreamFacts, part: BatchPart) -> list[bytes]:
     """The part's readings, in order. Raises BatchDamaged where one is missing."""
     first, last = part.sequence_from, part.sequence_to
-    lines: list[bytes] = []
     cursor.execute(_LINES, [stream.number, first, last], binary=True)
-    for seq_from, body in cursor.fetchall():
+    lines = _lines_of(stream, fetch_rows(cursor, _Stored), first, last)
+    return lines if part.members is None else [lines[place] for place in part.members]
+
+
+def _lines_of(
+    stream: StreamFacts, segments: Sequence[_Stored], first: int, last: int
+) -> list[bytes]:
+    lines: list[bytes] = []
+    for segment in segments:
         try:
-            found = unpack_lines(body)
+            found = unpack_lines(segment.body)
         except ValueError as exc:
             raise BatchDamaged(f"stream {stream.name}: {exc}") from None
-        lines += found[max(0, first - seq_from) : last - seq_from + 1]
+        lines += found[max(0, first - segment.seq_from) : last - segment.seq_from + 1]
     if len(lines) != last - first + 1:
         raise BatchDamaged(
             f"stream {stream.name}: {len(lines)} of the readings {first} to {last} are stored"
         )
-    return lines if part.members is None else [lines[place] for place in part.members]
+    return lines
 
 
 def key_of(line: bytes) -> str:

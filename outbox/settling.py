@@ -168,7 +168,9 @@ def settle(
     took_ms: int,
 ) -> Settled:
     """Raises StreamFenced, and then nothing was written; the batch stays what it was."""
-    with session.transaction(), session.cursor() as cursor:
+    # What has no answer that matters is sent along with the next statement that has: each way to the database and back
+    # is time in which nothing is sent.
+    with session.pipeline(), session.transaction(), session.cursor() as cursor:
         verdict = _decide(cursor, terms, batch, judgement)
         stream = terms.stream
         entry = _make_entry(terms, batch, judgement, took_ms)
