@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.db import connection
 
+from benchmarks.copying import copy_row
 from connectors.models import Connector
 from datasets.models import Dataset
-from syncjobs.models import SyncJob
+from syncjobs.core.states import State
+from syncjobs.models import SyncJob, SyncRecord, Trigger
 from workspaces.models import Workspace
-
-_RECORDS = """
-INSERT INTO syncjobs_syncrecord (id, workspace_id, job_id, connector_id, address, trigger, mode, dry_run,
-    state, queued_at, {zeros}, {texts})
-SELECT gen_random_uuid(), j.workspace_id, j.id, j.connector_id, %(address)s, 'manual', 'incremental',
-       %(times)s > 1, 'queued', now() - make_interval(secs => random() * 60), {zero_values}, {text_values}
-  FROM syncjobs_syncjob j CROSS JOIN generate_series(1, %(times)s)
- WHERE j.workspace_id = ANY(%(workspaces)s)
-RETURNING id
-"""
-
-_ZEROS = (
-    "percentage", "current_file_index", "files_added", "files_changed", "files_removed", "files_unchanged",
-    "files_failed", "files_skipped", "files_deferred", "bytes_transferred", "attempt", "vain_attempts",
-    "crash_count", "token", "files_cleared", "files_left",
-)  # fmt: skip
-_TEXTS = (
-    "verdict", "stage", "requested_by", "dialled", "cancel_asked_by", "warning", "waiting_for", "error_code", "error",
-)  # fmt: skip
 
 
 def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UUID]:
@@ -43,17 +25,29 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
         )
         made.append(workspace.pk)
         _make_jobs(connector, jobs)
-    statement = _RECORDS.format(
-        zeros=", ".join((*_ZEROS, "guards_waived")),
-        zero_values=", ".join(("0",) * len(_ZEROS) + ("false",)),
-        texts=", ".join(_TEXTS),
-        text_values=", ".join(("''",) * len(_TEXTS)),
+    job = SyncJob.objects.filter(workspace_id=made[0]).select_related("connector")[0]
+    first = SyncRecord.objects.create(
+        workspace_id=job.workspace_id, job=job, connector=job.connector, address=job.connector.address,
+        trigger=Trigger.MANUAL, state=State.HELD, dry_run=times > 1,
+    )  # fmt: skip
+    copy_row(
+        first,
+        times,
+        {
+            "id": "gen_random_uuid()",
+            "workspace_id": "j.workspace_id",
+            "job_id": "j.id",
+            "connector_id": "j.connector_id",
+            "state": "'queued'",
+            "queued_at": "now() - make_interval(secs => random() * 60)",
+        },
+        join="JOIN syncjobs_syncjob j ON j.workspace_id = ANY(%(workspaces)s)",
+        workspaces=made,
     )
-    found = _execute(
-        statement, {"address": "192.0.2.1:22", "times": times, "workspaces": made}, fetch=True
-    )
-    _execute("ANALYZE syncjobs_syncrecord", {})
-    return [row[0] for row in found]
+    first.delete()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE syncjobs_syncrecord")
+    return list(SyncRecord.objects.filter(workspace__in=made).values_list("pk", flat=True))
 
 
 def _make_jobs(connector: Connector, count: int) -> None:
@@ -70,10 +64,3 @@ def _make_jobs(connector: Connector, count: int) -> None:
     ]
     Dataset.objects.bulk_create(datasets, 5_000)
     SyncJob.objects.bulk_create(jobs, 5_000)
-
-
-def _execute(statement: str, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '20min'")
-        cursor.execute(statement, parameters)
-        return cursor.fetchall() if fetch else []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import connection, models
 from django.utils import timezone
 
+from benchmarks.copying import copy_row, table_of
 from connectors.models import Connector
 from datasets.models import Dataset
 from syncjobs.configuration.jobs import save_job
@@ -46,9 +45,9 @@ def _fill(name: str, *, jobs: int, records: int, before_s: int) -> None:
         total_files=1000, files_added=3, files_unchanged=997, bytes_transferred=12345,
         dataset_version=1, attempt=1, percentage=100.0,
     )  # fmt: skip
-    _copy(first, CONNECTORS - 1, {"id": "gen_random_uuid()", "name": "'host-' || n"})
-    _copy(job.dataset, jobs - 1, {"id": "gen_random_uuid()", "name": "'job-' || n"})
-    _copy(
+    copy_row(first, CONNECTORS - 1, {"id": "gen_random_uuid()", "name": "'host-' || n"})
+    copy_row(job.dataset, jobs - 1, {"id": "gen_random_uuid()", "name": "'job-' || n"})
+    copy_row(
         job,
         jobs - 1,
         {
@@ -59,10 +58,10 @@ def _fill(name: str, *, jobs: int, records: int, before_s: int) -> None:
         },
     )
     at = f"template.queued_at - make_interval(secs => {before_s} + (n / {TIED}) * 600)"
-    of_workspace = f"{_table(SyncJob)} WHERE workspace_id = %(workspace)s"
+    of_workspace = f"{table_of(SyncJob)} WHERE workspace_id = %(workspace)s"
     number = "id, connector_id, row_number() OVER (ORDER BY id) - 1 AS number"
     numbered = f"JOIN (SELECT {number} FROM {of_workspace}) each ON each.number = n %% {jobs}"  # noqa: S608 — our own names
-    _copy(
+    copy_row(
         record,
         records - 1,
         {
@@ -79,27 +78,7 @@ def _fill(name: str, *, jobs: int, records: int, before_s: int) -> None:
     )
 
 
-def _copy(
-    row: models.Model, count: int, other: dict[str, str], *, join: str = "", **parameters: Any
-) -> None:
-    columns = [str(field.column) for field in row._meta.concrete_fields]
-    names = ", ".join(f'"{column}"' for column in columns)
-    values = ", ".join(other.get(column, f'template."{column}"') for column in columns)
-    table = _table(type(row))
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '20min'")
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} template"  # noqa: S608 — our own names
-            f" CROSS JOIN generate_series(1, %(count)s) n {join} WHERE template.id = %(template)s",
-            {"count": count, "template": row.pk, **parameters},
-        )
-
-
 def _named(model: type[models.Model], name: str) -> str:
     """The key of the row of the workspace that has this name, as an expression."""
-    table = _table(model)
+    table = table_of(model)
     return f"(SELECT x.id FROM {table} x WHERE x.workspace_id = template.workspace_id AND x.name = {name})"  # noqa: S608 — our own names
-
-
-def _table(model: type[models.Model]) -> str:
-    return f'"{model._meta.db_table}"'
