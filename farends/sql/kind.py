@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from farends.contract import Context
 from farends.errors import AuthConfig
 from farends.rows.contract import RowSource
-from farends.spec import ROWS, Spec, Target, read_stored
+from farends.spec import ROWS, Examine, Spec, Target, read_stored
 from farends.sql.options import SqlOptions, SqlSecret
 from farends.sql.postgresql import connection as postgresql_connection
+from farends.sql.postgresql import examination as postgresql_examination
 from farends.sql.postgresql import source as postgresql_source
+from farends.stages import StageResult
 from farends.watched import WatchedConnection
 
 PORT = 5432
@@ -24,10 +26,17 @@ class Engine:
 
     port: int
     open_rows: Callable[[Target, Context], RowSource]
+    examine: Examine
+    reach: Callable[[Target, Context], None]  # as in `Spec`
 
 
 ENGINES: dict[str, Engine] = {
-    "postgresql": Engine(PORT, postgresql_source.open_source),
+    "postgresql": Engine(
+        PORT,
+        postgresql_source.open_source,
+        postgresql_examination.examine_postgresql,
+        postgresql_examination.reach_postgresql,
+    ),
 }
 
 
@@ -36,6 +45,14 @@ def _engine(target: Target) -> Engine:
         return ENGINES[target.options.engine]
     except KeyError:
         raise AuthConfig(f"this installation does not read {target.options.engine}") from None
+
+
+def _examine(target: Target, context: Context) -> Iterator[StageResult]:
+    return _engine(target).examine(target, context)
+
+
+def _reach(target: Target, context: Context) -> None:
+    _engine(target).reach(target, context)
 
 
 def _open_rows(target: Target, context: Context) -> RowSource:
@@ -72,6 +89,8 @@ SPEC = Spec(
     open_rows=_open_rows,
     open_database=_open_database,
     far_end=ROWS,
+    reach=_reach,
+    examine=_examine,
     port_for=_port_for,
     schemas_for=_schemas_for,
     database_for=_database_for,

@@ -193,7 +193,7 @@ def list_relations(connection: psycopg.Connection[Any], prefix: str) -> list[Fou
     return found
 
 
-def find_relation(connection: psycopg.Connection[Any], spec: Mapping[str, Any]) -> Found:
+def get_relation(connection: psycopg.Connection[Any], spec: Mapping[str, Any]) -> Found:
     """What a job's `entity` means. Raises RootMissing, PermissionRefused."""
     for schema, name in _places_of(spec):
         rows = connection.execute(

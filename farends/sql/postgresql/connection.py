@@ -105,8 +105,7 @@ def connect(target: Target, context: Context, *, name: str = "syncproject") -> W
 _CLOSED = {
     "passfile": _NOWHERE,
     "sslcertmode": "disable",
-    "sslcrl": "",
-    "sslcrldir": _NOWHERE,
+    "sslcrl": _NOWHERE,
     "gssencmode": "disable",
     "client_encoding": "UTF8",
     "options": "",

@@ -32,7 +32,7 @@ from farends.rows.contract import (
     RowCapabilities,
 )
 from farends.spec import Target
-from farends.sql.postgresql.catalog import Found, FoundColumn, find_relation, list_relations
+from farends.sql.postgresql.catalog import Found, FoundColumn, get_relation, list_relations
 from farends.sql.postgresql.connection import connect
 from farends.sql.postgresql.copying import CopiedRows, CopyOut, find_cells, print_values
 from farends.sql.postgresql.errors import mapped
@@ -133,12 +133,12 @@ class PostgresSource:
 
     def describe(self, spec: Mapping[str, Any]) -> Entity:
         with mapped(), self._transaction():
-            found = find_relation(self._connection, spec)
+            found = get_relation(self._connection, spec)
             return found.to_entity(is_standby=self._is_standby())
 
     def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
         with mapped(), self._transaction():
-            found = find_relation(self._connection, spec)
+            found = get_relation(self._connection, spec)
             cells = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in found.columns]
             table = sql.Identifier(found.relation.schema, found.relation.name)
             query = sql.SQL("SELECT {} FROM {} LIMIT {}").format(
@@ -153,7 +153,7 @@ class PostgresSource:
             if self._server is None:
                 self._server = identify_server(self._connection)
             with self._transaction():
-                found = find_relation(self._connection, reading.spec)
+                found = get_relation(self._connection, reading.spec)
                 plan = _make_plan(found, reading, self._connection.pgconn.server_version)
                 begun = begin_reading(self._connection, found, reading, self._server)
         self._plan = plan if begun.lost is None else replace(plan, reading=reading.whole())
@@ -261,12 +261,13 @@ class PostgresSource:
             *_not_null(plan.open_keys),
             self._behind(plan, resume),
         ]
-        query = sql.SQL("SELECT {} FROM {}{}").format(
+        query = sql.SQL("SELECT {} FROM {} AS source{}").format(
             _select(plan.columns), plan.table, _where(conditions)
         )
         if not plan.key:
             return query
-        order = sql.SQL(", ").join(sql.Identifier(column.name) for column in plan.key)
+        # A bare name would mean the column that is given out, and so the order of its text.
+        order = sql.SQL(", ").join(sql.Identifier("source", column.name) for column in plan.key)
         return sql.SQL("{} ORDER BY {}").format(query, order)
 
     def _behind(self, plan: _Plan, resume: _Resume) -> sql.Composable | None:

@@ -44,6 +44,7 @@ def row_source(opened_rows: Callable[..., RowSource]) -> RowSource:
 
 @pytest.fixture
 def loader() -> Iterator[Loader]:
-    with psycopg.connect(servers().database_url, options="-c timezone=UTC") as session:
+    with psycopg.connect(
+        servers().database_url, autocommit=True, options="-c timezone=UTC"
+    ) as session:
         yield Loader(session)
-        session.rollback()

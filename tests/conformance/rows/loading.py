@@ -14,18 +14,22 @@ _HEADER, _TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
 
 class Loader:
-    """A table that lives as long as the session's transaction. Its rows are told as PostgreSQL prints them."""
+    """Its table lives for one load: a transaction that stays open would hold back the sources' `xmin`."""
 
     def __init__(self, session: psycopg.Connection[Any]) -> None:
         self._session = session
 
     def load(self, chunks: Iterable[Chunk]) -> list[dict[str, str | None]]:
-        """The rows of these chunks, in their order; the last chunk's columns are those of the table."""
+        """The rows of these chunks, in their order and as PostgreSQL prints them; the last chunk's columns are those of
+        the table."""
         given = list(chunks)
         if not any(chunk.rows for chunk in given):
             return []
+        with self._session.transaction(force_rollback=True):
+            return self._load(given)
+
+    def _load(self, given: list[Chunk]) -> list[dict[str, str | None]]:
         columns = given[-1].columns
-        self._session.execute("DROP TABLE IF EXISTS pg_temp.loaded")
         described = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type))
             for column in columns
