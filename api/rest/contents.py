@@ -1,4 +1,5 @@
-"""`…/datasets/{dataset}/versions/{number}/entries` and `…/diff`: which files a version holds, and what differs between two."""
+"""`…/datasets/{dataset}/versions/{number}/entries` and `…/diff`: which files a version holds, and which files or rows differ
+between two."""
 
 from __future__ import annotations
 
@@ -8,19 +9,23 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router
 from pydantic import Field
 
-from api.rest.answers import REFUSALS, not_found
+from api.rest.answers import CONFLICTS
 from api.rest.callers import VIEWER
-from api.rest.datasets import DatasetIn, get_dataset, need_version
+from api.rest.datasets import DatasetIn, get_dataset, need_kind, need_version
 from api.rest.finding import WorkspaceIn
+from api.rest.keyed import no_such_page
 from api.rest.numbered import NumberedQuery
+from api.rest.tables import ANSWERS, ChangeQuery, page_of_row_changes
 from api.shapes.contents import DifferencePage, EntryPage, tell_difference, tell_entry
 from api.shapes.datasets import NUMBER_MAX
+from api.shapes.tables import RowChangePage
 from datasets.diffs import list_differences
-from datasets.models import Dataset
+from datasets.models import Dataset, DatasetKind
 from datasets.reading import one_moment, page_of_entries
 from farends.names import PATH_BYTES_MAX
 
 router = Router(tags=["datasets"])
+ID_DIGITS_MAX = 18
 NumberIn = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
 
 
@@ -33,7 +38,7 @@ class EntryQuery(NumberedQuery):
     )
 
 
-class DiffQuery(NumberedQuery):
+class DiffQuery(ChangeQuery):
     from_: int = Field(alias="from", ge=1, le=NUMBER_MAX, description="A version's number.")
     to: int | None = Field(
         None, ge=1, le=NUMBER_MAX, description="Another's; the current one where left out."
@@ -41,7 +46,7 @@ class DiffQuery(NumberedQuery):
 
 
 @router.get(
-    "/{dataset}/versions/{number}/entries", response={200: EntryPage, **REFUSALS}, auth=VIEWER
+    "/{dataset}/versions/{number}/entries", response={200: EntryPage, **CONFLICTS}, auth=VIEWER
 )
 def list_entries(
     request: HttpRequest,
@@ -52,9 +57,10 @@ def list_entries(
 ) -> dict[str, Any]:
     """Lists entries by path, bytewise."""
     held = get_dataset(request, dataset)
+    need_kind(held, DatasetKind.FILES)
     with one_moment():
         version = need_version(held, number)
-        last = _path_at(held, query)
+        last = _path_at(held, query.cursor)
         found = page_of_entries(version, prefix=query.prefix, last=last, limit=query.limit + 1)
     shown = found[: query.limit]
     return {
@@ -63,18 +69,29 @@ def list_entries(
     }
 
 
-@router.get("/{dataset}/diff", response={200: DifferencePage, **REFUSALS}, auth=VIEWER)
+@router.get(
+    "/{dataset}/diff", response={200: DifferencePage | RowChangePage, **ANSWERS}, auth=VIEWER
+)
 def list_diff(
     request: HttpRequest,
     workspace: WorkspaceIn,
     dataset: DatasetIn,
     query: Annotated[DiffQuery, Query()],
 ) -> dict[str, Any]:
-    """Lists differences by path, bytewise. A page can be shorter than `limit` and have a `next` all the same."""
+    """Lists differences: of files by path, bytewise; of rows by table and key. A page can be shorter than `limit` and have a
+    `next` all the same. `table` and `change` choose among rows."""
     held = get_dataset(request, dataset)
     before, after = need_version(held, query.from_), need_version(held, query.to)
+    if held.kind == DatasetKind.TABLE:
+        return page_of_row_changes(held, before.number, after.number, query)
+    if query.table is not None or query.change is not None:
+        need_kind(held, DatasetKind.TABLE)
     found, following = list_differences(
-        held.pk, before.number, after.number, last=_path_at(held, query), limit=query.limit
+        held.pk,
+        before.number,
+        after.number,
+        last=_path_at(held, query.cursor),
+        limit=query.limit,
     )
     return {
         "items": [tell_difference(each) for each in found],
@@ -82,11 +99,13 @@ def list_diff(
     }
 
 
-def _path_at(dataset: Dataset, query: NumberedQuery) -> str:
+def _path_at(dataset: Dataset, cursor: str | None) -> str:
     """Paths are too long for an address; the cursor is an entry's id. Raises Refused."""
-    if query.cursor is None:
+    if cursor is None:
         return ""
-    entry = dataset.entries.filter(pk=int(query.cursor)).only("path").first()
+    entry = None
+    if cursor.isdigit() and len(cursor) <= ID_DIGITS_MAX:
+        entry = dataset.entries.filter(pk=int(cursor)).only("path").first()
     if entry is None:
-        raise not_found("page: give `next` of the page before as it came")
+        raise no_such_page()
     return entry.path

@@ -23,12 +23,16 @@ from api.shapes.datasets import (
     tell_dataset,
     tell_version,
 )
-from datasets.models import Dataset, Version
+from datasets.models import Dataset, DatasetKind, Version
 from datasets.reading import NoSuchVersion, get_version
 from syncjobs.queries.datasets import described_datasets
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 
 router = Router(tags=["datasets"])
+_INSTEAD = {
+    DatasetKind.FILES: "tables and no files: its rows are at …/rows, and what differs at …/diff",
+    DatasetKind.TABLE: "files and no tables: they are at …/versions/{number}/entries",
+}
 DatasetIn = Annotated[str, Path(description="The dataset's id or name.")]
 
 
@@ -78,6 +82,13 @@ def get_dataset(request: HttpRequest, text: str) -> Any:
     """Raises Refused."""
     owner = caller_of(request).workspace
     return need_row(described_datasets(owner), owner, text, "dataset")
+
+
+def need_kind(dataset: Dataset, kind: DatasetKind) -> None:
+    """Raises Refused where the route is one for datasets of another kind."""
+    if dataset.kind != kind:
+        words = _INSTEAD[kind]
+        raise Refused(HTTPStatus.CONFLICT, f"Dataset {dataset.name} holds {words}.")
 
 
 def need_version(dataset: Dataset, number: int | None) -> Version:

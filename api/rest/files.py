@@ -15,13 +15,13 @@ from ninja import Path, Query, Router
 
 from api.rest.answers import Refused, not_found, problem
 from api.rest.callers import VIEWER
-from api.rest.datasets import DatasetIn, get_dataset, need_version
+from api.rest.datasets import DatasetIn, get_dataset, need_kind, need_version
 from api.rest.finding import WorkspaceIn
 from api.shapes.answers import Problem
 from api.shapes.contents import PATH
 from api.shapes.datasets import NUMBER_MAX
 from connectors.attachments import attachment_fields
-from datasets.models import Dataset, Entry
+from datasets.models import Dataset, DatasetKind, Entry
 from datasets.reading import find_entries
 from datasets.store import open_store
 from store.checked import CheckedBlob
@@ -57,7 +57,7 @@ _RESPONSES: Any = {
     200: None,
     206: None,
     304: None,
-    frozenset({400, 401, 403, 404, 412, 416, 429, 503}): Problem,
+    frozenset({400, 401, 403, 404, 409, 412, 416, 429, 503}): Problem,
 }
 
 
@@ -111,6 +111,7 @@ def _answer(
     request: HttpRequest, dataset: Dataset, path: str, number: int | None
 ) -> HttpResponseBase:
     """Raises Refused."""
+    need_kind(dataset, DatasetKind.FILES)
     version = need_version(dataset, number)
     entry = find_entries(dataset, version.number).filter(path=path).first()
     if entry is None:

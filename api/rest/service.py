@@ -36,6 +36,7 @@ from api.rest import (
     races,
     records,
     starting,
+    tables,
     tokens,
     workspace,
 )
@@ -128,6 +129,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/sync-records", events.router)
     service.add_router(f"{TREE}/datasets", datasets.router)
     service.add_router(f"{TREE}/datasets", contents.router)
+    service.add_router(f"{TREE}/datasets", tables.router)
     service.add_router(f"{TREE}/datasets", files.router)
     service.add_router(f"{TREE}/streams", outbox_streams.router)
     service.add_exception_handler(Refused, _refused)

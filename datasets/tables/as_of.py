@@ -82,7 +82,7 @@ def page_of_rows(
         cursor.execute(statement, wanted.parameters)
         rows += cursor.fetchall()
         if len(rows) > limit:
-            return RowPage(rows[:limit], key_of(table, rows[limit - 1]))
+            return RowPage(rows[:limit], key_of_row(table, rows[limit - 1]))
         if bound is None:
             return RowPage(rows, None)
         after, step = bound, min(step * 2, STEP_MAX)  # few of these keys had rows then
@@ -126,7 +126,7 @@ def list_keys(table: TableAt, alias: str) -> list[str]:
     return [f"{alias}.{quote_name(name)}" for name in table.key]
 
 
-def key_of(table: TableAt, cells: Cells) -> Key:
+def key_of_row(table: TableAt, cells: Cells) -> Key:
     return tuple(cells[table.names.index(name)] or "" for name in table.key)
 
 

@@ -11,7 +11,7 @@ from datasets.tables.as_of import (
     Cells,
     Key,
     KeyRange,
-    key_of,
+    key_of_row,
     list_keys,
     name_history,
     name_relation,
@@ -20,6 +20,9 @@ from datasets.tables.as_of import (
     print_image,
 )
 from datasets.tables.columns import ColumnAt, TableAt
+
+STEP_MAX = 10_000  # keys that one statement looks at
+LOOKED_MAX = 100_000  # keys that one page looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,7 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """`last` is the key behind which the next page begins; None: there is none. A page may be short: what was touched
-    and is as it was is left out."""
+    """`last` is the key behind which the next page begins; None: there is none."""
 
     changes: list[RowChange]
     last: Key | None
@@ -68,16 +70,23 @@ def page_of_changes(
     limit: int,
     only: EntryChange | None = None,
 ) -> ChangePage:
-    """The next `limit` keys behind `after` that were touched, and what became of their rows. Within a moment."""
+    """The next changes behind a key. A page may be short and have a next one all the same: many keys may have been
+    touched that are as they were. Within a moment."""
     if not tables.differ:
         return ChangePage([], None)
-    if tables.before.is_there and tables.after.is_there:
-        page = _page_of_touched(cursor, tables, after, limit)
-    else:
-        page = _page_of_whole(cursor, tables, after, limit)
-    if only is None:
-        return page
-    return ChangePage([each for each in page.changes if each.change == only], page.last)
+    both = tables.before.is_there and tables.after.is_there
+    look = _page_of_touched if both else _page_of_whole
+    found: list[RowChange] = []
+    step, looked = limit, 0
+    while True:
+        page = look(cursor, tables, after, step)
+        found += [each for each in page.changes if only in (None, each.change)]
+        if len(found) > limit:
+            return ChangePage(found[:limit], found[limit - 1].key)
+        looked += step
+        if page.last is None or looked > LOOKED_MAX:
+            return ChangePage(found, page.last)
+        after, step = page.last, min(step * 2, STEP_MAX)
 
 
 def iter_row_changes(
@@ -98,9 +107,9 @@ def _page_of_whole(cursor: Cursor, tables: TwoTables, after: Key | None, limit: 
     side = tables.after if tables.after.is_there else tables.before
     page = page_of_rows(cursor, side, after=after, limit=limit)
     found = [
-        RowChange(key_of(side, row), None, row)
+        RowChange(key_of_row(side, row), None, row)
         if side is tables.after
-        else RowChange(key_of(side, row), row, None)
+        else RowChange(key_of_row(side, row), row, None)
         for row in page.rows
     ]
     return ChangePage(found, page.last)

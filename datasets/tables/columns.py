@@ -72,7 +72,7 @@ def published_tables(dataset: Dataset) -> list[Table]:
 
 
 def describe_table(table: Table, number: int) -> TableAt:
-    """The table as the version has it, as far as the home database knows. Its rows are not read by that: see `look_at`."""
+    """The table as the version has it, as far as the home database knows. Its rows are not read by that: see `see_table`."""
     first = table.versions.aggregate(at=Min("number"))["at"]
     return TableAt(
         table_id=table.pk,
@@ -104,7 +104,7 @@ class _Found:
     type: str
 
 
-def look_at(cursor: Cursor, table: Table, number: int) -> TableAt:
+def see_table(cursor: Cursor, table: Table, number: int) -> TableAt:
     """The table as the version has it. The cursor is of the database where it lies: that one knows which columns the
     product added, such as the place of a row in its file, and which columns images have. Raises TableGone."""
     described = describe_table(table, number)

@@ -12,7 +12,7 @@ from datasets.diffs import EntryChange
 from datasets.models import Dataset
 from datasets.tables.as_of import find_row_of_key, iter_rows, page_of_rows, select_every_row
 from datasets.tables.changes import TwoTables, iter_row_changes, page_of_changes
-from datasets.tables.columns import describe_table, look_at
+from datasets.tables.columns import describe_table, see_table
 from datasets.tables.moments import moment_of_home
 from tests.tables.writing import (
     Written,
@@ -31,7 +31,7 @@ Rows = dict[tuple[str, ...], dict[str, str | None]]
 
 def read_at(written: Written, number: int, *, at_once: int = 5_000) -> Rows:
     with moment_of_home() as cursor:
-        table = look_at(cursor, written.table, number)
+        table = see_table(cursor, written.table, number)
         rows = [
             dict(zip(table.names, row, strict=True))
             for row in iter_rows(cursor, table, at_once=at_once)
@@ -41,7 +41,7 @@ def read_at(written: Written, number: int, *, at_once: int = 5_000) -> Rows:
 
 def diff_of(written: Written, before: int, after: int, *, at_once: int = 2_000) -> dict[Any, Any]:
     with moment_of_home() as cursor:
-        sides = [look_at(cursor, written.table, number) for number in (before, after)]
+        sides = [see_table(cursor, written.table, number) for number in (before, after)]
         tables = TwoTables(*sides)
         return {
             each.key: (each.change.value, each.before, each.after)
@@ -126,14 +126,14 @@ def test_many_rows_that_came_later_are_passed_by(dataset: Dataset) -> None:
     publish(orders, dict([row("1", qty="1"), row("900", qty="2")]))
     publish(orders, dict(row(str(n), qty="3") for n in range(2, 300)))
     with moment_of_home() as cursor:
-        table = look_at(cursor, orders.table, 1)
+        table = see_table(cursor, orders.table, 1)
         page = page_of_rows(cursor, table, limit=1)
         assert (page.rows, page.last) == ([("1", "1")], ("1",))
         page = page_of_rows(cursor, table, after=page.last, limit=1)
         assert (page.rows, page.last) == ([("900", "2")], None)
         assert find_row_of_key(cursor, table, ("900",)) == ("900", "2")
         assert find_row_of_key(cursor, table, ("2",)) is None
-        assert find_row_of_key(cursor, look_at(cursor, orders.table, 2), ("2",)) == ("2", "3")
+        assert find_row_of_key(cursor, see_table(cursor, orders.table, 2), ("2",)) == ("2", "3")
 
 
 def test_t16_names_and_values_of_others_are_only_that(dataset: Dataset) -> None:
@@ -170,7 +170,7 @@ def test_t16_names_and_values_of_others_are_only_that(dataset: Dataset) -> None:
         changed = diff_of(orders, 1, 2, at_once=10)
         assert {key: each[0] for key, each in changed.items()} == model_diff(first, second)
         with moment_of_home() as cursor:
-            table = look_at(cursor, orders.table, 1)
+            table = see_table(cursor, orders.table, 1)
             assert find_row_of_key(cursor, table, ("'", "\\N")) is not None
         run_sql("SELECT FROM {}", "victim")
     finally:
@@ -261,10 +261,12 @@ def test_pages_of_changes_of_one_kind(dataset: Dataset) -> None:
     publish(orders, dict(row(str(n)) for n in range(10)))
     publish(orders, dict(row(str(n)) for n in range(5, 15)))
     with moment_of_home() as cursor:
-        tables = TwoTables(look_at(cursor, orders.table, 1), look_at(cursor, orders.table, 2))
+        tables = TwoTables(see_table(cursor, orders.table, 1), see_table(cursor, orders.table, 2))
         page = page_of_changes(cursor, tables, limit=4, only=EntryChange.ADDED)
-        assert [each.key for each in page.changes] == []  # a page may be short
-        assert page.last == ("3",)
+        assert [each.key for each in page.changes] == [("10",), ("11",), ("12",), ("13",)]
+        assert page.last == ("13",)
+        page = page_of_changes(cursor, tables, after=page.last, limit=1)
+        assert ([each.key for each in page.changes], page.last) == ([("14",)], None)
         found = list(iter_row_changes(cursor, tables, only=EntryChange.ADDED, at_once=4))
     assert [each.key for each in found] == [(str(n),) for n in range(10, 15)]
 
@@ -276,7 +278,7 @@ def test_a_whole_version_by_copy(dataset: Dataset) -> None:
     told = []
     for number in (1, 2):
         with moment_of_home() as cursor:
-            statement = select_every_row(look_at(cursor, orders.table, number))
+            statement = select_every_row(see_table(cursor, orders.table, number))
             copied: Any = cursor
             with copied.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv, HEADER)") as copy:
                 told.append(b"".join(copy).decode())
