@@ -267,6 +267,8 @@ class TableColumn(models.Model):
     in_key = models.BooleanField(default=False)
     since = models.PositiveIntegerField()
     until = models.PositiveIntegerField(null=True)
+    # Ended because a person went back to a time before it; the table's rows do not show it from then on.
+    withdrawn = models.BooleanField(db_default=False)
 
     class Meta:
         ordering = ["position", "since"]

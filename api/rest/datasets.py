@@ -25,6 +25,8 @@ from api.shapes.datasets import (
 )
 from datasets.models import Dataset, DatasetKind, Version
 from datasets.reading import NoSuchVersion, get_version
+from datasets.tables.columns import TableGone
+from datasets.tables.going_back import CannotGoBack
 from syncjobs.queries.datasets import described_datasets
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 
@@ -73,6 +75,8 @@ def roll_back_dataset(
         raise not_found("version") from None
     except NothingToRollBack as exc:
         raise Refused(HTTPStatus.CONFLICT, f"Nothing to do: {exc}.") from None
+    except (CannotGoBack, TableGone) as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"Nothing was changed: {exc}.") from None
     except DatasetBusy as exc:
         raise conflict_with(str(exc), exc.record) from None
     return tell_version(version)

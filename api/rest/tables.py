@@ -13,9 +13,9 @@ from ninja import Path, Query, Router, Schema
 from pydantic import Field
 
 from api.rest.answers import CONFLICTS, Refused, not_found
-from api.rest.callers import VIEWER
-from api.rest.datasets import DatasetIn, get_dataset, need_kind, need_version
-from api.rest.finding import WorkspaceIn
+from api.rest.callers import VIEWER, caller_of
+from api.rest.datasets import DatasetIn, need_kind, need_version
+from api.rest.finding import WorkspaceIn, need_row
 from api.rest.keyed import KeyedQuery, no_such_page, pack_key, unpack_key
 from api.shapes.answers import Problem
 from api.shapes.datasets import NUMBER_MAX
@@ -183,9 +183,9 @@ def refusing() -> Iterator[None]:
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
 
 
-def _get_dataset_of_tables(request: HttpRequest, called: str) -> Any:
+def _get_dataset_of_tables(request: HttpRequest, called: str) -> Dataset:
     """Raises Refused."""
-    found = get_dataset(request, called)
+    found = need_row(Dataset.objects.all(), caller_of(request).workspace, called, "dataset")
     need_kind(found, DatasetKind.TABLE)
     return found
 

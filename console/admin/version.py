@@ -15,6 +15,8 @@ from console.admin.scoped import ReadOnlyAdmin
 from console.labels import changes, find_page_url, label, link, moment
 from console.words import size_words
 from datasets.models import Version
+from datasets.tables.columns import TableGone
+from datasets.tables.going_back import CannotGoBack
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 from workspaces.models import Role
 
@@ -62,7 +64,7 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
     def press_rollback(self, request: HttpRequest, version: Version) -> HttpResponse:
         try:
             published = roll_back(version.dataset_id, version.number, by=str(request.user))
-        except (DatasetBusy, NothingToRollBack, VersionMissing) as exc:
+        except (CannotGoBack, DatasetBusy, NothingToRollBack, TableGone, VersionMissing) as exc:
             messages.error(request, f"Nothing was changed: {exc}.")
         else:
             messages.success(

@@ -265,4 +265,9 @@ class Migration(migrations.Migration):
             model_name='tableversion',
             constraint=models.UniqueConstraint(fields=('table', 'number'), name='table_version_once'),
         ),
+        migrations.AddField(
+            model_name='tablecolumn',
+            name='withdrawn',
+            field=models.BooleanField(db_default=False),
+        ),
     ]

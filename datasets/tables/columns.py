@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Min
+from django.db.models import Max, Min, OuterRef, Subquery
 
 from database.rows import Cursor, fetch_rows
-from datasets.models import Dataset, Table, TableColumn, Version
-from datasets.tables.place import DELETED_AT, HISTORY_SCHEMA
+from datasets.models import Table, TableColumn, TableVersion
+from datasets.tables.place import DELETED_AT, HISTORY_SCHEMA, TablePlace
 
 
 class TableGone(Exception):
@@ -22,6 +24,7 @@ class ColumnAt:
     """A column as a version has it. `until` is the version from which the source no longer has it; the table keeps
     it. `retyped`: some version has it with another type, so that its cells are asked for in this one."""
 
+    position: int
     name: str
     source_name: str
     type: str
@@ -48,9 +51,9 @@ class TableAt:
     first: int
     latest: int
     columns: tuple[ColumnAt, ...]
-    imaged: frozenset[str] = (
-        frozenset()
-    )  # columns that images have; without any there is no history
+    # What only the database that the table lies in knows; see `see_table`.
+    imaged: frozenset[str] = frozenset()  # columns of images; without any there is no history
+    held: Mapping[str, str] = field(default_factory=dict)  # types of all columns that we may fill
 
     @property
     def is_there(self) -> bool:
@@ -62,18 +65,33 @@ class TableAt:
         return bool(self.imaged) and (self.latest > self.number or self.connector_id is not None)
 
     @property
+    def place(self) -> TablePlace:
+        return TablePlace(self.table_id, self.schema, self.relation)
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
 
-def published_tables(dataset: Dataset) -> list[Table]:
-    """The tables of which some version tells, by name."""
-    return list(dataset.tables.exclude(version=None).order_by("name"))
-
-
 def describe_table(table: Table, number: int) -> TableAt:
     """The table as the version has it, as far as the home database knows. Its rows are not read by that: see `see_table`."""
-    first = table.versions.aggregate(at=Min("number"))["at"]
+    return _describe(table, number, _list_columns(table))
+
+
+def _list_columns(table: Table) -> list[Any]:
+    """All columns of all versions, and with each the first and the latest version that told of the table: whoever looks
+    for rows must know these of the same moment."""
+    versions = TableVersion.objects.filter(table=OuterRef("table")).order_by().values("table")
+    return list(
+        table.columns.order_by("since").annotate(
+            first=Subquery(versions.annotate(at=Min("number")).values("at")),
+            latest=Subquery(versions.annotate(at=Max("number")).values("at")),
+        )
+    )
+
+
+def _describe(table: Table, number: int, known: Sequence[Any]) -> TableAt:
+    first = known[0].first if known else None
     return TableAt(
         table_id=table.pk,
         name=table.name,
@@ -83,8 +101,8 @@ def describe_table(table: Table, number: int) -> TableAt:
         key=tuple(table.key),
         number=number,
         first=number + 1 if first is None else first,
-        latest=table.version or 0,
-        columns=_columns_at(table, number),
+        latest=0 if first is None else known[0].latest,
+        columns=_columns_at(known, number),
     )
 
 
@@ -107,7 +125,18 @@ class _Found:
 def see_table(cursor: Cursor, table: Table, number: int) -> TableAt:
     """The table as the version has it. The cursor is of the database where it lies: that one knows which columns the
     product added, such as the place of a row in its file, and which columns images have. Raises TableGone."""
-    described = describe_table(table, number)
+    [seen] = _see(cursor, table, number)
+    return seen
+
+
+def see_twice(cursor: Cursor, table: Table, before: int, after: int) -> tuple[TableAt, TableAt]:
+    """The table as two versions have it. Raises TableGone."""
+    one, other = _see(cursor, table, before, after)
+    return one, other
+
+
+def _see(cursor: Cursor, table: Table, *numbers: int) -> list[TableAt]:
+    known = _list_columns(table)
     parameters = {
         "schema": table.schema,
         "relation": table.relation,
@@ -116,32 +145,37 @@ def see_table(cursor: Cursor, table: Table, number: int) -> TableAt:
     }
     cursor.execute(_FOUND, parameters)
     found = fetch_rows(cursor, _Found)
-    rows = [one for one in found if not one.is_image]
-    if not rows:
+    if all(one.is_image for one in found):
         raise TableGone(f"there is no table {table.schema}.{table.relation} any more")
-    known = {column.name for column in described.columns}
-    ours = [
-        _own_column(described, one)
-        for one in rows
-        if one.name not in known and (one.name in table.key or one.name == DELETED_AT)
+    told = {*table.key, DELETED_AT, *[column.name for column in known]}
+    imaged = frozenset(one.name for one in found if one.is_image)
+    held = {one.name: one.type for one in found if not one.is_image and one.name in told}
+    return [
+        _add_found(_describe(table, number, known), imaged=imaged, held=held) for number in numbers
     ]
-    return replace(
-        described,
-        columns=(
-            *[column for column in ours if column.in_key],
-            *described.columns,
-            *[column for column in ours if not column.in_key],
-        ),
-        imaged=frozenset(one.name for one in found if one.is_image),
+
+
+def _add_found(table: TableAt, *, imaged: frozenset[str], held: Mapping[str, str]) -> TableAt:
+    own = [
+        _own_column(table, name, type_)
+        for name, type_ in held.items()
+        if name in {*table.key, DELETED_AT} and name not in table.names
+    ]
+    columns = (
+        *[column for column in own if column.in_key],
+        *table.columns,
+        *[column for column in own if not column.in_key],
     )
+    return replace(table, columns=columns, imaged=imaged, held=held)
 
 
-def _own_column(table: TableAt, found: _Found) -> ColumnAt:
-    in_key = found.name in table.key
+def _own_column(table: TableAt, name: str, type_: str) -> ColumnAt:
+    in_key = name in table.key
     return ColumnAt(
-        name=found.name,
+        position=0,
+        name=name,
         source_name="",
-        type=found.type,
+        type=type_,
         source_type="",
         nullable=not in_key,
         in_key=in_key,
@@ -151,16 +185,9 @@ def _own_column(table: TableAt, found: _Found) -> ColumnAt:
     )
 
 
-def _columns_at(table: Table, number: int) -> tuple[ColumnAt, ...]:
-    """A column that the source no longer has stays one of the table. One that ended because a person went back to a
-    time before it does not."""
-    known = list(table.columns.order_by("position", "since"))
-    ends = {column.until for column in known if column.until is not None}
-    rollbacks = set(
-        Version.objects.filter(dataset=table.dataset_id, number__in=ends)
-        .exclude(restores=None)
-        .values_list("number", flat=True)
-    )
+def _columns_at(known: Sequence[TableColumn], number: int) -> tuple[ColumnAt, ...]:
+    """A column that the source no longer has stays one of the table. One that came after the state that a person went back
+    to does not."""
     types: dict[str, set[str]] = {}
     held: dict[str, TableColumn] = {}
     for column in known:
@@ -169,6 +196,7 @@ def _columns_at(table: Table, number: int) -> tuple[ColumnAt, ...]:
             held[column.name] = column
     return tuple(
         ColumnAt(
+            column.position,
             column.name,
             column.source_name,
             column.type,
@@ -180,8 +208,5 @@ def _columns_at(table: Table, number: int) -> tuple[ColumnAt, ...]:
             retyped=len(types[column.name]) > 1,
         )
         for column in sorted(held.values(), key=attrgetter("position"))
-        if column.until is None
-        or column.until > number
-        or column.until not in rollbacks
-        or column.since == column.until
+        if not column.withdrawn or column.until is None or column.until > number
     )

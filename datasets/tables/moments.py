@@ -8,29 +8,27 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import connection, transaction
 
 from database.rows import Cursor
-from datasets.reading import one_moment
 
 # Whoever wrote an image has printed it so, too.
-PRINTED = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, MDY",
-    "IntervalStyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-}
+PRINTED = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
+    " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1"
+)
 PAGE_S = 30.0
-_SET = "SELECT " + ", ".join(f"set_config('{name}', %({name})s, true)" for name in PRINTED)
+_MOMENT = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {printed};"
+    " SET LOCAL statement_timeout = {timeout_ms}"
+)
 
 
 @contextmanager
 def moment_of_home(*, longest_s: float = PAGE_S) -> Iterator[Cursor]:
     """A moment of the home database. A statement may take so long; 0: as long as it takes."""
-    with one_moment(), connection.cursor() as cursor:
-        print_alike(cursor)
-        limit_statements(cursor, longest_s)
+    with transaction.atomic(), connection.cursor() as cursor:
+        _begin(cursor, longest_s)
         yield cursor
 
 
@@ -38,18 +36,14 @@ def moment_of_home(*, longest_s: float = PAGE_S) -> Iterator[Cursor]:
 def moment_of(session: psycopg.Connection[Any], *, longest_s: float = PAGE_S) -> Iterator[Cursor]:
     """A moment of another database, in a session that is in no transaction."""
     with session.transaction(), session.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        print_alike(cursor)
-        limit_statements(cursor, longest_s)
+        _begin(cursor, longest_s)
         yield cursor
 
 
 def print_alike(cursor: Cursor) -> None:
     """Until the transaction ends."""
-    cursor.execute(_SET, PRINTED)
+    cursor.execute(PRINTED)
 
 
-def limit_statements(cursor: Cursor, longest_s: float) -> None:
-    cursor.execute(
-        "SELECT set_config('statement_timeout', %s, true)", [str(round(longest_s * 1000))]
-    )
+def _begin(cursor: Cursor, longest_s: float) -> None:
+    cursor.execute(_MOMENT.format(printed=PRINTED, timeout_ms=round(longest_s * 1000)))

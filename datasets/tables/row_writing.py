@@ -5,6 +5,7 @@ All of it happens in the caller's transaction. The relation is never dropped or 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from datasets.tables.place import (
     DELETED_AT,
     HISTORY_SCHEMA,
     Sql,
+    TablePlace,
     has_unique_key,
     list_columns_of,
     names_sql,
@@ -110,7 +112,8 @@ def _convert(link: ColumnLink) -> Sql:
 
 def keep_images(cursor: psycopg.Cursor[Any], layout: TableLayout, version: int) -> None:
     """Writes to the history what table `change` is about to change, as text. Call it before `alter_columns`."""
-    _need_history(cursor, layout)
+    types = {link.name: link.type for link in layout.key}
+    need_history(cursor, layout.place, types, layout.history_columns)
     key = names_sql([link.name for link in layout.key])
     columns = layout.history_columns
     present = {
@@ -139,45 +142,50 @@ def keep_images(cursor: psycopg.Cursor[Any], layout: TableLayout, version: int) 
     )
 
 
-def _need_history(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
-    """The history has the key's columns in the relation's types, and every other as text."""
-    wanted = layout.history_columns
+def need_history(
+    cursor: psycopg.Cursor[Any], place: TablePlace, key: Mapping[str, str], images: Sequence[str]
+) -> None:
+    """The history has the key's columns in the relation's types, given by name, and every other as text."""
     found = {
         one.name: one.type
-        for one in list_columns_of(cursor, HISTORY_SCHEMA, f"h_{layout.place.table_id.hex}")
+        for one in list_columns_of(cursor, HISTORY_SCHEMA, f"h_{place.table_id.hex}")
     }
     if not found:
-        create_schema(cursor, HISTORY_SCHEMA)
-        key = [
-            sql.SQL("{} {}").format(sql.Identifier(link.name), type_sql(link.type))
-            for link in layout.key
-        ]
-        texts = [sql.SQL("{} text").format(sql.Identifier(name)) for name in wanted]
-        cursor.execute(
-            sql.SQL(
-                'CREATE TABLE {} (_version integer NOT NULL, _change "char" NOT NULL, {}, PRIMARY KEY ({}, _version))'
-            ).format(
-                layout.place.history,
-                sql.SQL(", ").join([*key, *texts]),
-                names_sql([link.name for link in layout.key]),
-            )
-        )
-        cursor.execute(sql.SQL("CREATE INDEX ON {} (_version)").format(layout.place.history))
+        _make_history(cursor, place, key, images)
         return
     steps = [
         sql.SQL("ADD COLUMN {} text").format(sql.Identifier(name))
-        for name in wanted
+        for name in images
         if name not in found
     ]
     steps += [
-        sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(link.name), type_sql(link.type))
-        for link in layout.key
-        if found.get(link.name, link.type) != link.type
+        sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(name), type_sql(kind))
+        for name, kind in key.items()
+        if found.get(name, kind) != kind
     ]
     if steps:
         cursor.execute(
-            sql.SQL("ALTER TABLE {} {}").format(layout.place.history, sql.SQL(", ").join(steps))
+            sql.SQL("ALTER TABLE {} {}").format(place.history, sql.SQL(", ").join(steps))
         )
+
+
+def _make_history(
+    cursor: psycopg.Cursor[Any], place: TablePlace, key: Mapping[str, str], images: Sequence[str]
+) -> None:
+    """Its second index gives what one version changed, by key."""
+    create_schema(cursor, HISTORY_SCHEMA)
+    typed = [
+        sql.SQL("{} {}").format(sql.Identifier(name), type_sql(kind)) for name, kind in key.items()
+    ]
+    texts = [sql.SQL("{} text").format(sql.Identifier(name)) for name in images]
+    cursor.execute(
+        sql.SQL(
+            'CREATE TABLE {} (_version integer NOT NULL, _change "char" NOT NULL, {}, PRIMARY KEY ({}, _version))'
+        ).format(place.history, sql.SQL(", ").join([*typed, *texts]), names_sql(key))
+    )
+    cursor.execute(
+        sql.SQL("CREATE INDEX ON {} (_version, {})").format(place.history, names_sql(key))
+    )
 
 
 def apply_changes(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:

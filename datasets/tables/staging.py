@@ -291,10 +291,7 @@ class RowStaging:
             cursor.execute(statement)
 
     def _forget(self, cursor: psycopg.Cursor[Any]) -> None:
-        for table in (self._place.staged, self._place.swept):
-            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-        for statement in (_FORGET_STATE, _FORGET_BAD):
-            cursor.execute(statement, [self._place.table_id])
+        forget_staged(cursor, self._place)
 
     def _keep(self, cursor: psycopg.Cursor[Any], reading: StagedReading) -> None:
         cursor.execute(_KEEP, [self._place.table_id, Jsonb(asdict(reading))])
@@ -501,6 +498,17 @@ class RowStaging:
                 )
             )
         return reading
+
+
+def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:
+    """Within the caller's transaction: nothing of it stays."""
+    for table in (place.staged, place.swept):
+        cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    cursor.execute("SELECT to_regclass(%s)", [f"{STAGING}.checkpoint"])
+    [found] = cursor.fetchone() or [None]
+    if found is not None:
+        for statement in (_FORGET_STATE, _FORGET_BAD):
+            cursor.execute(statement, [place.table_id])
 
 
 def _as_record(columns: Sequence[StagedColumn], alias: str) -> sql.Composed:

@@ -13,7 +13,7 @@ from datasets.diffs import EntryChange
 from datasets.models import Dataset, Table
 from datasets.tables.as_of import Key
 from datasets.tables.changes import RowChange, TwoTables, page_of_changes
-from datasets.tables.columns import see_table
+from datasets.tables.columns import see_twice
 from datasets.tables.keys import InvalidKey
 from datasets.tables.moments import PAGE_S, moment_of_home
 
@@ -93,7 +93,7 @@ def list_changed_rows(
         if key and len(key) != len(each.key):
             raise InvalidKey(f"{each.name} has a key of {len(each.key)} columns")
         with moment_of_table(each) as cursor:
-            tables = TwoTables(see_table(cursor, each, before), see_table(cursor, each, after))
+            tables = TwoTables(*see_twice(cursor, each, before, after))
             page = page_of_changes(
                 cursor, tables, after=key or None, only=only, limit=limit - len(found)
             )

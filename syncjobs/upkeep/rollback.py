@@ -1,4 +1,4 @@
-"""Rolls a dataset back to an older version: files, and what later syncs compare with, in one transaction.
+"""Rolls a dataset back to an older version: files or rows, and what later syncs compare with, in one transaction.
 
 Versions are never changed or taken away: what the older one holds is published as the next. The fencing token
 grows as at a claim, so that nobody who read the dataset before can publish over it.
@@ -12,11 +12,14 @@ import structlog
 from django.db import connection, transaction
 
 from datasets.fencing import take_token
-from datasets.models import Version
+from datasets.models import DatasetKind, Version
 from datasets.rollbacks import write_rollback
+from datasets.tables.going_back import write_rollback_of_tables
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from workspaces import auditing
+
+_WRITERS = {DatasetKind.FILES: write_rollback, DatasetKind.TABLE: write_rollback_of_tables}
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +42,7 @@ class DatasetBusy(Exception):
 
 def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
     """The new, current version. The next sync brings what the source has by then: whoever wants the dataset to
-    stay as it is switches its job off. Raises VersionMissing, NothingToRollBack, DatasetBusy."""
+    stay as it is switches its job off. Raises VersionMissing, NothingToRollBack, DatasetBusy, CannotGoBack."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '15min'")
@@ -48,10 +51,11 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
         if record := running.select_related("job").first():
             raise DatasetBusy(record)
         versions = Version.objects.filter(dataset_id=dataset_id)
-        current = versions.filter(is_current=True).first()
+        current = versions.filter(is_current=True).select_related("dataset").first()
         if current is None or not versions.filter(number=number).exists():
             raise VersionMissing(f"there is no version {number}")
-        published = write_rollback(dataset_id, current=current.number, target=number, by=by[:150])
+        write = _WRITERS[DatasetKind(current.dataset.kind)]
+        published = write(dataset_id, current=current.number, target=number, by=by[:150])
         if published.number is None:
             raise NothingToRollBack(
                 f"version {current.number} holds just what version {number} does"

@@ -20,6 +20,7 @@ from syncjobs.queueing.enqueueing import enqueue
 from tests.api.routes import Route, routes
 from tests.outbox.rows import make_client, make_stream
 from tests.rows import make_connector, make_job, make_version, make_workspace
+from tests.tables.writing import make_dataset, make_table, publish
 from workspaces.invitations import make_invitation
 from workspaces.models import ApiToken, Invitation, Member, Role
 from workspaces.tokens import create_token
@@ -48,6 +49,7 @@ BODIES = {
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
     "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
 }
+OF_TABLES = {"schema", "rows", "changes"}
 QUERIES = {"diff": "from=1"}  # by the path's last word
 
 
@@ -71,8 +73,8 @@ def ask(client: Client, route: Route, names: dict[str, str], token: str | None =
     )
 
 
-def things_of(workspace: str) -> dict[str, str]:
-    """Ids of everything that a path can name, all of one workspace."""
+def things_of(workspace: str, path: str = "") -> dict[str, str]:
+    """Ids of everything that a path can name, all of one workspace: of the kind that this one is for."""
     target = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
     job = make_job(make_connector(target, workspace=workspace))
     record = enqueue(job, trigger=Trigger.MANUAL)
@@ -85,6 +87,12 @@ def things_of(workspace: str) -> dict[str, str]:
     backfill = Backfill.objects.create(
         workspace=job.workspace, job=job, since=now, until=now, fires=1
     )
+    number = make_version(job.dataset, {"a.txt": b"held"}).number
+    dataset_id = job.dataset_id
+    if path.rpartition("/")[2] in OF_TABLES:
+        table = make_table(make_dataset(f"tables-{uuid.uuid4()}", workspace), {"id": "bigint"})
+        number = publish(table, {("1",): {"id": "1"}}) or 0
+        dataset_id = table.table.dataset_id
     return {
         "workspace": workspace,
         "member": person.username,
@@ -95,8 +103,8 @@ def things_of(workspace: str) -> dict[str, str]:
         "record_id": str(record.pk),
         "backfill_id": str(backfill.pk),
         "stream": str(make_stream(make_client(workspace)).pk),
-        "dataset": str(job.dataset_id),
-        "number": str(make_version(job.dataset, {"a.txt": b"held"}).number),
+        "dataset": str(dataset_id),
+        "number": str(number),
         "path": "a.txt",
     }
 
@@ -107,7 +115,7 @@ def test_no_route_but_the_documents_own_is_open() -> None:
 
 @guarded
 def test_without_a_token_nobody_is_let_in(client: Client, route: Route) -> None:
-    answer = ask(client, route, things_of("acme"))
+    answer = ask(client, route, things_of("acme", route.path))
     assert answer.status_code == 401
     assert answer["Content-Type"] == "application/problem+json"
     assert answer["WWW-Authenticate"] == "Bearer"
@@ -118,7 +126,9 @@ def test_a_lower_role_is_told_what_is_needed(client: Client, route: Route) -> No
     if route.needed not in LOWER:
         assert route.needed == Role.VIEWER
         return
-    answer = ask(client, route, things_of("acme"), token_of("acme", LOWER[route.needed]))
+    answer = ask(
+        client, route, things_of("acme", route.path), token_of("acme", LOWER[route.needed])
+    )
     assert answer.status_code == 403
     assert route.needed.value in answer.json()["detail"]
 
@@ -126,7 +136,7 @@ def test_a_lower_role_is_told_what_is_needed(client: Client, route: Route) -> No
 @guarded
 def test_p12_another_workspaces_things_are_not_there(client: Client, route: Route) -> None:
     """By their ids in one's own tree, and in their own tree: the same answer as for what does not exist."""
-    theirs = things_of("lab")
+    theirs = things_of("lab", route.path)
     token = token_of("acme", Role.ADMIN)
     nothing = {name: "9" if theirs[name].isdigit() else str(uuid.uuid4()) for name in theirs}
     in_their_tree = ask(client, route, theirs, token)
@@ -140,7 +150,7 @@ def test_p12_another_workspaces_things_are_not_there(client: Client, route: Rout
 
 @guarded
 def test_x14_a_token_that_is_no_good_lets_nobody_in(client: Client, route: Route) -> None:
-    things, token = things_of("acme"), token_of("acme", Role.ADMIN)
+    things, token = things_of("acme", route.path), token_of("acme", Role.ADMIN)
     off_by_one = token[:-1] + ("a" if token[-1] != "a" else "b")
     for wrong in (off_by_one, "x " + token, ""):
         assert ask(client, route, things, wrong).status_code == 401, wrong

@@ -97,7 +97,7 @@ def test_the_document_has_every_route() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_n04_what_nothing_can_have_is_not_there(quiet: Client, operation: Operation) -> None:
-    things = {key: quote(value) for key, value in things_of("acme").items()}
+    things = {key: quote(value) for key, value in things_of("acme", operation.path).items()}
     token = token_of("acme", Role.ADMIN)
     for name in PARAMETER.findall(operation.path):
         expected = ask(quiet, operation, things | {name: _missing(name)}, token)

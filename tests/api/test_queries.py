@@ -38,7 +38,7 @@ def fill() -> None:
 
 @pytest.mark.parametrize("route", READING, ids=str)
 def test_reading_costs_ten_queries_at_most(client: Client, route: Route) -> None:
-    things, token = things_of("acme"), token_of("acme", Role.ADMIN)
+    things, token = things_of("acme", route.path), token_of("acme", Role.ADMIN)
     fill()
     ask(client, route, things, token)  # the token's use is noted once a minute
     with CaptureQueriesContext(connection) as queries:
