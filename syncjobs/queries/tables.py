@@ -56,7 +56,8 @@ def moment_of_table(table: Table, *, longest_s: float = PAGE_S) -> Iterator[Curs
 def choose_table(dataset: Dataset, number: int, called: str | None) -> Table:
     """The table of the version that is called so, by its source or in its schema; its only one where it is not said which.
     Raises NoSuchTable, SeveralTables."""
-    tables = list(dataset.tables.annotate(first=Min("versions__number")).filter(first__lte=number))
+    known = dataset.tables.annotate(first=Min("versions__number")).order_by("name")
+    tables = list(known.filter(first__lte=number))
     if called is not None:
         named = [table for table in tables if table.name == called]
         named = named or [table for table in tables if table.relation == called]
