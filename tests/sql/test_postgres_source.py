@@ -70,7 +70,7 @@ def ids(rows: Iterable[dict[str, str | None]]) -> list[str]:
 
 
 @pytest.mark.parametrize("cursor", [XMIN, CursorOrder("at")], ids=["xmin", "column"])
-def test_T01_a_row_with_the_marks_own_value_is_read(
+def test_t01_a_row_with_the_marks_own_value_is_read(
     database: Database, pg_source: PostgresSource, loader: Loader, cursor: CursorOrder
 ) -> None:
     run(database, ITEMS, "INSERT INTO items VALUES (1, 'a', '2026-01-01 00:00:00.5+00')")
@@ -81,7 +81,7 @@ def test_T01_a_row_with_the_marks_own_value_is_read(
 
 
 @pytest.mark.parametrize("cursor", [XMIN, CursorOrder("at")], ids=["xmin", "column"])
-def test_T02_a_row_that_is_committed_late_is_read(
+def test_t02_a_row_that_is_committed_late_is_read(
     database: Database, pg_source: PostgresSource, loader: Loader, cursor: CursorOrder
 ) -> None:
     run(database, ITEMS, "INSERT INTO items VALUES (1, 'a', now())")
@@ -98,7 +98,7 @@ def test_T02_a_row_that_is_committed_late_is_read(
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Lima"])
-def test_T02_a_late_row_is_read_by_a_time_without_a_zone(
+def test_t02_a_late_row_is_read_by_a_time_without_a_zone(
     database: Database, pg_source: PostgresSource, loader: Loader, zone: str
 ) -> None:
     """Writers write it in UTC, or in the zone that the server gives them."""
@@ -118,7 +118,7 @@ def test_T02_a_late_row_is_read_by_a_time_without_a_zone(
     database.session.execute(reset.format(sql.Identifier(database.name)))
 
 
-def test_T02_an_open_transaction_that_has_written_nothing_yet_holds_the_mark(
+def test_t02_an_open_transaction_that_has_written_nothing_yet_holds_the_mark(
     database: Database, pg_source: PostgresSource, loader: Loader
 ) -> None:
     run(database, ITEMS, "INSERT INTO items VALUES (1, 'a', now())")
@@ -132,7 +132,7 @@ def test_T02_an_open_transaction_that_has_written_nothing_yet_holds_the_mark(
     assert "2" in read
 
 
-def test_T03_rows_without_a_cursor_are_read_each_time_and_counted(
+def test_t03_rows_without_a_cursor_are_read_each_time_and_counted(
     database: Database, pg_source: PostgresSource, loader: Loader
 ) -> None:
     run(database, ITEMS)
@@ -148,7 +148,7 @@ def test_T03_rows_without_a_cursor_are_read_each_time_and_counted(
         assert sum(chunk.without_cursor for chunk in pg_source.read(chunks[-1].resume)) == 0
 
 
-def test_T04_a_cursor_is_the_sources_own_text(
+def test_t04_a_cursor_is_the_sources_own_text(
     database: Database, pg_source: PostgresSource, loader: Loader
 ) -> None:
     run(
@@ -205,7 +205,7 @@ def test_a_user_who_sees_no_other_sessions_is_warned(database: Database) -> None
 
 
 @pytest.mark.parametrize("major", [0, MAJOR], ids=["text", "binary"])
-def test_T13_each_value_is_the_same_at_the_destination(
+def test_t13_each_value_is_the_same_at_the_destination(
     database: Database, pg_source: PostgresSource, loader: Loader, major: int
 ) -> None:
     run(database, TYPES)
@@ -244,7 +244,7 @@ def test_rows_are_binary_where_both_ends_are_the_same_major(
 HOSTILE = ('a"b', "x; DROP TABLE victim;--", "select", "%s {}", "tab\t", "Größe", "new\nline", "back\\slash", "it's", "Upper", "z" * 63)  # fmt: skip
 
 
-def test_T16_every_name_is_a_name(
+def test_t16_every_name_is_a_name(
     database: Database, pg_source: PostgresSource, loader: Loader
 ) -> None:
     run(database, "CREATE TABLE victim (id int PRIMARY KEY)")

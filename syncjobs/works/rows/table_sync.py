@@ -191,6 +191,7 @@ class TableSync:
             cursor=looked.entity.cursor,
             since=looked.since,
             takes=partial(_is_taken, looked.entity, taken, self._takes_new(looked)),
+            postgres_major=self._session.info.server_version // 10_000,
         )
         die_at(FENCED)
         reader = EntityReader(
