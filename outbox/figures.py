@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from database.rows import Cursor, fetch_rows
+from outbox.core.answers import TryEnd
 from outbox.models import Stream
 
 _STATUS = """
@@ -35,14 +36,18 @@ SELECT w.name AS workspace, s.name AS stream, h.next_seq - 1 - t.done_seq AS que
        coalesce((SELECT extract(epoch FROM now() - g.at)::float8 FROM outbox_segment g
                   WHERE g.stream = s.number AND g.seq_to > t.done_seq ORDER BY g.seq_to LIMIT 1), 0)
            AS oldest_reading_s,
-       coalesce(sum.syncs - sum.failed, 0)::bigint AS succeeded, coalesce(sum.failed, 0)::bigint AS failed,
+       coalesce(sum.syncs - sum.rejected - sum.split - sum.retried - sum.unreachable - sum.paused, 0)::bigint AS delivered,
+       coalesce(sum.rejected, 0)::bigint AS rejected, coalesce(sum.split, 0)::bigint AS split,
+       coalesce(sum.retried, 0)::bigint AS retried, coalesce(sum.unreachable, 0)::bigint AS unreachable,
+       coalesce(sum.paused, 0)::bigint AS paused,
        (SELECT count(*) FROM outbox_deadletter d WHERE d.stream_id = s.id AND d.redriven_at IS NULL) AS dead_letters,
-       s.state = 'paused' AS paused
+       s.state = 'paused' AS is_paused
   FROM outbox_stream s
   JOIN workspaces_workspace w ON w.id = s.workspace_id
   JOIN outbox_streamhead h ON h.stream_id = s.id
   JOIN outbox_streamtail t ON t.stream_id = s.id
-  LEFT JOIN LATERAL (SELECT sum(syncs) AS syncs, sum(failed) AS failed FROM outbox_streamhour
+  LEFT JOIN LATERAL (SELECT sum(syncs) AS syncs, sum(rejected) AS rejected, sum(split) AS split, sum(retried) AS retried,
+                            sum(unreachable) AS unreachable, sum(paused) AS paused FROM outbox_streamhour
                       WHERE stream_id = s.id) sum ON true
  WHERE %(workspace)s::uuid IS NULL OR s.workspace_id = %(workspace)s ORDER BY 1, 2
 """
@@ -101,10 +106,18 @@ class StreamFigures:
     stream: str
     queued: int
     oldest_reading_s: float
-    succeeded: int  # tries of batches, since the first day
-    failed: int
+    delivered: int  # and the next ones: tries of batches since the first day, by TryEnd
+    rejected: int
+    split: int
+    retried: int
+    unreachable: int
+    paused: int
     dead_letters: int
-    paused: bool
+    is_paused: bool
+
+    @property
+    def ends(self) -> dict[str, int]:
+        return {end.value: getattr(self, end.value) for end in TryEnd}
 
 
 def read_stream_figures(

@@ -64,8 +64,9 @@ INSERT INTO outbox_segment (stream, seq_from, seq_to, bytes, slot, body) VALUES 
 """
 _MOVE_HEAD = "UPDATE outbox_streamhead SET next_seq = %s, bytes = bytes + %s WHERE stream_id = %s"
 _COUNT_HOUR = f"""
-INSERT INTO outbox_streamhour AS h (stream_id, hour, syncs, failed, readings, dead, keys_count, keys_sum)
-VALUES (%s, date_trunc('hour', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 0, 0, 0, 0, %s, %s)
+INSERT INTO outbox_streamhour AS h (stream_id, hour, syncs, failed, readings, dead, rejected, split, retried, unreachable,
+    paused, keys_count, keys_sum)
+VALUES (%s, date_trunc('hour', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 0, 0, 0, 0, 0, 0, 0, 0, 0, %s, %s)
 ON CONFLICT (stream_id, hour) DO UPDATE
    SET keys_count = h.keys_count + excluded.keys_count,
        keys_sum = (h.keys_sum + excluded.keys_sum) %% {KEYS_SUM_MODULUS}

@@ -102,6 +102,9 @@ class StreamTail(models.Model):
     token = models.BigIntegerField(default=0)
     lease_owner = models.CharField(max_length=200, null=True)
     lease_expires_at = models.DateTimeField(null=True)
+    in_doubt = models.BooleanField(
+        default=False
+    )  # a lease ran out, and nobody said what became of it
     not_before = models.DateTimeField(null=True)
     rung_at = models.DateTimeField(null=True)
     waiting_for = models.CharField(max_length=300, blank=True, default="")
@@ -237,6 +240,12 @@ class StreamHour(models.Model):
     hour = models.DateTimeField()
     syncs = models.PositiveIntegerField(default=0)  # batches that were tried
     failed = models.PositiveIntegerField(default=0)
+    # How those ended that did not deliver the whole batch; see TryEnd.
+    rejected = models.PositiveIntegerField(default=0)
+    split = models.PositiveIntegerField(default=0)
+    retried = models.PositiveIntegerField(default=0)
+    unreachable = models.PositiveIntegerField(default=0)
+    paused = models.PositiveIntegerField(default=0)
     readings = models.PositiveBigIntegerField(default=0)  # delivered
     dead = models.PositiveBigIntegerField(default=0)
     keys_count = models.PositiveBigIntegerField(default=0)  # that came

@@ -24,7 +24,7 @@ from outbox.batches import (
     payload_of,
     take_open,
 )
-from outbox.core.answers import Judgement, Rejected, TryOutcome
+from outbox.core.answers import Judgement, Rejected, TryEnd, TryOutcome
 from outbox.core.retries import decide_wait, pause_s
 from outbox.core.splitting import GROWS_EACH_S, REFUSED_ALONE_MAX, halve, keep, learn_bytes
 from outbox.streams import PAUSED
@@ -60,11 +60,15 @@ UPDATE outbox_streamtail
 RETURNING done_seq
 """
 _HOUR = """
-INSERT INTO outbox_streamhour AS h (stream_id, hour, syncs, failed, readings, dead, keys_count, keys_sum)
-VALUES (%s, date_trunc('hour', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 1, %s, %s, %s, 0, 0)
+INSERT INTO outbox_streamhour AS h (stream_id, hour, syncs, failed, readings, dead, rejected, split, retried, unreachable,
+    paused, keys_count, keys_sum)
+VALUES (%(stream)s, date_trunc('hour', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 1, %(failed)s, %(readings)s, %(dead)s,
+    %(rejected)s, %(split)s, %(retried)s, %(unreachable)s, %(paused)s, 0, 0)
 ON CONFLICT (stream_id, hour) DO UPDATE
    SET syncs = h.syncs + 1, failed = h.failed + excluded.failed, readings = h.readings + excluded.readings,
-       dead = h.dead + excluded.dead
+       dead = h.dead + excluded.dead, rejected = h.rejected + excluded.rejected, split = h.split + excluded.split,
+       retried = h.retried + excluded.retried, unreachable = h.unreachable + excluded.unreachable,
+       paused = h.paused + excluded.paused
 """
 _BURY = """
 INSERT INTO outbox_deadletter (stream_id, seq, key, payload, code, reason, maybe_delivered, batch_id, at)
@@ -188,9 +192,29 @@ def settle(
         if verdict.goes_on and not verdict.pauses:
             following = _take_next(cursor, stream.id, done_seq)
         # Last, because intake counts in the same row and waits for it.
-        failed = int(judgement.outcome not in (TryOutcome.DONE, TryOutcome.PARTLY))
-        cursor.execute(_HOUR, [stream.id, failed, verdict.passed, verdict.dead])
+        cursor.execute(_HOUR, _count(stream, judgement, verdict))
     return Settled(verdict.passed, following, verdict.pauses, verdict.wait_s)
+
+
+def _count(stream: StreamFacts, judgement: Judgement, verdict: _Verdict) -> dict[str, object]:
+    ends = {end.value: int(end is end_of(judgement, verdict)) for end in TryEnd}
+    failed = int(judgement.outcome not in (TryOutcome.DONE, TryOutcome.PARTLY))
+    return {
+        "stream": stream.id, "failed": failed, "readings": verdict.passed, "dead": verdict.dead, **ends,
+    }  # fmt: skip
+
+
+def end_of(judgement: Judgement, verdict: _Verdict) -> TryEnd:
+    if verdict.pauses:
+        return TryEnd.PAUSED
+    match judgement.outcome:
+        case TryOutcome.DONE:
+            return TryEnd.DELIVERED
+        case TryOutcome.OFFLINE:
+            return TryEnd.UNREACHABLE
+        case TryOutcome.LATER:
+            return TryEnd.RETRIED
+    return TryEnd.REJECTED if verdict.dead or verdict.state == "done" else TryEnd.SPLIT
 
 
 def pause(session: psycopg.Connection[Any], terms: DeliveryTerms, reason: str) -> None:

@@ -77,13 +77,13 @@ def save_stream(stream: Stream) -> Stream:
 
 
 @transaction.atomic
-def delete_stream(stream: Stream, *, discard: bool = False) -> None:
+def delete_stream(stream: Stream, *, discard: bool = False, counted: int | None = None) -> None:
     """Deletes a stream. Its readings go with the slots that they lie in: its number is never given again. Raises
-    UnsentReadings unless `discard`."""
+    UnsentReadings unless `discard`, or where other readings than `counted` are unsent by now."""
     head = StreamHead.objects.select_for_update().get(pk=stream.pk)
     tail = StreamTail.objects.select_for_update().get(pk=stream.pk)
     unsent = head.next_seq - 1 - tail.done_seq
-    if unsent and not discard:
+    if (unsent and not discard) or (counted is not None and counted != unsent):
         raise UnsentReadings(unsent)
     auditing.note_deleted(stream)
     stream.delete()

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from events.keeping import drop_old_events
 from farends.staging import sweep_staging
+from outbox.leases import TAILS
 from outbox.retention import drop_old_deliveries
 from outbox.ring import turn_ring
 from store.errors import StoreAway
@@ -45,8 +46,8 @@ class Chore:
 
 
 def take_back_records() -> None:
-    """Takes back records whose worker is gone."""
-    if count := reap():
+    """Takes back records and streams whose worker is gone."""
+    if count := reap((TAILS,)):
         log.warning("records.reaped", count=count)
 
 

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from connectors.monitoring import is_any_check_due
 from connectors.reachability import take_came_back
+from outbox.leases import TAILS
 from outbox.waking import wake_streams
 from syncjobs.claims.pulsing import BEAT, note_pulse
 from syncjobs.claims.reaping import reap, reap_cancelled
@@ -76,8 +77,8 @@ def dispatch(holder: str) -> bool:
 
 
 def take_back_stuck(_holder: str) -> bool:
-    """Takes back stuck records in beat too: the chore that does so needs a living worker."""
-    return _tell(reap())
+    """Takes back stuck records and streams in beat too: the chore that does so needs a living worker."""
+    return _tell(reap((TAILS,)))
 
 
 def take_back_cancelled(_holder: str) -> bool:

@@ -267,7 +267,7 @@ def _collect_streams(streams: Sequence[StreamFigures]) -> Iterator[Metric]:
             lambda one: one.oldest_reading_s,
         ),
         ("dead_letters", "Readings that were refused and not sent again.", lambda one: one.dead_letters),
-        ("stream_paused", "Whether delivery has paused the stream.", lambda one: int(one.paused)),
+        ("stream_paused", "Whether delivery has paused the stream.", lambda one: int(one.is_paused)),
     ):  # fmt: skip
         family = GaugeMetricFamily(f"outbox_{name}", help_text, labels=labels)
         for one in streams:
@@ -277,8 +277,8 @@ def _collect_streams(streams: Sequence[StreamFigures]) -> Iterator[Metric]:
         "outbox_deliveries", "Tries to send a batch.", labels=[*labels, "outcome"]
     )
     for one in streams:
-        deliveries.add_metric([one.workspace, one.stream, "succeeded"], one.succeeded)
-        deliveries.add_metric([one.workspace, one.stream, "failed"], one.failed)
+        for end, count in one.ends.items():
+            deliveries.add_metric([one.workspace, one.stream, end], count)
     yield deliveries
 
 

@@ -85,6 +85,7 @@ class StreamAdmin(ButtonsAdmin):
     list_select_related = ["workspace", "client__far_end_watch"]
     search_fields = ["name", "client__name"]
     change_form_template = "console/stream_form.html"
+    delete_confirmation_template = "console/stream_delete.html"
     buttons = (
         Button("start", "Start", "play_arrow", tone="primary", shown=_is_halted),
         Button("sync", "Sync now", "sync", tone="primary", shown=_is_running),
@@ -109,6 +110,11 @@ class StreamAdmin(ButtonsAdmin):
                 "<uuid:pk>/deliveries/",
                 view(partial(stream_views.deliveries_view, self)),
                 name="outbox_stream_deliveries",
+            ),
+            path(
+                "<uuid:pk>/discard/",
+                view(partial(stream_views.discard_view, self)),
+                name="outbox_stream_discard",
             ),
             path(
                 "<uuid:pk>/configurations/",

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold import widgets
 
 from console.admin.buttons import ButtonsAdmin
 from console.stream_page import DELIVERIES_PAGE, compare_configurations, find_deliveries
+from outbox.figures import read_status
 from outbox.models import ClientConfiguration, Stream, StreamContact
+from outbox.streams import UnsentReadings, delete_stream
 
 
 def get_stream(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> Stream:
@@ -38,6 +45,42 @@ def deliveries_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpRe
         "more": shown[-1].pk if len(found) > DELIVERIES_PAGE else None,
     }
     return TemplateResponse(request, "console/stream_deliveries.html", context)
+
+
+class DiscardForm(forms.Form):
+    count = forms.IntegerField(
+        label="How many unsent readings do you discard?",
+        widget=widgets.UnfoldAdminTextInputWidget({"inputmode": "numeric", "autocomplete": "off"}),
+        help_text="Type the number that stands above.",
+    )
+
+
+def discard_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpResponse:
+    """Deletes a stream with what it holds: a person types how many readings nobody will ever have."""
+    stream = get_stream(page, request, pk)
+    if not page.has_delete_permission(request, stream):
+        raise PermissionDenied
+    form = DiscardForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        count = form.cleaned_data["count"]
+        try:
+            delete_stream(stream, discard=True, counted=count)
+        except UnsentReadings as exc:
+            form.add_error("count", f"{exc.count} readings are unsent by now, and not {count}.")
+        else:
+            messages.success(request, f"Deleted {stream} with {count} unsent readings.")
+            return HttpResponseRedirect(reverse("admin:outbox_stream_changelist"))
+    status = read_status(stream)
+    context = {
+        **page.admin_site.each_context(request),
+        "title": f"Delete {stream} with its readings",
+        "opts": page.opts,
+        "stream": stream,
+        "unsent": status.queue_size,
+        "dead_letters": status.dead_letters,
+        "form": form,
+    }
+    return TemplateResponse(request, "console/stream_discard.html", context)
 
 
 def configurations_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpResponse:

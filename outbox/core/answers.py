@@ -32,6 +32,17 @@ class TryOutcome(StrEnum):
     PAUSE = "pause"  # a person must act
 
 
+class TryEnd(StrEnum):
+    """What one try has led to, as the metrics count it."""
+
+    DELIVERED = "delivered"  # the whole batch
+    REJECTED = "rejected"  # readings of it: they became dead letters, or the client system wants them once more
+    SPLIT = "split"  # its parts are batches of their own
+    RETRIED = "retried"  # the same bytes again, after a while
+    UNREACHABLE = "unreachable"  # nobody answered
+    PAUSED = "paused"  # a person must act
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """One reading that the client system named."""

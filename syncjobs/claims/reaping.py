@@ -116,12 +116,14 @@ def _free_expired(leased: Leased, grace_s: float) -> int:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(leased.expiry, {"grace_s": grace_s, "at_once": AT_ONCE})
-            freed = [str(key) for (key,) in cursor.fetchall()]
+            freed = [key for (key,) in cursor.fetchall()]
+            if freed:
+                leased.on_freed(freed)
     except DatabaseError:
         log.exception("reaper.failed", table=leased.table)
         return 0
     if freed:
-        log.warning("leases.expired", table=leased.table, keys=freed)
+        log.warning("leases.expired", table=leased.table, keys=[str(key) for key in freed])
     return len(freed)
 
 

@@ -6,7 +6,7 @@ database's clock; both are NULL where nobody has the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -45,6 +45,10 @@ class NoAnswer:
     """Of a table that asks for nothing beside key and token."""
 
 
+def _tell_nobody(_keys: Sequence[Any]) -> None:
+    return None
+
+
 def _hear_nothing(_heard: Heard, _answer: Any) -> None:
     return None
 
@@ -56,8 +60,8 @@ class Leased:
     `told` goes into the columns of the same names. `writes` are further assignments, in which `r` is
     the row and `b` what is told, `b.silent_s` included: for how long the work has stood still.
     `unwritten` is told for these alone. `asks` are columns that a look at the rows reads, with `joins`; each
-    has the name of a field of `answer`, a dataclass, and `hear` takes it filled. `frees` are further assignments for a row whose lease ran out. Sync records
-    have states, and rules of their own for that (`syncjobs.claims.reaping`).
+    has the name of a field of `answer`, a dataclass, and `hear` takes it filled. `frees` are further assignments for a row whose lease ran out, and
+    `on_freed` gets the keys of such rows, in the transaction that frees them. Sync records have states, and rules of their own for that (`syncjobs.claims.reaping`).
     """
 
     table: str
@@ -71,6 +75,7 @@ class Leased:
     answer: type[Any] = NoAnswer
     hear: Callable[[Heard, Any], None] = _hear_nothing
     frees: tuple[str, ...] = ()
+    on_freed: Callable[[Sequence[Any]], None] = _tell_nobody
 
     @property
     def tells(self) -> tuple[ToldColumn, ...]:

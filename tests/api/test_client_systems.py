@@ -76,5 +76,6 @@ def test_metrics_tell_of_streams_by_name() -> None:
     assert f"outbox_readings_queued{{{label}}} 3.0" in text
     assert f"outbox_stream_paused{{{label}}} 1.0" in text
     assert f"outbox_dead_letters{{{label}}} 0.0" in text
-    assert 'outbox_deliveries_total{outcome="failed",stream="meters",workspace="acme"} 0.0' in text
+    for outcome in ("delivered", "rejected", "split", "retried", "unreachable", "paused"):
+        assert f'outbox_deliveries_total{{outcome="{outcome}",{label}}} 0.0' in text
     assert "outbox_oldest_reading_seconds{" in text

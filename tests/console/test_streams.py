@@ -287,6 +287,27 @@ def test_a_stream_with_unsent_readings_is_not_deleted(
     assert not Stream.objects.filter(pk=stream.pk).exists()
 
 
+def test_a_stream_is_deleted_with_its_unsent_readings_by_who_types_their_count(
+    stream: Stream, acme: Tenant, root: Client, browser_of: Browser
+) -> None:
+    take(stream, readings(1, 2))
+    page = page_named(stream, "discard")
+    assert page in text_of(root, page_of(stream).replace("change", "delete"))
+    assert "2 readings were not sent yet" in text_of(root, page)
+    for count in ("1", "", "two", "-2"):
+        assert root.post(page, {"count": count}).status_code == 200
+    take(stream, readings(3))
+    assert (
+        "3 readings are unsent by now, and not 2"
+        in root.post(page, {"count": "2"}).content.decode()
+    )
+    operator = browser_of(acme.people[Role.OPERATOR])
+    assert operator.get(page).status_code == operator.post(page, {"count": "3"}).status_code == 403
+    assert Stream.objects.filter(pk=stream.pk).exists()
+    assert root.post(page, {"count": "3"}).status_code == 302
+    assert not Stream.objects.filter(pk=stream.pk).exists()
+
+
 def test_a_connector_that_a_stream_sends_to_is_not_deleted(acme: Tenant, root: Client) -> None:
     client = acme.stream.client
     page = page_of(client).replace("change", "delete")

@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_o23_what_a_client_system_could_not_read_is_refused_at_the_door(name: str) -> None:
+def test_o10_o23_what_a_client_system_could_not_read_is_refused_at_the_door(name: str) -> None:
     bulk, place = REFUSED[name]
     with pytest.raises(ReadingsRefused) as caught:
         encode_bulk(bulk)

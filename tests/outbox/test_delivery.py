@@ -18,8 +18,9 @@ from connectors.secrets import seal
 from events.models import SyncEvent
 from outbox.core.segments import pack_lines
 from outbox.delivery import deliver
-from outbox.intake import take
-from outbox.leases import HeldStream, claim_stream, release_stream
+from outbox.figures import read_status, read_stream_figures
+from outbox.intake import QueueFull, take
+from outbox.leases import TAILS, HeldStream, claim_stream, release_stream
 from outbox.models import (
     Batch,
     BatchState,
@@ -32,6 +33,7 @@ from outbox.models import (
 )
 from outbox.ringing import take_due_streams
 from outbox.waking import wake_streams
+from syncjobs.claims.reaping import reap
 from syncjobs.leases.heart import Heart
 from tests.outbox.hosts import KEY, Receiver, keys, running_receiver, stream_to
 from tests.outbox.rows import readings, stored_lines
@@ -81,7 +83,7 @@ def test_readings_arrive_once_and_in_order(receiver: Receiver) -> None:
     assert sum(hour.readings for hour in StreamHour.objects.all()) == 25
 
 
-def test_o12_an_answer_that_is_cut_after_the_commit_doubles_nothing(receiver: Receiver) -> None:
+def test_o01_o12_an_answer_that_is_cut_after_the_commit_doubles_nothing(receiver: Receiver) -> None:
     stream = stream_to(receiver)
     take(stream, readings(*range(30)))
     for mood in ({"cut": True}, {"silent": True}, {"slow_s": 8}):
@@ -143,7 +145,7 @@ def test_readings_that_the_client_system_wants_again_go_before_what_follows(
     assert tail(stream).bytes == Stream.objects.get(pk=stream.pk).head.bytes
 
 
-def test_o15_one_bad_reading_of_500_costs_few_requests(receiver: Receiver) -> None:
+def test_o04_o15_one_bad_reading_of_500_costs_few_requests(receiver: Receiver) -> None:
     stream = stream_to(receiver, batch_size=500)
     take(stream, readings(*range(500)))
     receiver.control(refuse=keys(123))
@@ -215,7 +217,7 @@ def test_a_batch_that_was_taken_is_not_judged_anew(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 307])
-def test_o17_o18_what_a_person_must_see_to_pauses_the_stream(
+def test_o05_o17_o18_what_a_person_must_see_to_pauses_the_stream(
     receiver: Receiver, status: int
 ) -> None:
     stream = stream_to(receiver)
@@ -232,7 +234,7 @@ def test_o17_o18_what_a_person_must_see_to_pauses_the_stream(
     assert receiver.keys == keys(*range(10))
 
 
-def test_o19_retry_after_is_kept(receiver: Receiver) -> None:
+def test_o07_o19_retry_after_is_kept(receiver: Receiver) -> None:
     stream = stream_to(receiver)
     take(stream, readings(*range(10)))
     receiver.control(status=429, retry_after=60, times=1)
@@ -286,6 +288,27 @@ def test_o21_while_the_client_system_is_away_no_try_is_used_up(receiver: Receive
     stream.client.save()
     run(stream)
     assert receiver.keys == keys(*range(15))
+
+
+def test_o02_a_long_time_away_fills_the_queue_and_all_of_it_arrives_in_order(
+    receiver: Receiver,
+) -> None:
+    stream = stream_to(receiver, batch_size=500, max_queued=5_000)
+    receiver.control(down=True)
+    for start in range(0, 5_000, 1_000):
+        take(stream, readings(*range(start, start + 1_000)))
+        StreamTail.objects.update(not_before=None)
+        deliver(stream.pk, Heart("test"))
+    status = read_status(stream)
+    assert (status.queue_size, status.total_synced) == (5_000, 0)
+    assert "reachable" in status.waiting_for
+    with pytest.raises(QueueFull) as refused:
+        take(stream, readings(5_000))
+    assert refused.value.wait_s > 0
+    receiver.control()
+    run(stream)
+    assert receiver.keys == keys(*range(5_000))
+    assert take(stream, readings(5_000)).accepted == 1
 
 
 def test_a_round_ends_and_the_next_one_begins_anew(receiver: Receiver) -> None:
@@ -362,6 +385,54 @@ def test_a_connection_that_was_lost_once_costs_a_check_interval_and_no_round(
     run(stream)
     assert receiver.keys == keys(*range(5))
     assert receiver.taken["doubles"] == 0
+
+
+@pytest.mark.parametrize(
+    ("mood", "ends"),
+    [
+        ({}, {"delivered": 1}),
+        ({"reject": {"m-0000001": "no such meter"}}, {"rejected": 1}),
+        ({"retry": ["m-0000001"], "times": 1}, {"rejected": 1, "delivered": 1}),
+        ({"refuse": ["m-0000001"]}, {"split": 2, "delivered": 2, "rejected": 1}),
+        ({"max_bytes": 250}, {"split": 1, "delivered": 2}),
+        ({"status": 503, "times": 2}, {"retried": 2, "delivered": 1}),
+        ({"body": "<html>", "times": 1}, {"retried": 1, "delivered": 1}),
+        ({"down": True, "times": 1}, {"unreachable": 1, "delivered": 1}),
+        ({"status": 403}, {"paused": 1}),
+        ({"status": 409}, {"retried": 4, "paused": 1}),
+    ],
+)
+def test_each_try_counts_under_what_it_led_to(
+    receiver: Receiver, mood: dict[str, object], ends: dict[str, int]
+) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(4)))
+    receiver.control(**mood)
+    run(stream)
+    with connection.cursor() as cursor:
+        [figures] = read_stream_figures(cursor)
+    assert {end: count for end, count in figures.ends.items() if count} == ends
+    assert sum(ends.values()) == Delivery.objects.count()
+
+
+def test_a_lease_that_ran_out_is_told_and_leaves_its_batch_in_doubt(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(*range(10)))
+    receiver.control(status=503, times=1)
+    run(stream, at_once=False)
+    assert not Batch.objects.filter(uncertain=False).exists()
+    Batch.objects.update(uncertain=False)
+    StreamTail.objects.update(not_before=None)
+    assert claim_stream(stream.pk, "dead") is not None
+    StreamTail.objects.update(lease_expires_at=timezone.now() - timedelta(hours=1))
+    # The first sweep of a database holds back.
+    assert reap((TAILS,), young_s=0) + reap((TAILS,), young_s=0) == 1
+    told = SyncEvent.objects.get(event="stream_lease_expired")
+    assert (told.stream_id, "may have been taken" in told.reason) == (stream.pk, True)
+    receiver.control(reject={keys(3)[0]: "no such meter"})
+    run(stream)
+    assert DeadLetter.objects.get().maybe_delivered
+    assert SyncEvent.objects.filter(event="stream_lease_expired").count() == 1
 
 
 def test_a_session_that_is_lost_between_send_and_mark_leaves_the_batch_in_doubt(

@@ -28,7 +28,7 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(360)
-def test_nothing_is_lost_or_doubled_wherever_somebody_is_killed(tmp_path: Path) -> None:
+def test_o09_nothing_is_lost_or_doubled_wherever_somebody_is_killed(tmp_path: Path) -> None:
     told = run(tmp_path, "--seed", "7", "--readings", "6000", "--kills", "20")
     assert told["findings"] == []
     assert sum(told["kills"].values()) >= 20
