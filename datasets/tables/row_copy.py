@@ -69,15 +69,17 @@ def copy_good_rows(
             first += len(piece)
             size *= 2
             continue
-        at, error = failed
-        if at is None:  # PostgreSQL names no line: halve until the row is alone
-            if len(piece) > 1:
-                size = len(piece) // 2
-                continue
-            at = 0
-        if at > 0:
-            _copy(cursor, target, chunk, piece[:at])
-        bad.append(_tell(target, chunk, first + at, error))
+        at = failed[0]
+        if at is None and len(piece) > 1:  # PostgreSQL names no line: halve until the row is alone
+            size = len(piece) // 2
+            continue
+        at = at or 0
+        if at > 0 and _try(cursor, target, chunk, piece[:at]) is not None:  # it is among these
+            size = at
+            continue
+        told = _try(cursor, target, chunk, piece[at : at + 1]) if at > 0 else failed
+        if told is not None:
+            bad.append(_tell(target, chunk, first + at, told[1]))
         first += at + 1
         size = max(2 * at, _LEAST)
     return bad
@@ -118,9 +120,10 @@ def _find_row(error: psycopg.Error, chunk: Chunk, rows: Sequence[bytes]) -> int 
     line = int(found["line"])
     if chunk.encoding is not Encoding.CSV:
         return line - 1 if line <= len(rows) else None
-    lines = 0
-    for index, row in enumerate(rows):  # a cell of CSV may hold line ends
-        lines += max(1, row.count(b"\n"))
+    # A cell of CSV may hold line ends. PostgreSQL counts those that are like the first row's own, from there on.
+    lines, sign = 0, b"\r" if rows[0].endswith(b"\r\n") else b"\n"
+    for index, row in enumerate(rows):
+        lines += 1 + (row.rstrip(b"\r\n").count(sign) if index else 0)
         if line <= lines:
             return index
     return None

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 _TYPE = re.compile(
-    r"(?P<title>[^(]+?)(?:\((?P<first>\d+)(?:,(?P<second>-?\d+))?\))?(?P<rest> .*)?\Z"
+    r"(?P<title>[^(]+?)(?:\((?P<first>\d+)(?:,(?P<second>-?\d+))?\))?(?P<rest> [a-z ]+)?\Z"
 )
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _WHOLE = ("smallint", "integer", "bigint")

@@ -170,9 +170,9 @@ def find_since(entity: EntityOrder, mark: Mapping[str, Any] | None) -> Mark | No
     return found if found.field == entity.cursor.field else None
 
 
-def check_key(record: SyncRecord, entity: EntityOrder) -> None:
+def check_key(record: SyncRecord, entity: EntityOrder, key: tuple[str, ...]) -> None:
     """Raises Failed: without a key nobody can tell which row has changed."""
-    if not entity.key and not reads_whole(record) and entity.cursor is not None:
+    if not key and not reads_whole(record) and entity.cursor is not None:
         raise Failed(
             "key_missing",
             f"{entity.name} has no key: name its columns by key, or set sync_mode to full",

@@ -98,7 +98,6 @@ class TableSync:
 
     def _look(self, order: TableOrder) -> _Looked:
         entity = describe_entity(order, self._source)
-        check_key(self._record, entity)
         table = ensure_table(self._job.dataset, entity.name, wanted=entity.relation)
         with self._session.cursor() as cursor:
             columns = list_columns_of(cursor, table.schema, table.relation)
@@ -126,6 +125,7 @@ class TableSync:
             raise SchemaGone(
                 f"{entity.name} has no column {', '.join(missing)}, which its key needs"
             )
+        check_key(self._record, entity, key)
         return key
 
     def _sweeps(self, since: Mark | None) -> bool:
