@@ -25,6 +25,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from database.rows import Row, fetch_rows
+from datasets import catalog_sql as sql
 
 PAGE = 2_000
 
@@ -132,190 +133,6 @@ class _Changes:
     deferred_new: int  # of these, that are not held
 
 
-_LISTING = """
-CREATE TEMP TABLE listing (path text COLLATE "C" NOT NULL, size_bytes bigint, modified_ns bigint,
-                           etag text, deferred boolean NOT NULL, marker boolean NOT NULL, needs text COLLATE "C")
-"""
-
-_FOLDERS = """
-CREATE TEMP TABLE folder AS
-WITH RECURSIVE above AS (
-    SELECT path FROM listing_folder WHERE path <> ''
-    UNION
-    SELECT left(path, length(path) - strpos(reverse(path), '/')) FROM above WHERE strpos(path, '/') > 0
-)
-SELECT path FROM above
-"""
-
-# Everything recorded is equal and proves something: no need to look at the pair one by one. An
-# unsettled file, a file without size or time, mode `full` and comparisons that lean on something else
-# take the long way. A file whose blob is damaged is fetched again, whatever the far end tells of it.
-_DAMAGED = """
-e.sha256 IN (SELECT sha256 FROM datasets_damagedblob WHERE workspace_id =
-             (SELECT workspace_id FROM datasets_dataset WHERE id = %(dataset)s))
-"""
-_CHANGE = f"""
-CREATE TEMP TABLE change AS
-SELECT coalesce(l.path, e.path) AS path,
-       CASE WHEN l.deferred THEN 'deferred' WHEN e.id IS NULL THEN 'added' WHEN l.path IS NULL THEN 'removed'
-            WHEN {_DAMAGED} THEN 'changed' ELSE 'compare' END
-         AS action,
-       l.size_bytes, l.modified_ns, l.etag,
-       e.id AS entry_id, e.size_bytes AS held_size_bytes,
-       coalesce(e.seen_modified_ns, e.modified_ns) AS held_modified_ns,
-       e.etag AS held_etag, e.sha256 AS held_sha256, e.settled AS held_settled,
-       e.content_type AS held_content_type,
-       NULL::bytea AS told_sha256, NULL::boolean AS told_settled
-  FROM (SELECT DISTINCT ON (path) * FROM listing WHERE NOT marker ORDER BY path) l
-  FULL JOIN (SELECT * FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL) e
-    ON l.path = e.path
- WHERE %(pairwise)s OR l.path IS NULL OR e.id IS NULL OR l.deferred OR NOT (
-       e.settled AND l.size_bytes IS NOT DISTINCT FROM e.size_bytes
-       AND l.modified_ns IS NOT DISTINCT FROM coalesce(e.seen_modified_ns, e.modified_ns)
-       AND l.etag IS NOT DISTINCT FROM e.etag
-       AND (e.etag IS NOT NULL OR e.modified_ns IS NOT NULL)) OR {_DAMAGED}
-"""  # noqa: S608 — made of constants
-
-_NOT_FETCHED_YET = """
-    c.action IN ('added', 'changed') AND NOT EXISTS (SELECT FROM datasets_receipt r WHERE
-    r.dataset_id = %(dataset)s AND r.path = c.path
-    AND r.listed_size_bytes IS NOT DISTINCT FROM c.size_bytes
-    AND r.listed_modified_ns IS NOT DISTINCT FROM c.modified_ns
-    AND r.listed_etag IS NOT DISTINCT FROM c.etag
-    AND (c.told_sha256 IS NULL OR r.sha256 = c.told_sha256)
-    AND (r.record_id = %(record)s
-         OR (%(receipts)s AND r.settled AND (c.modified_ns IS NOT NULL OR c.etag IS NOT NULL))))
-"""
-_WANTED = f"""
-SELECT c.path, c.size_bytes, c.modified_ns, c.etag, c.told_sha256 FROM change c
- WHERE c.path > %(last)s AND {_NOT_FETCHED_YET} ORDER BY c.path LIMIT %(page)s
-"""  # noqa: S608 — made of constants
-_COUNT_WANTED = f"""
-SELECT count(*), least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint FROM change c WHERE {_NOT_FETCHED_YET}
-"""  # noqa: S608 — made of constants
-
-# What a sync can be expected to add: a file that is listed as it is held is read again, and proves to be that.
-_NEW_BYTES = f"""
-SELECT least(coalesce(sum(c.size_bytes) FILTER (WHERE c.entry_id IS NULL
-             OR c.size_bytes IS DISTINCT FROM c.held_size_bytes
-             OR c.modified_ns IS DISTINCT FROM c.held_modified_ns
-             OR c.etag IS DISTINCT FROM c.held_etag), 0), 9223372036854775807)::bigint AS new_bytes,
-       least(coalesce(sum(c.size_bytes), 0), 9223372036854775807)::bigint AS all_bytes,
-       coalesce(max(c.size_bytes), 0) AS largest_bytes
-  FROM change c WHERE {_NOT_FETCHED_YET}
-"""  # noqa: S608 — made of constants
-# Each content once, however many files and versions have it; also what was fetched and is not published yet.
-_HELD_BYTES = """
-SELECT coalesce(sum(size_bytes), 0)::bigint FROM (
-    SELECT max(size_bytes) AS size_bytes FROM (
-        SELECT e.sha256, e.size_bytes FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
-         WHERE d.workspace_id = %(workspace)s
-         UNION ALL
-        SELECT r.sha256, r.size_bytes FROM datasets_receipt r JOIN datasets_dataset d ON d.id = r.dataset_id
-         WHERE d.workspace_id = %(workspace)s) named GROUP BY sha256) each
-"""
-
-# With what an attempt is about to publish; and how much of it no version names yet.
-_PUBLISHED_BYTES = """
-SELECT coalesce(sum(size_bytes), 0)::bigint, coalesce(sum(size_bytes) FILTER (WHERE is_new), 0)::bigint FROM (
-    SELECT max(size_bytes) AS size_bytes, bool_and(is_new) AS is_new FROM (
-        SELECT e.sha256, e.size_bytes, false AS is_new
-          FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
-         WHERE d.workspace_id = %(workspace)s
-         UNION ALL
-        SELECT sha256, size_bytes, true FROM outcome WHERE action IN ('added', 'changed')) named
-     GROUP BY sha256) each
-"""
-# Until the transaction ends: who publishes in a workspace sees what the others have published.
-_ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtextextended(%(workspace)s::text, 1))"
-
-
-# What would be done, as a person is shown it. A removal counts only where removals apply.
-PLAN = """
-SELECT path, action,
-       CASE WHEN action = 'removed' THEN held_size_bytes ELSE size_bytes END AS size_bytes,
-       CASE WHEN action = 'removed' THEN held_modified_ns ELSE modified_ns END AS modified_ns,
-       CASE WHEN action = 'removed' THEN held_etag ELSE etag END AS etag
-  FROM change
- WHERE action IN ('added', 'changed') OR (action = 'removed' AND %(removals)s)
-"""
-
-_ASKED = """
-SELECT path, size_bytes, modified_ns, etag, told_sha256 FROM change
- WHERE action = 'ask' AND path > %(last)s ORDER BY path LIMIT %(page)s
-"""
-
-# A path and what lies below it: `0` is the character after `/`.
-_BELOW = "c.path >= n.path || '/' AND c.path < n.path || '0'"
-_NAMES = "unnest(%(paths)s::text[]) AS n (path)"
-_KEEP = (
-    f"UPDATE change c SET action = 'kept' FROM {_NAMES}"  # noqa: S608 — made of constants
-    " WHERE c.action = 'removed' AND c.path = n.path RETURNING c.path, n.path",
-    f"UPDATE change c SET action = 'kept' FROM {_NAMES}"  # noqa: S608 — made of constants
-    f" WHERE c.action = 'removed' AND {_BELOW} RETURNING c.path, n.path",
-)
-
-# What would be removed beside new names that the host lists and does not have.
-_FOLDER_OF = "left({0}, greatest(0, length({0}) - strpos(reverse({0}) || '/', '/')))"
-_DOUBTED = f"""
-UPDATE change c SET action = 'kept'
-  FROM (SELECT DISTINCT {_FOLDER_OF.format("path")} AS folder FROM change
-         WHERE action = 'added' AND path = ANY(%(paths)s)) n
- WHERE c.action = 'removed' AND {_FOLDER_OF.format("c.path")} = n.folder
-RETURNING c.path
-"""  # noqa: S608 — made of constants
-
-# By the name in the folder that each removed file is, or lies below; a name that is still listed proves
-# that the listing went past it.
-_GONE_FROM = """
-WITH gone AS (
-    SELECT %(prefix)s || split_part(substr(path, length(%(prefix)s) + 1), '/', 1) AS path, count(*) AS files
-      FROM change WHERE action = 'removed' AND starts_with(path, %(prefix)s) GROUP BY 1
-)
-SELECT coalesce(sum(files), 0)::bigint FROM gone g
- WHERE NOT EXISTS (SELECT FROM folder f WHERE f.path = g.path)
-"""
-
-# What the next version would hold beside what is listed: files that are kept though they are not listed.
-_IS_KEPT = """
-entry_id IS NOT NULL AND (action IN ('deferred', 'kept') OR (action = 'removed' AND NOT %(removals)s))
-"""
-_KEPT = f"CREATE TEMP TABLE kept AS SELECT path FROM change WHERE {_IS_KEPT}"  # noqa: S608 — made of constants
-_MAY_CONFLICT = f"""
-SELECT EXISTS (SELECT FROM listing JOIN folder USING (path) WHERE NOT marker)
-    OR EXISTS (SELECT FROM change WHERE {_IS_KEPT})
-"""  # noqa: S608 — made of constants
-_CONFLICT = """
-CREATE TEMP TABLE conflict AS
-WITH RECURSIVE above_kept AS (
-    SELECT left(path, length(path) - strpos(reverse(path), '/')) AS path FROM kept WHERE strpos(path, '/') > 0
-    UNION
-    SELECT left(path, length(path) - strpos(reverse(path), '/')) FROM above_kept WHERE strpos(path, '/') > 0
-)
-SELECT path FROM listing JOIN folder USING (path) WHERE NOT marker
-UNION SELECT path FROM kept JOIN folder USING (path)
-UNION SELECT path FROM change JOIN above_kept USING (path) WHERE action = 'added'
-"""
-_PUT_OFF = "CASE WHEN c.action IN ('removed', 'kept') THEN 'kept' ELSE 'deferred' END"
-_DEFER_CONFLICTS = (
-    f"UPDATE change c SET action = {_PUT_OFF} FROM conflict n WHERE c.path = n.path",  # noqa: S608 — made of constants
-    f"UPDATE change c SET action = {_PUT_OFF} FROM conflict n WHERE {_BELOW}",  # noqa: S608 — made of constants
-)
-_TELL_CONFLICTS = """
-SELECT n.path, (SELECT min(b.path) FROM (SELECT path FROM listing UNION ALL SELECT path FROM change) b
-                 WHERE b.path >= n.path || '/' AND b.path < n.path || '0')
-  FROM conflict n ORDER BY n.path
-"""
-
-_TAKE_TOLD = """
-UPDATE change c SET told_sha256 = d.sha256, told_settled = d.settled,
-       action = CASE WHEN d.sha256 = c.held_sha256 THEN 'same' ELSE 'changed' END
-  FROM unnest(%(paths)s::text[], %(digests)s::bytea[], %(settled)s::boolean[])
-       AS d (path, sha256, settled)
- WHERE c.path = d.path
-"""
-
-
 class Catalog:
     """What the engine asks of a dataset during one attempt. Not for several threads at once."""
 
@@ -346,7 +163,7 @@ class Catalog:
         self._execute(
             "DROP TABLE IF EXISTS listing, listing_folder, folder, change, kept, conflict"
         )
-        self._execute(_LISTING)
+        self._execute(sql.LISTING)
         self._execute('CREATE TEMP TABLE listing_folder (path text COLLATE "C" NOT NULL)')
 
     def stage(self, files: Iterable[Listed]) -> None:
@@ -396,10 +213,10 @@ class Catalog:
         """Decides for every path; call once, after the last `stage`. `is_equal` returns None where
         only the content can tell: `iter_asked` and `take_told` go on from there."""
         self._execute("ANALYZE listing")
-        self._execute(_CHANGE, self.parameters)
+        self._execute(sql.CHANGE, self.parameters)
         self._execute("CREATE UNIQUE INDEX change_path ON change (path)")
         self._execute("ANALYZE change")
-        self._execute(_FOLDERS)
+        self._execute(sql.FOLDERS)
         if self._full:
             self._execute("UPDATE change SET action = 'changed' WHERE action = 'compare'")
         else:
@@ -409,7 +226,7 @@ class Catalog:
         """Keeps what would be removed of these paths and of what lies below them: (file, the path that it
         is kept for) of each. Call it after `compare`, and take all."""
         with self._connection.cursor(row_factory=tuple_row) as cursor:
-            for query in _KEEP:
+            for query in sql.KEEP:
                 yield from cursor.stream(query, {"paths": list(paths)})
                 self.moved()
 
@@ -417,36 +234,36 @@ class Catalog:
         """Keeps what would be removed of the folders of these paths, as far as the paths are new; the
         files that are kept. Call it before publishing, and take all."""
         with self._connection.cursor(row_factory=tuple_row) as cursor:
-            for (path,) in cursor.stream(_DOUBTED, {"paths": list(paths)}):
+            for (path,) in cursor.stream(sql.DOUBTED, {"paths": list(paths)}):
                 yield path
 
     def count_gone_from(self, folder: str) -> int:
         """Files that would be removed because a name that this very folder held is listed no more."""
-        ((count,),) = self._rows(_GONE_FROM, prefix=f"{folder}/" if folder else "")
+        ((count,),) = self._rows(sql.GONE_FROM, prefix=f"{folder}/" if folder else "")
         return int(count)
 
     def defer_conflicts(self, *, removals: bool) -> Iterator[TypeConflict]:
         """Defers files and folders of one name: what is held of them stays, nothing of them is fetched.
         Call it after `compare` and `keep`, and take all."""
-        ((may,),) = self._rows(_MAY_CONFLICT, removals=removals)
+        ((may,),) = self._rows(sql.MAY_CONFLICT, removals=removals)
         if not may:
             return
-        self._execute(_KEPT, self.parameters | {"removals": removals})
-        self._execute(_CONFLICT)
-        for query in _DEFER_CONFLICTS:
+        self._execute(sql.KEPT, self.parameters | {"removals": removals})
+        self._execute(sql.CONFLICT)
+        for query in sql.DEFER_CONFLICTS:
             self._execute(query)
         with self._connection.cursor(row_factory=tuple_row) as cursor:
-            for path, below in cursor.stream(_TELL_CONFLICTS):
+            for path, below in cursor.stream(sql.TELL_CONFLICTS):
                 yield TypeConflict(path, below)
 
     def iter_asked(self) -> Iterator[Listed]:
         """Files whose content decides, by path."""
-        yield from self._iter_pages(_ASKED)
+        yield from self._iter_pages(sql.ASKED)
 
     def take_told(self, told: Sequence[ToldDigest]) -> None:
         """What the far end says of them. Where it cannot tell, a file counts as changed."""
         self._execute(
-            _TAKE_TOLD,
+            sql.TAKE_TOLD,
             {
                 "paths": [item.path for item in told],
                 "digests": [item.sha256 for item in told],
@@ -456,24 +273,24 @@ class Catalog:
 
     def iter_wanted(self) -> Iterator[Listed]:
         """Files to fetch, by path: added or changed, and not fetched already by an earlier attempt."""
-        yield from self._iter_pages(_WANTED)
+        yield from self._iter_pages(sql.WANTED)
 
     def measure_wanted(self) -> Wanted:
         """What `iter_wanted` would bring, as far as sizes were listed."""
-        [wanted] = self._fetch(Wanted, _NEW_BYTES)
+        [wanted] = self._fetch(Wanted, sql.NEW_BYTES)
         return wanted
 
     def measure_held(self, workspace_id: uuid.UUID) -> int:
         """The bytes of all contents that the workspace's versions and receipts name, each once."""
-        ((size_bytes,),) = self._rows(_HELD_BYTES, workspace=workspace_id)
+        ((size_bytes,),) = self._rows(sql.HELD_BYTES, workspace=workspace_id)
         return int(size_bytes)
 
     def measure_published(self, workspace_id: uuid.UUID) -> tuple[int, int]:
         """The bytes of all contents that the workspace's versions would name with what this attempt publishes, and
         of those among them that are new. Within the publishing transaction, which others of the workspace that
         ask the same wait for."""
-        self._execute(_ONE_AFTER_THE_OTHER, {"workspace": workspace_id})
-        ((size_bytes, new_bytes),) = self._rows(_PUBLISHED_BYTES, workspace=workspace_id)
+        self._execute(sql.ONE_AFTER_THE_OTHER, {"workspace": workspace_id})
+        ((size_bytes, new_bytes),) = self._rows(sql.PUBLISHED_BYTES, workspace=workspace_id)
         return int(size_bytes), int(new_bytes)
 
     def _iter_pages(self, query: str) -> Iterator[Listed]:
@@ -491,7 +308,7 @@ class Catalog:
         last = ""
         while True:
             rows = self._rows(
-                f"SELECT * FROM ({PLAN}) p WHERE path > %(last)s ORDER BY path LIMIT %(page)s",  # noqa: S608 — made of constants
+                f"SELECT * FROM ({sql.PLAN}) p WHERE path > %(last)s ORDER BY path LIMIT %(page)s",  # noqa: S608 — made of constants
                 removals=removals,
                 last=last,
                 page=PAGE,
@@ -545,7 +362,7 @@ class Catalog:
             " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) AS deferred_new"
             " FROM change",
         )
-        ((wanted, wanted_bytes),) = self._rows(_COUNT_WANTED)
+        ((wanted, wanted_bytes),) = self._rows(sql.COUNT_WANTED)
         ((listed,),) = self._rows("SELECT count(DISTINCT path) FROM listing WHERE NOT marker")
         held = listed - of.added - of.deferred_new + of.removed + of.kept
         unchanged = held - of.changed - of.removed - of.kept - (of.deferred - of.deferred_new)

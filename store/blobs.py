@@ -18,20 +18,18 @@ from timing or size what another workspace holds.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import io
 import itertools
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from store import flushing
 from store.checked import (
     UNREADABLE,
     WHOLE_BYTES,
@@ -56,24 +54,12 @@ from store.packs import (
     Place,
     PlaceIndex,
     find_differing,
-    iter_frames,
     read_packed,
     write_pack,
 )
 from store.partials import COPY_BYTES, UNKNOWN, BlobWriter, Received, disk_errors
 from store.room import measure_room, show_size
 from store.sentinel import need_store
-
-SWEPT_AT_ONCE = 20_000
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What was removed."""
-
-    count: int = 0
-    size_bytes: int = 0
 
 
 class BlobStore:
@@ -89,11 +75,11 @@ class BlobStore:
         """`find_known` returns the id that the store must have, or None for any; it is called once."""
         self._root = root
         self._find_known = cache(find_known)
-        self._index = index
-        self._blobs = root / str(workspace) / "blobs"
+        self.index = index
+        self.blobs_folder = root / str(workspace) / "blobs"
         self._packs = root / str(workspace) / "packs"
-        self._sums_folder = root / str(workspace) / "sums"
-        self._partial = root / str(workspace) / "partial"
+        self.sums_folder = root / str(workspace) / "sums"
+        self.partial_folder = root / str(workspace) / "partial"
         self._name = f"{uuid.uuid4().hex[:12]}."
         self._count = itertools.count()
         self._left: dict[str, list[Path]] = {}  # by key, what attempts before this one left
@@ -122,16 +108,16 @@ class BlobStore:
                 f"{self._root} cannot be written to: is its disk mounted read-only?"
             )
         with disk_errors():
-            self._partial.mkdir(parents=True, exist_ok=True)
+            self.partial_folder.mkdir(parents=True, exist_ok=True)
             if not self._packs.is_dir():
                 self._packs.mkdir(exist_ok=True)
-                _sync(str(self._packs.parent))
-            if not (self._blobs / "ff").is_dir():
+                flushing.flush(str(self._packs.parent))
+            if not (self.blobs_folder / "ff").is_dir():
                 for number in range(256):
-                    (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
-                _sync(str(self._blobs))
+                    (self.blobs_folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+                flushing.flush(str(self.blobs_folder))
             self._left.clear()
-            for path in self._partial.glob("*-*-*"):
+            for path in self.partial_folder.glob("*-*-*"):
                 key = path.name.split("-")[1]
                 if key != UNKNOWN:
                     self._left.setdefault(key, []).append(path)
@@ -181,10 +167,10 @@ class BlobStore:
             self._commit_small(attempt, small)
         if large:
             self._commit_large(large, moved)
-        self._index.unmark([*small, *(item.sha256 for item in large)])
+        self.index.unmark([*small, *(item.sha256 for item in large)])
 
     def _commit_small(self, attempt: str, small: dict[bytes, Received]) -> None:
-        known = self._index.refresh(list(small))
+        known = self.index.refresh(list(small))
         with disk_errors():
             here = (small[sha256] for sha256 in known)
             damaged = find_differing(self._pack_path, known, here) if known else set()
@@ -194,9 +180,9 @@ class BlobStore:
         self._take(sum(item.size_bytes for item in new if item.sha256 not in damaged))
         places = self.add_pack(attempt, new)
         if damaged:
-            self._index.replace({sha256: places.pop(sha256) for sha256 in damaged})
+            self.index.replace({sha256: places.pop(sha256) for sha256 in damaged})
         if places:
-            self._index.add(places)
+            self.index.add(places)
 
     def add_pack(self, attempt: str, items: Iterable[Received]) -> dict[bytes, Place]:
         """Writes a new durable pack that the index does not know yet. Raises DiskFull, StoreBroken, and what `need`
@@ -206,7 +192,7 @@ class BlobStore:
             partial = self._partial_path(attempt, UNKNOWN)
             places = write_pack(partial, pack, items)
             os.rename(partial, self._pack_path(pack))  # noqa: PTH104 — paths are text here
-            _sync(str(self._packs))
+            flushing.flush(str(self._packs))
         self.need()
         return places
 
@@ -225,7 +211,7 @@ class BlobStore:
         folders = set()
         size_bytes = 0
         # Until it is young again, a blob that is there may be about to be swept.
-        with disk_errors(), self._index.storing():
+        with disk_errors(), self.index.storing():
             for item in large:
                 path = self._path(item.sha256)
                 folders.add(path.rpartition("/")[0])  # also of a blob that another is just naming
@@ -243,10 +229,10 @@ class BlobStore:
                     item.discard()
                 else:
                     new[path] = item.partial
-            _sync_data(new.values())
+            flushing.flush_all(new.values())
             for path, partial in new.items():
                 os.rename(partial, path)  # noqa: PTH104 — paths are text here
-            _sync_data(folders)
+            flushing.flush_all(folders)
         self.need()
 
     def need_room(self) -> None:
@@ -268,7 +254,7 @@ class BlobStore:
             )
 
     def _partial_path(self, attempt: str, key: str) -> str:
-        return f"{self._partial}/{attempt}-{key}-{self._name}{next(self._count)}"
+        return f"{self.partial_folder}/{attempt}-{key}-{self._name}{next(self._count)}"
 
     def _pack_path(self, pack: uuid.UUID) -> str:
         return f"{self._packs}/{pack.hex}.pack"
@@ -278,11 +264,11 @@ class BlobStore:
 
     def _path(self, sha256: bytes) -> str:
         digest = sha256.hex()
-        return f"{self._blobs}/{digest[:2]}/{digest}"
+        return f"{self.blobs_folder}/{digest[:2]}/{digest}"
 
     def locate(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         """Places of those that are packed; `open` takes them, so that many cost one query."""
-        return self._index.find(digests)
+        return self.index.find(digests)
 
     def open(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> BinaryIO:
         """The blob's bytes; with `places` nothing is asked of the index. Raises BlobMissing."""
@@ -318,7 +304,7 @@ class BlobStore:
 
     def _sums_of(self, sha256: bytes, file: BinaryIO) -> Sums:
         """Raises BlobDamaged, OSError."""
-        path = f"{self._sums_folder}/{sha256.hex()[:2]}/{sha256.hex()}"
+        path = f"{self.sums_folder}/{sha256.hex()[:2]}/{sha256.hex()}"
         sums = read_sums(path, sha256)
         if sums is None:
             digest, sums = measure_sums(file)
@@ -335,17 +321,17 @@ class BlobStore:
             yield
         except BlobMissing:
             self.need()
-            self._index.mark(sha256, Damage.MISSING)
+            self.index.mark(sha256, Damage.MISSING)
             raise
         except BlobDamaged:
             self.need()
-            self._index.mark(sha256, Damage.CORRUPT)
+            self.index.mark(sha256, Damage.CORRUPT)
             raise
         except OSError as exc:
             if exc.errno not in UNREADABLE:
                 raise
             self.need()
-            self._index.mark(sha256, Damage.UNREADABLE)
+            self.index.mark(sha256, Damage.UNREADABLE)
             raise BlobUnreadable(f"its disk cannot read it: {exc.strerror}") from exc
 
     def copy_to(
@@ -383,7 +369,7 @@ class BlobStore:
 
     def unmark(self, digests: Sequence[bytes]) -> None:
         """Notes that these blobs, damaged before, are whole."""
-        self._index.unmark(digests)
+        self.index.unmark(digests)
 
     def verify(self, sha256: bytes, places: Mapping[bytes, Place] | None = None) -> bool:
         """Returns whether `prove` succeeds; False for a damaged blob. Raises BlobMissing, StoreAway, OSError."""
@@ -393,88 +379,11 @@ class BlobStore:
             return False
         return True
 
-    def sweep_partial(self, *, live_attempts: frozenset[str], older_than_s: float) -> int:
-        """Removes partial files that no live attempt writes and none has come back for; their count."""
-        removed = 0
-        latest = time.time() - older_than_s
-        for path in self._partial.glob("*-*-*"):
-            live = path.name.partition("-")[0] in live_attempts
-            if not live and _modified_s(path) <= latest:
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
-
-    def sweep_packs(self, *, older_than_s: float) -> int:
-        """Removes packs of that age that hold nothing the index knows of: their writer was killed before
-        it could say so, or what they held was forgotten or moved; their count. A pack that holds what is named
-        stays although the index knows nothing of it: the index can be built again from it."""
-        latest = time.time() - older_than_s
-        old = {
-            pack: path for pack, path in self.find_packs().items() if _modified_s(path) <= latest
-        }
-        orphans = self._index.find_orphans(list(old)) if old else set()
-        needed = self._find_needed({pack: old[pack] for pack in orphans})
-        for pack in orphans - needed:
-            old[pack].unlink(missing_ok=True)
-        return len(orphans - needed)
-
-    def _find_needed(self, orphans: Mapping[uuid.UUID, Path]) -> set[uuid.UUID]:
-        """Yields those that hold a content which is named and lies nowhere else, or that the disk cannot read now."""
-        needed: set[uuid.UUID] = set()
-
-        def iter_told() -> Iterator[tuple[bytes, uuid.UUID]]:
-            for pack, path in orphans.items():
-                try:
-                    yield from ((sha256, pack) for sha256, _ in iter_frames(path, pack))
-                except FileNotFoundError:
-                    continue  # another sweep was faster
-                except OSError:
-                    needed.add(pack)
-
-        told = iter_told()
-        while batch := list(itertools.islice(told, SWEPT_AT_ONCE)):
-            digests = {sha256 for sha256, _ in batch}
-            if lost := list(digests - self._index.find(list(digests)).keys()):
-                named = set(lost) - self._index.find_unnamed(lost)
-                needed |= {pack for sha256, pack in batch if sha256 in named}
-        return needed
-
-    def sweep_blobs(self, *, before_s: float) -> Swept:
-        """Removes blobs that were not stored since `before_s` (epoch) and that no version and no receipt
-        names. `before_s` must lie before the start of every record that is still at work: what it has
-        stored, and not yet named, stays. Packs go whole, when nothing in them is known any more; the sums of a
-        blob that is gone go too."""
-        count, size_bytes = self._index.forget_unnamed(before_s)
-        old = (path for path in self._blobs.glob("??/*") if _modified_s(path) < before_s)
-        while batch := list(itertools.islice(old, SWEPT_AT_ONCE)):
-            unnamed = self._index.find_unnamed([bytes.fromhex(path.name) for path in batch])
-            for path in batch:
-                if bytes.fromhex(path.name) in unnamed:
-                    with self._index.sweeping():
-                        freed = _remove_old(path, before_s)
-                    count, size_bytes = count + (freed is not None), size_bytes + (freed or 0)
-        for sums in self._sums_folder.glob("??/*"):
-            if not self.path(bytes.fromhex(sums.name)).exists():
-                sums.unlink(missing_ok=True)
-        return Swept(count, size_bytes)
-
     def close_attempt(self, attempt: str, *, keep: bool) -> None:
         """Removes the partial files of one attempt; with `keep`, large ones stay for the next attempt."""
-        for path in self._partial.glob(f"{attempt}-*"):
+        for path in self.partial_folder.glob(f"{attempt}-*"):
             if not keep or f"-{UNKNOWN}-" in path.name:
                 path.unlink(missing_ok=True)
-
-
-def _remove_old(path: Path, before_s: float) -> int | None:
-    """Removes a file and returns its size; None if the file was stored again meanwhile, or is gone."""
-    try:
-        stat = path.stat()
-        if stat.st_mtime >= before_s:
-            return None
-        path.unlink()
-    except FileNotFoundError:
-        return None
-    return stat.st_size
 
 
 def _hold_the_same(path: str, partial: str, moved: Callable[[], None]) -> bool:
@@ -495,14 +404,6 @@ def _hold_the_same(path: str, partial: str, moved: Callable[[], None]) -> bool:
     return True
 
 
-def _modified_s(path: Path) -> float:
-    """0 for a file that somebody else has removed."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
 def _refresh(path: str) -> bool:
     """Sets the age of a blob to zero; False if there is no such blob."""
     try:
@@ -510,30 +411,3 @@ def _refresh(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _sync_data(paths: Iterable[str]) -> None:
-    """Flushes files or folders to disk: one syncfs for many, fsync for few.
-
-    Linux reports write-back errors of syncfs since 5.8.
-    """
-    several = list(paths)
-    if len(several) > 8 and hasattr(_libc, "syncfs"):
-        fd = os.open(several[0], os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if _libc.syncfs(fd) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
-        finally:
-            os.close(fd)
-        return
-    for path in several:
-        _sync(path)
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

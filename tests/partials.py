@@ -32,7 +32,7 @@ def partial_of(job: SyncJob, store: BlobStore) -> Path:
         check=lambda: None,
     )
     key = sink._identify(entry)
-    partial: Path = store._partial
+    partial: Path = store.partial_folder
     return partial / f"earlier-{key}-1"
 
 

@@ -6,6 +6,8 @@ import html
 import re
 from dataclasses import dataclass
 
+from farends.names import encode
+
 ROW_MAX = 64 * 1024  # characters
 SIZE_DIGITS_MAX = 19
 SORTING = re.compile(
@@ -87,3 +89,11 @@ def as_bytes(name: str) -> bytes:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as exc:
         raise NotUnderstood("a character that does not exist") from exc
+
+
+def shows_name(shown_name: str, raw: bytes) -> bool:
+    """Whether a row shows this name. Apache and nginx cut long ones."""
+    said = encode(shown_name.strip())
+    if said.endswith(b"..>"):
+        return raw.startswith(said[:-3])
+    return said == raw.strip()

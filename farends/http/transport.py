@@ -23,6 +23,7 @@ from farends.errors import ProtocolViolation
 from farends.http.client import HttpClient
 from farends.http.digests import HttpDigests
 from farends.http.fetch import HttpFetch
+from farends.http.places import TreePlaces
 from farends.http.tree import ACCEPT, HttpWalk
 from farends.reaching import Reach, ReachSecret, follow_options, way_to
 from farends.spec import Spec, Target, option
@@ -106,11 +107,11 @@ class HttpTransport:
         return self._client.capabilities
 
     def walk(self) -> Iterator[Seen]:
-        self._walked = HttpWalk(self._client, self._root, self._urls)
+        self._walked = HttpWalk(self._client, self._places(), self._urls)
         return iter(self._walked)
 
     def walk_again(self, folder: str) -> Iterator[Seen]:
-        walked = self._walked or HttpWalk(self._client, self._root)
+        walked = self._walked or HttpWalk(self._client, self._places())
         return iter(walked.again(folder))
 
     def fetch(self, entries: Iterable[RemoteEntry], sink: Sink) -> Iterator[Fetched]:
@@ -123,9 +124,11 @@ class HttpTransport:
         self._client.close()
 
     def _url_of(self, path: str) -> Url:
-        root = self._root if self._walked is None else self._walked.files_root
-        parts = (root.strip("/"), path)
-        return Url(self._client.origin, "/" + quote_path("/".join(p for p in parts if p)))
+        places = self._places() if self._walked is None else self._walked.places
+        return places.url_of(path)
+
+    def _places(self) -> TreePlaces:
+        return TreePlaces(self._client.origin, self._root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from farends.contract import ROUND_ROWS, Reason, RemoteEntry, RoundListing, Seen, Skipped
 from farends.errors import (
@@ -13,7 +13,6 @@ from farends.errors import (
     NotAListing,
     ProtocolViolation,
     RootMissing,
-    Throttled,
     TransportError,
     Truncated,
     UnsafeName,
@@ -23,30 +22,26 @@ from farends.http.client import PIPELINE_BYTES_MAX, HttpClient
 from farends.http.entries import Folder, describe_entry, parse_listed_url, split_path
 from farends.http.exchange import Exchange, Inbox
 from farends.http.index_pages import IndexPage
-from farends.http.index_rows import BadIndexRow, Link, NotUnderstood, Row, as_bytes
-from farends.http.index_thredds import CATALOG_PAGE, CATALOG_PAGES
-from farends.names import decode, encode, join
-from farends.web.answers import check_coding, status_error
+from farends.http.index_rows import BadIndexRow, Link, NotUnderstood, Row, as_bytes, shows_name
+from farends.http.places import TreePlaces
+from farends.http.waiting_rows import WaitingRows
+from farends.names import decode, join
+from farends.web.answers import asks_for_less, check_coding, status_error
 from farends.web.response import Head
-from farends.web.url import Url, quote_path, resolve, without_user
+from farends.web.url import Url, without_user
 from farends.wire.backlog import Backlog
 from farends.wire.far_text import show, skipped_name, skipped_row
 
-MINUTE_NS = 60 * 1_000_000_000
 PAGES_MAX = 8
 HEADS_MAX = 64
 REPEATS_MAX = 8  # equal pages above a page: a linked folder that contains itself, served for ever
 NAMES_REMEMBERED = 1_000  # links to one file stand beside each other; a page may have no end
 ELSEWHERE_MAX = 1_000  # links of a page that lead elsewhere and are told
-HEAD_TRIES_MAX = 3
-HEADS_AGAIN_MAX = 1_000  # files that are asked for once more; when so many fail, the rest will too
 HELD_BYTES_SOFT = 16 * 1024 * 1024  # of rows that wait for answers: then no more of a page is read
 HELD_BYTES_MAX = 128 * 1024 * 1024  # where no answer can come before the page's end
-_HELD_ENTRY_BYTES = 256
 # Nothing is sent behind a page: it may have to wait for the answers to other requests.
 _PAGE_WEIGHT = PIPELINE_BYTES_MAX + 1
 ACCEPT = {"Accept": "application/json, text/html;q=0.9, */*;q=0.1"}
-_ARTIFACTORY_API = "/api/storage/"
 
 
 @dataclass(eq=False, slots=True)
@@ -64,18 +59,11 @@ class _Folder:
 
 
 class HttpWalk:
-    """One listing from the folder `root`, or of the `urls` alone. Iterate it once."""
+    """One listing from the folder at `places`, or of the `urls` alone. Iterate it once."""
 
-    def __init__(self, client: HttpClient, root: str, urls: Sequence[str] = ()) -> None:
+    def __init__(self, client: HttpClient, places: TreePlaces, urls: Sequence[str] = ()) -> None:
         self.client = client
-        self.root, self.catalog = _without_catalog(root)
-        self.files_root = (
-            self.root
-        )  # where the content is, which some hosts keep apart from their pages
-        self._files_root_known = not self.catalog
-        self._above: tuple[HttpWalk, str] | None = (
-            None  # the walk of the whole, and the folder in it
-        )
+        self.places = places
         self.relists = not urls  # a folder can be listed once more by itself
         self.pages = Inbox()
         self.heads = Inbox()
@@ -83,11 +71,7 @@ class HttpWalk:
         self.to_open: list[_Folder] = [] if urls else [_Folder("")]
         self.backlog = Backlog()
         self.under_way: set[_PageTaker | _HeadTaker] = set()
-        self.rows_tell_utc: bool | None = None  # None: not known yet
-        self._to_head: deque[tuple[RemoteEntry, int]] = deque()  # and the tries before
-        self._heads_again: list[tuple[RemoteEntry, int]] = []
-        self._rows: list[RemoteEntry] = []  # with times to the minute, until that is known
-        self._held_bytes = 0  # of what waits in the two above
+        self.waiting = WaitingRows(self.found, client.note_precision)
         self._pages = 0
         for url in urls:
             self._take_url(url)
@@ -112,14 +96,12 @@ class HttpWalk:
                 taker.exchange.cancel()
 
     def _ask(self) -> None:
-        if self._heads_again and not self.under_way and not self.to_open and not self._to_head:
-            self._to_head.extend(self._heads_again)
-            self._heads_again = []
-        while self._to_head and len(self.under_way) < HEADS_MAX:
-            entry, tries = self._to_head.popleft()
-            self._held_bytes -= _cost(entry)
-            _HeadTaker(self, entry, tries)
-        while self.to_open and self._pages < PAGES_MAX and not self._to_head:
+        waiting = self.waiting
+        if not self.under_way and not self.to_open and not waiting.to_head:
+            waiting.begin_again()
+        while waiting.to_head and len(self.under_way) < HEADS_MAX:
+            _HeadTaker(self, *waiting.next_head())
+        while self.to_open and self._pages < PAGES_MAX and not waiting.to_head:
             self._pages += 1
             folder = self.to_open.pop()
             if folder.path:
@@ -129,7 +111,7 @@ class HttpWalk:
     def _may_read(self) -> bool:
         """Whether more of the pages may be taken in. Where many rows wait for answers, these come first,
         unless no question can be sent before the page's end."""
-        if self._held_bytes < HELD_BYTES_SOFT:
+        if self.waiting.held_bytes < HELD_BYTES_SOFT:
             return True
         self._ask()
         self.client.send()
@@ -137,7 +119,7 @@ class HttpWalk:
             type(taker) is _HeadTaker and taker.exchange.latest.on_wire for taker in self.under_way
         ):
             return False
-        if self._held_bytes > HELD_BYTES_MAX:
+        if self.waiting.held_bytes > HELD_BYTES_MAX:
             raise ProtocolViolation(
                 "more rows without a size or a time than a listing may hold; give the connector more"
                 " connections",
@@ -151,114 +133,7 @@ class HttpWalk:
 
     def again(self, folder: str) -> HttpWalk:
         """Walks the tree below one folder; paths begin there."""
-        walk = HttpWalk(self.client, f"{self.root.rstrip('/')}/{folder}/{self.catalog}".rstrip("/"))
-        walk._above = (self, folder)
-        return walk
-
-    def url_of(self, path: str) -> Url:
-        return self._url_of(self.files_root, path)
-
-    def folder_url_of(self, path: str) -> Url:
-        url = self._url_of(self.root, path)
-        return replace(url, target=url.target if url.target == "/" else f"{url.target}/")
-
-    def page_url_of(self, path: str) -> Url:
-        """Returns the URL of the page that lists the folder."""
-        url = self.folder_url_of(path)
-        return replace(url, target=url.target + self.catalog)
-
-    def _url_of(self, root: str, path: str) -> Url:
-        target = quote_path("/".join(part for part in (root.strip("/"), path) if part))
-        return Url(self.client.origin, f"/{target}")
-
-    def child_of_catalog(self, folder: str, link: Link) -> Link:
-        """A file of a catalog lies below another root than its catalog. The first file tells which; what
-        does not lie there at the same path leads elsewhere."""
-        if self._above is not None:
-            whole, below = self._above
-            link = whole.child_of_catalog(f"{below}/{folder}".rstrip("/"), link)
-            self.files_root = f"{whole.files_root.rstrip('/')}/{below}"
-            return link
-        try:
-            url = resolve(self.folder_url_of(folder), link.reference)
-        except ProtocolViolation:
-            return link
-        parts = [decode(part) for part in split_path(url.path)[1:]]
-        above = folder.split("/") if folder else []
-        if url.origin != self.client.origin or "?" in url.target or len(parts) <= len(above):
-            return link
-        root, name = parts[: len(parts) - len(above) - 1], parts[-1]
-        if parts[len(root) : -1] != above:
-            return link
-        if not self._files_root_known:
-            self.files_root, self._files_root_known = "/" + "/".join(root), True
-        if "/" in name or self.files_root != "/" + "/".join(root):
-            return link
-        return replace(link, name=name)
-
-    def take_file(self, path: str, link: Link, *, agrees: bool) -> None:
-        """`agrees`: the row shows the name that it leads to; else it may have been torn."""
-        size = link.size_bytes
-        if size is not None and agrees:
-            if link.modified_ns is not None:
-                self.found.append(RemoteEntry(path, size, link.modified_ns, link.etag))
-                return
-            if link.minute_ns is not None:
-                self._take_row(RemoteEntry(path, size, link.minute_ns))
-                return
-        self.head_later(RemoteEntry(path, size if agrees else None, None))
-
-    def head_later(self, entry: RemoteEntry, tries: int = 0) -> None:
-        self._held_bytes += _cost(entry)
-        self._to_head.append((entry, tries))
-
-    def head_again(self, entry: RemoteEntry, tries: int) -> bool:
-        """Asks once more, after all others; whether it is worth that."""
-        if tries >= HEAD_TRIES_MAX or len(self._heads_again) >= HEADS_AGAIN_MAX:
-            return False
-        self._held_bytes += _cost(entry)
-        self._heads_again.append((entry, tries))
-        return True
-
-    def note_artifactory(self) -> None:
-        """Notes a tree of Artifactory: its files lie beside their descriptions."""
-        root = f"/{self.root.strip('/')}/"
-        self.files_root = root.replace(_ARTIFACTORY_API, "/", 1)
-
-    def _take_row(self, row: RemoteEntry) -> None:
-        """A row's time is worth nothing until one file's own answer shows which zone rows are in."""
-        if self.rows_tell_utc is True:
-            self.found.append(row)
-        elif self.rows_tell_utc is False:
-            self.head_later(row)
-        else:
-            if not self._rows:
-                self.head_later(row)
-            self._rows.append(row)
-            self._held_bytes += _cost(row)
-
-    def learn_zone(self, row: RemoteEntry, told: RemoteEntry) -> bool:
-        """Holds a row against the file's own answer; whether rows may be believed."""
-        if self.rows_tell_utc is None:  # an answer without a time proves nothing either
-            minute_ns = told.modified_ns and told.modified_ns // MINUTE_NS * MINUTE_NS
-            self._decide(minute_ns == row.modified_ns and told.size_bytes == row.size_bytes)
-        return self.rows_tell_utc is True
-
-    def doubt_rows(self) -> None:
-        """The file that was to show the zone did not answer: every file is asked for itself."""
-        if self.rows_tell_utc is None:
-            self._decide(False)
-
-    def _decide(self, utc: bool) -> None:
-        self.rows_tell_utc = utc
-        rows, self._rows = self._rows, []
-        self._held_bytes -= sum(map(_cost, rows))
-        if utc:
-            self.found.extend(rows[1:])
-            self.client.note_precision(MINUTE_NS)
-        else:
-            for row in rows[1:]:  # the first was asked for
-                self.head_later(row)
+        return HttpWalk(self.client, self.places.below(folder))
 
     def _take_url(self, text: str) -> None:
         told = without_user(text).partition("?")[0]
@@ -270,25 +145,7 @@ class HttpWalk:
             path = skipped_name("", told, "").path
             self.found.append(Skipped(path, Reason.UNREADABLE, str(exc)))
         else:
-            self.head_later(RemoteEntry(path, None, None))
-
-
-def _without_catalog(root: str) -> tuple[str, str]:
-    """The folder, and the page that lists each folder below it; empty where that is the folder's own address."""
-    folder, slash, page = root.rpartition("/")
-    return (folder or "/", CATALOG_PAGE) if slash and page in CATALOG_PAGES else (root, "")
-
-
-def _parts_above(url: Url, catalog: bytes) -> list[bytes]:
-    """The parts of the folder that a page lists."""
-    parts = split_path(url.path)
-    return parts[:-1] if catalog and parts[-1] == catalog else parts
-
-
-def _cost(entry: RemoteEntry) -> int:
-    """About what it takes in memory."""
-    path = entry.path
-    return _HELD_ENTRY_BYTES + (len(path) if path.isascii() else 4 * len(path))
+            self.waiting.head_later(RemoteEntry(path, None, None))
 
 
 class _PageTaker:
@@ -308,7 +165,7 @@ class _PageTaker:
         self._children_before = 0  # on the pages that went before this one
         self._goes_on = False  # there were such pages
         self._place: Folder
-        self._ask(walk.page_url_of(folder.path))
+        self._ask(walk.places.page_url_of(folder.path))
         walk.under_way.add(self)
 
     def _ask(self, url: Url) -> None:
@@ -322,8 +179,8 @@ class _PageTaker:
         self._walk.client.note_host(head)
         self._head = head
         asked, came_from = self.exchange.url, self.exchange.latest.url
-        catalog = self._walk.catalog.encode()
-        self._place = Folder(_parts_above(asked, catalog), came_from)
+        places = self._walk.places
+        self._place = Folder(places.parts_above(asked), came_from)
         try:
             if head.status != 200:
                 raise status_error(head, "listing the folder")
@@ -331,10 +188,7 @@ class _PageTaker:
         except TransportError as exc:
             self.on_error(exc)
             return
-        if (
-            came_from.origin != asked.origin
-            or _parts_above(came_from, catalog) != self._place.parts
-        ):
+        if came_from.origin != asked.origin or places.parts_above(came_from) != self._place.parts:
             self._led_elsewhere(came_from)
 
     def _led_elsewhere(self, url: Url) -> None:
@@ -382,14 +236,8 @@ class _PageTaker:
         return True
 
     def _tell_cut(self, words: str, *, retryable: bool = True) -> None:
-        self._walk.found.append(
-            Skipped(
-                self._folder.path,
-                Reason.LISTING_CUT,
-                words,
-                retryable=retryable and self._walk.relists,
-            )
-        )
+        path, again = self._folder.path, retryable and self._walk.relists
+        self._walk.found.append(Skipped(path, Reason.LISTING_CUT, words, retryable=again))
 
     def _finish(self) -> None:
         walk, folder = self._walk, self._folder
@@ -397,8 +245,7 @@ class _PageTaker:
         if self._children in ROUND_ROWS and not self._goes_on:
             walk.found.append(RoundListing(folder.path, self._children))
         if len(self._elsewhere) >= ELSEWHERE_MAX:
-            words = f"over {ELSEWHERE_MAX} of its links lead elsewhere"
-            self._tell_cut(words, retryable=False)
+            self._tell_cut(f"over {ELSEWHERE_MAX} of its links lead elsewhere", retryable=False)
         folder.digest = self._digest.digest()
         if self._folders and folder.repeats() >= REPEATS_MAX:
             words = "a folder that repeats those above it; its own folders are not followed"
@@ -420,7 +267,7 @@ class _PageTaker:
 
     def on_error(self, error: TransportError) -> None:
         self._give_up()
-        if _asks_for_less(error, self._head):
+        if asks_for_less(error, self._head):
             raise error
         if self._goes_on:
             error = Truncated(f"the listing has a next page, and it cannot be read: {error}")
@@ -443,10 +290,10 @@ class _PageTaker:
             self.on_error(exc)
             return False
         if not self._children and self._page.of_artifactory:
-            self._walk.note_artifactory()
+            self._walk.places.note_artifactory()
         for row in rows:
             if self._page.of_thredds and type(row) is Link and not row.folder:
-                row = self._walk.child_of_catalog(self._folder.path, row)
+                row = self._walk.places.child_of_catalog(self._folder.path, row)
             self._take_row(row)
         return True
 
@@ -496,8 +343,8 @@ class _PageTaker:
                 self._folders[path] = _Folder(path, self._folder)
         else:
             shows = link.text
-            agrees = shows is None or shows == name or _shows(shows, raw)
-            self._walk.take_file(path, link, agrees=agrees)
+            agrees = shows is None or shows == name or shows_name(shows, raw)
+            self._walk.waiting.take_file(path, link, agrees=agrees)
 
     def _path_of(self, name: str, *, nested: bool) -> str:
         if not nested:
@@ -534,22 +381,6 @@ _REASONS: dict[type[TransportError], Reason] = {
 }
 
 
-def _asks_for_less(error: TransportError, head: Head | None) -> bool:
-    """Whether the whole work should wait: 429, or a 503 that says for how long. A bare 503 may be about
-    what was asked for alone."""
-    if not isinstance(error, Throttled):
-        return False
-    return error.retry_after_s is not None or (head is not None and head.status == 429)
-
-
-def _shows(shown_name: str, raw: bytes) -> bool:
-    """Whether a row shows this name. Apache and nginx cut long ones."""
-    said = encode(shown_name.strip())
-    if said.endswith(b"..>"):
-        return raw.startswith(said[:-3])
-    return said == raw.strip()
-
-
 @dataclass(eq=False)
 class _HeadTaker:
     """Asks for what a row did not tell exactly."""
@@ -560,7 +391,7 @@ class _HeadTaker:
     exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
-        url = self.walk.url_of(self.entry.path)
+        url = self.walk.places.url_of(self.entry.path)
         self.exchange = Exchange(self.walk.client, self.walk.heads, self, "HEAD", url)
         self.walk.under_way.add(self)
         self.walk.client.submit(self.exchange)
@@ -570,19 +401,19 @@ class _HeadTaker:
         self.walk.under_way.discard(self)
         entry = self.entry
         if head.status in (405, 501):
-            self.walk.doubt_rows()
+            self.walk.waiting.doubt_rows()
             self.walk.found.append(RemoteEntry(entry.path, entry.size_bytes, None))
         elif head.status != 200:
             self._refuse(status_error(head, "asking for size and time"), head)
         elif self.exchange.latest.url.path.endswith("/"):
-            self.walk.doubt_rows()
+            self.walk.waiting.doubt_rows()
             self._take_folder(self.exchange.latest.url)
         else:
             coded = head.fields.get("content-encoding", "identity").lower() != "identity"
             size = entry.size_bytes if coded or head.length is None else head.length
             told = describe_entry(entry.path, head, size)
             minute = entry.modified_ns is not None and entry.size_bytes is not None
-            believed = minute and self.walk.learn_zone(entry, told)
+            believed = minute and self.walk.waiting.learn_zone(entry, told)
             self.walk.found.append(entry if believed else told)
 
     def _take_folder(self, url: Url) -> None:
@@ -606,10 +437,10 @@ class _HeadTaker:
         self._refuse(error, None)
 
     def _refuse(self, error: TransportError, head: Head | None) -> None:
-        self.walk.doubt_rows()
-        if _asks_for_less(error, head):
+        self.walk.waiting.doubt_rows()
+        if asks_for_less(error, head):
             raise error
         worth = error.retryable and not isinstance(error, Vanished)
-        if worth and self.walk.head_again(self.entry, self.tries + 1):
+        if worth and self.walk.waiting.head_again(self.entry, self.tries + 1):
             return
         self.walk.found.append(Skipped(self.entry.path, Reason.UNREADABLE, str(error)))

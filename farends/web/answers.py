@@ -58,3 +58,11 @@ def status_error(head: Head, doing: str) -> TransportError:
     if status in REDIRECTS:
         return ProtocolViolation(f"{message} without a usable Location")
     return PermanentError(show(message))
+
+
+def asks_for_less(error: TransportError, head: Head | None) -> bool:
+    """Whether the whole work should wait: 429, or a 503 that says for how long. A bare 503 may be about
+    what was asked for alone."""
+    if not isinstance(error, Throttled):
+        return False
+    return error.retry_after_s is not None or (head is not None and head.status == 429)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from datasets.store import open_store
 from store.blobs import BlobStore
+from store.sweeping import sweep_blobs, sweep_packs, sweep_partial
 from syncjobs.claims.halting import refuse_if_halted
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
@@ -38,7 +39,7 @@ def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
     now = timezone.now()
     oldest = running.aggregate(at=Min("started_at"))["at"] or now
     before_s = min(oldest, now).timestamp() - grace_s
-    swept = [store.sweep_blobs(before_s=before_s) for store in _open_stores()]
+    swept = [sweep_blobs(store, before_s=before_s) for store in _open_stores()]
     return Removed(
         leftovers=sweep_partials(kept_s),
         blobs=sum(each.count for each in swept),
@@ -56,8 +57,8 @@ def sweep_partials(older_than_s: float = KEPT_S) -> int:
         ).values_list("pk", "job__dataset_id", "token")
     )
     return sum(
-        store.sweep_partial(live_attempts=live, older_than_s=older_than_s)
-        + store.sweep_packs(older_than_s=older_than_s)
+        sweep_partial(store, live_attempts=live, older_than_s=older_than_s)
+        + sweep_packs(store, older_than_s=older_than_s)
         for store in _open_stores()
     )
 

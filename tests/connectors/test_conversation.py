@@ -18,9 +18,10 @@ import pytest
 import requests
 import urllib3
 
-from farends import conversation
+from farends import conversation_errors
 from farends.contract import Context, Patience
-from farends.conversation import Conversation, ConversationLimits, meaning_of
+from farends.conversation import Conversation, ConversationLimits
+from farends.conversation_errors import meaning_of
 from farends.dialing import Dialer, Policy
 from farends.errors import (
     ConnectionLost,
@@ -600,10 +601,10 @@ def test_every_error_of_the_libraries_has_a_meaning_of_its_own() -> None:
         and kind.__module__ == module.__name__
     }
     assert len(found) > 50
-    meanings: Mapping[type[BaseException], type[TransportError]] = conversation._MEANINGS
+    meanings: Mapping[type[BaseException], type[TransportError]] = conversation_errors._MEANINGS
     assert found - meanings.keys() == set()
     for kind in found:
-        assert issubclass(kind, conversation._FOREIGN)
+        assert issubclass(kind, conversation_errors._FOREIGN)
 
 
 def test_the_innermost_cause_decides_and_no_secret_is_told() -> None:

@@ -15,6 +15,7 @@ from store.errors import BlobMissing, DiskFull, StoreBroken, StoreForeign, Store
 from store.packs import PackContent, Place, iter_pack
 from store.partials import SMALL_BYTES, WORTH_KEEPING_BYTES
 from store.sentinel import write_store_id
+from store.sweeping import sweep_packs, sweep_partial
 
 WORKSPACE = uuid.UUID(int=1)
 LARGE = b"x" * (SMALL_BYTES + 1)
@@ -209,8 +210,8 @@ def test_a_pack_whose_writer_was_killed_is_swept(tmp_path: Path) -> None:
         put(dying, b"content")
     store = BlobStore(tmp_path, WORKSPACE, InMemory())
     (kept,) = put(store, b"content")
-    assert store.sweep_packs(older_than_s=3600) == 0
-    assert store.sweep_packs(older_than_s=0) == 1
+    assert sweep_packs(store, older_than_s=3600) == 0
+    assert sweep_packs(store, older_than_s=0) == 1
     assert store.verify(kept)
 
 
@@ -218,8 +219,8 @@ def test_a_sweep_leaves_live_attempts_alone(store: BlobStore, tmp_path: Path) ->
     live, dead = store.create("live"), store.create("dead")
     live.write(LARGE)
     dead.write(LARGE)
-    assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=3600) == 0
-    assert store.sweep_partial(live_attempts=frozenset({"live"}), older_than_s=0) == 1
+    assert sweep_partial(store, live_attempts=frozenset({"live"}), older_than_s=3600) == 0
+    assert sweep_partial(store, live_attempts=frozenset({"live"}), older_than_s=0) == 1
     assert [path.name.partition("-")[0] for path in files_below(tmp_path, "partial")] == ["live"]
     live.abandon()
     dead.abandon()

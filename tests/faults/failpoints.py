@@ -74,9 +74,9 @@ def _identify(status: os.stat_result) -> tuple[int, int]:
 
 def _watch_disk() -> None:
     """Notes what is written below the store and not yet synced."""
-    from store import blobs
+    from store import flushing
 
-    create, fsync, sync_data = os.open, os.fsync, blobs._sync_data
+    create, fsync, sync_data = os.open, os.fsync, flushing.flush_all
 
     def open_noted(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
         fd = create(path, flags, *args, **kwargs)
@@ -94,7 +94,7 @@ def _watch_disk() -> None:
         for path in several:
             _unsynced.pop(_identify(Path(path).stat()), None)
 
-    os.open, os.fsync, blobs._sync_data = open_noted, fsync_noted, sync_data_noted
+    os.open, os.fsync, flushing.flush_all = open_noted, fsync_noted, sync_data_noted
 
 
 def install() -> None:

@@ -11,7 +11,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from datasets.catalog import PLAN, Catalog
+from datasets.catalog import Catalog
+from datasets.catalog_sql import PLAN
 from datasets.fencing import Fenced, check_fence
 from syncjobs.core.plans import Terms
 from syncjobs.engine.order import Outcome

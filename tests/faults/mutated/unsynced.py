@@ -12,7 +12,7 @@ __all__ = ["app"]
 
 
 def install() -> None:
-    from store import blobs, packs
+    from store import blobs, flushing, packs
     from syncjobs.engine.arriving import Keeper
 
     class _Os:
@@ -34,9 +34,9 @@ def install() -> None:
         os.sync()
         mark_all_synced()
 
-    for module in (packs, blobs):
+    for module in (packs, blobs, flushing):
         setattr(module, "os", _Os())  # noqa: B010 — a name that it imported
-    blobs._sync_data = sync_nothing
+    flushing.flush_all = sync_nothing
     Keeper._keep = keep_then_sync  # type: ignore[method-assign]
 
 
