@@ -6,6 +6,8 @@ import argparse
 import getpass
 import json
 import os
+import signal
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TextIO, cast
@@ -37,6 +39,11 @@ class Command(BaseCommand, ABC):
         try:
             with acting(_whose_shell):
                 self.run(**options)
+                self.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output has enough, such as `head`. Nor may Python's own last flush complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except OperationalError as exc:
             reason = str(exc).splitlines()[0]
             raise CommandError(f"the database does not answer: {one_line(reason)}") from None
@@ -89,6 +96,22 @@ class WorkspaceCommand(Command):
         if len(several) != 1:
             raise CommandError(f"name one with --workspace; there are: {_names()}")
         return several[0]
+
+
+class VersionedCommand(WorkspaceCommand):
+    """A command with an option --version, for a dataset's, in `number`."""
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        # Django's own --version would take the word.
+        parser = super().create_parser(*args, **kwargs, conflict_handler="resolve")
+        parser.add_argument(
+            "--version",
+            type=int,
+            metavar="N",
+            dest="number",
+            help="which (default: the current one)",
+        )
+        return parser
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -9,32 +9,20 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import file_bar
-from cli.command import WorkspaceCommand
+from cli.command import VersionedCommand
 from cli.finding import need_dataset
 from datasets.checkout import DestinationNotEmpty, TreeFile, check_out
-from datasets.models import Version
+from datasets.models import DatasetKind, Version
 from datasets.reading import NoSuchVersion, get_version, iter_entries
 from datasets.store import open_store
 from farends import names
 from store.errors import StoreError
 
 
-class Command(WorkspaceCommand):
+class Command(VersionedCommand):
     help = (
         "Write a dataset's version (the current one, or --version N) as plain files into a folder."
     )
-
-    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
-        # Django's own --version would take the word.
-        parser = super().create_parser(*args, **kwargs, conflict_handler="resolve")
-        parser.add_argument(
-            "--version",
-            type=int,
-            metavar="N",
-            dest="number",
-            help="which (default: the current one)",
-        )
-        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -45,6 +33,8 @@ class Command(WorkspaceCommand):
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
         dataset = need_dataset(workspace, options["dataset"])
+        if dataset.kind != DatasetKind.FILES:
+            raise CommandError(f"{dataset.name} holds tables: `rows` prints them")
         try:
             version = get_version(dataset, options["number"])
             with file_bar("checking out", version.file_count, version.size_bytes) as bar:
