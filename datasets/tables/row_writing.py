@@ -72,6 +72,21 @@ def need_key(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
         )
 
 
+def settle_key(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
+    """A key of which no value was ever seen is text, in an empty table: its values cannot be compared with it."""
+    for link in layout.key:
+        if link.was == "text" and link.type != "text":
+            cursor.execute(
+                sql.SQL(
+                    "ALTER TABLE {table} ALTER COLUMN {name} TYPE {type} USING {name}::{type}"
+                ).format(
+                    table=layout.place.rows,
+                    name=sql.Identifier(link.name),
+                    type=type_sql(link.type),
+                )
+            )
+
+
 def _add_key(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
     cursor.execute(
         sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
@@ -159,7 +174,9 @@ def need_history(
         if name not in found
     ]
     steps += [
-        sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(name), type_sql(kind))
+        sql.SQL("ALTER COLUMN {name} TYPE {type} USING {name}::{type}").format(
+            name=sql.Identifier(name), type=type_sql(kind)
+        )
         for name, kind in key.items()
         if found.get(name, kind) != kind
     ]

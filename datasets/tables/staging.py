@@ -209,6 +209,11 @@ class RowStaging:
             if whole:
                 reading = replace(reading, failed=0, nulled=0)
                 cursor.execute(_FORGET_BAD, [self._place.table_id])
+                if (
+                    not reading.key and not reading.by_place
+                ):  # nothing else tells that a row has come again
+                    cursor.execute(sql.SQL("TRUNCATE {}").format(self._place.staged))
+                    reading = replace(reading, rows=0)
             cursor.execute(
                 sql.SQL(
                     "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN _segment SET DEFAULT {}"
@@ -378,14 +383,18 @@ class RowStaging:
                 known = staged.get(column.name)
                 name = known.name if known else names[column.name]
                 if known is None:
-                    words = "ALTER TABLE {} ADD COLUMN {} {}"
+                    words = "ALTER TABLE {table} ADD COLUMN {name} {type}"
                 elif known.type != column.type:
-                    words = "ALTER TABLE {} ALTER COLUMN {} TYPE {}"
+                    words = (
+                        "ALTER TABLE {table} ALTER COLUMN {name} TYPE {type} USING {name}::{type}"
+                    )
                 else:
                     continue
                 cursor.execute(
                     sql.SQL(words).format(
-                        self._place.staged, sql.Identifier(name), type_sql(column.type)
+                        table=self._place.staged,
+                        name=sql.Identifier(name),
+                        type=type_sql(column.type),
                     )
                 )
                 staged[column.name] = StagedColumn(
@@ -476,17 +485,18 @@ class RowStaging:
     def _name_by_content(self, reading: StagedReading) -> StagedReading:
         """Rows without a key are named by their content, equal ones by their number."""
         row = _as_record(reading.columns, "s")
+        names = [sql.Identifier(column.name) for column in reading.columns]
         with self._session.transaction(), self._session.cursor() as cursor:
             self._fence(cursor)
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             cursor.execute(
                 sql.SQL(
                     "CREATE UNLOGGED TABLE {swept} WITH (autovacuum_enabled = off) AS"
-                    " SELECT digest || '-' || row_number() OVER (PARTITION BY digest) AS _row, {names}, _segment"
+                    " SELECT {names}"
                     " FROM (SELECT md5({row}::text) AS digest, s.* FROM {staged} s) n"
                 ).format(
                     swept=self._place.swept,
-                    names=names_sql(column.name for column in reading.columns),
+                    names=sql.SQL(", ").join([_NUMBERED, *names, sql.Identifier("_segment")]),
                     row=row,
                     staged=self._place.staged,
                 )
@@ -509,6 +519,9 @@ def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:
     if found is not None:
         for statement in (_FORGET_STATE, _FORGET_BAD):
             cursor.execute(statement, [place.table_id])
+
+
+_NUMBERED = sql.SQL("digest || '-' || row_number() OVER (PARTITION BY digest) AS _row")
 
 
 def _as_record(columns: Sequence[StagedColumn], alias: str) -> sql.Composed:

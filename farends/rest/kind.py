@@ -25,4 +25,5 @@ SPEC = Spec(
     far_end=ROWS,
     examine=examine_api,
     stages=STAGES,
+    has_entities=True,
 )

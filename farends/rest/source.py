@@ -36,14 +36,14 @@ from farends.rows.contract import (
     RowCapabilities,
 )
 from farends.rows.inference import join_columns, type_of
-from farends.rows.json_rows import JsonRows
+from farends.rows.json_rows import Encoded, JsonRows
 from farends.rows.json_text import show_cell
 from farends.rows.printing import print_value
 from farends.spec import Target
 from farends.web.dates import epoch_s
 
 CHUNK_BYTES_WANTED = CHUNK_BYTES // 2  # a page more still fits
-KEYS_MAX = 400_000  # so many are remembered; whoever reads more is watched by whole pages
+KEYS_MAX = 250_000  # so many are remembered; whoever reads more is watched by whole pages
 END: Place = {"end": True}
 _OF_ONE = (PermissionRefused, ProtocolViolation, RootMissing, SchemaGone, TooLarge)
 
@@ -169,25 +169,36 @@ class RestSource:
         self.api.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Doubles:
+    """What of a page was read before: rows with the same key, and those of them that have changed since."""
+
+    is_new: bool  # the page brought a key that was not there
+    again: int = 0
+    changed: int = 0
+
+
 class KeysSeen:
-    """Tells pages that bring nothing new. Keys are kept as hashes, so many at most; from there on it is the keys of
-    whole pages that must not come again."""
+    """Tells pages that bring nothing new. Keys and rows are kept as hashes, so many at most; from there on it is the
+    keys of whole pages that must not come again."""
 
     def __init__(self, most: int = KEYS_MAX) -> None:
         self._most = most
         self._keys: set[int] = set()
+        self._rows: set[int] = set()
         self._pages: set[int] = set()
 
-    def add(self, keys: Sequence[int]) -> tuple[int, bool]:
-        """How many of the keys were there before, and whether the page brought any that was not."""
+    def add(self, keys: Sequence[int], rows: Sequence[bytes]) -> Doubles:
         page = hash(frozenset(keys))
-        before, is_new = len(self._keys), page not in self._pages
+        is_new = page not in self._pages
         self._pages.add(page)
-        if before + len(keys) > self._most:
-            return 0, is_new
+        keys_before, rows_before = len(self._keys), len(self._rows)
+        if keys_before + len(keys) > self._most:
+            return Doubles(is_new)
         self._keys.update(keys)
-        fresh = len(self._keys) - before
-        return len(keys) - fresh, fresh > 0
+        self._rows.update(map(hash, rows))
+        new_keys, new_rows = len(self._keys) - keys_before, len(self._rows) - rows_before
+        return Doubles(new_keys > 0, len(keys) - new_keys, max(0, new_rows - new_keys))
 
 
 class _Reading:
@@ -226,7 +237,7 @@ class _Reading:
             if count != len(self.rows.columns) and gathered.rows:
                 yield gathered.as_chunk(gathered.columns, self._mark)
                 gathered = _Gathered()
-            self._watch(encoded.keys, page)
+            self._watch(encoded, page)
             gathered.columns = self.rows.columns
             gathered.rows += encoded.rows
             gathered.bad += [bad for _, bad in encoded.bad]
@@ -259,16 +270,18 @@ class _Reading:
         if self._cursor is not None and self._has_key and not self._cursor.is_known:
             raise SchemaGone(f"no object has {self._cursor.order.field}, which tells changes")
 
-    def _watch(self, keys: Sequence[int], page: Page) -> None:
+    def _watch(self, encoded: Encoded, page: Page) -> None:
         """Raises ProtocolViolation for a page that has nothing new and leads on."""
-        if not keys:
+        if not encoded.keys:
             return
-        doubles, is_new = self._keys.add(keys)
-        if not is_new and page.following is not None:
+        doubles = self._keys.add(encoded.keys, encoded.rows)
+        if not doubles.is_new and page.following is not None:
             raise ProtocolViolation(
                 "a page holds no key that was not read before, and leads on: the reading would not end"
             )
-        self._moved = self._moved or (doubles > 0 and self._pages.is_counted)
+        # A row that moved to a later page, or changed and came once more: nobody knows which others did.
+        moved = doubles.changed > 0 or (doubles.again > 0 and self._pages.is_counted)
+        self._moved = self._moved or moved
 
 
 @dataclass(slots=True)

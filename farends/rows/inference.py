@@ -68,6 +68,8 @@ _WORDS: Mapping[ValueType, str] = {  # as JSON calls them
     ValueType.DOUBLE: "number",
     ValueType.JSONB: "object",
 }
+# Those that no database has a type of: whoever has it has learned it.
+_LEARNED = frozenset({"string", "number"})
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*+)", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(\.[0-9]++)?+(?:[eE]([+-]?[0-9]++))?+", re.ASCII)
@@ -195,6 +197,19 @@ def join_columns(known: Iterable[Column], found: Iterable[Column]) -> tuple[Colu
             _join(joined[column.name], column) if column.name in joined else column
         )
     return tuple(joined.values())
+
+
+def is_widened(known: Column, found: Column) -> bool:
+    """Whether a column whose types were learned holds what it held before, and more. To become text is no such case:
+    it is another column then, in all but its name."""
+    if known.source_type == ValueType.NULL:  # there are no values
+        return True
+    if not {known.source_type, found.source_type} <= _LEARNED:
+        return False
+    before, now = type_of(known), type_of(found)
+    if before is None or now is None or now is ValueType.TEXT:
+        return False
+    return widen(before, now) is now
 
 
 def _join(known: Column, found: Column) -> Column:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from farends.rows.contract import Column
+from farends.rows.inference import is_widened
+
 _TYPE = re.compile(
     r"(?P<title>[^(]+?)(?:\((?P<first>\d+)(?:,(?P<second>-?\d+))?\))?(?P<rest> [a-z ]+)?\Z"
 )
@@ -67,6 +70,7 @@ class KnownColumn:
     name: str
     type: str
     current: bool = True
+    source_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,10 @@ def _plan_column(
     if is_wider(known.type, column.type):  # it holds every value of the new type already
         kept = PlannedColumn(column, ColumnStep.KEEP, known.name, known.type, known.type)
         return kept, came_back
-    if is_wider(column.type, known.type):
+    if is_wider(column.type, known.type) or is_widened(
+        Column(known.source_name, known.source_type, known.type),
+        Column(column.source_name, column.source_type, column.type),
+    ):
         wide = PlannedColumn(column, ColumnStep.WIDEN, known.name, column.type, known.type)
         return wide, ColumnDrift(column.source_name, DriftKind.WIDENED, known.type, column.type)
     changed = ColumnDrift(

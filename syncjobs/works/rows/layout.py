@@ -51,7 +51,13 @@ class RelationView:
         types = self.types
         if self.ledger:
             return [
-                KnownColumn(one.source_name, one.name, types[one.name], one.until is None)
+                KnownColumn(
+                    one.source_name,
+                    one.name,
+                    types[one.name],
+                    one.until is None,
+                    one.source_type,
+                )
                 for one in self.ledger
                 if one.name in types
             ]

@@ -26,6 +26,7 @@ from datasets.tables.row_writing import (
     create_filled,
     keep_images,
     need_key,
+    settle_key,
 )
 from datasets.tables.staging import Fence, RowStaging, StagedReading
 from events.writing import NewEvent, write_events_by
@@ -138,6 +139,7 @@ class Publisher:
         layout, staged = wanted.layout, wanted.staged
         if not layout.exists:
             return RowCounts(0, wanted.read, added=staged.rows)
+        settle_key(cursor, layout)
         need_key(cursor, layout)
         held = (
             count_rows(cursor, layout.place)

@@ -38,6 +38,7 @@ class EntityReader:
         self._lease = lease
         self._record_id = record_id
         self._note = note
+        self._mark: Mark | None = None  # as the chunks of this pass tell it
 
     def read(self, reading: Reading, *, by_place: bool) -> ReadResult:
         """Raises TransportError's children, Fenced and TooManyBadRows."""
@@ -71,7 +72,8 @@ class EntityReader:
                 )
             )
         if not staged.finished:
-            staged = self._staging.finish(self._take(staged, self._source.read(staged.resume)))
+            chunks = self._source.read(staged.resume)
+            staged = self._staging.finish(self._take(staged, chunks, moves_mark=not resumed))
         if resumed or self._source.drifted:
             self._note("second_pass", {"reason": "resumed" if resumed else "drifted"})
             staged = self._read_again(reading, staged)
@@ -91,16 +93,25 @@ class EntityReader:
         begun = self._source.begin(replace(reading, since=since))
         self._tell_lost(begun.lost)
         staged = self._staging.begin_pass(staged, whole=since is None or begun.lost is not None)
-        staged = self._take(staged, self._source.read())
-        mark = None if begun.mark is None else begun.mark.to_json()
+        self._mark = begun.mark
+        staged = self._take(staged, self._source.read(), moves_mark=False)
+        mark = None if self._mark is None else self._mark.to_json()
         # Not written down: an attempt that is cut from here on owes the whole pass again.
         return replace(staged, mark=mark)
 
-    def _take(self, staged: StagedReading, chunks: Iterator[Chunk]) -> StagedReading:
+    def _take(
+        self, staged: StagedReading, chunks: Iterator[Chunk], *, moves_mark: bool
+    ) -> StagedReading:
+        """`moves_mark`: a mark that only reading tells is kept with the rows. Not of what goes on where another attempt
+        was cut: what changed since that one began must be read again."""
         progress = self._lease.progress
         for chunk in chunks:
             die_at(READ)
             self._lease.check()
+            if chunk.mark is not None:
+                self._mark = chunk.mark
+                if moves_mark:
+                    staged = replace(staged, mark=chunk.mark.to_json())
             staged = self._staging.take(staged, chunk)
             progress.listed(len(chunk.rows))
             progress.received(sum(map(len, chunk.rows)))

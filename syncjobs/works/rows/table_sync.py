@@ -17,8 +17,8 @@ from datasets.tables.staging import Fence, KeyNotUnique, RowStaging, StagedReadi
 from events.models import SyncEvent
 from events.writing import write_events
 from farends.errors import SchemaGone
-from farends.rows.contract import EntityKind, Mark, MarkKind, Reading, RowSource
-from farends.rows.inference import join_columns
+from farends.rows.contract import Column, EntityKind, Mark, MarkKind, Reading, RowSource
+from farends.rows.inference import ValueType, join_columns, make_column
 from syncjobs.core.row_guards import RowRule, RowWaiver, exceeds_share
 from syncjobs.core.schema_drift import SchemaOffer, SchemaPlan, SourceColumn, plan_schema
 from syncjobs.core.states import Event, Stage
@@ -104,10 +104,10 @@ class TableSync:
         view = RelationView(
             get_place(table), tuple(columns), tuple(find_columns(table)), table.version is not None
         )
+        if self._source.capabilities.learns_types:
+            entity = replace(entity, columns=_learned(entity, view))
         key = self._choose_key(entity, table, view)
         _check_cursor(entity, table)
-        if self._source.capabilities.learns_types:
-            entity = replace(entity, columns=join_columns(view.list_current(), entity.columns))
         since = find_since(entity, table.mark) if view.exists and view.published else None
         sweeps = self._sweeps(since)
         if reads_whole(self._record) and not sweeps:
@@ -117,7 +117,9 @@ class TableSync:
     def _choose_key(self, entity: EntityOrder, table: Table, view: RelationView) -> tuple[str, ...]:
         """A published table keeps its key. Raises SchemaGone where the source no longer has a column of it."""
         key = entity.key
-        if view.published and table.key and not table.keyless:
+        if view.published and table.keyless:
+            return ()
+        if view.published and table.key:
             sources = {one.name: one.source_name for one in view.ledger}
             key = tuple(sources[name] for name in table.key)
         there = {column.name for column in entity.columns}
@@ -327,6 +329,13 @@ def _is_taken(entity: EntityOrder, known: Collection[str], takes_new: bool, name
 def _must_read_all(plan: SchemaPlan) -> bool:
     """A column that is built anew has no values until all rows are read."""
     return any(drift.offers for drift in plan.drifts)
+
+
+def _learned(entity: EntityOrder, view: RelationView) -> tuple[Column, ...]:
+    """A source that learns its columns by reading knows none where there is nothing to read; a key that is gone it tells
+    itself."""
+    columns = join_columns(view.list_current(), entity.columns)
+    return columns or tuple(make_column(name, ValueType.NULL) for name in entity.key)
 
 
 def _check_cursor(entity: EntityOrder, table: Table) -> None:
