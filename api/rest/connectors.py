@@ -138,7 +138,7 @@ def test_connection(
 ) -> dict[str, Any]:
     """Stage by stage, with what to do where one fails: that is an answer too."""
     found = get_connector(request, connector)
-    with _calling(found.workspace):
+    with calling(found.workspace):
         results = test_connector(found)
     stages = [asdict(result) for result in results]
     return {"passed": bool(has_passed(found)), "tested_at": found.last_test_at, "stages": stages}
@@ -157,7 +157,7 @@ def browse(
     """What lies in a folder of the far end, before a job is made for it. Folders without files are not seen."""
     found = get_connector(request, connector)
     try:
-        with _calling(found.workspace):
+        with calling(found.workspace):
             folder = look_into(found, path)
     except (UnsafeName, RootMissing):
         raise Refused(HTTPStatus.NOT_FOUND, "The far end has no such folder.") from None
@@ -192,7 +192,7 @@ def check_connectivity(
 ) -> dict[str, Any]:
     """Looks now whether the host can be reached, without a log-in; that it cannot is an answer too."""
     found = get_connector(request, connector)
-    with _calling(found.workspace):
+    with calling(found.workspace):
         check_now(found)
     return _tell_connectivity(found)
 
@@ -259,7 +259,7 @@ def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False)
 
 
 @contextmanager
-def _calling(workspace: Workspace) -> Iterator[None]:
+def calling(workspace: Workspace) -> Iterator[None]:
     """While a far end is called. Raises Refused."""
     try:
         with calls.held(CALLS_MAX, {str(workspace.pk): CALLS_OF_WORKSPACE}):

@@ -22,6 +22,7 @@ from api.shapes.due import LIMIT, LIMIT_MAX, DueList, HookIn, HookOut, tell_due
 from syncjobs.claims.halting import Halted
 from syncjobs.models import SyncJob
 from syncjobs.queries.overview import due_auto_syncs
+from syncjobs.queries.records import find_latest_ended
 from syncjobs.queueing.starting import start_due
 from workspaces.models import Role, Workspace
 
@@ -67,7 +68,9 @@ def list_due(
 ) -> dict[str, Any]:
     """The connectors that need a sync now: active, with auto-sync, their interval over since they last
     succeeded (or never have). Those that are at work or wait for it are not among them."""
-    return {"items": [tell_due(job) for job in _due(_asker_of(request))[:limit]]}
+    jobs = list(_due(_asker_of(request))[:limit])
+    latest = find_latest_ended([job.pk for job in jobs])
+    return {"items": [tell_due(job, latest.get(job.pk)) for job in jobs]}
 
 
 @router.post("/sync", response={202: HookOut, **ANSWERS}, auth=CronSecret(Role.OPERATOR))

@@ -24,6 +24,7 @@ from api.shapes.jobs import (
     JobPage,
     JobReplacement,
     JobStatus,
+    ResyncIn,
     RunIn,
     tell_job_row,
 )
@@ -37,7 +38,7 @@ from syncjobs.models import SyncJob
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queries.records import find_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.requesting import request_run
+from syncjobs.queueing.requesting import NotOfRows, request_resync, request_run
 from timing.clock import database_now
 
 router = Router(tags=["sync jobs"])
@@ -126,6 +127,24 @@ def run_job(
 ) -> Status[dict[str, Any]]:
     """One record now; the schedule stays as it is. Where one is queued already, that one."""
     return Status(202, _run(request, job, full=body.full if body else False))
+
+
+@router.post("/{job}/resync", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def resync_job(
+    request: HttpRequest, workspace: WorkspaceIn, job: JobIn, body: ResyncIn | None = None
+) -> Status[dict[str, Any]]:
+    """A record of a job of rows that forgets where the source stood and reads its tables from nothing. Guards hold
+    as ever, and versions stay."""
+    found, by = get_job(request, job), caller_of(request).name
+    try:
+        record = request_resync(found, by=by)
+    except NotOfRows as exc:
+        raise Refused(HTTPStatus.CONFLICT, str(exc)) from None
+    except AlreadyQueued as exc:
+        raise conflict_with("Another sync is queued already", exc.record) from None
+    except (JobBusy, WorkspaceBusy) as exc:
+        raise conflict_with(str(exc), exc.record) from None
+    return Status(202, tell_record(reread(record)))
 
 
 @router.post("/{job}/plan", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)

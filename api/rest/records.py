@@ -17,14 +17,21 @@ from api.rest.finding import WorkspaceIn, need_id, points_to
 from api.rest.pages import NEWEST_FIRST, PageQuery
 from api.shapes.conflicts import tell_in_the_way
 from api.shapes.fields import Called, Moment
-from api.shapes.records import SHOWN, RecordOut, RecordPage, tell_line, tell_record
+from api.shapes.records import (
+    SHOWN,
+    RecordOut,
+    RecordPage,
+    ReleaseIn,
+    tell_line,
+    tell_record,
+)
 from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queries.records import lines_of, records_of
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NothingToRetry, retry
-from syncjobs.records.asking import AlreadyApplied, NoPlan, cancel, release
+from syncjobs.records.asking import AlreadyApplied, AnswerNeeded, NoPlan, cancel, release
 from syncjobs.records.transition import IllegalMove
 
 router = Router(tags=["sync records"])
@@ -98,12 +105,18 @@ def retry_record(
 
 @router.post("/{record_id}/release", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
 def release_record(
-    request: HttpRequest, workspace: WorkspaceIn, record_id: uuid.UUID
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    record_id: uuid.UUID,
+    body: ReleaseIn | None = None,
 ) -> Status[dict[str, Any]]:
     """Lets a held one go on: what its guard stopped is done."""
     record = get_record(request, record_id)
+    answer = None if body is None else body.schema_changes
     try:
-        done = release(record.pk, by=caller_of(request).name)
+        done = release(record.pk, by=caller_of(request).name, schema_changes=answer)
+    except AnswerNeeded as exc:
+        raise conflict_with(str(exc), record) from None
     except IllegalMove:
         done = False
     record = get_record(request, record_id)

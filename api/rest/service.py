@@ -30,9 +30,11 @@ from api.rest import (
     jobs,
     ledger,
     members,
+    offers,
     operations,
     outbox_streams,
     overview,
+    quarantine,
     races,
     records,
     starting,
@@ -112,6 +114,7 @@ def make_service() -> Service:
         races.answer_lost_races
     )  # around it: what was kept is worked at again too
     service.add_router(f"{TREE}/connectors", connectors.router)
+    service.add_router(f"{TREE}/connectors", offers.router)
     service.add_router(f"{TREE}/settings", workspace.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)
@@ -126,6 +129,7 @@ def make_service() -> Service:
     service.add_router("/api/v1/sync", operations.router)
     service.add_router("/api/v1/sync", cleaning.router)
     service.add_router(f"{TREE}/sync-records", ledger.router)
+    service.add_router(f"{TREE}/sync-records", quarantine.router)
     service.add_router(f"{TREE}/sync-records", events.router)
     service.add_router(f"{TREE}/datasets", datasets.router)
     service.add_router(f"{TREE}/datasets", contents.router)

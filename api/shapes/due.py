@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
 from api.shapes.fields import Whole
-from syncjobs.models import SyncJob
+from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queries.records import count_of
 
 LIMIT = 10
 
@@ -31,6 +32,10 @@ class DueConnector(Told):
     lastSyncAt: datetime | None = Field(description="When a sync last succeeded.")
     lastSyncStatus: str
     lastSyncError: str
+    recordsFetched: int | None = Field(
+        description="Rows, or files, that the latest sync read at the source; null: there was none."
+    )
+    recordsProcessed: int | None = Field(description="Those of them that are held now.")
 
 
 class DueList(Told):
@@ -56,9 +61,13 @@ class HookOut(Told):
     records: list[QueuedSync]
 
 
-def tell_due(job: SyncJob) -> dict[str, Any]:
+def tell_due(job: SyncJob, latest: SyncRecord | None) -> dict[str, Any]:
+    """`latest` is the last record of the job that has ended."""
     connector = job.connector
+    fetched, failed = (None, 0) if latest is None else count_of(latest)
     return {
+        "recordsFetched": fetched,
+        "recordsProcessed": None if fetched is None else fetched - failed,
         "id": connector.pk,
         "workspace": job.workspace.name,
         "name": connector.name,

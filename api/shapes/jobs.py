@@ -291,6 +291,10 @@ class RunIn(BodyShape):
     full: StrictBool = Field(False, description="Trust no metadata: compare every content.")
 
 
+class ResyncIn(BodyShape):
+    """Nothing is to be said."""
+
+
 class JobFactsOut(Told):
     """What became of a job."""
 
@@ -387,6 +391,9 @@ def write_calendar(given: dict[str, Any]) -> None:
 
 def _without_null(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
+
+
+EntityIn = _shown_as(OPTIONS["entity"])
 
 
 # What an answer tells beside the options, and a row has under the same name.

@@ -4,13 +4,71 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, create_model
 
 from api.shapes.answers import Told
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
+
+if TYPE_CHECKING:
+    SchemaChangeOut = Told
+else:
+    SchemaChangeOut = create_model(
+        "SchemaChangeOut",
+        __base__=Told,
+        __module__=__name__,
+        table=(str, ...),
+        column=(str, ...),
+        change=(Literal["added", "dropped", "renamed", "widened", "changed"], ...),
+        to=(str | None, Field(description="The type that the column has now.")),
+        offers=(list[str], Field(description="What `release` takes as `schema_changes`.")),
+        # A word that Python has for itself.
+        **{"from": (str | None, Field(description="The type that it had."))},
+    )
+
+
+class HeldOut(Told):
+    """What a guard has stopped, until a person releases or cancels the record."""
+
+    rule: str
+    reason: str
+    removed: int = Field(description="Files or rows that would go.")
+    table_rows: int | None = Field(description="Rows of the table now.")
+    sample_keys: list[dict[str, str | None]] = Field(description="Of some of these rows.")
+    schema_changes: list[SchemaChangeOut]
+
+
+class MarkOut(Told):
+    """Where the next reading begins."""
+
+    kind: Literal["xmin", "column", "param"]
+    field: str
+    text: str = Field(description="As the source printed it.")
+
+
+class TableRecordOut(Told):
+    """How one of several tables ended."""
+
+    name: str
+    state: str
+    error_code: str = ""
+    error: str = ""
+    rows_read: int | None = None
+    rows_added: int | None = None
+    rows_changed: int | None = None
+    rows_removed: int | None = None
+    rows_unchanged: int | None = None
+    rows_failed: int | None = None
+    rows_without_cursor: int | None = None
+    rows_duplicate: int | None = None
+    values_nulled: int | None = None
+    cursor_column: str | None = None
+    mark: MarkOut | None = None
+    dataset_version: int | None = None
+    held: HeldOut | None = None
+    warning: str = ""
 
 
 class RecordOut(Told):
@@ -40,6 +98,19 @@ class RecordOut(Told):
     files_skipped: int
     files_deferred: int
     bytes_transferred: int
+    rows_read: int | None = Field(description="This and the other counts of rows: null for files.")
+    rows_added: int | None
+    rows_changed: int | None
+    rows_removed: int | None
+    rows_unchanged: int | None
+    rows_failed: int | None = Field(description="They are in quarantine.")
+    rows_without_cursor: int | None
+    rows_duplicate: int | None
+    values_nulled: int | None = Field(description="Values that no type holds.")
+    cursor_column: str | None
+    mark: MarkOut | None
+    held: HeldOut | None
+    tables: list[TableRecordOut] | None = Field(description="Of rows: how each table ended.")
     attempt: int
     heartbeat_at: datetime | None
     expected_duration_s: float | None
@@ -53,22 +124,30 @@ class RecordOut(Told):
     dataset_version: int | None
 
 
+class ReleaseIn(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    schema_changes: Literal["rebuild", "new_column", "stop"] | None = Field(
+        None,
+        description="What becomes of a column that has changed; needed where `held.rule` is `schema_change`, as its"
+        " `offers` say.",
+    )
+
+
 class RecordPage(Told):
     items: list[RecordOut]
     next: str | None
 
 
-# The rest of a record's columns is for its worker; they are long, and many.
-SHOWN = [
-    name
-    for name in RecordOut.model_fields
-    if name not in ("job", "connector", "job_id", "connector_id", "backfill_id")
-]
+_APART = ("job", "connector", "job_id", "connector_id", "backfill_id", "held")
+# The rest of a record's columns is for its worker; they are long, and many. `hold` becomes `held`.
+SHOWN = [*(name for name in RecordOut.model_fields if name not in _APART), "hold"]
 
 
 def tell_line(line: Any) -> dict[str, Any]:
     """Fills `RecordOut`; `line` of `lines_of`."""
-    return {**line._asdict(), "job": line.job__name, "connector": line.connector__name}
+    told = {**line._asdict(), "job": line.job__name, "connector": line.connector__name}
+    return told | _tell_of_rows(line)
 
 
 def tell_record(record: SyncRecord) -> dict[str, Any]:
@@ -80,4 +159,29 @@ def tell_record(record: SyncRecord) -> dict[str, Any]:
         "connector_id": record.connector_id,
         "backfill_id": record.backfill_id,
         **{name: getattr(record, name) for name in SHOWN},
+        **_tell_of_rows(record),
+    }
+
+
+def _tell_of_rows(row: Any) -> dict[str, Any]:
+    return {
+        "cursor_column": row.cursor_column or None,
+        "held": tell_held(row.state, row.hold, row.error),
+    }
+
+
+def tell_held(state: str, hold: Any, error: str) -> dict[str, Any] | None:
+    """Fills `HeldOut`; None where nothing is held. Of several tables that are held, all are told as one."""
+    if state != State.HELD or hold is None:
+        return None
+    tables: list[dict[str, Any]] = list((hold.get("tables") or {}).values())
+    if len(tables) == 1:
+        return tables[0]
+    return {
+        "rule": hold["rule"],
+        "reason": error,
+        "removed": hold["files"],
+        "table_rows": sum(table["table_rows"] for table in tables) if tables else None,
+        "sample_keys": [key for table in tables for key in table["sample_keys"]],
+        "schema_changes": [change for table in tables for change in table["schema_changes"]],
     }

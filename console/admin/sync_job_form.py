@@ -11,12 +11,13 @@ from console.admin.forms import ScopedForm, keep_calendar
 from console.admin.option_fields import OptionForm, declare, names_in, other_groups
 from console.admin.schedule_fields import ScheduleFields, read_schedule, same_schedule
 from datasets.models import Dataset
+from syncjobs.configuration.asking import SourceAnswers, find_source_problems
 from syncjobs.configuration.destinations import choose_destination
 from syncjobs.configuration.jobs import default_schedule, hold_dependencies
 from syncjobs.configuration.previewing import SelectionPreview, preview_selection
 from syncjobs.models import AfterPublish, SyncJob
 from syncjobs.order.job import GROUPS, OPTIONS, belongs_to, find_work_of
-from syncjobs.order.structures import Misfit
+from syncjobs.order.structures import Misfit, Place
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from workspaces.lookup import find_by_name
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     WorkFields = OptionForm
 else:
     WorkFields = declare(other_groups(SCHEDULE))
+
+
+def _ask_source(job: SyncJob) -> dict[Place, str]:
+    answers = SourceAnswers()
+    find_source_problems(job, answers)
+    answers.ask()
+    return find_source_problems(job, answers)
 
 
 class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
@@ -68,6 +76,10 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
     def _post_clean(self) -> None:
         """Shows first what a changed selection does to the dataset."""
         super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        for place, words in _ask_source(self.instance).items():
+            self.add_error(place[0], words)
         if self.errors or self.instance._state.adding:
             return
         preview = preview_selection(self.instance)

@@ -49,7 +49,7 @@ def choose_destination(workspace: Workspace, written: Mapping[str, Any]) -> dict
 def refuse_taken_table(job: SyncJob) -> None:
     """Raises Misfit where another job fills the table already. The database says the same again when the table is
     made."""
-    table = find_relation(job)
+    table = find_target(job)
     if job.destination is None or table is None:
         return
     place = {"connector_id": job.destination["connector"], "schema": job.destination["schema"]}
@@ -59,12 +59,12 @@ def refuse_taken_table(job: SyncJob) -> None:
         beside = SyncJob.objects.filter(
             destination__connector=place["connector_id"], destination__schema=place["schema"]
         ).exclude(pk=job.pk)
-        owner = next((other.name for other in beside if find_relation(other) == table), None)
+        owner = next((other.name for other in beside if find_target(other) == table), None)
     if owner is not None:
         raise Misfit(f"{owner} fills {place['schema']}.{table} already", ("table",))
 
 
-def find_relation(job: SyncJob) -> str | None:
+def find_target(job: SyncJob) -> str | None:
     """The name of the one table that the job fills in another database; None where the source names it."""
     if job.destination is None or job.entity is None:
         return None

@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from connectors.models import Connector
+from syncjobs.configuration.asking import SourceAnswers, find_source_problems
 from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
 from syncjobs.configuration.connectors import (
     InvalidConnector,
@@ -101,14 +102,18 @@ def apply_configuration(
 
 
 def _apply(document: Any, dry_run: bool, tell: Callable[[Change], None]) -> list[Change]:
-    application = _Application(tell)
-    with transaction.atomic():
-        application.run(document)
-        if application.problems:
-            raise InvalidConfiguration(application.problems)
-        if dry_run:
-            transaction.set_rollback(True)
-    return application.changes
+    answers = SourceAnswers()
+    while True:
+        application = _Application(tell, answers)
+        with transaction.atomic():
+            application.run(document)
+            if application.problems:
+                raise InvalidConfiguration(application.problems)
+            if dry_run or answers.are_missing:
+                transaction.set_rollback(True)
+        if not answers.are_missing:
+            return application.changes
+        answers.ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +131,35 @@ def write_job(
 ) -> SyncJob:
     """Creates a job from its written form, or changes this one: what is not named stays. Raises
     InvalidConfiguration, with paths that begin at the job, and IntegrityError where the name is taken."""
-    application = _Application(lambda change: None)
-    with transaction.atomic():
-        wanted = application.write_job(workspace, fields, job)
-        if wanted is None or application.problems:
-            raise InvalidConfiguration(application.problems)
-    return wanted
+    answers = SourceAnswers()
+    while True:
+        application = _Application(lambda change: None, answers)
+        with transaction.atomic():
+            wanted = application.write_job(workspace, fields, job)
+            if wanted is None or application.problems:
+                raise InvalidConfiguration(application.problems)
+            if answers.are_missing:
+                transaction.set_rollback(True)
+        if not answers.are_missing:
+            return wanted
+        answers.ask()
+        if job is not None:
+            job = _read_again(job)
+
+
+def _read_again(job: SyncJob) -> SyncJob:
+    """The job as it is stored, after a try to change it. Raises InvalidConfiguration where it is gone."""
+    rows = SyncJob.objects.select_related("connector", "dataset", "workspace")
+    found = rows.filter(pk=job.pk).first()
+    if found is None:
+        raise InvalidConfiguration([Mistake((), "the job was deleted meanwhile")])
+    return found
 
 
 def write_settings(workspace: Workspace, fields: Mapping[str, Any]) -> Workspace:
     """Changes a workspace by the written form of its own fields: what is not named stays. Answers with it as it
     is stored. Raises InvalidConfiguration, and Workspace.DoesNotExist where it has gone meanwhile."""
-    application = _Application(lambda change: None)
+    application = _Application(lambda change: None, SourceAnswers())
     with transaction.atomic():
         held = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
         application.change_workspace(held, fields)
@@ -147,7 +169,8 @@ def write_settings(workspace: Workspace, fields: Mapping[str, Any]) -> Workspace
 
 
 class _Application:
-    def __init__(self, tell: Callable[[Change], None]) -> None:
+    def __init__(self, tell: Callable[[Change], None], answers: SourceAnswers) -> None:
+        self._answers = answers
         self.problems: list[Mistake] = []
         self.changes: list[Change] = []
         self._tell = tell
@@ -294,9 +317,11 @@ class _Application:
             return None
         if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
             return None
-        if found is None:
+        changed = None if found is None else _changed(before, _state_of(job, _STATE))
+        if changed != [] and not self._fits_source(job, path):
+            return None
+        if changed is None:
             return _Wanted(job, path, None, ())
-        changed = _changed(before, _state_of(job, _STATE))
         preview = preview_selection(job) if changed else None
         notes = tuple(preview.sentences()) if preview else ()
         return _Wanted(job, path, tuple(changed), notes)
@@ -318,6 +343,12 @@ class _Application:
             )
             self._problem((*path, *place), f"{name}: {words}")
         return not foreign
+
+    def _fits_source(self, job: SyncJob, path: Path) -> bool:
+        problems = find_source_problems(job, self._answers)
+        for place, words in problems.items():
+            self._problem((*path, *place), f"{'.'.join(place)}: {words}")
+        return not problems
 
     def _choose_destination(self, job: SyncJob, fields: Mapping[str, Any], path: Path) -> bool:
         written = fields.get("destination")

@@ -506,4 +506,17 @@ class Migration(migrations.Migration):
             name='on_schema_change',
             field=models.CharField(choices=[('extend', 'extend'), ('hold', 'hold'), ('ignore', 'ignore')], default='extend', max_length=10),
         ),
+        migrations.RemoveConstraint(
+            model_name='syncrecord',
+            name='record_one_queued',
+        ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='redrive',
+            field=models.JSONField(null=True),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrecord',
+            constraint=models.UniqueConstraint(condition=models.Q(('applies_id', None), ('backfill', None), ('dry_run', False), ('state', syncjobs.core.states.State['QUEUED']), models.Q(('trigger', 'redrive'), _negated=True)), fields=('job',), name='record_one_queued'),
+        ),
     ]

@@ -181,8 +181,7 @@ class SyncJob(models.Model):
         shared = build(SharedOrder, self)
         connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
         if connector is not None and self.far_end == ROWS:
-            rows = build(RowOrder, self)
-            found = rows.find_conflicts(shared, connector.kind, [*connector.entities])
+            found = find_row_conflicts(self)
         else:
             found = {(name,): said for name, said in self._find_file_conflicts(shared).items()}
         for place, words in found.items():
@@ -242,6 +241,13 @@ class SyncJob(models.Model):
             done_pattern=self.done_pattern,
             apart=self.move_to,
         )
+
+
+def find_row_conflicts(job: SyncJob) -> dict[Place, str]:
+    """What of a job of rows does not go together, or not with its connector: each with the place and words."""
+    connector = job.connector
+    order = build(RowOrder, job)
+    return order.find_conflicts(build(SharedOrder, job), connector.kind, [*connector.entities])
 
 
 class Dependency(models.Model):

@@ -152,6 +152,8 @@ class SyncRecord(models.Model):
     # A dry run's plan; on a record that applies one, the plan as it was approved.
     plan = models.JSONField(null=True)
     applies_id = models.UUIDField(null=True)  # the dry run whose plan this record is bound to
+    # Of trigger redrive: whose quarantine, which rows of it, and what to put in the place of their values.
+    redrive = models.JSONField(null=True)
     drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
@@ -192,7 +194,8 @@ class SyncRecord(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["job"],
-                condition=Q(state=State.QUEUED, dry_run=False, applies_id=None, backfill=None),
+                condition=Q(state=State.QUEUED, dry_run=False, applies_id=None, backfill=None)
+                & ~Q(trigger=Trigger.REDRIVE),
                 name="record_one_queued",
             ),
             models.UniqueConstraint(

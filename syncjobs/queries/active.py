@@ -22,11 +22,12 @@ def _list_in_sql(states: Iterable[State]) -> str:
 IN_ACTIVE = f"IN ({_list_in_sql(ACTIVE)})"
 IN_OPEN = f"IN ({_list_in_sql(OPEN)})"
 
-# A job has one record that waits and one that runs, plans and backfills apart. Each part is one look at an index
+# A job has one record that waits and one that runs, plans, backfills and re-drives apart. Each part is one look at an index
 # for each job, however long the job's history is.
 _WAITING_OF_JOBS = """
 SELECT job_id, id AS record_id, state FROM syncjobs_syncrecord
  WHERE job_id = ANY(%(jobs)s) AND state = 'queued' AND NOT dry_run AND applies_id IS NULL AND backfill_id IS NULL
+   AND trigger <> 'redrive'
 """
 _OF_JOBS = f"""
 SELECT job_id, id AS record_id, state FROM syncjobs_syncrecord

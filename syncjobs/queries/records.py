@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import QuerySet
 
-from syncjobs.core.states import OPEN, State
+from syncjobs.core.states import FINAL, OPEN, State
 from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
@@ -36,6 +37,28 @@ def find_current_and_latest(
     rows = records_of(job.workspace, columns).filter(job=job, dry_run=False)
     current = sorted(rows.filter(state__in=OPEN), key=lambda record: record.state != State.RUNNING)
     return current[0] if current else None, rows.order_by("-queued_at").first()
+
+
+def find_latest_ended(job_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, SyncRecord]:
+    """The last record of each job that has ended, by job; no dry runs."""
+    columns = [f"{what}_{how}" for what, hows in _COUNTED.items() for how in hows]
+    rows = SyncRecord.objects.filter(job__in=job_ids, state__in=FINAL, dry_run=False)
+    latest = rows.order_by("job", "-queued_at").distinct("job").only("job", *columns)
+    return {record.job_id: record for record in latest}
+
+
+def count_of(record: SyncRecord) -> tuple[int, int]:
+    """How many rows, or files, were read at the source, and how many of these could not be kept."""
+    if record.rows_read is not None:
+        return record.rows_read, record.rows_failed or 0
+    read = record.files_added + record.files_changed + record.files_unchanged + record.files_failed
+    return read, record.files_failed
+
+
+_COUNTED = {
+    "files": ("added", "changed", "unchanged", "failed"),
+    "rows": ("read", "failed"),
+}
 
 
 def reread(record: SyncRecord) -> SyncRecord:

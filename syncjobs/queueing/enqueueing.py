@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
@@ -52,6 +53,7 @@ def enqueue(
     mode: SyncMode | None = None,
     by: str = "",
     dry_run: bool = False,
+    redrive: dict[str, Any] | None = None,
 ) -> SyncRecord:
     """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued, WorkspaceBusy
     where its workspace syncs one thing at a time, and JobBusy where the job's overlap policy is to skip."""
@@ -70,6 +72,7 @@ def enqueue(
                 trigger=trigger,
                 mode=mode or job.sync_mode,
                 dry_run=dry_run,
+                redrive=redrive,
                 waiting_for="a worker",
                 requested_by=by,
             )

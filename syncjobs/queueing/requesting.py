@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from farends.spec import ROWS
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
@@ -14,12 +17,33 @@ def request_sync(
 ) -> SyncRecord:
     """A queued record. Raises AlreadyQueued; WorkspaceBusy where the workspace, and JobBusy where the job syncs
     one at a time, each with the record that is at work and not stuck."""
+    return _clean_up_and_enqueue(job, Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+
+
+def _clean_up_and_enqueue(job: SyncJob, trigger: Trigger, *, by: str, **asked: Any) -> SyncRecord:
     try:
-        return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+        return enqueue(job, trigger=trigger, by=by, **asked)
     except (WorkspaceBusy, JobBusy):
         if not clean_up(by=by, workspace_ids=[job.workspace_id]).count:
             raise
-    return enqueue(job, trigger=Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+    return enqueue(job, trigger=trigger, by=by, **asked)
+
+
+class NotOfRows(Exception):
+    """Only jobs of rows can be asked for that; the message says what to do instead."""
+
+
+def request_resync(job: SyncJob, *, by: str) -> SyncRecord:
+    """A queued record that forgets where the source stood and reads its tables from nothing. Raises NotOfRows, and
+    what `request_sync` raises."""
+    if job.far_end != ROWS:
+        raise NotOfRows("A job of files has no mark to forget: run it in full.")
+    try:
+        return _clean_up_and_enqueue(job, Trigger.RESYNC, by=by, mode=SyncMode.FULL)
+    except AlreadyQueued as exc:
+        if exc.record.trigger != Trigger.RESYNC:
+            raise
+        return exc.record
 
 
 def request_run(job: SyncJob, *, by: str, full: bool = False, dry_run: bool = False) -> SyncRecord:
@@ -46,6 +70,12 @@ def retry(record: SyncRecord, *, by: str) -> SyncRecord:
         raise NothingToRetry(f"It is {record.state}: wait for its end, or cancel it.")
     if record.state == State.SUCCEEDED:
         raise NothingToRetry("It has succeeded: run its job for a further one.")
+    if record.redrive is not None:
+        return _clean_up_and_enqueue(
+            record.job, Trigger.REDRIVE, by=by, mode=SyncMode(record.mode), redrive=record.redrive
+        )
+    if record.trigger == Trigger.RESYNC:
+        return request_resync(record.job, by=by)
     if record.applies_id is None:
         mode = SyncMode(record.mode)
         return request_sync(record.job, by=by, mode=mode, dry_run=record.dry_run)

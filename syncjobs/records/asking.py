@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce, Now
@@ -26,15 +27,38 @@ def cancel(record_id: uuid.UUID, *, by: str) -> bool:
         return move(record_id, Event.CANCELLED, reason=f"cancelled by {by}") is not None
 
 
-def release(record_id: uuid.UUID, *, by: str) -> bool:
-    """Queues a held record again; False where it was cancelled meanwhile. Raises IllegalMove."""
-    moved = move(
-        record_id,
-        Event.RELEASED,
-        reason=f"released by {by}",
-        changes={"guards_waived": True, "verdict": "released"},
-    )
+class AnswerNeeded(Exception):
+    """A schema has changed, and a person must say what becomes of the column; or the answer fits no question."""
+
+
+def release(record_id: uuid.UUID, *, by: str, schema_changes: str | None = None) -> bool:
+    """Queues a held record again; False where it was cancelled meanwhile. `schema_changes` is one of what a changed
+    schema offers. Raises IllegalMove, AnswerNeeded."""
+    with transaction.atomic():
+        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
+        if record is None:
+            return False
+        changes: dict[str, Any] = {"guards_waived": True, "verdict": "released"}
+        if record.state == State.HELD:
+            _need_answer(record.hold or {}, schema_changes)
+        if schema_changes is not None:
+            changes["hold"] = {**(record.hold or {}), "answer": schema_changes}
+        reason = f"released by {by}" + (f": {schema_changes}" if schema_changes else "")
+        moved = move(record_id, Event.RELEASED, reason=reason, changes=changes)
     return moved is not None
+
+
+def _need_answer(hold: dict[str, Any], answer: str | None) -> None:
+    tables: dict[str, Any] = hold.get("tables") or {}
+    asked = [change for table in tables.values() for change in table["schema_changes"]]
+    offers = {offer for change in asked for offer in change["offers"]}
+    if not offers and answer is not None:
+        raise AnswerNeeded("no schema has changed: release it without schema_changes")
+    if offers and answer not in offers:
+        names = ", ".join(sorted(f"{change['table']}.{change['column']}" for change in asked))
+        raise AnswerNeeded(
+            f"say what becomes of {names}: release it with schema_changes, one of {', '.join(sorted(offers))}"
+        )
 
 
 class NoPlan(Exception):

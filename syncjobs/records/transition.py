@@ -16,7 +16,7 @@ from farends.errors import needs_person
 from farends.names import printable
 from syncjobs.core.retries import decide_pause
 from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
-from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.records.following import tell_followers
 from syncjobs.records.rescheduling import plan_anew
 
@@ -60,6 +60,7 @@ NEEDED = frozenset(
         "token",
         "mode",
         "dry_run",
+        "trigger",
         "applies_id",
         "backfill_id",
         "cancel_asked_at",
@@ -136,7 +137,7 @@ def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
         row.update(**fields)
         return
     for last_try in (False, True):
-        if not (record.dry_run or record.applies_id or record.backfill_id):
+        if not _is_apart(record):
             _yield_queue_place(record, fields)
         try:
             with transaction.atomic():
@@ -146,6 +147,12 @@ def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
                 raise
         else:
             return
+
+
+def _is_apart(record: SyncRecord) -> bool:
+    """Whether it takes no place in its job's queue, where one record waits at most."""
+    is_redrive = record.trigger == Trigger.REDRIVE
+    return bool(record.dry_run or record.applies_id or record.backfill_id or is_redrive)
 
 
 def _note(
@@ -194,6 +201,7 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
         SyncRecord.objects.select_for_update(no_key=True)
         .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False, applies_id=None)
         .filter(backfill=None)
+        .exclude(trigger=Trigger.REDRIVE)
         .exclude(pk=record.pk)
         .first()
     )
