@@ -22,6 +22,11 @@ class OffersNoRows(LookupError):
     """A connector of this kind has no tables."""
 
 
+def offers_rows(connector: Connector) -> bool:
+    """Raises UnknownKind."""
+    return get_spec(connector.kind).open_rows is not None
+
+
 def list_offers(
     connector: Connector, prefix: str = "", *, after: str | None = None, most: int = 50
 ) -> tuple[list[Entity], bool]:
@@ -33,12 +38,6 @@ def list_offers(
         )
         found = list(islice(named, most + 1))
     return found[:most], len(found) > most
-
-
-def find_offer(connector: Connector, name: str) -> Entity:
-    """The one with this very name. Raises RootMissing where there is none, and what `list_offers` raises."""
-    with _looking(connector) as source:
-        return _find(source, name)
 
 
 def describe_offers(
@@ -61,7 +60,7 @@ def preview_offer(connector: Connector, entity: str | Mapping[str, Any], limit: 
 
 @contextmanager
 def _looking(connector: Connector) -> Iterator[RowSource]:
-    if get_spec(connector.kind).open_rows is None:
+    if not offers_rows(connector):
         raise OffersNoRows(f"a connector of kind {connector.kind} offers no tables")
     ends_at = time.monotonic() + LOOK_S
 

@@ -25,7 +25,7 @@ from api.shapes.offers import (
     tell_preview,
 )
 from connectors.models import Connector
-from connectors.offers import OffersNoRows, list_offers, preview_offer
+from connectors.offers import OffersNoRows, list_offers, offers_rows, preview_offer
 from farends.errors import RootMissing, UnsafeName
 from syncjobs.models import SyncJob, SyncMode
 from syncjobs.models.jobs import find_row_conflicts
@@ -81,7 +81,10 @@ def preview_entity(
     query: Annotated[PreviewQuery, Query()],
 ) -> dict[str, Any]:
     """The first rows, and the types that their columns would get. Nothing of them is stored."""
-    return _preview(get_connector(request, connector), entity, query.limit)
+    found = get_connector(request, connector)
+    if not offers_rows(found):
+        raise not_found("entity")
+    return _preview(found, entity, query.limit)
 
 
 @router.post("/{connector}/preview", response={200: PreviewOut, **CALLED}, auth=OPERATOR)

@@ -16,11 +16,11 @@ from api.rest.finding import WorkspaceIn
 from api.rest.numbered import NumberedQuery, take_numbered
 from api.rest.records import get_record
 from api.shapes.conflicts import tell_in_the_way
-from api.shapes.quarantine import QuarantinePage, RedriveIn, tell_quarantined
+from api.shapes.quarantine import QuarantinePage, RowRedriveIn, tell_quarantined
 from api.shapes.records import RecordOut, tell_record
 from syncjobs.models import QuarantinedRow, QuarantineState
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.redriving import NothingOpen, UnknownRows, redrive
+from syncjobs.queueing.redriving import NothingOpen, UnknownRows, send_again
 
 router = Router(tags=["sync records"])
 
@@ -48,13 +48,13 @@ def list_quarantine(
     "/{record_id}/quarantine/redrive", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR
 )
 def redrive_rows(
-    request: HttpRequest, workspace: WorkspaceIn, record_id: uuid.UUID, body: RedriveIn
+    request: HttpRequest, workspace: WorkspaceIn, record_id: uuid.UUID, body: RowRedriveIn
 ) -> Status[dict[str, Any]]:
     """Sends rows again, as they are or with other values, in a record of their own; the dropped ones are given up."""
     record = get_record(request, record_id)
     values = {int(number): row for number, row in body.values.items()}
     try:
-        again = redrive(
+        again = send_again(
             record, by=caller_of(request).name, ids=body.ids, values=values, drop=body.drop
         )
     except UnknownRows as exc:

@@ -33,7 +33,7 @@ class OfferedEntityOut(Told):
 
     name: str
     kind: EntityKind
-    entity: dict[str, Any] = Field(description="As a job's `entity` takes it.")
+    entity: dict[str, Any] | str = Field(description="As a job's `entity` takes it.")
     columns: list[OfferedColumnOut]
     key: list[str]
     key_from: KeyFrom
@@ -64,7 +64,7 @@ def tell_offer(entity: Entity) -> dict[str, Any]:
     return {
         "name": entity.name,
         "kind": entity.kind,
-        "entity": dict(entity.spec),
+        "entity": entity.name if entity.kind is EntityKind.RESOURCE else dict(entity.spec),
         "columns": [_tell_column(column) for column in entity.columns],
         "key": list(entity.key),
         "key_from": entity.key_from,

@@ -44,7 +44,7 @@ class QuarantinePage(Told):
     next: str | None
 
 
-class RedriveIn(BodyShape):
+class RowRedriveIn(BodyShape):
     ids: Annotated[list[RowNumber], Field(max_length=_MOST)] | None = Field(
         None, description="Which rows are sent again; null: all that are open."
     )

@@ -56,6 +56,14 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     "already_there": ("Take away the file of that name in the folder that files are moved to.",),
     "too_large": ("Raise the job's max_file_size_bytes, or leave the file out.",),
     "unsafe_name": ("Rename the file at the source: its name could leave its folder.",),
+    "schema": (
+        "A column that the key or the cursor needs is gone at the source: bring it back, or give the job another cursor.",
+        "For another key, make another job: a key cannot change while there are versions.",
+    ),
+    "destination": (
+        "Look at the message: the database of the destination refuses the rows or the table.",
+        "Give the user of that connector the right to write in its schemas, or mend what stands in the way.",
+    ),
     "protocol": ("Check that the connector's kind and port belong together.", _TRY_TEST),
     "transport": (_TRY_TEST,),
     "unreadable": ("Give the user the right to list that folder; until then nothing is removed.",),
@@ -115,6 +123,23 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     ),
     "store_io": ("Look at the disk of DATA_DIR and at the kernel's log.",),
     # guards, plans
+    "empty_source": (
+        "Look at the source: is it the right database, does this user see its rows?",
+        "Release the record if the table is meant to be empty; else cancel it.",
+    ),
+    "schema_change": (
+        "Look at which columns are others now, and decide on the record's page: rebuild the column, add a new one"
+        " beside it, or stop.",
+        "Or release it by `manage.py` or REST with `schema_changes`: docs/rows.md.",
+    ),
+    "duplicate_key": (
+        "Look at the rows of the keys that are shown: the job's key does not tell the rows apart.",
+        "Mend the source and release the record, or cancel it and make a job with another key.",
+    ),
+    "constraint": (
+        "Look at the UNIQUE constraint, foreign key or check that somebody added to the table: these rows break it.",
+        "Drop the constraint or mend the source, then release the record.",
+    ),
     "empty_listing": (
         "Look at the source: is it mounted, is this the right folder?",
         "Release the record if the source is meant to be empty; else cancel it.",

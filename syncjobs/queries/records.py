@@ -43,7 +43,7 @@ def find_latest_ended(job_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, SyncRec
     """The last record of each job that has ended, by job; no dry runs."""
     columns = [f"{what}_{how}" for what, hows in _COUNTED.items() for how in hows]
     rows = SyncRecord.objects.filter(job__in=job_ids, state__in=FINAL, dry_run=False)
-    latest = rows.order_by("job", "-queued_at").distinct("job").only("job", *columns)
+    latest = rows.order_by("job_id", "-queued_at").distinct("job_id").only("job_id", *columns)
     return {record.job_id: record for record in latest}
 
 

@@ -26,7 +26,7 @@ class UnknownRows(Exception):
         self.field = field
 
 
-def redrive(
+def send_again(
     record: SyncRecord,
     *,
     by: str,

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
+from connectors.models import Connector
 from datasets.store import ensure_store
+from tests.api.row_sources import fill
 from tests.console.conftest import Tenant, make_tenant
+from tests.hosts.databases import Database, making_database
+from tests.rows import make_connector
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,3 +35,17 @@ def acme(db: None) -> Tenant:
 @pytest.fixture
 def lab(acme: Tenant) -> Tenant:
     return make_tenant("lab")
+
+
+@pytest.fixture
+def shop_database(db: None, settings: Settings) -> Iterator[Database]:
+    """With tables. It lies on the server of the test run, which connectors may reach here."""
+    settings.OWN_LISTENERS = ()
+    with making_database() as made:
+        fill(made)
+        yield made
+
+
+@pytest.fixture
+def shop(shop_database: Database) -> Connector:
+    return make_connector(shop_database.target(), kind="sql")

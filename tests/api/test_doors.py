@@ -44,6 +44,7 @@ BODIES = {
         "fingerprint": "SHA256:x"
     },
     "PATCH /api/workspaces/{workspace}/connectors/{connector}/connectivity": {"watch": True},
+    "POST /api/workspaces/{workspace}/connectors/{connector}/preview": {"entity": {"table": "t"}},
     "PUT /api/workspaces/{workspace}/streams/{stream}": {"name": "other", "client": "none"},
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
@@ -100,6 +101,7 @@ def things_of(workspace: str, path: str = "") -> dict[str, str]:
         "token": str(token.pk),
         "job": str(job.pk),
         "connector": str(job.connector_id),
+        "entity": "public.orders",
         "record_id": str(record.pk),
         "backfill_id": str(backfill.pk),
         "stream": str(make_stream(make_client(workspace)).pk),

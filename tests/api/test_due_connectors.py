@@ -20,6 +20,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.dispatching import dispatch_due
 from syncjobs.queueing.enqueueing import enqueue
+from tests.console.conftest import make_record
 from tests.rows import make_connector, make_workspace
 from workspaces.models import Role
 from workspaces.tokens import create_token
@@ -190,3 +191,18 @@ def test_a_list_costs_the_same_few_queries(
         connector_of(f"due-{number}")
     with django_assert_max_num_queries(10):
         assert post(client, bearer(SECRET), {"limit": 15}).json()["queued"] == 15
+
+
+def test_what_the_latest_sync_read_is_told_by_the_documents_names(client: Client) -> None:
+    """Of files and of rows alike, the last record of a job that has ended; no dry run."""
+    files, rows, never = (connector_of(name) for name in ("files", "rows", "never"))
+    counted = {"files_added": 3, "files_unchanged": 4, "files_failed": 2}
+    make_record(files.sync_jobs.get(), State.FAILED, files_added=1)
+    make_record(files.sync_jobs.get(), State.PARTIAL, **counted)
+    make_record(files.sync_jobs.get(), State.SUCCEEDED, dry_run=True, files_added=99)
+    make_record(rows.sync_jobs.get(), State.PARTIAL, rows_read=100, rows_added=97, rows_failed=3)
+    told = client.get(f"{PATH}?limit=10", headers=token(Role.VIEWER)).json()
+    shown = {
+        item["name"]: (item["recordsFetched"], item["recordsProcessed"]) for item in told["items"]
+    }
+    assert shown == {"files": (9, 7), "rows": (100, 97), never.name: (None, None)}

@@ -62,7 +62,10 @@ checks.positive_data_acceptance.enabled = false
 
 # A far end that cannot be reached is told with 502.
 [[operations]]
-include-operation-id = ["api_connectors_browse", "api_outbox_streams_reconcile_stream"]
+include-operation-id = [
+  "api_connectors_browse", "api_outbox_streams_reconcile_stream", "api_offers_list_entities",
+  "api_offers_preview_entity", "api_offers_preview_unsaved_entity",
+]
 checks.not_a_server_error.enabled = false
 """
 
