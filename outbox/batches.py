@@ -40,7 +40,7 @@ SELECT seq_from, seq_to, body FROM outbox_segment
 _FIX = """
 INSERT INTO outbox_batch (id, stream_id, seq_from, seq_to, members, head, sha256, size_bytes, count, parent,
     tries, uncertain, state, made_at)
-VALUES (%s, %s, %s, %s, %s, %b, %b, %s, %s, %s, 0, %s, 'open', clock_timestamp())
+VALUES (%s, %s, %s, %s, %s, %b, %b, %s, %s, %s, %s, %s, 'open', clock_timestamp())
 """
 
 
@@ -149,6 +149,7 @@ def fix(
     *,
     parent: uuid.UUID | None = None,
     uncertain: bool = False,
+    tries: int = 0,
 ) -> Fixed:
     """From the commit on the batch's id, and so its key, and its bytes stay what they are."""
     batch_id = uuid.uuid4()
@@ -159,10 +160,10 @@ def fix(
         _FIX,
         [
             batch_id, stream.id, part.sequence_from, part.sequence_to, members, head, image.sha256,
-            len(image.body), len(lines), parent, uncertain,
+            len(image.body), len(lines), parent, tries, uncertain,
         ],
     )  # fmt: skip
-    return Fixed(batch_id, part, lines, image, 0, uncertain)
+    return Fixed(batch_id, part, lines, image, tries, uncertain)
 
 
 def read_lines(cursor: psycopg.Cursor[Any], stream: StreamFacts, part: BatchPart) -> list[bytes]:

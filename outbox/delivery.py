@@ -164,6 +164,7 @@ def _terms_of(stream: Stream, held: HeldStream) -> DeliveryTerms:
         stream=StreamFacts(
             stream.pk, stream.number, stream.name, stream.batch_size, stream.batch_bytes
         ),
+        client_id=stream.client_id,
         token=held.token,
         lease_s=settings.SYNC.lease_s,
         tries_max=options.max_tries or settings.OUTBOX_MAX_RETRIES,

@@ -88,8 +88,12 @@ UPDATE outbox_stream SET batch_bytes = least(coalesce({_ALLOWED}, %(size)s), %(s
 """  # noqa: S608 — constants
 _STREAM = f"""
 SELECT id, number, name, batch_size, {_ALLOWED} AS batch_bytes
-  FROM outbox_stream WHERE id = %s AND state = 'running'
+  FROM outbox_stream s
+ WHERE id = %(stream)s AND state = 'running' AND client_id = %(client)s
+   AND EXISTS (SELECT FROM connectors_connector c WHERE c.id = s.client_id AND c.status = 'active')
 """  # noqa: S608 — constants
+# Before all else: whoever deletes the stream locks its tail first too, so that neither waits for the other for ever.
+_LOCK_TAIL = "SELECT FROM outbox_streamtail WHERE stream_id = %s FOR UPDATE"
 _DOUBT = "UPDATE outbox_batch SET uncertain = true WHERE id = %s AND state = 'open'"
 
 
@@ -102,6 +106,7 @@ class DeliveryTerms:
     """The terms of one delivery: the fence, and the rules that the stream goes by."""
 
     stream: StreamFacts  # as it was when the delivery began
+    client_id: uuid.UUID
     token: int
     lease_s: float
     tries_max: int
@@ -149,15 +154,16 @@ def begin(
     """
     with session.transaction(), session.cursor() as cursor:
         done_seq = _move_tail(cursor, terms)
-        batch = _take_next(cursor, terms.stream_id, done_seq)
+        batch = _take_next(cursor, terms, done_seq)
         if batch is not None and took_over and not batch.uncertain:
             cursor.execute(_DOUBT, [batch.id])
             batch = replace(batch, uncertain=True)
         return batch
 
 
-def _take_next(cursor: psycopg.Cursor[Any], stream_id: uuid.UUID, done_seq: int) -> Fixed | None:
-    cursor.execute(_STREAM, [stream_id])
+def _take_next(cursor: psycopg.Cursor[Any], terms: DeliveryTerms, done_seq: int) -> Fixed | None:
+    """None where nothing waits, or the stream is halted or goes to another client system by now."""
+    cursor.execute(_STREAM, {"stream": terms.stream_id, "client": terms.client_id})
     stream = fetch_row(cursor, StreamFacts)
     if stream is None:
         return None
@@ -175,6 +181,7 @@ def settle(
     # What has no answer that matters is sent along with the next statement that has: each way to the database and back
     # is time in which nothing is sent.
     with session.pipeline(), session.transaction(), session.cursor() as cursor:
+        cursor.execute(_LOCK_TAIL, [terms.stream_id])
         verdict = _decide(cursor, terms, batch, judgement)
         stream = terms.stream
         entry = _make_entry(terms, batch, judgement, took_ms)
@@ -190,7 +197,7 @@ def settle(
         done_seq = _move_tail(cursor, terms, batch, verdict, judgement)
         following = None
         if verdict.goes_on and not verdict.pauses:
-            following = _take_next(cursor, stream.id, done_seq)
+            following = _take_next(cursor, terms, done_seq)
         # Last, because intake counts in the same row and waits for it.
         cursor.execute(_HOUR, _count(stream, judgement, verdict))
     return Settled(verdict.passed, following, verdict.pauses, verdict.wait_s)
@@ -284,8 +291,10 @@ def _waits_for(judgement: Judgement) -> str:
 def _take_apart(
     cursor: psycopg.Cursor[Any], terms: DeliveryTerms, batch: Fixed, judgement: Judgement
 ) -> _Verdict:
-    """Some readings were refused by name, the others taken."""
-    named = {item.key: item for item in judgement.rejected}
+    """Some readings were refused by name, the others taken. What the client system wants once more again and again
+    becomes dead letters too: it would keep all others waiting for ever."""
+    is_last = batch.tries + 1 >= terms.tries_max
+    named = {item.key: _end_wish(item) if is_last else item for item in judgement.rejected}
     places = {key: index for index, key in enumerate(map(key_of, batch.lines)) if key in named}
     again = sorted(index for key, index in places.items() if named[key].retry)
     dead = [(index, named[key]) for key, index in places.items() if not named[key].retry]
@@ -300,12 +309,19 @@ def _take_apart(
         )
     if not again:
         return verdict
-    _fix_parts(cursor, terms.stream, batch, [again])
+    _fix_parts(cursor, terms.stream, batch, [again], tries=batch.tries + 1)
     return replace(
-        verdict, finished=False, goes_on=False, wait_s=pause_s(1, terms.luck()),
+        verdict, finished=False, goes_on=False, wait_s=pause_s(batch.tries + 1, terms.luck()),
         done_bytes=verdict.done_bytes - _size([batch.lines[index] for index in again]),
         waits_for=f"{len(again)} readings that the client system wants once more",
     )  # fmt: skip
+
+
+def _end_wish(item: Rejected) -> Rejected:
+    if not item.retry:
+        return item
+    words = f"the client system wanted it once more at each try: {item.reason}"
+    return replace(item, retry=False, reason=words[:WORDS_MAX])
 
 
 def _refused(
@@ -366,13 +382,18 @@ def _halves(count: int) -> tuple[range, range]:
 
 
 def _fix_parts(
-    cursor: psycopg.Cursor[Any], stream: StreamFacts, batch: Fixed, parts: Sequence[Sequence[int]]
+    cursor: psycopg.Cursor[Any],
+    stream: StreamFacts,
+    batch: Fixed,
+    parts: Sequence[Sequence[int]],
+    *,
+    tries: int = 0,
 ) -> None:
     whole = batch.part
     chosen = list(halve(whole)) if len(parts) == 2 else [keep(whole, parts[0])]
     for part, indexes in zip(chosen, parts, strict=True):
         lines = [batch.lines[index] for index in indexes]
-        fix(cursor, stream, part, lines, parent=batch.id, uncertain=batch.uncertain)
+        fix(cursor, stream, part, lines, parent=batch.id, uncertain=batch.uncertain, tries=tries)
 
 
 def _bury(

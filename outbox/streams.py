@@ -92,11 +92,11 @@ def delete_stream(stream: Stream, *, discard: bool = False, counted: int | None 
 @transaction.atomic
 def start_stream(stream: Stream) -> None:
     """From stopped or paused; what paused it is taken for seen to. Its next try begins at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_START, [stream.pk])  # first, as a delivery does: its tail, then the stream
     moved = Stream.objects.filter(pk=stream.pk).exclude(state=StreamState.RUNNING)
     if moved.update(state=StreamState.RUNNING, reason=""):
         _tell(stream, STARTED)
-    with connection.cursor() as cursor:
-        cursor.execute(_START, [stream.pk])
     stream.refresh_from_db()
 
 

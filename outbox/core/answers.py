@@ -204,20 +204,32 @@ def _named_errors(body: bytes, sent: SentBatch, rule: SuccessRule) -> tuple[Reje
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
+    """None where it is none, or says one thing twice: who reads the first one reads another answer."""
     try:
-        said = json.loads(body)
+        said = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return said
+
+
 def _words(value: object, most: int) -> str:
-    return "" if value is None else str(value)[:most]
+    """What can be kept: no NUL, no half of a surrogate pair."""
+    return "" if value is None else _printable(str(value)[:most])
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def _quote(body: bytes) -> str:
-    text = " ".join(body[: 4 * SHOWN_MAX].decode("utf-8", "replace").split())
-    shown = "".join(character for character in text if character.isprintable())[:SHOWN_MAX]
+    shown = _printable(body[: 4 * SHOWN_MAX].decode("utf-8", "replace"))[:SHOWN_MAX]
     return f": {shown}" if shown else ""
 
 
@@ -228,8 +240,9 @@ def _retry_after(fields: Mapping[str, str], now: datetime) -> float | None:
         return float(min(int(text[:9]), RETRY_AFTER_MAX_S))
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        left_s = (moment - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), float(RETRY_AFTER_MAX_S))
+    return min(max(left_s, 0.0), float(RETRY_AFTER_MAX_S))
