@@ -5,6 +5,7 @@ All of it happens in the caller's transaction. The relation is never dropped or 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -293,3 +294,17 @@ def _insert(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
             match_staged(layout.key),
         )
     )
+
+
+def renumber_history(
+    session: psycopg.Connection[Any], table_id: uuid.UUID, was: int, now: int
+) -> None:
+    """Images of a version that got another number when it was told at home."""
+    name = f"h_{table_id.hex}"
+    with session.transaction(), session.cursor() as cursor:
+        if list_columns_of(cursor, HISTORY_SCHEMA, name):
+            cursor.execute(
+                sql.SQL("UPDATE {} SET _version = {} WHERE _version = {}").format(
+                    sql.Identifier(HISTORY_SCHEMA, name), sql.Literal(now), sql.Literal(was)
+                )
+            )

@@ -6,6 +6,7 @@ never speaks of rows that are gone. A stale worker is fenced off before it write
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from database.rows import fetch_rows
 from datasets.tables.place import RESERVED, STAGING, Sql, TablePlace, names_sql, type_sql
 from datasets.tables.row_copy import RowTarget, add_cells, copy_good_rows, copy_rows
 from farends.names import printable
@@ -44,6 +46,10 @@ _ADD_BAD = f"""
 COPY {STAGING}.bad_row (table_id, key, path, line, "column", code, message, raw, raw_complete, "values") FROM STDIN
 """
 
+_READ_BAD = f"""
+SELECT key, path, line, "column", code, message, raw, raw_complete, "values" FROM {STAGING}.bad_row
+ WHERE table_id = %s
+"""
 _FORGET_BAD = f"DELETE FROM {STAGING}.bad_row WHERE table_id = %s"
 _FORGET_STATE = f"DELETE FROM {STAGING}.checkpoint WHERE table_id = %s"
 
@@ -274,9 +280,14 @@ class RowStaging:
         self._session.execute(sql.SQL("ANALYZE {}").format(self._place.swept))
         return count
 
-    def drop(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Within the caller's transaction: nothing of it stays."""
-        self._forget(cursor)
+    def drop(self, cursor: psycopg.Cursor[Any], *, but_bad: bool = False) -> None:
+        """Within the caller's transaction: nothing of it stays, unless the rows that could not be loaded are to."""
+        if not but_bad:
+            self._forget(cursor)
+            return
+        for table in (self._place.staged, self._place.swept):
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+        cursor.execute(_FORGET_STATE, [self._place.table_id])
 
     def throw_away(self) -> None:
         """What was staged is of a source that a person is to look at, or of no use any more."""
@@ -508,6 +519,32 @@ class RowStaging:
                 )
             )
         return reading
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBadRow:
+    """A row that could not be loaded, as the quarantine keeps it."""
+
+    key: dict[str, str | None] | None
+    path: str | None
+    line: int | None
+    column: str | None
+    code: str
+    message: str
+    raw: bytes
+    raw_complete: bool
+    values: dict[str, str | None] | None
+
+
+def read_bad_rows(session: psycopg.Connection[Any], table_id: uuid.UUID) -> list[KeptBadRow]:
+    """The rows of a table that could not be loaded."""
+    with session.cursor() as cursor:
+        cursor.execute(_READ_BAD, [table_id])
+        return fetch_rows(cursor, KeptBadRow)
+
+
+def forget_bad_rows(session: psycopg.Connection[Any], table_id: uuid.UUID) -> None:
+    session.execute(_FORGET_BAD, [table_id])
 
 
 def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
-from datasets.fencing import Fenced
 from datasets.models import Table
-from datasets.tables.ledger import TableChange, move_mark, next_number, write_table_version
+from datasets.tables.ledger import TableChange, next_number
 from datasets.tables.row_plan import (
     RowChanges,
     TableLayout,
@@ -26,35 +24,24 @@ from datasets.tables.row_writing import (
     create_filled,
     keep_images,
     need_key,
+    renumber_history,
     settle_key,
 )
-from datasets.tables.staging import Fence, RowStaging, StagedReading
-from events.writing import NewEvent, write_events_by
+from datasets.tables.staging import RowStaging, StagedReading, forget_bad_rows, read_bad_rows
+from datasets.tables.table_state import PlaceFence
 from syncjobs.core.row_guards import RowCounts, RowWaiver, judge_rows
-from syncjobs.core.states import Stage, State
+from syncjobs.core.states import Stage
 from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncRecord
 from syncjobs.works.contract import Claim
+from syncjobs.works.rows.access import RowDatabases
 from syncjobs.works.rows.failpoints import BEFORE_COMMIT, die_at
+from syncjobs.works.rows.home import TableReport, write_at_home, write_into_record
 from syncjobs.works.rows.layout import list_published
-from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState, sum_up
-from syncjobs.works.rows.quarantine import move_to_quarantine
+from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState
+from syncjobs.works.rows.quarantine import add_to_quarantine, move_to_quarantine
 
 _TIME = "SET LOCAL statement_timeout = '15min'"
-_RECORD = """
-UPDATE syncjobs_syncrecord SET tables = %(tables)s, dataset_version = coalesce(%(number)s, dataset_version, (
-        SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND is_current)),
-    rows_read = %(rows_read)s, rows_added = %(rows_added)s, rows_changed = %(rows_changed)s,
-    rows_removed = %(rows_removed)s, rows_unchanged = %(rows_unchanged)s, rows_failed = %(rows_failed)s,
-    rows_without_cursor = %(rows_without_cursor)s, rows_duplicate = %(rows_duplicate)s,
-    values_nulled = %(values_nulled)s, cursor_column = %(cursor_column)s, mark = %(mark)s
- WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
-"""
-# After the record's row, as whoever moves a record does it.
-_VERIFIED = """
-UPDATE syncjobs_syncjob SET last_verified_at = now()
- WHERE id = (SELECT job_id FROM syncjobs_syncrecord WHERE id = %s)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +65,16 @@ class Publication:
 
 
 class Publisher:
-    """Publishes tables of one record in the home database."""
+    """Publishes tables of one record."""
 
     def __init__(
-        self,
-        session: psycopg.Connection[Any],
-        record: SyncRecord,
-        claim: Claim,
-        lease: Lease,
-        fence: Fence,
+        self, databases: RowDatabases, record: SyncRecord, claim: Claim, lease: Lease
     ) -> None:
-        self._session = session
+        self._databases = databases
+        self._session = databases.place
         self._record = record
         self._claim = claim
         self._lease = lease
-        self._fence = fence
 
     def plan(self, wanted: Publication) -> tuple[RowCounts, RowsHeld | None]:
         """What would be published, of which nothing is, and what would hold it."""
@@ -110,30 +92,98 @@ class Publisher:
     ) -> TableOutcome:
         """`before`: the record's tables that ended already. Raises RowsHeld, Fenced, UniqueViolation where the key is
         none, and then nothing was written."""
+        if self._databases.is_home:
+            return self._publish_at_home(wanted, staging, before)
+        return self._publish_elsewhere(wanted, staging, before)
+
+    def _publish_at_home(
+        self, wanted: Publication, staging: RowStaging, before: Sequence[TableOutcome]
+    ) -> TableOutcome:
         with self._session.transaction(), self._session.cursor() as cursor:
             cursor.execute(_TIME)
             counts = self._plan(cursor, wanted)
             self._judge(cursor, wanted, counts)
-            self._fence(cursor)
-            differs = bool(counts.added or counts.changed or counts.removed)
+            self._databases.home_fence(cursor)
             number = None
-            if differs or wanted.alters or wanted.is_first:
+            if _differs(wanted, counts):
                 number = next_number(cursor, self._claim.dataset_id)
-                self._write(cursor, wanted, number, differs=differs)
-                self._lease.progress.enter(Stage.FINALIZING)
-                write_table_version(cursor, self._describe(wanted, counts, number))
-            else:
-                move_mark(cursor, wanted.table.pk, wanted.staged.mark)
-            outcome = make_outcome(wanted, counts, number)
+                self._write(cursor, wanted, counts, number)
+            report = self._report(wanted, counts, number)
+            write_at_home(cursor, report)
             move_to_quarantine(cursor, self._claim.record_id, wanted.table)
             staging.drop(cursor)
-            self._note(cursor, wanted)
             self._lease.check()
-            self._keep(cursor, outcome, [*before, outcome], number)
-            if wanted.verified:
-                cursor.execute(_VERIFIED, [self._claim.record_id])
+            write_into_record(cursor, self._record, self._claim, report, before)
             die_at(BEFORE_COMMIT)
-        return outcome
+        return report.outcome
+
+    def _publish_elsewhere(
+        self, wanted: Publication, staging: RowStaging, before: Sequence[TableOutcome]
+    ) -> TableOutcome:
+        """The rows first, with the report beside them; then the home database is told."""
+        fence = PlaceFence(wanted.table.pk, self._claim.token)
+        with self._session.transaction(), self._session.cursor() as cursor:
+            cursor.execute(_TIME)
+            counts = self._plan(cursor, wanted)
+            self._judge(cursor, wanted, counts)
+            fence.check(cursor)
+            number = None
+            if _differs(wanted, counts):
+                with self._databases.at_home() as home:
+                    number = next_number(home, self._claim.dataset_id)
+                self._write(cursor, wanted, counts, number)
+            report = self._report(wanted, counts, number)
+            staging.drop(cursor, but_bad=True)  # until the home database has them
+            fence.write(
+                cursor,
+                record_id=self._claim.record_id,
+                version=number,
+                mark=report.outcome.mark,
+                report=report.to_json(),
+            )
+            self._lease.check()
+            die_at(BEFORE_COMMIT)
+        self.tell_home(report, before)
+        return report.outcome
+
+    def tell_home(self, report: TableReport, before: Sequence[TableOutcome] | None) -> None:
+        """What another database has committed. `before` None: it was another record, which has ended meanwhile."""
+        bad = read_bad_rows(self._session, report.table_id)
+        record_id = self._claim.record_id
+        if before is None and report.change is not None:
+            record_id = report.change.record_id
+        with self._databases.at_home() as cursor:
+            report = self._renumber(cursor, report)
+            write_at_home(cursor, report)
+            add_to_quarantine(cursor, record_id, report.outcome.name, bad)
+            if before is not None:
+                write_into_record(cursor, self._record, self._claim, report, before)
+        PlaceFence(report.table_id, self._claim.token).settle(self._session)
+        forget_bad_rows(self._session, report.table_id)
+
+    def _renumber(self, cursor: psycopg.Cursor[Any], report: TableReport) -> TableReport:
+        """Another table may have taken the number since: versions have one order."""
+        if report.change is None:
+            return report
+        number = next_number(cursor, self._claim.dataset_id)
+        if number == report.change.number:
+            return report
+        renumber_history(self._session, report.table_id, report.change.number, number)
+        return replace(
+            report,
+            change=replace(report.change, number=number),
+            outcome=replace(report.outcome, dataset_version=number),
+        )
+
+    def _report(self, wanted: Publication, counts: RowCounts, number: int | None) -> TableReport:
+        self._lease.progress.enter(Stage.FINALIZING)
+        return TableReport(
+            table_id=wanted.table.pk,
+            outcome=make_outcome(wanted, counts, number),
+            change=None if number is None else self._describe(wanted, counts, number),
+            events=tuple(wanted.events),
+            verified=wanted.verified,
+        )
 
     def _plan(self, cursor: psycopg.Cursor[Any], wanted: Publication) -> RowCounts:
         layout, staged = wanted.layout, wanted.staged
@@ -174,21 +224,22 @@ class Publisher:
             )
 
     def _write(
-        self, cursor: psycopg.Cursor[Any], wanted: Publication, number: int, *, differs: bool
+        self, cursor: psycopg.Cursor[Any], wanted: Publication, counts: RowCounts, number: int
     ) -> None:
-        layout = wanted.layout
+        layout, moved = wanted.layout, self._lease.progress.moved
         self._lease.progress.enter(Stage.PROCESSING_FILES)
         if not layout.exists:
             create_filled(cursor, layout)
             return
+        differs = bool(counts.added or counts.changed or counts.removed)
         if differs and not wanted.is_first:
             keep_images(cursor, layout, number)
-            self._lease.progress.moved()
+            moved()
         alter_columns(cursor, layout)
-        self._lease.progress.moved()
+        moved()
         if differs or any(link.rebuilt for link in layout.links):
             apply_changes(cursor, layout)
-            self._lease.progress.moved()
+            moved()
 
     def _describe(self, wanted: Publication, counts: RowCounts, number: int) -> TableChange:
         removed = 0 if wanted.layout.marks else counts.removed
@@ -207,57 +258,18 @@ class Publisher:
             mark=wanted.staged.mark,
         )
 
-    def _note(self, cursor: psycopg.Cursor[Any], wanted: Publication) -> None:
-        told = [
-            make_event(self._record, self._claim, name, {"table": wanted.table.name} | data)
-            for name, data in wanted.events
-        ]
-        write_events_by(cursor, told)
 
-    def _keep(
-        self,
-        cursor: psycopg.Cursor[Any],
-        outcome: TableOutcome,
-        outcomes: Sequence[TableOutcome],
-        number: int | None,
-    ) -> None:
-        """Last, because the heartbeat passes the record's row over until the commit."""
-        total = sum_up(outcomes)
-        cursor.execute(
-            _RECORD,
-            {
-                **{name: getattr(total, name) for name in RowTally.__dataclass_fields__},
-                "tables": Jsonb([one.to_json() for one in outcomes]),
-                "number": number,
-                "dataset": self._claim.dataset_id,
-                "cursor_column": outcome.cursor_column,
-                "mark": None if outcome.mark is None else Jsonb(outcome.mark),
-                "record": self._claim.record_id,
-                "token": self._claim.token,
-                "owner": self._claim.owner,
-            },
-        )
-        if cursor.rowcount != 1:
-            raise Fenced("the record was taken back")
+def _differs(wanted: Publication, counts: RowCounts) -> bool:
+    """Whether there is a version to write: the first is one even where it is empty."""
+    return bool(
+        counts.added or counts.changed or counts.removed or wanted.alters or wanted.is_first
+    )
 
 
 def _name_key_sources(staged: StagedReading) -> tuple[str, ...]:
     """In the order of the relation's key, which is that of its columns."""
     ordered = tuple(one.source_name for one in staged.columns if one.source_name in staged.key)
     return ordered or staged.key_names
-
-
-def make_event(record: SyncRecord, claim: Claim, name: str, data: dict[str, Any]) -> NewEvent:
-    """An event of the running record that moves it nowhere."""
-    return NewEvent(
-        event=name,
-        workspace_id=record.workspace_id,
-        record_id=record.pk,
-        from_state=State.RUNNING.value,
-        to_state=State.RUNNING.value,
-        token=claim.token,
-        data=data,
-    )
 
 
 def tally_of(wanted: Publication, counts: RowCounts) -> RowTally:

@@ -13,7 +13,14 @@ from datasets.models import Table
 from datasets.tables.ledger import ensure_table, find_columns, get_place
 from datasets.tables.place import list_columns_of
 from datasets.tables.row_plan import TableLayout
-from datasets.tables.staging import Fence, KeyNotUnique, RowStaging, StagedReading, TooManyBadRows
+from datasets.tables.staging import (
+    KeyNotUnique,
+    RowStaging,
+    StagedReading,
+    TooManyBadRows,
+    read_bad_rows,
+)
+from datasets.tables.table_state import PlaceFence
 from events.models import SyncEvent
 from events.writing import write_events
 from farends.errors import SchemaGone
@@ -24,7 +31,9 @@ from syncjobs.core.schema_drift import SchemaOffer, SchemaPlan, SourceColumn, pl
 from syncjobs.core.states import Event, Stage
 from syncjobs.models import SyncMode
 from syncjobs.works.contract import Assignment, Failed
+from syncjobs.works.rows.access import DESTINATION, RowDatabases
 from syncjobs.works.rows.failpoints import AFTER_COMMIT, FENCED, die_at
+from syncjobs.works.rows.home import TableReport, make_event
 from syncjobs.works.rows.layout import (
     RelationView,
     as_source_columns,
@@ -40,8 +49,8 @@ from syncjobs.works.rows.order import (
     reads_whole,
 )
 from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState
-from syncjobs.works.rows.publishing import Publication, Publisher, make_event, make_outcome
-from syncjobs.works.rows.quarantine import move_to_quarantine
+from syncjobs.works.rows.publishing import Publication, Publisher, make_outcome
+from syncjobs.works.rows.quarantine import add_to_quarantine
 from syncjobs.works.rows.reading import EntityReader, ReadResult
 
 
@@ -63,44 +72,80 @@ class TableSync:
     def __init__(
         self,
         assignment: Assignment,
-        session: psycopg.Connection[Any],
+        databases: RowDatabases,
         source: RowSource,
-        fence: Fence,
         before: list[TableOutcome],
     ) -> None:
         self._assignment = assignment
         self._record = assignment.record
         self._job = assignment.record.job
         self._lease = assignment.lease
-        self._session = session
+        self._databases = databases
+        self._session = databases.place
         self._source = source
-        self._fence = fence
         self._before = before
         self._events: list[tuple[str, dict[str, Any]]] = []
-        self._publisher = Publisher(
-            session, self._record, assignment.claim, assignment.lease, fence
-        )
+        self._publisher = Publisher(databases, self._record, assignment.claim, assignment.lease)
 
     def run(self, order: TableOrder) -> TableOutcome:
         """Raises TransportError's children, Failed, RowsHeld, Fenced and a Stop."""
         self._lease.progress.enter(Stage.DETECTING_CHANGES)
-        looked = self._look(order)
-        staging = RowStaging(
-            self._session, get_place(looked.table), self._fence, check=self._lease.check
-        )
-        try:
-            return self._sync(looked, staging)
-        except RowsHeld:
-            staging.throw_away()  # what a person is to look at is read anew after the release
-            raise
-        except TooManyBadRows as exc:
-            raise Failed("row_errors", str(exc)) from exc
+        with self._databases.mapping():
+            entity = describe_entity(order, self._source)
+            table = self._find_table(entity)
+            fence = self._databases.fence_place(table.pk)
+            if fence is not None and (told := self._tell_what_was_committed(table, fence)):
+                return told
+            looked = self._look(entity)
+            staging = RowStaging(
+                self._session,
+                get_place(looked.table),
+                self._databases.home_fence if fence is None else fence.check,
+                check=self._lease.check,
+            )
+            try:
+                return self._sync(looked, staging)
+            except RowsHeld:
+                staging.throw_away()  # what a person is to look at is read anew after the release
+                raise
+            except TooManyBadRows as exc:
+                raise Failed("row_errors", str(exc)) from exc
 
-    def _look(self, order: TableOrder) -> _Looked:
-        entity = describe_entity(order, self._source)
-        table = ensure_table(self._job.dataset, entity.name, wanted=entity.relation)
+    def _find_table(self, entity: EntityOrder) -> Table:
+        destination = self._databases.destination
+        if destination is None:
+            return ensure_table(self._job.dataset, entity.name, wanted=entity.relation)
+        return ensure_table(
+            self._job.dataset,
+            entity.name,
+            wanted=destination.table or entity.relation,
+            connector_id=destination.connector_id,
+            schema=destination.schema,
+        )
+
+    def _tell_what_was_committed(self, table: Table, fence: PlaceFence) -> TableOutcome | None:
+        """An answer to a commit may have been lost: the other database says what it holds. Returns the outcome where
+        this record has committed it."""
+        committed = fence.take(self._session)
+        if committed.report is None:
+            return None
+        report = TableReport.from_json(committed.report)
+        mine = committed.record_id == self._record.pk
+        self._publisher.tell_home(report, self._before if mine else None)
+        table.refresh_from_db()
+        return report.outcome if mine else None
+
+    def _look(self, entity: EntityOrder) -> _Looked:
+        table = self._find_table(entity)
         with self._session.cursor() as cursor:
             columns = list_columns_of(cursor, table.schema, table.relation)
+        destination = self._databases.destination
+        if columns and table.version is None and not (destination and destination.adopt):
+            raise Failed(
+                DESTINATION,
+                f"there is a table {table.schema}.{table.relation} that no job made: give destination another"
+                " table, or adopt: true",
+            )
         view = RelationView(
             get_place(table), tuple(columns), tuple(find_columns(table)), table.version is not None
         )
@@ -226,10 +271,10 @@ class TableSync:
         if may and not exceeds_share(staged.failed, read, self._job.row_errors_max_share):
             return
         if not self._record.dry_run:
-            with self._session.transaction(), self._session.cursor() as cursor:
-                self._fence(cursor)
-                move_to_quarantine(cursor, self._record.pk, table)
-                staging.drop(cursor)
+            bad = read_bad_rows(self._session, table.pk)
+            with self._databases.at_home() as cursor:
+                add_to_quarantine(cursor, self._record.pk, table.name, bad)
+            staging.throw_away()
         allowed = f"{self._job.row_errors_max_share:.2%}" if may else "none"
         raise Failed(
             "row_errors",

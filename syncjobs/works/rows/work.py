@@ -7,21 +7,18 @@ stop the others.
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
-from typing import Any
 
-import psycopg
 import structlog
 
 from connectors.learning import learn_answer
 from connectors.opening import open_rows
-from datasets.fencing import check_fence
 from datasets.models import DatasetKind
 from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
 from syncjobs.leases.sessions import open_session
 from syncjobs.works.contract import Assignment, Ending, Failed
+from syncjobs.works.rows.access import RowDatabases, open_databases
 from syncjobs.works.rows.endings import end_rows
 from syncjobs.works.rows.order import TableOrder, list_tables
 from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
@@ -46,14 +43,14 @@ class RowWork:
                 moved=lease.progress.moved,
                 waits=lease.progress.waits,
             )
-            with closing(source):
-                outcomes = _sync_all(assignment, session, source)
+            with closing(source), open_databases(assignment, session) as databases:
+                outcomes = _sync_all(assignment, databases, source)
         learn_answer(record.connector)
         return end_rows(outcomes, dry_run=record.dry_run)
 
 
 def _sync_all(
-    assignment: Assignment, session: psycopg.Connection[Any], source: RowSource
+    assignment: Assignment, databases: RowDatabases, source: RowSource
 ) -> list[TableOutcome]:
     """What an earlier attempt of the record has published is not read again."""
     record = assignment.record
@@ -64,14 +61,14 @@ def _sync_all(
     for order in tables:
         if order.name not in done:
             outcomes.append(
-                _sync_one(assignment, session, source, order, outcomes, alone=len(tables) == 1)
+                _sync_one(assignment, databases, source, order, outcomes, alone=len(tables) == 1)
             )
     return outcomes
 
 
 def _sync_one(
     assignment: Assignment,
-    session: psycopg.Connection[Any],
+    databases: RowDatabases,
     source: RowSource,
     order: TableOrder,
     before: list[TableOutcome],
@@ -79,11 +76,8 @@ def _sync_one(
     alone: bool,
 ) -> TableOutcome:
     """Lets errors pass where it is the only table, so that the attempt is tried again or failed by the usual rules."""
-    claim = assignment.claim
-    parameters = {"dataset": claim.dataset_id, "token": claim.token}
-    fence = partial(_fence, parameters=parameters)
     try:
-        return TableSync(assignment, session, source, fence, before).run(order)
+        return TableSync(assignment, databases, source, before).run(order)
     except RowsHeld as exc:
         log.warning("table.held", table=order.name, rule=exc.rule.value)
         state = TableState.PLANNED if assignment.record.dry_run else TableState.HELD
@@ -95,7 +89,3 @@ def _sync_one(
             raise
         log.warning("table.failed", table=order.name, code=exc.code)
         return TableOutcome(order.name, TableState.FAILED, error_code=exc.code, error=str(exc))
-
-
-def _fence(cursor: psycopg.Cursor[Any], *, parameters: dict[str, Any]) -> None:
-    check_fence(cursor, parameters)
