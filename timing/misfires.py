@@ -81,6 +81,16 @@ class FireService:
     skipped: tuple[SkippedFires, ...] = field(default=())
     next_due: datetime | None = None
 
+    def skip_all(self, rule: SkippedBy, reason: str) -> FireService:
+        """Returns the same due time with no fire served, for this reason."""
+        fires = [self.serve] if self.serve else []
+        for stretch in (self.merged, self.catch_up):
+            fires += [stretch.first, stretch.last] if stretch else []
+        others = [stretch for stretch in (self.merged, self.catch_up) if stretch]
+        count, more = sum(each.count for each in others) + 1, any(each.more for each in others)
+        skipped = SkippedFires(Stretch(count, fires[0], fires[-1], more), rule, reason)
+        return FireService(None, skipped=(*self.skipped, skipped), next_due=self.next_due)
+
 
 def decide_service(schedule: Schedule, due: datetime, now: datetime, rules: Rules) -> FireService:
     """Decides for a job that is due since `due` <= `now`."""

@@ -1,4 +1,4 @@
-"""Checks that jobs can run after the jobs that they name: each exists, and none waits for itself."""
+"""The jobs that a job runs after: whether each exists and none waits for itself, and how they ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from uuid import UUID
 
-from syncjobs.core.dependencies import find_cycle
+from django.db import connection
+
+from database.rows import fetch_rows
+from syncjobs.core.dependencies import ParentEnd, find_cycle
 from syncjobs.models import Dependency, SyncJob
 from timing.schedules import After, InvalidSchedule, parse_schedule
 from workspaces.lookup import filter_by_name
@@ -83,3 +86,20 @@ def order_by_parents(parents: Mapping[str, Sequence[str]]) -> list[str]:
 def _nearest(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names[:_COMPARED_MAX], n=1)
     return near[0] if near else ""
+
+
+_ENDS = """
+SELECT d.job_id, d.id, p.name, d.record_id, d.state
+  FROM syncjobs_dependency d JOIN syncjobs_syncjob p ON p.id = d.parent_id
+ WHERE d.job_id = ANY(%s) ORDER BY p.name
+"""
+
+
+def load_parent_ends(job_ids: Sequence[UUID]) -> dict[UUID, list[ParentEnd]]:
+    """Reads the parents of each of these jobs, by name, with the records that have ended since it was due last."""
+    ends: dict[UUID, list[ParentEnd]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDS, [list(job_ids)])
+        for parent in fetch_rows(cursor, ParentEnd):
+            ends[parent.job_id].append(parent)
+    return ends

@@ -11,7 +11,6 @@ Nothing here waits for a record: a job whose records are moving this instant sta
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,10 +22,12 @@ from django.db import connection, transaction
 from connectors.models import WAY, ConnectorStatus, name_address, name_dialled_address
 from database.rows import fetch_rows
 from events.writing import NewEvent, write_events
+from syncjobs.core.dependencies import FollowerDecision, ParentEnd, decide_follower
 from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
 from syncjobs.models import Backfill, SyncMode, Trigger
 from syncjobs.queries.active import IN_ACTIVE, find_active_of_jobs, find_waiting_of_jobs
+from syncjobs.queries.parents import load_parent_ends
 from syncjobs.records.inserting import NewRecord, insert_records
 from syncjobs.records.transition import move
 from timing.misfires import (
@@ -34,7 +35,6 @@ from timing.misfires import (
     Misfire,
     Rules,
     SkippedBy,
-    SkippedFires,
     Stretch,
     decide_service,
 )
@@ -125,11 +125,6 @@ _ASK_TO_CANCEL = """
 UPDATE syncjobs_syncrecord SET cancel_asked_at = now(), cancel_asked_by = %s
  WHERE id = ANY(%s) AND state = 'running' AND cancel_asked_at IS NULL
 """
-_PARENTS = """
-SELECT d.job_id, d.id, p.name, d.record_id, d.state
-  FROM syncjobs_dependency d JOIN syncjobs_syncjob p ON p.id = d.parent_id
- WHERE d.job_id = ANY(%s) ORDER BY p.name
-"""
 _FORGET = """
 UPDATE syncjobs_dependency d SET record_id = NULL, state = '', ended_at = NULL
   FROM unnest(%s::bigint[], %s::uuid[]) AS u(id, record_id)
@@ -163,7 +158,7 @@ class _Due:
     trigger: Trigger = Trigger.SCHEDULE
     error: str | None = None
     cause: str = ""  # what an after-job was waiting for
-    used: Sequence[_Parent] = ()  # whose ends have been answered when it moves on
+    used: Sequence[ParentEnd] = ()  # whose ends have been answered when it moves on
     rest: timedelta | None = None  # after the end of a record
     left: bool = False  # it stays due: the next round looks again
 
@@ -193,25 +188,22 @@ class _Due:
             offset=draw_offset(self.id, self.jitter_s),
         )
 
+    def follow(self, decision: FollowerDecision) -> None:
+        """Does as the ends of its parents say."""
+        self.cause, self.used = decision.cause, decision.used
+        if decision.skipped_for:
+            self.service = FireService(self.due)
+            self.skip(SkippedBy.PARENT, decision.skipped_for)
+        elif not decision.cause:
+            self.service = FireService(None)  # it rests until the next one ends
+
     def toward(self, older: str) -> Older:
         """What becomes of an older record of it in that state."""
         return decide_overlap(self.overlap, older)
 
     def skip(self, rule: SkippedBy, reason: str) -> None:
         """Serves none of its fires."""
-        fires = [self.service.serve] if self.service.serve else []
-        for stretch in (self.service.merged, self.service.catch_up):
-            fires += [stretch.first, stretch.last] if stretch else []
-        others = [s for s in (self.service.merged, self.service.catch_up) if s]
-        count, more = sum(s.count for s in others) + 1, any(s.more for s in others)
-        skipped = SkippedFires(Stretch(count, fires[0], fires[-1], more), rule, reason)
-        self.service = replace(
-            self.service,
-            serve=None,
-            merged=None,
-            catch_up=None,
-            skipped=(*self.service.skipped, skipped),
-        )
+        self.service = self.service.skip_all(rule, reason)
 
     def next_due(self, *, ends: bool) -> datetime | None:
         """Where no record is to end, a rest that would be counted from there begins now."""
@@ -273,16 +265,12 @@ class _Batch:
         return Dispatched(queued, coalesced, skipped, len(served) - queued - coalesced - skipped)
 
     def _decide_followers(self, followers: dict[uuid.UUID, tuple[_Due, Condition]]) -> None:
-        parents: dict[uuid.UUID, list[_Parent]] = defaultdict(list)
-        with connection.cursor() as cursor:
-            cursor.execute(_PARENTS, [list(followers)])
-            for parent in fetch_rows(cursor, _Parent):
-                parents[parent.job_id].append(parent)
+        parents = load_parent_ends(list(followers))
         for job, condition in followers.values():
             job.trigger = Trigger.AFTER
-            job.used = _decide_follower(job, condition, parents[job.id])
+            job.follow(decide_follower(condition, parents.get(job.id, [])))
 
-    def _forget(self, used: Sequence[_Parent]) -> None:
+    def _forget(self, used: Sequence[ParentEnd]) -> None:
         if used:
             with connection.cursor() as cursor:
                 cursor.execute(_FORGET, [[p.id for p in used], [p.record_id for p in used]])
@@ -430,37 +418,6 @@ class _Batch:
         told = _span(merged)
         data = {"missed": merged.count, "first": told["first"], "last": told["last"]}
         self._note(job, record_id, Event.COALESCED, f"also serves {merged.describe()}", data)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    job_id: uuid.UUID  # the follower's
-    id: int
-    name: str
-    record_id: uuid.UUID | None  # that has ended since the follower was due last
-    state: str
-
-
-def _decide_follower(job: _Due, condition: Condition, parents: Sequence[_Parent]) -> list[_Parent]:
-    """Whether it is due; the parents whose latest records have been made use of."""
-    ended = [parent for parent in parents if parent.record_id is not None]
-    if condition is Condition.ANY_FINISHED and ended:
-        job.cause = f"after {_list(ended)}"
-        return ended
-    failed = [parent for parent in ended if parent.state != State.SUCCEEDED]
-    if failed:
-        job.service = FireService(job.due)
-        job.skip(SkippedBy.PARENT, f"it runs after {_list(failed)}")
-        return failed
-    if ended and len(ended) == len(parents):
-        job.cause = f"after {_list(ended)}"
-        return ended
-    job.service = FireService(None)  # it rests until the next one ends
-    return []
-
-
-def _list(parents: Sequence[_Parent]) -> str:
-    return ", ".join(f"{p.name} ({p.state}, record {p.record_id})" for p in parents)
 
 
 def _skipped(record: NewRecord, fires: dict[str, Any]) -> NewEvent:
