@@ -35,9 +35,9 @@ from farends.rows.contract import (
     Reading,
     RowCapabilities,
 )
-from farends.rows.inference import join_columns, type_of
+from farends.rows.inference import ValueType, join_columns, type_of
 from farends.rows.json_rows import Encoded, JsonRows
-from farends.rows.json_text import show_cell
+from farends.rows.json_text import Cells, show_cell
 from farends.rows.printing import print_value
 from farends.spec import Target
 from farends.web.dates import epoch_s
@@ -93,22 +93,24 @@ class RestSource:
 
     def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
         resource = find_resource(spec, self._known)
-        rows, page = self._look(resource)
-        kinds = {column.name: type_of(column) for column in rows.columns}
-        shown = []
-        for cells in page.objects.rows[:limit]:
-            texts = ((show_cell(cells.get(name)), kind) for name, kind in kinds.items())
-            shown.append(
-                tuple(None if text is None else print_value(text, kind) for text, kind in texts)
-            )
-        complete = page.following is None and len(page.objects.rows) <= limit
-        return Preview(rows.columns, tuple(shown), complete)
+        pages = Pages(self.api, resource, [])
+        rows, shown = JsonRows(), list[Cells]()
+        place: Place | None = FIRST
+        while place is not None and len(shown) <= limit:
+            page = pages.first(place)
+            rows.encode(page.objects, page.text)
+            shown += page.objects.rows
+            place = page.following
+        columns = rows.columns or known_columns(resource)
+        kinds = {column.name: type_of(column) for column in columns}
+        printed = tuple(_print(cells, kinds) for cells in shown[:limit])
+        return Preview(columns, printed, complete=place is None and len(shown) <= limit)
 
     def _look(self, resource: Resource) -> tuple[JsonRows, Page]:
         """The first page."""
         page = Pages(self.api, resource, []).first(FIRST)
         self.note(page.reply)
-        rows = JsonRows(known_columns(resource) if not page.objects.rows else ())
+        rows = JsonRows(() if page.objects.rows else known_columns(resource))
         rows.encode(page.objects, page.text)
         return rows, page
 
@@ -178,6 +180,11 @@ class Doubles:
     changed: int = 0
 
 
+def _print(cells: Cells, kinds: Mapping[str, ValueType | None]) -> tuple[str | None, ...]:
+    texts = ((show_cell(cells.get(name)), kind) for name, kind in kinds.items())
+    return tuple(None if text is None else print_value(text, kind) for text, kind in texts)
+
+
 class KeysSeen:
     """Tells pages that bring nothing new. Keys and rows are kept as hashes, so many at most; from there on it is the
     keys of whole pages that must not come again."""
@@ -228,6 +235,7 @@ class _Reading:
 
     def read(self, start: Place) -> Iterator[Chunk]:
         self._pages = Pages(self._source.api, self._resource, self._params)
+        self._keys = KeysSeen()
         gathered = _Gathered()
         for page in self._pages.read(start):
             self._source.note(page.reply)

@@ -49,7 +49,13 @@ class ScriptedApi:
         self, *, secret: RestSecret | None = None, entities: dict[str, Any] | None = None, **options: Any
     ) -> Target:  # fmt: skip
         made = RestOptions(scheme="http", **options)
-        return Target("127.0.0.1", self.port, made, secret or RestSecret(), entities or {})
+        return Target(
+            "127.0.0.1",
+            self.port,
+            made,
+            secret or RestSecret(),
+            {} if entities is None else entities,
+        )
 
 
 @contextlib.contextmanager

@@ -16,8 +16,10 @@ from typing import Any
 from psycopg import sql
 
 from farends.contract import Context
+from farends.rest.source import RestSource
 from farends.rows.contract import CursorOrder, RowSource
 from tests.hosts.databases import making_database
+from tests.hosts.scripted_api import Asked, Odd, scripted_api
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,40 @@ def _postgresql(_home: Path) -> Iterator[RowHost]:
         yield RowHost(database.open, put, add, CursorOrder("updated"))
 
 
+@contextlib.contextmanager
+def _rest(_home: Path) -> Iterator[RowHost]:
+    """An API in a thread of its own, whose lists have two objects a page. Its entities are those of the connector."""
+    held: dict[str, list[Item]] = {}
+
+    def answer(asked: Asked) -> Any:
+        name = asked.path.removeprefix("/")
+        if name not in held:
+            return Odd(status="404 Not Found")
+        since, after = asked.query.get("since", ""), int(asked.query.get("after", -1))
+        found = [row for row in held[name] if row.id > after and (row.updated or "") >= since]
+        page = [{"id": row.id, "name": row.name, "updated": row.updated} for row in found[:2]]
+        return {"data": page, "more": len(found) > 2}
+
+    with scripted_api(answer) as api:
+        entities: dict[str, Any] = {}
+
+        def put(name: str, rows: Sequence[Item]) -> Mapping[str, Any]:
+            held[name] = list(rows)
+            following = {"cursor": "data[-1].id", "param": "after", "more": "more"}
+            entities[name] = {"path": name, "records": "data", "key": ["id"], "next": following}
+            return {"name": name}
+
+        def add(name: str, rows: Sequence[Item]) -> None:
+            held[name].extend(rows)
+
+        cursor = CursorOrder("updated", "since", "iso8601")
+        yield RowHost(
+            lambda context: RestSource(api.target(entities=entities), context), put, add, cursor
+        )
+
+
 # By name: what starts it in a folder of its own.
 ROW_HOSTS: dict[str, Callable[[Path], AbstractContextManager[RowHost]]] = {
     "postgresql": _postgresql,
+    "rest": _rest,
 }

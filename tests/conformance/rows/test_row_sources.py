@@ -127,8 +127,10 @@ def test_new_rows_are_read_from_the_mark_on(
         return
     spec = row_host.put(name, [Item(1, "old", "2025-01-01 00:00:00"), Item(2, "last", AT)])
     mark = begin(row_source, row_host, spec, row_host.cursor).mark
+    chunks = list(row_source.read())
+    mark = chunks[-1].mark or mark  # some sources learn it by reading
     assert mark is not None
-    assert numbers(loader.load(row_source.read())) == [1, 2]
+    assert numbers(loader.load(chunks)) == [1, 2]
     row_host.add(name, [Item(3, "same", AT), Item(4, "later", "2026-02-02 00:00:00")])
     begun = begin(row_source, row_host, spec, row_host.cursor, mark)
     assert begun.lost is None
