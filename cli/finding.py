@@ -10,7 +10,8 @@ from django.db.models import Model, QuerySet
 from connectors.models import Connector
 from datasets.models import Dataset
 from outbox.models import Stream
-from syncjobs.models import SyncJob
+from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queries.explaining import AmbiguousRecord, NoSuchRecord, find_record
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
@@ -31,6 +32,14 @@ def need_dataset(workspace: Workspace, called: str) -> Dataset:
 def need_connector(workspace: Workspace, called: str) -> Connector:
     """Raises CommandError."""
     return _need(Connector.objects.select_related("workspace"), workspace, called, "connector")
+
+
+def need_record(workspace: Workspace, called: str) -> SyncRecord:
+    """By its id, or the beginning of it. Raises CommandError."""
+    try:
+        return find_record(called, workspace_ids=[workspace.pk])
+    except (NoSuchRecord, AmbiguousRecord) as exc:
+        raise CommandError(str(exc)) from None
 
 
 def need_stream(workspace: Workspace, called: str) -> Stream:

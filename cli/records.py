@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from cli.lines import Lines, make_lines
@@ -20,7 +21,8 @@ FILES_SHOWN = 20
 _IN_JSON = (
     "state verdict stage percentage files_added files_changed files_removed files_unchanged"
     " files_failed files_skipped bytes_transferred attempt dataset_version error_code error"
-    " waiting_for plan drift files_cleared files_left warning"
+    " waiting_for plan drift files_cleared files_left warning rows_read rows_added rows_changed rows_removed"
+    " rows_unchanged rows_failed rows_without_cursor rows_duplicate values_nulled cursor_column tables"
 )
 
 
@@ -32,6 +34,8 @@ def is_over(record: SyncRecord) -> bool:
 def describe_progress(record: SyncRecord) -> str:
     if record.state == State.QUEUED:
         return f"queued: waits for {record.waiting_for or 'a worker'}"
+    if record.rows_read is not None:
+        return f"{record.stage.replace('_', ' ')}: {record.rows_read:,} rows read"
     if record.total_files is None:
         return record.stage.replace("_", " ") or record.state
     return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
@@ -41,17 +45,7 @@ def describe_record(record: SyncRecord) -> Lines:
     """One record in a few lines, for a terminal."""
     lines = [f"{record.job.name}: {record.state} ({record.pk})"]
     if record.state in (State.SUCCEEDED, State.PARTIAL):
-        changed = (
-            f"{record.files_added} added, {record.files_changed} changed,"
-            f" {record.files_removed} removed, {record.files_unchanged} unchanged"
-        )
-        if record.files_failed:
-            changed += f", {record.files_failed} failed"
-        if record.files_skipped:
-            changed += f", {record.files_skipped} skipped"
-        if record.files_deferred:
-            changed += f", {record.files_deferred} deferred"
-        lines.append(f"  {changed}")
+        lines += [f"  {line}" for line in _count_lines(record)]
         took = ""
         if record.started_at and record.finished_at:
             took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
@@ -67,6 +61,23 @@ def describe_record(record: SyncRecord) -> Lines:
     if record.error:
         lines.append(f"  {record.error_code}: {record.error}")
     return make_lines(lines)
+
+
+def _count_lines(record: SyncRecord) -> Iterator[str]:
+    what = "files" if record.rows_read is None else "rows"
+    usual = ("added", "changed", "removed", "unchanged")
+    counts = {how: getattr(record, f"{what}_{how}") or 0 for how in usual}
+    seldom = ("failed", "skipped", "deferred", "without_cursor", "duplicate")
+    counts |= {how: count for how in seldom if (count := getattr(record, f"{what}_{how}", None))}
+    told = ", ".join(f"{count:,} {how.replace('_', ' ')}" for how, count in counts.items())
+    yield told if what == "files" else f"rows: {record.rows_read or 0:,} read, {told}"
+    tables: list[dict[str, Any]] = record.tables or []
+    if len(tables) > 1:
+        for table in tables:
+            reason = f": {table['error']}" if table.get("error") else ""
+            yield f"{table['name']}: {table['state']}{reason}"
+    if record.rows_failed:
+        yield f"rows in quarantine: manage.py quarantine {record.pk}"
 
 
 def _plan_lines(record: SyncRecord) -> list[str]:

@@ -38,7 +38,7 @@ from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import PartSigns
 from syncjobs.leases.sessions import open_session
 from syncjobs.models import DURATION_BOUNDS_S
-from syncjobs.queries.figures import ACTIONS, ConnectorFigures, Figures, read_figures
+from syncjobs.queries.figures import ACTIONS, ROW_ACTIONS, ConnectorFigures, Figures, read_figures
 from syncjobs.queries.installation import read_signs
 from workspaces.tokens import find_token
 
@@ -166,6 +166,7 @@ class RecordCollector(Collector):
         )
         events = dict.fromkeys((event.value for event in Event), 0)
         files = dict.fromkeys(ACTIONS, 0)
+        rows = dict.fromkeys(ROW_ACTIONS, 0)
         for row in self._figures.totals:
             if row.event in events:
                 events[row.event] += row.records
@@ -173,6 +174,8 @@ class RecordCollector(Collector):
                 ended[row.final_state, row.kind] += row.records
             for action, count in row.files.items():
                 files[action] += count
+            for action, count in row.rows.items():
+                rows[action] += count
         yield _labelled(
             CounterMetricFamily(
                 "sync_records", "Records that have ended.", labels=["state", "kind"]
@@ -186,6 +189,10 @@ class RecordCollector(Collector):
         yield _labelled(
             CounterMetricFamily("sync_files", "Files of ended records.", labels=["action"]),
             (((action,), count) for action, count in files.items()),
+        )
+        yield _labelled(
+            CounterMetricFamily("sync_rows", "Rows of ended records.", labels=["action"]),
+            (((action,), count) for action, count in rows.items()),
         )
         total = sum(row.bytes_transferred for row in self._figures.totals)
         yield CounterMetricFamily("sync_bytes", "Bytes that ended records fetched.", value=total)

@@ -40,11 +40,13 @@ RECORDS = Leased(
     ),
     unwritten=(
         ToldColumn("kept", "bigint", attrgetter("kept_files")),
+        ToldColumn("rows", "bigint", attrgetter("rows_read")),
         # Not among what is last known at the attempt's end: from there the queue says what it waits for.
         ToldColumn("waits_for", "text", attrgetter("waiting_for")),
     ),
     writes=(
         "waiting_for = b.waits_for",
+        "rows_read = coalesce(b.rows, r.rows_read)",
         "heartbeat_at = now()",
         "progress_at = now() - make_interval(secs => b.silent_s)",
         # Work that got further did not cost its worker's life for nothing.

@@ -20,6 +20,7 @@ class Snapshot:
 
     stage: Stage = Stage.INITIALIZING
     listed: int = 0
+    rows_read: int | None = None  # None: the work reads no rows
     total_files: int | None = None
     current_file_index: int = 0
     total_bytes: int = 0
@@ -122,6 +123,14 @@ class Progress:
         self.moved()
         with self._lock:
             self._snapshot = replace(self._snapshot, listed=self._snapshot.listed + count)
+
+    def read_rows(self, count: int) -> None:
+        self.moved()
+        with self._lock:
+            told = self._snapshot
+            self._snapshot = replace(
+                told, listed=told.listed + count, rows_read=(told.rows_read or 0) + count
+            )
 
     def planned(
         self, *, files: int, size_bytes: int, deadline_s: float, expected_s: float | None = None

@@ -519,4 +519,34 @@ class Migration(migrations.Migration):
             model_name='syncrecord',
             constraint=models.UniqueConstraint(condition=models.Q(('applies_id', None), ('backfill', None), ('dry_run', False), ('state', syncjobs.core.states.State['QUEUED']), models.Q(('trigger', 'redrive'), _negated=True)), fields=('job',), name='record_one_queued'),
         ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_added',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_changed',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_failed',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_read',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_removed',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name='eventtotal',
+            name='rows_unchanged',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
     ]

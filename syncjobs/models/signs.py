@@ -65,6 +65,12 @@ class EventTotal(models.Model):
     files_skipped = models.PositiveBigIntegerField(default=0)
     files_deferred = models.PositiveBigIntegerField(default=0)
     files_cleared = models.PositiveBigIntegerField(default=0)
+    rows_read = models.PositiveBigIntegerField(default=0)
+    rows_added = models.PositiveBigIntegerField(default=0)
+    rows_changed = models.PositiveBigIntegerField(default=0)
+    rows_removed = models.PositiveBigIntegerField(default=0)
+    rows_unchanged = models.PositiveBigIntegerField(default=0)
+    rows_failed = models.PositiveBigIntegerField(default=0)
     duration_s = models.FloatField(default=0)
     durations = ArrayField(models.BigIntegerField())  # how many between two of DURATION_BOUNDS_S
 

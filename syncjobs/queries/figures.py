@@ -26,12 +26,14 @@ ACTIONS = (
     "cleared",  # at the source
 )
 
+ROW_ACTIONS = ("read", "added", "changed", "removed", "unchanged", "failed")
+_ROWS = ", ".join(f"sum(rows_{action})::bigint" for action in ROW_ACTIONS)
 _FILES = ", ".join(f"sum(files_{action})::bigint" for action in ACTIONS)
 _TOTALS = f"""
 SELECT kind, event, sum(records)::bigint AS records, sum(bytes_transferred)::bigint AS bytes_transferred,
        sum(duration_s) AS duration_s,
        ARRAY[{", ".join(f"sum(durations[{n + 1}])::bigint" for n in range(len(DURATION_BOUNDS_S) + 1))}] AS durations,
-       ARRAY[{_FILES}] AS file_counts
+       ARRAY[{_FILES}] AS file_counts, ARRAY[{_ROWS}] AS row_counts
   FROM syncjobs_eventtotal WHERE {{mine}} GROUP BY kind, event
 """  # noqa: S608 — made of this module's own names and numbers
 _NOW = """
@@ -64,11 +66,17 @@ class Totals:
     duration_s: float
     durations: Sequence[int]  # between two of DURATION_BOUNDS_S; one more than there are bounds
     file_counts: Sequence[int]  # one for each of ACTIONS
+    row_counts: Sequence[int]  # one for each of ROW_ACTIONS
 
     @property
     def files(self) -> Mapping[str, int]:
         """Counts of files by action."""
         return dict(zip(ACTIONS, self.file_counts, strict=True))
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Counts of rows by action."""
+        return dict(zip(ROW_ACTIONS, self.row_counts, strict=True))
 
     @property
     def final_state(self) -> str | None:

@@ -19,7 +19,12 @@ from syncjobs.models import DURATION_BOUNDS_S
 CURSOR = EventCursor("metrics")
 
 _FILES = ("added", "changed", "removed", "unchanged", "failed", "skipped", "deferred", "cleared")
-_SUMMED = ("bytes_transferred", *(f"files_{name}" for name in _FILES))
+_ROWS = ("read", "added", "changed", "removed", "unchanged", "failed")
+_SUMMED = (
+    "bytes_transferred",
+    *(f"files_{name}" for name in _FILES),
+    *(f"rows_{name}" for name in _ROWS),
+)
 
 _BUCKETS = ", ".join(
     f"count(*) FILTER (WHERE b.bucket = {number})" for number in range(len(DURATION_BOUNDS_S) + 1)

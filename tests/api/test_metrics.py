@@ -82,25 +82,30 @@ def test_what_ended_is_counted(acme: Tenant, scrape: Scrape) -> None:
     assert scrape()['sync_records_total{kind="sftp",state="failed"}'] == 0
     for _ in range(3):
         end(acme, files_added=5, files_unchanged=2, bytes_transferred=1000)
+    end(acme, rows_read=100, rows_added=97, rows_failed=3)
     end(acme, State.FAILED, Event.FAILED, files_failed=1)
     end(acme, State.FAILED, Event.QUARANTINED)
     end(acme, State.PARTIAL, Event.PARTLY_SUCCEEDED, dry_run=True, files_added=99)
     count_events()
     told = scrape()
-    assert told['sync_records_total{kind="sftp",state="succeeded"}'] == 3
+    assert told['sync_records_total{kind="sftp",state="succeeded"}'] == 4
     assert told['sync_records_total{kind="sftp",state="failed"}'] == 2
     assert told['sync_records_total{kind="sftp",state="partial"}'] == 1
     assert told['sync_files_total{action="added"}'] == 15
     assert told['sync_files_total{action="unchanged"}'] == 6
     assert told['sync_files_total{action="failed"}'] == 1
+    rows = {
+        name: told[f'sync_rows_total{{action="{name}"}}'] for name in ("read", "added", "failed")
+    }
+    assert rows == {"read": 100, "added": 97, "failed": 3}
     assert told["sync_bytes_total"] == 3000
     assert told["sync_leases_expired_total"] == 1
-    assert told['sync_events_total{event="succeeded"}'] == 3
+    assert told['sync_events_total{event="succeeded"}'] == 4
     assert told['sync_record_duration_seconds_bucket{kind="sftp",le="5.0"}'] == 0
-    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="15.0"}'] == 5
-    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="+Inf"}'] == 5
-    assert told['sync_record_duration_seconds_count{kind="sftp"}'] == 5
-    assert told['sync_record_duration_seconds_sum{kind="sftp"}'] == pytest.approx(35)
+    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="15.0"}'] == 6
+    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="+Inf"}'] == 6
+    assert told['sync_record_duration_seconds_count{kind="sftp"}'] == 6
+    assert told['sync_record_duration_seconds_sum{kind="sftp"}'] == pytest.approx(42)
 
 
 def test_counters_never_fall(acme: Tenant, scrape: Scrape) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from typing import Any
 
@@ -10,9 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from cli.command import WorkspaceCommand
 from cli.finding import need_job
-from cli.records import EXIT_STATUS, describe_progress, describe_record, dump_record, is_over
-from cli.watching import watch
-from syncjobs.core.states import State
+from cli.records import describe_progress
+from cli.waiting import add_waiting_arguments, finish
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
@@ -28,7 +26,6 @@ class Command(WorkspaceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("job", metavar="JOB")
-        parser.add_argument("--wait", action="store_true", help="wait for the end")
         parser.add_argument(
             "--full", action="store_true", help="trust no metadata: compare every file's content"
         )
@@ -41,20 +38,13 @@ class Command(WorkspaceCommand):
             metavar="RECORD",
             help="do what the plan of this dry run says; where anything differs by now, do nothing",
         )
-        parser.add_argument("--json", action="store_true", help="print the record as JSON")
+        add_waiting_arguments(parser)
 
     def run(self, *args: Any, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
         job = need_job(workspace, options["job"])
         record = self._apply(job, options) if options["apply"] else self._enqueue(job, options)
-        if options["wait"]:
-            self._wait(record)
-        if options["json"]:
-            self.write_json(dump_record(record))
-        else:
-            self.stdout.write(describe_record(record))
-        if options["wait"]:
-            sys.exit(EXIT_STATUS[State(record.state)])
+        finish(self, record, options)
 
     def _enqueue(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         try:
@@ -87,11 +77,3 @@ class Command(WorkspaceCommand):
             return approve(plan, by="command line")
         except (NoPlan, AlreadyApplied) as exc:
             raise CommandError(str(exc)) from None
-
-    def _wait(self, record: SyncRecord) -> None:
-        def ended() -> bool:
-            record.refresh_from_db()
-            return is_over(record)
-
-        if not is_over(record):
-            watch(ended, lambda: (describe_progress(record), record.percentage), self.stderr.write)

@@ -113,7 +113,7 @@ class EntityReader:
                 if moves_mark:
                     staged = replace(staged, mark=chunk.mark.to_json())
             staged = self._staging.take(staged, chunk)
-            progress.listed(len(chunk.rows))
+            progress.read_rows(len(chunk.rows))
             progress.received(sum(map(len, chunk.rows)))
             if chunk.resume is not None:
                 progress.kept(1)
