@@ -36,6 +36,9 @@ UPDATE syncjobs_syncrecord SET tables = %(tables)s, dataset_version = coalesce(%
     values_nulled = %(values_nulled)s, cursor_column = %(cursor_column)s, mark = %(mark)s
  WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
 """
+_REDRIVEN = (
+    "UPDATE syncjobs_quarantinedrow SET state = 'redriven' WHERE id = ANY(%s) AND state = 'open'"
+)
 # After the record's row, as whoever moves a record does it.
 _VERIFIED = """
 UPDATE syncjobs_syncjob SET last_verified_at = now()
@@ -52,6 +55,7 @@ class TableReport:
     change: TableChange | None
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
     verified: bool = False
+    redriven: tuple[int, ...] = ()  # rows of the quarantine that were sent again
 
     @property
     def number(self) -> int | None:
@@ -70,6 +74,7 @@ class TableReport:
             "change": change,
             "events": [list(event) for event in self.events],
             "verified": self.verified,
+            "redriven": list(self.redriven),
         }
 
     @classmethod
@@ -87,6 +92,7 @@ class TableReport:
             change,
             tuple((name, data) for name, data in given["events"]),
             given["verified"],
+            tuple(given["redriven"]),
         )
 
 
@@ -96,6 +102,8 @@ def write_at_home(cursor: psycopg.Cursor[Any], report: TableReport) -> None:
         move_mark(cursor, report.table_id, report.outcome.mark)
     else:
         write_table_version(cursor, report.change)
+    if report.redriven:
+        cursor.execute(_REDRIVEN, [list(report.redriven)])
 
 
 def write_into_record(

@@ -57,6 +57,7 @@ class Publication:
     cursor_column: str
     events: Sequence[tuple[str, dict[str, Any]]]
     warning: str = ""
+    redriven: tuple[int, ...] = ()  # rows of the quarantine that were sent again
     verified: bool = False  # all rows of the source were compared, or their keys
 
     @property
@@ -183,6 +184,7 @@ class Publisher:
             change=None if number is None else self._describe(wanted, counts, number),
             events=tuple(wanted.events),
             verified=wanted.verified,
+            redriven=wanted.redriven,
         )
 
     def _plan(self, cursor: psycopg.Cursor[Any], wanted: Publication) -> RowCounts:

@@ -29,7 +29,7 @@ from farends.rows.inference import ValueType, join_columns, make_column
 from syncjobs.core.row_guards import RowRule, RowWaiver, exceeds_share
 from syncjobs.core.schema_drift import SchemaOffer, SchemaPlan, SourceColumn, plan_schema
 from syncjobs.core.states import Event, Stage
-from syncjobs.models import SyncMode
+from syncjobs.models import SyncMode, Trigger
 from syncjobs.works.contract import Assignment, Failed
 from syncjobs.works.rows.access import DESTINATION, RowDatabases
 from syncjobs.works.rows.failpoints import AFTER_COMMIT, FENCED, die_at
@@ -52,6 +52,7 @@ from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableS
 from syncjobs.works.rows.publishing import Publication, Publisher, make_outcome
 from syncjobs.works.rows.quarantine import add_to_quarantine
 from syncjobs.works.rows.reading import EntityReader, ReadResult
+from syncjobs.works.rows.redriving import find_sent_rows, stage_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,8 @@ class TableSync:
         plan = self._plan_schema(looked, as_source_columns(looked.entity.columns))
         if looked.since is not None and _must_read_all(plan):
             looked = replace(looked, since=None, sweeps=False)
+        if self._record.trigger == Trigger.REDRIVE:
+            return self._redrive(looked, plan, staging)
         result = self._read(looked, plan, staging)
         staged = result.staged
         self._check_failures(staged, staging, looked.table)
@@ -202,6 +205,21 @@ class TableSync:
         wanted = self._describe(looked, result, staged, swept)
         if self._record.dry_run:
             return self._dry_run(wanted, staging)
+        outcome = self._publish(wanted, staging)
+        die_at(AFTER_COMMIT)
+        return outcome
+
+    def _redrive(self, looked: _Looked, plan: SchemaPlan, staging: RowStaging) -> TableOutcome:
+        """The table gets the rows that a person sends again, and no others."""
+        if not looked.view.published:
+            raise Failed("redrive", f"{looked.table.name} was never published: sync it first")
+        rows = find_sent_rows(self._record, looked.table.name)
+        reading = self._make_reading(looked, plan)
+        staged = stage_again(self._source, staging, reading, self._record, rows, looked.table.mark)
+        staged = self._prove_key(staged, staging)
+        wanted = self._describe(looked, ReadResult(staged), staged, None)
+        told = tuple(event for event in wanted.events if event[0] == "schema_changed")
+        wanted = replace(wanted, events=told, redriven=tuple(row.pk for row in rows))
         outcome = self._publish(wanted, staging)
         die_at(AFTER_COMMIT)
         return outcome
@@ -229,9 +247,9 @@ class TableSync:
             )
         return plan
 
-    def _read(self, looked: _Looked, plan: SchemaPlan, staging: RowStaging) -> ReadResult:
+    def _make_reading(self, looked: _Looked, plan: SchemaPlan) -> Reading:
         taken = {one.source.source_name for one in plan.columns}
-        reading = Reading(
+        return Reading(
             spec=looked.entity.spec,
             columns=tuple(one for one in looked.entity.columns if one.name in taken),
             key=looked.key,
@@ -240,6 +258,8 @@ class TableSync:
             takes=partial(_is_taken, looked.entity, taken, self._takes_new(looked)),
             postgres_major=self._session.info.server_version // 10_000,
         )
+
+    def _read(self, looked: _Looked, plan: SchemaPlan, staging: RowStaging) -> ReadResult:
         die_at(FENCED)
         reader = EntityReader(
             self._source,
@@ -249,7 +269,7 @@ class TableSync:
             partial(self._tell, looked.table),
         )
         by_place = not looked.key and looked.entity.kind is EntityKind.FILE
-        return reader.read(reading, by_place=by_place)
+        return reader.read(self._make_reading(looked, plan), by_place=by_place)
 
     def _takes_new(self, looked: _Looked) -> bool:
         return self._job.on_schema_change != "ignore" or not looked.view.published

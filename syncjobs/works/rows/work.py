@@ -17,11 +17,13 @@ from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
 from syncjobs.leases.sessions import open_session
+from syncjobs.models import Trigger
 from syncjobs.works.contract import Assignment, Ending, Failed
 from syncjobs.works.rows.access import RowDatabases, open_databases
 from syncjobs.works.rows.endings import end_rows
 from syncjobs.works.rows.order import TableOrder, list_tables
 from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
+from syncjobs.works.rows.redriving import find_sent_rows
 from syncjobs.works.rows.table_sync import TableSync
 
 log = structlog.get_logger(__name__)
@@ -58,6 +60,9 @@ def _sync_all(
     outcomes = [one for one in known if one.state in PUBLISHED]
     done = {one.name for one in outcomes}
     tables = list_tables(record.job, source)
+    if record.trigger == Trigger.REDRIVE:
+        sent = {row.table for row in find_sent_rows(record)}
+        tables = [order for order in tables if order.name in sent]
     for order in tables:
         if order.name not in done:
             outcomes.append(
