@@ -97,14 +97,14 @@ def make_job(kind: str, target: Target, name: str) -> SyncJob:
     return make(make_connector(target, kind=kind, workspace=name), name=name)
 
 
-def sync(job: SyncJob) -> Run:
+def sync(job: SyncJob, **given: Any) -> Run:
     """Raises RuntimeError where the record does not succeed."""
     from tests.rows import run
 
     idle = _resident_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     began = time.perf_counter()
-    record = run(job)
+    record = run(job, **given)
     wall_s = time.perf_counter() - began
     if record.state != "succeeded":
         raise RuntimeError(f"{job.name}: {record.state}: {record.error}")

@@ -1,0 +1,1 @@
+"""Rows from PostgreSQL to PostgreSQL, beside COPY into COPY and beside sling."""
