@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from farends.contract import Context
 from farends.errors import ProtocolViolation, SchemaGone, Unstable
@@ -31,6 +31,7 @@ from farends.rows.contract import (
     Reading,
     RowCapabilities,
 )
+from farends.rows.read_ahead import read_ahead
 from farends.spec import Target
 from farends.sql.postgresql.catalog import Found, FoundColumn, get_relation, list_relations
 from farends.sql.postgresql.connection import connect
@@ -42,6 +43,7 @@ from farends.watched import WatchedConnection
 VERSION_MIN = 130000  # pg_current_snapshot
 _INTERVAL_SINCE, _TRANSACTION_TIMEOUT_SINCE = 140000, 170000
 _KEYS_AT_ONCE = 1000
+_CANCEL_S = 5.0
 _RAW_BYTES_MAX = 65_536
 _BAD_MAX = 10_000  # rows without a key that are told one by one
 
@@ -160,6 +162,13 @@ class PostgresSource:
         return begun
 
     def read(self, after: Any | None = None) -> Iterator[Chunk]:
+        return read_ahead(self._read(after), leave=self._leave)
+
+    def _leave(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=_CANCEL_S)
+
+    def _read(self, after: Any | None) -> Generator[Chunk, None, None]:
         plan = self._begun()
         last = _Resume.of(after)
         if last.is_whole:
@@ -240,9 +249,16 @@ class PostgresSource:
         try:
             yield
         finally:
-            if not self._connection.closed:
-                with contextlib.suppress(psycopg.Error):
-                    self._connection.execute("ROLLBACK")
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Twice, where a cancel that came late has hit the first."""
+        for _ in range(2):
+            idle = pq.TransactionStatus.IDLE
+            if self._connection.closed or self._connection.info.transaction_status == idle:
+                return
+            with contextlib.suppress(psycopg.Error):
+                self._connection.execute("ROLLBACK")
 
     def _is_standby(self) -> bool:
         row = self._connection.execute("SELECT pg_is_in_recovery()").fetchone()
