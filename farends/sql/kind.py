@@ -10,6 +10,8 @@ from farends.contract import Context
 from farends.errors import AuthConfig
 from farends.rows.contract import RowSource
 from farends.spec import ROWS, Examine, Spec, Target, read_stored
+from farends.sql.mysql import examination as mysql_examination
+from farends.sql.mysql import source as mysql_source
 from farends.sql.options import SqlOptions, SqlSecret
 from farends.sql.postgresql import connection as postgresql_connection
 from farends.sql.postgresql import examination as postgresql_examination
@@ -18,6 +20,7 @@ from farends.stages import StageResult
 from farends.watched import WatchedConnection
 
 PORT = 5432
+MYSQL_PORT = 3306
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ class Engine:
     reach: Callable[[Target, Context], None]  # as in `Spec`
 
 
+_MYSQL = Engine(
+    MYSQL_PORT,
+    mysql_source.open_mysql_source,
+    mysql_examination.examine_mysql,
+    mysql_examination.reach_mysql,
+)
 ENGINES: dict[str, Engine] = {
     "postgresql": Engine(
         PORT,
@@ -37,6 +46,8 @@ ENGINES: dict[str, Engine] = {
         postgresql_examination.examine_postgresql,
         postgresql_examination.reach_postgresql,
     ),
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
 }
 
 

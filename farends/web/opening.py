@@ -23,11 +23,19 @@ def open_socket(origin: Origin, tls: ssl.SSLContext, context: Context) -> socket
     connected = context.dialer.dial(origin.host, origin.port, timeout_s=context.patience.connect_s)
     if origin.scheme != "https":
         return connected
+    return secure_socket(connected, tls, origin.host, context)
+
+
+def secure_socket(
+    connected: socket.socket, tls: ssl.SSLContext, host: str, context: Context
+) -> ssl.SSLSocket:
+    """Agrees on TLS for the name of the host; the socket does not block then. Closes it where that fails.
+
+    Raises TlsRefused, Stalled, ConnectionLost, and what `check` raises.
+    """
     try:
         connected.setblocking(False)
-        secured = tls.wrap_socket(
-            connected, server_hostname=origin.host, do_handshake_on_connect=False
-        )
+        secured = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
     except BaseException:
         connected.close()
         raise
@@ -35,7 +43,7 @@ def open_socket(origin: Origin, tls: ssl.SSLContext, context: Context) -> socket
         _shake_hands(secured, context)
     except ssl.SSLError as exc:
         secured.close()
-        raise TlsRefused(f"TLS with {origin.host} failed: {show(str(exc))}") from exc
+        raise TlsRefused(f"TLS with {host} failed: {show(str(exc))}") from exc
     except OSError as exc:
         secured.close()
         raise ConnectionLost(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -53,3 +55,16 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> No
         break
     told = log.read_text(errors="replace")[-2000:]
     pytest.fail(f"{process.args!r} did not start: {told}")
+
+
+def as_user(user: str | None, command: Sequence[str]) -> list[str]:
+    if user is None:
+        return list(command)
+    return ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--", *command]
+
+
+def give_to(user: str | None, *paths: Path) -> None:
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        for path in paths:
+            os.chown(path, entry.pw_uid, entry.pw_gid)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from embedded.ports import find_free
-from tests.hosts.child import find_binary, serving
+from tests.hosts.child import as_user, find_binary, give_to, serving
 
 PASSWORD = "canary-of-postgres"
 
@@ -32,14 +31,12 @@ def running_postgres(
         if certificate is not None:
             shutil.copy(certificate, home / "server.pem")
             (home / "server.pem").chmod(0o600)
-        _give(user, home, *home.iterdir())
+        give_to(user, home, *home.iterdir())
         initdb = (
             str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", "--auth=scram-sha-256",
             "--pwfile", str(home / "password"), "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
-        subprocess.run(
-            _as_user(user, initdb), check=True, capture_output=True, cwd="/", timeout=120
-        )
+        subprocess.run(as_user(user, initdb), check=True, capture_output=True, cwd="/", timeout=120)
         port = find_free()
         told = [
             "listen_addresses=127.0.0.1",
@@ -55,7 +52,7 @@ def running_postgres(
                 f"ssl_key_file={home}/server.pem",
             ]
         flags = [word for one in told for word in ("-c", one)]
-        command = _as_user(user, (str(binaries / "postgres"), "-D", str(home / "data"), *flags))
+        command = as_user(user, (str(binaries / "postgres"), "-D", str(home / "data"), *flags))
         url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
         with serving(command, port, home / "log") as process:
             _wait_until_ready(process, url)
@@ -77,16 +74,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 def _find_binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return found[-1].parent if found else Path(find_binary("postgres")).parent
-
-
-def _as_user(user: str | None, command: Sequence[str]) -> list[str]:
-    if user is None:
-        return list(command)
-    return ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--", *command]
-
-
-def _give(user: str | None, *paths: Path) -> None:
-    if user is not None:
-        entry = pwd.getpwnam(user)
-        for path in paths:
-            os.chown(path, entry.pw_uid, entry.pw_gid)

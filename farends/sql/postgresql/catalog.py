@@ -12,6 +12,7 @@ import psycopg
 from database.rows import fetch_rows
 from farends.errors import PermissionRefused, RootMissing
 from farends.rows.contract import Column, CursorChoice, CursorOrder, Entity, EntityKind, KeyFrom
+from farends.sql.guesses import find_key, rank_cursor, tells_changes
 from farends.sql.postgresql.types import is_binary_safe, name_held_type
 
 DEFAULT_SCHEMA = "public"
@@ -68,13 +69,6 @@ SELECT i.indrelid::int8 AS relation, i.indisprimary AS is_primary,
 HAVING bool_and(a.attnotnull)
  ORDER BY i.indrelid, i.indisprimary DESC, i.indnkeyatts, i.indexrelid"""
 
-_KEY_NAMES = ("id", "uuid", "guid", "key", "pk")
-# Of columns that tell when a row was changed, the usual names, the best first; then when it was made.
-_CHANGE_NAMES = (
-    "updated_at", "modified_at", "changed_at", "last_modified", "last_modified_at", "last_updated",
-    "last_updated_at", "last_update", "updated", "modified", "changed", "updated_on", "modified_on",
-    "update_time", "modify_time", "updatedat", "modifiedat", "row_version", "systemmodstamp",
-)  # fmt: skip
 _MOMENTS = frozenset({"timestamp", "timestamptz", "date"})
 _COUNTERS = frozenset({"int4", "int8", "pg_lsn", "xid8"})
 
@@ -252,11 +246,8 @@ def _judge_key(
     if key is not None:
         origin = KeyFrom.PRIMARY if key.is_primary else KeyFrom.UNIQUE
         return tuple(key.columns), KeyFrom.PROPOSED if relation.has_heirs else origin
-    names = {name.lower(): name for name in columns[relation.oid]}
-    for guess in (*_KEY_NAMES, f"{relation.name.lower()}_id"):
-        if guess in names:
-            return (names[guess],), KeyFrom.PROPOSED
-    return (), KeyFrom.NONE
+    guess = find_key(relation.name, columns[relation.oid])
+    return guess, KeyFrom.PROPOSED if guess else KeyFrom.NONE
 
 
 def _choose_cursors(found: Found, *, is_standby: bool) -> Iterable[CursorChoice]:
@@ -269,12 +260,10 @@ def _choose_cursors(found: Found, *, is_standby: bool) -> Iterable[CursorChoice]
     fields = [one for one in found.columns.values() if one.tells_order]
     fields.sort(key=_rank)
     for place, column in enumerate(fields):
-        is_sure = column.is_moment and column.name.lower() in _CHANGE_NAMES
+        is_sure = column.is_moment and tells_changes(column.name)
         proposed = place == 0 and is_sure and not (by_xmin and relation.kind in _TABLES)
         yield CursorChoice(CursorOrder(column.name), proposed)
 
 
 def _rank(column: FoundColumn) -> tuple[bool, int]:
-    name = column.name.lower()
-    known = _CHANGE_NAMES.index(name) if name in _CHANGE_NAMES else len(_CHANGE_NAMES)
-    return (not column.is_moment, known)
+    return (not column.is_moment, rank_cursor(column.name))

@@ -19,6 +19,7 @@ from farends.contract import Context
 from farends.rest.source import RestSource
 from farends.rows.contract import CursorOrder, RowSource
 from tests.hosts.databases import making_database
+from tests.hosts.mariadb import making_mysql_database, running_mariadb
 from tests.hosts.scripted_api import Asked, Odd, scripted_api
 
 
@@ -94,8 +95,28 @@ def _rest(_home: Path) -> Iterator[RowHost]:
         )
 
 
+@contextlib.contextmanager
+def _mariadb(_home: Path) -> Iterator[RowHost]:
+    with running_mariadb() as port, making_mysql_database(port) as database:
+
+        def add(name: str, rows: Sequence[Item]) -> None:
+            with database.session.cursor() as cursor:
+                for row in rows:  # one by one: each may be as large as a statement may be
+                    given = (row.id, row.name, row.updated)
+                    cursor.execute(f"INSERT INTO {name} VALUES (%s, %s, %s)", given)  # noqa: S608 — a name of the suite
+
+        def put(name: str, rows: Sequence[Item]) -> Mapping[str, Any]:
+            columns = "(id bigint PRIMARY KEY, name longtext, updated datetime(6))"
+            database.run(f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} {columns}")
+            add(name, rows)
+            return {"schema": database.name, "table": name}
+
+        yield RowHost(database.open, put, add, CursorOrder("updated"))
+
+
 # By name: what starts it in a folder of its own.
 ROW_HOSTS: dict[str, Callable[[Path], AbstractContextManager[RowHost]]] = {
     "postgresql": _postgresql,
     "rest": _rest,
+    "mariadb": _mariadb,
 }
