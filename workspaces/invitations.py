@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -130,7 +130,9 @@ def withdraw(invitation: Invitation) -> bool:
     return withdrawn
 
 
-def state_of(invitation: Invitation) -> str:
+def state_of(
+    invitation: Invitation,
+) -> Literal["open", "accepted", "withdrawn", "expired"]:
     if invitation.accepted_at is not None:
         return "accepted"
     if invitation.withdrawn_at is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -13,7 +13,7 @@ from api.rest.answers import REFUSALS
 from api.rest.callers import ADMIN, caller_of
 from api.rest.finding import WorkspaceIn
 from api.rest.numbered import NumberedQuery, take_numbered
-from api.shapes.audit import AuditOut, AuditPage
+from api.shapes.audit import AuditPage, tell_entry
 from api.shapes.fields import Moment
 from workspaces.models import AuditEntry
 
@@ -33,7 +33,7 @@ class AuditQuery(NumberedQuery):
 @router.get("", response={200: AuditPage, **REFUSALS}, auth=ADMIN)
 def list_audit(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[AuditQuery, Query()]
-) -> dict[str, Any]:
+) -> AuditPage:
     """The newest first. What is done with sync records stands in their events."""
     rows = AuditEntry.objects.filter(workspace=caller_of(request).workspace)
     for name in ("actor", "action", "kind"):
@@ -46,5 +46,4 @@ def list_audit(
     if query.until is not None:
         rows = rows.filter(at__lt=query.until)
     found, following = take_numbered(rows, query, "id", descending=True)
-    items = [{name: getattr(row, name) for name in AuditOut.model_fields} for row in found]
-    return {"items": items, "next": following}
+    return AuditPage(items=[tell_entry(row) for row in found], next=following)

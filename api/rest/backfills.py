@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import HttpRequest
 from django.utils.text import capfirst
@@ -40,20 +40,18 @@ class BackfillQuery(PageQuery):
 @router.get("", response={200: BackfillPage, **REFUSALS}, auth=VIEWER)
 def list_backfills(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[BackfillQuery, Query()]
-) -> dict[str, Any]:
+) -> BackfillPage:
     """The newest first."""
     rows = backfills_of(caller_of(request).workspace, job=query.job, state=query.state)
     found, following = LAST_MADE_FIRST.take(rows, query)
-    return {
-        "items": [tell_backfill(progress) for progress in load_progress(found)],
-        "next": following,
-    }
+    items = [tell_backfill(progress) for progress in load_progress(found)]
+    return BackfillPage(items=items, next=following)
 
 
 @router.post("", response={202: BackfillOut, **REFUSALS}, auth=OPERATOR)
 def create_backfill(
     request: HttpRequest, workspace: WorkspaceIn, body: BackfillNew
-) -> Status[dict[str, Any]]:
+) -> Status[BackfillOut]:
     """Each fire of the range gets a record of its own, whether or not it was served then."""
     try:
         made = request_backfill(
@@ -73,14 +71,14 @@ def create_backfill(
 @router.get("/{backfill_id}", response={200: BackfillOut, **REFUSALS}, auth=VIEWER)
 def read_backfill(
     request: HttpRequest, workspace: WorkspaceIn, backfill_id: BackfillIn
-) -> dict[str, Any]:
+) -> BackfillOut:
     return _reread(request, backfill_id)
 
 
 @router.post("/{backfill_id}/cancel", response={202: BackfillOut, **REFUSALS}, auth=OPERATOR)
 def stop_backfill(
     request: HttpRequest, workspace: WorkspaceIn, backfill_id: BackfillIn
-) -> Status[dict[str, Any]]:
+) -> Status[BackfillOut]:
     """No further record of it is queued, and those that wait or run are asked to end; one that has ended stays as
     it is."""
     cancel_backfill(_get(request, backfill_id), by=caller_of(request).name)
@@ -93,6 +91,6 @@ def _get(request: HttpRequest, backfill_id: uuid.UUID) -> Backfill:
     return need_id(backfills_of(owner), owner, backfill_id, "backfill")
 
 
-def _reread(request: HttpRequest, backfill_id: uuid.UUID) -> dict[str, Any]:
+def _reread(request: HttpRequest, backfill_id: uuid.UUID) -> BackfillOut:
     (progress,) = load_progress([_get(request, backfill_id)])
     return tell_backfill(progress)

@@ -200,12 +200,12 @@ def check_connectivity(
 @router.get("/{connector}/connectivity/events", response={200: EventPage, **REFUSALS}, auth=VIEWER)
 def list_connectivity_events(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, page: NumberedIn
-) -> dict[str, Any]:
+) -> EventPage:
     """`connected`, `disconnected` and, with each of them, `state-change`; the oldest first."""
     found = get_connector(request, connector)
     rows = SyncEvent.objects.filter(connector=found, event__in=[*EVENTS.values(), CHANGED])
     events, following = take_numbered(rows, page, "id")
-    return {"items": [tell_event(event) for event in events], "next": following}
+    return EventPage(items=[tell_event(event) for event in events], next=following)
 
 
 @router.post("/{connector}/approve-host-key", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)

@@ -18,7 +18,7 @@ from ninja import Body, Query, Router, Status
 from api.rest.answers import REFUSALS, Refused
 from api.rest.callers import Bearer, Caller, WorkspaceAsked
 from api.shapes.answers import Problem
-from api.shapes.due import LIMIT, LIMIT_MAX, DueList, HookIn, HookOut, tell_due
+from api.shapes.due import LIMIT, LIMIT_MAX, DueList, HookIn, HookOut, QueuedSync, tell_due
 from syncjobs.claims.halting import Halted
 from syncjobs.models import SyncJob
 from syncjobs.queries.overview import due_auto_syncs
@@ -65,12 +65,13 @@ def list_due(
     request: HttpRequest,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT,
     workspace: WorkspaceAsked = None,
-) -> dict[str, Any]:
+) -> DueList:
     """The connectors that need a sync now: active, with auto-sync, their interval over since they last
     succeeded (or never have). Those that are at work or wait for it are not among them."""
     jobs = list(_due(_asker_of(request))[:limit])
     latest = find_latest_ended([job.pk for job in jobs])
-    return {"items": [tell_due(job, latest.get(job.pk)) for job in jobs]}
+    items = [tell_due(job, latest.get(job.pk)) for job in jobs]
+    return DueList(items=items, next=None)
 
 
 @router.post("/sync", response={202: HookOut, **ANSWERS}, auth=CronSecret(Role.OPERATOR))
@@ -78,7 +79,7 @@ def trigger_due(
     request: HttpRequest,
     body: Annotated[HookIn | None, Body()] = None,
     workspace: WorkspaceAsked = None,
-) -> Status[dict[str, Any]]:
+) -> Status[HookOut]:
     """Queues a record for each of them, the longest neglected first."""
     asker = _asker_of(request)
     try:
@@ -86,16 +87,16 @@ def trigger_due(
     except Halted as exc:
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{exc}.") from None
     records = [
-        {
-            "id": done.queued[job.pk],
-            "workspace": job.workspace.name,
-            "connector": job.connector.name,
-            "job": job.name,
-        }
+        QueuedSync(
+            id=done.queued[job.pk],
+            workspace=job.workspace.name,
+            connector=job.connector.name,
+            job=job.name,
+        )
         for job in jobs
         if job.pk in done.queued
     ]
-    return Status(202, {"queued": len(records), "records": records})
+    return Status(202, HookOut(queued=len(records), records=records))
 
 
 def _asker_of(request: HttpRequest) -> Asker:

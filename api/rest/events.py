@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Header, Router
-from pydantic import BaseModel
 
 from api.rest.callers import VIEWER, Caller, caller_of
 from api.rest.finding import WorkspaceIn
@@ -20,7 +19,7 @@ from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.records import get_record
 from api.rest.streams import EVENT_STREAM, KEEP_ALIVE, message, stream, take_place
 from api.shapes.answers import Problem
-from api.shapes.events import EventOut, EventPage, tell_event
+from api.shapes.events import EventPage, tell_event
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from events.models import SyncEvent
 from syncjobs.models import SyncRecord
@@ -76,7 +75,7 @@ def list_events(
     record_id: uuid.UUID,
     query: NumberedIn,
     last_event_id: LastEventId = "",
-) -> dict[str, Any] | HttpResponseBase:
+) -> EventPage | HttpResponseBase:
     """The oldest first. With `Accept: text/event-stream` a stream of server-sent events: those so far, those to
     come, and how far the record is, once a second while that changes. It ends with the record, or after ten
     minutes: a client then asks again, with Last-Event-ID, and is told 204 where nothing can come any more."""
@@ -84,7 +83,7 @@ def list_events(
     if EVENT_STREAM in request.headers.get("Accept", ""):
         return _open_stream(request, record, int(last_event_id or query.cursor or 0))
     found, following = take_numbered(SyncEvent.objects.filter(record=record), query, "id")
-    return {"items": [tell_event(event) for event in found], "next": following}
+    return EventPage(items=[tell_event(event) for event in found], next=following)
 
 
 def _open_stream(request: HttpRequest, record: SyncRecord, last: int) -> HttpResponseBase:
@@ -115,10 +114,10 @@ def _follow(caller: Caller, record_id: uuid.UUID, last: int) -> Iterator[bytes]:
             return
         for event in events:
             last = event.pk
-            yield message("event", _plain(EventOut, tell_event(event)), number=last)
+            yield message("event", tell_event(event).model_dump(mode="json"), number=last)
         if len(events) == EVENTS_AT_ONCE:
             continue
-        now_says = _plain(RecordOut, tell_record(record))
+        now_says = RecordOut(**tell_record(record)).model_dump(mode="json")
         if record.is_final:
             yield message("end", now_says)
             return
@@ -138,7 +137,3 @@ def _look(
     record = records_of(workspace, SHOWN).filter(pk=record_id).first()
     events = SyncEvent.objects.filter(record_id=record_id, pk__gt=last).order_by("pk")
     return record, list(events[:EVENTS_AT_ONCE])
-
-
-def _plain(schema: type[BaseModel], told: dict[str, Any]) -> dict[str, Any]:
-    return schema(**told).model_dump(mode="json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,24 +24,25 @@ InvitationIn = Annotated[str, Path(description="The invitation's id.")]
 @router.get("", response={200: InvitationPage, **REFUSALS}, auth=ADMIN)
 def list_invitations(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[PageQuery, Query()]
-) -> dict[str, Any]:
+) -> InvitationPage:
     """The newest first."""
     rows = Invitation.objects.filter(workspace=caller_of(request).workspace)
     found, following = LAST_MADE_FIRST.take(rows, query)
-    return {"items": [tell_invitation(row) for row in found], "next": following}
+    return InvitationPage(items=[tell_invitation(row) for row in found], next=following)
 
 
 @router.post("", response={201: InvitationMade, **CONFLICTS}, auth=ADMIN)
 def invite_person(
     request: HttpRequest, workspace: WorkspaceIn, body: InvitationNew
-) -> Status[dict[str, Any]]:
+) -> Status[InvitationMade]:
     """The answer is the same whether or not somebody has the name. Give them the link: who opens it within a
     week, logged in under this name, becomes a member by their own consent."""
     try:
         row, token = invite(caller_of(request).workspace, body.name, body.role)
     except (AlreadyInvited, AlreadyMember) as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.", errors={"name": [str(exc)]}) from None
-    return Status(201, tell_invitation(row) | {"path": reverse("invitation", args=[token])})
+    path = reverse("invitation", args=[token])
+    return Status(201, InvitationMade(**dict(tell_invitation(row)), path=path))
 
 
 @router.delete("/{invitation}", response={204: None, **REFUSALS}, auth=ADMIN)

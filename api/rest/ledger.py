@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Query, Router
@@ -29,10 +29,10 @@ def list_items(
     workspace: WorkspaceIn,
     record_id: uuid.UUID,
     query: Annotated[ItemQuery, Query()],
-) -> dict[str, Any]:
+) -> ItemPage:
     """Lists items in the order in which they were written. Files that are as they were have no row."""
     rows = SyncItem.objects.filter(record_id=get_record(request, record_id).pk)
     if query.action is not None:
         rows = rows.filter(action=query.action)
     found, following = take_numbered(rows, query, "id")
-    return {"items": [tell_item(item) for item in found], "next": following}
+    return ItemPage(items=[tell_item(item) for item in found], next=following)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Path, Router, Status
@@ -21,17 +21,17 @@ MemberIn = Annotated[str, Path(description="The person's user name.")]
 
 
 @router.get("", response={200: MemberPage, **REFUSALS}, auth=ADMIN)
-def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn) -> dict[str, Any]:
+def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn) -> MemberPage:
     """Lists members in the order in which they came."""
     rows = Member.objects.filter(workspace=caller_of(request).workspace).select_related("user")
     found, following = take_numbered(rows, page, "pk")
-    return {"items": [tell_member(row) for row in found], "next": following}
+    return MemberPage(items=[tell_member(row) for row in found], next=following)
 
 
 @router.patch("/{member}", response={200: MemberOut, **CONFLICTS}, auth=ADMIN)
 def change_member(
     request: HttpRequest, workspace: WorkspaceIn, member: MemberIn, body: MemberChange
-) -> dict[str, Any]:
+) -> MemberOut:
     """Gives a member another role. The last admin of a workspace stays one."""
     found = _get(request, member)
     found.role = body.role

@@ -59,4 +59,4 @@ def trigger(
         words = "; ".join(f"{one.job.name}: {one.reason}" for one in done.refused[:5])
         raise conflict(words or "There is no enabled sync job on an active connector.")
     first = SyncRecord.objects.get(pk=begun[0])
-    return Status(202, {**tell_operation(first), **tell_started(done, jobs)})
+    return Status(202, {**tell_operation(first), **dict(tell_started(done, jobs))})

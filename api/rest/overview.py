@@ -14,11 +14,11 @@ from api.rest.finding import points_to
 from api.rest.pages import BY_NAME, LIMIT_MAX, NEWEST_FIRST, PageQuery
 from api.shapes.fields import Called
 from api.shapes.overview import (
-    ConnectionOut,
     ConnectionPage,
     HistoryPage,
     StatusOut,
     duration_s_of,
+    tell_connection,
     tell_overview,
 )
 from api.shapes.records import SHOWN as SHOWN_COLUMNS
@@ -42,7 +42,7 @@ class HistoryQuery(PageQuery):
 
 
 @router.get("/status", response={200: StatusOut, **REFUSALS}, auth=VIEWER)
-def read_overview(request: HttpRequest, workspace: WorkspaceAsked = None) -> dict[str, Any]:
+def read_overview(request: HttpRequest, workspace: WorkspaceAsked = None) -> StatusOut:
     """What runs and how far it is, what waits and for what, the latest results, what is due next, and the
     configuration without its secrets."""
     of = caller_of(request).workspace
@@ -54,14 +54,13 @@ def list_connections(
     request: HttpRequest,
     query: Annotated[ConnectionQuery, Query()],
     workspace: WorkspaceAsked = None,
-) -> dict[str, Any]:
+) -> ConnectionPage:
     """The active connectors, by name."""
     rows = Connector.objects.filter(
         workspace=caller_of(request).workspace, status=ConnectorStatus.ACTIVE
     )
     found, following = BY_NAME.take(rows, query)
-    items = [{name: getattr(row, name) for name in ConnectionOut.model_fields} for row in found]
-    return {"items": items, "next": following}
+    return ConnectionPage(items=[tell_connection(row) for row in found], next=following)
 
 
 @router.get("/history", response={200: HistoryPage, **REFUSALS}, auth=VIEWER)

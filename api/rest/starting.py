@@ -22,7 +22,7 @@ CONFLICTS: dict[Any, Any] = {**REFUSALS, 409: Conflict}
 
 
 @router.post("/sync", response={202: StartOut, **CONFLICTS}, auth=OPERATOR)
-def sync_all(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[dict[str, Any]]:
+def sync_all(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[StartOut]:
     """Queues a record for each enabled job of each active connector. 409 where the workspace syncs one thing
     at a time and is at it."""
     caller = caller_of(request)
@@ -35,13 +35,14 @@ def sync_all(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[d
 
 # Before the route with the connector's name, which it would else be taken for.
 @router.post("/sync/force", response={202: ForceOut, **REFUSALS}, auth=OPERATOR)
-def force_sync(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[dict[str, Any]]:
+def force_sync(request: HttpRequest, workspace: WorkspaceAsked = None) -> Status[ForceOut]:
     """Cancels what runs and waits, and starts again. Two records of a job never run at once: the new one is
     begun when the old one has ended."""
     caller = caller_of(request)
     jobs = enabled_jobs(caller.workspace)
     done = start_anew(jobs, by=caller.name)
-    return Status(202, {**tell_started(done, jobs), "cancelled": list(done.cancelled)})
+    told = ForceOut(**dict(tell_started(done, jobs)), cancelled=list(done.cancelled))
+    return Status(202, told)
 
 
 @router.post("/sync/connection/{connector}", response={202: StartOut, **CONFLICTS}, auth=OPERATOR)
@@ -49,7 +50,7 @@ def sync_connection(
     request: HttpRequest,
     connector: Annotated[str, Path(description="The connector's id or name.")],
     workspace: WorkspaceAsked = None,
-) -> Status[dict[str, Any]]:
+) -> Status[StartOut]:
     """Queues a record for each enabled job of one connector, given by id or name. 409 where none of them could
     be."""
     caller = caller_of(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -29,19 +29,17 @@ class TokenQuery(PageQuery):
 @router.get("", response={200: TokenPage, **REFUSALS}, auth=ADMIN)
 def list_tokens(
     request: HttpRequest, workspace: WorkspaceIn, query: Annotated[TokenQuery, Query()]
-) -> dict[str, Any]:
+) -> TokenPage:
     """The newest first."""
     rows = ApiToken.objects.filter(workspace=caller_of(request).workspace)
     if query.state is not None:
         rows = rows.filter(revoked_at__isnull=query.state == "live")
     found, following = LAST_MADE_FIRST.take(rows, query)
-    return {"items": [tell_token(row) for row in found], "next": following}
+    return TokenPage(items=[tell_token(row) for row in found], next=following)
 
 
 @router.post("", response={201: TokenMade, **REFUSALS}, auth=ADMIN)
-def make_token(
-    request: HttpRequest, workspace: WorkspaceIn, body: TokenNew
-) -> Status[dict[str, Any]]:
+def make_token(request: HttpRequest, workspace: WorkspaceIn, body: TokenNew) -> Status[TokenMade]:
     """Makes a token. Only this answer shows it; nobody can see it again."""
     caller = caller_of(request)
     if body.expires_at is not None and body.expires_at <= timezone.now():
@@ -57,11 +55,11 @@ def make_token(
         )
     except RoleTooHigh as exc:
         raise Refused(HTTPStatus.FORBIDDEN, f"{exc}.") from None
-    return Status(201, tell_token(row) | {"token": token})
+    return Status(201, TokenMade(**dict(tell_token(row)), token=token))
 
 
 @router.get("/{token}", response={200: TokenOut, **REFUSALS}, auth=ADMIN)
-def read_token(request: HttpRequest, workspace: WorkspaceIn, token: TokenIn) -> dict[str, Any]:
+def read_token(request: HttpRequest, workspace: WorkspaceIn, token: TokenIn) -> TokenOut:
     return tell_token(_get(request, token))
 
 

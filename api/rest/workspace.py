@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 from ninja import Router
 
@@ -18,14 +16,14 @@ router = Router(tags=["settings"])
 
 
 @router.get("", response={200: SettingsOut, **REFUSALS}, auth=VIEWER)
-def read_settings(request: HttpRequest, workspace: WorkspaceIn) -> dict[str, Any]:
+def read_settings(request: HttpRequest, workspace: WorkspaceIn) -> SettingsOut:
     return tell_settings(caller_of(request).workspace)
 
 
 @router.patch("", response={200: SettingsOut, **REFUSALS}, auth=ADMIN)
 def change_settings(
     request: HttpRequest, workspace: WorkspaceIn, body: SettingsChange
-) -> dict[str, Any]:
+) -> SettingsOut:
     """What is left out stays. The name stays too: programs call the workspace by it."""
     try:
         return tell_settings(write_settings(caller_of(request).workspace, body.written()))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.shapes.answers import Told
 from workspaces.acting import Door
+from workspaces.models import AuditEntry
 
 
 class AuditOut(Told):
@@ -30,3 +31,17 @@ class AuditOut(Told):
 class AuditPage(Told):
     items: list[AuditOut]
     next: str | None
+
+
+def tell_entry(row: AuditEntry) -> AuditOut:
+    return AuditOut(
+        id=row.pk,
+        at=row.at,
+        actor=row.actor,
+        door=Door(row.door),
+        action=row.action,
+        kind=row.kind,
+        object_id=row.object_id,
+        object_name=row.object_name,
+        changes=row.changes,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -54,16 +53,24 @@ class BackfillPage(Told):
     next: str | None
 
 
-def tell_backfill(progress: BackfillProgress) -> dict[str, Any]:
+def tell_backfill(progress: BackfillProgress) -> BackfillOut:
     row = progress.backfill
-    names = (
-        "id job_id state trigger since until parallel mode fires requested_by created_at"
-        " finished_at"
+    return BackfillOut(
+        id=row.pk,
+        job=row.job.name,
+        job_id=row.job_id,
+        state=BackfillState(row.state),
+        trigger=row.trigger,
+        since=row.since,
+        until=row.until,
+        parallel=row.parallel,
+        mode=SyncMode(row.mode),
+        fires=row.fires,
+        ended=progress.ended,
+        percentage=progress.percentage,
+        records=progress.states,
+        waits_for_person=progress.waits_for_person,
+        requested_by=row.requested_by,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
     )
-    return {name: getattr(row, name) for name in names.split()} | {
-        "job": row.job.name,
-        "ended": progress.ended,
-        "percentage": progress.percentage,
-        "records": progress.states,
-        "waits_for_person": progress.waits_for_person,
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -61,21 +60,21 @@ class HookOut(Told):
     records: list[QueuedSync]
 
 
-def tell_due(job: SyncJob, latest: SyncRecord | None) -> dict[str, Any]:
+def tell_due(job: SyncJob, latest: SyncRecord | None) -> DueConnector:
     """`latest` is the last record of the job that has ended."""
     connector = job.connector
     fetched, failed = (None, 0) if latest is None else count_of(latest)
-    return {
-        "recordsFetched": fetched,
-        "recordsProcessed": None if fetched is None else fetched - failed,
-        "id": connector.pk,
-        "workspace": job.workspace.name,
-        "name": connector.name,
-        "type": connector.kind,
-        "status": connector.status.upper(),
-        "autoSync": connector.auto_sync,
-        "syncInterval": connector.sync_interval_s,
-        "lastSyncAt": connector.last_sync_at,
-        "lastSyncStatus": connector.last_sync_status,
-        "lastSyncError": connector.last_sync_error,
-    }
+    return DueConnector(
+        recordsFetched=fetched,
+        recordsProcessed=None if fetched is None else fetched - failed,
+        id=connector.pk,
+        workspace=job.workspace.name,
+        name=connector.name,
+        type=connector.kind,
+        status=connector.status.upper(),
+        autoSync=connector.auto_sync,
+        syncInterval=connector.sync_interval_s,
+        lastSyncAt=connector.last_sync_at,
+        lastSyncStatus=connector.last_sync_status,
+        lastSyncError=connector.last_sync_error,
+    )

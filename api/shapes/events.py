@@ -26,5 +26,13 @@ class EventPage(Told):
     next: str | None
 
 
-def tell_event(event: SyncEvent) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in EventOut.model_fields}
+def tell_event(event: SyncEvent) -> EventOut:
+    return EventOut(
+        id=event.pk,
+        at=event.at,
+        event=event.event,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        reason=event.reason,
+        data=event.data,
+    )

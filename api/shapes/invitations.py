@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictStr
 
@@ -46,6 +46,13 @@ class InvitationPage(Told):
     next: str | None
 
 
-def tell_invitation(row: Invitation) -> dict[str, Any]:
-    plain = {name: getattr(row, name) for name in InvitationOut.model_fields if name != "state"}
-    return plain | {"state": state_of(row)}
+def tell_invitation(row: Invitation) -> InvitationOut:
+    return InvitationOut(
+        id=row.pk,
+        name=row.name,
+        role=Role(row.role),
+        state=state_of(row),
+        invited_by=row.invited_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )

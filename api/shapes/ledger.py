@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from api.shapes.answers import Told
@@ -29,8 +27,13 @@ class ItemPage(Told):
     next: str | None
 
 
-def tell_item(item: SyncItem) -> dict[str, Any]:
-    plain = ("id", "path", "action", "size_bytes", "error_code", "message")
-    return {name: getattr(item, name) for name in plain} | {
-        "sha256": None if item.sha256 is None else bytes(item.sha256).hex()
-    }
+def tell_item(item: SyncItem) -> ItemOut:
+    return ItemOut(
+        id=item.pk,
+        path=item.path,
+        action=ItemAction(item.action),
+        size_bytes=item.size_bytes,
+        sha256=None if item.sha256 is None else bytes(item.sha256).hex(),
+        error_code=item.error_code,
+        message=item.message,
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
@@ -29,5 +27,7 @@ class MemberPage(Told):
     next: str | None
 
 
-def tell_member(row: Member) -> dict[str, Any]:
-    return {"user": row.user.get_username(), "role": row.role, "is_active": row.user.is_active}
+def tell_member(row: Member) -> MemberOut:
+    return MemberOut(
+        user=row.user.get_username(), role=Role(row.role), is_active=row.user.is_active
+    )

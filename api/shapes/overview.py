@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from api.shapes.answers import Told
 from api.shapes.records import RecordOut
+from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from syncjobs.queries.overview import Overview
@@ -115,6 +116,22 @@ class ConnectionOut(Told):
     last_sync_error: str
 
 
+def tell_connection(row: Connector) -> ConnectionOut:
+    return ConnectionOut(
+        id=row.pk,
+        name=row.name,
+        kind=row.kind,
+        host=row.host,
+        port=row.port,
+        status=row.status,
+        auto_sync=row.auto_sync,
+        sync_interval_s=row.sync_interval_s,
+        last_sync_at=row.last_sync_at,
+        last_sync_status=row.last_sync_status,
+        last_sync_error=row.last_sync_error,
+    )
+
+
 class ConnectionPage(Told):
     items: list[ConnectionOut]
     next: str | None
@@ -137,62 +154,70 @@ def duration_s_of(record: Any) -> float | None:
     return seconds
 
 
-def tell_overview(workspace: Workspace, seen: Overview) -> dict[str, Any]:
-    """Fills `StatusOut`; a query for each list."""
-    status = "running" if seen.running_count else "waiting" if seen.waiting_count else "idle"
-    return {
-        "workspace": workspace.name,
-        "status": status,
-        "running_count": seen.running_count,
-        "queued_count": seen.waiting_count,
-        "held_count": seen.held_count,
-        "running": _tell_all(seen.running, RunningOut),
-        "queued": _tell_all(seen.waiting, WaitingOut),
-        "last_results": _tell_all(seen.ended, EndedOut),
-        "next_due": [
-            {"job": job, "connector": connector, "next_run_at": at}
+Line = TypeVar("Line", bound=Told)
+
+
+def tell_overview(workspace: Workspace, seen: Overview) -> StatusOut:
+    """One query for each list."""
+    status: Literal["running", "waiting", "idle"] = (
+        "running" if seen.running_count else "waiting" if seen.waiting_count else "idle"
+    )
+    return StatusOut(
+        workspace=workspace.name,
+        status=status,
+        running_count=seen.running_count,
+        queued_count=seen.waiting_count,
+        held_count=seen.held_count,
+        running=_tell_all(seen.running, RunningOut),
+        queued=_tell_all(seen.waiting, WaitingOut),
+        last_results=_tell_all(seen.ended, EndedOut),
+        next_due=[
+            DueOut(job=job, connector=connector, next_run_at=at)
             for job, connector, at in seen.due_next.values_list(
                 "name", "connector__name", "next_run_at"
             )
+            if at is not None
         ],
-        "configuration": tell_configuration(),
-    }
+        configuration=tell_configuration(),
+    )
 
 
-def _tell_all(records: QuerySet[SyncRecord], shape: type[Told]) -> list[dict[str, Any]]:
+def _tell_all(records: QuerySet[SyncRecord], shape: type[Line]) -> list[Line]:
     """Fills `shape` for each row, in one query without instances."""
     plain = [name for name in shape.model_fields if name not in ("job", "connector", "duration_s")]
     needed = dict.fromkeys([*plain, "started_at", "finished_at", "job__name", "connector__name"])
     lines = records.values_list(*needed, named=True)
     return [
-        {
-            **line._asdict(),
-            "job": line.job__name,
-            "connector": line.connector__name,
-            "duration_s": duration_s_of(line),
-        }
+        shape(
+            **line._asdict()
+            | {
+                "job": line.job__name,
+                "connector": line.connector__name,
+                "duration_s": duration_s_of(line),
+            }
+        )
         for line in lines
     ]
 
 
-def tell_configuration() -> dict[str, Any]:
+def tell_configuration() -> Configuration:
     """Named one by one, so that no secret comes along by being added."""
     of = settings.SYNC
-    return {
-        "SYNC_FREQUENCY": of.sync_frequency,
-        "SYNC_TIME": of.sync_time,
-        "MAX_FILE_SIZE_MB": of.max_file_size_mb,
-        "BATCH_SIZE": of.batch_size,
-        "SUPPORTED_EXTENSIONS": list(of.supported_extensions),
-        "MAX_RETRIES": of.max_retries,
-        "SYNC_CONCURRENCY": of.sync_concurrency,
-        "SYNC_MAX_PER_HOST": of.max_per_host,
-        "SYNC_BASE_TIMEOUT_SECONDS": of.base_timeout_s,
-        "SYNC_PER_FILE_TIMEOUT_SECONDS": of.per_file_timeout_s,
-        "SYNC_MIN_TIMEOUT_SECONDS": of.min_timeout_s,
-        "SYNC_MAX_TIMEOUT_SECONDS": of.max_timeout_s,
-        "SYNC_HEARTBEAT_INTERVAL_SECONDS": of.heartbeat_interval_s,
-        "SYNC_LEASE_SECONDS": of.lease_s,
-        "SYNC_CLEANUP_INTERVAL_SECONDS": of.cleanup_interval_s,
-        "SYNC_STALL_SECONDS": of.stall_s,
-    }
+    return Configuration(
+        SYNC_FREQUENCY=of.sync_frequency,
+        SYNC_TIME=of.sync_time,
+        MAX_FILE_SIZE_MB=of.max_file_size_mb,
+        BATCH_SIZE=of.batch_size,
+        SUPPORTED_EXTENSIONS=list(of.supported_extensions),
+        MAX_RETRIES=of.max_retries,
+        SYNC_CONCURRENCY=of.sync_concurrency,
+        SYNC_MAX_PER_HOST=of.max_per_host,
+        SYNC_BASE_TIMEOUT_SECONDS=of.base_timeout_s,
+        SYNC_PER_FILE_TIMEOUT_SECONDS=of.per_file_timeout_s,
+        SYNC_MIN_TIMEOUT_SECONDS=of.min_timeout_s,
+        SYNC_MAX_TIMEOUT_SECONDS=of.max_timeout_s,
+        SYNC_HEARTBEAT_INTERVAL_SECONDS=of.heartbeat_interval_s,
+        SYNC_LEASE_SECONDS=of.lease_s,
+        SYNC_CLEANUP_INTERVAL_SECONDS=of.cleanup_interval_s,
+        SYNC_STALL_SECONDS=of.stall_s,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import Field
 
@@ -42,21 +41,20 @@ class ForceOut(StartOut):
     )
 
 
-def tell_started(done: Started, jobs: Sequence[SyncJob]) -> dict[str, Any]:
-    """Fills `StartOut`."""
+def tell_started(done: Started, jobs: Sequence[SyncJob]) -> StartOut:
 
-    def tell(records: dict[uuid.UUID, uuid.UUID]) -> list[dict[str, Any]]:
+    def tell(records: dict[uuid.UUID, uuid.UUID]) -> list[Queued]:
         return [
-            {"id": records[job.pk], "job": job.name, "connector": job.connector.name}
+            Queued(id=records[job.pk], job=job.name, connector=job.connector.name)
             for job in jobs
             if job.pk in records
         ]
 
-    return {
-        "queued": tell(done.queued),
-        "already_queued": tell(done.already_queued),
-        "refused": [
-            {"job": one.job.name, "connector": one.job.connector.name, "reason": one.reason}
+    return StartOut(
+        queued=tell(done.queued),
+        already_queued=tell(done.already_queued),
+        refused=[
+            NotQueued(job=one.job.name, connector=one.job.connector.name, reason=one.reason)
             for one in done.refused
         ],
-    }
+    )

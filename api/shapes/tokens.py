@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.utils import timezone
 from pydantic import ConfigDict, Field
@@ -48,12 +48,21 @@ class TokenPage(Told):
     next: str | None
 
 
-def tell_token(row: ApiToken) -> dict[str, Any]:
-    plain = {name: getattr(row, name) for name in TokenOut.model_fields if name != "state"}
-    return plain | {"state": _state_of(row)}
+def tell_token(row: ApiToken) -> TokenOut:
+    return TokenOut(
+        id=row.pk,
+        name=row.name,
+        prefix=row.prefix,
+        role=Role(row.role),
+        state=_state_of(row),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
 
 
-def _state_of(row: ApiToken) -> str:
+def _state_of(row: ApiToken) -> Literal["live", "expired", "revoked"]:
     if row.revoked_at is not None:
         return "revoked"
     expired = row.expires_at is not None and row.expires_at <= timezone.now()

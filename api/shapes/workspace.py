@@ -53,5 +53,13 @@ class SettingsOut(Told):
     blackouts: list[dict[str, Any]] = Field(description="When they may not, whatever the windows.")
 
 
-def tell_settings(row: Workspace) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in SettingsOut.model_fields}
+def tell_settings(row: Workspace) -> SettingsOut:
+    return SettingsOut(
+        id=row.pk,
+        name=row.name,
+        max_running=row.max_running,
+        max_store_bytes=row.max_store_bytes,
+        one_sync_at_a_time=row.one_sync_at_a_time,
+        windows=row.windows,
+        blackouts=row.blackouts,
+    )
