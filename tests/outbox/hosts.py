@@ -8,11 +8,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors.secrets import seal
-from embedded.samples.client_system import make_server
+from embedded.samples.client_system import TakenLog, make_server
 from outbox.models import Stream
 from tests.outbox.rows import make_client, make_stream
 
@@ -24,6 +25,7 @@ class Receiver:
     port: int
     log: Path
     stop: Callable[[], None]  # as if its machine was switched off; harmless twice
+    kept: TakenLog  # what it has, for tests that make it older or other
 
     def control(self, **mood: Any) -> None:
         self.ask("/control", mood)
@@ -37,6 +39,14 @@ class Receiver:
     def lose(self, *lost: str) -> None:
         """As a disk that was restored from an old copy."""
         self.ask("/lose", {"keys": list(lost)})
+
+    def age(self, hours: int) -> None:
+        """As if all that it has had been taken so much earlier."""
+        with self.kept.lock:
+            for told in (self.kept.hours, self.kept.hour_keys):
+                aged = {_earlier(hour, hours): value for hour, value in told.items()}
+                told.clear()
+                told.update(aged)  # type: ignore[arg-type]  # each gets its own back
 
     @property
     def batches(self) -> list[dict[str, Any]]:
@@ -58,6 +68,10 @@ class Receiver:
         return seen
 
 
+def _earlier(hour: str, hours: int) -> str:
+    return (datetime.fromisoformat(hour) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:00:00Z")
+
+
 @contextmanager
 def running_receiver(log: Path, port: int = 0) -> Iterator[Receiver]:
     server = make_server(port, log, KEY)
@@ -71,7 +85,8 @@ def running_receiver(log: Path, port: int = 0) -> Iterator[Receiver]:
             thread.join()
 
     try:
-        yield Receiver(server.server_address[1], log, stop)
+        handler: Any = server.RequestHandlerClass
+        yield Receiver(server.server_address[1], log, stop, handler.taken)
     finally:
         stop()
 
