@@ -32,6 +32,11 @@ from datasets.tables.row_plan import (
 )
 from datasets.tables.staging import create_schema
 
+_HAS_REFERENCES = """
+SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid IN (k.conrelid, k.confrelid)
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE k.contype = 'f' AND n.nspname = %s AND c.relname = %s LIMIT 1
+"""
 _TUNING = (
     "SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '64MB'; SET LOCAL jit = off"
 )
@@ -206,12 +211,30 @@ def _make_history(
     )
 
 
-def apply_changes(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
-    """Writes what table `change` says, and no other row. Call it after `alter_columns`."""
+def apply_changes(cursor: psycopg.Cursor[Any], layout: TableLayout, *, swaps: bool = False) -> None:
+    """Writes what table `change` says, and no other row. Call it after `alter_columns`. `swaps`: changed rows are taken
+    out before they are put back, because two of them change a value that the relation's owner wants once."""
     cursor.execute(_TUNING)
     _remove(cursor, layout)
-    _update(cursor, layout)
-    _insert(cursor, layout)
+    if swaps:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} t USING pg_temp.change c WHERE c._change = 'c' AND {}").format(
+                layout.place.rows, match_change("t", layout.key)
+            )
+        )
+    else:
+        _update(cursor, layout)
+    _insert(cursor, layout, "'a', 'c'" if swaps else "'a'")
+
+
+def can_swap(cursor: psycopg.Cursor[Any], layout: TableLayout) -> bool:
+    """Whether rows may be taken out and put back: nothing hangs on them, and all of their values come from the source."""
+    place = layout.place
+    ours = {link.name for link in layout.links}
+    if any(one.name not in ours for one in list_columns_of(cursor, place.schema, place.relation)):
+        return False
+    cursor.execute(_HAS_REFERENCES, [place.schema, place.relation])
+    return cursor.fetchone() is None
 
 
 def _remove(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
@@ -282,16 +305,17 @@ def _fill_rebuilt(
     )
 
 
-def _insert(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
+def _insert(cursor: psycopg.Cursor[Any], layout: TableLayout, changes: str) -> None:
     cursor.execute(
         sql.SQL(
-            "INSERT INTO {} ({}) SELECT {} FROM pg_temp.change c JOIN {} i ON {} WHERE c._change = 'a'"
+            "INSERT INTO {} ({}) SELECT {} FROM pg_temp.change c JOIN {} i ON {} WHERE c._change IN ({})"
         ).format(
             layout.place.rows,
             names_sql([link.name for link in layout.links]),
             sql.SQL(", ").join(cast_staged(link) for link in layout.links),
             layout.place.staged,
             match_staged(layout.key),
+            sql.SQL(changes),
         )
     )
 

@@ -7,7 +7,7 @@ never speaks of rows that are gone. A stale worker is fenced off before it write
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from farends.rows.names import make_names
 RAW_BYTES_MAX = 65_536
 KEPT_BAD_MAX = 100_000  # rows that a person could still look at
 SAMPLE = 20
+KEYS_AT_ONCE = 1_000
 PLACE_KEY = ("_path", "_line")  # names a row of a file without a key
 CONTENT_KEY = (
     "_row",
@@ -249,6 +250,28 @@ class RowStaging:
         reading = self._settle_doubles(reading)
         self._add_key(reading)
         return reading
+
+    def iter_keys(self, reading: StagedReading) -> Iterator[list[dict[str, str | None]]]:
+        """The staged keys by the source's names, some at a time."""
+        cells = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in reading.key_names]
+        statement = sql.SQL(
+            "SELECT ctid::text, {} FROM {} WHERE ctid > {}::tid ORDER BY ctid LIMIT {}"
+        )
+        last = "(0,0)"
+        while True:
+            found = self._session.execute(
+                statement.format(
+                    sql.SQL(", ").join(cells),
+                    self._place.staged,
+                    sql.Literal(last),
+                    sql.Literal(KEYS_AT_ONCE),
+                )
+            ).fetchall()
+            if found:
+                last = found[-1][0]
+                yield [dict(zip(reading.key, row[1:], strict=True)) for row in found]
+            if len(found) < KEYS_AT_ONCE:
+                return
 
     def stage_keys(self, reading: StagedReading, chunks: Iterable[Chunk]) -> int:
         """Stages the keys of all rows of the source, from nothing, and returns their count."""

@@ -9,9 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from farends.errors import RootMissing
-from farends.rows.contract import Column, CursorOrder, Entity, EntityKind, Mark, RowSource
+from farends.rows.contract import Column, CursorOrder, Entity, EntityKind, KeyFrom, Mark, RowSource
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.works.contract import Failed
+
+_PROVED = (KeyFrom.PRIMARY, KeyFrom.UNIQUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def describe_entity(order: TableOrder, source: RowSource) -> EntityOrder:
         kind=entity.kind,
         columns=entity.columns,
         key=key,
-        unique_key=not order.key or tuple(order.key) == entity.key,
+        unique_key=entity.key_from in _PROVED and set(entity.key) <= set(key),
         cursor=_choose_cursor(order.cursor, entity),
         cursor_was_named=bool(order.cursor),
         all_names=frozenset(column.name for column in entity.columns),

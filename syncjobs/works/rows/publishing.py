@@ -21,6 +21,7 @@ from datasets.tables.row_plan import (
 from datasets.tables.row_writing import (
     alter_columns,
     apply_changes,
+    can_swap,
     create_filled,
     keep_images,
     need_key,
@@ -57,6 +58,7 @@ class Publication:
     cursor_column: str
     events: Sequence[tuple[str, dict[str, Any]]]
     warning: str = ""
+    swaps: bool = False  # changed rows are taken out before they are put back
     redriven: tuple[int, ...] = ()  # rows of the quarantine that were sent again
     verified: bool = False  # all rows of the source were compared, or their keys
 
@@ -146,6 +148,10 @@ class Publisher:
             die_at(BEFORE_COMMIT)
         self.tell_home(report, before)
         return report.outcome
+
+    def may_swap(self, wanted: Publication) -> bool:
+        with self._session.transaction(), self._session.cursor() as cursor:
+            return can_swap(cursor, wanted.layout)
 
     def tell_home(self, report: TableReport, before: Sequence[TableOutcome] | None) -> None:
         """What another database has committed. `before` None: it was another record, which has ended meanwhile."""
@@ -240,7 +246,7 @@ class Publisher:
         alter_columns(cursor, layout)
         moved()
         if differs or any(link.rebuilt for link in layout.links):
-            apply_changes(cursor, layout)
+            apply_changes(cursor, layout, swaps=wanted.swaps)
             moved()
 
     def _describe(self, wanted: Publication, counts: RowCounts, number: int) -> TableChange:

@@ -14,6 +14,7 @@ from datasets.tables.ledger import ensure_table, find_columns, get_place
 from datasets.tables.place import list_columns_of
 from datasets.tables.row_plan import TableLayout
 from datasets.tables.staging import (
+    SAMPLE,
     KeyNotUnique,
     RowStaging,
     StagedReading,
@@ -202,6 +203,7 @@ class TableSync:
         swept = self._sweep(looked, staged, staging)
         if looked.view.exists or staged.segment > 0 or not staged.key:
             staged = self._prove_key(staged, staging)
+        self._ask_for_doubles(looked, staged, staging)
         wanted = self._describe(looked, result, staged, swept)
         if self._record.dry_run:
             return self._dry_run(wanted, staging)
@@ -378,12 +380,46 @@ class TableSync:
     def _publish(self, wanted: Publication, staging: RowStaging) -> TableOutcome:
         try:
             return self._publisher.publish(wanted, staging, self._before)
-        except psycopg.errors.UniqueViolation:
+        except psycopg.errors.UniqueViolation as exc:
             if wanted.layout.exists:
-                raise
+                return self._publish_swapped(wanted, staging, exc)
         # A first load proves its key by the relation's own: only now it is known that rows share one.
         proved = self._prove_key(wanted.staged, staging)
         return self._publisher.publish(replace(wanted, staged=proved), staging, self._before)
+
+    def _publish_swapped(
+        self, wanted: Publication, staging: RowStaging, refused: psycopg.Error
+    ) -> TableOutcome:
+        """Rows that swap the values of a UNIQUE cannot be updated one after the other. A UNIQUE that the rows really
+        break refuses them again."""
+        if not self._publisher.may_swap(wanted):
+            name = refused.diag.constraint_name
+            raise RowsHeld(
+                RowRule.CONSTRAINT,
+                f"rows change a value that constraint {name} of the destination allows once, and other columns or"
+                " tables hang on them: put the constraint off (DEFERRABLE INITIALLY DEFERRED) or drop it, then"
+                " release the record",
+                table_rows=wanted.table.rows,
+            ) from refused
+        return self._publisher.publish(replace(wanted, swaps=True), staging, self._before)
+
+    def _ask_for_doubles(self, looked: _Looked, staged: StagedReading, staging: RowStaging) -> None:
+        """An incremental does not see that one of its rows has the key of an older one: the source is asked. Raises
+        RowsHeld."""
+        if staged.full or looked.entity.unique_key or not looked.key:
+            return
+        if not self._source.capabilities.counts_doubles:
+            return
+        for keys in staging.iter_keys(staged):
+            self._lease.check()
+            if doubles := self._source.count_doubles(keys):
+                raise RowsHeld(
+                    RowRule.DUPLICATE_KEY,
+                    f"{len(doubles)} of the keys that were read belong to more than one row of the source",
+                    sample_keys=[dict(key) for key in doubles[:SAMPLE]],
+                    table_rows=looked.table.rows,
+                    tally=RowTally(rows_read=staged.rows + staged.failed),
+                )
 
 
 def _is_taken(entity: EntityOrder, known: Collection[str], takes_new: bool, name: str) -> bool:

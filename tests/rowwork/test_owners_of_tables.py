@@ -1,0 +1,90 @@
+"""What the source or the destination wants of keys and constraints beyond what a reading shows."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from syncjobs.core.states import State
+from syncjobs.models import SyncJob, SyncMode
+from tests.rows import run
+from tests.rowwork.conftest import MakeJob, held_as, history_of, rows_of, table_of
+from tests.rowwork.memory import MemoryTable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def alter(job: SyncJob, statement: str) -> None:
+    table = table_of(job)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement.format(table=f"{table.schema}.{table.relation}", schema=table.schema)
+        )
+
+
+@pytest.fixture
+def swapped(job: SyncJob, orders: MemoryTable) -> SyncJob:
+    """Its table's owner wants each name once; two rows swap theirs at the source."""
+    run(job)
+    alter(job, "ALTER TABLE {table} ADD CONSTRAINT name_once UNIQUE (name)")
+    orders.touch(orders.find(id="7"), name="name 8")
+    orders.touch(orders.find(id="8"), name="name 7", qty="5")
+    return job
+
+
+def test_rows_that_swap_a_unique_value_are_taken_out_and_put_back(
+    swapped: SyncJob, orders: MemoryTable
+) -> None:
+    record = run(swapped)
+    assert (record.state, record.error, record.rows_changed) == (State.SUCCEEDED, "", 2)
+    orders_now = held_as(orders)
+    assert rows_of(swapped) == orders_now
+    assert [row[1:4] for row in history_of(swapped)] == [("c", "7", "name 7"), ("c", "8", "name 8")]
+
+
+def test_rows_that_something_hangs_on_are_held(swapped: SyncJob) -> None:
+    alter(swapped, "CREATE TABLE {schema}.notes (order_id bigint REFERENCES {table} (id))")
+    record = run(swapped)
+    assert (record.state, record.error_code) == (State.HELD, "constraint")
+    assert "name_once" in record.error
+
+
+def test_a_unique_that_the_rows_really_break_refuses_them(
+    swapped: SyncJob, orders: MemoryTable
+) -> None:
+    orders.touch(orders.find(id="9"), name="name 10")
+    record = run(swapped)
+    assert (record.state, record.error_code) == (State.FAILED, "destination")
+    assert "name_once" in record.error
+
+
+def test_a_key_that_another_row_of_the_source_has_too_is_held(
+    make_row_job: MakeJob, orders: MemoryTable
+) -> None:
+    job = make_row_job(key=["name"])
+    run(job)
+    orders.add(id="200", name="name 7", qty="1")
+    record = run(job)
+    assert (record.state, record.error_code) == (State.HELD, "duplicate_key")
+    held = (record.hold or {})["tables"]["public.orders"]
+    assert held["sample_keys"] == [{"name": "name 7"}]
+    assert "7" in [row["id"] for row in rows_of(job)]
+
+
+def test_rows_that_are_gone_are_marked_where_the_job_says_so(
+    make_row_job: MakeJob, orders: MemoryTable
+) -> None:
+    job = make_row_job(on_delete="mark", sync_mode="full")
+    run(job)
+    gone = orders.find(id="7")
+    orders.remove(id="7")
+    record = run(job)
+    assert (record.state, record.rows_removed) == (State.SUCCEEDED, 1)
+    marked = {row["id"] for row in rows_of(job) if row["_deleted_at"] is not None}
+    assert marked == {"7"}
+    assert len(rows_of(job)) == 100
+    assert run(job).rows_removed == 0
+    orders.rows.append(gone)
+    assert run(job).rows_changed == 1
+    assert all(row["_deleted_at"] is None for row in rows_of(job))
+    assert run(job, mode=SyncMode.FULL).rows_changed == 0
