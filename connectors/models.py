@@ -24,11 +24,13 @@ class ConnectorStatus(models.TextChoices):
 
 
 def name_address(host: str, port: int) -> str:
-    return f"{host.lower()}:{port}"
+    """Empty where nobody is dialled."""
+    return f"{host.lower()}:{port}" if host else ""
 
 
-# Of `c`, a connector: what `name_dialled_address` takes.
-WAY = "c.kind, c.host, c.port, c.options::text AS options"
+# Of `c`, a connector: what `name_dialled_address` takes. Where there is none, nobody is dialled.
+WAY = """coalesce(c.kind, '') AS kind, coalesce(c.host, '') AS host, coalesce(c.port, 0) AS port,
+       coalesce(c.options::text, '{}') AS options"""
 
 
 def name_dialled_address(kind: str, host: str, port: int, options: str) -> str:

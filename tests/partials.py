@@ -16,7 +16,7 @@ from syncjobs.models import SyncJob
 
 def partial_of(job: SyncJob, store: BlobStore) -> Path:
     """Where the store looks for bytes of the job's one file."""
-    with_transport = open_transport(job.connector, check=lambda: None)
+    with_transport = open_transport(job.get_connector(), check=lambda: None)
     try:
         (entry,) = [item for item in with_transport.walk() if isinstance(item, RemoteEntry)]
     finally:
@@ -24,7 +24,7 @@ def partial_of(job: SyncJob, store: BlobStore) -> Path:
     sink = StoreSink(
         store,
         attempt="test",
-        source_of=lambda _: f"{job.dataset_id} {job.connector.endpoint}",
+        source_of=lambda _: f"{job.dataset_id} {job.get_connector().endpoint}",
         began=far_clock((entry.modified_ns or 0) + 10**12, 0.0, 1.0),
         precision_ns=10**9,
         limit_bytes=None,

@@ -90,7 +90,7 @@ def trigger_due(
         QueuedSync(
             id=done.queued[job.pk],
             workspace=job.workspace.name,
-            connector=job.connector.name,
+            connector=job.get_connector().name,
             job=job.name,
         )
         for job in jobs

@@ -61,7 +61,9 @@ def list_jobs(
         rows = rows.filter(points_to(Connector, owner, query.connector))
     if query.enabled is not None:
         rows = rows.filter(enabled=query.enabled)
-    found, following = BY_NAME.take(rows.select_related("connector", "dataset"), query)
+    found, following = BY_NAME.take(
+        rows.select_related("connector", "source_dataset", "dataset"), query
+    )
     return {"items": tell_jobs(found), "next": following}
 
 

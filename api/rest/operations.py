@@ -47,7 +47,7 @@ def trigger(
     asked = body or TriggerIn()
     jobs = enabled_jobs(caller.workspace)
     if asked.job is not None:
-        rows = SyncJob.objects.select_related("connector", "workspace")
+        rows = SyncJob.objects.select_related("connector", "source_dataset", "workspace")
         jobs = [need_row(rows, caller.workspace, asked.job, "sync job")]
     try:
         done = start_alone(jobs, by=caller.name, mode=SyncMode.FULL if asked.full else None)

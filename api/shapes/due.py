@@ -62,7 +62,7 @@ class HookOut(Told):
 
 def tell_due(job: SyncJob, latest: SyncRecord | None) -> DueConnector:
     """`latest` is the last record of the job that has ended."""
-    connector = job.connector
+    connector = job.get_connector()  # whose auto-sync is due
     fetched, failed = (None, 0) if latest is None else count_of(latest)
     return DueConnector(
         recordsFetched=fetched,

@@ -236,6 +236,8 @@ class JobChange(OptionsIn):
     def written(self) -> dict[str, Any]:
         """What was given, as the YAML has it."""
         given: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True, by_alias=False)
+        if given.get("connector", "") is None and isinstance(given.get("source_dataset"), str):
+            given["connector"] = {"dataset": given["source_dataset"]}  # as an answer tells it
         for name in _WITHOUT_EFFECT:
             given.pop(name, None)
         if given.get("schedule"):
@@ -276,10 +278,17 @@ _SEED_WORDS = {
 }
 
 
+_SOURCE = "The name of the connector."
+if TYPE_CHECKING:
+    _Source = str | dict[str, Any]
+else:
+    _Source = _taken(OPTIONS["connector"])
+
+
 class JobNew(JobChange):
     name: Annotated[Name, Field(description=_explain(OPTIONS["name"]))]
     connector: Annotated[
-        Text,
+        _Source,
         Field(
             description=f"The connector's name or id. {_explain(OPTIONS['connector'])}",
             validation_alias=AliasChoices("connector", ALIASES["connector"]),
@@ -299,7 +308,7 @@ class JobFactsOut(Told):
     """What became of a job."""
 
     id: uuid.UUID
-    connector_id: uuid.UUID
+    connector_id: uuid.UUID | None
     dataset: str
     dataset_id: uuid.UUID
     dataset_version: int | None
@@ -319,10 +328,13 @@ class JobFactsOut(Told):
 class FileJobOut(FileOptionsOut, JobFactsOut):
     """A standing order of a job of files."""
 
+    connector: str = Field(description=_SOURCE)
+
 
 class RowJobOut(RowOptionsOut, JobFactsOut):
     """A standing order of a job of rows."""
 
+    connector: str | None = Field(description=f"{_SOURCE} null: it reads a dataset.")
     source_dataset: str | None = Field(description="The dataset of files that it reads, if any.")
 
 
@@ -397,7 +409,18 @@ EntityIn = _shown_as(OPTIONS["entity"])
 
 
 # What an answer tells beside the options, and a row has under the same name.
-_STORED = [name for name in JOB_FACTS if hasattr(SyncJob, name) and name != "dataset"]
+_STORED = [
+    name
+    for name in JOB_FACTS
+    if hasattr(SyncJob, name) and name not in ("dataset", "source_dataset")
+]
+
+
+def _tell_source(job: SyncJob) -> dict[str, Any]:
+    dataset = job.source_dataset
+    if dataset is None:
+        return {"source_dataset": None}
+    return {"source_dataset": dataset.name, "connector": None}
 
 
 def tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
@@ -406,7 +429,7 @@ def tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]
     return {
         **{name: getattr(job, name) for name in _STORED},
         **write_order(job.order, keep=lambda option, value: belongs_to(option.name, far_end)),
-        **({"source_dataset": None} if far_end == ROWS else {}),
+        **(_tell_source(job) if far_end == ROWS else {}),
         "dataset": job.dataset.name,
         "dataset_version": facts.version,
         "schedule_words": describe_schedule(job),

@@ -22,7 +22,8 @@ from workspaces.models import Workspace
 class RunningOut(Told):
     id: uuid.UUID
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
     stage: str
     percentage: float
     current_file_index: int
@@ -36,7 +37,8 @@ class RunningOut(Told):
 class WaitingOut(Told):
     id: uuid.UUID
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
     queued_at: datetime
     not_before: datetime | None
     waiting_for: str
@@ -45,7 +47,8 @@ class WaitingOut(Told):
 class EndedOut(Told):
     id: uuid.UUID
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
     state: State
     started_at: datetime | None
     finished_at: datetime | None
@@ -60,7 +63,8 @@ class EndedOut(Told):
 
 class DueOut(Told):
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
     next_run_at: datetime
 
 
@@ -172,9 +176,9 @@ def tell_overview(workspace: Workspace, seen: Overview) -> StatusOut:
         queued=_tell_all(seen.waiting, WaitingOut),
         last_results=_tell_all(seen.ended, EndedOut),
         next_due=[
-            DueOut(job=job, connector=connector, next_run_at=at)
-            for job, connector, at in seen.due_next.values_list(
-                "name", "connector__name", "next_run_at"
+            DueOut(job=job, connector=connector, source_dataset=dataset, next_run_at=at)
+            for job, connector, dataset, at in seen.due_next.values_list(
+                "name", "connector__name", "source_dataset__name", "next_run_at"
             )
             if at is not None
         ],
@@ -184,17 +188,15 @@ def tell_overview(workspace: Workspace, seen: Overview) -> StatusOut:
 
 def _tell_all(records: QuerySet[SyncRecord], shape: type[Line]) -> list[Line]:
     """Fills `shape` for each row, in one query without instances."""
-    plain = [name for name in shape.model_fields if name not in ("job", "connector", "duration_s")]
-    needed = dict.fromkeys([*plain, "started_at", "finished_at", "job__name", "connector__name"])
+    names = {name: f"{name}__name" for name in ("job", "connector", "source_dataset")}
+    plain = [name for name in shape.model_fields if name not in (*names, "duration_s")]
+    needed = dict.fromkeys([*plain, "started_at", "finished_at", *names.values()])
     lines = records.values_list(*needed, named=True)
     return [
         shape(
             **line._asdict()
-            | {
-                "job": line.job__name,
-                "connector": line.connector__name,
-                "duration_s": duration_s_of(line),
-            }
+            | {name: getattr(line, column) for name, column in names.items()}
+            | {"duration_s": duration_s_of(line)}
         )
         for line in lines
     ]

@@ -77,8 +77,9 @@ class RecordOut(Told):
     id: uuid.UUID
     job: str = Field(description="The job's name.")
     job_id: uuid.UUID
-    connector: str = Field(description="The connector's name.")
-    connector_id: uuid.UUID
+    connector: str | None = Field(description="The connector's name. null: it reads a dataset.")
+    connector_id: uuid.UUID | None
+    source_dataset: str | None = Field(description="The name of the dataset that it reads, if any.")
     trigger: str
     scheduled_for: datetime | None
     backfill_id: uuid.UUID | None
@@ -139,14 +140,19 @@ class RecordPage(Told):
     next: str | None
 
 
-_APART = ("job", "connector", "job_id", "connector_id", "backfill_id", "held")
+_APART = ("job", "connector", "source_dataset", "job_id", "connector_id", "backfill_id", "held")
 # The rest of a record's columns is for its worker; they are long, and many. `hold` becomes `held`.
 SHOWN = [*(name for name in RecordOut.model_fields if name not in _APART), "hold"]
 
 
 def tell_line(line: Any) -> dict[str, Any]:
     """Fills `RecordOut`; `line` of `lines_of`."""
-    told = {**line._asdict(), "job": line.job__name, "connector": line.connector__name}
+    told = {
+        **line._asdict(),
+        "job": line.job__name,
+        "connector": line.connector__name,
+        "source_dataset": line.source_dataset__name,
+    }
     return told | _tell_of_rows(line)
 
 
@@ -155,8 +161,9 @@ def tell_record(record: SyncRecord) -> dict[str, Any]:
     return {
         "job": record.job.name,
         "job_id": record.job_id,
-        "connector": record.connector.name,
+        "connector": record.connector.name if record.connector else None,
         "connector_id": record.connector_id,
+        "source_dataset": record.source_dataset.name if record.source_dataset else None,
         "backfill_id": record.backfill_id,
         **{name: getattr(record, name) for name in SHOWN},
         **_tell_of_rows(record),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -17,12 +18,14 @@ class Queued(Told):
 
     id: uuid.UUID = Field(description="The record's.")
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
 
 
 class NotQueued(Told):
     job: str
-    connector: str
+    connector: str | None = Field(description="null: it reads a dataset.")
+    source_dataset: str | None
     reason: str
 
 
@@ -44,17 +47,19 @@ class ForceOut(StartOut):
 def tell_started(done: Started, jobs: Sequence[SyncJob]) -> StartOut:
 
     def tell(records: dict[uuid.UUID, uuid.UUID]) -> list[Queued]:
-        return [
-            Queued(id=records[job.pk], job=job.name, connector=job.connector.name)
-            for job in jobs
-            if job.pk in records
-        ]
+        return [Queued(id=records[job.pk], **_name(job)) for job in jobs if job.pk in records]
 
     return StartOut(
         queued=tell(done.queued),
         already_queued=tell(done.already_queued),
-        refused=[
-            NotQueued(job=one.job.name, connector=one.job.connector.name, reason=one.reason)
-            for one in done.refused
-        ],
+        refused=[NotQueued(**_name(one.job), reason=one.reason) for one in done.refused],
     )
+
+
+def _name(job: SyncJob) -> dict[str, Any]:
+    """The job, and what it syncs from."""
+    return {
+        "job": job.name,
+        "connector": job.connector.name if job.connector else None,
+        "source_dataset": job.source_dataset.name if job.source_dataset else None,
+    }

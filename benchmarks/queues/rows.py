@@ -27,7 +27,7 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
         _make_jobs(connector, jobs)
     job = SyncJob.objects.filter(workspace_id=made[0]).select_related("connector")[0]
     first = SyncRecord.objects.create(
-        workspace_id=job.workspace_id, job=job, connector=job.connector, address=job.connector.address,
+        workspace_id=job.workspace_id, job=job, connector=job.connector, address=job.address,
         trigger=Trigger.MANUAL, state=State.HELD, dry_run=times > 1,
     )  # fmt: skip
     copy_row(

@@ -34,6 +34,7 @@ from console.admin.sync_job_form import SyncJobForm
 from console.labels import find_page_url, label, link, moment
 from console.live import fragment
 from console.words import NOTHING, span_words
+from datasets.models import Dataset, DatasetKind
 from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
 from syncjobs.order.job import GROUPS
@@ -92,7 +93,7 @@ class SyncJobAdmin(ButtonsAdmin):
         "run_now",
     ]
     list_filter = [WorkspaceFilter, ConnectorFilter, "enabled", "sync_mode"]
-    list_select_related = ["workspace", "connector"]
+    list_select_related = ["workspace", "connector", "source_dataset"]
     search_fields = ["name", "connector__name"]
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
     conditional_fields = SHOWN  # unfold's: fields that appear with another's value
@@ -185,6 +186,9 @@ class SyncJobAdmin(ButtonsAdmin):
         far_end = None if obj is None else obj.far_end
         shown = {group: {"fields": names_in(group, far_end)} for group in GROUPS}
         shown[""]["fields"].insert(0, "workspace")
+        if obj is None or obj.source_dataset_id is not None:
+            place = shown[""]["fields"].index("connector") + 1
+            shown[""]["fields"].insert(place, "source_dataset")
         schedule = [*KIND, *RULES, "plan"] if editable else ["fires"]
         shown[SCHEDULE] = {"classes": ["sp-scheduled"], "fields": schedule}
         if obj:
@@ -210,6 +214,10 @@ class SyncJobAdmin(ButtonsAdmin):
                 if job is None
                 else rows.filter(workspace=job.workspace_id)
             )
+        if db_field.name == "source_dataset":
+            datasets = Dataset.objects.filter(kind=DatasetKind.FILES)
+            kwargs["queryset"] = tenancy.scope(request, datasets, needed=Role.ADMIN)
+            kwargs["label"] = "or the files of a dataset"
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: SyncJob, form: Any, change: bool) -> None:
@@ -322,7 +330,8 @@ class SyncJobAdmin(ButtonsAdmin):
 
     @admin.display(description="connector", ordering="connector__name")
     def show_connector(self, job: SyncJob) -> str:
-        return link(job.connector, job.connector.name)
+        source = job.connector or job.source_dataset
+        return link(source, source.name) if source is not None else ""
 
     @admin.display(description="schedule")
     def show_schedule(self, job: SyncJob) -> str:

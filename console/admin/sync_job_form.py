@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from connectors.models import Connector
 from console.admin.forms import ScopedForm, keep_calendar
 from console.admin.option_fields import OptionForm, declare, names_in, other_groups
 from console.admin.schedule_fields import ScheduleFields, read_schedule, same_schedule
@@ -21,6 +20,7 @@ from syncjobs.order.structures import Misfit, Place
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from workspaces.lookup import find_by_name
+from workspaces.models import Workspace
 
 CONFIRMED = "_confirmed"
 
@@ -43,7 +43,9 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
 
     class Meta:
         model = SyncJob
-        fields = ["workspace", *(name for group in GROUPS for name in names_in(group))]
+        fields = [
+            "workspace", "source_dataset", *(name for group in GROUPS for name in names_in(group))
+        ]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,30 +98,40 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
         if self.cleaned_data.get("after_publish") != AfterPublish.MOVE:
             self.cleaned_data["move_to"] = ""  # hidden, whatever it holds
         workspace = self.cleaned_data.get("workspace") or self.instance.workspace_id
-        connector = self.cleaned_data.get("connector")
-        if (
-            connector
-            and workspace
-            and connector.workspace_id != getattr(workspace, "pk", workspace)
-        ):
-            self.add_error("connector", "This connector belongs to another workspace.")
-        elif connector:
-            self._clean_work(connector)
+        self._clean_source(getattr(workspace, "pk", workspace))
         self._clean_dataset_name(workspace)
         if written is not None and workspace:
             self._clean_parents(getattr(workspace, "pk", workspace))
         return self.cleaned_data
 
-    def _clean_work(self, connector: Connector) -> None:
+    def _clean_source(self, workspace_id: Any) -> None:
+        """A job has a connector or a dataset to read, of its own workspace."""
+        given = {
+            name: source
+            for name in ("connector", "source_dataset")
+            if (source := self.cleaned_data.get(name)) is not None
+        }
+        if len(given) != 1:
+            if not {"connector", "source_dataset"} & {*self.errors}:
+                self.add_error(
+                    "connector", "Choose a connector, or a dataset whose files are read."
+                )
+            return
+        ((name, source),) = given.items()
+        if workspace_id and source.workspace_id != workspace_id:
+            self.add_error(name, f"This {name.split('_')[-1]} belongs to another workspace.")
+        else:
+            self._clean_work(SyncJob(**given).far_end, source.workspace)
+
+    def _clean_work(self, far_end: str, workspace: Workspace) -> None:
         """What the other kind of job has is refused; a destination is stored with the connector's id."""
-        far_end = SyncJob(connector=connector).far_end
         for name in set(self.changed_data) & {*OPTIONS}:
             if name in self.data and not belongs_to(name, far_end):
                 self.add_error(name, f"Only jobs of {find_work_of(name)} have it.")
         written = self.cleaned_data.get("destination")
         if written is not None:
             try:
-                stored = choose_destination(connector.workspace, written)
+                stored = choose_destination(workspace, written)
             except Misfit as exc:
                 self.add_error("destination", f"{'.'.join(exc.place)}: {exc}")
             else:

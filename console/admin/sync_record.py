@@ -128,7 +128,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
-        return rows.select_related("job__dataset", "connector", "workspace")
+        return rows.select_related("job__dataset", "connector", "source_dataset", "workspace")
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -66,7 +66,11 @@ _FIELDS = frozenset(
 
 
 class InvalidEntity(ValueError):
-    """An `entity` that says no files to read, or says it wrongly."""
+    """An `entity` that says no files to read, or says it wrongly. `field` is at fault."""
+
+    def __init__(self, field: str, words: str) -> None:
+        super().__init__(words)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,13 @@ class TabularEntity:
 def parse_entity(given: Mapping[str, Any]) -> TabularEntity:
     """Raises InvalidEntity."""
     if unknown := sorted(set(given) - _FIELDS):
-        raise InvalidEntity(f"{unknown[0]}: no such field; there are {', '.join(sorted(_FIELDS))}")
-    path = _read_text(given, "path") or ""
-    if not path:
-        raise InvalidEntity('path: is required, such as "orders/*.csv"')
+        words = f"no such field; there are {', '.join(sorted(_FIELDS))}"
+        raise InvalidEntity(unknown[0], words)
+    path = _read_text(given, "path") or f"*.{_read_format(given, '')}"
     delimiter, quote = _read_text(given, "delimiter"), _read_text(given, "quote", '"') or ""
     header = given.get("header", True)
     if not isinstance(header, bool):
-        raise InvalidEntity("header: must be true or false")
+        raise InvalidEntity("header", "must be true or false")
     _check_signs(delimiter, quote)
     return TabularEntity(
         path=path,
@@ -123,7 +126,7 @@ def parse_entity(given: Mapping[str, Any]) -> TabularEntity:
 def _read_text(given: Mapping[str, Any], name: str, default: str | None = None) -> str | None:
     value = given.get(name, default)
     if value is not None and (not isinstance(value, str) or "\0" in value):
-        raise InvalidEntity(f"{name}: must be text")
+        raise InvalidEntity(name, "must be text")
     return value
 
 
@@ -132,9 +135,9 @@ def _check_signs(delimiter: str | None, quote: str) -> None:
         if sign is None or (name == "quote" and not sign):
             continue
         if len(sign) != 1 or not sign.isascii() or sign in "\r\n\\" or sign.isalnum():
-            raise InvalidEntity(f"{name}: must be one ASCII character, and no letter or digit")
+            raise InvalidEntity(name, "must be one ASCII character, and no letter or digit")
     if delimiter == quote:
-        raise InvalidEntity("quote: must differ from delimiter")
+        raise InvalidEntity("quote", "must differ from delimiter")
 
 
 def _read_format(given: Mapping[str, Any], path: str) -> FileFormat:
@@ -142,10 +145,10 @@ def _read_format(given: Mapping[str, Any], path: str) -> FileFormat:
     if told is None:
         suffix = PurePosixPath(path).suffix.lower()
         if suffix not in _BY_SUFFIX:
-            raise InvalidEntity(f"format: is required, one of {', '.join(FileFormat)}")
+            raise InvalidEntity("format", f"is required, one of {', '.join(FileFormat)}")
         return _BY_SUFFIX[suffix]
     if told not in list(FileFormat):
-        raise InvalidEntity(f"format: must be one of {', '.join(FileFormat)}")
+        raise InvalidEntity("format", f"must be one of {', '.join(FileFormat)}")
     return FileFormat(told)
 
 
@@ -153,9 +156,9 @@ def _read_nulls(told: Any) -> tuple[str, ...]:
     if told is None:
         return ("",)
     if not isinstance(told, list | tuple) or not all(isinstance(one, str) for one in told):
-        raise InvalidEntity("nulls: must be a list of texts")
+        raise InvalidEntity("nulls", "must be a list of texts")
     if any(sign in one for one in told for sign in '\r\n"\0'):
-        raise InvalidEntity("nulls: a text must not have line ends or quotes")
+        raise InvalidEntity("nulls", "a text must not have line ends or quotes")
     return tuple(dict.fromkeys(told))
 
 
@@ -163,7 +166,7 @@ def _read_types(told: Any) -> dict[str, str]:
     if told is None:
         return {}
     if not isinstance(told, Mapping):
-        raise InvalidEntity('types: must be an object such as {"id": "bigint"}')
+        raise InvalidEntity("types", 'must be an object such as {"id": "bigint"}')
     return {str(name): _read_type(str(name), kind) for name, kind in told.items()}
 
 
@@ -177,7 +180,7 @@ def _read_type(name: str, kind: Any) -> str:
             return f"{word}({int(sized[2])},{int(sized[3] or 0)})"
         if sized[3] is None:
             return f"{word}({int(sized[2])})"
-    raise InvalidEntity(f"types: {name}: no such type; there are {', '.join(sorted(_TYPES))}")
+    raise InvalidEntity("types", f"{name}: no such type; there are {', '.join(sorted(_TYPES))}")
 
 
 def _read_encoding(given: Mapping[str, Any]) -> str | None:
@@ -187,7 +190,7 @@ def _read_encoding(given: Mapping[str, Any]) -> str | None:
     try:
         found = codecs.lookup(told)
     except LookupError:
-        raise InvalidEntity(f"encoding: {told!r} is unknown") from None
+        raise InvalidEntity("encoding", f"{told!r} is unknown") from None
     if not found._is_text_encoding:
-        raise InvalidEntity(f"encoding: {told!r} is no encoding of text")
+        raise InvalidEntity("encoding", f"{told!r} is no encoding of text")
     return found.name

@@ -81,7 +81,7 @@ class TabularSource:
         try:
             entity = parse_entity(spec)
         except InvalidEntity as exc:
-            raise RootMissing(f"entity: {exc}") from exc
+            raise RootMissing(f"entity.{exc.field}: {exc}") from exc
         files = list(self._holder.find(entity.path))
         if not files:
             raise RootMissing(f"No file of the dataset matches {entity.path}.")

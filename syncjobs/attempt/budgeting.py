@@ -46,6 +46,8 @@ def learn_of_host(record: SyncRecord, error: TransportError, progress: Progress)
 
 def _learn(record: SyncRecord, error: TransportError, progress: Progress) -> None:
     connector = record.connector
+    if connector is None:  # it reads what we hold
+        return
     address = connector.dialled if error.of_way else connector.address
     words = str(error)
     if address != connector.dialled and not isinstance(error, _NOT_CALLED):

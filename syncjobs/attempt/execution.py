@@ -49,12 +49,13 @@ def _attempt(held: Claim, lease: Lease) -> Ending | None:
     """Returns None if the lease is lost: the worker that holds it now decides."""
     found = SyncRecord.objects.select_related("job", "connector", "workspace")
     record = found.get(pk=held.record_id)
-    lease.patience_s = read_granted_silence_s(record.connector.options)
+    if record.connector is not None:
+        lease.patience_s = read_granted_silence_s(record.connector.options)
     try:
         allowance = _allow(record)
         # Until the work knows what there is to do, and says so.
         lease.progress.expect(allowance.deadline_s(), allowance.expected_s())
-        return get_work(record.connector.kind).run(Assignment(record, held, lease, allowance))
+        return get_work(record.connector).run(Assignment(record, held, lease, allowance))
     except Stop as stop:
         return end_of_stop(record, lease, stop)
     except Exception as exc:  # noqa: BLE001 — the one place where any error becomes an event

@@ -40,7 +40,7 @@ SELECT {", ".join(f"r.{name}" for name in _COLUMNS)},
        AS has_rivals
   FROM syncjobs_syncrecord r
   JOIN syncjobs_syncjob j ON j.id = r.job_id
-  JOIN connectors_connector c ON c.id = r.connector_id
+  LEFT JOIN connectors_connector c ON c.id = r.connector_id
   JOIN workspaces_workspace w ON w.id = r.workspace_id
  WHERE r.id = %s AND r.state = 'queued' AND (r.not_before IS NULL OR r.not_before <= now())
    FOR UPDATE OF r SKIP LOCKED

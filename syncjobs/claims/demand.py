@@ -38,7 +38,7 @@ running AS MATERIALIZED (
     SELECT workspace_id, connector_id, job_id, address, dialled FROM syncjobs_syncrecord
      WHERE state = 'running'),
 hosts AS MATERIALIZED (
-    SELECT dialled FROM running GROUP BY dialled
+    SELECT dialled FROM running WHERE dialled <> '' GROUP BY dialled
     HAVING %(per_host)s > 0 AND count(*) >= %(per_host)s),
 budgets AS MATERIALIZED (
     SELECT b.workspace_id, b.address FROM connectors_hostbudget b
@@ -65,7 +65,7 @@ r.workspace_id = free.workspace_id AND r.state = 'queued'
        AND (r.not_before IS NULL OR r.not_before <= now())
        AND r.job_id <> ALL (ARRAY(SELECT job_id FROM running))
        AND r.dialled <> ALL (ARRAY(SELECT dialled FROM hosts))
-       AND r.connector_id <> ALL (ARRAY(SELECT id FROM connectors))
+       AND (r.connector_id IS NULL OR r.connector_id <> ALL (ARRAY(SELECT id FROM connectors)))
        AND r.address <> ALL (ARRAY(SELECT b.address FROM budgets b
                                     WHERE b.workspace_id = free.workspace_id))
        AND r.dialled <> ALL (ARRAY(SELECT b.address FROM budgets b

@@ -54,8 +54,8 @@ SELECT now() AS now,
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a record's workspace and connector allow; None: any number. `has_rivals`: other workspaces have
-    queued records."""
+    """What a record's workspace and connector allow; None: any number. `address` and `dialled` are empty where nobody
+    is dialled. `has_rivals`: other workspaces have queued records."""
 
     address: str
     dialled: str
@@ -97,7 +97,7 @@ def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
         "syncs" if everywhere else "",
         f"syncs of workspace {record.workspace_id}" if counts_workspace else "",
         f"syncs of connector {record.connector_id}" if bounds.of_connector else "",
-        *sorted({f"syncs at {bounds.address}", f"syncs at {bounds.dialled}"}),
+        *sorted({f"syncs at {host}" for host in (bounds.address, bounds.dialled) if host}),
     ]
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [[name for name in locks if name]])
@@ -124,7 +124,11 @@ def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
             Limit("on this installation", counted.everywhere, everywhere),
             Limit("in this workspace", counted.of_workspace, bounds.in_workspace),
             Limit("of this connector", counted.of_connector, bounds.of_connector),
-            Limit(f"at {bounds.dialled}", counted.at_host, settings.SYNC.max_per_host or None),
+            Limit(
+                f"at {bounds.dialled}",
+                counted.at_host,
+                (settings.SYNC.max_per_host or None) if bounds.dialled else None,
+            ),
         ]
     )
     for row in rows:

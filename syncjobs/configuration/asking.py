@@ -93,7 +93,8 @@ def find_source_problems(job: SyncJob, answers: SourceAnswers) -> dict[Place, st
     if job.far_end != ROWS or job.entity is None:
         return {}
     found: dict[Place, str] = {}
-    entity = answers.hear(job.connector, job.entity)
+    # What a dataset's files offer is told by a record: they may still be to come.
+    entity = None if job.connector is None else answers.hear(job.connector, job.entity)
     if entity is not None:
         found |= dict(_iter_problems(job, entity))
     if (words := _find_foreign_table(job, answers)) is not None:

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from connectors.models import Connector
-from datasets.models import Dataset
+from datasets.models import Dataset, DatasetKind
 from farends.registry import SPECS
 from syncjobs.claims.windowing import reopen
 from syncjobs.configuration.destinations import refuse_taken_table
@@ -24,7 +24,7 @@ from syncjobs.order.structures import Misfit
 from syncjobs.order.timing import Fires, Hours
 from syncjobs.queries.parents import find_parent_problems, parents_of
 from syncjobs.records.rescheduling import NOT_PAUSED, plan_anew, resume
-from syncjobs.works.table import get_work, kinds_with_work
+from syncjobs.works.table import NoWork, get_work
 from workspaces import auditing
 from workspaces.lookup import filter_by_name, find_by_name
 from workspaces.models import Workspace
@@ -43,9 +43,7 @@ def save_job(job: SyncJob) -> None:
     """Saves a new or edited job. A job that is off or paused has no next fire; an unchanged schedule keeps its
     own. Raises ValidationError where it would run after itself, or after a job that is not there, where nothing is
     synced from its kind of connector, and where its dataset holds something else; FixedByVersions."""
-    if job.connector.kind in SPECS and job.connector.kind not in kinds_with_work():
-        words = f"no job can sync from a connector of kind {job.connector.kind}"
-        raise ValidationError({"connector": words})
+    _refuse_source(job)
     with transaction.atomic():
         if parents_of(job.schedule) or _is_renamed(job):
             hold_dependencies(job.workspace_id)
@@ -148,11 +146,30 @@ def hold_dependencies(workspace_id: UUID) -> None:
         )
 
 
+def _refuse_source(job: SyncJob) -> None:
+    """Raises ValidationError where nothing can be synced from there."""
+    source = job.source_dataset
+    if source is not None and (
+        source.kind != DatasetKind.FILES or source.workspace_id != job.workspace_id
+    ):
+        words = f"dataset {source.name} holds no files: rows are read out of these"
+        raise ValidationError({"connector": words})
+    if job.connector is not None and job.connector.kind not in SPECS:
+        return  # of an older version: it is told when it runs
+    try:
+        get_work(job.connector)
+    except NoWork as exc:
+        raise ValidationError({"connector": str(exc)}) from None
+
+
 def _refuse_other_work(job: SyncJob, stored: SyncJob) -> None:
     """Raises ValidationError."""
-    kind, held = get_work(job.connector.kind).dataset_kind, stored.dataset.kind
+    kind, held = get_work(job.connector).dataset_kind, stored.dataset.kind
     if kind != held:
-        words = f"its dataset is of kind {held}, and a connector of kind {job.connector.kind} fills one of kind {kind}: make another job"
+        source = (
+            "a dataset" if job.connector is None else f"a connector of kind {job.connector.kind}"
+        )
+        words = f"its dataset is of kind {held}, and {source} fills one of kind {kind}: make another job"
         raise ValidationError({"connector": words})
 
 
@@ -223,7 +240,7 @@ def _find_free(name: str, taken: set[str]) -> str:
 
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
-    kind = get_work(job.connector.kind).dataset_kind
+    kind = get_work(job.connector).dataset_kind
     named = find_by_name(Dataset.objects.all(), job.workspace, job.name)
     if named is None:
         return Dataset.objects.create(workspace=job.workspace, name=job.name, kind=kind)

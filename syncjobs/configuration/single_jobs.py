@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from connectors.models import Connector
+from datasets.models import Dataset
 from syncjobs.configuration.yaml_in import write_job
 from syncjobs.models import SyncJob
 from syncjobs.order.job import WITHIN, JobOrder, belongs_to
@@ -19,9 +20,12 @@ class JobNameTaken(Exception):
     """Another job of the workspace has this name."""
 
 
+_WITH = ("connector", "source_dataset", "dataset", "workspace")
+
+
 def find_job(workspace: Workspace, called: str) -> SyncJob | None:
     """Finds a job by id or name, with its connector, dataset and workspace."""
-    rows = SyncJob.objects.select_related("connector", "dataset", "workspace")
+    rows = SyncJob.objects.select_related(*_WITH)
     return find_row(rows, workspace, called)
 
 
@@ -60,18 +64,31 @@ def _write(
     is_new_name = name not in ("", job and job.name)
     if is_new_name and find_by_name(SyncJob.objects.all(), workspace, name) is not None:
         raise JobNameTaken(name)
-    connector = None if job is None else job.connector
+    source = SyncJob(connector=job.connector) if job else None
     if "connector" in fields:
-        connector = find_row(Connector.objects.all(), workspace, fields["connector"])
-        if connector is not None:
-            fields["connector"] = connector.name  # which is what a written job says
-    if connector is not None:
-        far_end = SyncJob(connector=connector).far_end
+        source = _name_source(workspace, fields)
+    if source is not None:
         for option in passed_over:
-            if not belongs_to(option, far_end):
+            if not belongs_to(option, source.far_end):
                 fields.pop(option, None)
     written = write_job(workspace, fields, job)
-    return SyncJob.objects.select_related("connector", "dataset", "workspace").get(pk=written.pk)
+    return SyncJob.objects.select_related(*_WITH).get(pk=written.pk)
+
+
+def _name_source(workspace: Workspace, fields: dict[str, Any]) -> SyncJob | None:
+    """Puts the name of the connector or dataset into the fields, which is what a written job says. Returns a job that
+    syncs from there; None where it is not there."""
+    called = fields["connector"]
+    if isinstance(called, Mapping):
+        dataset = find_row(Dataset.objects.all(), workspace, str(called.get("dataset", "")))
+        if dataset is not None:
+            fields["connector"] = {"dataset": dataset.name}
+        return SyncJob() if dataset is not None else None
+    connector = find_row(Connector.objects.all(), workspace, called)
+    if connector is None:
+        return None
+    fields["connector"] = connector.name
+    return SyncJob(connector=connector)
 
 
 def _name_all(given: Mapping[str, Any], far_end: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ before anything is written, each with the path to where it stands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from connectors.models import Connector
+from datasets.models import Dataset, DatasetKind
 from syncjobs.configuration.asking import SourceAnswers, find_source_problems
 from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
 from syncjobs.configuration.connectors import (
@@ -51,7 +52,7 @@ WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
 WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
 _EMPTY: dict[str, Any] = {"windows": [], "blackouts": []}  # what null stands for
 _COLUMNS = tuple(name for name in OPTIONS if name not in IDENTITY)
-_STATE = ("name", "connector_id", *_COLUMNS)
+_STATE = ("name", "connector_id", "source_dataset_id", *_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class _Application:
         # Of the workspace at hand, by name, where a file is applied: it may have thousands.
         self._connectors: dict[str, Connector] | None = None
         self._jobs: dict[str, SyncJob] | None = None
+        self._coming: set[str] = set()  # names of the jobs that the document has
 
     def run(self, document: Any) -> None:
         top = self._mapping(document, (), ("workspaces",))
@@ -193,14 +195,19 @@ class _Application:
             )
             for inner, item in self._items(fields, "connectors", path):
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
-            self._jobs = {row.name: row for row in workspace.sync_jobs.select_related("connector")}
+            self._jobs = {
+                row.name: row
+                for row in workspace.sync_jobs.select_related("connector", "source_dataset")
+            }
             given = [
                 (self._read_order(item, inner), inner)
                 for inner, item in self._items(fields, "sync_jobs", path)
             ]
+            self._coming = {str(item.get("name")) for item, _ in given}
             jobs = [self._want_job(workspace, item, inner) for item, inner in given]
-            names = {str(item.get("name")) for item, _ in given}
-            self._save_jobs(workspace, [wanted for wanted in jobs if wanted is not None], names)
+            self._save_jobs(
+                workspace, [wanted for wanted in jobs if wanted is not None], self._coming
+            )
             for section in all_sections():
                 self._save_section(workspace, section, fields, path)
 
@@ -304,10 +311,10 @@ class _Application:
         job = found or SyncJob(workspace=workspace, schedule=default_schedule())
         before = _state_of(job, _STATE)
         job.name = name
-        connector = self._choose_connector(workspace, fields, job, path)
-        if connector is None:
+        if not self._choose_source(workspace, fields, job, path):
             return None
-        job.connector = connector
+        if found is None and job.source_dataset is not None and "schedule" not in fields:
+            job.schedule = {}  # it follows the dataset
         if not self._fits_work(fields, job, path):
             return None
         for option in set(fields) & {*_COLUMNS}:
@@ -315,7 +322,9 @@ class _Application:
             setattr(job, option, _default_of(option) if value is None else value)
         if not self._choose_destination(job, fields, path):
             return None
-        if not self._clean(job, path, exclude=("workspace", "connector", "dataset")):
+        if not self._clean(
+            job, path, exclude=("workspace", "connector", "source_dataset", "dataset")
+        ):
             return None
         changed = None if found is None else _changed(before, _state_of(job, _STATE))
         if changed != [] and not self._fits_source(job, path):
@@ -328,7 +337,7 @@ class _Application:
 
     def _fits_work(self, fields: Mapping[str, Any], job: SyncJob, path: Path) -> bool:
         """Whether no option of another kind of job is named, nor another kind of connector."""
-        if not job._state.adding and job.dataset.kind != get_work(job.connector.kind).dataset_kind:
+        if not job._state.adding and job.dataset.kind != get_work(job.connector).dataset_kind:
             words = (
                 f"its dataset is of kind {job.dataset.kind}: make another job for this connector"
             )
@@ -338,8 +347,8 @@ class _Application:
         for name in foreign:
             place = (OPTIONS[name].about.within, name) if OPTIONS[name].about.within else (name,)
             words = (
-                f"only jobs of {find_work_of(name)} have it, and this one is of {job.far_end}, because its"
-                f" connector is of kind {job.connector.kind}"
+                f"only jobs of {find_work_of(name)} have it, and this one is of {job.far_end}, because"
+                f" {_describe_source(job)}"
             )
             self._problem((*path, *place), f"{name}: {words}")
         return not foreign
@@ -383,20 +392,23 @@ class _Application:
             self._problem(at, f"schedule: {problem.message}")
         if self.problems:
             return
-        for name in order_by_parents(parents):
+        for name in order_by_parents(_with_sources(parents, named)):
             wanted = named[name]
-            if wanted.fields is None or wanted.fields:
-                try:
-                    save_job(wanted.job)
-                except ValidationError as exc:
-                    for place, words in tell_errors(wanted.job, exc):
-                        conflicts = isinstance(exc, FixedByVersions)
-                        self.problems.append(Mistake((*wanted.path, *place), words, conflicts))
+            if self._settle_source(workspace, wanted) and wanted.fields != ():
+                self._save_job(wanted)
         for wanted in jobs:
             created, fields = wanted.fields is None, wanted.fields or ()
             self._note(
                 "sync job", wanted.job.name, created=created, fields=fields, notes=wanted.notes
             )
+
+    def _save_job(self, wanted: _Wanted) -> None:
+        try:
+            save_job(wanted.job)
+        except ValidationError as exc:
+            for place, words in tell_errors(wanted.job, exc):
+                conflicts = isinstance(exc, FixedByVersions)
+                self.problems.append(Mistake((*wanted.path, *place), words, conflicts))
 
     def _find_job(self, workspace: Workspace, name: str) -> SyncJob | None:
         if self._jobs is not None:
@@ -407,6 +419,50 @@ class _Application:
         if self._connectors is not None:
             return self._connectors.get(name)
         return find_by_name(Connector.objects.all(), workspace, name)
+
+    def _choose_source(
+        self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
+    ) -> bool:
+        """Whether the job has what it syncs from: a connector, or the files of a dataset."""
+        given = fields.get("connector")
+        if "connector" not in fields and job.source_dataset_id is not None:
+            return True
+        if not isinstance(given, Mapping):
+            job.connector = self._choose_connector(workspace, fields, job, path)
+            job.source_dataset = None
+            return job.connector is not None
+        job.connector = None
+        name = str(given["dataset"])
+        job.source_dataset = self._find_source_dataset(workspace, name)
+        if job.source_dataset is None and name in self._coming:
+            # That job's dataset comes to be with the job, which is saved first: `_save_jobs`.
+            job.source_dataset = Dataset(workspace=workspace, name=name)
+        if job.source_dataset is None:
+            self._refuse_source_dataset(name, path)
+            return False
+        try:
+            get_work(None)
+        except LookupError as exc:
+            self._problem((*path, "connector"), f"connector: {exc}")
+            return False
+        return True
+
+    def _find_source_dataset(self, workspace: Workspace, name: str) -> Dataset | None:
+        return find_by_name(Dataset.objects.filter(kind=DatasetKind.FILES), workspace, name)
+
+    def _refuse_source_dataset(self, name: str, path: Path) -> None:
+        words = f"connector: no dataset of files is called {name!r} in this workspace"
+        self._problem((*path, "connector", "dataset"), words)
+
+    def _settle_source(self, workspace: Workspace, wanted: _Wanted) -> bool:
+        """Whether the dataset that the job reads is there now."""
+        source = wanted.job.source_dataset
+        if source is None or not source._state.adding:
+            return True
+        wanted.job.source_dataset = self._find_source_dataset(workspace, source.name)
+        if wanted.job.source_dataset is None:
+            self._refuse_source_dataset(source.name, wanted.path)
+        return wanted.job.source_dataset is not None
 
     def _choose_connector(
         self, workspace: Workspace, fields: Mapping[str, Any], job: SyncJob, path: Path
@@ -422,7 +478,7 @@ class _Application:
             self._problem((*path, "connector"), f"no connector {wanted!r} in this workspace{hint}")
             return None
         try:
-            get_work(found.kind)
+            get_work(found)
         except LookupError as exc:
             self._problem((*path, "connector"), f"connector: {exc}")
             return None
@@ -489,5 +545,27 @@ def _default_of(option: str) -> Any:
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    names = {"connector_id": "connector"}
-    return [names.get(name, name) for name in after if after[name] != before.get(name)]
+    names = {"connector_id": "connector", "source_dataset_id": "connector"}
+    changed = [names.get(name, name) for name in after if after[name] != before.get(name)]
+    return list(dict.fromkeys(changed))
+
+
+def _with_sources(
+    parents: Mapping[str, Sequence[str]], jobs: Mapping[str, _Wanted]
+) -> dict[str, Sequence[str]]:
+    """The jobs that are saved before a job: its parents, and the one whose dataset it reads."""
+    sources = {
+        name: wanted.job.source_dataset.name
+        for name, wanted in jobs.items()
+        if wanted.job.source_dataset is not None
+    }
+    return {
+        name: [*before, sources[name]] if sources.get(name) in parents else before
+        for name, before in parents.items()
+    }
+
+
+def _describe_source(job: SyncJob) -> str:
+    if job.connector is None:
+        return "it reads a dataset"
+    return f"its connector is of kind {job.connector.kind}"

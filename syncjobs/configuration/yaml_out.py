@@ -47,7 +47,9 @@ class Export:
 def export_configuration(workspaces: Iterable[Workspace]) -> Export:
     # Jobs first: the connector of one that is read cannot go before it is read too.
     rows = sorted(workspaces, key=lambda workspace: workspace.name)
-    jobs = {row.pk: list(row.sync_jobs.select_related("connector")) for row in rows}
+    jobs = {
+        row.pk: list(row.sync_jobs.select_related("connector", "source_dataset")) for row in rows
+    }
     connectors = {row.pk: sorted(row.connectors.all(), key=_name) for row in rows}
     exporter = _Exporter(connector for row in rows for connector in connectors[row.pk])
     document = [exporter.workspace(row, connectors[row.pk], jobs[row.pk]) for row in rows]
@@ -109,7 +111,7 @@ class _Exporter:
             row.order,
             keep=lambda option, value: belongs_to(option.name, far_end) and _is_told(option, value),
         )
-        if row.is_default and row.connector.auto_sync:
+        if row.is_default and row.connector is not None and row.connector.auto_sync:
             if row.name != f"{row.connector.name[:85]}-auto":
                 self.notes.append(
                     f"sync job {row.workspace.name}/{row.name} is kept by auto_sync of {row.connector.name}"

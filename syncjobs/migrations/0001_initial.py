@@ -549,4 +549,41 @@ class Migration(migrations.Migration):
             name='rows_unchanged',
             field=models.PositiveBigIntegerField(default=0),
         ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='source_dataset',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='following_jobs', to='datasets.dataset'),
+        ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='source_dataset',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reading_records', to='datasets.dataset'),
+        ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='source_version',
+            field=models.PositiveIntegerField(null=True),
+        ),
+        migrations.AlterField(
+            model_name='syncjob',
+            name='connector',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sync_jobs', to='connectors.connector'),
+        ),
+        migrations.AlterField(
+            model_name='syncrecord',
+            name='connector',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sync_records', to='connectors.connector'),
+        ),
+        migrations.AddIndex(
+            model_name='syncrecord',
+            index=models.Index(condition=models.Q(('source_dataset', None), _negated=True), fields=['source_dataset'], name='record_of_source_dataset'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncjob',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('connector', None), ('source_dataset__isnull', False)), models.Q(('connector__isnull', False), ('source_dataset', None)), _connector='OR'), name='job_one_source'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrecord',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('connector', None), ('source_dataset__isnull', False)), models.Q(('connector__isnull', False), ('source_dataset', None)), _connector='OR'), name='record_one_source'),
+        ),
     ]

@@ -17,11 +17,12 @@ from connectors.models import Connector
 from datasets.models import Dataset
 from farends.registry import SPECS, can_remove, removing_kinds
 from farends.spec import FILES, ROWS
+from farends.tabular.entity import InvalidEntity, parse_entity
 from syncjobs.core.selection import Selection
 from syncjobs.order.files import AfterPublish, FileOrder
 from syncjobs.order.job import IDENTITY, OPTIONS, JobOrder
 from syncjobs.order.option import Form, build
-from syncjobs.order.rows import RowOrder
+from syncjobs.order.rows import DATASET, RowOrder
 from syncjobs.order.shared import OnDelete, SharedOrder
 from syncjobs.order.structures import Misfit, Place
 from timing.schedules import Schedule, draw_offset, parse_schedule
@@ -66,7 +67,13 @@ class SyncJob(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="sync_jobs")
-    connector = models.ForeignKey(Connector, models.PROTECT, related_name="sync_jobs")
+    # One of the two: what it syncs from.
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, null=True, blank=True, related_name="sync_jobs"
+    )
+    source_dataset = models.ForeignKey(
+        Dataset, models.PROTECT, null=True, blank=True, related_name="following_jobs"
+    )
     dataset = models.OneToOneField(Dataset, models.PROTECT, related_name="job", editable=False)
     name = models.CharField(max_length=100, validators=[valid_title])
     include = ArrayField(models.TextField(), **column("include"))
@@ -128,6 +135,11 @@ class SyncJob(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["workspace", "name"], name="job_name_in_workspace"),
+            models.CheckConstraint(
+                condition=Q(connector=None, source_dataset__isnull=False)
+                | Q(connector__isnull=False, source_dataset=None),
+                name="job_one_source",
+            ),
             models.UniqueConstraint(
                 fields=["connector"], condition=Q(is_default=True), name="job_one_default"
             ),
@@ -149,6 +161,34 @@ class SyncJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_connector(self) -> Connector:
+        """For whoever knows that it syncs from one. Raises LookupError where it reads a dataset."""
+        if self.connector is None:
+            raise LookupError(f"job {self.name} reads a dataset")
+        return self.connector
+
+    @property
+    def source_name(self) -> str:
+        """The name of its connector, or of the dataset that it reads."""
+        if self.connector is not None:
+            return self.connector.name
+        return self.source_dataset.name if self.source_dataset is not None else ""
+
+    @property
+    def follows_dataset(self) -> bool:
+        """Whether a new version of the dataset that it reads is what it runs by."""
+        return self.source_dataset_id is not None and not self.schedule
+
+    @property
+    def address(self) -> str:
+        """Whose budget its records use; empty where it dials nobody."""
+        return "" if self.connector is None else self.connector.address
+
+    @property
+    def dialled(self) -> str:
+        """Who bears its connections; empty where it dials nobody."""
+        return "" if self.connector is None else self.connector.dialled
 
     @property
     def order(self) -> JobOrder:
@@ -180,7 +220,8 @@ class SyncJob(models.Model):
         problems: dict[str, list[ValidationError]] = {}
         shared = build(SharedOrder, self)
         connector: Connector | None = getattr(self, "connector", None)  # a form may lack it
-        if connector is not None and self.far_end == ROWS:
+        has_source = connector is not None or self.source_dataset is not None
+        if has_source and self.far_end == ROWS:
             found = find_row_conflicts(self)
         else:
             found = {(name,): said for name, said in self._find_file_conflicts(shared).items()}
@@ -202,9 +243,16 @@ class SyncJob(models.Model):
 
     @property
     def far_end(self) -> str:
-        """What there is to sync, as its kind's Spec names it."""
+        """What there is to sync, as its kind's Spec names it. Of a dataset's files it is the rows."""
+        if self.connector is None:
+            return ROWS
         spec = SPECS.get(self.connector.kind)
         return FILES if spec is None else spec.far_end
+
+    @property
+    def written_source(self) -> str | dict[str, str]:
+        """What it syncs from as people write it."""
+        return self.source_name if self.source_dataset is None else {"dataset": self.source_name}
 
     @property
     def written_destination(self) -> dict[str, Any] | None:
@@ -244,10 +292,20 @@ class SyncJob(models.Model):
 
 
 def find_row_conflicts(job: SyncJob) -> dict[Place, str]:
-    """What of a job of rows does not go together, or not with its connector: each with the place and words."""
-    connector = job.connector
-    order = build(RowOrder, job)
-    return order.find_conflicts(build(SharedOrder, job), connector.kind, [*connector.entities])
+    """What of a job of rows does not go together, or not with its source: each with the place and words."""
+    connector, order = job.connector, build(RowOrder, job)
+    if connector is not None:
+        return order.find_conflicts(build(SharedOrder, job), connector.kind, [*connector.entities])
+    if job.entity is None:
+        words = 'says which files are the table, such as {path: "orders/*.csv", format: csv}'
+        return {("entity",): f"{words}: a job that reads a dataset needs it"}
+    found = order.find_conflicts(build(SharedOrder, job), DATASET, ())
+    if not found:
+        try:
+            parse_entity(job.entity)
+        except InvalidEntity as exc:
+            return {("entity", exc.field): str(exc)}
+    return found
 
 
 class Dependency(models.Model):

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from connectors.models import Connector
+from datasets.models import Dataset
 from syncjobs.core.states import FINAL, OPEN, Stage, State
 from syncjobs.models.jobs import SyncJob, choices
 from syncjobs.order.shared import SyncMode
@@ -88,9 +89,13 @@ class SyncRecord(models.Model):
         Workspace, models.CASCADE, related_name="sync_records", db_index=False
     )
     job = models.ForeignKey(SyncJob, models.CASCADE, related_name="records", db_index=False)
-    connector = models.ForeignKey(
-        Connector, models.PROTECT, related_name="sync_records", db_index=False
+    connector = models.ForeignKey(  # NULL: it reads `source_dataset`
+        Connector, models.PROTECT, null=True, related_name="sync_records", db_index=False
     )
+    source_dataset = models.ForeignKey(
+        Dataset, models.PROTECT, null=True, related_name="reading_records", db_index=False
+    )
+    source_version = models.PositiveIntegerField(null=True)  # of that dataset, once it is read
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     scheduled_for = models.DateTimeField(null=True)
     backfill = models.ForeignKey(Backfill, models.SET_NULL, null=True, related_name="records")
@@ -178,6 +183,11 @@ class SyncRecord(models.Model):
                 name="record_running_has_lease",
             ),
             models.CheckConstraint(
+                condition=Q(connector=None, source_dataset__isnull=False)
+                | Q(connector__isnull=False, source_dataset=None),
+                name="record_one_source",
+            ),
+            models.CheckConstraint(
                 condition=Q(state__in=sorted(FINAL), finished_at__isnull=False)
                 | (~Q(state__in=sorted(FINAL)) & Q(finished_at=None)),
                 name="record_final_has_end",
@@ -237,6 +247,11 @@ class SyncRecord(models.Model):
             ),
             models.Index(fields=["job", "-queued_at"], name="record_of_job"),
             models.Index(fields=["connector", "-queued_at"], name="record_of_connector"),
+            models.Index(
+                fields=["source_dataset"],
+                condition=~Q(source_dataset=None),
+                name="record_of_source_dataset",
+            ),
             models.Index(fields=["workspace", "-queued_at"], name="record_of_workspace"),
             models.Index(fields=["workspace", "state", "-queued_at"], name="record_in_state"),
             # What people look at first: the latest, what failed, what waits for them.
@@ -251,6 +266,12 @@ class SyncRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} {self.queued_at:%Y-%m-%d %H:%M:%S}"
+
+    def get_connector(self) -> Connector:
+        """For whoever knows that it syncs from one. Raises LookupError where it reads a dataset."""
+        if self.connector is None:
+            raise LookupError(f"record {self.pk} reads a dataset")
+        return self.connector
 
     @property
     def is_final(self) -> bool:

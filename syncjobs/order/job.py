@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from syncjobs.order.files import FILES, FileOrder
-from syncjobs.order.option import Option, job_option, options_of
+from syncjobs.order.option import Form, Option, job_option, options_of
 from syncjobs.order.rows import DESTINATION, RISKS, ROWS, RowOrder
 from syncjobs.order.shared import COMPARISON, DELETION, SharedOrder
+from syncjobs.order.structures import KnownWords, Words, text_or
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.order.timing import SECONDS_MAX, Timing
 
@@ -58,8 +60,15 @@ class JobOrder:
     the other kind of work without effect: no surface shows or takes them."""
 
     name: str = job_option("Name", "Unique in its workspace.", most=100)
-    connector: str = job_option(
-        "Connector", "The name of the far end that it copies from.", attribute="connector.name"
+    connector: Any = job_option(
+        "Connector",
+        "The name of the far end that it copies from. {dataset: NAME}: it reads the files of that dataset as rows, each"
+        " time that these have a new version, unless it has a schedule.",
+        attribute="written_source",
+        form=Form.STRUCTURE,
+        structure=text_or(
+            KnownWords({"dataset": Words(most=100)}, needs=("dataset",)), Words(most=100)
+        ),
     )
     enabled: bool = job_option("Enabled", "A disabled job runs by hand only.", default=True)
     timing: Timing

@@ -25,6 +25,7 @@ from syncjobs.order.structures import (
     text_or,
 )
 
+DATASET = "dataset"  # the kind of source that a job without a connector has
 ROWS, RISKS, DESTINATION = "Rows", "Rows that do not fit", "Destination"
 KEY_COLUMNS_MAX = 32  # of an index in PostgreSQL
 SECONDS_MAX = 31_536_000
@@ -94,7 +95,7 @@ _RESOURCE_OF_JOB = KnownWords(_RESOURCE, needs=("path",))
 
 def _check_file(value: Mapping[str, Any], place: Place) -> None:
     if value["format"] == "xlsx":
-        foreign = [name for name in ("delimiter", "quote") if name in value]
+        foreign = [name for name in ("delimiter", "quote", "encoding") if name in value]
     else:
         foreign = [name for name in ("sheet",) if name in value]
     if value["format"] in ("jsonl", "parquet"):
@@ -103,7 +104,7 @@ def _check_file(value: Mapping[str, Any], place: Place) -> None:
         raise Misfit(f"{foreign[0]} does not go with {value['format']}", (*place, foreign[0]))
 
 
-_OF_TEXT = ("delimiter", "quote", "header", "sheet")
+_OF_TEXT = ("delimiter", "quote", "header", "sheet", "encoding")
 _FILE = KnownWords(
     {
         "path": _NAME,
@@ -114,6 +115,7 @@ _FILE = KnownWords(
         "nulls": Items(Words(least=0), most=100),
         "sheet": _NAME,
         "types": OwnWords(Words(most=200)),
+        "encoding": Words(most=40),
     },
     needs=("format",),
     also=_check_file,
@@ -377,8 +379,10 @@ def _iter_foreign(
             pass
         case {"table": _} if kind == "sql":
             pass
+        case {"path": _} | {"format": _} if kind == DATASET:
+            pass
         case _:
-            words = _TAKEN_BY.get(kind, "a dataset of files takes {path, format}")
+            words = _TAKEN_BY[kind]
             yield (("entity",), words)
     if kind == "sql" and isinstance(chosen.cursor, Mapping):
         for word in ("param", "format"):
@@ -387,6 +391,7 @@ def _iter_foreign(
 
 
 _TAKEN_BY = {
+    DATASET: "a dataset of files takes {path, format, …}",
     "sql": "a connector of kind sql takes {schema, table}",
     "rest": "a connector of kind rest takes {path, records, params, page, next}, or the name of one of its entities",
 }

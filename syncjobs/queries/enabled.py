@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from connectors.models import Connector, ConnectorStatus
 from syncjobs.models import SyncJob
@@ -10,8 +10,9 @@ from workspaces.models import Workspace
 
 
 def enabled_jobs(workspace: Workspace) -> list[SyncJob]:
-    """Returns the enabled jobs of active connectors, by name."""
-    return list(_enabled(workspace).filter(connector__status=ConnectorStatus.ACTIVE))
+    """Returns the enabled jobs of active connectors, and those that read a dataset, by name."""
+    able = Q(connector=None) | Q(connector__status=ConnectorStatus.ACTIVE)
+    return list(_enabled(workspace).filter(able))
 
 
 def enabled_jobs_of(connector: Connector) -> list[SyncJob]:
@@ -20,4 +21,4 @@ def enabled_jobs_of(connector: Connector) -> list[SyncJob]:
 
 def _enabled(workspace: Workspace) -> QuerySet[SyncJob]:
     rows = SyncJob.objects.filter(workspace=workspace, enabled=True)
-    return rows.select_related("connector", "workspace").order_by("name")
+    return rows.select_related("connector", "source_dataset", "workspace").order_by("name")

@@ -41,8 +41,8 @@ SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mi
        (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}) AS queued,
        (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND {mine}) AS held,
        (SELECT extract(epoch FROM now() - j.next_run_at)
-          FROM syncjobs_syncjob j JOIN connectors_connector c ON c.id = j.connector_id
-         WHERE j.enabled AND j.next_run_at <= now() AND c.status = 'active' AND {job_mine}
+          FROM syncjobs_syncjob j LEFT JOIN connectors_connector c ON c.id = j.connector_id
+         WHERE j.enabled AND j.next_run_at <= now() AND (c.id IS NULL OR c.status = 'active') AND {job_mine}
          ORDER BY j.next_run_at LIMIT 1) AS lag_s
 """
 _CONNECTORS = """

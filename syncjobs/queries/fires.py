@@ -64,6 +64,8 @@ def may_begin(job: SyncJob, at: datetime) -> bool:
 
 def describe_schedule(job: SyncJob) -> str:
     """One line, such as `At 02:00 on Monday through Friday (America/New_York)` or `every 15 min`."""
+    if job.follows_dataset:
+        return f"when dataset {job.source_name} has a new version"
     try:
         return _schedule_words(job.parsed_schedule)
     except InvalidSchedule as exc:

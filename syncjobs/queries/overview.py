@@ -44,10 +44,10 @@ def look_over(workspace: Workspace, *, most: int) -> Overview:
         waiting=records.filter(state=State.QUEUED).order_by("queued_at")[:most],
         ended=records.filter(state__in=sorted(FINAL)).order_by("-queued_at")[:most],
         due_next=SyncJob.objects.filter(
+            Q(connector=None) | Q(connector__status=ConnectorStatus.ACTIVE),
             workspace=workspace,
             enabled=True,
             paused_at=None,
-            connector__status=ConnectorStatus.ACTIVE,
         )
         .exclude(next_run_at=None)
         .order_by("next_run_at")[:most],

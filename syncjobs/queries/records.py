@@ -14,11 +14,11 @@ from workspaces.models import Workspace
 
 
 def records_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord]:
-    """Each with the names of its job and connector."""
+    """Each with the names of its job and of its connector or dataset."""
     return (
         SyncRecord.objects.filter(workspace=workspace)
-        .select_related("job", "connector")
-        .only("job__name", "connector__name", "backfill_id", *columns)
+        .select_related("job", "connector", "source_dataset")
+        .only("job__name", "connector__name", "source_dataset__name", "backfill_id", *columns)
     )
 
 
@@ -26,7 +26,7 @@ def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecor
     """Reads records for lists: a named tuple costs a third of an instance with its job and connector."""
     return SyncRecord.objects.filter(workspace=workspace).values_list(
         "pk", *columns, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
-        named=True,
+        "source_dataset__name", named=True,
     )  # fmt: skip
 
 
@@ -63,4 +63,5 @@ _COUNTED = {
 
 def reread(record: SyncRecord) -> SyncRecord:
     """Reads a record as it is now, with its job and connector."""
-    return SyncRecord.objects.select_related("job", "connector").get(pk=record.pk)
+    rows = SyncRecord.objects.select_related("job", "connector", "source_dataset")
+    return rows.get(pk=record.pk)

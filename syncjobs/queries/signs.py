@@ -18,14 +18,14 @@ from syncjobs.core.stuck import Signs
 _RUNNING = """
 SELECT r.id, r.lease_owner, r.stage, r.deadline_s, r.heartbeat_at, r.progress_at, r.lease_expires_at,
        claimed.at AS claimed_at, r.cancel_asked_at, r.current_file_index, r.total_files,
-       r.bytes_transferred, r.attempt, r.crash_count, c.options,
+       r.bytes_transferred, r.attempt, r.crash_count, coalesce(c.options, '{}') AS options,
        extract(epoch FROM now() - r.lease_expires_at)::float AS lease_ran_out_s,
        extract(epoch FROM now() - r.heartbeat_at)::float AS heartbeat_s,
        extract(epoch FROM now() - r.progress_at)::float AS progress_s,
        extract(epoch FROM now() - greatest(claimed.at, %(counted_from)s))::float AS worked_s,
        extract(epoch FROM now() - r.cancel_asked_at)::float AS cancel_asked_s
   FROM syncjobs_syncrecord r
-  JOIN connectors_connector c ON c.id = r.connector_id
+  LEFT JOIN connectors_connector c ON c.id = r.connector_id
   LEFT JOIN LATERAL (
        SELECT at FROM events_syncevent e
         WHERE e.record_id = r.id AND e.event = 'claimed' ORDER BY e.id DESC LIMIT 1) claimed ON true

@@ -83,19 +83,19 @@ def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
 
 # Those that have something to do: room for a record, an end to tell, a job that was switched off.
 _TAKE = f"""
-SELECT b.id, b.workspace_id, b.job_id, j.connector_id, {WAY}, b.trigger, b.mode, b.requested_by,
+SELECT b.id, b.workspace_id, b.job_id, j.connector_id, j.source_dataset_id, {WAY}, b.trigger, b.mode, b.requested_by,
        b.since, b.until, b.next_fire, b.fires, b.queued, b.parallel, j.schedule::text AS written,
        j.jitter_s, b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL) AS is_off
   FROM syncjobs_backfill b
   JOIN syncjobs_syncjob j ON j.id = b.job_id
-  JOIN connectors_connector c ON c.id = j.connector_id
+  LEFT JOIN connectors_connector c ON c.id = j.connector_id
  CROSS JOIN LATERAL (
     SELECT count(*) FROM syncjobs_syncrecord r
      WHERE r.backfill_id = b.id AND r.state {IN_OPEN}) live
  WHERE b.state = 'active'
    AND CASE WHEN b.trigger <> 'backfill' AND NOT (j.enabled AND j.paused_at IS NULL) THEN true
             WHEN b.next_fire IS NULL THEN live.count = 0
-            ELSE c.status = 'active' AND live.count < b.parallel END
+            ELSE (c.id IS NULL OR c.status = 'active') AND live.count < b.parallel END
  ORDER BY b.created_at LIMIT %s
    FOR NO KEY UPDATE OF b SKIP LOCKED
 """  # noqa: S608 — names of columns
@@ -116,7 +116,8 @@ class _Active:
     id: uuid.UUID
     workspace_id: uuid.UUID
     job_id: uuid.UUID
-    connector_id: uuid.UUID
+    connector_id: uuid.UUID | None
+    source_dataset_id: uuid.UUID | None
     kind: str  # this and the next three: of its connector
     host: str
     port: int
@@ -163,6 +164,7 @@ class _Active:
             job_id=self.job_id,
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
+            source_dataset_id=self.source_dataset_id,
             address=name_address(self.host, self.port),
             dialled=name_dialled_address(self.kind, self.host, self.port, self.options),
             trigger=self.trigger,

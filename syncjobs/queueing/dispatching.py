@@ -44,6 +44,7 @@ from timing.schedules import (
     CountedFrom,
     Every,
     InvalidSchedule,
+    Manual,
     Schedule,
     draw_offset,
     parse_text,
@@ -86,21 +87,23 @@ _TAKE = f"""
 WITH due AS (
     SELECT j.id, j.workspace_id, j.next_run_at FROM syncjobs_syncjob j
      WHERE j.enabled AND j.paused_at IS NULL AND j.next_run_at <= coalesce(%(now)s, now())
-       AND j.connector_id NOT IN (SELECT c.id FROM connectors_connector c WHERE c.status <> %(active)s)
+       AND (j.connector_id IS NULL
+            OR j.connector_id NOT IN (SELECT c.id FROM connectors_connector c WHERE c.status <> %(active)s))
      ORDER BY j.next_run_at LIMIT %(look)s),
 turns AS MATERIALIZED (
     SELECT id, next_run_at,
            row_number() OVER (PARTITION BY workspace_id ORDER BY next_run_at) AS turn
       FROM due ORDER BY turn, next_run_at LIMIT %(limit)s * %(spare)s)
-SELECT j.id, j.workspace_id, j.connector_id, {WAY}, j.schedule::text AS written, j.next_run_at AS due,
+SELECT j.id, j.workspace_id, j.connector_id, j.source_dataset_id, {WAY}, j.schedule::text AS written, j.next_run_at AS due,
        j.jitter_s, j.misfire, j.catch_up_max, j.max_lateness_s, j.overlap, j.sync_mode,
        j.verify_every_s, coalesce(j.last_verified_at, j.created_at) AS verified_at,
-       coalesce(%(now)s, now()) AS now
+       coalesce(%(now)s, now()) AS now, s.name AS source
   FROM turns
   JOIN syncjobs_syncjob j ON j.id = turns.id
-  JOIN connectors_connector c ON c.id = j.connector_id
+  LEFT JOIN connectors_connector c ON c.id = j.connector_id
+  LEFT JOIN datasets_dataset s ON s.id = j.source_dataset_id
  WHERE j.enabled AND j.paused_at IS NULL AND (j.next_run_at <= coalesce(%(now)s, now())) IS TRUE
-   AND c.status = %(active)s
+   AND (j.connector_id IS NULL OR c.status = %(active)s)
  ORDER BY turns.turn, turns.next_run_at LIMIT %(limit)s
    FOR NO KEY UPDATE OF j SKIP LOCKED
 """  # noqa: S608 — names of columns
@@ -138,7 +141,8 @@ class _Due:
 
     id: uuid.UUID
     workspace_id: uuid.UUID
-    connector_id: uuid.UUID
+    connector_id: uuid.UUID | None
+    source_dataset_id: uuid.UUID | None
     kind: str  # this and the next three: of its connector
     host: str
     port: int
@@ -154,6 +158,7 @@ class _Due:
     verify_every_s: int | None
     verified_at: datetime
     now: datetime
+    source: str | None  # the name of the dataset that it reads
     service: FireService = field(default_factory=lambda: FireService(None))
     trigger: Trigger = Trigger.SCHEDULE
     error: str | None = None
@@ -223,6 +228,7 @@ class _Due:
             job_id=self.id,
             workspace_id=self.workspace_id,
             connector_id=self.connector_id,
+            source_dataset_id=self.source_dataset_id,
             address=name_address(self.host, self.port),
             dialled=name_dialled_address(self.kind, self.host, self.port, self.options),
             trigger=self.trigger,
@@ -249,8 +255,11 @@ class _Batch:
     def serve(self) -> Dispatched:
         followers = {}
         for job in self._jobs:
-            if isinstance(schedule := job.decide(), After):
+            schedule = job.decide()
+            if isinstance(schedule, After):
                 followers[job.id] = (job, schedule.condition)
+            elif isinstance(schedule, Manual) and job.source is not None:
+                job.trigger, job.cause = Trigger.AFTER, f"after a new version of {job.source}"
         if followers:
             self._decide_followers(followers)
         self._settle_overlaps()

@@ -139,7 +139,7 @@ def _count_anew(job_ids: list[uuid.UUID]) -> None:
 def _part(jobs: Iterable[SyncJob]) -> tuple[list[NotStarted], list[SyncJob]]:
     refused, able = [], []
     for job in jobs:
-        if job.connector.status != ConnectorStatus.ACTIVE:
+        if job.connector is not None and job.connector.status != ConnectorStatus.ACTIVE:
             refused.append(NotStarted(job, f"its connector is {job.connector.status}"))
         elif job.paused_at is not None:
             refused.append(NotStarted(job, f"it is paused: {job.paused_reason}"))
@@ -168,8 +168,9 @@ def _queue(
             job_id=job.pk,
             workspace_id=job.workspace_id,
             connector_id=job.connector_id,
-            address=job.connector.address,
-            dialled=job.connector.dialled,
+            source_dataset_id=job.source_dataset_id,
+            address=job.address,
+            dialled=job.dialled,
             trigger=trigger,
             scheduled_for=None,  # type: ignore[arg-type]  # NULL: asked for, and no fire
             mode=mode or job.sync_mode,

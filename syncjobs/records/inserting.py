@@ -24,7 +24,7 @@ class NewRecord:
 
     job_id: uuid.UUID
     workspace_id: uuid.UUID
-    connector_id: uuid.UUID
+    connector_id: uuid.UUID | None
     address: str
     dialled: str
     trigger: str
@@ -37,6 +37,7 @@ class NewRecord:
     finished_at: datetime | None = None
     requested_by: str = ""
     backfill_id: uuid.UUID | None = None
+    source_dataset_id: uuid.UUID | None = None
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 

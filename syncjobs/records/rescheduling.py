@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from datasets.models import Version
 from syncjobs.models import Dependency, SyncJob
 from timing.clock import database_now
 from timing.schedules import InvalidSchedule, first_due
@@ -18,10 +19,14 @@ NOT_PAUSED: dict[str, Any] = {"failures_in_a_row": 0, "paused_at": None, "paused
 
 def plan_anew(job: SyncJob) -> datetime | None:
     """Returns the job's first due time from now; None where only an event tells, or a schedule that cannot be read. What its
-    parents did before counts no more."""
+    parents did before counts no more. A job that follows a dataset is due at once where that has a version, so that it
+    shows its first result."""
     Dependency.objects.filter(job=job).exclude(record_id=None).update(
         record_id=None, state="", ended_at=None
     )
+    if job.follows_dataset:
+        versions = Version.objects.filter(dataset=job.source_dataset_id, is_current=True)
+        return database_now() if versions.exists() else None
     try:
         return first_due(job.parsed_schedule, database_now(), job.offset)
     except InvalidSchedule:

@@ -237,9 +237,10 @@ def _show(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
     """Why the job pauses now; empty where it goes on."""
     error = str(fields.get("error", ""))
     succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
-    Connector.objects.filter(pk=record.connector_id).update(
-        last_sync_status=state, last_sync_error=error, **succeeded
-    )
+    if record.connector_id is not None:
+        Connector.objects.filter(pk=record.connector_id).update(
+            last_sync_status=state, last_sync_error=error, **succeeded
+        )
     # The connector first: whoever changes both does it in that order.
     if succeeded and not record.dry_run:
         _note_success(record, error)

@@ -32,12 +32,12 @@ _BUCKETS = ", ".join(
 _COUNT = f"""
 INSERT INTO syncjobs_eventtotal AS t
        (workspace_id, kind, event, records, {", ".join(_SUMMED)}, duration_s, durations)
-SELECT r.workspace_id, c.kind, e.event, count(*),
+SELECT r.workspace_id, coalesce(c.kind, 'dataset'), e.event, count(*),
        {", ".join(f"coalesce(sum(r.{name}) FILTER (WHERE f.ended), 0)" for name in _SUMMED)},
        coalesce(sum(b.took_s), 0), ARRAY[{_BUCKETS}]
   FROM events_syncevent e
   JOIN syncjobs_syncrecord r ON r.id = e.record_id
-  JOIN connectors_connector c ON c.id = r.connector_id
+  LEFT JOIN connectors_connector c ON c.id = r.connector_id
  CROSS JOIN LATERAL (SELECT e.to_state = ANY(%(final)s) AND NOT r.dry_run AS ended) f
  CROSS JOIN LATERAL (SELECT CASE WHEN f.ended AND r.started_at IS NOT NULL THEN
         greatest(extract(epoch FROM r.finished_at - r.started_at), 0) END AS took_s) d

@@ -17,6 +17,7 @@ from datasets.rollbacks import write_rollback
 from datasets.tables.going_back import write_rollback_of_tables
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
+from syncjobs.works.following import wake_readers
 from workspaces import auditing
 
 _WRITERS = {DatasetKind.FILES: write_rollback, DatasetKind.TABLE: write_rollback_of_tables}
@@ -60,6 +61,8 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
             raise NothingToRollBack(
                 f"version {current.number} holds just what version {number} does"
             )
+        with connection.cursor() as cursor:
+            wake_readers(cursor, dataset_id)
         version = versions.select_related("dataset").get(number=published.number)
         auditing.note(version.dataset, "rolled back", {"version": [current.number, number]})
     log.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connectors.models import Connector
 from farends.registry import SPECS, get_spec
 from farends.spec import FILES, ROWS
 from syncjobs.works.contract import Work
@@ -25,10 +26,12 @@ def kinds_with_work() -> list[str]:
     return [kind for kind, spec in SPECS.items() if has_work(spec.far_end)]
 
 
-def get_work(kind: str) -> Work:
-    """Returns the work for a kind of connector. Raises UnknownKind and NoWork."""
-    far_end = get_spec(kind).far_end
+def get_work(connector: Connector | None) -> Work:
+    """Returns the work of who syncs from a connector; None: from the files of a dataset. Raises UnknownKind and
+    NoWork."""
+    far_end = ROWS if connector is None else get_spec(connector.kind).far_end
     try:
         return WORKS[far_end]
     except KeyError:
-        raise NoWork(f"no job can sync from a connector of kind {kind}") from None
+        source = "a dataset" if connector is None else f"a connector of kind {connector.kind}"
+        raise NoWork(f"no job can sync from {source}") from None

@@ -97,7 +97,7 @@ def test_what_is_no_range_of_fires_is_refused(ops: Asker, body: Any, field: str)
 
 def test_lists_are_by_job_and_state_the_newest_first(ops: Asker) -> None:
     job = nightly()
-    other = make_job(job.connector, name="other", schedule={"every_s": 3600})
+    other = make_job(job.get_connector(), name="other", schedule={"every_s": 3600})
     rows = [
         Backfill.objects.create(
             workspace=each.workspace,

@@ -324,7 +324,7 @@ def test_what_takes_readings_is_no_source_and_stays_while_streams_send_to_it(adm
     source = Target("127.0.0.1", 22, HttpOptions(), HttpSecret())
     job = make_job(make_connector(source, kind="http"))
     answer = send(
-        admin, "PATCH", f"connectors/{job.connector.name}", {"kind": "client", "options": {}}
+        admin, "PATCH", f"connectors/{job.get_connector().name}", {"kind": "client", "options": {}}
     )
     assert answer.status_code == 400
     assert "sync jobs use it" in answer.content.decode()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 def test_a_pattern_that_could_take_hours_is_refused(rule: dict[str, list[str]]) -> None:
     job = make_job(make_connector(TARGET))
     admin = asker(Role.ADMIN)
-    made = admin.post("sync-jobs", {"name": "new", "connector": job.connector.name, **rule})
+    made = admin.post("sync-jobs", {"name": "new", "connector": job.get_connector().name, **rule})
     edited = admin.patch(f"sync-jobs/{job.name}", rule)
     (field,) = rule
     for answer in (made, edited):

@@ -37,12 +37,12 @@ def job(sshd: Sshd, source: Path) -> SyncJob:
 
 def failed(job: SyncJob) -> SyncRecord:
     """A record that failed for good: its host's key is another."""
-    options = job.connector.options
-    job.connector.options = options | {"host_key": "SHA256:" + "A" * 43}
-    job.connector.save()
+    options = job.get_connector().options
+    job.get_connector().options = options | {"host_key": "SHA256:" + "A" * 43}
+    job.get_connector().save()
     record = run(job, mode=SyncMode.FULL)
-    job.connector.options = options
-    job.connector.save()
+    job.get_connector().options = options
+    job.get_connector().save()
     assert record.state == State.FAILED
     return record
 

@@ -109,7 +109,7 @@ def test_status_has_the_documents_settings_and_no_secret(
 
 def test_get_connections_has_the_active_ones(client: Client, token: dict[str, str]) -> None:
     job_of("abc-123")
-    paused = job_of("paused").connector
+    paused = job_of("paused").get_connector()
     Connector.objects.filter(pk=paused.pk).update(status=ConnectorStatus.PAUSED)
     job_of("elsewhere", workspace="lab")
     (told,) = client.get("/connections", headers=token).json()["items"]
@@ -146,7 +146,7 @@ def test_post_sync_asks_every_active_connectors_enabled_jobs(
 ) -> None:
     new, waiting, broken = job_of("new"), job_of("waiting"), job_of("broken")
     job_of("off", enabled=False)
-    Connector.objects.filter(pk=job_of("resting").connector_id).update(
+    Connector.objects.filter(pk=job_of("resting").get_connector().pk).update(
         status=ConnectorStatus.PAUSED
     )
     elsewhere = job_of("elsewhere", workspace="lab")
@@ -225,7 +225,7 @@ def test_post_sync_of_one_connection_by_name_and_by_id(
     assert (names(again["queued"]), names(again["already_queued"])) == ([], ["abc-123"])
     assert SyncRecord.objects.count() == 1
     assert client.post("/sync/connection/none", headers=token).status_code == 404
-    Connector.objects.filter(pk=job.connector_id).update(status=ConnectorStatus.PAUSED)
+    Connector.objects.filter(pk=job.get_connector().pk).update(status=ConnectorStatus.PAUSED)
     refused = client.post("/sync/connection/abc-123", headers=token)
     assert (refused.status_code, refused.json()["record"]) == (409, None)
     assert "paused" in refused.json()["detail"]

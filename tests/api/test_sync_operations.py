@@ -235,7 +235,7 @@ def test_each_costs_at_most_ten_queries(
     client: Client, token: dict[str, str], job: SyncJob, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(20):
-        make_job(job.connector, name=f"job-{number}")
+        make_job(job.get_connector(), name=f"job-{number}")
     with django_assert_max_num_queries(10):
         assert len(post(client, token).json()["queued"]) == 21
     with django_assert_max_num_queries(10):

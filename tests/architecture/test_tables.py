@@ -10,6 +10,7 @@ from pathlib import Path
 from celery import current_app
 from django.conf import settings
 
+from connectors.models import Connector
 from datasets.models import DatasetKind
 from farends.registry import SPECS
 from farends.spec import PUSH
@@ -57,8 +58,9 @@ def test_every_duty_of_beat_comes_again() -> None:
 
 def test_every_kind_of_connector_has_a_kind_of_work() -> None:
     synced = [kind for kind, spec in SPECS.items() if spec.far_end != PUSH]
-    assert {get_work(kind).dataset_kind for kind in synced} == set(DatasetKind)
+    assert {get_work(Connector(kind=kind)).dataset_kind for kind in synced} == set(DatasetKind)
     assert {SPECS[kind].far_end for kind in synced} == set(WORKS)
+    assert get_work(None).dataset_kind == DatasetKind.TABLE
 
 
 LIVE = {State.QUEUED, State.RUNNING, State.HELD}

@@ -153,17 +153,17 @@ def test_the_exit_status_of_a_wait_is_the_final_state(
 def test_a_connector_is_tested_stage_by_stage(
     job: SyncJob, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call_command("test_connector", job.connector.name)
+    call_command("test_connector", job.get_connector().name)
     out = capsys.readouterr().out
     assert "FAILED" not in out
     for stage in ("resolve", "connect", "identity", "log_in", "list", "read"):
         assert stage in out
     assert "What this host can do" in out
     assert "Clock" in out
-    job.connector.options["host_key"] = ""
-    job.connector.save()
+    job.get_connector().options["host_key"] = ""
+    job.get_connector().save()
     with pytest.raises(SystemExit) as caught:
-        call_command("test_connector", job.connector.name)
+        call_command("test_connector", job.get_connector().name)
     assert caught.value.code == 1
     assert "SHA256:" in capsys.readouterr().out
 

@@ -70,7 +70,7 @@ def everything() -> dict[str, Any]:
             if field.editable and not field.is_relation
         }
         if isinstance(row, SyncJob):
-            found[path] |= {"connector": row.connector.name, "is_default": row.is_default}
+            found[path] |= {"connector": row.get_connector().name, "is_default": row.is_default}
         if isinstance(row, Connector):
             options = parse_options(get_spec(row.kind).options, row.options)
             found[path] |= {"secret": unseal(row), "options": options}

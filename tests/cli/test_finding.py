@@ -42,7 +42,7 @@ def test_n04_what_names_nothing_is_told_with_what_there_is(
     noun, *others = COMMANDS[command]
     with pytest.raises(CommandError, match=f"no {noun} '") as told:
         call_command(command, called, *others)
-    there = job.connector.name if noun == "connector" else "nightly"
+    there = job.get_connector().name if noun == "connector" else "nightly"
     assert f"there are: {there}" in str(told.value)
 
 

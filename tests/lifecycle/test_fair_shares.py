@@ -87,7 +87,7 @@ def hold_by_time(records: list[SyncRecord]) -> None:
 def hold_by_budget(records: list[SyncRecord]) -> None:
     HostBudget.objects.create(
         workspace=records[0].workspace,
-        address=records[0].connector.address,
+        address=records[0].get_connector().address,
         hold_until=timezone.now() + timedelta(hours=1),
     )
 
@@ -104,7 +104,7 @@ def hold_by_window_of_workspace(records: list[SyncRecord]) -> None:
 
 def hold_by_own_limit(records: list[SyncRecord]) -> None:
     """One runs, and no other of the connector may."""
-    Connector.objects.filter(pk=records[0].connector_id).update(max_running=1)
+    Connector.objects.filter(pk=records[0].get_connector().pk).update(max_running=1)
     assert claim(records[0].pk, "worker") is not None
 
 

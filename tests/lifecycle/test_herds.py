@@ -46,7 +46,7 @@ def test_q13_a_source_that_is_back_meets_no_herd() -> None:
     held = [found for record_id in rung if (found := claim(record_id, "worker"))]
     assert len(held) == 1  # one tries whether it is back
 
-    learn_answer(first.connector)
+    learn_answer(first.get_connector())
     move(held[0].record_id, Event.SUCCEEDED, token=held[0].token)
     SyncRecord.objects.filter(state=State.QUEUED).update(not_before=None, rung_at=None)
     rung = take_unrung(200)

@@ -169,7 +169,7 @@ def test_a_retry_that_is_due_is_not_overtaken_for_ever(limits: Any) -> None:
 def test_no_bell_is_rung_for_what_a_limit_turns_away(limits: Any, limited: str) -> None:
     first, *rest = queue(host(), 4)
     assert claim(first.pk, "worker") is not None
-    workspace, connector = first.workspace, first.connector
+    workspace, connector = first.workspace, first.get_connector()
     if limited == "installation":
         limits(batch_size=1)
     elif limited == "host":
@@ -192,7 +192,7 @@ def test_a_host_that_asked_for_a_pause_gives_the_record_a_time(limits: Any) -> N
     (record,) = queue(host())
     until = timezone.now() + timedelta(seconds=60)
     HostBudget.objects.create(
-        workspace=record.workspace, address=record.connector.address, hold_until=until
+        workspace=record.workspace, address=record.get_connector().address, hold_until=until
     )
     assert claim(record.pk, "worker") is None
     assert "asked for a pause; until 20" in words(record)
@@ -203,7 +203,10 @@ def test_what_one_workspace_learned_of_a_host_stays_with_it(limits: Any) -> None
     (ours,), (theirs,) = queue(host()), queue(host("other"))
     until = timezone.now() + timedelta(seconds=60)
     HostBudget.objects.create(
-        workspace=ours.workspace, address=ours.connector.address, opened_until=until, failures=5
+        workspace=ours.workspace,
+        address=ours.get_connector().address,
+        opened_until=until,
+        failures=5,
     )
     assert claim(ours.pk, "worker") is None
     assert claim(theirs.pk, "worker") is not None

@@ -208,10 +208,10 @@ def test_an_approval_that_is_tried_again_leaves_the_queued_sync_alone(job: SyncJ
     plan = run(job, dry_run=True)
     queued = enqueue(job, trigger=Trigger.SCHEDULE)
     record = approve(plan, by="a person")
-    secret = unseal(job.connector)
-    job.connector.port = 1
-    seal(job.connector, secret)
-    job.connector.save()
+    secret = unseal(job.get_connector())
+    job.get_connector().port = 1
+    seal(job.get_connector(), secret)
+    job.get_connector().save()
     assert execute(record.pk, Heart("test")) == State.QUEUED  # unreachable: again later
     queued.refresh_from_db()
     assert queued.state == State.QUEUED

@@ -46,7 +46,7 @@ class Practice:
 
     def run(self, assignment: Assignment) -> Ending:
         lease, claim = assignment.lease, assignment.claim
-        folder = Path(assignment.record.connector.options["root"])
+        folder = Path(assignment.record.get_connector().options["root"])
         pause = threading.Event()
         while (word := (folder / "word").read_text()) == "wait":
             lease.check()

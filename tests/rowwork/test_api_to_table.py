@@ -162,8 +162,8 @@ def test_T10_a_key_or_cursor_that_is_gone_needs_a_person(
         return page | {"data": kept}
 
     with scripted_api(without) as other:
-        job.connector.port = other.port
-        job.connector.save()
+        job.get_connector().port = other.port
+        job.get_connector().save()
         entity = {**ITEMS, "next": None} if gone == "id" else ITEMS
         SyncJob.objects.filter(pk=job.pk).update(
             entity={**entity, "page": {"param": "limit", "size": 9}}

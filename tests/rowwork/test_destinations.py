@@ -167,8 +167,8 @@ def test_a_destination_that_is_away_is_no_failure_of_the_source(
     assert (record.state, record.error_code) == (State.QUEUED, "unreachable")
     assert record.error.startswith("the destination: ")
     away.refresh_from_db()
-    record.connector.refresh_from_db()
-    assert record.connector.last_sync_error == ""
+    record.get_connector().refresh_from_db()
+    assert record.get_connector().last_sync_error == ""
 
 
 def test_a_table_that_no_job_made_is_filled_only_where_the_job_adopts_it(

@@ -322,7 +322,7 @@ def test_T16_names_of_any_kind_are_quoted(shop: Database) -> None:
 def test_a_source_that_is_lost_is_not_the_lost_home_database(shop: Database) -> None:
     job = job_of(shop, max_attempts=1)
     run(job)
-    job.connector.options |= {"database": "nowhere"}
-    job.connector.save()
+    job.get_connector().options |= {"database": "nowhere"}
+    job.get_connector().save()
     record = run(job)
     assert (record.state, record.error_code) == (State.FAILED, "root_missing")

@@ -115,7 +115,7 @@ def _clear_all(
                 remover = opened.enter_context(
                     closing(
                         open_remover(
-                            record.connector, check=lease.check, moved=lease.progress.moved
+                            record.get_connector(), check=lease.check, moved=lease.progress.moved
                         )
                     )
                 )

@@ -28,7 +28,7 @@ def make_order(record: SyncRecord, allowance: Allowance) -> Order:
     selection = make_selection(job)
     selection.check()
     return Order(
-        source=f"{job.dataset_id} {record.connector.endpoint}",
+        source=f"{job.dataset_id} {record.get_connector().endpoint}",
         selection=selection,
         removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,

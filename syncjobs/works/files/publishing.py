@@ -20,6 +20,7 @@ from farends.names import printable
 from syncjobs.core.plans import REPLACED_MIN, Held, Waiver, judge_replacement
 from syncjobs.engine.progress import Trouble
 from syncjobs.works.contract import Claim
+from syncjobs.works.following import wake_readers
 
 _LEDGER = """
 INSERT INTO syncjobs_syncitem (record_id, path, action, size_bytes, sha256, error_code, message)
@@ -86,6 +87,8 @@ def publish(
         cursor.execute(_LEDGER, [claim.record_id])
         catalog.moved()
         write_troubles(cursor, claim, troubles)
+        if published.number is not None:
+            wake_readers(cursor, claim.dataset_id)
         catalog.moved()
         # The commit would check a reference for each row, with the record's row locked meanwhile.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

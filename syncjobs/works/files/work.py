@@ -117,7 +117,7 @@ def _fetch(
     record, held, lease = assignment.record, assignment.claim, assignment.lease
     progress = lease.progress
     order = make_order(record, assignment.allowance)
-    transport = open_transport(record.connector, check=lease.check, moved=progress.moved)
+    transport = open_transport(record.get_connector(), check=lease.check, moved=progress.moved)
     with closing(transport):
         catalog = Catalog(
             session,
@@ -141,8 +141,8 @@ def _fetch(
                 need_room(record, catalog, store)
 
         outcome = sync.plan() if record.dry_run else sync.run(store, receipts, confirm)
-        keep_capabilities(record.connector, sync.capabilities)
-    learn_answer(record.connector)
+        keep_capabilities(record.get_connector(), sync.capabilities)
+    learn_answer(record.get_connector())
     return catalog, outcome
 
 

@@ -10,8 +10,6 @@ from contextlib import closing
 
 import structlog
 
-from connectors.learning import learn_answer
-from connectors.opening import open_rows
 from datasets.models import DatasetKind
 from datasets.tables.place import set_up
 from farends.errors import TransportError
@@ -24,6 +22,7 @@ from syncjobs.works.rows.endings import end_rows
 from syncjobs.works.rows.order import TableOrder, list_tables
 from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
 from syncjobs.works.rows.redriving import find_sent_rows
+from syncjobs.works.rows.source import open_source
 from syncjobs.works.rows.table_sync import TableSync
 
 log = structlog.get_logger(__name__)
@@ -39,15 +38,11 @@ class RowWork:
         session = open_session(statement_timeout_s=300, name=assignment.claim.session_name)
         with closing(session), lease.cutting(session):
             set_up(session)
-            source = open_rows(
-                record.connector,
-                check=lease.check,
-                moved=lease.progress.moved,
-                waits=lease.progress.waits,
-            )
-            with closing(source), open_databases(assignment, session) as databases:
+            with (
+                open_source(assignment) as source,
+                open_databases(assignment, session) as databases,
+            ):
                 outcomes = _sync_all(assignment, databases, source)
-        learn_answer(record.connector)
         return end_rows(outcomes, dry_run=record.dry_run)
 
 
