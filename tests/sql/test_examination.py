@@ -67,6 +67,7 @@ def test_the_stage_that_failed_says_why(database: Database, what: str) -> None:
     assert [(one.stage.value, one.code) for one in failed] == [(stage, code)]
     assert failed[0].advice
     assert "options.root" not in failed[0].advice
+    assert ("ssl = on" in failed[0].advice) == (what == "tls")
 
 
 def test_a_destination_says_where_it_may_be_filled(database: Database) -> None:

@@ -104,6 +104,7 @@ _LOG_IN_WORDS: tuple[tuple[str, type[TransportError]], ...] = (
         AuthRefused,
     ),
 )
+_NO_TLS = "server does not support SSL"  # libpq's words
 _LIBPQ_WORDS: tuple[tuple[str, type[TransportError]], ...] = (
     (r"requirement .* failed|no password supplied|authentication method", AuthRefused),
     (
@@ -128,6 +129,11 @@ def map_refusal(said: str, *, connected: bool, showed_password: bool) -> Transpo
     if words.startswith("FATAL:") and showed_password:  # in a language of the server's own
         return AuthRefused(told)
     return _at_log_in(ConnectionLost(told))
+
+
+def does_without_tls(error: TlsRefused) -> bool:
+    """Whether it says that the server speaks no TLS at all."""
+    return _NO_TLS in str(error)
 
 
 def _at_log_in(error: TransportError) -> TransportError:

@@ -19,19 +19,21 @@ from farends.errors import (
     ProtocolViolation,
     RootMissing,
     Stalled,
+    TlsRefused,
 )
 from farends.reaching import way_to
 from farends.rows.contract import Entity, EntityKind
 from farends.spec import Target
 from farends.sql.options import SqlOptions
 from farends.sql.postgresql.connection import connect
-from farends.sql.postgresql.errors import mapped
+from farends.sql.postgresql.errors import does_without_tls, mapped
 from farends.sql.postgresql.marks import BLIND
 from farends.sql.postgresql.source import PostgresSource
 from farends.stages import StageOutcome, StageResult, judge_clock, tell_failure
 
 _SET_CLOCK = "Set the server's clock (NTP): a cursor of time is held against it."
 _CHECK_DATABASE = "Check options.database: the database as the server names it."
+_SWITCH_TLS_ON = "Let the server speak TLS (ssl = on). Only where nobody on the way may read along: set options.tls to off."
 _GRANT = "GRANT pg_read_all_stats TO {} lets it see them; xmin as the cursor needs no right."
 _GRANT_SELECT = "GRANT SELECT on the tables, and USAGE on their schemas, to this user."
 _GRANT_CREATE = "Make the schemas, and GRANT USAGE, CREATE ON SCHEMA … TO {}."
@@ -63,6 +65,11 @@ def examine_postgresql(target: Target, context: Context) -> Iterator[StageResult
         connection = connect(target, context)
     except RootMissing as exc:
         yield replace(tell_failure(exc), advice=_CHECK_DATABASE)
+        return
+    except TlsRefused as exc:
+        if not does_without_tls(exc):
+            raise
+        yield replace(tell_failure(exc), advice=_SWITCH_TLS_ON)
         return
     with closing(connection), mapped():
         asked_at = time.time()

@@ -194,9 +194,9 @@ class PostgresSource:
         query = sql.SQL("SELECT {} FROM {}{}").format(
             _select(plan.columns), plan.table, _where(_not_null(plan.open_keys))
         )
-        return self._read_plainly(plan, query)
+        return read_ahead(self._read_plainly(plan, query), leave=self._leave)
 
-    def _read_plainly(self, plan: _Plan, query: sql.Composable) -> Iterator[Chunk]:
+    def _read_plainly(self, plan: _Plan, query: sql.Composable) -> Generator[Chunk, None, None]:
         with (
             mapped(),
             self._transaction(),
