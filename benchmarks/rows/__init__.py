@@ -1,1 +1,1 @@
-"""Rows from PostgreSQL to PostgreSQL, beside COPY into COPY and beside sling."""
+"""Rows from PostgreSQL to PostgreSQL, beside COPY into COPY and beside sling; objects of an API, beside dlt."""
