@@ -18,8 +18,9 @@ from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
 from console.downloads import download
 from console.labels import find_page_url, link, moment
+from console.table_browsing import show_tables
 from console.words import NOTHING, size_words
-from datasets.models import Dataset, Entry, Version
+from datasets.models import Dataset, DatasetKind, Entry, Version
 from datasets.reading import NoSuchVersion, get_version
 from store.errors import StoreError
 from workspaces.places import NoPlace
@@ -29,7 +30,7 @@ VERSIONS_SHOWN = 12
 
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "workspace", "show_job", "version", "file_count", "size", "changed"]
+    list_display = ["name", "workspace", "show_job", "version", "held", "size", "changed"]
     list_filter = [WorkspaceFilter]
     list_select_related = ["workspace", "job"]
     search_fields = ["name"]
@@ -48,6 +49,7 @@ class DatasetAdmin(ReadOnlyAdmin):
         described: QuerySet[Any] = rows.annotate(
             current_number=Subquery(current.values("number")),
             current_files=Subquery(current.values("file_count")),
+            current_rows=Subquery(current.values("rows")),
             current_bytes=Subquery(current.values("size_bytes")),
             current_at=Subquery(current.values("created_at")),
         )
@@ -74,7 +76,14 @@ class DatasetAdmin(ReadOnlyAdmin):
         number = request.GET.get("version", "")[:9]
         try:
             wanted = int(number) if number.isascii() and number.isdigit() else None
-            context |= self._listing(request, dataset, get_version(dataset, wanted))
+            version = get_version(dataset, wanted)
+            context |= {"version": version, "buttons": self._buttons_for(request, version)}
+            if dataset.kind == DatasetKind.TABLE:
+                words = ("view", "table", "against", "after")
+                asked = {word: _without_nul(request.GET.get(word, "")) for word in words}
+                context |= show_tables(dataset, version, asked)
+            else:
+                context |= self._listing(request, dataset, version)
         except NoSuchVersion as exc:
             if wanted is not None:
                 messages.error(request, f"{exc}.")
@@ -85,8 +94,6 @@ class DatasetAdmin(ReadOnlyAdmin):
         start = _without_nul(request.GET.get("from", ""))
         listing = browsing.list_folder(dataset.pk, version.number, folder, start=start)
         return {
-            "version": version,
-            "buttons": self._buttons_for(request, version),
             "folder": folder,
             "crumbs": browsing.crumbs(folder),
             "rows": [(row, _modified(row.modified_ns)) for row in listing.rows],
@@ -128,9 +135,13 @@ class DatasetAdmin(ReadOnlyAdmin):
     def version(self, dataset: Any) -> str:
         return f"v{dataset.current_number}" if dataset.current_number else NOTHING
 
-    @admin.display(description="files", ordering="current_files")
-    def file_count(self, dataset: Any) -> Any:
-        return NOTHING if dataset.current_files is None else dataset.current_files
+    @admin.display(description="holds")
+    def held(self, dataset: Any) -> str:
+        if dataset.current_files is None:
+            return NOTHING
+        if dataset.kind == DatasetKind.TABLE:
+            return f"{dataset.current_rows} rows"
+        return f"{dataset.current_files} files"
 
     @admin.display(ordering="current_bytes")
     def size(self, dataset: Any) -> str:

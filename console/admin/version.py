@@ -28,7 +28,7 @@ def _is_older(version: Version) -> bool:
 @admin.register(Version)
 class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
     workspace_path = "dataset__workspace"
-    list_display = ["named", "show_dataset", "current", "file_count", "size", "files", "created"]
+    list_display = ["named", "show_dataset", "current", "held", "size", "changed", "created"]
     ordering = ["-pk"]
     sortable_by = ()
     paginator = InfinitePaginator  # counts nothing
@@ -88,8 +88,12 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
     def size(self, version: Version) -> str:
         return size_words(version.size_bytes)
 
+    @admin.display(description="holds")
+    def held(self, version: Version) -> str:
+        return f"{version.file_count} files" if version.rows is None else f"{version.rows} rows"
+
     @admin.display(description="changes")
-    def files(self, version: Version) -> str:
+    def changed(self, version: Version) -> str:
         return changes(version)
 
     @admin.display(description="published")
