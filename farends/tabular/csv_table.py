@@ -73,7 +73,7 @@ class CsvTable:
             content,
             start,
         ):
-            yield content, find_layout(content, start, opened.entity, file.path, opened.taken)
+            yield content, find_layout(content, start, opened.entity, file.path)
 
 
 class _RowWriter:
@@ -86,17 +86,16 @@ class _RowWriter:
         self._file = file
         self._layout = layout
         self._wanted = wanted
-        columns = {column.name: column for column in wanted.own_columns}
+        columns = {column.name: column for column in wanted.columns}
         self._kinds = [
             _kind_of(columns.get(name), is_chosen=name in opened.entity.types)
             for name in layout.names
         ]
         self.shape = RowShape(layout.dialect, self._kinds)
         places = {name: index for index, name in enumerate(layout.names)}
-        self._picks = [places.get(column.name) for column in wanted.own_columns]
+        self._picks = [places.get(column.name) for column in wanted.columns]
         self._is_straight = self._picks == list(range(len(layout.names)))
         self._passes = self._is_straight and layout.dialect.is_for_copy
-        self._prefix = write_csv_row([file.path])[:-1] + b"," if wanted.numbered else b""
         self._reader = make_cell_reader(layout.dialect)
 
     def add(self, scanned: Scanned) -> None:
@@ -104,7 +103,7 @@ class _RowWriter:
             self._add_lines(scanned)
         elif isinstance(scanned, WholeRow):
             if self._passes:
-                self._add_row(scanned.data, scanned.line)
+                self.builder.add_row(scanned.data, scanned.line)
             else:
                 self._add_apart(scanned.data, scanned.line)
         elif isinstance(scanned, RowOfCells):
@@ -118,11 +117,7 @@ class _RowWriter:
                 self._add_apart(row, line)
             return
         rows = self._pick(lines.data).splitlines(keepends=True)
-        if self._prefix:
-            rows = [
-                b"%b%d,%b" % (self._prefix, line, row) for line, row in enumerate(rows, lines.line)
-            ]
-        self.builder.add_lines(rows, lines.line, len(lines.data) + len(self._prefix) * len(rows))
+        self.builder.add_lines(rows, lines.line, len(lines.data))
 
     def _is_plain(self, data: bytes) -> bool:
         """Whether the cells are what stands between the delimiters, and need no quotes for COPY either."""
@@ -144,9 +139,6 @@ class _RowWriter:
             )
         return b"".join(picked)
 
-    def _add_row(self, row: bytes, line: int) -> None:
-        self.builder.add_row(b"%b%d,%b" % (self._prefix, line, row) if self._prefix else row, line)
-
     def _add_apart(self, row: bytes, line: int) -> None:
         found = self._reader.read_all(row)
         cells = tuple((cell.raw.decode(), cell.quoted) for cell in found.cells)
@@ -164,13 +156,13 @@ class _RowWriter:
                 self._add_misfit(data, line, cells, index)
                 return
         picked = [None if pick is None else values[pick] for pick in self._picks]
-        self._add_row(write_csv_row(picked), line)
+        self.builder.add_row(write_csv_row(picked), line)
 
     def _add_misfit(
         self, data: bytes, line: int, cells: tuple[tuple[str, bool], ...], index: int
     ) -> None:
         name = self._layout.names[index]
-        column = next(one for one in self._wanted.own_columns if one.name == name)
+        column = next(one for one in self._wanted.columns if one.name == name)
         self._add_bad(data, line, "value", f"It is no {column.type}.", index, cells)
 
     def _add_broken(self, row: BrokenRow) -> None:

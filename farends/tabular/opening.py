@@ -89,10 +89,8 @@ def _decode_all(
             return
 
 
-def find_layout(
-    file: BinaryIO, start: int, entity: TabularEntity, path: str, taken: tuple[str, ...]
-) -> CsvLayout:
-    """`taken` are names that no column may have. Raises TooLarge, ProtocolViolation."""
+def find_layout(file: BinaryIO, start: int, entity: TabularEntity, path: str) -> CsvLayout:
+    """Raises TooLarge, ProtocolViolation."""
     file.seek(start)
     head = file.read(_LOOKED_AT_BYTES)
     is_last = len(head) < _LOOKED_AT_BYTES
@@ -117,7 +115,7 @@ def find_layout(
         return CsvLayout(dialect, names, start, 1)
     if first.problem:
         raise ProtocolViolation(f"The header of {path} cannot be read. {first.problem}")
-    names = _name_columns([_read_name(cell.raw, path) for cell in first.cells], taken)
+    names = _name_columns([_read_name(cell.raw, path) for cell in first.cells])
     return CsvLayout(dialect, names, start + first.end, 1 + head[: first.end].count(b"\n"))
 
 
@@ -130,10 +128,10 @@ def _read_name(raw: bytes, path: str) -> str:
         ) from None
 
 
-def _name_columns(told: list[str], taken: tuple[str, ...]) -> tuple[str, ...]:
+def _name_columns(told: list[str]) -> tuple[str, ...]:
     """Each name once: a column without a name is called by its number, and one whose name is taken gets one."""
     names: list[str] = []
-    used = set(taken)
+    used: set[str] = set()
     for number, name in enumerate(told, 1):
         made = wanted = name or f"column_{number}"
         again = 2

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from farends.rows.contract import Chunk, Encoding, Reading
+from farends.rows.contract import BadRow, Chunk, Encoding, Reading
 from farends.tabular.cells import make_cell_reader
 from farends.tabular.printing import print_cell
 from farends.tabular.row_shape import Dialect
-from farends.tabular.tables import PLACE_COLUMNS
 
-_PATH, _LINE = (column.name for column in PLACE_COLUMNS)
+_PATH, _LINE = "_path", "_line"  # how whoever stages rows of files calls their place
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -67,7 +66,7 @@ class KeySet:
         self._values = {
             tuple(one[name] for name in reading.key)
             for one in wanted
-            if all(name in one for name in reading.key)
+            if reading.key and all(name in one for name in reading.key)
         }
 
     def pick(self, chunk: Chunk) -> Chunk | None:
@@ -78,7 +77,7 @@ class KeySet:
             for index, (row, place) in enumerate(zip(chunk.rows, chunk.places, strict=True))
             if place in self._places or self._has_key(row, chunk, indexes)
         ]
-        bad = tuple(one for one in chunk.bad if (one.path, one.line) in self._places)
+        bad = tuple(one for one in chunk.bad if self._is_wanted(one))
         if not kept and not bad:
             return None
         return replace(
@@ -89,8 +88,13 @@ class KeySet:
             resume=None,
         )
 
+    def _is_wanted(self, bad: BadRow) -> bool:
+        if (bad.path, bad.line) in self._places:
+            return True
+        return bad.key is not None and tuple(bad.key[name] for name in self._key) in self._values
+
     def _has_key(self, row: bytes, chunk: Chunk, indexes: list[int]) -> bool:
-        if not self._values or set(self._key) == {_PATH, _LINE}:
+        if not self._values:
             return False
         cells = read_row(row, chunk.encoding)
         named = {chunk.columns[index].name: cells[index] for index in indexes}

@@ -13,7 +13,6 @@ from farends.rows.contract import (
     Chunk,
     Entity,
     EntityKind,
-    KeyFrom,
     Preview,
     Reading,
     RowCapabilities,
@@ -22,25 +21,21 @@ from farends.tabular.csv_table import CsvTable
 from farends.tabular.entity import FileFormat, InvalidEntity, TabularEntity, parse_entity
 from farends.tabular.files import FileHolder, HeldFile
 from farends.tabular.picking import FileResume, KeySet, print_row
-from farends.tabular.tables import PLACE_COLUMNS, Opened, TableFormat, WantedRows
+from farends.tabular.tables import Opened, TableFormat, WantedRows
 
 _FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {FileFormat.CSV: CsvTable}
 _LOOK_BYTES = 8 << 20  # of each file, for a preview
 
 
 class TabularSource:
-    """`keyed`: the job names a key. Else a row's key is its place, and each row carries it in two columns."""
-
     def __init__(
         self,
         holder: FileHolder,
         *,
-        keyed: bool,
         check: Callable[[], None] = lambda: None,
         folder: Path | None = None,
     ) -> None:
         self._holder = holder
-        self._keyed = keyed
         self._check = check
         self._folder = folder
         self._reading: Reading | None = None
@@ -71,9 +66,7 @@ class TabularSource:
             name=entity.name,
             kind=EntityKind.FILE,
             spec=dict(spec),
-            columns=found.columns if self._keyed else (*PLACE_COLUMNS, *found.columns),
-            key=() if self._keyed else tuple(one.name for one in PLACE_COLUMNS),
-            key_from=KeyFrom.NONE if self._keyed else KeyFrom.PRIMARY,
+            columns=found.columns,
             estimated_rows=found.row_count if most_bytes is None else None,
         )
 
@@ -88,9 +81,7 @@ class TabularSource:
         return entity, files
 
     def _open(self, entity: TabularEntity) -> TableFormat:
-        opened = Opened(
-            self._holder, entity, self._check, folder=self._folder, numbered=not self._keyed
-        )
+        opened = Opened(self._holder, entity, self._check, self._folder)
         return _FORMATS[entity.format](opened)
 
     def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:

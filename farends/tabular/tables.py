@@ -11,26 +11,15 @@ from farends.rows.contract import BadRow, Chunk, Column
 from farends.tabular.entity import TabularEntity
 from farends.tabular.files import FileHolder, HeldFile
 
-PATH_COLUMN = Column("_path", "path", "text", nullable=False)
-LINE_COLUMN = Column("_line", "line", "bigint", nullable=False)
-PLACE_COLUMNS = (PATH_COLUMN, LINE_COLUMN)  # where a row has no key of its own
-_LOOK_BYTES = 8 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a format reads with. `folder` takes temporary files; None: the system's. `numbered`: rows carry their place,
-    so that no column of a file may have its name."""
+    """What a format reads with. `folder` takes temporary files; None: the system's."""
 
     holder: FileHolder
     entity: TabularEntity
     check: Callable[[], None]
     folder: Path | None = None
-    numbered: bool = False
-
-    @property
-    def taken(self) -> tuple[str, ...]:
-        return tuple(column.name for column in PLACE_COLUMNS) if self.numbered else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +28,6 @@ class WantedRows:
 
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-
-    @property
-    def numbered(self) -> bool:
-        return self.columns[:2] == PLACE_COLUMNS
-
-    @property
-    def own_columns(self) -> tuple[Column, ...]:
-        """Those of the file."""
-        return self.columns[2:] if self.numbered else self.columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +59,14 @@ def make_bad_row(
     values: Mapping[str, str | None],
 ) -> BadRow:
     """`values` are the cells that could be read."""
-    told = dict(values)
-    if wanted.numbered:
-        told |= {PATH_COLUMN.name: file.path, LINE_COLUMN.name: str(line)}
-    known = wanted.key and all(told.get(name) is not None for name in wanted.key)
+    known = wanted.key and all(values.get(name) is not None for name in wanted.key)
     return BadRow(
         code=code,
         message=message,
         column=column,
-        key={name: told[name] for name in wanted.key} if known else None,
+        key={name: values[name] for name in wanted.key} if known else None,
         path=file.path,
         line=line,
         raw=raw,
-        values={one.name: told[one.name] for one in wanted.columns if one.name in told},
+        values={one.name: values[one.name] for one in wanted.columns if one.name in values},
     )

@@ -31,10 +31,8 @@ class HeldFolder:
         return (self.root / file.path).open("rb")
 
 
-def read_all(
-    root: Path, spec: Mapping[str, Any], *, keyed: bool = True, after: Any = None
-) -> tuple[Entity, list[Chunk]]:
-    source = TabularSource(HeldFolder(root), keyed=keyed)
+def read_all(root: Path, spec: Mapping[str, Any], after: Any = None) -> tuple[Entity, list[Chunk]]:
+    source = TabularSource(HeldFolder(root))
     entity = source.describe(spec)
     source.begin(Reading(spec, entity.columns, entity.key))
     return entity, list(source.read(after))

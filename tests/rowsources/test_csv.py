@@ -195,19 +195,20 @@ def test_a_chosen_type_is_kept_and_copy_judges_its_values(tmp_path: Path) -> Non
         read_all(tmp_path, {"path": "a.csv", "types": {"gone": "bigint"}})
 
 
-def test_without_a_key_each_row_carries_its_place(tmp_path: Path) -> None:
+def test_files_of_other_columns_are_one_table_and_each_row_has_its_place(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / 'b,"1".csv').write_bytes(b'id,name\n1,a\n2,"x\ny"\n3,c\n')
     (tmp_path / "in" / "a.csv").write_bytes(b"name,id,more\nz,9,m\n")
-    entity, chunks = read_all(tmp_path, {"path": "in/*.csv", "format": "csv"}, keyed=False)
-    assert [column.name for column in entity.columns] == ["_path", "_line", "name", "id", "more"]
-    assert entity.key == ("_path", "_line")
+    entity, chunks = read_all(tmp_path, {"path": "in/*.csv", "format": "csv"})
+    assert [column.name for column in entity.columns] == ["name", "id", "more"]
     assert load(entity, chunks) == [
-        ("in/a.csv", "2", "z", "9", "m"),
-        ('in/b,"1".csv', "2", "a", "1", None),
-        ('in/b,"1".csv', "3", "x\ny", "2", None),
-        ('in/b,"1".csv', "5", "c", "3", None),
+        ("z", "9", "m"),
+        ("a", "1", None),
+        ("x\ny", "2", None),
+        ("c", "3", None),
     ]
+    other = 'in/b,"1".csv'
+    assert places(chunks) == [("in/a.csv", 2), (other, 2), (other, 3), (other, 5)]
 
 
 def test_names_of_columns_are_verbatim_and_each_is_one(tmp_path: Path) -> None:
@@ -215,10 +216,10 @@ def test_names_of_columns_are_verbatim_and_each_is_one(tmp_path: Path) -> None:
     made = io.StringIO()
     csv.writer(made, lineterminator="\n").writerows([header, [str(n) for n in range(12)]])
     (tmp_path / "a.csv").write_text(made.getvalue())
-    entity, chunks = read_all(tmp_path, {"path": "a.csv", "delimiter": ","}, keyed=False)
-    names = [column.name for column in entity.columns][2:]
-    assert names == [*header[:8], "column_9", "a", "a_2", "_path_2"]
-    assert load(entity, chunks)[0][2:] == tuple(str(n) for n in range(12))
+    entity, chunks = read_all(tmp_path, {"path": "a.csv", "delimiter": ","})
+    names = [column.name for column in entity.columns]
+    assert names == [*header[:8], "column_9", "a", "a_2", "_path"]
+    assert load(entity, chunks)[0] == tuple(str(n) for n in range(12))
 
 
 def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
 
 def test_some_columns_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b'id,secret,name\n1,s,a\n2,s,"b,c"\n')
-    source = TabularSource(HeldFolder(tmp_path), keyed=True)
+    source = TabularSource(HeldFolder(tmp_path))
     entity = source.describe({"path": "a.csv"})
     wanted = (entity.columns[2], entity.columns[0])
     source.begin(Reading(entity.spec, wanted, ("id",)))
@@ -261,7 +262,7 @@ def test_a_reading_goes_on_behind_any_chunk(
 
 def test_rows_are_read_again_by_place_and_by_key(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"id,name\n1,a\n2,b\nx,c,d\n4,e\n")
-    source = TabularSource(HeldFolder(tmp_path), keyed=True)
+    source = TabularSource(HeldFolder(tmp_path))
     entity = source.describe({"path": "a.csv"})
     source.begin(Reading(entity.spec, entity.columns, ("id",)))
     (found,) = source.read_rows([{"id": "2"}, {"_path": "a.csv", "_line": "4"}])
@@ -273,7 +274,7 @@ def test_a_preview_prints_as_postgresql_does(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(
         b'id,ok,at,n,t\n1,TRUE,2026-01-01T10:00:00.500+02:00,1e2,"a\nb"\n2,,,1.50,""\n3,false,2026-01-01,7,c\n'
     )
-    source = TabularSource(HeldFolder(tmp_path), keyed=True)
+    source = TabularSource(HeldFolder(tmp_path))
     told = source.preview({"path": "a.csv"}, 2)
     assert [column.name for column in told.columns] == ["id", "ok", "at", "n", "t"]
     entity, chunks = read_all(tmp_path, {"path": "a.csv"})
@@ -348,7 +349,7 @@ def test_a_line_without_end_is_one_bad_row_and_is_not_kept(
     limit = 8 << 20
     monkeypatch.setattr(scanning, "ROW_BYTES_MAX", limit)
     holder: Any = _Endless(b'id,text\n1,a\n2,"', body, 3 * limit, tail=b"\n3,c\n")
-    source = TabularSource(holder, keyed=True)
+    source = TabularSource(holder)
     tracemalloc.start()
     entity = source.describe({"path": "a.csv"})
     source.begin(Reading(entity.spec, entity.columns, ()))

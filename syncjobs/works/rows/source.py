@@ -43,13 +43,16 @@ def _open_files(assignment: Assignment) -> TabularSource:
     store.need()
     return TabularSource(
         VersionFiles(version, store, parse_pattern),
-        keyed=bool(record.job.key),
         check=assignment.lease.check,
     )
 
 
 def _choose_version(record: SyncRecord, token: int) -> Version:
-    """The version that an earlier attempt of the record has read, else the current one. Raises RootMissing."""
+    """The version that an earlier attempt of the record has read, or the record whose rows are sent again; else the
+    current one. Raises RootMissing."""
+    if record.redrive:
+        sent = SyncRecord.objects.filter(pk=record.redrive["record"]).first()
+        record.source_version = sent.source_version if sent else None
     versions = Version.objects.filter(dataset=record.source_dataset_id).select_related("dataset")
     version = None
     if record.source_version is not None:
