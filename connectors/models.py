@@ -107,7 +107,7 @@ class Connector(models.Model):
 
     @property
     def address(self) -> str:
-        """Whose budget its records use: one host and port, whatever the kind."""
+        """The host and port whose budget its records use, whatever the kind."""
         return name_address(self.host, self.port)
 
     @property

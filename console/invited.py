@@ -26,7 +26,7 @@ from workspaces.models import Invitation
 
 
 class SignUpForm(forms.Form):
-    """Of a person who is new here. The name that was invited is theirs, unless it is an e-mail address."""
+    """The form for a person who is new here. The name that was invited is theirs, unless it is an e-mail address."""
 
     username = forms.CharField(
         label="User name",

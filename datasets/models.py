@@ -187,7 +187,7 @@ class Receipt(models.Model):
 
 
 class PackedBlob(models.Model):
-    """Where a small blob lies; a blob without a row is a file of its own."""
+    """The place of a small blob in a pack; a blob without a row is a file of its own."""
 
     pk = models.CompositePrimaryKey("workspace_id", "sha256")
     workspace = models.ForeignKey(  # without a constraint: it would be checked for every blob

@@ -88,5 +88,5 @@ def flower(env: Mapping[str, str], logs: Path, port: int, password: str) -> Prog
 
 
 def find_loopback(host: str) -> str:
-    """Where a server that is bound to `host` answers this machine."""
+    """Returns the address at which a server that is bound to `host` answers this machine."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound

@@ -40,7 +40,7 @@ class Variables:
         return self.find(name) or default
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
-        """Separated by commas."""
+        """Reads words that commas separate."""
         text = self.find_set(name)
         return split_words(default if text is None else text)
 

@@ -64,7 +64,7 @@ INCOMPLETE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that was seen and will not be synced, with the reason that a person reads.
+    """An entry that was seen and will not be synced, with the reason that a person reads.
 
     With a reason of INCOMPLETE the sync removes nothing. `path` is the folder's, empty for the root;
     for UNREADABLE_ROW it is the folder's and what the row shows of a name. For LEADS_ELSEWHERE it is

@@ -49,7 +49,7 @@ _ASKED_MAX = 3  # addresses of one host that a proxy is asked for in turn
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a part of the platform itself listens; any spelling that leads there counts."""
+    """The address at which a part of the platform itself listens; any spelling that leads there counts."""
 
     host: str
     port: int

@@ -173,7 +173,7 @@ class _OneByte:
         return None  # of an empty file
 
     def abandon(self) -> None:
-        """Nothing is held open."""
+        """There is nothing to give back."""
 
 
 def _read_byte(transport: Transport, entry: RemoteEntry) -> None:

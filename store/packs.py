@@ -26,7 +26,7 @@ FRAME = struct.Struct("<32sI")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a packed blob lies; `offset` is that of its bytes."""
+    """The place of a packed blob; `offset` is that of its bytes."""
 
     pack: uuid.UUID
     offset: int

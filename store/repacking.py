@@ -174,7 +174,7 @@ def _iter_places(index: PlaceIndex, sparse: Sequence[Pack]) -> Iterator[tuple[by
 
 
 def _group(places: Sequence[tuple[bytes, Place]]) -> Iterator[list[tuple[bytes, Place]]]:
-    """As many as one new pack is to hold."""
+    """Yields as many places at once as one new pack is to hold."""
     group: list[tuple[bytes, Place]] = []
     size_bytes = 0
     for sha256, place in places:

@@ -343,7 +343,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.close(graceful=bool(answer))
 
     def murder_pending(self) -> None:
-        """Called each second, and when the worker ends."""
+        """The server calls this each second, and when the worker ends."""
         super().murder_pending()
         now = time.monotonic()
         for conn in [one for one in self._arriving if one.until < now or not self.alive]:

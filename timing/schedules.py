@@ -51,7 +51,7 @@ class InvalidSchedule(ValueError):
 
 
 class CountedFrom(StrEnum):
-    """Where an interval begins."""
+    """The moment from which an interval is counted."""
 
     START = "start"  # at the last fire: a fixed grid, however long a record takes
     END = "end"  # when the job's last record ended: the same rest between any two

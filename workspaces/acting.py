@@ -11,7 +11,7 @@ from django.db import models
 
 
 class Door(models.TextChoices):
-    """Where somebody came in."""
+    """The surface by which somebody came in."""
 
     API = "api", "REST"
     CONSOLE = "console"

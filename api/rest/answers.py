@@ -8,11 +8,12 @@ from typing import Any
 
 from django.http import JsonResponse
 
-from api.shapes.answers import PROBLEM_TYPE, Problem
+from api.shapes.answers import PROBLEM_TYPE, Problem, Told
 from syncjobs.configuration.yaml_in import InvalidConfiguration
 
-REFUSALS = {frozenset({400, 401, 403, 404}): Problem}
-CONFLICTS = {frozenset({400, 401, 403, 404, 409}): Problem}
+Responses = dict[int | frozenset[int], type[Told] | None]  # a shape for each status
+REFUSALS: Responses = {frozenset({400, 401, 403, 404}): Problem}
+CONFLICTS: Responses = {frozenset({400, 401, 403, 404, 409}): Problem}
 Errors = Mapping[str, list[str]]
 
 

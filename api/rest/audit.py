@@ -13,7 +13,7 @@ from api.rest.answers import REFUSALS
 from api.rest.callers import ADMIN, caller_of
 from api.rest.finding import WorkspaceIn
 from api.rest.numbered import NumberedQuery, take_numbered
-from api.shapes.audit import AuditPage, tell_entry
+from api.shapes.audit import AuditPage, tell_audit_entry
 from api.shapes.fields import Moment
 from workspaces.models import AuditEntry
 
@@ -46,4 +46,4 @@ def list_audit(
     if query.until is not None:
         rows = rows.filter(at__lt=query.until)
     found, following = take_numbered(rows, query, "id", descending=True)
-    return AuditPage(items=[tell_entry(row) for row in found], next=following)
+    return AuditPage(items=[tell_audit_entry(row) for row in found], next=following)

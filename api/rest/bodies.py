@@ -42,7 +42,7 @@ def takes_up_to(most_bytes: int) -> Callable[[V], V]:
 
 
 def read_body_for(view: Callable[..., Any], request: HttpRequest) -> bytes:
-    """As the view takes it. Raises Refused, RequestDataTooBig."""
+    """Reads the body as the view takes it. Raises Refused, RequestDataTooBig."""
     most_bytes = getattr(view, _BYTES_MAX, None)
     return request.body if most_bytes is None else read_large_body(request, most_bytes)
 

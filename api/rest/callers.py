@@ -131,7 +131,7 @@ def _by_session(request: HttpRequest, named: str | None) -> Caller:
 
 
 def _still_in(session_key: str | None, user_pk: Any, workspace_pk: uuid.UUID) -> bool:
-    """Logged in, and a member."""
+    """Whether the person is logged in and a member."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     user = get_user_model()._default_manager.filter(pk=user_pk, is_active=True).first()
     if user is None or not store().exists(session_key):

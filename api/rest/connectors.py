@@ -12,7 +12,7 @@ from django.db.models import Field as Column
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 
-from api.rest.answers import CONFLICTS, REFUSALS, Refused
+from api.rest.answers import CONFLICTS, REFUSALS, Refused, Responses
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
@@ -57,7 +57,7 @@ from workspaces.models import Workspace
 from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, RETRY_S, NoPlace, calls
 
 router = Router(tags=["connectors"])
-CALLED: dict[Any, Any] = {**CONFLICTS, 429: Problem, 502: Problem, 503: Problem}
+CALLED: Responses = {**CONFLICTS, 429: Problem, 502: Problem, 503: Problem}
 # What PUT gives to fields that it does not name. A secret never comes out, and so it stays.
 _DEFAULTS: dict[str, Any] = {
     field.name: field.get_default()

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
-from api.rest.answers import REFUSALS, Refused
+from api.rest.answers import REFUSALS, Refused, Responses
 from api.rest.callers import Bearer, Caller, WorkspaceAsked
 from api.shapes.answers import Problem
 from api.shapes.due import LIMIT, LIMIT_MAX, DueList, HookIn, HookOut, QueuedSync, tell_due
@@ -29,7 +29,7 @@ from workspaces.models import Role, Workspace
 router = Router(tags=["due connectors"])
 HOOK = "cron hook"
 _CLOSED = "CRON_SECRET is not set on the server, so that this hook is closed; or give a token."
-ANSWERS: dict[Any, Any] = {**REFUSALS, 503: Problem}
+ANSWERS: Responses = {**REFUSALS, 503: Problem}
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def list_jobs(
 def create_job(
     request: HttpRequest, workspace: WorkspaceIn, body: JobNew
 ) -> Status[dict[str, Any]]:
-    """Where no schedule is given, the installation's default holds; `{}` is by hand only."""
+    """A job that names no schedule gets the installation's default; `{}` is by hand only."""
     owner = caller_of(request).workspace
     with _refused(body):
         made = single_jobs.create_written_job(owner, body.written(), body.passed_over)

@@ -51,7 +51,7 @@ _UP = {"succeeded": 1, "partial": 1, "failed": 0, "timed_out": 0}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose series are shown; None: of the whole installation."""
+    """The workspace whose series are shown; None: the whole installation."""
 
     workspace_id: uuid.UUID | None
 
@@ -239,7 +239,7 @@ class StoreCollector(Collector):
 
 
 def _collect_connectors(connectors: Iterable[ConnectorFigures]) -> Iterator[Metric]:
-    """Paused ones are left out: that they stand still is what somebody wants."""
+    """Leaves out the paused ones: somebody wants them to stand still."""
     labels = ["workspace", "connector"]
     up = GaugeMetricFamily(
         "connector_up",

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 from pydantic import AwareDatetime
 
-from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found
+from api.rest.answers import CONFLICTS, REFUSALS, Refused, Responses, not_found
 from api.rest.bodies import parse_json, read_large_body, takes_up_to
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn, need_row
@@ -64,8 +64,8 @@ from outbox.writing import FIELDS, InvalidStream, StreamNameTaken, write_stream
 
 router = Router(tags=["streams"])
 BULK_BYTES_MAX = 32 << 20
-FULL: dict[Any, Any] = {**REFUSALS, 429: Problem}
-CALLED: dict[Any, Any] = {**CONFLICTS, 502: Problem}
+FULL: Responses = {**REFUSALS, 429: Problem}
+CALLED: Responses = {**CONFLICTS, 502: Problem}
 
 StreamIn = Annotated[str, Path(description="The stream's id or name.")]
 Instant = Annotated[AwareDatetime | None, Query()]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Path, Router, Status
 
-from api.rest.answers import REFUSALS
+from api.rest.answers import REFUSALS, Responses
 from api.rest.callers import OPERATOR, WorkspaceAsked, caller_of
 from api.rest.conflicts import conflict
 from api.rest.finding import need_row
@@ -18,7 +18,7 @@ from syncjobs.queries.enabled import enabled_jobs, enabled_jobs_of
 from syncjobs.queueing.starting import start, start_anew
 
 router = Router(tags=["sync all"])
-CONFLICTS: dict[Any, Any] = {**REFUSALS, 409: Conflict}
+CONFLICTS: Responses = {**REFUSALS, 409: Conflict}
 
 
 @router.post("/sync", response={202: StartOut, **CONFLICTS}, auth=OPERATOR)

@@ -33,7 +33,7 @@ class AuditPage(Told):
     next: str | None
 
 
-def tell_entry(row: AuditEntry) -> AuditOut:
+def tell_audit_entry(row: AuditEntry) -> AuditOut:
     return AuditOut(
         id=row.pk,
         at=row.at,

@@ -329,7 +329,7 @@ class CircuitOut(Told):
 
 
 class WatchedOut(Told):
-    """As far as checks and work have shown."""
+    """What checks and work have shown."""
 
     is_connected: bool | None = Field(description="null: nothing was heard yet.")
     last_check_time: datetime | None

@@ -203,7 +203,7 @@ def _tell_all(records: QuerySet[SyncRecord], shape: type[Line]) -> list[Line]:
 
 
 def tell_configuration() -> Configuration:
-    """Named one by one, so that no secret comes along by being added."""
+    """Names the settings one by one, so that no secret comes along by being added."""
     of = settings.SYNC
     return Configuration(
         SYNC_FREQUENCY=of.sync_frequency,

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -41,7 +41,7 @@ class ApiTokenAdmin(ButtonsAdmin):
         ),
     )
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
         if obj is None:
             return ["workspace", "name", "role", "expires_at"]
         return [
@@ -55,7 +55,7 @@ class ApiTokenAdmin(ButtonsAdmin):
             "created_at",
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         fields = self.get_fields(request, obj)
         return fields[1:] if obj else []
 
@@ -104,7 +104,7 @@ class ApiTokenAdmin(ButtonsAdmin):
         return moment(row.last_used_at)
 
     def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[Any]]:
         kwargs.setdefault(
             "help_texts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -110,7 +111,11 @@ class ConnectorAdmin(ButtonsAdmin):
         return super().changeform_view(request, *args, **kwargs)
 
     def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+        self,
+        request: HttpRequest,
+        obj: Connector | None = None,
+        change: bool = False,
+        **kwargs: Any,
     ) -> type[forms.ModelForm[Any]]:
         if obj is None:
             kwargs["form"] = NewConnectorForm
@@ -118,7 +123,7 @@ class ConnectorAdmin(ButtonsAdmin):
             kwargs["form"] = form_for(obj)
         return super().get_form(request, obj, change, **kwargs)
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Connector | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": ["workspace", "name", "kind", "host", "port"]})]
         end = ["name", "workspace", "show_kind", "host", "port", "status"]
@@ -132,7 +137,7 @@ class ConnectorAdmin(ButtonsAdmin):
         shown.append(("When", {"fields": ["auto_sync", "sync_interval_s", "max_running"]}))
         return shown
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Connector | None = None) -> list[str]:
         if obj is None:
             return []
         return ["workspace", "show_kind", "show_options", "show_secret"]
@@ -232,7 +237,7 @@ class ConnectorAdmin(ButtonsAdmin):
             request, f"{connector} is not checked any more. What work meets is still noted."
         )
 
-    def connectivity_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def connectivity_view(self, request: HttpRequest, pk: str | UUID) -> HttpResponse:
         connector = self.get_object(request, str(pk))
         if connector is None:
             raise Http404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -107,7 +108,9 @@ class DatasetAdmin(ReadOnlyAdmin):
             raise TypeError("versions have buttons")
         return of_versions.buttons_for(request, version)
 
-    def download_view(self, request: HttpRequest, pk: Any, entry_id: int) -> HttpResponseBase:
+    def download_view(
+        self, request: HttpRequest, pk: str | UUID, entry_id: int
+    ) -> HttpResponseBase:
         dataset = self.get_object(request, str(pk))
         if not isinstance(dataset, Dataset):
             raise Http404

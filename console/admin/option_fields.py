@@ -20,7 +20,7 @@ _UNITS = {"s": " (s)", "bytes": " (MiB)"}  # others are said by the label
 
 
 class OptionForm(forms.Form):
-    """Mixed into a form that has fields of options: what is left empty is as in a new job."""
+    """A mix-in for forms that have fields of options: a field that is left empty is as in a new job."""
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
@@ -40,7 +40,7 @@ class MebibytesField(forms.FloatField):
         mebibytes = super().clean(value)
         return None if mebibytes is None else round(mebibytes * _MIB)
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return super().has_changed(self.prepare_value(initial), data)
 
 
@@ -73,7 +73,7 @@ class StructureField(forms.CharField):
             raise forms.ValidationError(f"This is no JSON: {exc}") from None
 
     def validate(self, value: Any) -> None:
-        """Nothing is no mistake."""
+        """An empty field is no mistake."""
 
     def run_validators(self, value: Any) -> None:
         """They are for text."""

@@ -93,7 +93,7 @@ else:
 
 
 class ScheduleFields(RuleFields):
-    """Mixed into a form; `read_schedule` fills it, `write_schedule` gives the written form back."""
+    """A mix-in for forms: `read_schedule` fills it, `write_schedule` gives the written form back."""
 
     schedule_form = forms.ChoiceField(
         label="Runs", choices=FORMS, widget=widgets.UnfoldAdminSelectWidget()

@@ -76,19 +76,19 @@ class ScopedAdmin(SettledAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return tenancy.may(request, Role.VIEWER)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, Role.VIEWER, obj)
 
-    def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_operate_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, Role.OPERATOR, obj)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, Role.ADMIN, None)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, Role.ADMIN, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, Role.ADMIN, obj)
 
     def operable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -136,13 +136,13 @@ class ReadOnlyAdmin(ScopedAdmin):
     actions: Any = None
     warn_unsaved_form = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -158,14 +158,14 @@ class PlatformAdmin(SettledAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return tenancy.sees_all(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return tenancy.sees_all(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -142,7 +143,7 @@ class StreamAdmin(ButtonsAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StreamList
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return [
             (None, {"fields": ["workspace", "name", "client"]}),
             ("Delivery", {"fields": ["batch_size", "sync_interval_s", "max_queued"]}),
@@ -152,7 +153,7 @@ class StreamAdmin(ButtonsAdmin):
             ),
         ]  # fmt: skip
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["workspace"] if obj else []
 
     def formfield_for_foreignkey(
@@ -207,7 +208,7 @@ class StreamAdmin(ButtonsAdmin):
             context |= self._live_context(stream)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def live_view(self, request: HttpRequest, pk: str | UUID) -> HttpResponse:
         stream = stream_views.get_stream(self, request, pk)
         return TemplateResponse(request, "console/stream_live.html", self._live_context(stream))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -19,7 +19,7 @@ from outbox.models import ClientConfiguration, Stream, StreamContact
 from outbox.streams import UnsentReadings, delete_stream
 
 
-def get_stream(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> Stream:
+def get_stream(page: ButtonsAdmin, request: HttpRequest, pk: str | UUID) -> Stream:
     """404 for what is not there or not theirs."""
     stream: Stream | None = page.get_object(request, str(pk))
     if stream is None:
@@ -32,7 +32,7 @@ def read_number(request: HttpRequest, name: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def deliveries_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpResponse:
+def deliveries_view(page: ButtonsAdmin, request: HttpRequest, pk: str | UUID) -> HttpResponse:
     stream = get_stream(page, request, pk)
     found = find_deliveries(stream, read_number(request, "before"))
     shown = found[:DELIVERIES_PAGE]
@@ -55,7 +55,7 @@ class DiscardForm(forms.Form):
     )
 
 
-def discard_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpResponse:
+def discard_view(page: ButtonsAdmin, request: HttpRequest, pk: str | UUID) -> HttpResponse:
     """Deletes a stream with what it holds: a person types how many readings nobody will ever have."""
     stream = get_stream(page, request, pk)
     if not page.has_delete_permission(request, stream):
@@ -83,7 +83,7 @@ def discard_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpRespo
     return TemplateResponse(request, "console/stream_discard.html", context)
 
 
-def configurations_view(page: ButtonsAdmin, request: HttpRequest, pk: Any) -> HttpResponse:
+def configurations_view(page: ButtonsAdmin, request: HttpRequest, pk: str | UUID) -> HttpResponse:
     """All versions that are kept, and what differs between one and the one that was used before it."""
     stream = get_stream(page, request, pk)
     versions = list(ClientConfiguration.objects.filter(stream=stream).order_by("-number"))

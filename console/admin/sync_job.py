@@ -181,7 +181,7 @@ class SyncJobAdmin(ButtonsAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: SyncJob | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
         far_end = None if obj is None else obj.far_end
         shown = {group: {"fields": names_in(group, far_end)} for group in GROUPS}
@@ -197,7 +197,7 @@ class SyncJobAdmin(ButtonsAdmin):
             (group or None, fieldset) for group, fieldset in shown.items() if fieldset["fields"]
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: SyncJob | None = None) -> list[str]:
         return ["workspace", "fires", "plan", "verified"] if obj else ["plan"]
 
     def formfield_for_foreignkey(

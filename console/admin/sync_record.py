@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -148,7 +149,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         }
         return TemplateResponse(request, "console/record.html", context)
 
-    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def live_view(self, request: HttpRequest, pk: str | UUID) -> HttpResponse:
         record = self._find(request, pk)
         context = self._live_context(request, record)
         return TemplateResponse(request, "console/record_live.html", context)
@@ -167,7 +168,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         messages.success(request, done.describe())
         return HttpResponseRedirect(reverse("admin:index"))
 
-    def files_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def files_view(self, request: HttpRequest, pk: str | UUID) -> HttpResponse:
         """The whole ledger, a page at a time."""
         record = self._find(request, pk)
         action = request.GET.get("action", "")
@@ -229,7 +230,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         count = sum(cancel(pk, by=str(request.user)) for pk in chosen)
         messages.success(request, f"Asked {count} of {len(chosen)} to end.")
 
-    def _find(self, request: HttpRequest, pk: Any) -> SyncRecord:
+    def _find(self, request: HttpRequest, pk: str | UUID) -> SyncRecord:
         record = self.get_object(request, str(pk))
         if not isinstance(record, SyncRecord):
             raise Http404

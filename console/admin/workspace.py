@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -55,7 +55,7 @@ class WorkspaceAdmin(ScopedAdmin):
     list_display = ["name", "connectors", "sync_jobs", "members", "created_at"]
     search_fields = ["name"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
         when = ["windows", "blackouts"] if editable else ["show_windows"]
         return [
@@ -99,7 +99,7 @@ class WorkspaceAdmin(ScopedAdmin):
         for workspace in self.changeable(request, queryset):
             delete_workspace(workspace)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["created_at", "show_windows"]
 
     @admin.display(description="windows and blackouts")
@@ -118,10 +118,10 @@ class WorkspaceAdmin(ScopedAdmin):
         )
         return counted
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)
 
     def get_deleted_objects(

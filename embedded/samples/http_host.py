@@ -17,7 +17,7 @@ class FolderPages(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept, as on a real host
 
     def translate_path(self, path: str) -> str:
-        """Where the name lies; what lies outside through a link is answered as missing."""
+        """Returns the path of the name. What lies outside, through a link, is answered as missing."""
         translated = Path(super().translate_path(path))
         root = Path(self.directory).resolve()
         if not translated.resolve().is_relative_to(root):

@@ -31,7 +31,7 @@ def argument(verb: bytes, text: str, what: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where paths start: the folder walked, resolved against the log-in folder where that is known."""
+    """The folder at which paths start: the one that is walked, resolved against the log-in folder where that is known."""
 
     path: bytes
 

@@ -55,7 +55,7 @@ class JudgedHost:
     receive_bytes: int = 0
 
     def towards(self, port: int) -> FtpSocket:
-        """Judged once more, because a host names ports of its own choice. Raises NetworkForbidden."""
+        """Judges the address once more, because a host names ports of its own choice. Raises NetworkForbidden."""
         self._judge(self.address, port)
         if self.proxy is None:
             return FtpSocket.towards(self.address, port, self.receive_bytes)

@@ -107,7 +107,7 @@ class FtpsSecret(FtpSecret, ClientCertificate):
 
 
 class FtpTransport:
-    """Used by one thread at a time; its sessions wait together in `FtpClient.pump`."""
+    """One thread at a time uses it; its sessions wait together in `FtpClient.pump`."""
 
     def __init__(self, client: FtpClient, root: str) -> None:
         """Raises UnsafeName for a root that no command can carry."""

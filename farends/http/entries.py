@@ -103,7 +103,7 @@ class Folder:
         return plain or words in _UP_WORDS or any(said in words for said in _UP_SAID)
 
     def elsewhere(self, reference: str, text: str) -> list[bytes]:
-        """Where files of this folder would be, were this link to lead to one: paths from the folder.
+        """Yields where files of this folder would be if this link led to one: paths from the folder.
         None for what sorts the rows, for a place on the page, and for the ways to the folder itself and to
         those above it."""
         shown = text.strip().rstrip("/").encode("utf-8", "surrogateescape")

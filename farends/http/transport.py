@@ -93,7 +93,7 @@ class HttpsSecret(HttpSecret, ClientCertificate):
 
 
 class HttpTransport:
-    """Used by one thread at a time; its connections wait together in `HttpClient.pump`."""
+    """One thread at a time uses it; its connections wait together in `HttpClient.pump`."""
 
     def __init__(self, client: HttpClient, options: HttpOptions) -> None:
         self._client = client

@@ -33,7 +33,7 @@ class WaitingRows:
         return entry, tries
 
     def begin_again(self) -> None:
-        """Nothing else waits: now those that are to be asked for once more."""
+        """Lets the files wait again that need another question. Call it when no others wait."""
         self.to_head.extend(self._again)
         self._again = []
 

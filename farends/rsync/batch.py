@@ -66,7 +66,7 @@ class RsyncBatch:
         self.verified = False
 
     def read_list(self) -> list[Sent]:
-        """Everything that may come. Raises what the run failed with."""
+        """Returns every entry that may come. Raises what the run failed with."""
         self._int()  # of the options that were given
         version = self._int()
         if version not in _PROTOCOLS:

@@ -23,7 +23,7 @@ _SLICE_S = 0.1
 
 
 class _Left(Exception):
-    """Raised when nobody waits for the answers any more."""
+    """Nobody waits for the answers any more."""
 
 
 class SecondLooks:
@@ -55,7 +55,7 @@ class SecondLooks:
                         work.callback(wanted.receiver.abandon)
 
     def ask(self, wanted: Iterable[WantedFile]) -> None:
-        """Everything that will come of these files has come."""
+        """Looks at these files once more, of which everything has come that will."""
         group = list(wanted)
         paths = {item.path for item in group}
         names = list(map(self._place.name, self._folders.names_around(paths)))

@@ -41,7 +41,7 @@ def version_note() -> str:
 
 @lru_cache(maxsize=8)
 def _version_note(program: str, modified_ns: int) -> str:
-    """Asked once; another program is another argument."""
+    """Asks the program once; another program is another argument."""
     try:
         said = subprocess.run(  # noqa: S603 — found by PATH as the operator set it
             [program, "--version"],

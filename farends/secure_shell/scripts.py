@@ -130,7 +130,7 @@ def serve_command(first: str, second: str) -> bytes:
 
 
 def _plain(argument: bytes) -> str:
-    """Reversed by `printf %b`."""
+    """Escapes what `printf %b` reverses."""
     return "".join(chr(b) if b in _PLAIN else f"\\0{b:03o}" for b in argument)
 
 

@@ -114,7 +114,7 @@ class _Host:
 
 
 class WebdavTransport:
-    """Used by one thread at a time. Each listing has a connection of its own beside those for files."""
+    """One thread at a time uses it. Each listing has a connection of its own beside those for files."""
 
     def __init__(self, host: _Host, client: HttpClient, root: str, context: Context) -> None:
         self._host = host

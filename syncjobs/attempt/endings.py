@@ -170,7 +170,7 @@ def _fail(
     retry_after_s: float | None = None,
     got_further: bool | None = None,
 ) -> Ending:
-    """Tried again later, or failed for good. `got_further`: see `Failed`."""
+    """The record is tried again later, or has failed for good. `got_further`: see `Failed`."""
     if got_further is None:
         got_further = lease.progress.snapshot.got_further
     vain = 0 if got_further else record.vain_attempts + 1

@@ -66,8 +66,8 @@ _AT_ONCE = 2_000
 
 
 def wait_for_openings(workspace_id: uuid.UUID, now: datetime) -> int:
-    """Queued records of a workspace whose windows are closed wait for these, many at once: nobody has to be
-    woken for each. Their count."""
+    """Lets queued records of a workspace wait for the windows that are closed, many at once: nobody has to be
+    woken for each. Returns their count."""
     known: dict[str, Obstacle | None] = {}
     closed: list[tuple[uuid.UUID, str, datetime | None]] = []
     with connection.cursor() as cursor:

@@ -44,7 +44,7 @@ Problems = list[tuple[tuple[str, ...], str]]
 
 
 class InvalidConnector(Exception):
-    """Nothing was written. `problems` are pairs of the path to a field, below the connector, and words."""
+    """The connector was not written. `problems` are pairs of the path to a field, below the connector, and words."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__("; ".join(message for _, message in problems))

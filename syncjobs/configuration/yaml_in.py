@@ -65,7 +65,7 @@ class Mistake:
 
 
 class InvalidConfiguration(Exception):
-    """Nothing was written; `problems` says why."""
+    """No part of the document was written; `problems` says why."""
 
     def __init__(self, problems: list[Mistake]) -> None:
         super().__init__("; ".join(problem.message for problem in problems))

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a sync record stands, and who moves it on."""
+    """The states of a sync record, with who moves it on."""
 
     QUEUED = "queued"  # a worker claims it; after a crash of Redis the next tick rings again
     RUNNING = "running"  # its worker finishes it; after a crash the reaper takes it back

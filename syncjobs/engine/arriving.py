@@ -40,7 +40,7 @@ class Catalog(Protocol):
 
 
 class Receipts(Protocol):
-    """Where arrived files are noted; used from a thread of its own."""
+    """The notes of files that have arrived. A thread of its own uses it."""
 
     def settle(self, arrived: Sequence[Arrived]) -> None: ...
 

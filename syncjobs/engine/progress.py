@@ -101,7 +101,7 @@ class Progress:
             )
 
     def moved(self) -> None:
-        """Called for every piece, from any thread, so without a lock: of two at once one may be lost."""
+        """Any thread calls this for every piece, so there is no lock: of two at once one may be lost."""
         self.moves += 1
 
     def enter(self, stage: Stage) -> None:

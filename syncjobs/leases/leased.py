@@ -42,7 +42,7 @@ class ToldColumn:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """Of a table that asks for nothing beside key and token."""
+    """The answer of a table that asks for nothing beside key and token."""
 
 
 def _tell_nobody(_keys: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from syncjobs.models import SyncRecord
 
 
 def _list_in_sql(states: Iterable[State]) -> str:
-    """As text of the statement, never as a parameter: only so does the planner see which partial index serves."""
+    """Writes the states into the text of a statement, never as a parameter: only so does the planner see which partial index serves."""
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 

@@ -42,7 +42,7 @@ class BackfillProgress:
 
     @property
     def waits_for_person(self) -> bool:
-        """Nothing of it can go on before somebody releases or cancels what is held."""
+        """Whether all of it stands still until somebody releases or cancels what is held."""
         return (
             self.states.get(State.HELD, 0) >= self.backfill.parallel
             and not self.states.get(State.QUEUED)

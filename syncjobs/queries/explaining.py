@@ -217,7 +217,7 @@ def _waits(record: SyncRecord) -> list[Wait]:
 
 
 def _workers_away(now: datetime) -> str:
-    """Where worker processes were seen, and none lately."""
+    """Says that worker processes were seen, and none lately; empty where that is not so."""
     seen_at = ProcessSign.objects.filter(part="worker").aggregate(latest=Max("seen_at"))["latest"]
     if seen_at is None or (now - seen_at).total_seconds() < AWAY_S:
         return ""

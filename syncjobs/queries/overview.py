@@ -114,5 +114,5 @@ def count_files(workspace: Workspace, latest: SyncRecord | None) -> FileCounts:
 
 
 def queued_within(days: int) -> Q:
-    """Queued in the last days, by the database's clock."""
+    """Selects what was queued in the last days, by the database's clock."""
     return Q(queued_at__gte=Now() - timedelta(days=days))

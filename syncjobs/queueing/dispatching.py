@@ -211,7 +211,7 @@ class _Due:
         self.service = self.service.skip_all(rule, reason)
 
     def next_due(self, *, ends: bool) -> datetime | None:
-        """Where no record is to end, a rest that would be counted from there begins now."""
+        """Returns the next due time. A rest that is counted from the end of a record begins now if no record will end."""
         if self.rest is not None and not ends:
             return self.now + self.rest
         return self.service.next_due

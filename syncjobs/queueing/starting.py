@@ -33,7 +33,7 @@ from workspaces.models import Workspace
 
 
 class AtWork(Exception):
-    """Something is at work that was to be alone; `record` is that."""
+    """Another record is at work, where one was to work alone; `record` is the other."""
 
     def __init__(self, record: SyncRecord) -> None:
         super().__init__(

@@ -13,7 +13,7 @@ WORKS: dict[str, Work] = {FILES: FileWork(), ROWS: RowWork()}  # by `Spec.far_en
 
 
 class NoWork(LookupError):
-    """Nothing is synced from this kind of connector."""
+    """No kind of work syncs from this kind of connector."""
 
 
 def has_work(far_end: str) -> bool:

@@ -34,7 +34,7 @@ class Command(DatabaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         try:
             done = adopt_store(new_id=options["new_id"], incomplete=options["incomplete"])
         except AdoptionRefused as exc:

@@ -24,7 +24,7 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("part", choices=(WORKER, BEAT, WEB))
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         part, limit_s = options["part"], settings.SYNC.silent_s
         try:
             silence = read_silence(part)

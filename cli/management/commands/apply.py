@@ -30,7 +30,7 @@ class Command(DatabaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
-    def run(self, *args: Any, file: Path, **options: Any) -> None:
+    def run(self, *args: object, file: Path, **options: Any) -> None:
         dry_run = options["dry_run"]
         need_keys_of_stack()
         try:

@@ -72,7 +72,7 @@ class Command(WorkspaceCommand):
         )
         parser.add_argument("--json", action="store_true", help="print as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         if options["cancel"]:
             self._cancel(options)
             return

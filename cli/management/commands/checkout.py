@@ -30,7 +30,7 @@ class Command(VersionedCommand):
         parser.add_argument("directory", type=Path, metavar="DIRECTORY")
         parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
         dataset = need_dataset(workspace, options["dataset"])
         if dataset.kind != DatasetKind.FILES:

@@ -21,7 +21,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what is stuck")
         parser.add_argument("--json", action="store_true", help="print as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         named = options["workspace"]
         dry_run = options["dry_run"]
         done = clean_up(

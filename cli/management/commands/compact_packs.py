@@ -43,7 +43,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what there is to do")
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         told = []
         try:
             refuse_if_halted("no pack is rewritten")

@@ -32,7 +32,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--check", action="store_true", help="look now")
         parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         workspace, named = self.get_workspace(options["workspace"]), options["connector"]
         rows = Connector.objects.filter(workspace=workspace).order_by("name")
         connectors = [need_connector(workspace, named)] if named else list(rows)

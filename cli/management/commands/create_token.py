@@ -39,7 +39,7 @@ class Command(WorkspaceCommand):
         )
         parser.add_argument("--json", action="store_true", help="print it with its id as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         name, days = options["name"], options["expires_in"]
         if not 1 <= len(name) <= NAME_MAX or not name.isprintable():
             raise CommandError(f"--name takes 1 to {NAME_MAX} characters that can be shown")

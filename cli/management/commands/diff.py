@@ -45,7 +45,7 @@ class Command(WorkspaceCommand):
             exc.returncode = TROUBLE
             raise
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         dataset = need_dataset(self.get_workspace(options["workspace"]), options["dataset"])
         try:
             before = get_version(dataset, options["before"]).number

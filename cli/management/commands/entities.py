@@ -29,7 +29,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--prefix", default="", help="only those whose name begins so")
         parser.add_argument("--json", action="store_true", help="print them as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
         connector = need_connector(workspace, options["connector"])
         with asking(connector):

@@ -32,7 +32,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--workspace", help="name of the workspace (default: all)")
         parser.add_argument("--json", action="store_true", help="print as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         named = options["workspace"]
         workspaces = [self.get_workspace(named).pk] if named else None
         try:

@@ -31,7 +31,7 @@ class Command(WorkspaceCommand):
             "--output", type=Path, metavar="FILE", help="write there, not to the terminal"
         )
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         named = [self.get_workspace(name) for name in options["workspace"]]
         export = export_configuration({*(named or Workspace.objects.all())})
         text = as_text(export)

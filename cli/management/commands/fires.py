@@ -34,7 +34,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--count", type=int, default=5, help="how many fires (default: 5)")
         parser.add_argument("--json", action="store_true", help="print as JSON, times in UTC")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         count = options["count"]
         if not 1 <= count <= COUNT_MAX:
             raise CommandError(f"--count is from 1 to {COUNT_MAX:,}")

@@ -32,7 +32,7 @@ class Command(WorkspaceCommand):
         )
         parser.add_argument("--json", action="store_true", help="print it with its id as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         workspace, name = self.get_workspace(options["workspace"]), options["name"]
         try:
             valid_invited(name)

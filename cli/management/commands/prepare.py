@@ -40,7 +40,7 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--workspace", default="default", help="workspace to make")
 
-    def run(self, *args: Any, workspace: str, **options: Any) -> None:
+    def run(self, *args: object, workspace: str, **options: Any) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         note_pulse(PREPARED, holder="")
         call_command("collectstatic", verbosity=0, interactive=False)

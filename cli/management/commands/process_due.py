@@ -41,7 +41,7 @@ class Command(DatabaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the records as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         self._as_json = options["json"]
         self._broke = False
         with working() as worker:

@@ -25,7 +25,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--state", choices=QuarantineState.values, help="only these")
         parser.add_argument("--json", action="store_true", help="print them as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         record = need_record(self.get_workspace(options["workspace"]), options["record"])
         rows = QuarantinedRow.objects.filter(record=record).order_by("pk")
         if options["state"]:

@@ -35,7 +35,7 @@ class Command(WorkspaceCommand):
         )
         add_waiting_arguments(parser)
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         record = need_record(self.get_workspace(options["workspace"]), options["record"])
         values = _read(options["values"]) if options["values"] else {}
         try:

@@ -28,7 +28,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("--workspace", help="name of the workspace (default: all)")
         parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         told = []
         try:
             for workspace in self.choose_workspaces(options["workspace"]):

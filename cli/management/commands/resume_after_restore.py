@@ -22,7 +22,7 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         done = resume_after_restore()
         elsewhere = [] if done.halt else find_halted_hosts()
         if options["json"]:

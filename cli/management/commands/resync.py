@@ -25,7 +25,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("job", metavar="JOB")
         add_waiting_arguments(parser)
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         job = need_job(self.get_workspace(options["workspace"]), options["job"])
         try:
             record = request_resync(job, by="command line")

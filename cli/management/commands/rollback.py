@@ -29,7 +29,7 @@ class Command(WorkspaceCommand):
         parser.add_argument("number", metavar="N", type=int, help="number of the version")
         parser.add_argument("--json", action="store_true", help="print the new version as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         dataset = need_dataset(self.get_workspace(options["workspace"]), options["dataset"])
         try:
             version = roll_back(dataset.pk, options["number"], by=actor_now().name)

@@ -25,7 +25,7 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         need_keys_of_stack()
         try:
             with count_bar("re-encrypting secrets", count_sealed()) as bar:

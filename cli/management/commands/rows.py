@@ -50,7 +50,7 @@ class Command(VersionedCommand):
             help="write to this file, which is there when it is whole; Parquet needs one",
         )
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         dataset = need_dataset(self.get_workspace(options["workspace"]), options["dataset"])
         if dataset.kind != DatasetKind.TABLE:
             raise CommandError(f"{dataset.name} holds files: `checkout` writes them to a folder")

@@ -50,7 +50,7 @@ class Command(WorkspaceCommand):
             exc.returncode = TROUBLE
             raise
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         chosen = self._choose(options["workspace"], options["dataset"])
         counts: Counter[str] = Counter()
         damaged: Damaged = {}

@@ -55,7 +55,7 @@ class Command(WorkspaceCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         stream = need_stream(self.get_workspace(options["workspace"]), options["name"])
         if (options["action"] == "import") is not bool(options["file"]):
             raise CommandError("give a FILE, or -, to import, and to nothing else")

@@ -40,7 +40,7 @@ class Command(WorkspaceCommand):
         )
         add_waiting_arguments(parser)
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
         job = need_job(workspace, options["job"])
         record = self._apply(job, options) if options["apply"] else self._enqueue(job, options)

@@ -35,7 +35,7 @@ EVERY_S = 300
 class Command(DatabaseCommand):
     help = "Sync the sample hosts of `make demo`, twice, send readings to its client system, and print what came of it."
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: object, **options: Any) -> None:
         apply_configuration(samples())
         jobs = list(SyncJob.objects.filter(workspace=find_workspace(DEMO)).order_by("name"))
         self.stdout.write()
