@@ -1,4 +1,4 @@
-"""The sample hosts and the sample client system as programs, and what `manage.py demonstrate` must know of them."""
+"""The sample hosts, the sample API and the sample client system as programs, and what `manage.py demonstrate` must know of them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class SampleHosts:
     sftp_port: int
     http_port: int
     client_port: int
+    shop_port: int
 
     def programs(self, logs: Path, mark: Mapping[str, str]) -> list[Program]:
         # Strangers to the product: they get none of its environment.
@@ -43,7 +44,22 @@ class SampleHosts:
             )
             for kind, (port, is_ready) in answers.items()
         ]
-        return [*programs, self._client_system(logs, env)]
+        return [*programs, self._client_system(logs, env), self._shop_api(logs, env)]
+
+    def _shop_api(self, logs: Path, env: Mapping[str, str]) -> Program:
+        key_file = _shop_key_file(self.folder)
+        keep_secret(key_file, lambda: secrets.token_urlsafe(24))
+        return Program(
+            name="sample-shop",
+            argv=(
+                *(sys.executable, "-m", "embedded.samples.shop_api"),
+                *(str(self.shop_port), str(key_file)),
+            ),
+            env=env,
+            stage=StartStage.SAMPLES,
+            is_ready=readiness.answers("127.0.0.1", self.shop_port, "/health"),
+            log=logs / "sample-shop.log",
+        )
 
     def _client_system(self, logs: Path, env: Mapping[str, str]) -> Program:
         key_file = _client_key_file(self.folder)
@@ -71,11 +87,17 @@ class SampleHosts:
             "DEMO_HTTP_PORT": str(self.http_port),
             "DEMO_CLIENT_PORT": str(self.client_port),
             "DEMO_CLIENT_KEY_FILE": str(_client_key_file(self.folder)),
+            "DEMO_SHOP_PORT": str(self.shop_port),
+            "DEMO_SHOP_KEY_FILE": str(_shop_key_file(self.folder)),
         }
 
 
 def _client_key_file(folder: Path) -> Path:
     return folder / "client_key"
+
+
+def _shop_key_file(folder: Path) -> Path:
+    return folder / "shop_key"
 
 
 def prepare_sample_hosts(data_dir: Path) -> SampleHosts:
@@ -89,4 +111,5 @@ def prepare_sample_hosts(data_dir: Path) -> SampleHosts:
         ports.keep_port(folder / "sftp_port"),
         ports.keep_port(folder / "http_port"),
         ports.keep_port(folder / "client_port"),
+        ports.keep_port(folder / "shop_port"),
     )

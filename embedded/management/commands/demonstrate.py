@@ -1,5 +1,5 @@
 """`demonstrate`: the sample hosts, synced by schedule, then once more; and readings that reach a client system
-through an outage: what `make demo` shows.
+through an outage, and tables filled: what `make demo` shows.
 
 The stack starts it once everything is up; the sample hosts' addresses come in the environment.
 """
@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 from cli.chores import DEMO
 from cli.command import Command as DatabaseCommand
 from cli.records import describe_record
-from embedded.samples import sending
+from embedded.samples import filling, sending
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State
@@ -50,6 +50,7 @@ class Command(DatabaseCommand):
         if any(record.state != State.SUCCEEDED for record in first + again):
             sys.exit(1)
         self._send_readings()
+        self._fill_tables()
 
     def _send_readings(self) -> None:
         """Raises CommandError where a reading did not come, or came twice."""
@@ -61,6 +62,23 @@ class Command(DatabaseCommand):
             raise CommandError(str(exc)) from None
         if told.received != told.sent or told.doubled:
             raise CommandError("not every reading came, or one came twice")
+
+    def _fill_tables(self) -> None:
+        """Raises CommandError where a table is not what its source has."""
+        self.stdout.write()
+        self.stdout.write(
+            "Tables: customers of an API, and orders out of the CSV files that came over SFTP:"
+        )
+        apply_configuration(filling.table_samples())
+        for name in (filling.CUSTOMERS_JOB, filling.ORDERS_JOB):
+            job = filling.find_job(name)
+            if self._await(_on_demand(job)).state != State.SUCCEEDED:
+                sys.exit(1)
+            filled = filling.ask_table(job, self.stdout.write)
+            if filled.rows != filled.expected:
+                raise CommandError(
+                    f"{name}: {filled.rows} rows, and the source has {filled.expected}"
+                )
 
     def _scheduled(self, job: SyncJob) -> SyncRecord:
         """The record of this job's next fire: a job that rested is due when it is switched on."""
