@@ -72,7 +72,7 @@ def table_samples() -> dict[str, Any]:
 def find_job(name: str) -> SyncJob:
     """Raises LookupError."""
     workspace = find_workspace(DEMO)
-    job = workspace and find_by_name(SyncJob.objects.all(), workspace, name)
+    job = find_by_name(SyncJob.objects.all(), workspace, name) if workspace else None
     if job is None:
         raise LookupError(f"there is no job {name} in workspace {DEMO}")
     return job
@@ -84,7 +84,7 @@ def ask_table(job: SyncJob, say: Callable[[str], object]) -> Filled:
     columns, words = _QUESTIONS[job.name]
     with connection.cursor() as cursor:
         cursor.execute(
-            sql.SQL("SELECT {} FROM {}").format(  # type: ignore[arg-type]  # Django's stubs know text alone
+            sql.SQL("SELECT {} FROM {}").format(
                 sql.SQL(columns), sql.Identifier(table.schema, table.relation)
             )
         )

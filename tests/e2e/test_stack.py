@@ -144,6 +144,8 @@ def test_a_demo_shows_two_syncs_and_readings_and_ends(data_dir: Path) -> None:
     assert min(first, second) > 0
     assert again == [0, 0]
     assert "received 3000 = sent 3000, 0 doubled" in shown.stdout
+    assert ".customers: 500 rows; the largest balance is 999,625" in shown.stdout
+    assert ".orders: 24,000 rows; pieces in all: 599,898" in shown.stdout
     assert processes_of(data_dir) == []
 
 

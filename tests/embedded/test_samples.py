@@ -16,6 +16,7 @@ from embedded.child import Child
 from embedded.ports import find_free
 from embedded.samples import hosts, sftp_keys, tree
 from embedded.samples.hosts import SampleHosts
+from embedded.samples.shop_api import CUSTOMERS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleHosts]:
     yield prepared
     for child in children:
         child.stop()
-    assert [child.ending() for child in children] == ["ended with status 0"] * 3
+    assert [child.ending() for child in children] == ["ended with status 0"] * 4
 
 
 @pytest.fixture
@@ -151,7 +152,11 @@ def test_http_ends_at_its_folder(sample: SampleHosts, path: str) -> None:
 def test_the_hosts_keys_stay_the_same(sample: SampleHosts) -> None:
     before = sftp_keys.read_fingerprint(sample.folder)
     again = SampleHosts(
-        sample.folder, sftp_port=find_free(), http_port=find_free(), client_port=find_free()
+        sample.folder,
+        sftp_port=find_free(),
+        http_port=find_free(),
+        client_port=find_free(),
+        shop_port=find_free(),
     )
     program = again.programs(sample.folder / "log", {})[0]
     child = Child(program)
@@ -160,3 +165,19 @@ def test_the_hosts_keys_stay_the_same(sample: SampleHosts) -> None:
     child.stop()
     assert sftp_keys.read_fingerprint(sample.folder) == before
     assert sftp_keys.client_key(sample.folder).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_shop_shows_its_customers_page_by_page_to_who_has_the_key(sample: SampleHosts) -> None:
+    told = sample.environment()
+    url = f"http://127.0.0.1:{told['DEMO_SHOP_PORT']}/v1/customers"
+    key = Path(told["DEMO_SHOP_KEY_FILE"]).read_text()
+    shown = {"Authorization": f"Bearer {key}"}
+    assert requests.get(url, timeout=5).status_code == 401
+    found: list[str] = []
+    more = True
+    while more:
+        asked = {"limit": "100", "starting_after": found[-1] if found else ""}
+        page = requests.get(url, params=asked, headers=shown, timeout=5).json()
+        found += [one["id"] for one in page["data"]]
+        more = page["has_more"]
+    assert len(set(found)) == len(found) == CUSTOMERS
