@@ -37,7 +37,7 @@ from farends.rows.contract import (
 )
 from farends.rows.inference import ValueType, join_columns, type_of
 from farends.rows.json_rows import Encoded, JsonRows
-from farends.rows.json_text import Cells, show_cell
+from farends.rows.json_text import Cells, Objects, show_cell
 from farends.rows.printing import print_value
 from farends.spec import Target
 from farends.web.dates import epoch_s
@@ -61,7 +61,9 @@ class RestSource:
 
     @property
     def capabilities(self) -> RowCapabilities:
-        return RowCapabilities(server_software=self._server, resumes=True, learns_types=True)
+        return RowCapabilities(
+            server_software=self._server, resumes=True, reads_by_key=True, learns_types=True
+        )
 
     @property
     def drifted(self) -> bool:
@@ -160,7 +162,11 @@ class RestSource:
         raise NotImplementedError("an API is not asked for keys alone")
 
     def read_rows(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
-        raise NotImplementedError("an API is not asked for single rows")
+        """Page by page, until all are found: how an API is asked for one object, nobody has said."""
+        reading = self._reading
+        if reading is None:
+            raise ValueError("`begin` comes first")
+        yield from reading.find(keys)
 
     def count_doubles(
         self, keys: Iterable[Mapping[str, str | None]]
@@ -259,6 +265,26 @@ class _Reading:
         self._check_cursor()
         if gathered.resume is not None:
             yield gathered.as_chunk(self.rows.columns, self._mark)
+
+    def find(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
+        """The objects with these keys, whatever their cursor says."""
+        names = self.wanted.key
+        wanted = {tuple(key.get(name) for name in names) for key in keys}
+        if not wanted:
+            return
+        for page in Pages(self._source.api, self._resource, []).read(FIRST):
+            keyed = [
+                (tuple(show_cell(cells.get(name)) for name in names), cells)
+                for cells in page.objects.rows
+            ]
+            found = [cells for key, cells in keyed if key in wanted]
+            if found:
+                encoded = self.rows.encode(Objects(found), page.text)
+                bad = tuple(one for _, one in encoded.bad)
+                yield Chunk(self.rows.columns, encoded.rows, bad=bad)
+            wanted -= {key for key, _ in keyed}
+            if not wanted:
+                return
 
     @property
     def _mark(self) -> Mark | None:

@@ -532,6 +532,19 @@ def test_a_token_that_the_api_has_forgotten_begins_the_reading_anew() -> None:
     assert [row["id"] for row in got.objects] == ["1", "2", "3", "4"]
 
 
+def test_single_rows_are_looked_for_until_all_are_found() -> None:
+    def answer(asked: Asked) -> Any:
+        after = int(asked.query.get("after", 0))
+        return page_of(after + 1, after + 2, more=after < 20)
+
+    with scripted_api(answer) as api, opened(api.target()) as source:
+        entity = source.describe(BY_CURSOR)
+        source.begin(Reading(BY_CURSOR, entity.columns, ("id",)))
+        got = [row for chunk in source.read_rows([{"id": "2"}, {"id": "5"}]) for row in chunk.rows]
+        assert got == [b"2\n", b"5\n"]
+        assert len(api.asked) <= 1 + 3 + 1  # the look, three pages, and the one that was on its way
+
+
 BY_TIME = CursorOrder("updated", "updated_since", "iso8601")
 
 
