@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import psycopg
 from django.db import DataError
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Schema
@@ -47,6 +48,7 @@ from syncjobs.queries.tables import (
 router = Router(tags=["datasets"])
 ANSWERS: Any = {**CONFLICTS, 503: Problem}
 TABLE = "A table's name; may be left out where the version has one alone."
+_NO_VALUES = (DataError, psycopg.DataError)  # of the home database, and of another
 _NAME = r"^[^\x00]+$"
 VersionNumber = Annotated[
     int | None,
@@ -196,7 +198,7 @@ def _page_of_key(cursor: Cursor, table: TableAt, given: list[str]) -> RowPage:
         row = find_row_of_key(cursor, table, read_key(table.key, given))
     except InvalidKey as exc:
         words = str(exc)
-    except DataError:
+    except _NO_VALUES:
         words = "no value of the key's type is written so"
     else:
         return RowPage([] if row is None else [row], None)
@@ -209,5 +211,5 @@ def _page_behind(cursor: Cursor, table: TableAt, after: list[str] | None, limit:
         raise no_such_page()
     try:
         return page_of_rows(cursor, table, after=tuple(after or ()) or None, limit=limit)
-    except DataError:
+    except _NO_VALUES:
         raise no_such_page() from None

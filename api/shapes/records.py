@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, create_model
 
 from api.shapes.answers import Told
+from api.shapes.marks import MarkOut
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 
@@ -38,14 +39,6 @@ class HeldOut(Told):
     table_rows: int | None = Field(description="Rows of the table now.")
     sample_keys: list[dict[str, str | None]] = Field(description="Of some of these rows.")
     schema_changes: list[SchemaChangeOut]
-
-
-class MarkOut(Told):
-    """Where the next reading begins."""
-
-    kind: Literal["xmin", "column", "param"]
-    field: str
-    text: str = Field(description="As the source printed it.")
 
 
 class TableRecordOut(Told):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+import psycopg
+from django.db import DataError
 from django.db.models import Min
 
+from connectors.models import Connector
+from connectors.opening import open_database
 from database.rows import Cursor
 from datasets.diffs import EntryChange
 from datasets.models import Dataset, Table
@@ -15,7 +20,8 @@ from datasets.tables.as_of import Key
 from datasets.tables.changes import RowChange, TwoTables, page_of_changes
 from datasets.tables.columns import see_twice
 from datasets.tables.keys import InvalidKey
-from datasets.tables.moments import PAGE_S, moment_of_home
+from datasets.tables.moments import PAGE_S, moment_of, moment_of_home
+from farends.errors import Stalled, TransportError
 
 
 class TableAway(Exception):
@@ -47,10 +53,36 @@ class ChangedRow:
 @contextmanager
 def moment_of_table(table: Table, *, longest_s: float = PAGE_S) -> Iterator[Cursor]:
     """A cursor of the table's database; all that is read within belongs together. Raises TableAway."""
-    if table.connector_id is not None:
-        raise TableAway("the database of its connector cannot be read from here")
-    with moment_of_home(longest_s=longest_s) as cursor:
-        yield cursor
+    if table.connector_id is None:
+        with moment_of_home(longest_s=longest_s) as cursor:
+            yield cursor
+        return
+    owner = table.dataset.workspace_id
+    connector = Connector.objects.filter(pk=table.connector_id, workspace=owner).first()
+    if connector is None:
+        raise TableAway("the connector of its database is not there any more")
+    try:
+        with (
+            closing(open_database(connector, check=_end_after(longest_s))) as session,
+            moment_of(session, longest_s=longest_s) as cursor,
+        ):
+            yield cursor
+    except psycopg.DataError as exc:  # as the home database tells it
+        raise DataError(str(exc)) from exc
+    except (psycopg.Error, TransportError) as exc:
+        lines = str(exc).splitlines()
+        raise TableAway(lines[0] if lines else type(exc).__name__) from exc
+
+
+def _end_after(longest_s: float) -> Callable[[], None]:
+    """The check of a wait that a person, or a program, is at the other end of. 0: as long as it takes."""
+    end = time.monotonic() + longest_s
+
+    def check() -> None:
+        if longest_s and time.monotonic() > end:
+            raise Stalled(f"no answer within {longest_s:.0f} s")
+
+    return check
 
 
 def choose_table(dataset: Dataset, number: int, called: str | None) -> Table:
