@@ -137,7 +137,7 @@ def test_fewer_values_never_narrow_a_column(job: SyncJob, shop: Shop) -> None:
     assert [held(job)[at]["name"] for at in (3, 4, 8)] == ["5", '{"a": 1}', "7"]
 
 
-def test_T12_a_column_that_becomes_text_waits_for_a_person(job: SyncJob, shop: Shop) -> None:
+def test_t12_a_column_that_becomes_text_waits_for_a_person(job: SyncJob, shop: Shop) -> None:
     for row in shop.rows:
         row["qty"] = row["id"]
     run(job)
@@ -148,7 +148,7 @@ def test_T12_a_column_that_becomes_text_waits_for_a_person(job: SyncJob, shop: S
 
 
 @pytest.mark.parametrize("gone", ["id", "updated"])
-def test_T10_a_key_or_cursor_that_is_gone_needs_a_person(
+def test_t10_a_key_or_cursor_that_is_gone_needs_a_person(
     job: SyncJob, shop: Shop, gone: str
 ) -> None:
     run(job)
@@ -207,7 +207,7 @@ def test_rows_without_a_key_are_not_counted_twice_by_a_second_pass(
         assert run(job).rows_added == 0
 
 
-def test_T15_a_row_that_no_text_holds_is_quarantined_and_the_rest_goes_on(
+def test_t15_a_row_that_no_text_holds_is_quarantined_and_the_rest_goes_on(
     job: SyncJob, shop: Shop
 ) -> None:
     job.row_errors_max_share = 0.5
@@ -218,7 +218,7 @@ def test_T15_a_row_that_no_text_holds_is_quarantined_and_the_rest_goes_on(
     assert (record.state, record.rows_added, record.rows_failed) == (State.PARTIAL, 6, 2)
 
 
-def test_T18_a_record_says_what_its_host_has_asked_for_and_goes_on(
+def test_t18_a_record_says_what_its_host_has_asked_for_and_goes_on(
     job: SyncJob, shop: Shop
 ) -> None:
     shop.before = {

@@ -156,7 +156,7 @@ def test_another_cursor_reads_the_whole(
     assert database.readings[-1][1] is None
 
 
-def test_T03_rows_without_a_cursor_are_read_each_time_and_counted(
+def test_t03_rows_without_a_cursor_are_read_each_time_and_counted(
     make_row_job: MakeJob, orders: MemoryTable
 ) -> None:
     orders.cursors = (CursorChoice(CursorOrder("updated_at"), proposed=True),)

@@ -38,7 +38,7 @@ def spoil(orders: MemoryTable) -> None:
     }
 
 
-def test_T15_each_bad_row_is_in_quarantine_with_what_is_wrong(
+def test_t15_each_bad_row_is_in_quarantine_with_what_is_wrong(
     job: SyncJob, big: MemoryTable
 ) -> None:
     spoil(big)

@@ -50,7 +50,7 @@ def test_a_first_load_equals_its_source_and_is_a_version(job: SyncJob, orders: M
 
 
 @pytest.mark.parametrize("mode", [SyncMode.INCREMENTAL, SyncMode.FULL])
-def test_T05_a_second_run_without_a_change_writes_nothing(
+def test_t05_a_second_run_without_a_change_writes_nothing(
     job: SyncJob, orders: MemoryTable, mode: SyncMode
 ) -> None:
     run(job)

@@ -41,7 +41,7 @@ def go_on(record: SyncRecord) -> SyncRecord:
     return record
 
 
-def test_T07_an_emptied_source_is_held_and_a_release_applies_it(
+def test_t07_an_emptied_source_is_held_and_a_release_applies_it(
     job: SyncJob, orders: MemoryTable
 ) -> None:
     run(job)
@@ -60,7 +60,7 @@ def test_T07_an_emptied_source_is_held_and_a_release_applies_it(
     assert rows_of(job) == []
 
 
-def test_T08_a_source_that_recovers_before_the_release_removes_nothing(
+def test_t08_a_source_that_recovers_before_the_release_removes_nothing(
     job: SyncJob, orders: MemoryTable
 ) -> None:
     run(job)

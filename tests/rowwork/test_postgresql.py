@@ -64,7 +64,7 @@ def at_home(statement: str, job: SyncJob) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def test_T01_a_row_with_the_cursors_own_value_is_there_once(shop: Database) -> None:
+def test_t01_a_row_with_the_cursors_own_value_is_there_once(shop: Database) -> None:
     job = job_of(shop, cursor={"field": "updated_at"})
     run(job)
     shop.session.execute(
@@ -76,7 +76,7 @@ def test_T01_a_row_with_the_cursors_own_value_is_there_once(shop: Database) -> N
 
 
 @pytest.mark.parametrize("cursor", [{}, {"field": "updated_at"}])
-def test_T02_a_transaction_that_commits_after_the_sync_is_read_by_the_next(
+def test_t02_a_transaction_that_commits_after_the_sync_is_read_by_the_next(
     shop: Database, cursor: dict[str, Any]
 ) -> None:
     job = job_of(shop, cursor=cursor)
@@ -90,7 +90,7 @@ def test_T02_a_transaction_that_commits_after_the_sync_is_read_by_the_next(
 
 
 @pytest.mark.parametrize("mode", [SyncMode.INCREMENTAL, SyncMode.FULL])
-def test_T05_nothing_changed_writes_nothing(shop: Database, mode: SyncMode) -> None:
+def test_t05_nothing_changed_writes_nothing(shop: Database, mode: SyncMode) -> None:
     job = job_of(shop)
     assert run(job).rows_added == 1000
     written = system_columns(job)
@@ -101,7 +101,7 @@ def test_T05_nothing_changed_writes_nothing(shop: Database, mode: SyncMode) -> N
     assert Version.objects.count() == 1
 
 
-def test_T06_a_verification_that_is_due_reads_the_keys_and_removes_what_is_gone(
+def test_t06_a_verification_that_is_due_reads_the_keys_and_removes_what_is_gone(
     shop: Database,
 ) -> None:
     job = job_of(shop)
@@ -135,7 +135,7 @@ def verify(job: SyncJob) -> SyncRecord:
     return fresh(record)
 
 
-def test_T09_a_column_that_was_added_appears_and_what_hangs_on_the_table_stays(
+def test_t09_a_column_that_was_added_appears_and_what_hangs_on_the_table_stays(
     shop: Database,
 ) -> None:
     job = job_of(shop)
@@ -161,7 +161,7 @@ def test_T09_a_column_that_was_added_appears_and_what_hangs_on_the_table_stays(
     assert (record.state, record.rows_changed) == (State.SUCCEEDED, 2)
 
 
-def test_T10_a_dropped_column_is_kept_and_the_keys_and_the_cursors_are_missed(
+def test_t10_a_dropped_column_is_kept_and_the_keys_and_the_cursors_are_missed(
     shop: Database,
 ) -> None:
     job = job_of(shop, cursor={"field": "updated_at"})
@@ -187,7 +187,7 @@ def test_T10_a_dropped_column_is_kept_and_the_keys_and_the_cursors_are_missed(
     assert (record.state, record.error_code) == (State.FAILED, "schema")
 
 
-def test_T11_wider_types_are_taken_over_with_values_past_the_old_ones(shop: Database) -> None:
+def test_t11_wider_types_are_taken_over_with_values_past_the_old_ones(shop: Database) -> None:
     job = job_of(shop)
     run(job)
     at_home("CREATE VIEW {schema}.wide AS SELECT id, qty, name FROM {table}", job)
@@ -226,7 +226,7 @@ def answer(record: SyncRecord, choice: str) -> SyncRecord:
     return fresh(record)
 
 
-def test_T12_another_type_is_held_with_three_offers(changed: SyncRecord) -> None:
+def test_t12_another_type_is_held_with_three_offers(changed: SyncRecord) -> None:
     assert (changed.state, changed.error_code) == (State.HELD, "schema_change")
     held = (changed.hold or {})["tables"]["public.orders"]
     assert held["schema_changes"] == [
@@ -242,14 +242,14 @@ def test_T12_another_type_is_held_with_three_offers(changed: SyncRecord) -> None
     assert len(rows_of(changed.job)) == 1000
 
 
-def test_T12_a_column_is_built_anew(changed: SyncRecord, shop: Database) -> None:
+def test_t12_a_column_is_built_anew(changed: SyncRecord, shop: Database) -> None:
     record = answer(changed, "rebuild")
     assert (record.state, record.error, record.rows_changed) == (State.SUCCEEDED, "", 1)
     assert rows_of(changed.job) == source_rows(shop)
     assert run(changed.job).rows_changed == 0
 
 
-def test_T12_values_go_into_a_new_column(changed: SyncRecord, shop: Database) -> None:
+def test_t12_values_go_into_a_new_column(changed: SyncRecord, shop: Database) -> None:
     record = answer(changed, "new_column")
     assert (record.state, record.error) == (State.SUCCEEDED, "")
     rows = rows_of(changed.job)
@@ -261,7 +261,7 @@ def test_T12_values_go_into_a_new_column(changed: SyncRecord, shop: Database) ->
     assert rows_of(changed.job)[7]["qty_2"] == "later"
 
 
-def test_T12_a_person_may_stop_it(changed: SyncRecord) -> None:
+def test_t12_a_person_may_stop_it(changed: SyncRecord) -> None:
     record = answer(changed, "stop")
     assert (record.state, record.error_code) == (State.FAILED, "schema_change")
     assert len(rows_of(changed.job)) == 1000
@@ -287,7 +287,7 @@ def test_each_change_of_the_schema_is_held_or_ignored_where_the_job_says_so(
     assert "shipped" in rows_of(holding)[0]
 
 
-def test_T16_names_of_any_kind_are_quoted(shop: Database) -> None:
+def test_t16_names_of_any_kind_are_quoted(shop: Database) -> None:
     odd = [
         'a"b',
         "x; DROP TABLE victim;--",

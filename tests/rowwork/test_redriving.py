@@ -39,7 +39,7 @@ def states(record: SyncRecord) -> list[str]:
     return list(QuarantinedRow.objects.filter(record=record).values_list("state", flat=True))
 
 
-def test_T15_a_corrected_row_is_in_the_table(spoilt: SyncRecord, orders: MemoryTable) -> None:
+def test_t15_a_corrected_row_is_in_the_table(spoilt: SyncRecord, orders: MemoryTable) -> None:
     mark = table_of(spoilt.job).mark
     orders.touch(orders.find(id="9"), name="later")
     row = QuarantinedRow.objects.get(record=spoilt, code="value")
