@@ -27,6 +27,7 @@ _BY_SUFFIX = {
     ".parquet": FileFormat.PARQUET,
     ".xlsx": FileFormat.XLSX,
 }
+_NOT_READ_YET = frozenset({FileFormat.PARQUET, FileFormat.XLSX})
 _TYPES = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -149,6 +150,9 @@ def _read_format(given: Mapping[str, Any], path: str) -> FileFormat:
         return _BY_SUFFIX[suffix]
     if told not in list(FileFormat):
         raise InvalidEntity("format", f"must be one of {', '.join(FileFormat)}")
+    if told in _NOT_READ_YET:
+        words = f"files of format {told} cannot be read yet: write them as csv or jsonl"
+        raise InvalidEntity("format", words)
     return FileFormat(told)
 
 

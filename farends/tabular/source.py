@@ -20,10 +20,14 @@ from farends.rows.contract import (
 from farends.tabular.csv_table import CsvTable
 from farends.tabular.entity import FileFormat, InvalidEntity, TabularEntity, parse_entity
 from farends.tabular.files import FileHolder, HeldFile
+from farends.tabular.json_lines import JsonLinesTable
 from farends.tabular.picking import FileResume, KeySet, print_row
 from farends.tabular.tables import Opened, TableFormat, WantedRows
 
-_FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {FileFormat.CSV: CsvTable}
+_FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {
+    FileFormat.CSV: CsvTable,
+    FileFormat.JSONL: JsonLinesTable,
+}
 _LOOK_BYTES = 8 << 20  # of each file, for a preview
 
 
