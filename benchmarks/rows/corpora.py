@@ -65,7 +65,7 @@ class RowCorpus:
         moment = f"timestamptz '2027-01-01' + interval '{turn} day'"
         for statement in (
             f"UPDATE {self.name} SET qty = qty + 1, updated_at = {moment} + id * interval '1 ms'"  # noqa: S608 — as above
-            f" WHERE id % 200 = {turn}",
+            f" WHERE id % 200 = {turn} AND id <= {self.rows}",
             f"INSERT INTO {self.name} {self.values.format(first=first, last=first + each - 1)}",
             f"UPDATE {self.name} SET updated_at = {moment} + id * interval '1 ms' WHERE id >= {first}",  # noqa: S608 — as above
             f"ANALYZE {self.name}",
