@@ -170,7 +170,7 @@ def read_job_status(request: HttpRequest, workspace: WorkspaceIn, job: JobIn) ->
 
 def get_job(request: HttpRequest, text: str) -> SyncJob:
     """Raises Refused."""
-    found = single_jobs.find_job(caller_of(request).workspace, text)
+    found = single_jobs.find_called_job(caller_of(request).workspace, text)
     if found is None:
         raise not_found("sync job")
     return found

@@ -23,7 +23,7 @@ class JobNameTaken(Exception):
 _WITH = ("connector", "source_dataset", "dataset", "workspace")
 
 
-def find_job(workspace: Workspace, called: str) -> SyncJob | None:
+def find_called_job(workspace: Workspace, called: str) -> SyncJob | None:
     """Finds a job by id or name, with its connector, dataset and workspace."""
     rows = SyncJob.objects.select_related(*_WITH)
     return find_row(rows, workspace, called)
