@@ -106,9 +106,12 @@ def taken(record: SyncRecord) -> str:
 
 def changes(row: SyncRecord | Version) -> SafeString | str:
     """What a record did to the dataset, or a version to the one before it."""
+    if row.rows_added is not None:
+        rows_failed = row.rows_failed if isinstance(row, SyncRecord) else 0
+        return counts(
+            row.rows_added, row.rows_changed or 0, row.rows_removed or 0, rows_failed or 0
+        )
     failed = row.files_failed if isinstance(row, SyncRecord) else 0
-    if isinstance(row, Version) and row.rows is not None:
-        return counts(row.rows_added or 0, row.rows_changed or 0, row.rows_removed or 0)
     return counts(row.files_added, row.files_changed, row.files_removed, failed)
 
 

@@ -7,7 +7,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from console.words import NOTHING
 from datasets.models import Version
+from farends.registry import SPECS
+from farends.spec import ROWS
 from syncjobs.core.states import Stage, State
 from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
 from syncjobs.queries.explaining import explain
@@ -42,6 +45,10 @@ def describe_record_page(record: SyncRecord) -> dict[str, Any]:
         "final": record.is_final,
         "stages": _stages(record),
         "totals": _totals(record),
+        "of_rows": _is_of_rows(record),
+        "held_tables": _held_tables(record),
+        "needs_answer": needs_answer(record),
+        "quarantined": bool(record.rows_failed),
         "events": events[::-1],
         "older_events": len(events) == EVENTS_SHOWN,
         "files": _first_files(record),
@@ -88,7 +95,63 @@ def _stages(record: SyncRecord) -> list[dict[str, str]]:
     ]
 
 
+def _is_of_rows(record: SyncRecord) -> bool:
+    if record.connector is None:
+        return True  # of a dataset's files
+    spec = SPECS.get(record.connector.kind)
+    return spec is not None and spec.far_end == ROWS
+
+
+def _row_totals(record: SyncRecord) -> list[dict[str, Any]]:
+    named = [
+        ("rows read", record.rows_read, ""),
+        ("added", record.rows_added, "plus"),
+        ("changed", record.rows_changed, "tilde"),
+        ("removed", record.rows_removed, "minus"),
+        ("unchanged", record.rows_unchanged, ""),
+        ("in quarantine", record.rows_failed, "cross"),
+        ("without a cursor", record.rows_without_cursor, ""),
+        ("doubles", record.rows_duplicate, ""),
+        ("values without a type", record.values_nulled, ""),
+    ]
+    shown = [*named[:6]] + [each for each in named[6:] if each[1]]
+    return [
+        {"name": name, "count": count or 0, "tone": tone, "action": ""}
+        for name, count, tone in shown
+    ]
+
+
+def needs_answer(record: SyncRecord) -> bool:
+    """Whether a person must say what becomes of a column that has changed."""
+    tables: dict[str, Any] = (record.hold or {}).get("tables") or {}
+    changes = [change for table in tables.values() for change in table["schema_changes"]]
+    return record.state == State.HELD and any(change["offers"] for change in changes)
+
+
+def _held_tables(record: SyncRecord) -> list[dict[str, Any]]:
+    if record.state != State.HELD:
+        return []
+    tables: dict[str, dict[str, Any]] = (record.hold or {}).get("tables") or {}
+    return [
+        {
+            **table,
+            "name": name,
+            "changes": [
+                {**change, "was": change["from"] or NOTHING, "now": change["to"] or NOTHING}
+                for change in table["schema_changes"]
+            ],
+            "keys": [
+                ", ".join(f"{column} = {value}" for column, value in key.items())
+                for key in table["sample_keys"]
+            ],
+        }
+        for name, table in tables.items()
+    ]
+
+
 def _totals(record: SyncRecord) -> list[dict[str, Any]]:
+    if _is_of_rows(record):
+        return _row_totals(record)
     named = [
         ("added", record.files_added, "plus", "added"),
         ("changed", record.files_changed, "tilde", "changed"),

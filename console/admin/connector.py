@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.debug import sensitive_post_parameters
@@ -22,7 +23,7 @@ from connectors.pinning import find_offer
 from connectors.reachability import find_connectivity, switch_watching
 from connectors.secrets import secret_fields
 from connectors.telling import tell_connectivity
-from console.admin import host_key
+from console.admin import host_key, tables
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
     NewConnectorForm,
@@ -87,6 +88,7 @@ class ConnectorAdmin(ButtonsAdmin):
     buttons = (
         Button("test", "Test connection", "network_check", tone="primary"),
         Button("check", "Check now", "wifi_find"),
+        Button("tables", "Tables…", "table", shown=tables.has_tables),
         Button(
             "unwatch", "Switch checks off", "visibility_off", needs=Role.ADMIN, shown=_is_watched
         ),
@@ -104,7 +106,12 @@ class ConnectorAdmin(ButtonsAdmin):
             fragment(self.connectivity_view),
             name="connectors_connector_connectivity",
         )
-        return [approve, connectivity, *super().get_urls()]
+        shown = path(
+            "<uuid:pk>/tables/",
+            self.admin_site.admin_view(partial(tables.tables_view, self)),
+            name="connectors_connector_tables",
+        )
+        return [approve, connectivity, shown, *super().get_urls()]
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -213,6 +220,11 @@ class ConnectorAdmin(ButtonsAdmin):
         passed, words = summarize_test(connector)
         level = messages.SUCCESS if passed else messages.ERROR
         messages.add_message(request, level, f"{connector}: {words}")
+
+    def press_tables(self, request: HttpRequest, connector: Connector) -> HttpResponse:
+        return HttpResponseRedirect(
+            reverse("admin:connectors_connector_tables", args=[connector.pk])
+        )
 
     def press_check(self, request: HttpRequest, connector: Connector) -> None:
         watch = call_far_end(

@@ -11,12 +11,15 @@ from unfold import widgets
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from console.admin.forms import LinesField, ScopedForm, secret_line, secret_text
+from console.admin.option_fields import StructureField
 from farends.errors import AuthConfig
 from farends.registry import SPECS, get_spec
 from farends.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
 from syncjobs.configuration.connectors import find_kind_problems
+from syncjobs.order.rows import RESOURCES
 
 OPTION = "option_"
+ENTITIES = "entities"
 SECRET = "secret_"  # noqa: S105 — the prefix of form fields
 FORGET = "forget_secret"
 
@@ -153,6 +156,14 @@ def form_for(connector: Connector) -> type[ConnectorForm]:
         fields[OPTION + field.name] = _option_field(field)
     for field in option_fields(spec.secret):
         fields[SECRET + field.name] = _secret_field(field, held)
+    if spec.has_entities:
+        fields[ENTITIES] = StructureField(
+            _read_entities,
+            {},
+            required=False,
+            label="Entities",
+            help_text="The resources of the API by name, as JSON: docs/rows.md.",
+        )
     if connector.sealed_secret:
         fields[FORGET] = forms.BooleanField(
             label="Forget the stored secret",
@@ -162,8 +173,16 @@ def form_for(connector: Connector) -> type[ConnectorForm]:
     return type("ConnectorForm", (ConnectorForm,), fields)
 
 
+def _read_entities(given: Any) -> Any:
+    """Raises Misfit."""
+    RESOURCES.check(given)
+    return given
+
+
 def option_names(connector: Connector) -> list[str]:
-    return _names(OPTION, get_spec(connector.kind).options, advanced=False)
+    spec = get_spec(connector.kind)
+    names = _names(OPTION, spec.options, advanced=False)
+    return [*names, ENTITIES] if spec.has_entities else names
 
 
 def secret_names(connector: Connector) -> list[str]:

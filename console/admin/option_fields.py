@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
@@ -47,8 +47,9 @@ class MebibytesField(forms.FloatField):
 class StructureField(forms.CharField):
     """A value of several words, which people see and type as JSON. Empty: as in a new job."""
 
-    def __init__(self, option: Option, **kwargs: Any) -> None:
-        self._option = option
+    def __init__(self, read: Callable[[Any], Any], default: Any, **kwargs: Any) -> None:
+        """`read` raises Misfit, or another ValueError."""
+        self._read, self._default = read, default
         widget = widgets.UnfoldAdminTextareaWidget(
             {"rows": 3, "class": "sp-code", "spellcheck": "false"}
         )
@@ -57,15 +58,15 @@ class StructureField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, str) and value.lstrip()[:1] in ("{", '"', ""):
             return value  # as it was typed
-        return "" if value == self._option.default else json.dumps(value, ensure_ascii=False)
+        return "" if value == self._default else json.dumps(value, ensure_ascii=False)
 
     def to_python(self, value: Any) -> Any:
         text = (super().to_python(value) or "").strip()
         if not text:
-            return self._option.default
+            return self._default
         try:
             read = json.loads(text) if text[0] in '{["' or text == "null" else text
-            return self._option.read(read)
+            return self._read(read)
         except Misfit as exc:
             place = f"{'.'.join(exc.place)}: " if exc.place else ""
             raise forms.ValidationError(f"{place}{exc}") from None
@@ -131,7 +132,7 @@ def _field_of(option: Option) -> forms.Field:
             widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
             return forms.FloatField(widget=widget, **kwargs)
         case Form.STRUCTURE:
-            return StructureField(option, **kwargs)
+            return StructureField(option.read, option.default, **kwargs)
         case Form.TEXTS:
             return LinesField(**kwargs | {"help_text": f"One on each line. {about.help}"})
         case Form.WINDOWS:

@@ -55,6 +55,9 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
             self.initial.setdefault(name, value)
         if not new:
             self.initial["destination"] = self.instance.written_destination
+            for name in OPTIONS:
+                if not belongs_to(name, self.instance.far_end):
+                    self.fields.pop(name, None)
         self._tell_defaults()
 
     def _tell_defaults(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.paginator import InfinitePaginator
 
 from console import dashboard, record_page, tenancy
+from console.admin import quarantine
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
@@ -31,6 +33,7 @@ from syncjobs.core.states import ACTIVE, State
 from syncjobs.models import ItemAction, SyncRecord
 from syncjobs.records.asking import (
     AlreadyApplied,
+    AnswerNeeded,
     NoPlan,
     approve,
     cancel,
@@ -48,6 +51,10 @@ def _is_cancellable(record: SyncRecord) -> bool:
 
 def _is_held(record: SyncRecord) -> bool:
     return record.state == State.HELD
+
+
+def _is_releasable(record: SyncRecord) -> bool:
+    return record.state == State.HELD and not record_page.needs_answer(record)
 
 
 def _is_appliable(record: SyncRecord) -> bool:
@@ -93,8 +100,24 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
             "check",
             tone="primary",
             confirm="Apply what the guard stopped, deletions included?",
-            shown=_is_held,
+            shown=_is_releasable,
         ),
+        Button(
+            "rebuild",
+            "Rebuild the column",
+            "construction",
+            confirm="Give the column its new type, and write each row anew?",
+            shown=record_page.needs_answer,
+        ),
+        Button(
+            "new_column",
+            "New column",
+            "add_column_right",
+            tone="primary",
+            confirm="Keep the old column as it is, and add a new one beside it?",
+            shown=record_page.needs_answer,
+        ),
+        Button("stop", "Stop", "block", shown=record_page.needs_answer),
         Button(
             "apply",
             "Apply this plan",
@@ -117,6 +140,16 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
                 "cleanup/",
                 self.admin_site.admin_view(self.cleanup_view),
                 name="syncjobs_syncrecord_cleanup",
+            ),
+            path(
+                "<uuid:pk>/quarantine/",
+                self.admin_site.admin_view(partial(quarantine.quarantine_view, self)),
+                name="syncjobs_syncrecord_quarantine",
+            ),
+            path(
+                "<uuid:pk>/quarantine/send/",
+                self.admin_site.admin_view(partial(quarantine.send_again_view, self)),
+                name="syncjobs_syncrecord_send_again",
             ),
             path("<uuid:pk>/live/", live, name="syncjobs_syncrecord_live"),
             path(
@@ -203,10 +236,25 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         )
 
     def press_release(self, request: HttpRequest, record: SyncRecord) -> None:
+        self._release(request, record, None)
+
+    def press_rebuild(self, request: HttpRequest, record: SyncRecord) -> None:
+        self._release(request, record, "rebuild")
+
+    def press_new_column(self, request: HttpRequest, record: SyncRecord) -> None:
+        self._release(request, record, "new_column")
+
+    def press_stop(self, request: HttpRequest, record: SyncRecord) -> None:
+        self._release(request, record, "stop")
+
+    def _release(self, request: HttpRequest, record: SyncRecord, answer: str | None) -> None:
         try:
-            done = release(record.pk, by=str(request.user))
+            done = release(record.pk, by=str(request.user), schema_changes=answer)
         except IllegalMove:
             done = False
+        except AnswerNeeded as exc:
+            messages.error(request, f"{exc}.")
+            return
         if done:
             messages.success(request, "Released: it is queued and will be applied.")
         else:

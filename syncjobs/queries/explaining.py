@@ -257,6 +257,20 @@ def _summary(
     return f"{record.state.replace('_', ' ').capitalize()}: {reason.rstrip('.')}."
 
 
+def _tell_hold(hold: dict[str, Any]) -> dict[str, Any]:
+    """The rule, and what it spoke of: files, or rows and columns of each table."""
+    if "tables" not in hold:
+        return hold
+    told: dict[str, Any] = {"rule": hold["rule"], "rows": hold["files"]}
+    for name, table in hold["tables"].items():
+        changes = [
+            f"{change['column']} {change['change']}: {change['from']} -> {change['to']}"
+            for change in table["schema_changes"]
+        ]
+        told[name] = "; ".join([table["reason"], *changes])
+    return told
+
+
 def _evidence(
     record: SyncRecord, ended: SyncEvent | None, finding: Finding | None
 ) -> dict[str, Any]:
@@ -264,8 +278,7 @@ def _evidence(
         measured = {"seconds": round(finding.seconds, 1), "limit_s": finding.limit_s}
         return {"rule": finding.rule.value, "words": finding.words} | measured
     if record.state == State.HELD and record.hold:
-        hold: dict[str, Any] = record.hold
-        return hold
+        return _tell_hold(record.hold)
     if ended is None:
         return {}
     data: dict[str, Any] = ended.data
