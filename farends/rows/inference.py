@@ -162,16 +162,6 @@ def classify_text(text: str) -> ValueType:
 _BOOLEANS = frozenset({"true", "false", "True", "False", "TRUE", "FALSE"})
 
 
-def infer_texts(cells: Iterable[str | None], known: ValueType = ValueType.NULL) -> ValueType:
-    """The type of a column of CSV, at least as wide as `known`. None is NULL."""
-    for cell in cells:
-        if known is ValueType.TEXT:
-            break
-        if cell is not None:
-            known = widen(known, classify_text(cell))
-    return known
-
-
 def make_column(name: str, kind: ValueType) -> Column:
     """Where every value was NULL the column is text, and its `source_type` says so."""
     shown = ValueType.TEXT if kind is ValueType.NULL else kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import reduce
 
 import pytest
 from django.db import connection
@@ -13,7 +14,6 @@ from farends.rows.inference import (
     classify_number,
     classify_string,
     classify_text,
-    infer_texts,
     join_columns,
     keeps_text,
     make_column,
@@ -91,6 +91,12 @@ def test_postgresql_takes_every_value_in_its_type_and_gives_it_back() -> None:
             else:
                 cursor.execute(f"SELECT %s::{kind}::numeric = %s::numeric", [text, text])
             assert cursor.fetchone() == (True,), text
+
+
+def infer_texts(cells: list[str | None]) -> ValueType:
+    return reduce(
+        widen, [classify_text(cell) for cell in cells if cell is not None], ValueType.NULL
+    )
 
 
 def test_csv_cells_are_numbers_times_and_booleans_only_where_nothing_is_lost() -> None:
