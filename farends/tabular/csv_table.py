@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from farends.rows.contract import Chunk, Column, Encoding
 from farends.rows.inference import ValueType, classify_text, type_of, widen
 from farends.tabular.cells import make_cell_reader, write_csv_row
 from farends.tabular.chunking import ChunkBuilder
+from farends.tabular.converting import open_converted
+from farends.tabular.entity import FileFormat
 from farends.tabular.files import HeldFile
 from farends.tabular.learning import ColumnLearner, is_null
 from farends.tabular.opening import CsvLayout, find_layout, open_utf8
@@ -69,6 +72,11 @@ class CsvTable:
     def _open(self, file: HeldFile) -> Iterator[tuple[BinaryIO, CsvLayout]]:
         opened = self._opened
         raw = opened.holder.open(file)
+        if opened.entity.format is FileFormat.XLSX:
+            plain = replace(opened.entity, delimiter=",", quote='"', encoding="utf-8")
+            with open_converted(raw, plain, file.path, opened.folder, opened.check) as content:
+                yield content, find_layout(content, 0, plain, file.path)
+            return
         with open_utf8(raw, opened.entity, file.path, opened.folder, opened.check) as (
             content,
             start,

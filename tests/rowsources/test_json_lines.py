@@ -42,6 +42,6 @@ def test_each_line_is_a_row_with_exact_numbers(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_not_read_says_so(tmp_path: Path) -> None:
-    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(RootMissing, match="cannot be read yet"):
-        read_all(tmp_path, {"path": "a.xlsx", "format": "xlsx"})
+        read_all(tmp_path, {"path": "a.parquet", "format": "parquet"})

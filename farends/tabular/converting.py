@@ -1,0 +1,63 @@
+"""Makes a CSV of a file that is none, in a process of its own whose memory is limited."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from farends.errors import ProtocolViolation, TooLarge
+from farends.tabular.entity import TabularEntity
+
+_BLOCK_BYTES = 1 << 20
+_LOOKS_EVERY_S = 0.05
+_SPOOL_BYTES_MAX = 64 << 30
+_OUT_OF_MEMORY = 3
+
+
+@contextmanager
+def open_converted(
+    file: BinaryIO, entity: TabularEntity, path: str, folder: Path | None, check: Callable[[], None]
+) -> Iterator[BinaryIO]:
+    """The rows as CSV with a header. Raises TooLarge, ProtocolViolation. `file` is closed."""
+    with (
+        tempfile.NamedTemporaryFile(dir=folder, suffix=f".{entity.format}") as given,
+        tempfile.TemporaryFile(dir=folder) as made,
+        tempfile.TemporaryFile(dir=folder) as told,
+    ):
+        with file:
+            while block := file.read(_BLOCK_BYTES):
+                check()
+                given.write(block)
+        given.flush()
+        words = [sys.executable, "-m", "farends.tabular.convert"]
+        child = subprocess.Popen(  # noqa: S603 — our own program
+            [*words, entity.format.value, given.name, entity.sheet or ""],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=made,
+            stderr=told,
+        )
+        try:
+            while child.poll() is None:
+                check()
+                if made.seek(0, 2) > _SPOOL_BYTES_MAX:
+                    raise TooLarge(f"{path} unpacks to more than {_SPOOL_BYTES_MAX:,} bytes.")
+                time.sleep(_LOOKS_EVERY_S)
+        finally:
+            child.kill()
+            child.wait()
+        if child.returncode != 0:
+            told.seek(0)
+            said = told.read(600).decode(errors="replace").strip()
+            if child.returncode == _OUT_OF_MEMORY or child.returncode < 0:
+                raise TooLarge(f"{path} needs more memory than is allowed.")
+            said = re.sub(re.escape(given.name), path, said)
+            raise ProtocolViolation(f"{path} cannot be read as {entity.format}. {said}")
+        yield made
