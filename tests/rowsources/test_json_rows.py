@@ -135,7 +135,7 @@ BAD = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("raw", "words"), BAD.values(), ids=BAD)
-def test_T15_a_row_that_postgresql_cannot_hold_is_told_apart(raw: bytes, words: str) -> None:
+def test_t15_a_row_that_postgresql_cannot_hold_is_told_apart(raw: bytes, words: str) -> None:
     """The rest of the page is read; what looks alike, a backslash that is written, is read too."""
     rows = JsonRows(key=["id"])
     body = (

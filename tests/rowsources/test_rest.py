@@ -51,7 +51,7 @@ def objects(*numbers: int) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize("way", PAGED)
-def test_T17_every_way_of_paging_reads_each_object_once_and_exactly(
+def test_t17_every_way_of_paging_reads_each_object_once_and_exactly(
     way: str, tmp_path: Path
 ) -> None:
     count, size = 2_050, 100
@@ -274,7 +274,7 @@ def test_pain13_a_row_that_is_inserted_while_pages_are_counted_owes_a_second_pas
         assert has_drifted(source)
 
 
-def test_T18_a_host_that_fails_and_asks_for_patience_costs_no_row_and_none_twice() -> None:
+def test_t18_a_host_that_fails_and_asks_for_patience_costs_no_row_and_none_twice() -> None:
     said: list[str] = []
     asked_at: list[tuple[int, float]] = []
     failures = {7: [Odd(status="500 Oops"), Odd(status="500 Oops")]}
@@ -601,7 +601,7 @@ def test_a_reading_that_finds_nothing_new_keeps_its_mark() -> None:
         assert (got.objects, got.begun.mark, got.mark) == ([], mark, mark)
 
 
-def test_T10_a_key_or_a_cursor_that_is_gone_needs_a_person() -> None:
+def test_t10_a_key_or_a_cursor_that_is_gone_needs_a_person() -> None:
     rows = [{"id": 1, "name": "a"}]
     with scripted_api(lambda asked: {"data": rows}) as api, opened(api.target()) as source:
         with pytest.raises(SchemaGone, match="updated"):

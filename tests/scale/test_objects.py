@@ -21,7 +21,7 @@ COUNT, PAGE = 200_000, 100
 MEMORY_BYTES_MAX = 64 << 20
 
 
-def test_T17_two_hundred_thousand_objects_arrive_exactly_in_flat_memory(tmp_path: Path) -> None:
+def test_t17_two_hundred_thousand_objects_arrive_exactly_in_flat_memory(tmp_path: Path) -> None:
     with many_objects(COUNT, tmp_path) as host:
         connector = make_connector(host.target(), kind="rest")
         job = make_job(connector, entity=sized("cursor", PAGE), sync_mode=SyncMode.FULL)
