@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,8 +25,8 @@ _OUT_OF_MEMORY = 3
 @contextmanager
 def open_converted(
     file: BinaryIO, entity: TabularEntity, path: str, folder: Path | None, check: Callable[[], None]
-) -> Iterator[BinaryIO]:
-    """The rows as CSV with a header. Raises TooLarge, ProtocolViolation. `file` is closed."""
+) -> Iterator[tuple[BinaryIO, dict[str, str]]]:
+    """The rows as CSV with a header, and the types of columns that the file tells itself. Raises TooLarge, ProtocolViolation. `file` is closed."""
     with (
         tempfile.NamedTemporaryFile(dir=folder, suffix=f".{entity.format}") as given,
         tempfile.TemporaryFile(dir=folder) as made,
@@ -53,11 +54,11 @@ def open_converted(
         finally:
             child.kill()
             child.wait()
+        told.seek(0)
         if child.returncode != 0:
-            told.seek(0)
             said = told.read(600).decode(errors="replace").strip()
             if child.returncode == _OUT_OF_MEMORY or child.returncode < 0:
                 raise TooLarge(f"{path} needs more memory than is allowed.")
             said = re.sub(re.escape(given.name), path, said)
             raise ProtocolViolation(f"{path} cannot be read as {entity.format}. {said}")
-        yield made
+        yield made, json.loads(told.read() or b"{}")

@@ -31,11 +31,13 @@ from farends.tabular.tables import FoundColumns, Opened, WantedRows, make_bad_ro
 class CsvTable:
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
+        self._told: dict[str, str] = {}  # types that the files tell themselves
 
     def find_columns(self, files: Sequence[HeldFile], *, most_bytes: int | None) -> FoundColumns:
         learner = ColumnLearner(self._opened.entity.types)
         for file in files:
             with self._open(file) as (content, layout):
+                learner.take_types(self._told)
                 learner.add_columns(layout.names)
                 scanner = self._scan(content, layout)
                 learner.learn(scanner, layout.names, layout.dialect, most_bytes=most_bytes)
@@ -45,7 +47,8 @@ class CsvTable:
         with self._open(file) as (content, layout):
             if not layout.names:
                 return
-            writer = _RowWriter(self._opened, file, layout, wanted)
+            types = {**self._told, **self._opened.entity.types}
+            writer = _RowWriter(types, file, layout, wanted)
             scanner = self._scan(content, layout, after)
             scanner.shape = writer.shape
             for scanned in scanner:
@@ -72,10 +75,11 @@ class CsvTable:
     def _open(self, file: HeldFile) -> Iterator[tuple[BinaryIO, CsvLayout]]:
         opened = self._opened
         raw = opened.holder.open(file)
-        if opened.entity.format is FileFormat.XLSX:
-            plain = replace(opened.entity, delimiter=",", quote='"', encoding="utf-8")
-            with open_converted(raw, plain, file.path, opened.folder, opened.check) as content:
-                yield content, find_layout(content, 0, plain, file.path)
+        if opened.entity.format is not FileFormat.CSV:
+            plain = replace(opened.entity, delimiter=",", quote='"', header=True, nulls=("",))
+            with open_converted(raw, plain, file.path, opened.folder, opened.check) as (made, told):
+                self._told |= told
+                yield made, find_layout(made, 0, plain, file.path)
             return
         with open_utf8(raw, opened.entity, file.path, opened.folder, opened.check) as (
             content,
@@ -88,7 +92,7 @@ class _RowWriter:
     """Writes the rows of one file in the order of the wanted columns."""
 
     def __init__(
-        self, opened: Opened, file: HeldFile, layout: CsvLayout, wanted: WantedRows
+        self, types: Mapping[str, str], file: HeldFile, layout: CsvLayout, wanted: WantedRows
     ) -> None:
         self.builder = ChunkBuilder(file.path, wanted.columns, Encoding.CSV)
         self._file = file
@@ -96,8 +100,7 @@ class _RowWriter:
         self._wanted = wanted
         columns = {column.name: column for column in wanted.columns}
         self._kinds = [
-            _kind_of(columns.get(name), is_chosen=name in opened.entity.types)
-            for name in layout.names
+            _kind_of(columns.get(name), is_chosen=name in types) for name in layout.names
         ]
         self.shape = RowShape(layout.dialect, self._kinds)
         places = {name: index for index, name in enumerate(layout.names)}

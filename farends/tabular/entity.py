@@ -27,7 +27,6 @@ _BY_SUFFIX = {
     ".parquet": FileFormat.PARQUET,
     ".xlsx": FileFormat.XLSX,
 }
-_NOT_READ_YET = frozenset({FileFormat.PARQUET})
 _TYPES = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -150,9 +149,6 @@ def _read_format(given: Mapping[str, Any], path: str) -> FileFormat:
         return _BY_SUFFIX[suffix]
     if told not in list(FileFormat):
         raise InvalidEntity("format", f"must be one of {', '.join(FileFormat)}")
-    if told in _NOT_READ_YET:
-        words = f"files of format {told} cannot be read yet: write them as csv, jsonl or xlsx"
-        raise InvalidEntity("format", words)
     return FileFormat(told)
 
 

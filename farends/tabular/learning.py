@@ -23,7 +23,7 @@ class ColumnLearner:
     """Widens the type of each column until it holds every value. `types` are those that a person has chosen."""
 
     def __init__(self, types: Mapping[str, str]) -> None:
-        self._types = types
+        self._types = dict(types)
         self._kinds: dict[str, ValueType] = {}
         self._no_days: dict[str, int] = {}
         self._row_count = 0
@@ -35,6 +35,10 @@ class ColumnLearner:
     @property
     def row_count(self) -> int:
         return self._row_count
+
+    def take_types(self, told: Mapping[str, str]) -> None:
+        """The file says them itself; what a person has chosen stays."""
+        self._types = {**told, **self._types}
 
     def add_columns(self, names: Iterable[str]) -> None:
         for name in names:

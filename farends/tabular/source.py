@@ -27,6 +27,7 @@ from farends.tabular.tables import Opened, TableFormat, WantedRows
 _FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {
     FileFormat.CSV: CsvTable,
     FileFormat.JSONL: JsonLinesTable,
+    FileFormat.PARQUET: CsvTable,
     FileFormat.XLSX: CsvTable,
 }
 _LOOK_BYTES = 8 << 20  # of each file, for a preview

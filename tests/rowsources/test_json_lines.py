@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from farends.errors import RootMissing
 from tests.rowsources.held_folder import bad_rows, load, places, read_all
 
 pytestmark = pytest.mark.django_db
@@ -39,9 +38,3 @@ def test_each_line_is_a_row_with_exact_numbers(tmp_path: Path) -> None:
     assert places(chunks) == [("a.jsonl", 1), ("a.jsonl", 3), ("a.jsonl", 8)]
     told = {(bad.line, bad.code) for bad in bad_rows(chunks)}
     assert told == {(4, "value"), (5, "value"), (6, "encoding"), (7, "value")}
-
-
-def test_a_format_that_is_not_read_says_so(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"PAR1")
-    with pytest.raises(RootMissing, match="cannot be read yet"):
-        read_all(tmp_path, {"path": "a.parquet", "format": "parquet"})
