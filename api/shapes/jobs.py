@@ -278,7 +278,6 @@ _SEED_WORDS = {
 }
 
 
-_SOURCE = "The name of the connector."
 if TYPE_CHECKING:
     _Source = str | dict[str, Any]
 else:
@@ -328,13 +327,15 @@ class JobFactsOut(Told):
 class FileJobOut(FileOptionsOut, JobFactsOut):
     """A standing order of a job of files."""
 
-    connector: str = Field(description=_SOURCE)
+    connector: str = Field(description=_explain(OPTIONS["connector"]))
 
 
 class RowJobOut(RowOptionsOut, JobFactsOut):
     """A standing order of a job of rows."""
 
-    connector: str | None = Field(description=f"{_SOURCE} null: it reads a dataset.")
+    connector: str | None = Field(
+        description=f"{_explain(OPTIONS['connector'])} null: it reads a dataset."
+    )
     source_dataset: str | None = Field(description="The dataset of files that it reads, if any.")
 
 

@@ -21,7 +21,7 @@ UNPACKED_BYTES_MAX = 1 << 30  # of all parts of a Parquet or Excel file
 _CPU_S = 3600
 
 
-def main() -> int:
+def convert_asked() -> int:
     kind, path, sheet = sys.argv[1:4]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
@@ -125,4 +125,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(convert_asked())

@@ -44,6 +44,7 @@ ALLOWED = {
     "cli/management/commands/stream.py": {"key"},
     # They make connectors to sample hosts, as a person would.
     "embedded/management/commands/demonstrate.py": {"host_key", "private_key", "root", "username"},
+    "embedded/samples/filling.py": {"auth", "base", "scheme", "token"},
     "embedded/samples/sending.py": {"tls", "token"},
     # It makes the first connector of an installation from CLIENT_API_URL and CLIENT_API_KEY.
     "outbox/first.py": {"base", "timeout_s", "tls", "token"},

@@ -19,7 +19,7 @@ from syncjobs.works.contract import Assignment
 
 
 @contextmanager
-def open_source(assignment: Assignment) -> Iterator[RowSource]:
+def open_rows_of(assignment: Assignment) -> Iterator[RowSource]:
     """Raises TransportError's children, StoreError's too."""
     record, lease = assignment.record, assignment.lease
     if record.connector is None:

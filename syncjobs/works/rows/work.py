@@ -22,7 +22,7 @@ from syncjobs.works.rows.endings import end_rows
 from syncjobs.works.rows.order import TableOrder, list_tables
 from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
 from syncjobs.works.rows.redriving import find_sent_rows
-from syncjobs.works.rows.source import open_source
+from syncjobs.works.rows.source import open_rows_of
 from syncjobs.works.rows.table_sync import TableSync
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class RowWork:
         with closing(session), lease.cutting(session):
             set_up(session)
             with (
-                open_source(assignment) as source,
+                open_rows_of(assignment) as source,
                 open_databases(assignment, session) as databases,
             ):
                 outcomes = _sync_all(assignment, databases, source)
