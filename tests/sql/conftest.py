@@ -11,6 +11,7 @@ import pytest
 from farends.sql.postgresql.source import PostgresSource
 from tests.conformance.rows.loading import Loader
 from tests.hosts.databases import Database, making_database
+from tests.hosts.mariadb import MysqlDatabase, making_mysql_database, running_mariadb
 from tests.servers import servers
 
 
@@ -53,3 +54,15 @@ def loader() -> Iterator[Loader]:
         servers().database_url, autocommit=True, options="-c timezone=UTC"
     ) as session:
         yield Loader(session)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[int]:
+    with running_mariadb() as port:
+        yield port
+
+
+@pytest.fixture
+def mysql_database(mariadb: int) -> Iterator[MysqlDatabase]:
+    with making_mysql_database(mariadb) as database:
+        yield database

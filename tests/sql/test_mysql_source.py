@@ -17,26 +17,12 @@ from farends.stages import StageOutcome
 from tests.conformance.rows.loading import Loader
 from tests.hosts.mariadb import (
     MysqlDatabase,
-    making_mysql_database,
     run_all,
-    running_mariadb,
 )
 from tests.hosts.sinks import loopback_context
 from tests.sql.mysql_values import VALUES
 
 UPDATED = CursorOrder("updated")
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[int]:
-    with running_mariadb() as port:
-        yield port
-
-
-@pytest.fixture
-def mysql_database(mariadb: int) -> Iterator[MysqlDatabase]:
-    with making_mysql_database(mariadb) as database:
-        yield database
 
 
 @pytest.fixture
