@@ -147,7 +147,10 @@ def test_what_a_file_has_in_words_of_its_own_is_put_back_unchanged(
 def test_a_connector_that_was_read_is_put_back_unchanged(admin: Asker, kind: str) -> None:
     spec = SPECS[kind]
     fields = option_fields(spec.options)
-    usual = {each.name: "sync" if each.required else each.default for each in fields}
+    usual = {
+        each.name: (each.choices or ("sync",))[0] if each.required else each.default
+        for each in fields
+    }
     options = {name: value for name, value in usual.items() if value not in (None, "", ())}
     body = {"name": "far", "kind": kind, "host": "files.example.com", "options": options}
     secret = {option_fields(spec.secret)[0].name: "word"}

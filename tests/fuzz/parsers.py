@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from api.shapes import fields as moments
 from cli import configfile
 from connectors import attachments, folders
 from console import window_lines
+from datasets.tables import row_copy
 from farends import addresses, dialing, masking, names, proxying
 from farends.contract import RemoteEntry
 from farends.ftp import describe as ftp_describe
@@ -38,16 +40,23 @@ from farends.http import index_pages, index_rows
 from farends.http import validators as http_validators
 from farends.rest import cursors as rest_cursors
 from farends.rest import paging as rest_paging
-from farends.rows import inference, json_text, printing
+from farends.rows import copy_text, inference, json_text, printing
+from farends.rows.contract import Encoding
 from farends.rows.json_rows import JsonRows
 from farends.rsync import lines as rsync_lines
 from farends.secure_shell import commands as shell_channel
 from farends.secure_shell import digests as shell_digests
 from farends.secure_shell import host_keys, private_keys, splitting
 from farends.sftp import packets as sftp_packets
+from farends.sql.mysql import types as mysql_types
+from farends.sql.postgresql import copying as pg_copying
+from farends.sql.postgresql import errors as pg_errors
 from farends.ssh import probe as shell_probe
 from farends.ssh import records as shell_records
 from farends.ssh import tar_header, tar_stream
+from farends.tabular import cells as tabular_cells
+from farends.tabular import learning, picking, row_shape, scanning
+from farends.tabular import printing as tabular_printing
 from farends.web import answers as http_answers
 from farends.web import auth as http_auth
 from farends.web import dates as http_dates
@@ -67,11 +76,23 @@ ENTRY = RemoteEntry("a", 10, 10**18, etag='"a"')
 PAGE = Url(Origin("http", "host", 80), "/folder/")
 FOLDER = http_entries.Folder.of(PAGE, PAGE)
 CLOCK = ListClock(UTC, datetime(2026, 11, 28, tzinfo=UTC))
+CSV = row_shape.Dialect()
+DATE_OF_MYSQL = mysql_types.MysqlColumn("at", "datetime", "datetime(6)", True, None, None)
 MASK = masking.make_mask(["password", "s3cret-token", "ab", "a" * 40])
 
 
 def _text(read: Callable[[str], object]) -> Parser:
     return lambda raw: read(raw.decode("utf-8", "surrogateescape"))
+
+
+def _scan(raw: bytes) -> int:
+    """Reads it as a CSV with three columns, once row by row and once by its shape."""
+    found = 0
+    for shape in (None, row_shape.RowShape(CSV, [inference.ValueType.TEXT] * 3)):
+        rows = scanning.RowScanner(BytesIO(raw), CSV, 3, check=lambda: None)
+        rows.shape = shape
+        found += sum(1 for _ in rows)
+    return found
 
 
 def _head(read: Callable[[Head], object], *fields: str) -> Parser:
@@ -419,10 +440,60 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "farends.rest.cursors": {
         "read_time": _text(lambda text: rest_cursors.read_time(text, "epoch")),
     },
+    "farends.rows.copy_text": {
+        "decode_row": copy_text.decode_row,
+        "decode_csv_row": copy_text.decode_csv_row,
+        "escape": copy_text.escape,
+    },
+    "farends.sql.mysql.types": {
+        "show": _text(DATE_OF_MYSQL.show),
+        "write": _text(DATE_OF_MYSQL.write),
+    },
+    "farends.sql.postgresql.copying": {
+        "find_cells": lambda raw: pg_copying.find_cells(raw + b"\t\n", [0, 1], binary=False),
+    },
+    "farends.sql.postgresql.errors": {
+        "map_refusal": _text(
+            lambda text: pg_errors.map_refusal(text, connected=True, showed_password=False)
+        ),
+    },
+    "farends.tabular.cells": {"read_all": tabular_cells.make_cell_reader(CSV).read_all},
+    "farends.tabular.row_shape": {"scan": _scan},
+    "farends.tabular.scanning": {"scan": _scan},
+    "farends.tabular.printing": {
+        "number": _text(lambda text: tabular_printing.print_cell(text, "numeric")),
+        "time": _text(lambda text: tabular_printing.print_cell(text, "timestamp with time zone")),
+    },
+    "farends.tabular.picking": {
+        "text": _text(lambda text: picking.read_row(text.encode(errors="replace"), Encoding.TEXT)),
+        "csv": _text(lambda text: picking.read_row(text.encode(errors="replace"), Encoding.CSV)),
+    },
+    "farends.tabular.learning": {"day": _text(learning._LIKE_DAY.fullmatch)},
+    "datasets.tables.row_copy": {
+        "place": _text(lambda text: row_copy._WHERE.search(f"COPY s_1, line 3, column a: {text}")),
+    },
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "connectors.models": "options that were checked, as JSON",
+    "datasets.tables.exporting": "names of types that PostgreSQL gives",
+    "datasets.tables.place": "names of types that PostgreSQL gives, and of a workspace",
     "farends.client.system": "json.loads of at most 1 MiB",
+    "farends.conversation_errors": "a library's words, up to a colon",
+    "farends.spec": "names of options, split at a dot",
+    "farends.sql.mysql.catalog": "names, cut at the first dot",
+    "farends.sql.mysql.connection": "bytes that are put together",
+    "farends.sql.mysql.source": "rows that types and copy_text take apart",
+    "farends.sql.postgresql.catalog": "names, cut at each dot",
+    "farends.sql.postgresql.source": "keys that copying has taken apart",
+    "farends.tabular.convert": "what its own parent writes to it",
+    "farends.tabular.converting": "the words of our own child",
+    "farends.tabular.csv_table": "read through scanning",
+    "farends.tabular.entity": "words of a document, of a bounded length",
+    "farends.tabular.opening": "the first bytes of a file, and the path of one",
+    "syncjobs.configuration.destinations": "words of a document, beside a few that are known",
+    "syncjobs.core.schema_drift": "names of types that PostgreSQL gives",
+    "syncjobs.order.structures": "words of a document, of a bounded length",
     "farends.rows.names": "names that are encoded, cut and decoded once",
     "farends.rest.api": "queries, split at &",
     "farends.rest.log_in": "JSON of at most 1 MiB, by msgspec",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 ZERO = rb"\Z"  # a date of zeros, which becomes NULL and is counted
 
+_FRACTION = re.compile(r"\.[0-9]+(?![0-9])")
 _JSON = re.compile(r"json_valid\s*\(", re.IGNORECASE)
 _WHOLE = {
     "tinyint": ("smallint", "smallint"),  # also tinyint(1), which holds 2 and -1
@@ -124,7 +125,7 @@ class MysqlColumn:
         if cell is None or cell == ZERO.decode():
             return None
         if self.data_type in ("datetime", "timestamp", "time"):
-            return re.sub(r"\.(\d*?)0+(?=\+|\Z)", lambda found: found[1] and f".{found[1]}", cell)
+            return _FRACTION.sub(lambda found: found[0].rstrip("0").rstrip("."), cell)
         return cell
 
 
