@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datasets.models import Version
+from farends.errors import ConnectionLost
 from farends.rows.contract import Column
 from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
@@ -80,6 +81,50 @@ def test_a_table_that_fails_does_not_stop_the_others(job: SyncJob, shop: MemoryD
         "public.orders": "succeeded",
     }
     assert record.rows_changed == 2
+
+
+def test_a_table_that_is_lost_for_a_while_lets_the_others_through_and_is_tried_again(
+    job: SyncJob, shop: MemoryDatabase
+) -> None:
+    cuts = iter([True])
+
+    def cut(number: int) -> None:
+        if shop.readings[-1][0] == "customers" and next(cuts, False):
+            raise ConnectionLost
+
+    shop.before_chunk = cut
+    record = run(job)
+    assert record.state == State.QUEUED
+    assert states_of(record) == {
+        "public.customers": "failed",
+        "public.invoices": "succeeded",
+        "public.orders": "succeeded",
+    }
+    SyncRecord.objects.filter(pk=record.pk).update(not_before=None)
+    shop.readings.clear()
+    execute(record.pk, Heart("test"))
+    record = fresh(record)
+    assert (record.state, record.rows_added) == (State.SUCCEEDED, 220)
+    assert {name for name, _, _ in shop.readings} == {"customers"}
+
+
+def test_a_table_that_stays_lost_ends_the_record_in_part(
+    job: SyncJob, shop: MemoryDatabase
+) -> None:
+    def cut(number: int) -> None:
+        if shop.readings[-1][0] == "customers":
+            raise ConnectionLost
+
+    shop.before_chunk = cut
+    job.max_attempts = 1
+    job.save()
+    record = run(job)
+    assert (record.state, record.error_code) == (State.PARTIAL, "connection_lost")
+    assert states_of(record) == {
+        "public.customers": "failed",
+        "public.invoices": "succeeded",
+        "public.orders": "succeeded",
+    }
 
 
 def test_a_table_that_is_held_waits_alone(job: SyncJob, shop: MemoryDatabase) -> None:

@@ -15,7 +15,7 @@ from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
 from syncjobs.leases.sessions import open_session
-from syncjobs.models import Trigger
+from syncjobs.models import SyncRecord, Trigger
 from syncjobs.works.contract import Assignment, Ending, Failed
 from syncjobs.works.rows.access import RowDatabases, open_databases
 from syncjobs.works.rows.endings import end_rows
@@ -49,7 +49,8 @@ class RowWork:
 def _sync_all(
     assignment: Assignment, databases: RowDatabases, source: RowSource
 ) -> list[TableOutcome]:
-    """What an earlier attempt of the record has published is not read again."""
+    """What an earlier attempt of the record has published is not read again. Raises an error that another attempt may
+    not meet once each table had its turn, and the error of the only table."""
     record = assignment.record
     known = [TableOutcome.from_json(one) for one in record.tables or []]
     outcomes = [one for one in known if one.state in PUBLISHED]
@@ -58,12 +59,19 @@ def _sync_all(
     if record.trigger == Trigger.REDRIVE:
         sent = {row.table for row in find_sent_rows(record)}
         tables = [order for order in tables if order.name in sent]
+    errors: list[TransportError | Failed] = []
     for order in tables:
         if order.name not in done:
-            outcomes.append(
-                _sync_one(assignment, databases, source, order, outcomes, alone=len(tables) == 1)
-            )
+            outcomes.append(_sync_one(assignment, databases, source, order, outcomes, errors))
+    again = [exc for exc in errors if exc.retryable and not _is_last_attempt(record)]
+    if again or (errors and len(tables) == 1):
+        raise (again or errors)[0]
     return outcomes
+
+
+def _is_last_attempt(record: SyncRecord) -> bool:
+    """Whether no other follows if this one fails: then each table ends by itself."""
+    return record.vain_attempts + 1 >= record.job.max_attempts
 
 
 def _sync_one(
@@ -72,10 +80,9 @@ def _sync_one(
     source: RowSource,
     order: TableOrder,
     before: list[TableOutcome],
-    *,
-    alone: bool,
+    errors: list[TransportError | Failed],
 ) -> TableOutcome:
-    """Lets errors pass where it is the only table, so that the attempt is tried again or failed by the usual rules."""
+    """What the table failed with is added to `errors`."""
     try:
         return TableSync(assignment, databases, source, before).run(order)
     except RowsHeld as exc:
@@ -85,7 +92,6 @@ def _sync_one(
             order.name, state, exc.tally, error_code=exc.rule.value, error=str(exc), held=exc.held
         )
     except (TransportError, Failed) as exc:
-        if alone or exc.retryable:
-            raise
         log.warning("table.failed", table=order.name, code=exc.code)
+        errors.append(exc)
         return TableOutcome(order.name, TableState.FAILED, error_code=exc.code, error=str(exc))
