@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset, DatasetKind
+from datasets.tables.dropping import drop_home_tables
 from farends.registry import SPECS
 from syncjobs.claims.windowing import reopen
 from syncjobs.configuration.destinations import refuse_taken_table
@@ -97,8 +98,9 @@ def delete_job(job: SyncJob) -> None:
 
 
 def delete_workspace(workspace: Workspace) -> None:
-    """Deletes a workspace with its members and tokens. Its connectors and jobs must be deleted before."""
+    """Deletes a workspace with its members, tokens and tables. Its connectors and jobs must be deleted before."""
     with transaction.atomic():
+        drop_home_tables(workspace.pk)
         auditing.note_deleted(workspace)
         workspace.delete()
 

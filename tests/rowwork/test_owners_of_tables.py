@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from connectors.models import Connector
+from syncjobs.configuration.jobs import delete_workspace
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode
 from tests.rows import run
@@ -88,3 +90,27 @@ def test_rows_that_are_gone_are_marked_where_the_job_says_so(
     assert run(job).rows_changed == 1
     assert all(row["_deleted_at"] is None for row in rows_of(job))
     assert run(job, mode=SyncMode.FULL).rows_changed == 0
+
+
+def test_the_tables_of_a_workspace_go_with_it_but_what_a_view_needs(
+    make_row_job: MakeJob, orders: MemoryTable
+) -> None:
+    jobs = [make_row_job(name=name) for name in ("one", "two")]
+    for job in jobs:
+        run(job)
+    orders.touch(orders.find(id="7"), name="new")
+    for job in jobs:
+        run(job)
+    alter(jobs[1], "CREATE VIEW public.of_somebody AS SELECT * FROM {table}")
+    tables = [table_of(job) for job in jobs]
+    workspace = jobs[0].workspace
+    connectors = Connector.objects.filter(workspace=workspace)
+    SyncJob.objects.filter(workspace=workspace).delete()
+    connectors.delete()
+    delete_workspace(workspace)
+    with connection.cursor() as cursor:
+        places = [f"{table.schema}.{table.relation}" for table in tables]
+        places += [f"syncproject_history.h_{table.pk.hex}" for table in tables]
+        cursor.execute("SELECT p FROM unnest(%s) p WHERE to_regclass(p) IS NOT NULL", [places])
+        assert cursor.fetchall() == [(places[1],)]
+        cursor.execute("DROP VIEW public.of_somebody")
