@@ -111,6 +111,8 @@ def test_the_tables_of_a_workspace_go_with_it_but_what_a_view_needs(
     with connection.cursor() as cursor:
         places = [f"{table.schema}.{table.relation}" for table in tables]
         places += [f"syncproject_history.h_{table.pk.hex}" for table in tables]
-        cursor.execute("SELECT p FROM unnest(%s) p WHERE to_regclass(p) IS NOT NULL", [places])
+        cursor.execute(
+            "SELECT p FROM unnest(%s::text[]) p WHERE to_regclass(p) IS NOT NULL", [places]
+        )
         assert cursor.fetchall() == [(places[1],)]
         cursor.execute("DROP VIEW public.of_somebody")
