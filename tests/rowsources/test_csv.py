@@ -72,7 +72,7 @@ def test_rows_equal_what_postgresql_reads_of_the_same_file(tmp_path: Path) -> No
     assert [line for _, line in places(chunks)] == [2, 3, 4, 6, 7, 8, 9, 10]
 
 
-def test_T15_bad_rows_are_told_with_line_and_reason_and_the_others_load(tmp_path: Path) -> None:
+def test_t15_bad_rows_are_told_with_line_and_reason_and_the_others_load(tmp_path: Path) -> None:
     rows = [b"%d,name %d,2026-01-%02d" % (n, n, 1 + n % 28) for n in range(1, 10_001)]
     rows[99] = b"100,with\0nul,2026-01-01"
     rows[2_499] = b"2500,bad \xff utf,2026-01-01"

@@ -94,7 +94,7 @@ def test_without_a_key_a_row_is_named_by_its_place(files: SyncJob, source: Path)
     ]
 
 
-def test_T15_rows_of_a_csv_that_do_not_fit_are_kept_apart_and_sent_again(
+def test_t15_rows_of_a_csv_that_do_not_fit_are_kept_apart_and_sent_again(
     files: SyncJob, source: Path
 ) -> None:
     job = make_reader(files, key=["id"])

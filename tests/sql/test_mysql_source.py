@@ -41,7 +41,7 @@ def read(source: MysqlSource, loader: Loader) -> list[dict[str, str | None]]:
     return loader.load(source.read())
 
 
-def test_T14_each_value_is_what_it_was(
+def test_t14_each_value_is_what_it_was(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource, loader: Loader
 ) -> None:
     nulled = 0
@@ -58,7 +58,7 @@ def test_T14_each_value_is_what_it_was(
     assert nulled == 2
 
 
-def test_T14_a_date_with_a_part_of_zero_is_refused_by_the_type_that_holds_dates(
+def test_t14_a_date_with_a_part_of_zero_is_refused_by_the_type_that_holds_dates(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource
 ) -> None:
     mysql_database.run(
@@ -71,7 +71,7 @@ def test_T14_a_date_with_a_part_of_zero_is_refused_by_the_type_that_holds_dates(
     assert chunk.nulled == 0
 
 
-def test_T15_a_row_with_nul_in_its_text_is_set_apart(
+def test_t15_a_row_with_nul_in_its_text_is_set_apart(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource, loader: Loader
 ) -> None:
     mysql_database.run(
@@ -86,7 +86,7 @@ def test_T15_a_row_with_nul_in_its_text_is_set_apart(
     assert bad.raw == b"2\ta\0b\n"
 
 
-def test_T02_a_row_that_is_committed_late_is_read_by_the_next_reading(
+def test_t02_a_row_that_is_committed_late_is_read_by_the_next_reading(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource, loader: Loader
 ) -> None:
     mysql_database.run(
@@ -105,7 +105,7 @@ def test_T02_a_row_that_is_committed_late_is_read_by_the_next_reading(
 
 
 @pytest.mark.parametrize("kind", ["DATETIME(6)", "TIMESTAMP(6)", "DATE", "BIGINT"])
-def test_T01_T04_rows_at_the_mark_are_read_again_and_none_is_missed(
+def test_t01_t04_rows_at_the_mark_are_read_again_and_none_is_missed(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource, loader: Loader, kind: str
 ) -> None:
     values = (
@@ -168,7 +168,7 @@ def test_who_may_not_see_transactions_is_told(mysql_database: MysqlDatabase) -> 
     assert BLIND in told["features"].detail
 
 
-def test_T16_names_and_values_of_every_kind_are_data(
+def test_t16_names_and_values_of_every_kind_are_data(
     mysql_database: MysqlDatabase, mysql_source: MysqlSource, loader: Loader
 ) -> None:
     name, column = "x; DROP TABLE victim;-- `%s {}", 'a"b `c` \\'
