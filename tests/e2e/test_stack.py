@@ -134,7 +134,7 @@ def added_in(shown: str) -> list[int]:
     """Files, by each of the demonstration's four syncs."""
     assert states_in(shown) == [("sample-http", "succeeded"), ("sample-sftp", "succeeded")] * 2
     assert set(re.findall(r"dataset version (\d+)", shown)) == {"1"}
-    return [int(count) for count in re.findall(r"(\d+) added, 0 changed", shown)]
+    return [int(count) for count in re.findall(r"^  (\d+) added, 0 changed", shown, re.MULTILINE)]
 
 
 def test_a_demo_shows_two_syncs_and_readings_and_ends(data_dir: Path) -> None:

@@ -25,7 +25,6 @@ from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued
 from syncjobs.queueing.requesting import request_sync
-from workspaces.lookup import find_workspace
 
 PATIENCE_S = 120.0
 LOOK_S = 0.1
@@ -37,7 +36,7 @@ class Command(DatabaseCommand):
 
     def run(self, *args: object, **options: Any) -> None:
         apply_configuration(samples())
-        jobs = list(SyncJob.objects.filter(workspace=find_workspace(DEMO)).order_by("name"))
+        jobs = [filling.find_job(f"{host}-files") for host in ("sample-http", "sample-sftp")]
         self.stdout.write()
         self.stdout.write("Due by schedule, dispatched by beat, done by a worker:")
         first = [self._await(self._scheduled(job)) for job in jobs]
