@@ -36,7 +36,9 @@ def answering(module: str, log: Path, **environment: str) -> Iterator[Ask]:
         assert process.stdout is not None
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        told = process.stdout.readline()
+        assert told, f"{module} has ended: {log.read_text()[-4000:]}"
+        return json.loads(told)
 
     try:
         yield ask

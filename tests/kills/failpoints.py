@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from datasets.places import Places
 from datasets.receipts import Receipts
-from store import blobs, packs, partials
+from store import flushing, packs, partials
 from syncjobs.engine import receiving
 from syncjobs.works.files import publishing
 
@@ -29,7 +29,7 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "after a temp file's write": (partials, "write_all", False),
     "after a pack's write": (packs, "write_all", False),
     "after fsync": (os, "fsync", False),
-    "after the sync of files or folders": (blobs, "_sync_data", False),
+    "after the sync of files or folders": (flushing, "flush_all", False),
     "before rename": (os, "rename", True),
     "after rename": (os, "rename", False),
     "before the packs' index": (Places, "add", True),

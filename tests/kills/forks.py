@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -72,6 +73,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
             passed = work(order)
             os.write(writing, json.dumps(passed).encode())
             status = 0
+        except BaseException:  # noqa: BLE001 — the child ends here, whatever it was
+            traceback.print_exc()
         finally:
             os._exit(status)  # threads and sessions end as they stand
     os.close(writing)

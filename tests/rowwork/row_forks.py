@@ -7,6 +7,7 @@ child, waits for its end and says whether the child was killed.
 from __future__ import annotations
 
 import os
+import traceback
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         try:
             work(order)
             status = 0
+        except BaseException:  # noqa: BLE001 — the child ends here, whatever it was
+            traceback.print_exc()
         finally:
             os._exit(status)  # threads and sessions end as they stand
     _, how = os.waitpid(child, 0)
