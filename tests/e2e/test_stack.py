@@ -121,9 +121,11 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(data_dir: Path) -> Iterator[Stack]:
     running = Stack(data_dir)
-    running.wait_for_demonstration()
-    yield running
-    running.end()
+    try:
+        running.wait_for_demonstration()
+        yield running
+    finally:
+        running.end()
 
 
 def states_in(shown: str) -> list[tuple[str, str]]:
