@@ -110,7 +110,10 @@ def test_what_was_staged_of_a_later_state_is_not_gone_on_with(
     record = run(job, mode=SyncMode.INCREMENTAL)
     assert record.state == State.QUEUED
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM syncproject_staging.checkpoint")
+        cursor.execute(
+            "SELECT count(*) FROM syncproject_staging.checkpoint WHERE table_id = %s",
+            [table_of(job).pk],
+        )
         assert cursor.fetchone() == (1,)
     roll_back(job.dataset_id, 1, by="ada")
     assert staged_of(job) == []
