@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -278,21 +279,26 @@ _SEED_WORDS = {
 }
 
 
+def _need_source(value: Any) -> Any:
+    """Raises ValueError, which is how a validator tells a body's fault."""
+    if isinstance(value, str | dict):
+        return value
+    raise ValueError("a job syncs from a connector, given by name or id, or from {dataset: NAME}")
+
+
+_SOURCE_FIELD: Any = Field(
+    description=f"The connector's name or id. {_explain(OPTIONS['connector'])}",
+    validation_alias=AliasChoices("connector", ALIASES["connector"]),
+)
 if TYPE_CHECKING:
     _Source = str | dict[str, Any]
 else:
-    _Source = _taken(OPTIONS["connector"])
+    _Source = _annotated(_taken(OPTIONS["connector"]), AfterValidator(_need_source))
 
 
 class JobNew(JobChange):
     name: Annotated[Name, Field(description=_explain(OPTIONS["name"]))]
-    connector: Annotated[
-        _Source,
-        Field(
-            description=f"The connector's name or id. {_explain(OPTIONS['connector'])}",
-            validation_alias=AliasChoices("connector", ALIASES["connector"]),
-        ),
-    ]
+    connector: Annotated[_Source, _SOURCE_FIELD]
 
 
 class RunIn(BodyShape):
@@ -384,6 +390,10 @@ else:
         __module__=__name__,
         __doc__="What is left out gets its default. What else an answer tells is taken too, without effect: a program"
         " may send what it has read.",
+        connector=(
+            _annotated(_Source | None, _SOURCE_FIELD),
+            ...,
+        ),  # null: `source_dataset` names it
         **dict.fromkeys(JOB_FACTS, (Fact, None)),
     )
 

@@ -77,14 +77,18 @@ def _write(
 
 def _name_source(workspace: Workspace, fields: dict[str, Any]) -> SyncJob | None:
     """Puts the name of the connector or dataset into the fields, which is what a written job says. Returns a job that
-    syncs from there; None where it is not there."""
+    syncs from there; None where it is not there, and where nothing is called like this: reading the order tells."""
     called = fields["connector"]
-    if isinstance(called, Mapping):
-        dataset = find_row(Dataset.objects.all(), workspace, str(called.get("dataset", "")))
+    is_dataset = isinstance(called, Mapping)
+    name = called.get("dataset") if is_dataset else called
+    if not isinstance(name, str):
+        return None
+    if is_dataset:
+        dataset = find_row(Dataset.objects.all(), workspace, name)
         if dataset is not None:
             fields["connector"] = {"dataset": dataset.name}
         return SyncJob() if dataset is not None else None
-    connector = find_row(Connector.objects.all(), workspace, called)
+    connector = find_row(Connector.objects.all(), workspace, name)
     if connector is None:
         return None
     fields["connector"] = connector.name

@@ -168,6 +168,8 @@ def test_plan_is_a_dry_run(admin: Asker, connector: Connector) -> None:
         ({"name": "a\nb"}, "name"),
         ({"dataSourceId": "none"}, "connector"),
         ({"dataSourceId": None}, "dataSourceId"),
+        ({"dataSourceId": 3}, "dataSourceId"),
+        ({"dataSourceId": ["a"]}, "dataSourceId"),
         ({"schedule": {"cron": "61 * * * *"}}, "schedule"),
         ({"schedule": {"cron": "0 0 31 2 *"}}, "schedule"),
         ({"schedule": {"cron": "0 * * * *", "timezone": "America/NewYork"}}, "schedule"),
@@ -184,6 +186,31 @@ def test_what_does_not_fit_is_named_by_field(
     assert answer.status_code == 400
     assert list(answer.json()["errors"]) == [field]
     assert not SyncJob.objects.exists()
+
+
+@pytest.mark.parametrize("change", ["PUT", "PATCH"])
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        (None, "connector"),
+        (3, "connector"),
+        ([], "connector"),
+        ("a\0b", "connector"),
+        ("\ud800", "connector"),
+        ({"dataset": 3}, "connector.dataset"),
+        ({"dataset": None}, "connector.dataset"),
+        ({"dataset": "a\0b"}, "connector.dataset"),
+    ],
+)
+def test_what_is_no_source_is_refused_in_a_change_too(
+    admin: Asker, connector: Connector, change: str, source: Any, field: str
+) -> None:
+    make_job(connector, name="nightly")
+    body = {"name": "nightly", "connector": source} if change == "PUT" else {"connector": source}
+    answer = send(admin, change, "sync-jobs/nightly", body)
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == [field]
+    assert SyncJob.objects.get().connector == connector
 
 
 def test_a_name_is_taken_once(admin: Asker, connector: Connector) -> None:
