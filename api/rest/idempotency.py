@@ -15,9 +15,11 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.http import HttpRequest
 from ninja import Status
+from pydantic import TypeAdapter
 
 from api.rest.answers import Refused
 from api.rest.bodies import read_body_for
@@ -44,6 +46,7 @@ PARAMETER: dict[str, Any] = {
     "description": "Any text of your own, another for each thing to be done. Sent again with the same one within a"
     " day, the request is answered as the first time, and nothing is done.",
 }
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _MISUSED = "This Idempotency-Key was given with another request: take a new one for this."
 _AT_WORK = "The first request of this Idempotency-Key is still at work: ask again in a second."
 _NO_TEXT = "Idempotency-Key: give up to 255 letters, digits and signs, without blanks."
@@ -92,11 +95,16 @@ def _answer(owner: str, key: str, path: str, body: bytes, work: Callable[[], Any
     if kept is None:
         told = work()
         status, body = (told.status_code, told.value) if isinstance(told, Status) else (200, told)
-        keep_answer(pk, asked, status, body)
+        keep_answer(pk, asked, status, _plain(body))
         return told
     if kept.request != asked:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _MISUSED)
     return Status(kept.status, kept.body)
+
+
+def _plain(body: Any) -> Any:
+    """Returns an answer as the column holds it, shapes and values within it too."""
+    return _ANY.dump_python(body, mode="json", fallback=DjangoJSONEncoder().default)
 
 
 def _owner(request: HttpRequest) -> str:

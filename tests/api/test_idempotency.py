@@ -61,6 +61,13 @@ def test_the_second_is_answered_as_the_first_and_nothing_is_done(
     assert post(admin, "sync-jobs/nightly/run", None).status_code == 202
 
 
+@pytest.mark.parametrize("path", ["/sync", "/sync/force", "/api/v1/sync/cleanup"])
+def test_an_answer_of_any_shape_is_kept(admin: Asker, job: SyncJob, path: str) -> None:
+    first, again = (post(admin, f"{path}?workspace=acme", "s") for _ in range(2))
+    assert first.status_code in (200, 202), first.content
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+
+
 def test_a_toggle_that_is_sent_twice_toggles_once(admin: Asker, job: SyncJob) -> None:
     assert [post(admin, "sync-jobs/nightly/toggle", "t").json()["enabled"] for _ in "123"] == [
         False
