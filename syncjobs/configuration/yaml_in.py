@@ -197,7 +197,9 @@ class _Application:
                 self._save_connector(workspace, self._mapping(item, inner, CONNECTOR_FIELDS), inner)
             self._jobs = {
                 row.name: row
-                for row in workspace.sync_jobs.select_related("connector", "source_dataset")
+                for row in workspace.sync_jobs.select_related(
+                    "connector", "source_dataset", "dataset"
+                )
             }
             given = [
                 (self._read_order(item, inner), inner)
@@ -469,7 +471,7 @@ class _Application:
     ) -> Connector | None:
         if "connector" not in fields and job.connector_id is not None:
             return job.connector
-        wanted = str(fields.get("connector", ""))
+        wanted = str(fields.get("connector") or "")
         found = self._find_connector(workspace, wanted)
         if found is None:
             names = workspace.connectors.values_list("name", flat=True)
