@@ -10,6 +10,7 @@ import uuid
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 
 from datasets.fencing import take_token
 from datasets.models import DatasetKind, Version
@@ -51,9 +52,10 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
         running = SyncRecord.objects.filter(job__dataset_id=dataset_id, state=State.RUNNING)
         if record := running.select_related("job").first():
             raise DatasetBusy(record)
-        versions = Version.objects.filter(dataset_id=dataset_id)
-        current = versions.filter(is_current=True).select_related("dataset").first()
-        if current is None or not versions.filter(number=number).exists():
+        versions = Version.objects.filter(dataset_id=dataset_id).select_related("dataset")
+        asked = {row.number: row for row in versions.filter(Q(is_current=True) | Q(number=number))}
+        current = next((row for row in asked.values() if row.is_current), None)
+        if current is None or number not in asked:
             raise VersionMissing(f"there is no version {number}")
         write = _WRITERS[DatasetKind(current.dataset.kind)]
         published = write(dataset_id, current=current.number, target=number, by=by[:150])
@@ -63,7 +65,7 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
             )
         with connection.cursor() as cursor:
             wake_readers(cursor, dataset_id)
-        version = versions.select_related("dataset").get(number=published.number)
+        version = versions.get(number=published.number)
         auditing.note(version.dataset, "rolled back", {"version": [current.number, number]})
     log.info(
         "dataset.rolled_back", dataset=str(dataset_id), to=number, version=version.number, by=by
