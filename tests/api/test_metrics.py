@@ -298,7 +298,7 @@ def test_the_series_do_not_grow_with_records(acme: Tenant, scrape: Scrape) -> No
     assert set(scrape()) == before
     another = make_tenant("lab")
     its_stream = {name.replace("acme", "lab") for name in before if name.startswith("outbox_")}
-    assert len(its_stream) == 6
+    assert len(its_stream) == 10
     assert set(scrape()) == before | its_stream
     end(another)
     count_events()

@@ -224,6 +224,8 @@ def test_kinds_that_only_read_have_no_remover() -> None:
         "client",
         "http",
         "https",
+        "rest",
         "rsync",
+        "sql",
         "webdav",
     }
