@@ -6,12 +6,13 @@ import pytest
 from django.db import connection
 
 from connectors.models import Connector
+from farends.errors import ConnectionLost
 from syncjobs.configuration.jobs import delete_workspace
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode
 from tests.rows import run
 from tests.rowwork.conftest import MakeJob, held_as, history_of, rows_of, table_of
-from tests.rowwork.memory import MemoryTable
+from tests.rowwork.memory import MemoryDatabase, MemoryTable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,3 +117,30 @@ def test_the_tables_of_a_workspace_go_with_it_but_what_a_view_needs(
         )
         assert cursor.fetchall() == [(places[1],)]
         cursor.execute("DROP VIEW public.of_somebody")
+
+
+def test_what_is_staged_of_a_table_that_was_never_published_goes_with_its_workspace(
+    job: SyncJob, orders: MemoryTable, database: MemoryDatabase
+) -> None:
+    for number in range(500, 550):
+        orders.add(id=str(number), name="later", qty="1")
+
+    def lose(number: int) -> None:
+        if number == 3:
+            raise ConnectionLost
+
+    database.before_chunk = lose
+    assert run(job).state == State.QUEUED
+    table = table_of(job)
+    staged = f"syncproject_staging.s_{table.pk.hex}"
+    counted = "SELECT to_regclass(%s)::text, count(*) FROM syncproject_staging.checkpoint WHERE table_id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(counted, [staged, table.pk])
+        assert (table.version, cursor.fetchone()) == (None, (staged, 1))
+    workspace = job.workspace
+    SyncJob.objects.filter(workspace=workspace).delete()
+    Connector.objects.filter(workspace=workspace).delete()
+    delete_workspace(workspace)
+    with connection.cursor() as cursor:
+        cursor.execute(counted, [staged, table.pk])
+        assert cursor.fetchone() == (None, 0)
