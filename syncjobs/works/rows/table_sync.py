@@ -228,7 +228,8 @@ class TableSync:
 
     def _plan_schema(self, looked: _Looked, found: list[SourceColumn]) -> SchemaPlan:
         """Raises RowsHeld where a person must decide."""
-        answer = (self._record.hold or {}).get("answer") if self._record.guards_waived else None
+        released = (self._record.hold or {}) if self._record.guards_waived else {}
+        answer = released.get("answer")
         plan = plan_schema(
             looked.view.list_known([one.source_name for one in found]),
             found,
@@ -239,7 +240,7 @@ class TableSync:
         changes = [drift.to_json(looked.table.name) for drift in plan.drifts]
         if answer == SchemaOffer.STOP and any(change["offers"] for change in changes):
             raise Failed(RowRule.SCHEMA_CHANGE, "stopped by a person: the schema has changed")
-        if plan.waits:
+        if plan.waits and not _are_seen(changes, released, looked.table.name):
             words = ", ".join(f"{one['column']} was {one['change']}" for one in changes[:5])
             raise RowsHeld(
                 RowRule.SCHEMA_CHANGE,
@@ -420,6 +421,13 @@ class TableSync:
                     table_rows=looked.table.rows,
                     tally=RowTally(rows_read=staged.rows + staged.failed),
                 )
+
+
+def _are_seen(changes: list[dict[str, Any]], released: dict[str, Any], table: str) -> bool:
+    """Whether a person has released just these changes, none of which asks a question."""
+    held = (released.get("tables") or {}).get(table) or {}
+    seen = held.get("schema_changes") or []
+    return all(not one["offers"] and one in seen for one in changes)
 
 
 def _is_taken(entity: EntityOrder, known: Collection[str], takes_new: bool, name: str) -> bool:
