@@ -93,7 +93,8 @@ def preview_unsaved_entity(
 ) -> dict[str, Any]:
     """The same of what a job's `entity` could be."""
     found = get_connector(request, connector)
-    _check(found, body.entity)
+    if offers_rows(found):  # else what is asked for does not matter
+        _check(found, body.entity)
     return _preview(found, body.entity, body.limit)
 
 

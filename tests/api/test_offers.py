@@ -137,6 +137,9 @@ def test_a_connector_of_files_offers_no_tables(operator: Asker) -> None:
     files = make_connector(target)
     assert operator.get(f"connectors/{files.pk}/entities").status_code == 409
     assert operator.get(path_of(files, "orders")).status_code == 404
+    for entity in ({"table": "orders"}, {"path": "/orders"}, "orders"):
+        refused = operator.post(f"connectors/{files.pk}/preview", {"entity": entity})
+        assert refused.status_code == 409
 
 
 def test_T20_viewers_and_other_workspaces_see_nothing_of_a_source(

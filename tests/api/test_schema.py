@@ -27,7 +27,7 @@ from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Which names exist, which schedule fits which job, which windows name a time, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
+# Which names exist, which schedule fits which job, which windows name a time, which rows lie in quarantine, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
 CONFIG = """
 [parameters]
 workspace = "acme"
@@ -51,7 +51,7 @@ include-operation-id = [
   "api_tokens_make_token", "api_invitations_invite_person", "api_backfills_create_backfill",
   "api_workspace_change_settings", "api_outbox_streams_create_stream", "api_outbox_streams_replace_stream",
   "api_outbox_streams_change_stream", "api_outbox_streams_take_readings",
-  "api_outbox_streams_redrive_dead_letters",
+  "api_outbox_streams_redrive_dead_letters", "api_quarantine_redrive_rows",
 ]
 checks.positive_data_acceptance.enabled = false
 
