@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from datasets.versions import Published
+from farends.errors import ConnectionLost
 from syncjobs.core.plans import Held
 from syncjobs.core.states import Event
 from syncjobs.engine.order import Outcome
 from syncjobs.engine.progress import Progress
 from syncjobs.models import SyncRecord
-from syncjobs.works.contract import Ending, end
+from syncjobs.works.contract import Ending, Failed, end
 from syncjobs.works.files.keeping import PlanDrifted
 
 
@@ -56,7 +57,8 @@ def end_drifted(exc: PlanDrifted) -> Ending:
 def end_succeeded(
     outcome: Outcome, published: Published, progress: Progress, warning: str
 ) -> Ending:
-    """Wholly, or in part where files failed; failed where nothing could be published at all."""
+    """Wholly, or in part where files failed; failed where nothing could be published at all. Raises Failed where
+    another attempt may have more."""
     snapshot = progress.snapshot
     changes: dict[str, Any] = {
         "verdict": "ok",
@@ -73,6 +75,8 @@ def end_succeeded(
         error += "; nothing was removed, because the listing is not complete"
     if not published.is_held:
         error += "; nothing was published, because nothing could be had"
+        if first.code == ConnectionLost.code:  # said of a file, it is true of the host
+            raise Failed(first.code, error, retryable=True)
         failed = {"verdict": first.code, "error_code": first.code, "error": error}
         return end(Event.FAILED, error, **changes | failed)
     partial = {"verdict": "partial", "error_code": first.code, "error": error}
