@@ -47,7 +47,7 @@ _TIME = "SET LOCAL statement_timeout = '15min'"
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published of one table."""
+    """What a publication of one table writes."""
 
     table: Table
     layout: TableLayout
