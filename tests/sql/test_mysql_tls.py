@@ -19,7 +19,11 @@ def test_a_server_is_trusted_by_its_authority_alone(tmp_path: Path) -> None:
     made = make_certificates(tmp_path)
     with running_mariadb(certificate=made.server) as port, making_mysql_database(port) as database:
         database.run("CREATE TABLE items (id INT PRIMARY KEY)", "INSERT INTO items VALUES (1)")
-        for options in ({"tls": "verify", "ca_certificate": made.authority}, {"tls": "require"}):
+        ways: list[dict[str, str]] = [
+            {"tls": "verify", "ca_certificate": made.authority},
+            {"tls": "require"},
+        ]
+        for options in ways:
             source = database.open(**options)
             assert source.preview({"table": "items"}, 5).rows == (("1",),)
             source.close()
