@@ -24,7 +24,7 @@ def test_a_server_is_trusted_by_its_authority_alone(tmp_path: Path) -> None:
             {"tls": "require"},
         ]
         for options in ways:
-            source = database.open(**options)
+            source = database.open(None, **options)
             assert source.preview({"table": "items"}, 5).rows == (("1",),)
             source.close()
         with pytest.raises(TlsRefused):
