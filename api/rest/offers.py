@@ -93,8 +93,7 @@ def preview_unsaved_entity(
 ) -> dict[str, Any]:
     """The same of what a job's `entity` could be."""
     found = get_connector(request, connector)
-    if offers_rows(found):  # else what is asked for does not matter
-        _check(found, body.entity)
+    _check(found, body.entity)
     return _preview(found, body.entity, body.limit)
 
 
@@ -106,6 +105,8 @@ def _check(connector: Connector, entity: Any) -> None:
         OPTIONS["entity"].read(entity)
     except Misfit as exc:
         raise _misfit(exc) from None
+    if not offers_rows(connector):
+        return
     job = SyncJob(connector=connector, entity=entity, sync_mode=SyncMode.FULL)
     for place, words in find_row_conflicts(job).items():
         raise _misfit(Misfit(words, place[1:]))

@@ -65,7 +65,8 @@ def pass_an_hour(receiver: Receiver) -> None:
     """For both sides."""
     receiver.age(1)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE outbox_streamhour SET hour = hour - interval '1 hour'")
+        for way in ("- interval '1001 hours'", "+ interval '1000 hours'"):  # no hour meets another
+            cursor.execute(f"UPDATE outbox_streamhour SET hour = hour {way}")
         cursor.execute("UPDATE outbox_segment SET at = at - interval '1 hour'")
 
 
