@@ -93,7 +93,8 @@ def preview_unsaved_entity(
 ) -> dict[str, Any]:
     """The same of what a job's `entity` could be."""
     found = get_connector(request, connector)
-    _check(found, body.entity)
+    if offers_rows(found):  # else the shape of what is asked for is enough
+        _check(found, body.entity)
     return _preview(found, body.entity, body.limit)
 
 
@@ -105,8 +106,6 @@ def _check(connector: Connector, entity: Any) -> None:
         OPTIONS["entity"].read(entity)
     except Misfit as exc:
         raise _misfit(exc) from None
-    if not offers_rows(connector):
-        return
     job = SyncJob(connector=connector, entity=entity, sync_mode=SyncMode.FULL)
     for place, words in find_row_conflicts(job).items():
         raise _misfit(Misfit(words, place[1:]))

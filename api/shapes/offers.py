@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from api.shapes.answers import Told
 from api.shapes.fields import EXACT
 from api.shapes.jobs import BodyShape, EntityIn
 from farends.rows.contract import Column, CursorOrder, Entity, EntityKind, KeyFrom, Preview
 from farends.rows.names import make_names
+from syncjobs.order.job import OPTIONS
+from syncjobs.order.structures import Misfit
 
 PREVIEW_MAX = 100
 PreviewLimit = Annotated[int, Field(ge=1, le=PREVIEW_MAX), EXACT]
@@ -54,8 +56,17 @@ class PreviewOut(Told):
     complete: bool = Field(description="There are no further rows.")
 
 
+def _can_be_named(entity: Any) -> Any:
+    if isinstance(entity, str):
+        try:
+            OPTIONS["entity"].read(entity)
+        except Misfit as exc:
+            raise ValueError(str(exc)) from None
+    return entity
+
+
 class PreviewIn(BodyShape):
-    entity: EntityIn
+    entity: Annotated[EntityIn, AfterValidator(_can_be_named)]
     limit: PreviewLimit = 20
 
 

@@ -65,8 +65,10 @@ def pass_an_hour(receiver: Receiver) -> None:
     """For both sides."""
     receiver.age(1)
     with connection.cursor() as cursor:
-        for way in ("- interval '1001 hours'", "+ interval '1000 hours'"):  # no hour meets another
-            cursor.execute(f"UPDATE outbox_streamhour SET hour = hour {way}")
+        for hours in (-1_001, 1_000):  # in two steps no hour meets another
+            cursor.execute(
+                "UPDATE outbox_streamhour SET hour = hour + make_interval(hours => %s)", [hours]
+            )
         cursor.execute("UPDATE outbox_segment SET at = at - interval '1 hour'")
 
 
