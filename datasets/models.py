@@ -146,6 +146,10 @@ class Entry(models.Model):
             # entries are in neither index: most are written then, and all at once.
             models.Index(fields=["dataset", "until"], condition=~Q(until=None), name="entry_ended"),
             models.Index(fields=["dataset", "since"], condition=Q(since__gt=1), name="entry_begun"),
+            # Who finds a content asks where it lies now.
+            models.Index(
+                fields=["dataset", "sha256"], condition=Q(until=None), name="entry_content"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "connectors",
     "datasets",
     "events",
+    "search",
     "syncjobs",
     "outbox",
     "console",

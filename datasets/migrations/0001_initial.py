@@ -270,4 +270,8 @@ class Migration(migrations.Migration):
             name='withdrawn',
             field=models.BooleanField(db_default=False),
         ),
+        migrations.AddIndex(
+            model_name='entry',
+            index=models.Index(condition=models.Q(('until', None)), fields=['dataset', 'sha256'], name='entry_content'),
+        ),
     ]

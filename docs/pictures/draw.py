@@ -105,8 +105,9 @@ def draw_floors() -> str:
     ends = []
     for x, width, contract, title in (
         (20, 400, "floors", "packages"),
-        (450, 260, "rooms-of-syncjobs", "rooms of syncjobs"),
-        (740, 380, "rooms-of-farends", "rooms of farends"),
+        (450, 240, "rooms-of-syncjobs", "rooms of syncjobs"),
+        (720, 220, "rooms-of-search", "rooms of search"),
+        (970, 390, "rooms-of-farends", "rooms of farends"),
     ):
         drawn, end = stack(x, 16, width, title, held[contract]["layers"])
         shapes += drawn
@@ -116,7 +117,7 @@ def draw_floors() -> str:
         text(20, height - 18, "Each floor may import any floor below it: never its neighbour, never up.",
              "small", "start")
     )  # fmt: skip
-    return page(1140, height, "The floors of the code, and who may import whom", shapes)
+    return page(1380, height, "The floors of the code, and who may import whom", shapes)
 
 
 def draw_due_fire() -> str:

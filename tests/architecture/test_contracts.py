@@ -18,6 +18,7 @@ VIOLATIONS = {
     "floors": ("farends/names.py", "import datasets.models"),
     "rooms-of-syncjobs": ("syncjobs/utils.py", ""),
     "rooms-of-farends": ("farends/wire/far_text.py", "import farends.sftp.packets"),
+    "rooms-of-search": ("search/utils.py", ""),
     "no-circles": ("store/errors.py", "import store.blobs"),
     "pure-core": ("syncjobs/core/retries.py", "import time"),
     "no-framework-below": ("syncjobs/engine/filesync.py", "import django.db"),

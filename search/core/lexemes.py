@@ -1,0 +1,60 @@
+"""Which words of a chunk are indexed. The index and the question ask the same functions, so both mean the same words.
+
+The tsvector `words` of a chunk holds, in this order:
+
+1. each word of the body as it stands, in lower case: configuration `simple`. Their positions are those of the body,
+   so a phrase is asked for with `<->` among these;
+2. for each language of the workspace the stems of the body's words, such as those of configuration `english`;
+3. the words of the heading, once by each of these configurations, with weight B. All others have weight D;
+4. what `split_compounds` makes of the body and the heading, without positions: identifiers, serials, paths and
+   addresses, both whole and in parts. PostgreSQL's own parser splits some of them and keeps others whole.
+
+The path of a file is not in it: one content may have many paths.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+SIMPLE = "simple"
+DEFAULT_LANGUAGES = ("english",)
+LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
+MOST_COMPOUNDS = 200  # of one text: a chunk has room for fewer
+
+# Runs of letters and digits with single joiners between them.
+_TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
+_JOINERS = re.compile(r"[-_./:@+#]")
+# `HTTPServer2` is HTTP, Server, 2.
+_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_A-Za-z0-9]+")
+
+
+def split_compounds(text: str) -> set[str]:
+    """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
+    lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none."""
+    found: set[str] = set()
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if len(token) <= LONGEST_WORD and not (token.isalpha() and token.islower()):
+            found.update(_take_apart(token))
+            if len(found) >= MOST_COMPOUNDS:
+                break
+    return found
+
+
+def _take_apart(token: str) -> Iterable[str]:
+    parts = _JOINERS.split(token)
+    humps = [hump for part in parts for hump in _HUMPS.findall(part)]
+    if len(humps) < 2:
+        return ()
+    words = {token, "".join(parts), *parts, *humps}
+    return {word.lower() for word in words if len(word) > 1 or word.isdigit()}
+
+
+def compose_words(languages: Sequence[str], *, heading: str, body: str, compounds: str) -> str:
+    """Returns the SQL expression of `words`. The arguments are SQL: the columns or parameters that hold the texts, and
+    a `text[]`. `languages` are names of text search configurations, which the caller has looked up."""
+    configurations = (SIMPLE, *languages)
+    bodies = [f"to_tsvector('{name}', {body})" for name in configurations]
+    headings = " || ".join(f"to_tsvector('{name}', {heading})" for name in configurations)
+    return " || ".join([*bodies, f"setweight({headings}, 'B')", f"array_to_tsvector({compounds})"])

@@ -1,0 +1,63 @@
+"""Text as it comes out of a file, and why some files have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RefusalCode(StrEnum):
+    """Why the text of a file is not in the index. Operators read these words in the troubles of an index."""
+
+    TOO_LARGE = "too_large"
+    EXTRACT_FAILED = "extract_failed"
+    EXTRACT_CRASHED = "extract_crashed"
+    EXTRACT_TIMEOUT = "extract_timeout"
+    ENCRYPTED = "encrypted"
+    BINARY = "binary"
+    UNKNOWN_CHARSET = "unknown_charset"
+    HOSTILE = "hostile"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of a file's text.
+
+    `line` is the 1-based line of the extracted text in which the piece begins; None where the format has no lines, and
+    then `place` says where: `page 3`, `sheet Orders row 12`, `slide 4`, `body`.
+    """
+
+    text: str
+    place: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of one file. `kind` is what the cutter looks at: a suffix such as `.md`. `pieces` may be read once."""
+
+    kind: str
+    pieces: Iterable[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRefusal:
+    """One file has no text in the index; `note` says in a sentence what was found."""
+
+    code: RefusalCode
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One chunk of a text: at most 1,000 characters that are found and shown together.
+
+    `n` counts from 0 within its text. `heading` is the way to it, such as `Install > Linux`.
+    """
+
+    n: int
+    line: int | None
+    place: str
+    heading: str
+    body: str

@@ -1,0 +1,1 @@
+"""The services that turn text into vectors."""

@@ -1,0 +1,1 @@
+"""Text out of files of many formats. Knows no Django; parsers of untrusted structure run in a limited child process."""

@@ -1,0 +1,1 @@
+"""The one question that every surface asks, and its answer."""

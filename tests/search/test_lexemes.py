@@ -1,0 +1,46 @@
+"""Identifiers are found whole and in parts."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from search.core.lexemes import compose_words, split_compounds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "idle_in_transaction_session_timeout",
+            {"idle_in_transaction_session_timeout", "idleintransactionsessiontimeout", "idle", "in",
+             "transaction", "session", "timeout"},
+        ),
+        ("HeaderMismatch", {"headermismatch", "header", "mismatch"}),
+        ("HTTPServer2", {"httpserver2", "http", "server", "2"}),
+        ("V-1138", {"v-1138", "v1138", "1138"}),
+        ("os.path.join", {"os.path.join", "ospathjoin", "os", "path", "join"}),
+        ("a plain Timeout, and no more.", set()),
+        ("x" * 5000 + "Y", set()),
+        ("", set()),
+    ],
+)  # fmt: skip
+def test_a_compound_is_kept_whole_and_split(text: str, words: set[str]) -> None:
+    assert split_compounds(text) == words
+
+
+@pytest.mark.django_db
+def test_a_chunk_has_words_stems_and_a_weighed_heading() -> None:
+    body, heading = "The HeaderMismatch of V-1138 is running", "Install > Linux"
+    words = compose_words(["english"], heading="%(h)s", body="%(b)s", compounds="%(c)s::text[]")
+    question = (
+        "SELECT w @@ 'headermismatch' AND w @@ 'mismatch' AND w @@ '''v-1138'''"
+        " AND w @@ 'running' AND w @@ 'run' AND w @@ 'linux:B' AND NOT w @@ 'running:B'"
+        " AND w @@ 'the <-> headermismatch' AND w @@ 'is <-> running' FROM (SELECT "
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{question}{words} AS w) made",
+            {"h": heading, "b": body, "c": sorted(split_compounds(f"{heading} {body}"))},
+        )
+        assert cursor.fetchone() == (True,)
