@@ -124,6 +124,8 @@ class Entry(models.Model):
     sha256 = models.BinaryField(max_length=32)
     settled = models.BooleanField(default=True)
     content_type = models.TextField(null=True)  # as the host said when it was fetched
+    # What the far end calls the file, where that is no path: a URI. NULL: the path is its name there.
+    source = models.TextField(null=True)
     # The time that the far end tells now, where the same content came to have another: what later
     # comparisons lean on. `modified_ns` belongs to the versions and never changes.
     seen_modified_ns = models.BigIntegerField(null=True)
@@ -180,6 +182,7 @@ class Receipt(models.Model):
     settled = models.BooleanField()
     content_type = models.TextField(null=True)
     landed = models.TextField(null=True)  # where redirects led
+    source = models.TextField(null=True)  # as of an entry
 
     class Meta:
         constraints = [

@@ -23,6 +23,7 @@ class Arrived:
     settled: bool
     content_type: str | None = None
     landed: str | None = None
+    source: str | None = None  # what the far end calls it, where that is no path
 
 
 class Receipts:
@@ -56,6 +57,7 @@ class Receipts:
                 item.settled,
                 item.content_type,
                 item.landed,
+                item.source,
             )
             for item in arrived
         ]
@@ -75,13 +77,13 @@ def _column(values: tuple[Any, ...]) -> list[Any] | None:
 
 _KEEP = """
 INSERT INTO datasets_receipt (dataset_id, record_id, path, listed_size_bytes, listed_modified_ns,
-    listed_etag, size_bytes, modified_ns, etag, sha256, settled, content_type, landed)
+    listed_etag, size_bytes, modified_ns, etag, sha256, settled, content_type, landed, source)
 SELECT %s, %s, t.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[],
-    %b::bigint[], %b::text[], %b::bytea[], %b::bool[], %b::text[], %b::text[]) t
+    %b::bigint[], %b::text[], %b::bytea[], %b::bool[], %b::text[], %b::text[], %b::text[]) t
 ON CONFLICT (dataset_id, path) DO UPDATE SET
     record_id = excluded.record_id, listed_size_bytes = excluded.listed_size_bytes,
     listed_modified_ns = excluded.listed_modified_ns, listed_etag = excluded.listed_etag,
     size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, etag = excluded.etag,
     sha256 = excluded.sha256, settled = excluded.settled, content_type = excluded.content_type,
-    landed = excluded.landed
+    landed = excluded.landed, source = excluded.source
 """

@@ -38,9 +38,9 @@ UPDATE datasets_entry e SET until = %(number)s FROM back b WHERE e.id = b.curren
 _ADD_ENTRIES = """
 INSERT INTO datasets_entry
        (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled, content_type,
-        seen_modified_ns, since)
+        source, seen_modified_ns, since)
 SELECT e.dataset_id, e.path, e.size_bytes, e.modified_ns, e.etag, e.sha256, e.settled,
-       e.content_type, e.seen_modified_ns, %(number)s
+       e.content_type, e.source, e.seen_modified_ns, %(number)s
   FROM back b JOIN datasets_entry e ON e.id = b.old_id ORDER BY e.path
 """
 

@@ -22,7 +22,7 @@ SELECT c.path, c.entry_id, c.held_size_bytes,
                  AND (r.modified_ns IS NOT DISTINCT FROM c.held_modified_ns OR NOT %(times)s)
             THEN 'same'
             ELSE 'changed' END AS action,
-       r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled, r.content_type, r.landed,
+       r.size_bytes, r.modified_ns, r.etag, r.sha256, r.settled, r.content_type, r.landed, r.source,
        c.held_sha256, c.held_content_type
   FROM change c LEFT JOIN datasets_receipt r
     ON r.dataset_id = %(dataset)s AND r.path = c.path
@@ -41,18 +41,19 @@ UPDATE datasets_entry e SET until = %(number)s FROM outcome o
 
 _ADD_ENTRIES = """
 INSERT INTO datasets_entry (dataset_id, path, size_bytes, modified_ns, etag, sha256, settled,
-    content_type, since)
-SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, content_type, %(number)s
+    content_type, source, since)
+SELECT %(dataset)s, path, size_bytes, modified_ns, etag, sha256, settled, content_type, source, %(number)s
   FROM outcome WHERE action IN ('added', 'changed') ORDER BY path
 """
 
 # The file is what it was; only what later comparisons lean on is newer.
 _REFRESH_ENTRIES = """
 UPDATE datasets_entry e SET etag = o.etag, settled = o.settled, content_type = o.content_type,
-       seen_modified_ns = nullif(o.modified_ns, e.modified_ns) FROM outcome o
+       source = o.source, seen_modified_ns = nullif(o.modified_ns, e.modified_ns) FROM outcome o
  WHERE e.id = o.entry_id AND o.action = 'same'
    AND (e.etag IS DISTINCT FROM o.etag OR e.settled <> o.settled
         OR e.content_type IS DISTINCT FROM o.content_type
+        OR e.source IS DISTINCT FROM o.source
         OR e.seen_modified_ns IS DISTINCT FROM nullif(o.modified_ns, e.modified_ns))
 """
 

@@ -104,7 +104,8 @@ class Fetched:
     differs from the listing the file is not stable. `landed` is the address that redirects led to,
     without query and credentials; None: it answered where it was asked. `content_type` is what the
     host says of the content, in lower case and without parameters. `unproved`: nobody tells how large
-    the file is, so a transfer that was cut looks like a whole one.
+    the file is, so a transfer that was cut looks like a whole one. `source` is what the far end calls the
+    file, where that is no path: a URI, in printable text.
     """
 
     entry: RemoteEntry
@@ -114,6 +115,7 @@ class Fetched:
     landed: str | None = None
     content_type: str | None = None
     unproved: bool = False
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

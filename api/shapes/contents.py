@@ -22,6 +22,9 @@ class EntryOut(Told):
     modified_at: datetime | None = Field(description="As the source told it.")
     sha256: str = Field(description="In hexadecimal.")
     since: int = Field(description="The version in which it came to be as it is.")
+    source: str | None = Field(
+        description="What the source calls it, where that is no path: the URI of kind mcp. Else null."
+    )
 
 
 class EntryPage(Told):
@@ -54,6 +57,7 @@ def tell_entry(entry: Entry) -> dict[str, Any]:
         "modified_at": _moment(entry.modified_ns),
         "sha256": bytes(entry.sha256).hex(),
         "since": entry.since,
+        "source": entry.source,
     }
 
 

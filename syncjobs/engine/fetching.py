@@ -200,6 +200,7 @@ class Fetching:
             settled=self._source.is_settled(modified_ns, etag),
             content_type=fetched.content_type,
             landed=fetched.landed,
+            source=fetched.source,
         )
 
 
