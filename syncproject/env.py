@@ -76,6 +76,7 @@ class Environment:
     presence_s: float  # how often a process tells that it is there
     silent_s: float  # a process that has told nothing for so long is replaced
     api_requests_per_minute: int  # of one token; 0: no limit
+    mcp_starts_per_hour: int  # syncs that one token may start by tools; 0: none
     sse_max_streams: int  # open at once in one web process
     sse_max_streams_per_workspace: int  # of these, those of one workspace
     sse_max_streams_per_token: int  # of these, those of one token or person
@@ -216,6 +217,7 @@ def _read(env: Variables) -> Environment:
         presence_s=env.number("SYNC_PRESENCE_SECONDS", 5),
         silent_s=env.number("SYNC_SILENT_SECONDS", 60),
         api_requests_per_minute=env.whole("API_REQUESTS_PER_MINUTE", 30_000),
+        mcp_starts_per_hour=env.whole("MCP_STARTS_PER_HOUR", 60),
         sse_max_streams=env.whole("SSE_MAX_STREAMS", 8),
         sse_max_streams_per_workspace=env.whole("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
         sse_max_streams_per_token=env.whole("SSE_MAX_STREAMS_PER_TOKEN", 4),

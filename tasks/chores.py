@@ -24,6 +24,7 @@ from syncjobs.upkeep.counting import count_events
 from syncjobs.upkeep.sweeping import sweep
 from timing.zones import VERSION
 from workspaces.answers import drop_old_answers
+from workspaces.plans import drop_old_plans
 
 log = structlog.get_logger(__name__)
 
@@ -86,8 +87,9 @@ def draw_due_times_near() -> None:
 
 
 def forget() -> None:
-    """Drops old events, and answers that were kept for requests that are sent again."""
+    """Drops old events, answers that were kept for requests that are sent again, and plans of programs."""
     drop_old_answers()
+    drop_old_plans()
     drop_old_deliveries()
     if count := drop_old_events():
         log.info("events.dropped", count=count)

@@ -16,6 +16,7 @@ class Door(models.TextChoices):
     API = "api", "REST"
     CONSOLE = "console"
     COMMAND = "command"
+    MCP = "mcp", "MCP"
     SYSTEM = "system"  # nobody did: the platform itself
 
 

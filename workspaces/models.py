@@ -196,3 +196,30 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} of {self.at}"
+
+
+class PlanOutcome(models.TextChoices):
+    """What became of a plan that was used."""
+
+    ACTED = "acted"
+    DECLINED = "declined"  # the person who was asked said no
+
+
+class PlanToken(models.Model):
+    """What a program was told that its call would do, until it calls again to do it; see `workspaces.plans`."""
+
+    id = models.CharField(primary_key=True, max_length=64)  # a digest of the token
+    holder = models.ForeignKey(ApiToken, models.CASCADE, related_name="plans", db_index=False)
+    tool = models.CharField(max_length=64)
+    call = models.CharField(max_length=64)  # a digest of the arguments, and of what they name
+    is_question = models.BooleanField()  # a person answers it; the program cannot use it itself
+    made_at = models.DateTimeField(db_default=Now(), db_index=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=PlanOutcome.choices, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["holder", "tool", "used_at"], name="plan_uses")]
+
+    def __str__(self) -> str:
+        return f"{self.tool} for {self.holder}"

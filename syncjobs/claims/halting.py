@@ -12,7 +12,7 @@ from datetime import datetime
 
 from datasets.installation import HALT_WORDS, Halt, Known, find_halt
 from syncjobs.core.states import State
-from syncjobs.models import SyncRecord, Trigger
+from syncjobs.models import ASKED, SyncRecord
 from syncjobs.queries.halts import WHAT_TO_DO, find_halt_here, halt_words
 from timing.clock import database_now
 
@@ -39,7 +39,7 @@ def leave_to_person(record_id: uuid.UUID, known: Known | None) -> bool:
     if halt is None:
         return False
     record = SyncRecord.objects.filter(pk=record_id, state=State.QUEUED)
-    if record.filter(trigger=Trigger.MANUAL, queued_at__gt=since).exists():
+    if record.filter(trigger__in=ASKED, queued_at__gt=since).exists():
         return False
     words = halt_words(halt)[:200]
     record.exclude(waiting_for=words).update(waiting_for=words)

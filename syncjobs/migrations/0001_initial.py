@@ -441,12 +441,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='backfill',
             name='trigger',
-            field=models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('after', 'After'), ('backfill', 'Backfill'), ('resync', 'Resync'), ('redrive', 'Redrive')], default='backfill', max_length=10),
+            field=models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('mcp', 'MCP'), ('after', 'After'), ('backfill', 'Backfill'), ('resync', 'Resync'), ('redrive', 'Redrive')], default='backfill', max_length=10),
         ),
         migrations.AlterField(
             model_name='syncrecord',
             name='trigger',
-            field=models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('after', 'After'), ('backfill', 'Backfill'), ('resync', 'Resync'), ('redrive', 'Redrive')], max_length=10),
+            field=models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('mcp', 'MCP'), ('after', 'After'), ('backfill', 'Backfill'), ('resync', 'Resync'), ('redrive', 'Redrive')], max_length=10),
         ),
         migrations.CreateModel(
             name='QuarantinedRow',

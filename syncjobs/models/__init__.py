@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from syncjobs.models.jobs import Dependency, SyncJob, default_max_attempts
 from syncjobs.models.records import (
+    ASKED,
     PARALLEL_MAX,
     Backfill,
     BackfillState,
@@ -24,6 +25,7 @@ from syncjobs.order.files import AfterPublish
 from syncjobs.order.shared import OnDelete, SyncMode
 
 __all__ = [
+    "ASKED",
     "DURATION_BOUNDS_S",
     "PARALLEL_MAX",
     "AfterPublish",

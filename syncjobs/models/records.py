@@ -20,12 +20,14 @@ from workspaces.models import Workspace
 class Trigger(models.TextChoices):
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    MCP = "mcp", "MCP"  # an agent asked, by a tool
     AFTER = "after"  # other jobs have ended
     BACKFILL = "backfill"  # a fire of the past that a person asked for
     RESYNC = "resync"  # a table is read again from nothing
     REDRIVE = "redrive"  # rows out of quarantine are sent again
 
 
+ASKED = (Trigger.MANUAL, Trigger.MCP)  # by a person or a program, for now
 PARALLEL_MAX = 100  # records of a backfill that wait and run at once
 
 

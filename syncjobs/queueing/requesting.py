@@ -13,11 +13,16 @@ from syncjobs.records.asking import NoPlan, approve, find_approved
 
 
 def request_sync(
-    job: SyncJob, *, by: str, mode: SyncMode | None = None, dry_run: bool = False
+    job: SyncJob,
+    *,
+    by: str,
+    mode: SyncMode | None = None,
+    dry_run: bool = False,
+    trigger: Trigger = Trigger.MANUAL,
 ) -> SyncRecord:
     """A queued record. Raises AlreadyQueued; WorkspaceBusy where the workspace, and JobBusy where the job syncs
     one at a time, each with the record that is at work and not stuck."""
-    return _clean_up_and_enqueue(job, Trigger.MANUAL, mode=mode, by=by, dry_run=dry_run)
+    return _clean_up_and_enqueue(job, trigger, mode=mode, by=by, dry_run=dry_run)
 
 
 def _clean_up_and_enqueue(job: SyncJob, trigger: Trigger, *, by: str, **asked: Any) -> SyncRecord:
@@ -46,11 +51,19 @@ def request_resync(job: SyncJob, *, by: str) -> SyncRecord:
         return exc.record
 
 
-def request_run(job: SyncJob, *, by: str, full: bool = False, dry_run: bool = False) -> SyncRecord:
+def request_run(
+    job: SyncJob,
+    *,
+    by: str,
+    full: bool = False,
+    dry_run: bool = False,
+    trigger: Trigger = Trigger.MANUAL,
+) -> SyncRecord:
     """Like `request_sync`, but the record that is queued already serves too. Raises AlreadyQueued only where that
     one compares less than what is asked for."""
     try:
-        return request_sync(job, by=by, mode=SyncMode.FULL if full else None, dry_run=dry_run)
+        mode = SyncMode.FULL if full else None
+        return request_sync(job, by=by, mode=mode, dry_run=dry_run, trigger=trigger)
     except AlreadyQueued as exc:
         if full and exc.record.mode != SyncMode.FULL:
             raise

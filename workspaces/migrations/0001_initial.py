@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('actor', models.CharField(max_length=200)),
-                ('door', models.CharField(choices=[('api', 'REST'), ('console', 'Console'), ('command', 'Command'), ('system', 'System')], max_length=10)),
+                ('door', models.CharField(choices=[('api', 'REST'), ('console', 'Console'), ('command', 'Command'), ('mcp', 'MCP'), ('system', 'System')], max_length=10)),
                 ('action', models.CharField(max_length=30)),
                 ('kind', models.CharField(max_length=30)),
                 ('object_id', models.CharField(max_length=40)),
@@ -112,6 +112,23 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-created_at'],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('accepted_at', None), ('withdrawn_at', None)), fields=('workspace', 'name'), name='invitation_open_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='PlanToken',
+            fields=[
+                ('id', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('tool', models.CharField(max_length=64)),
+                ('call', models.CharField(max_length=64)),
+                ('is_question', models.BooleanField()),
+                ('made_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+                ('expires_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(null=True)),
+                ('outcome', models.CharField(blank=True, choices=[('acted', 'Acted'), ('declined', 'Declined')], max_length=10)),
+                ('holder', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='plans', to='workspaces.apitoken')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['holder', 'tool', 'used_at'], name='plan_uses')],
             },
         ),
     ]
