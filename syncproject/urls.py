@@ -9,6 +9,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
+from api.mcp import serving as mcp_serving
 from api.rest.health import health
 from api.rest.metrics import metrics
 from api.rest.service import make_service
@@ -21,6 +22,7 @@ urlpatterns = [
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
+    path("mcp", mcp_serving.answer, name="mcp"),
     path("admin/", admin.site.urls),
     path("invitations/<str:token>", InvitationView.as_view(), name="invitation"),
     path("", service.urls),

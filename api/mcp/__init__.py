@@ -1,0 +1,1 @@
+"""MCP: the product as a server that agents use."""

@@ -1,0 +1,125 @@
+"""`POST /mcp`: streamable HTTP, stateless. What is wrong is refused in this order: host, origin, token, turn, type and size of
+the body, JSON, envelope, headers, method."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http.request import validate_host
+from django.views.decorators.csrf import csrf_exempt
+
+from api.mcp.call import Call, encode_answer
+from api.mcp.caller import McpCaller
+from api.mcp.envelope import BODY_MAX, Message, read_message
+from api.mcp.eras import is_modern_over_http
+from api.mcp.errors import RpcError
+from api.mcp.methods import answer_call
+from api.rest.answers import Refused, problem
+from api.rest.callers import need_live_token
+from api.rest.idempotency import HEADER
+from api.rest.throttling import take_turn
+from workspaces.acting import Actor, Door, acting
+
+_JSON = "application/json"
+
+
+@csrf_exempt  # a token is no cookie, and a page of elsewhere has none
+def answer(request: HttpRequest) -> HttpResponseBase:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        _need_own_origin(request)
+        caller = McpCaller(need_live_token(request))
+        take_turn(f"token {caller.principal}")
+        body = _read_body(request)
+    except Refused as exc:
+        return _refuse(exc)
+    with acting(lambda: Actor(caller.name, Door.MCP)):
+        return _respond(request, caller, body)
+
+
+def _respond(request: HttpRequest, caller: McpCaller, body: bytes) -> HttpResponseBase:
+    known: str | int | None = None
+    try:
+        message = read_message(body)
+        if message.id is None:
+            return HttpResponse(status=HTTPStatus.ACCEPTED)  # there is nothing to be noted
+        known = message.id
+        return _say(_answer(request, caller, message))
+    except Refused as exc:
+        return problem(exc)
+    except RpcError as exc:
+        error = {"code": exc.code, "message": str(exc)}
+        if exc.data is not None:
+            error["data"] = exc.data
+        return _say(
+            encode_answer(known if exc.request_id is None else exc.request_id, error=error),
+            exc.status,
+        )
+
+
+def _answer(request: HttpRequest, caller: McpCaller, message: Message) -> bytes:
+    """Raises RpcError."""
+    is_modern = is_modern_over_http(message, request.headers)
+    call = Call(caller, message, is_modern, request.headers.get(HEADER))
+    return encode_answer(message.id, result=answer_call(call))
+
+
+def _say(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
+    return HttpResponse(body, status=status, content_type=_JSON)
+
+
+def _refuse(refused: Refused) -> HttpResponse:
+    response = problem(refused)
+    if refused.status is HTTPStatus.UNAUTHORIZED:
+        # Without `resource_metadata`: there is no authorization server whose discovery a client could begin.
+        response["WWW-Authenticate"] = 'Bearer realm="syncproject"'
+    return response
+
+
+def _need_own_origin(request: HttpRequest) -> None:
+    """A browser tells from where a page comes. Raises Refused."""
+    origin = request.headers.get("Origin")
+    if origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return
+    try:
+        host = urlsplit(origin).hostname
+    except ValueError:
+        host = None
+    if host is not None and validate_host(
+        f"[{host}]" if ":" in host else host, settings.ALLOWED_HOSTS
+    ):
+        return
+    raise Refused(
+        HTTPStatus.FORBIDDEN, "The Origin is none of this server's: see CSRF_TRUSTED_ORIGINS."
+    )
+
+
+def _read_body(request: HttpRequest) -> bytes:
+    """Raises Refused."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != _JSON:
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send Content-Type: {_JSON}.")
+    length = request.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > BODY_MAX:
+        raise _too_large()
+    # Django takes a body without a length for none; gunicorn ends it where its last piece ends.
+    source = request.environ["wsgi.input"] if _is_in_pieces(request) else request  # type: ignore[attr-defined]  # of WSGI
+    body = bytes(source.read(BODY_MAX + 1))
+    if len(body) > BODY_MAX:
+        raise _too_large()
+    return body
+
+
+def _is_in_pieces(request: HttpRequest) -> bool:
+    return "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+
+
+def _too_large() -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body is larger than {BODY_MAX >> 20} MiB, the most that is taken.",
+    )

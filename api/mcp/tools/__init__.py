@@ -1,0 +1,1 @@
+"""The tools of the MCP server, in a table that says who sees each."""
