@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import farends
+from children.confinement import Confinement, start_confined
+from children.limits import ProcessLimits, limit_process
 from farends.contract import Context
 from farends.errors import PermanentError, ProtocolViolation, Stalled
 from farends.rsync.relay import RELAY_FILE
 from farends.secure_shell.splitting import Splitter
-from farends.wire.confinement import Confinement, limit_memory, start_confined
 
 _SLICE_S = 0.5
 _PIPE_BYTES = 256 * 1024
@@ -26,6 +27,7 @@ _ARRIVING_BYTES = 1024 * 1024
 _LINE_BYTES_MAX = 64 * 1024
 _COMPLAINTS_BYTES_MAX = 4 * 1024 * 1024
 _LOCALE = {"LC_ALL": "C", "TZ": "UTC"}
+_LIMITS = ProcessLimits(data_bytes=512 * 1024 * 1024)
 
 
 class RsyncMissing(PermanentError):
@@ -78,7 +80,7 @@ class RsyncChild:
             self._select.close()
             self._close_channel()
             raise RsyncMissing from None
-        limit_memory(self._process.pid)
+        limit_process(_LIMITS, self._process.pid)
         self._watch_pipes()
 
     def poll(self, wait_s: float = _SLICE_S) -> list[bytes]:

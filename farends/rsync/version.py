@@ -8,9 +8,9 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
+from children.confinement import landlock_version
 from farends.errors import ConnectionStage, PermanentError
 from farends.rsync.child import RsyncMissing
-from farends.wire.confinement import landlock_version
 
 # --secluded arguments of file names and the check of what a sender lists (CVE-2022-29154).
 _NEEDED = (3, 2, 5)

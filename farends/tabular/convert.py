@@ -8,7 +8,6 @@ wrong goes to standard error, in one line.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import zipfile
 from typing import Any
@@ -16,16 +15,15 @@ from typing import Any
 import duckdb
 from python_calamine import CalamineWorkbook
 
-MEMORY_BYTES = 2 << 30
+from children.limits import ProcessLimits, limit_process
+
 UNPACKED_BYTES_MAX = 1 << 30  # of all parts of a Parquet or Excel file
-_CPU_S = 3600
+_LIMITS = ProcessLimits(address_bytes=2 << 30, cpu_s=3600)
 
 
 def convert_asked() -> int:
     kind, path, sheet = sys.argv[1:4]
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_process(_LIMITS)
     try:
         if kind == "parquet":
             _write_parquet(path)

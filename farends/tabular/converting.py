@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from children.confinement import Confinement
+from children.starting import end_child, start_module
 from farends.errors import ProtocolViolation, TooLarge
-from farends.tabular.entity import TabularEntity
+from farends.tabular.entity import FileFormat, TabularEntity
 
 _BLOCK_BYTES = 1 << 20
 _LOOKS_EVERY_S = 0.05
@@ -29,7 +29,7 @@ def open_converted(
     """The rows as CSV with a header, and the types of columns that the file tells itself. Raises TooLarge, ProtocolViolation. `file` is closed."""
     with (
         tempfile.NamedTemporaryFile(dir=folder, suffix=f".{entity.format}") as given,
-        tempfile.TemporaryFile(dir=folder) as made,
+        tempfile.NamedTemporaryFile(dir=folder, suffix=".csv") as made,
         tempfile.TemporaryFile(dir=folder) as told,
     ):
         with file:
@@ -37,13 +37,12 @@ def open_converted(
                 check()
                 given.write(block)
         given.flush()
-        words = [sys.executable, "-m", "farends.tabular.convert"]
-        child = subprocess.Popen(  # noqa: S603 — our own program
-            [*words, entity.format.value, given.name, entity.sheet or ""],
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.DEVNULL,
-            stdout=made,
+        child = start_module(
+            "farends.tabular.convert",
+            [entity.format.value, given.name, entity.sheet or ""],
+            stdout=made.file,
             stderr=told,
+            reach=_find_reach(entity.format, Path(given.name), Path(made.name)),
         )
         try:
             while child.poll() is None:
@@ -52,8 +51,7 @@ def open_converted(
                     raise TooLarge(f"{path} unpacks to more than {_SPOOL_BYTES_MAX:,} bytes.")
                 time.sleep(_LOOKS_EVERY_S)
         finally:
-            child.kill()
-            child.wait()
+            end_child(child)
         told.seek(0)
         if child.returncode != 0:
             said = told.read(600).decode(errors="replace").strip()
@@ -61,4 +59,11 @@ def open_converted(
                 raise TooLarge(f"{path} needs more memory than is allowed.")
             said = re.sub(re.escape(given.name), path, said)
             raise ProtocolViolation(f"{path} cannot be read as {entity.format}. {said}")
-        yield made, json.loads(told.read() or b"{}")
+        yield cast("BinaryIO", made.file), json.loads(told.read() or b"{}")
+
+
+def _find_reach(kind: FileFormat, given: Path, made: Path) -> Confinement | None:
+    """DuckDB asks the kernel in `/proc` how much memory there is, and fails if it gets no answer."""
+    if kind is FileFormat.PARQUET:
+        return None
+    return Confinement(reading=(given,), everything=(made,))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from children import confinement
+from children.confinement import landlock_version
 from farends.rsync import version as rsync_version
 from farends.rsync.child import RsyncChild
 from farends.rsync.version import version_note
-from farends.wire import confinement
-from farends.wire.confinement import landlock_version
 from tests.hosts.sinks import loopback_context
 
 CANARY = "canary-5d1e0f77aa"

@@ -536,7 +536,6 @@ NO_PARSERS: Mapping[str, str] = {
     "farends.rsync.over_ssh": "what a log-in prints, line by line",
     "farends.rsync.version": "the program of this machine",
     "farends.sftp.remove": "paths of ours",
-    "farends.wire.confinement": "libraries of this machine",
     "farends.ssh.tree": "paths of ours",
     "farends.ssh.remove": "paths of ours",
     "farends.ssh.stream": "paths of ours",

@@ -6,10 +6,8 @@ child and ends: the other threads keep what they can do, and no code runs betwee
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
-import resource
 import stat
 import struct
 import sys
@@ -20,7 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-MEMORY_BYTES_MAX = 512 * 1024 * 1024
 _T = TypeVar("_T")
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every processor
@@ -94,13 +91,6 @@ def start_confined(start: Callable[[], _T], reach: Confinement) -> _T:
     if failed:
         raise failed[0]
     return started[0]
-
-
-def limit_memory(pid: int) -> None:
-    """Limits the memory of a child process, and forbids its core dump, which may hold a key."""
-    with contextlib.suppress(ProcessLookupError):  # it has ended
-        resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _confine(version: int, reach: Confinement) -> None:
