@@ -69,7 +69,7 @@ SELECT pack, count(*) AS count, sum(size_bytes)::bigint AS size_bytes FROM datas
 _KNOWN_PACKS = (
     "SELECT DISTINCT pack FROM datasets_packedblob WHERE workspace_id = %s AND pack = ANY(%s)"
 )
-# One pass over what the workspace's datasets name, hashed: entries have no index by digest.
+# One pass over what the workspace's datasets name, hashed: entries that ended have no index by digest.
 _NAMED = """
 SELECT FROM (SELECT e.sha256 FROM datasets_entry e JOIN datasets_dataset d ON d.id = e.dataset_id
               WHERE d.workspace_id = %(workspace)s

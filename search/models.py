@@ -56,6 +56,7 @@ class DatasetIndex(models.Model):
     state = models.CharField(
         max_length=12, choices=IndexState.choices, default=IndexState.CATCHING_UP
     )
+    published_version = models.PositiveIntegerField(null=True)  # the dataset's current one
     indexed_version = models.PositiveIntegerField(null=True)  # the latest whose texts are all known
     recipe = models.CharField(
         max_length=64, db_default=""
@@ -146,7 +147,7 @@ class TextChunk(models.Model):
     )
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+", db_constraint=False)
     text = models.ForeignKey(
-        IndexedText, models.CASCADE, related_name="chunks", db_constraint=False
+        IndexedText, models.DO_NOTHING, related_name="chunks", db_constraint=False
     )
     n = models.PositiveIntegerField()
     line = models.PositiveIntegerField(null=True)

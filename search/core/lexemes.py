@@ -15,40 +15,40 @@ The path of a file is not in it: one content may have many paths.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 SIMPLE = "simple"
 DEFAULT_LANGUAGES = ("english",)
 LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
-MOST_COMPOUNDS = 200  # of one text: a chunk has room for fewer
 
 # Runs of letters and digits with single joiners between them.
 _TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
 _JOINERS = re.compile(r"[-_./:@+#]")
-# `HTTPServer2` is HTTP, Server, 2.
-_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_A-Za-z0-9]+")
+# `HTTPServer2` is HTTP, Server, 2. Other letters than these have no humps that mean anything.
+_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def split_compounds(text: str) -> set[str]:
     """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
     lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none."""
     found: set[str] = set()
-    for match in _TOKEN.finditer(text):
-        token = match.group()
-        if len(token) <= LONGEST_WORD and not (token.isalpha() and token.islower()):
+    for token in set(_TOKEN.findall(text)):
+        if len(token) <= LONGEST_WORD and not (token.islower() and token.isalpha()):
             found.update(_take_apart(token))
-            if len(found) >= MOST_COMPOUNDS:
-                break
     return found
 
 
-def _take_apart(token: str) -> Iterable[str]:
+@lru_cache(8_192)  # the tokens of one file repeat
+def _take_apart(token: str) -> tuple[str, ...]:
     parts = _JOINERS.split(token)
-    humps = [hump for part in parts for hump in _HUMPS.findall(part)]
+    humps = [
+        hump for part in parts for hump in (_HUMPS.findall(part) if part.isascii() else [part])
+    ]
     if len(humps) < 2:
         return ()
     words = {token, "".join(parts), *parts, *humps}
-    return {word.lower() for word in words if len(word) > 1 or word.isdigit()}
+    return tuple({word.lower() for word in words if len(word) > 1 or word.isdigit()})
 
 
 def compose_words(languages: Sequence[str], *, heading: str, body: str, compounds: str) -> str:

@@ -20,6 +20,8 @@ from search.core.lexemes import compose_words, split_compounds
         ("HTTPServer2", {"httpserver2", "http", "server", "2"}),
         ("V-1138", {"v-1138", "v1138", "1138"}),
         ("os.path.join", {"os.path.join", "ospathjoin", "os", "path", "join"}),
+        ("Überfluß Straßenbahn", set()),
+        ("Straßen-Bahn", {"straßen-bahn", "straßenbahn", "straßen", "bahn"}),
         ("a plain Timeout, and no more.", set()),
         ("x" * 5000 + "Y", set()),
         ("", set()),
