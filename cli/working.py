@@ -77,6 +77,6 @@ def _leave() -> None:
 
 
 def _look(record_id: uuid.UUID) -> tuple[str, float]:
-    record = SyncRecord.objects.select_related("job").get(pk=record_id)
+    record = SyncRecord.either.select_related("job").get(pk=record_id)
     words = describe_progress(record) if record.state == State.RUNNING else record.state
     return f"{record.job.name}: {words}", record.percentage

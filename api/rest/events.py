@@ -23,7 +23,7 @@ from api.shapes.events import EventPage, tell_event
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from events.models import SyncEvent
 from syncjobs.models import SyncRecord
-from syncjobs.queries.records import records_of
+from syncjobs.queries.records import syncs_and_plans_of
 from workspaces.models import Workspace
 
 LOOK_S = 1.0
@@ -134,6 +134,6 @@ def _look(
     workspace: Workspace, record_id: uuid.UUID, last: int
 ) -> tuple[SyncRecord | None, list[SyncEvent]]:
     """The record before its events: one that has ended has all of them by then."""
-    record = records_of(workspace, SHOWN).filter(pk=record_id).first()
+    record = syncs_and_plans_of(workspace, SHOWN).filter(pk=record_id).first()
     events = SyncEvent.objects.filter(record_id=record_id, pk__gt=last).order_by("pk")
     return record, list(events[:EVENTS_AT_ONCE])

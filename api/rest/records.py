@@ -28,7 +28,7 @@ from api.shapes.records import (
 from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
-from syncjobs.queries.records import lines_of, records_of
+from syncjobs.queries.records import lines_of, syncs_and_plans_of
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NothingToRetry, retry
 from syncjobs.records.asking import AlreadyApplied, AnswerNeeded, NoPlan, cancel, release
@@ -43,6 +43,9 @@ class RecordQuery(PageQuery):
     state: State | None = None
     since: Moment | None = Field(None, description="Queued then or later.")
     until: Moment | None = Field(None, description="Queued before.")
+    dry_run: bool = Field(
+        False, description="True: dry runs, which are no syncs; else syncs alone."
+    )
 
 
 @router.get("", response={200: RecordPage, **REFUSALS}, auth=VIEWER)
@@ -53,7 +56,7 @@ def list_records(
 ) -> dict[str, Any]:
     """The newest first."""
     owner = caller_of(request).workspace
-    rows = lines_of(owner, SHOWN)
+    rows = lines_of(owner, SHOWN, plans=query.dry_run)
     if query.job is not None:
         rows = rows.filter(points_to(SyncJob, owner, query.job))
     if query.connector is not None:
@@ -132,4 +135,4 @@ def release_record(
 def get_record(request: HttpRequest, record_id: uuid.UUID) -> SyncRecord:
     """Raises Refused."""
     owner = caller_of(request).workspace
-    return need_id(records_of(owner, SHOWN), owner, record_id, "sync record")
+    return need_id(syncs_and_plans_of(owner, SHOWN), owner, record_id, "sync record")

@@ -26,7 +26,7 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
         made.append(workspace.pk)
         _make_jobs(connector, jobs)
     job = SyncJob.objects.filter(workspace_id=made[0]).select_related("connector")[0]
-    first = SyncRecord.objects.create(
+    first = SyncRecord.either.create(
         workspace_id=job.workspace_id, job=job, connector=job.connector, address=job.address,
         trigger=Trigger.MANUAL, state=State.HELD, dry_run=times > 1,
     )  # fmt: skip
@@ -47,7 +47,7 @@ def queue_records(*, workspaces: int, jobs: int, times: int = 1) -> list[uuid.UU
     first.delete()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE syncjobs_syncrecord")
-    return list(SyncRecord.objects.filter(workspace__in=made).values_list("pk", flat=True))
+    return list(SyncRecord.either.filter(workspace__in=made).values_list("pk", flat=True))
 
 
 def _make_jobs(connector: Connector, count: int) -> None:

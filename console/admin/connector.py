@@ -190,7 +190,7 @@ class ConnectorAdmin(ButtonsAdmin):
             self.refuse_deletion(request, objs),
             Dependant("stream", Stream.objects.filter(client__in=chosen)),
             Dependant("sync job", SyncJob.objects.filter(connector__in=chosen)),
-            Dependant("sync record", SyncRecord.objects.filter(connector__in=chosen)),
+            Dependant("sync record", SyncRecord.either.filter(connector__in=chosen)),
         )
 
     def press_test(self, request: HttpRequest, connector: Connector) -> None:

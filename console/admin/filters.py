@@ -98,6 +98,23 @@ class QueuedSince(SimpleListFilter):
         return queryset.filter(queued_at__gte=timezone.now() - span[1]) if span else queryset
 
 
+class SyncsOrPlans(SimpleListFilter):
+    """A dry run is no sync: the list shows the ones or the others, and syncs where nothing is chosen."""
+
+    title = "what"
+    parameter_name = "dry_run"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("1", "dry runs")]
+
+    def choices(self, changelist: Any) -> Any:
+        every, *rest = super().choices(changelist)
+        return [{**every, "display": "syncs"}, *rest]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(dry_run=self.value() == "1")
+
+
 def _uuid(text: str | None) -> UUID | None:
     try:
         return UUID(text or "")

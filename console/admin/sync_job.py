@@ -250,7 +250,7 @@ class SyncJobAdmin(ButtonsAdmin):
             history = count_words(SyncRecord.objects.filter(job=job), "sync record")
             tree.append(str(job))
             tree.append([f"{history} of its runs"] if history else [])
-        live = SyncRecord.objects.filter(job__in=[job.pk for job in objs], state="running")
+        live = SyncRecord.either.filter(job__in=[job.pk for job in objs], state="running")
         protected = [
             f"{record} is running: cancel it first" for record in live.select_related("job")
         ]

@@ -23,7 +23,13 @@ from unfold.paginator import InfinitePaginator
 from console import dashboard, record_page, tenancy
 from console.admin import quarantine
 from console.admin.buttons import Button, ButtonsAdmin
-from console.admin.filters import ConnectorFilter, JobFilter, QueuedSince, WorkspaceFilter
+from console.admin.filters import (
+    ConnectorFilter,
+    JobFilter,
+    QueuedSince,
+    SyncsOrPlans,
+    WorkspaceFilter,
+)
 from console.admin.scoped import ReadOnlyAdmin
 from console.labels import bar, changes, cut, find_page_url, label, moment, taken
 from console.live import EVERY_S, fragment
@@ -77,7 +83,15 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         "trigger",
     ]
     list_display_links = ["began", "show_job"]
-    list_filter = ["state", QueuedSince, WorkspaceFilter, JobFilter, ConnectorFilter, "trigger"]
+    list_filter = [
+        "state",
+        QueuedSince,
+        SyncsOrPlans,
+        WorkspaceFilter,
+        JobFilter,
+        ConnectorFilter,
+        "trigger",
+    ]
     ordering = ["-queued_at"]
     sortable_by = ()  # any other order would sort the whole table
     actions = ["cancel_selected"]
@@ -159,6 +173,9 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
             ),
         ]
         return [*own, *super().get_urls()]
+
+    def rows(self, request: HttpRequest) -> QuerySet[Any]:
+        return SyncRecord.either.order_by(*self.ordering)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

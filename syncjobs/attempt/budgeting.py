@@ -67,7 +67,7 @@ def _learn(record: SyncRecord, error: TransportError, progress: Progress) -> Non
 
 
 def _learn_complaint(record: SyncRecord, address: str, error: Throttled, words: str) -> None:
-    running = SyncRecord.objects.filter(
+    running = SyncRecord.either.filter(
         Q(address=address) | Q(dialled=address),
         workspace_id=record.workspace_id,
         state=State.RUNNING,

@@ -47,7 +47,7 @@ def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
 
 def _attempt(held: Claim, lease: Lease) -> Ending | None:
     """Returns None if the lease is lost: the worker that holds it now decides."""
-    found = SyncRecord.objects.select_related("job", "connector", "workspace")
+    found = SyncRecord.either.select_related("job", "connector", "workspace")
     record = found.get(pk=held.record_id)
     if record.connector is not None:
         lease.patience_s = read_granted_silence_s(record.connector.options)

@@ -29,7 +29,7 @@ def park_without_room(record_id: uuid.UUID) -> bool:
         return False
     if not room.is_short:
         return False
-    parked = SyncRecord.objects.filter(pk=record_id, state=State.QUEUED, dry_run=False).update(
+    parked = SyncRecord.objects.filter(pk=record_id, state=State.QUEUED).update(
         waiting_for=f"room on the store's disk: {room}"
     )
     return parked == 1

@@ -170,4 +170,4 @@ def _wait_for(record: SyncRecord, obstacle: Obstacle) -> None:
     """The record stays queued and says what for; with a time where one is known."""
     words = obstacle.words[:200]
     if record.waiting_for != words:
-        SyncRecord.objects.filter(pk=record.pk).update(waiting_for=words, not_before=obstacle.until)
+        SyncRecord.either.filter(pk=record.pk).update(waiting_for=words, not_before=obstacle.until)

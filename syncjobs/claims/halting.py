@@ -38,7 +38,7 @@ def leave_to_person(record_id: uuid.UUID, known: Known | None) -> bool:
     since = _note_since(halt)
     if halt is None:
         return False
-    record = SyncRecord.objects.filter(pk=record_id, state=State.QUEUED)
+    record = SyncRecord.either.filter(pk=record_id, state=State.QUEUED)
     if record.filter(trigger__in=ASKED, queued_at__gt=since).exists():
         return False
     words = halt_words(halt)[:200]

@@ -199,7 +199,7 @@ def _try_to_take_back(sweep: _Sweep, record_id: uuid.UUID) -> Finding | None:
 def _take_back(sweep: _Sweep, record_id: uuid.UUID) -> Finding | None:
     with transaction.atomic():
         record = (
-            SyncRecord.objects.select_for_update(skip_locked=True, of=("self",))
+            SyncRecord.either.select_for_update(skip_locked=True, of=("self",))
             .select_related("job")
             .filter(pk=record_id, state=State.RUNNING)
             .first()

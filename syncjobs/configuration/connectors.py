@@ -108,7 +108,7 @@ def delete_connector(connector: Connector) -> None:
             if names:
                 shown = ", ".join(names[:10]) + (" and more" if len(names) > 10 else "")
                 raise InUse(f"{connector.name} cannot be deleted, because these {words}: {shown}")
-        record = connector.sync_records.select_related("job").first()
+        record = connector.sync_records(manager="either").select_related("job").first()
         if record is not None:
             raise InUse(
                 f"{connector.name} cannot be deleted, because sync records tell of it, such as one of the"

@@ -67,7 +67,7 @@ def save_job(job: SyncJob) -> None:
         auditing.note_saved(job, stored)
         _keep_parents(job, parents)
         if stored is not None and build(Hours, job) != build(Hours, stored):
-            reopen(SyncRecord.objects.filter(job=job))
+            reopen(SyncRecord.either.filter(job=job))
         if stored is not None:
             forget_marks(job, stored)
 
@@ -79,7 +79,7 @@ def save_workspace(workspace: Workspace) -> None:
         workspace.save()
         auditing.note_saved(workspace, stored)
         if stored is not None and build(Hours, workspace) != build(Hours, stored):
-            reopen(SyncRecord.objects.filter(workspace=workspace))
+            reopen(SyncRecord.either.filter(workspace=workspace))
 
 
 def delete_job(job: SyncJob) -> None:

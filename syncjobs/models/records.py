@@ -78,8 +78,25 @@ class Backfill(models.Model):
         return f"{self.job}: {self.fires} fires from {self.since:%Y-%m-%d %H:%M:%S}"
 
 
+class _Syncs(models.Manager["SyncRecord"]):
+    def get_queryset(self) -> models.QuerySet[SyncRecord]:
+        return super().get_queryset().filter(dry_run=False)
+
+
+class _Plans(models.Manager["SyncRecord"]):
+    def get_queryset(self) -> models.QuerySet[SyncRecord]:
+        return super().get_queryset().filter(dry_run=True)
+
+
+class _SyncsAndPlans(models.Manager["SyncRecord"]):
+    """Django's own."""
+
+
 class SyncRecord(models.Model):
     """One execution of a sync job, from queued to a final state.
+
+    A dry run is a record too, but no sync: it has published nothing, and counts nowhere. Whoever asks says which
+    he means: `objects` are syncs, `plans` are dry runs, `either` is for what treats both alike, as claims do.
 
     `state` is written by `syncjobs.records.transition` alone. `token` is the fencing token of the
     latest claim; the lease belongs to `lease_owner` until `lease_expires_at` by the database's clock.
@@ -169,6 +186,10 @@ class SyncRecord(models.Model):
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40, blank=True, default="")
     error = models.TextField(blank=True, default="")
+
+    objects = _Syncs()
+    plans = _Plans()
+    either = _SyncsAndPlans()
 
     class Meta:
         ordering = ["-queued_at"]

@@ -57,7 +57,7 @@ def active_in(workspace_id: uuid.UUID) -> QuerySet[SyncRecord]:
     """What works in a workspace, or is about to, the running ones first: a record that waits for its retry or its
     host keeps nobody out, nor does a dry run."""
     return (
-        SyncRecord.objects.filter(workspace_id=workspace_id, dry_run=False)
+        SyncRecord.objects.filter(workspace_id=workspace_id)
         .filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before=None))
         .order_by("-state", "queued_at")
     )

@@ -67,7 +67,7 @@ def judge_connectivity(connector: Connector) -> Connectivity:
         circuit=_circuit(budget, now),
         paused_until=budget.hold_until if budget.hold_until and budget.hold_until > now else None,
         max_running=budget.max_running,
-        running=SyncRecord.objects.filter(
+        running=SyncRecord.either.filter(
             workspace=connector.workspace_id, address=connector.address, state=State.RUNNING
         ).count(),
         last_test_at=connector.last_test_at,

@@ -50,7 +50,6 @@ def spent_s(record_id: uuid.UUID) -> float:
 def _succeeded(job_id: uuid.UUID) -> QuerySet[SyncRecord]:
     return SyncRecord.objects.filter(
         job_id=job_id,
-        dry_run=False,
         state__in=[State.SUCCEEDED, State.PARTIAL],
         started_at__isnull=False,
     ).order_by("-queued_at")

@@ -111,7 +111,7 @@ def find_record(text: str, *, workspace_ids: Sequence[uuid.UUID] | None = None) 
         raise NoSuchRecord(
             f"{text!r} is no id of a record: give it, or at least its first {PREFIX_MIN} digits"
         )
-    rows: QuerySet[SyncRecord] = SyncRecord.objects.filter(
+    rows: QuerySet[SyncRecord] = SyncRecord.either.filter(
         pk__gte=uuid.UUID(digits.ljust(32, "0")), pk__lte=uuid.UUID(digits.ljust(32, "f"))
     )
     if workspace_ids is not None:
@@ -210,7 +210,7 @@ def _waits(record: SyncRecord) -> list[Wait]:
         told = record.waiting_for.partition("; until ")[0]
         told = "its next attempt" if told in ("", "a worker") else told
         waits.append(Wait(told, record.not_before))
-    other = SyncRecord.objects.filter(job=record.job_id, state=State.RUNNING).first()
+    other = SyncRecord.either.filter(job=record.job_id, state=State.RUNNING).first()
     if other is not None:
         waits.append(Wait(f"the running record of the same job, {other.pk}", _due_end(other)))
     return waits or [Wait((record.waiting_for or "a worker") + _workers_away(now))]

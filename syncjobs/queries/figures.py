@@ -39,7 +39,7 @@ SELECT kind, event, sum(records)::bigint AS records, sum(bytes_transferred)::big
 _NOW = """
 SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mine}) AS running,
        (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}) AS queued,
-       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND {mine}) AS held,
+       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND NOT dry_run AND {mine}) AS held,
        (SELECT extract(epoch FROM now() - j.next_run_at)
           FROM syncjobs_syncjob j LEFT JOIN connectors_connector c ON c.id = j.connector_id
          WHERE j.enabled AND j.next_run_at <= now() AND (c.id IS NULL OR c.status = 'active') AND {job_mine}

@@ -35,14 +35,14 @@ _SQL = """
       FROM syncjobs_syncjob job
       LEFT JOIN LATERAL (
              SELECT id FROM syncjobs_syncrecord
-              WHERE job_id = job.id ORDER BY queued_at DESC LIMIT 1) latest ON TRUE
+              WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT 1) latest ON TRUE
       LEFT JOIN datasets_version version
              ON version.dataset_id = job.dataset_id AND version.is_current
       LEFT JOIN LATERAL (
              SELECT avg(seconds) AS seconds FROM (
                     SELECT extract(epoch FROM finished_at - started_at) AS seconds
                       FROM (SELECT state, started_at, finished_at FROM syncjobs_syncrecord
-                             WHERE job_id = job.id ORDER BY queued_at DESC LIMIT %s) recent
+                             WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT %s) recent
                      WHERE state = 'succeeded') durations) average ON TRUE
      WHERE job.id = ANY(%s)
 """

@@ -61,7 +61,7 @@ def due_auto_syncs() -> QuerySet[SyncJob]:
     """The jobs of the connectors that need a sync now: with auto-sync, active, their
     interval over since they last succeeded. Not those that are at work or wait for it. The longest
     neglected first."""
-    unserved = SyncRecord.objects.filter(state__in=ACTIVE, dry_run=False).values("job")
+    unserved = SyncRecord.objects.filter(state__in=ACTIVE).values("job")
     elapsed = Q(connector__last_sync_at=None) | Q(connector__last_sync_at__lt=Now() - _INTERVAL)
     return (
         SyncJob.objects.filter(elapsed, is_default=True, enabled=True, paused_at=None)
@@ -74,7 +74,7 @@ def due_auto_syncs() -> QuerySet[SyncJob]:
 
 def find_latest(workspace: Workspace) -> SyncRecord | None:
     """What runs, or else the latest that was asked for; dry runs are none."""
-    rows = SyncRecord.objects.filter(workspace=workspace, dry_run=False)
+    rows = SyncRecord.objects.filter(workspace=workspace)
     return (
         rows.filter(state=State.RUNNING).order_by("-started_at").first()
         or rows.order_by("-queued_at").first()
@@ -92,7 +92,7 @@ class FileCounts:
 
 
 def count_files(workspace: Workspace, latest: SyncRecord | None) -> FileCounts:
-    running = SyncRecord.objects.filter(workspace=workspace, state=State.RUNNING, dry_run=False)
+    running = SyncRecord.objects.filter(workspace=workspace, state=State.RUNNING)
     found = running.aggregate(
         left=Sum(
             Greatest(F("total_files") - F("current_file_index"), 0),

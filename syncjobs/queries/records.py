@@ -13,18 +13,24 @@ from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
 
-def records_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord]:
-    """Each with the names of its job and of its connector or dataset."""
-    return (
-        SyncRecord.objects.filter(workspace=workspace)
-        .select_related("job", "connector", "source_dataset")
-        .only("job__name", "connector__name", "source_dataset__name", "backfill_id", *columns)
+def syncs_and_plans_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord]:
+    """Each with the names of its job and of its connector or dataset, for who has its id."""
+    return _with_names(SyncRecord.either.filter(workspace=workspace), columns)
+
+
+def _with_names(rows: QuerySet[SyncRecord], columns: Iterable[str]) -> QuerySet[SyncRecord]:
+    return rows.select_related("job", "connector", "source_dataset").only(
+        "job__name", "connector__name", "source_dataset__name", "backfill_id", *columns
     )
 
 
-def lines_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord, Any]:
-    """Reads records for lists: a named tuple costs a third of an instance with its job and connector."""
-    return SyncRecord.objects.filter(workspace=workspace).values_list(
+def lines_of(
+    workspace: Workspace, columns: Iterable[str], *, plans: bool = False
+) -> QuerySet[SyncRecord, Any]:
+    """Reads syncs, or else dry runs, for lists: a named tuple costs a third of an instance with its job and
+    connector."""
+    rows = SyncRecord.plans if plans else SyncRecord.objects
+    return rows.filter(workspace=workspace).values_list(
         "pk", *columns, "job_id", "connector_id", "backfill_id", "job__name", "connector__name",
         "source_dataset__name", named=True,
     )  # fmt: skip
@@ -34,7 +40,7 @@ def find_current_and_latest(
     job: SyncJob, columns: Iterable[str]
 ) -> tuple[SyncRecord | None, SyncRecord | None]:
     """What the job does now, what runs before what waits, and what was queued last; no dry runs."""
-    rows = records_of(job.workspace, columns).filter(job=job, dry_run=False)
+    rows = _with_names(SyncRecord.objects.filter(job=job), columns)
     current = sorted(rows.filter(state__in=OPEN), key=lambda record: record.state != State.RUNNING)
     return current[0] if current else None, rows.order_by("-queued_at").first()
 
@@ -55,7 +61,8 @@ def load_current_and_latest(
     )
     pairs = {job_id: (current, latest) for job_id, current, latest in ids}
     wanted = {each for pair in pairs.values() for each in pair if each is not None}
-    found = records_of(workspace, columns).in_bulk(wanted)
+    rows = SyncRecord.objects.filter(workspace=workspace)
+    found = _with_names(rows, columns).in_bulk(wanted)
     return {
         job_id: (found.get(current), found.get(latest))
         for job_id, (current, latest) in pairs.items()
@@ -65,7 +72,7 @@ def load_current_and_latest(
 def find_latest_ended(job_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, SyncRecord]:
     """The last record of each job that has ended, by job; no dry runs."""
     columns = [f"{what}_{how}" for what, hows in _COUNTED.items() for how in hows]
-    rows = SyncRecord.objects.filter(job__in=job_ids, state__in=FINAL, dry_run=False)
+    rows = SyncRecord.objects.filter(job__in=job_ids, state__in=FINAL)
     latest = rows.order_by("job_id", "-queued_at").distinct("job_id").only("job_id", *columns)
     return {record.job_id: record for record in latest}
 
@@ -86,5 +93,5 @@ _COUNTED = {
 
 def reread(record: SyncRecord) -> SyncRecord:
     """Reads a record as it is now, with its job and connector."""
-    rows = SyncRecord.objects.select_related("job", "connector", "source_dataset")
+    rows = SyncRecord.either.select_related("job", "connector", "source_dataset")
     return rows.get(pk=record.pk)

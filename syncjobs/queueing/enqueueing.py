@@ -63,7 +63,7 @@ def enqueue(
                 _refuse_second(job)
             if not dry_run and (older := settle_overlaps([job], by=by)):
                 raise JobBusy(older[job.pk])
-            return SyncRecord.objects.create(
+            return SyncRecord.either.create(
                 workspace_id=job.workspace_id,
                 job=job,
                 connector_id=job.connector_id,

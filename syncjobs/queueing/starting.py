@@ -101,7 +101,7 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
     """What of these jobs runs or waits is cancelled, and each gets a new record. That one is claimed once the
     older has ended, which `record_one_running` holds."""
     refused, able = _part(jobs)
-    rows = SyncRecord.objects.filter(job_id__in=[job.pk for job in able], state__in=ACTIVE)
+    rows = SyncRecord.either.filter(job_id__in=[job.pk for job in able], state__in=ACTIVE)
     # Each in a transaction of its own: a cancel has the record's row first and then those of jobs.
     asked = [pk for pk in rows.order_by("pk").values_list("pk", flat=True) if cancel(pk, by=by)]
     done = _queue(able, by=by, mode=None, refused=refused)

@@ -16,11 +16,11 @@ from syncjobs.records.transition import move
 def cancel(record_id: uuid.UUID, *, by: str) -> bool:
     """Asks for the end of a record; False where it has ended already."""
     with transaction.atomic():
-        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
+        record = SyncRecord.either.select_for_update(no_key=True).filter(pk=record_id).first()
         if record is None or record.state in FINAL:
             return False
         if record.state == State.RUNNING:
-            SyncRecord.objects.filter(pk=record_id).update(
+            SyncRecord.either.filter(pk=record_id).update(
                 cancel_asked_at=Coalesce("cancel_asked_at", Now()), cancel_asked_by=by
             )
             return True
@@ -35,7 +35,7 @@ def release(record_id: uuid.UUID, *, by: str, schema_changes: str | None = None)
     """Queues a held record again; False where it was cancelled meanwhile. `schema_changes` is one of what a changed
     schema offers. Raises IllegalMove, AnswerNeeded."""
     with transaction.atomic():
-        record = SyncRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
+        record = SyncRecord.either.select_for_update(no_key=True).filter(pk=record_id).first()
         if record is None:
             return False
         changes: dict[str, Any] = {"guards_waived": True, "verdict": "released"}
@@ -120,4 +120,4 @@ def find_approved(record: SyncRecord) -> SyncRecord | None:
     """The dry run whose plan this record applies, where it is still there."""
     if record.applies_id is None:
         return None
-    return SyncRecord.objects.filter(pk=record.applies_id).first()
+    return SyncRecord.plans.filter(pk=record.applies_id).first()

@@ -132,7 +132,7 @@ def _obey_cancel(record: SyncRecord, event: Event) -> Event:
 
 def _write(record: SyncRecord, fields: dict[str, Any]) -> None:
     """The conditional update. Another record may take the queue's place between look and write."""
-    row = SyncRecord.objects.filter(pk=record.pk, state=record.state, token=record.token)
+    row = SyncRecord.either.filter(pk=record.pk, state=record.state, token=record.token)
     if fields["state"] is not State.QUEUED:
         row.update(**fields)
         return
@@ -199,7 +199,7 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
     where that one was to be."""
     waiting = (
         SyncRecord.objects.select_for_update(no_key=True)
-        .filter(job_id=record.job_id, state=State.QUEUED, dry_run=False, applies_id=None)
+        .filter(job_id=record.job_id, state=State.QUEUED, applies_id=None)
         .filter(backfill=None)
         .exclude(trigger=Trigger.REDRIVE)
         .exclude(pk=record.pk)
@@ -214,13 +214,14 @@ def _yield_queue_place(record: SyncRecord, fields: dict[str, Any]) -> None:
 
 
 def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
-    """The job and the connector show how their latest record ended; a cancel says nothing of them.
+    """The job and the connector show how their latest sync ended; a cancel says nothing of them, nor does a dry run.
 
     Why the job pauses now; empty where it goes on.
     """
+    if record.dry_run:
+        return ""
     paused = "" if state is State.CANCELLED else _show(record, state, fields)
-    if not record.dry_run:
-        tell_followers(record.job_id, record.pk, state)
+    tell_followers(record.job_id, record.pk, state)
     return paused
 
 
@@ -242,12 +243,12 @@ def _show(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
             last_sync_status=state, last_sync_error=error, **succeeded
         )
     # The connector first: whoever changes both does it in that order.
-    if succeeded and not record.dry_run:
+    if succeeded:
         _note_success(record, error)
         return ""
     SyncJob.objects.filter(pk=record.job_id).update(last_run_at=Now(), last_error=error)
     code = str(fields.get("error_code", ""))
-    if record.dry_run or not (needs_person(code) or code in (INTERNAL, QUARANTINED)):
+    if not (needs_person(code) or code in (INTERNAL, QUARANTINED)):
         return ""
     return _count_failure(record, code, error)
 

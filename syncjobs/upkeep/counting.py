@@ -38,14 +38,14 @@ SELECT r.workspace_id, coalesce(c.kind, 'dataset'), e.event, count(*),
   FROM events_syncevent e
   JOIN syncjobs_syncrecord r ON r.id = e.record_id
   LEFT JOIN connectors_connector c ON c.id = r.connector_id
- CROSS JOIN LATERAL (SELECT e.to_state = ANY(%(final)s) AND NOT r.dry_run AS ended) f
+ CROSS JOIN LATERAL (SELECT e.to_state = ANY(%(final)s) AS ended) f
  CROSS JOIN LATERAL (SELECT CASE WHEN f.ended AND r.started_at IS NOT NULL THEN
         greatest(extract(epoch FROM r.finished_at - r.started_at), 0) END AS took_s) d
  CROSS JOIN LATERAL (SELECT d.took_s,
         CASE WHEN d.took_s IS NOT NULL THEN (
           SELECT count(*) FROM unnest(%(bounds)s::float[]) AS bound WHERE bound < d.took_s
         ) END AS bucket) b
- WHERE e.id > %(after)s AND e.id <= %(upto)s AND e.from_state <> e.to_state
+ WHERE e.id > %(after)s AND e.id <= %(upto)s AND e.from_state <> e.to_state AND NOT r.dry_run
  GROUP BY 1, 2, 3
 ON CONFLICT (workspace_id, kind, event) DO UPDATE SET
   records = t.records + excluded.records, duration_s = t.duration_s + excluded.duration_s,

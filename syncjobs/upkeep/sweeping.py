@@ -35,7 +35,7 @@ def sweep(*, kept_s: float = KEPT_S, grace_s: float = GRACE_S) -> Removed:
     stored since the oldest record at work began, or within the grace period before that. Raises StoreAway:
     what lies on another disk is not this database's to judge; and Halted: a restored database does not know
     all that its original has stored."""
-    running = SyncRecord.objects.filter(state=State.RUNNING)
+    running = SyncRecord.either.filter(state=State.RUNNING)
     now = timezone.now()
     oldest = running.aggregate(at=Min("started_at"))["at"] or now
     before_s = min(oldest, now).timestamp() - grace_s
@@ -52,7 +52,7 @@ def sweep_partials(older_than_s: float = KEPT_S) -> int:
     count. Raises StoreAway, Halted."""
     live = frozenset(
         Claim(record_id, dataset_id, token, "").attempt_name
-        for record_id, dataset_id, token in SyncRecord.objects.filter(
+        for record_id, dataset_id, token in SyncRecord.either.filter(
             state=State.RUNNING
         ).values_list("pk", "job__dataset_id", "token")
     )

@@ -156,7 +156,7 @@ def test_plan_is_a_dry_run(admin: Asker, connector: Connector) -> None:
     make_job(connector, name="nightly")
     answer = send(admin, "POST", "sync-jobs/nightly/plan")
     assert answer.status_code == 202
-    assert SyncRecord.objects.get().dry_run
+    assert SyncRecord.plans.get().dry_run
 
 
 @pytest.mark.parametrize(

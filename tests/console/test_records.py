@@ -183,7 +183,7 @@ def test_what_differs_from_an_approved_plan_is_a_table(acme: Tenant, root: Clien
 
 def test_the_plan_button_queues_a_dry_run(acme: Tenant, root: Client) -> None:
     answer = root.post(press(acme.job, "plan"))
-    record = SyncRecord.objects.get(dry_run=True)
+    record = SyncRecord.plans.get()
     assert answer["Location"] == page_of(record)
     assert record.requested_by == "root"
 

@@ -72,7 +72,7 @@ class Command(DatabaseCommand):
         """Returns None if it could not be claimed (a worker took it, or a limit stops it), and where an error
         that is not the record's own, such as the database's, ended the work on it."""
         ended = work_on(worker, record_id, self.stderr.write)
-        record = SyncRecord.objects.select_related("job").get(pk=record_id)
+        record = SyncRecord.either.select_related("job").get(pk=record_id)
         if not ended:  # the thread has told its traceback
             self.stderr.write(f"{record.job.name}: broke off, {record.state} ({record_id})")
             self._broke = True

@@ -70,7 +70,7 @@ class Command(WorkspaceCommand):
     def _apply(self, job: SyncJob, options: dict[str, Any]) -> SyncRecord:
         if options["full"] or options["dry_run"]:
             raise CommandError("--apply goes with the plan's own mode: leave --full and --dry-run")
-        plan = SyncRecord.objects.select_related("job").filter(job=job, pk=options["apply"]).first()
+        plan = SyncRecord.either.select_related("job").filter(job=job, pk=options["apply"]).first()
         if plan is None:
             raise CommandError(f"job {job.name} has no record {options['apply']}")
         try:
