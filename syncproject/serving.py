@@ -7,7 +7,8 @@ that nobody reads, as far as it is short. What is long has bounds:
 - a body over BODY_KEPT, or in chunks, is read by a thread, BODIES_AT_ONCE of them at a time, BODY_S long;
 - an answer is written by its thread as long as more than UNSENT_MAX of it is left, at MIN_RATE or faster.
 
-`/health` is answered by a thread of its own, also where all others are taken. Of the 54 others, downloads, streams and
+`/health` is answered by a thread of its own, also where all others are taken, and `/mcp` by MCP_THREADS that are none of
+the others': agents that ask without end keep nobody from REST and console. Of the 54 others, downloads, streams and
 calls to far ends may hold 24, 8 and 6 (`workspaces.places`), so that 16 are left for what is short.
 """
 
@@ -41,11 +42,15 @@ MIN_RATE = 8 * 1024  # bytes a second
 LINGER_S = 2.0  # for the rest of what a client still says, or its kernel throws our answer away
 LINGER_BYTES = 256 * 1024
 _HEALTH_THREADS = 2
+# Four may hold a subscription, six a call to a far end (`workspaces.places`), two a body: four are left for what is short.
+MCP_THREADS = 16
+MCP_BODIES_AT_ONCE = 2
 _PIECE = 64 * 1024
 _NOT_NOW = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _BY_PIECES = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
 _HEALTH = re.compile(rb"(?:GET|HEAD) /health[? ]")
+_MCP = re.compile(rb"POST /mcp[? ]")
 
 
 def _gone(why: str) -> ConnectionResetError:
@@ -137,6 +142,7 @@ class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.until = 0.0  # the request is to be whole, or the answer to be taken
         self.has_body = False  # to be read by its thread
         self.is_polled = False  # for what it says
+        self.is_mcp = False
         self._worker = worker
 
     @property
@@ -144,12 +150,13 @@ class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
         return _HEALTH.match(self.arrived) is not None
 
     def is_ready(self) -> bool:
-        """Whether a thread can take it. Sets `has_body`."""
+        """Whether a thread can take it. Sets `has_body` and `is_mcp`."""
         self.has_body = False
         end = self.arrived.find(b"\r\n\r\n")
         if end < 0:
             return False
         head = bytes(self.arrived[: end + 2])
+        self.is_mcp = _MCP.match(head) is not None
         length = _LENGTH.search(head)
         wanted = int(length[1]) if length else 0
         self.has_body = wanted > BODY_KEPT or _BY_PIECES.search(head) is not None
@@ -169,12 +176,21 @@ class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
             self.sock.close()
 
 
+class BodyTurns:
+    """The long bodies of one kind of requests: `most` are read by threads at a time, the others wait."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.reading = 0
+        self.waiting: deque[ClientConnection] = deque()
+
+
 class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving: OrderedDict[ClientConnection, None] = OrderedDict()
-        self._with_body: deque[ClientConnection] = deque()  # wait for their turn to be read
-        self._reading = 0
+        self._turns = BodyTurns(BODIES_AT_ONCE)
+        self._mcp_turns = BodyTurns(MCP_BODIES_AT_ONCE)
         self._leaving: OrderedDict[ClientConnection, Any] = (
             OrderedDict()
         )  # what is still to be written, then done
@@ -182,6 +198,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         self._health_pool = futures.ThreadPoolExecutor(_HEALTH_THREADS, "health")
+        self._mcp_pool = futures.ThreadPoolExecutor(MCP_THREADS, "mcp")
         super().init_process()
 
     # Requests come in.
@@ -238,14 +255,18 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return
         self._stop_reading(conn)
         conn.sock.read_by = time.monotonic() + BODY_S
+        turns = self._turns_of(conn)
         if not conn.has_body:
             self.enqueue_req(conn)
-        elif self._reading < BODIES_AT_ONCE:
-            self._reading += 1
+        elif turns.reading < turns.most:
+            turns.reading += 1
             self.enqueue_req(conn)
         else:
             conn.until = conn.sock.read_by
-            self._with_body.append(conn)
+            turns.waiting.append(conn)
+
+    def _turns_of(self, conn: ClientConnection) -> BodyTurns:
+        return self._mcp_turns if conn.is_mcp else self._turns
 
     def _stop_reading(self, conn: ClientConnection) -> None:
         self._arriving.pop(conn, None)
@@ -256,6 +277,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def enqueue_req(self, conn: ClientConnection) -> None:
         conn.data_ready = True
         pool = self._health_pool if conn.is_health else self.tpool
+        pool = self._mcp_pool if conn.is_mcp else pool
         served = pool.submit(self.handle, conn)
         served.add_done_callback(lambda done: self.method_queue.defer(self._served, conn, done))
 
@@ -264,8 +286,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _served(self, conn: ClientConnection, done: Any) -> None:
         if conn.has_body:
             conn.has_body = False
-            self._reading -= 1
-            self._read_next_body()
+            self._turns_of(conn).reading -= 1
+            self._read_next_body(self._turns_of(conn))
         conn.sock.setblocking(False)
         if self._is_sent(conn):
             self._finish(conn, done)
@@ -295,10 +317,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 return
         super().finish_request(conn, done)
 
-    def _read_next_body(self) -> None:
-        if self._with_body:
-            conn = self._with_body.popleft()
-            self._reading += 1
+    def _read_next_body(self, turns: BodyTurns) -> None:
+        if turns.waiting:
+            conn = turns.waiting.popleft()
+            turns.reading += 1
             conn.sock.read_by = time.monotonic() + BODY_S
             self.enqueue_req(conn)
 
@@ -348,9 +370,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         now = time.monotonic()
         for conn in [one for one in self._arriving if one.until < now or not self.alive]:
             self._drop(conn, _TOO_SLOW if conn.arrived else b"")
-        for conn in [one for one in self._with_body if one.until < now]:
-            self._with_body.remove(conn)
-            self._drop(conn, _BUSY)
+        for turns in (self._turns, self._mcp_turns):
+            for conn in [one for one in turns.waiting if one.until < now]:
+                turns.waiting.remove(conn)
+                self._drop(conn, _BUSY)
         for conn in [one for one in self._leaving if one.until < now]:
             del self._leaving[conn]
             self.poller.unregister(conn.sock)

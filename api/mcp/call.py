@@ -10,6 +10,7 @@ import msgspec
 from api.mcp.caller import McpCaller
 from api.mcp.envelope import Message
 
+UNTRUSTED = "syncproject/untrusted"  # of a result that holds text or rows of far ends
 SERVER_INFO = {"name": "syncproject", "title": "SyncProject", "version": "1"}
 
 
@@ -29,6 +30,16 @@ class Result:
 
     body: dict[str, Any]
     is_final: bool = True
+
+    @classmethod
+    def of_tool(cls, told: bytes, *, failed: bool = False, untrusted: bool = False) -> Result:
+        """`told` is one JSON object; clients of old revisions read it as text."""
+        body: dict[str, Any] = {
+            "content": [{"type": "text", "text": told.decode()}],
+            "structuredContent": msgspec.Raw(told),
+            "isError": failed,
+        }
+        return cls(body | ({"_meta": {UNTRUSTED: True}} if untrusted else {}))
 
 
 def encode_json(value: Any) -> bytes:

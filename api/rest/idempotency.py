@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter
 from api.rest.answers import Refused
 from api.rest.bodies import read_body_for
 from workspaces.answers import find_answer, keep_answer
+from workspaces.models import KeptAnswer
 
 HEADER = "Idempotency-Key"
 PATTERN = r"^[!-~]{1,255}$"
@@ -71,9 +73,7 @@ def once(view: Callable[..., Any]) -> Callable[..., Any]:
         if key is None or request.method != "POST":
             return view(request, *args, **kwargs)
         if name in NOT_KEPT:
-            raise _bad(_REFUSED)
-        if not re.fullmatch(PATTERN, key):
-            raise _bad(_NO_TEXT)
+            raise takes_no_key()
         with transaction.atomic():
             return _answer(
                 _owner(request),
@@ -87,19 +87,47 @@ def once(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answer(owner: str, key: str, path: str, body: bytes, work: Callable[[], Any]) -> Any:
-    pk = _digest(owner, key)
-    asked = _digest(path, body.decode("utf-8", "replace"))
-    if not _lock(pk):
-        raise Refused(HTTPStatus.CONFLICT, _AT_WORK)
-    kept = find_answer(pk)
+    asked = Keyed(owner, key, (path, body.decode("utf-8", "replace")))
+    kept = asked.find_kept()
     if kept is None:
         told = work()
         status, body = (told.status_code, told.value) if isinstance(told, Status) else (200, told)
-        keep_answer(pk, asked, status, _plain(body))
+        asked.keep(status, _plain(body))
         return told
-    if kept.request != asked:
-        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _MISUSED)
     return Status(kept.status, kept.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A request with a key, within the transaction of its effect. `owner` is who gave the key; `request` is all that makes
+    it another request."""
+
+    owner: str
+    key: str
+    request: tuple[str, ...]
+
+    def find_kept(self) -> KeptAnswer | None:
+        """Nobody else works with this key until the transaction ends. Raises Refused."""
+        if not re.fullmatch(PATTERN, self.key):
+            raise _bad(_NO_TEXT)
+        if not _lock(self._pk):
+            raise Refused(HTTPStatus.CONFLICT, _AT_WORK)
+        kept = find_answer(self._pk)
+        if kept is not None and kept.request != _digest(*self.request):
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _MISUSED)
+        return kept
+
+    def keep(self, status: int, body: Any) -> None:
+        keep_answer(self._pk, _digest(*self.request), status, body)
+
+    @property
+    def _pk(self) -> str:
+        return _digest(self.owner, self.key)
+
+
+def takes_no_key() -> Refused:
+    """The refusal of a key where the answer is not kept."""
+    return _bad(_REFUSED)
 
 
 def _plain(body: Any) -> Any:

@@ -30,7 +30,7 @@ _let_go = threading.Event()
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
     path = environ["PATH_INFO"]
-    if path == "/hold":
+    if path in ("/hold", "/mcp"):
         _let_go.wait()
         _let_go.clear()
     if path == "/let-go":

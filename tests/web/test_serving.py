@@ -127,6 +127,24 @@ def test_health_answers_when_every_thread_is_taken(web: Web) -> None:
             assert web.get("/health?part=web").endswith("/health 0")
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        "POST /mcp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nten bytes.",
+    ],
+)
+def test_agents_take_no_thread_and_no_turn_of_others(web: Web, kept: str) -> None:
+    with contextlib.ExitStack() as crowd:
+        for _ in range(CROWD):
+            crowd.enter_context(web.say(kept))
+        for _ in range(5):
+            assert web.get("/quick").endswith("/quick 0")
+        long = "POST /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n"
+        assert web.ask(long + "x" * 300_000).endswith("/c 300000")
+
+
 def test_bodies_that_threads_read_are_few_at_a_time(tmp_path: Path) -> None:
     with (
         serving(tmp_path, HEAD_S=60, BODY_S=60, BODIES_AT_ONCE=1) as web,

@@ -15,6 +15,7 @@ from django_mcpz.server import ElicitationDeclinedError, ElicitationUnavailableE
 from api.mcp.call import SERVER_INFO, Call, Result
 from api.mcp.eras import client_capabilities
 from api.mcp.errors import RpcError, invalid_params
+from api.mcp.tools.keyed import run_once
 from api.mcp.tools.schemas import describe_tool, encode_result
 from api.mcp.tools.table import TOOLS
 from api.mcp.tools.tool import Tool, ToolFailed
@@ -24,7 +25,6 @@ from workspaces.models import Role
 log = structlog.get_logger(__name__)
 
 TTL_MS = 300_000
-UNTRUSTED = "syncproject/untrusted"
 _PLACE = re.compile(r"^(?P<words>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(
     r"unknown field `(?P<name>[^`]*)`|missing required field `(?P<lacking>[^`]*)`"
@@ -52,7 +52,7 @@ def list_tools(call: Call) -> Result:
 
 
 def call_tool(call: Call) -> Result:
-    """Raises RpcError."""
+    """Raises RpcError, and Refused for what is wrong with an Idempotency-Key."""
     params = call.message.params
     name, arguments = params.get("name"), params.get("arguments")
     if not isinstance(name, str):
@@ -63,7 +63,8 @@ def call_tool(call: Call) -> Result:
     if arguments is not None and not isinstance(arguments, dict):
         raise invalid_params("`arguments` must be an object")
     call.caller.mcp_elicitation = _open_elicitation(call, tool, arguments or {})
-    return _run(call, tool, arguments or {})
+    given = arguments or {}
+    return run_once(call, tool, given, lambda: _run(call, tool, given))
 
 
 @cache
@@ -119,17 +120,7 @@ def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
         log.exception("mcp.tool_failed", tool=tool.name)
         words = "This is an error of ours; the server's log says more."
         return _failed(ToolFailed("unavailable", words))
-    body: dict[str, Any] = {**_contents(told), "isError": False}
-    if tool.untrusted:
-        body["_meta"] = {UNTRUSTED: True}
-    return Result(body)
-
-
-def _contents(told: bytes) -> dict[str, Any]:
-    return {
-        "content": [{"type": "text", "text": told.decode()}],
-        "structuredContent": msgspec.Raw(told),
-    }
+    return Result.of_tool(told, untrusted=tool.untrusted)
 
 
 def _failed(failure: ToolFailed) -> Result:
@@ -139,7 +130,7 @@ def _failed(failure: ToolFailed) -> Result:
         "errors": failure.errors,
         "retry_after_s": failure.retry_after_s,
     }
-    return Result({**_contents(msgspec.json.encode({"error": error})), "isError": True})
+    return Result.of_tool(msgspec.json.encode({"error": error}), failed=True)
 
 
 def _misfit(exc: msgspec.ValidationError) -> ToolFailed:

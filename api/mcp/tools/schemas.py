@@ -36,7 +36,8 @@ def describe_tool(tool: Tool) -> dict[str, Any]:
 def encode_result(answer: Answer, value: Any) -> bytes:
     """The value as JSON, as the shape has it. Raises where it does not fit: a fault of ours."""
     if isinstance(answer, dict):
-        return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode()
+        told = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
+        return told.encode()
     if issubclass(answer, BaseModel):
         return answer.model_validate(value).model_dump_json().encode()
     return msgspec.json.encode(msgspec.convert(value, answer) if isinstance(value, dict) else value)
