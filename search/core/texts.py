@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+CHARACTERS_MAX = 8_000_000  # of a file's text; what stands behind them is left out
+
 
 class RefusalCode(StrEnum):
     """Why the text of a file is not in the index. Operators read these words in the troubles of an index."""
@@ -25,12 +27,14 @@ class Piece:
     """A run of a file's text.
 
     `line` is the 1-based line of the extracted text in which the piece begins; None where the format has no lines, and
-    then `place` says where: `page 3`, `sheet Orders row 12`, `slide 4`, `body`.
+    then `place` says where: `page 3`, `sheet Orders row 12`, `slide 4`, `body`. `level` is that of a heading, 1 to 9; 0:
+    the text is none, or the cutter finds its headings itself.
     """
 
     text: str
     place: str = ""
     line: int | None = None
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

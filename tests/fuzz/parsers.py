@@ -66,6 +66,8 @@ from farends.web.response import Head
 from farends.web.url import Origin, Url
 from farends.webdav import multistatus, rows
 from farends.wire import far_text, listed_paths, month_names
+from search.core.chunking import cut
+from search.core.texts import Extracted, Piece
 from syncjobs.core import markers, patterns
 from syncproject import serving
 from timing import schedules, windows, zones
@@ -79,6 +81,10 @@ CLOCK = ListClock(UTC, datetime(2026, 11, 28, tzinfo=UTC))
 CSV = row_shape.Dialect()
 DATE_OF_MYSQL = mysql_types.MysqlColumn("at", "datetime", "datetime(6)", True, None, None)
 MASK = masking.make_mask(["password", "s3cret-token", "ab", "a" * 40])
+
+
+def _cut(kind: str) -> Parser:
+    return _text(lambda text: list(cut(Extracted(kind, [Piece(text, line=1)]), "")))
 
 
 def _text(read: Callable[[str], object]) -> Parser:
@@ -256,6 +262,13 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "read_blackouts": _text(window_lines.read_blackouts),
     },
     "syncjobs.core.markers": {"parse_done_pattern": _text(markers.parse_done_pattern)},
+    "search.core.chunking": {"plain": _cut(".txt"), "lines": _cut(".csv")},
+    "search.core.outlines": {
+        "markdown": _cut(".md"),
+        "rst": _cut(".rst"),
+        "code": _cut(".py"),
+        "sections": _cut(".toml"),
+    },
     "syncjobs.core.patterns": {
         "parse_pattern": _text(lambda text: patterns.parse_pattern.__wrapped__(text[:1_000])),
         "whole": _text(lambda text: patterns._in_words_of_re2(text)),
