@@ -1,1 +1,1 @@
-"""The services that turn text into vectors."""
+"""Turns text into vectors: the services, what limits them, and the vectors of questions."""

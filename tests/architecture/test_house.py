@@ -100,6 +100,7 @@ READERS: dict[str, list[str]] = {
     "manage.py": ["DJANGO_SETTINGS_MODULE"],
     "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
     "outbox/client.py": ["DJANGO_SETTINGS_MODULE"],
+    "search/embedding/model_process.py": ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"],  # sets them
     "syncproject/celery.py": ["DJANGO_SETTINGS_MODULE"],
     "syncproject/wsgi.py": ["DJANGO_SETTINGS_MODULE"],
     "syncproject/env.py": ["SECRETS_KEYS"],  # asked below
