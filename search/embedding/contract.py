@@ -18,7 +18,6 @@ else:
     Vector = array
 
 TEXT_MAX = 1_000  # characters that a model is given of one text: beyond, memory and time explode
-DIMENSIONS_MAX = 4_096
 
 
 class EmbedCode(StrEnum):

@@ -15,15 +15,15 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from connectors.opening import make_context
 from farends.contract import Context, Patience
-from farends.conversation import Conversation, ConversationLimits
 from farends.conversation import Answer as HttpAnswer
+from farends.conversation import Conversation, ConversationLimits
 from farends.errors import (
     AuthConfig,
     NetworkForbidden,
@@ -37,9 +37,10 @@ from farends.errors import (
 from farends.masking import hidden, make_mask
 from farends.web.answers import asks_for_less, status_error
 from farends.web.auth import Credentials
-from farends.web.url import DEFAULT_PORTS, Origin, Url, resolve
+from farends.web.url import read_base_url
 from farends.wire.far_text import show
 from farends.wire.tls import trusting_system
+from search.choices import OPENAI, EmbeddingChoice
 from search.embedding.contract import (
     TEXT_MAX,
     EmbedCode,
@@ -51,9 +52,6 @@ from search.embedding.contract import (
     make_unit,
 )
 
-SERVICE = "openai"
-BATCH = 64
-BATCH_MAX = 2_048
 TOTAL_S = 60.0  # for the answer to one batch: a small machine computes for long
 CONNECT_S = 5.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -68,32 +66,6 @@ _TOO_LONG = re.compile(
 _AT_MOST = re.compile(r"(?:at most|maximum|max\w*|limit\w*|up to|<=)\D{0,40}?(\d{1,5})(?!\d)", re.I)
 
 Answers = dict[int, Vector | RefusedText]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAIService:
-    """Where the service is and what it is asked for. `url` is the base, such as `https://host/v1`. `dimensions` of
-    None: as many as the model gives."""
-
-    url: str
-    model: str
-    key: str = ""
-    dimensions: int | None = None
-    batch: int = BATCH
-    query_prefix: str = ""
-    passage_prefix: str = ""
-
-
-def read_base_url(text: str) -> Url:
-    """The base of a service. Raises ValueError, which says what is wrong."""
-    if not re.match(r"https?://", text, re.I):
-        raise ValueError("the URL must begin with http:// or https://")
-    if "?" in text or "#" in text:
-        raise ValueError("the URL must have neither a query nor a fragment")
-    try:
-        return resolve(Url(Origin("http", "localhost", DEFAULT_PORTS["http"]), "/"), text)
-    except ProtocolViolation as exc:
-        raise ValueError(f"this is no URL of a service: {exc}") from None
 
 
 class _Rejected(Exception):
@@ -117,11 +89,11 @@ class _Reply(msgspec.Struct):
 class OpenAIEmbedder:
     """One kept connection. `check` raises when the work is over; `total_s` bounds each request."""
 
-    service = SERVICE
+    service = OPENAI
 
     def __init__(
         self,
-        chosen: OpenAIService,
+        chosen: EmbeddingChoice,
         *,
         check: Callable[[], None] = lambda: None,
         total_s: float = TOTAL_S,

@@ -16,6 +16,8 @@ from django.db import models, transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset, DatasetKind
+from search.choices import InvalidSearch, write_choice
+from search.vectors.generations import settle_generation
 from syncjobs.configuration.asking import SourceAnswers, find_source_problems
 from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
 from syncjobs.configuration.connectors import (
@@ -49,7 +51,8 @@ Path = tuple[str | int, ...]
 WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
 CALENDAR_FIELDS = ("windows", "blackouts")
 WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
-WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, "connectors", "sync_jobs")
+SEARCH = "search"  # what a workspace has set of its search
+WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, SEARCH, "connectors", "sync_jobs")
 _EMPTY: dict[str, Any] = {"windows": [], "blackouts": []}  # what null stands for
 _COLUMNS = tuple(name for name in OPTIONS if name not in IDENTITY)
 _STATE = ("name", "connector_id", "source_dataset_id", *_COLUMNS)
@@ -225,7 +228,7 @@ class _Application:
         return wanted.job
 
     def change_workspace(self, workspace: Workspace, fields: Mapping[str, Any]) -> None:
-        self._write_settings(workspace, self._mapping(fields, (), WORKSPACE_OWN), ())
+        self._write_settings(workspace, self._mapping(fields, (), (*WORKSPACE_OWN, SEARCH)), ())
 
     def _save_workspace(self, fields: Mapping[str, Any], path: Path) -> Workspace | None:
         name = self._name(fields, path)
@@ -254,7 +257,21 @@ class _Application:
         changed = _changed(before, _state_of(workspace, WORKSPACE_OWN))
         if is_new or changed:
             save_workspace(workspace)
+        if SEARCH in fields:
+            changed += self._write_search(workspace, fields[SEARCH], path)
         return changed
+
+    def _write_search(self, workspace: Workspace, given: Any, path: Path) -> list[str]:
+        try:
+            changed = write_choice(workspace, given)
+        except InvalidSearch as exc:
+            for place, words in exc.problems:
+                where = (SEARCH, *place)
+                self._problem((*path, *where), f"{'.'.join(map(str, where))}: {words}")
+            return []
+        if changed:
+            settle_generation(workspace.pk)
+        return [f"{SEARCH}.{name}" for name in changed]
 
     def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:
         name = self._name(fields, path)

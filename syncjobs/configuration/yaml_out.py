@@ -19,6 +19,7 @@ from connectors.secrets import unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS
 from farends.spec import group_options, parse_options
+from search.choices import tell_own_choice
 from syncjobs.configuration.sections import all_sections
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
@@ -75,6 +76,8 @@ class _Exporter:
         self, row: Workspace, connectors: list[Connector], jobs: list[SyncJob]
     ) -> dict[str, Any]:
         told = _differing(row)
+        if search := self._search(row):
+            told["search"] = search
         if connectors:
             told["connectors"] = [self._connector(connector) for connector in connectors]
         if told_jobs := [entry for job in sorted(jobs, key=_name) if (entry := self._job(job))]:
@@ -82,6 +85,13 @@ class _Exporter:
         for section in all_sections():
             if entries := section.tell(row):
                 told[section.name] = entries
+        return told
+
+    def _search(self, row: Workspace) -> dict[str, Any]:
+        told, has_key = tell_own_choice(row)
+        if has_key:
+            path = f"{row.name}/search/key"
+            told["embedding"]["key"] = self._take(_name_variable(path), path)
         return told
 
     def _connector(self, row: Connector) -> dict[str, Any]:
@@ -162,6 +172,9 @@ def _name(row: Connector | SyncJob) -> str:
 
 def _variable(connector: Connector, field: str) -> str:
     """ACME_REPORTS_HOST_PRIVATE_KEY: always the same for the same secret."""
-    path = f"{connector.workspace.name}_{connector.name}_{field}"
+    return _name_variable(f"{connector.workspace.name}_{connector.name}_{field}")
+
+
+def _name_variable(path: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]", "_", path).upper()
     return f"_{name}" if name[0].isdigit() else name

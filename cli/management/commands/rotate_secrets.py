@@ -16,7 +16,7 @@ from connectors.rotating import count_sealed, rotate_secrets
 
 class Command(DatabaseCommand):
     help = (
-        "Encrypt every connector's secret with the first of SECRETS_KEYS. Put a new key before the old ones,"
+        "Encrypt every stored secret (of connectors, and keys of embedding services) with the first of SECRETS_KEYS. Put a new key before the old ones,"
         " restart everything, run this, and take the old ones away when it ends with status 0. Safe beside"
         " syncs; interrupted, it is run again. Exit status 1: some secret opens with none of the keys, and"
         " must be entered again."
