@@ -72,6 +72,7 @@ class DatasetIndex(models.Model):
     owner = models.CharField(max_length=100, blank=True, default="")
     leased_until = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)  # of the next try by the queue
+    rung_at = models.DateTimeField(null=True)  # when the queue was last asked to look at it
 
     class Meta:
         verbose_name_plural = "dataset indexes"
@@ -254,6 +255,9 @@ class EmbeddingState(models.Model):
     detail = models.TextField(blank=True, default="")
     needs_person = models.BooleanField(default=False)
     most = models.PositiveIntegerField(null=True)  # texts that the service takes at once
+    # Whose turn it is: one round a workspace, so that nothing is embedded by two at once.
+    turn = models.UUIDField(null=True)
+    turn_until = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.workspace_id}: {self.code or 'works'}"

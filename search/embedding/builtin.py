@@ -11,23 +11,22 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from pathlib import Path
 
 import structlog
 
+from children.starting import end_child, start_module
 from search.choices import BUILTIN
 from search.embedding.contract import (
     TEXT_MAX,
     EmbedCode,
     EmbedFailed,
-    RefusalCode,
+    EmbedRefusal,
     RefusedText,
     RequestTally,
     Vector,
@@ -43,7 +42,6 @@ BATCH = 32  # a third of a second of one core: so soon the next question has its
 ANSWER_S = 60.0  # longer than any batch takes, on a machine that swaps
 _VECTOR_BYTES = DIMENSIONS * 4
 _SLICE_S = 0.2
-_PROJECT = Path(__file__).resolve().parents[2]
 
 
 class ModelHost:
@@ -84,16 +82,16 @@ class ModelHost:
         with self._lock:
             child, self._child = self._child, None
         if child is not None:
-            child.kill()
-            child.wait()
+            end_child(child)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "search.embedding.model_process"],
+            self._child = start_module(
+                "search.embedding.model_process",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                cwd=_PROJECT,
+                stderr=None,
+                reach=None,  # our own code, with data from a wheel
             )
             self._asked = {}
             threading.Thread(
@@ -120,12 +118,7 @@ def _read_answers(child: subprocess.Popen[bytes], asked: dict[int, Future[list[V
             waiting = asked.pop(int.from_bytes(frame[:4], "big"), None)
             if waiting is not None:
                 waiting.set_result(_vectors_of(frame[4:]))
-    child.stdout.close()
-    child.kill()
-    child.wait()
-    if child.stdin is not None:
-        with contextlib.suppress(OSError):
-            child.stdin.close()
+    end_child(child)
     _tell_ended(child, asked)
 
 
@@ -167,6 +160,7 @@ class BuiltinEmbedder:
     model = MODEL
     dimensions = DIMENSIONS
     most = BATCH
+    learned = None
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
@@ -208,5 +202,5 @@ class BuiltinEmbedder:
 def _judge(vector: Vector) -> Vector | RefusedText:
     unit = make_unit(vector)
     if unit is None:
-        return RefusedText(RefusalCode.PROTOCOL, "the model gives this text no direction")
+        return RefusedText(EmbedRefusal.PROTOCOL, "the model gives this text no direction")
     return unit

@@ -34,7 +34,7 @@ class EmbedCode(StrEnum):
     LATE = "late"
 
 
-class RefusalCode(StrEnum):
+class EmbedRefusal(StrEnum):
     """Why one text has no vector; the codes that an index's troubles tell."""
 
     REFUSED = "embed_refused"
@@ -46,7 +46,7 @@ class RefusalCode(StrEnum):
 class RefusedText:
     """The service gives this text no vector, and would not at the next try."""
 
-    code: RefusalCode
+    code: EmbedRefusal
     note: str
 
 
@@ -94,8 +94,8 @@ class RequestTally:
 class Embedder(Protocol):
     """One service as one workspace has chosen it; for one thread at a time. Close it.
 
-    `dimensions` is None until the first vector came, where nobody said it. `most` is how many texts the
-    service takes at once, as far as was learned.
+    `dimensions` is None until the first vector came, where nobody said it. `most` is how many texts it is given at
+    once, and `learned` the same where the service allows fewer than was set, else None.
     """
 
     @property
@@ -106,6 +106,8 @@ class Embedder(Protocol):
     def dimensions(self) -> int | None: ...
     @property
     def most(self) -> int: ...
+    @property
+    def learned(self) -> int | None: ...
     @property
     def requests(self) -> RequestTally: ...
 

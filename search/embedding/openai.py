@@ -45,14 +45,14 @@ from search.embedding.contract import (
     TEXT_MAX,
     EmbedCode,
     EmbedFailed,
-    RefusalCode,
+    EmbedRefusal,
     RefusedText,
     RequestTally,
     Vector,
     make_unit,
 )
 
-TOTAL_S = 60.0  # for the answer to one batch: a small machine computes for long
+TOTAL_S = 30.0  # for the answer to one batch; a batch that takes longer is a smaller one next time
 CONNECT_S = 5.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 CHARACTERS_MAX = 96_000  # of one batch, below what services allow in tokens
@@ -98,10 +98,13 @@ class OpenAIEmbedder:
         check: Callable[[], None] = lambda: None,
         total_s: float = TOTAL_S,
         most: int | None = None,
+        dimensions: int | None = None,
     ) -> None:
-        """Dials at the first request. Raises EmbedFailed for a URL or key that cannot be used."""
+        """`dimensions`: of the vectors that are there already, where nobody has set them.
+
+        Dials at the first request. Raises EmbedFailed for a URL or key that cannot be used."""
         self.model = chosen.model
-        self.dimensions = chosen.dimensions
+        self.dimensions = chosen.dimensions or dimensions
         self.most = min(chosen.batch, most or chosen.batch)
         self.requests = RequestTally({})
         self._chosen = chosen
@@ -119,6 +122,10 @@ class OpenAIEmbedder:
             self._conversation = Conversation(
                 base.origin, credentials, tls, tls, _context_of(check, total_s), _limits_of(total_s)
             )
+
+    @property
+    def learned(self) -> int | None:
+        return self.most if self.most < self._chosen.batch else None
 
     def embed(self, texts: Sequence[str]) -> list[Vector | RefusedText]:
         prefix = self._chosen.passage_prefix
@@ -202,16 +209,16 @@ class OpenAIEmbedder:
         """What becomes of a text that is refused alone: one that is too long is cut, once."""
         self._check_others_pass(rejected)
         if rejected.status != 413 and not _TOO_LONG.search(rejected.words):
-            return RefusedText(RefusalCode.REFUSED, rejected.words)
+            return RefusedText(EmbedRefusal.REFUSED, rejected.words)
         try:
             return self._ask([text[: max(1, len(text) // 2)]])[0]
         except _Rejected as exc:
-            return RefusedText(RefusalCode.TOO_LONG, exc.words)
+            return RefusedText(EmbedRefusal.TOO_LONG, exc.words)
 
     def _settle_unanswered(self, empty: _NoVectors) -> RefusedText:
         """What becomes of a text for which alone the answer is empty. Raises EmbedFailed where every answer is."""
         self._ask([_CANARY])
-        return RefusedText(RefusalCode.PROTOCOL, empty.detail)
+        return RefusedText(EmbedRefusal.PROTOCOL, empty.detail)
 
     def _check_others_pass(self, rejected: _Rejected) -> None:
         """A service that refuses every text, for example because it does not know the model, refuses no text."""
@@ -311,7 +318,7 @@ class _NoVectors(EmbedFailed):
 
 
 _POINTLESS = RefusedText(
-    RefusalCode.PROTOCOL, "the vector is zero, or holds what is no number: it has no direction"
+    EmbedRefusal.PROTOCOL, "the vector is zero, or holds what is no number: it has no direction"
 )
 
 

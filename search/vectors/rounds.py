@@ -1,0 +1,369 @@
+"""A round of making vectors for one dataset: what the queue `index` does until all chunks have theirs.
+
+Nothing is embedded twice: a chunk whose text has a vector anywhere in the workspace gets a copy. Every batch is written
+in one transaction with the counts that people see, so a round may die at any line; the next one asks which chunks still
+want a vector.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+
+from database.rows import fetch_rows
+from search.choices import EmbeddingChoice
+from search.core.passages import write_passage
+from search.embedding.breaker import (
+    BreakerState,
+    count_requests,
+    find_breaker,
+    note_embed_failure,
+    note_embed_success,
+)
+from search.embedding.contract import EmbedCode, Embedder, EmbedFailed, RefusedText, Vector
+from search.embedding.openai import TOTAL_S
+from search.embedding.opening import open_embedder
+from search.models import ChunkRefusal, DatasetIndex, IndexGeneration
+from search.vectors.generations import ensure_target, read_choice, switch_when_whole
+from search.vectors.leases import IndexLease
+from search.vectors.pending import find_missing, recount_pending, settle_states
+from search.vectors.tables import (
+    ChunkVector,
+    copy_vectors,
+    ensure_vector_table,
+    has_vector_table,
+    vector_table,
+)
+from search.vectors.turns import Turn, TurnOver, take_turn
+
+log = structlog.get_logger(__name__)
+
+BUDGET_S = 10.0
+PROBE_S = 10.0  # for the one text that asks whether a service is back
+_PAGE = 512
+_SHRINK = 4  # a batch that took too long is so much smaller the next time
+
+_READ = """
+SELECT c.id, c.digest, c.heading, c.body FROM search_textchunk c
+  JOIN search_indexedtext t ON t.id = c.text_id AND t.gone_at IS NULL
+ WHERE c.dataset_id = %(dataset)s AND c.id > %(after)s AND {missing}
+ ORDER BY c.id LIMIT %(page)s
+"""
+_COPY = """
+INSERT INTO {table} (chunk_id, generation, workspace_id, dataset_id, embedding)
+SELECT c.id, %(generation)s, c.workspace_id, c.dataset_id, k.embedding
+  FROM search_textchunk c
+ CROSS JOIN LATERAL (
+       SELECT v.embedding FROM search_textchunk o
+         JOIN {table} v ON v.chunk_id = o.id AND v.generation = %(generation)s
+        WHERE o.workspace_id = c.workspace_id AND o.digest = c.digest LIMIT 1) k
+ WHERE c.id = ANY(%(chunks)s) FOR KEY SHARE OF c
+ON CONFLICT DO NOTHING RETURNING chunk_id
+"""
+_COPY_REFUSED = """
+INSERT INTO search_chunkrefusal (workspace_id, dataset_id, chunk_id, generation_id, code, note)
+SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
+  FROM search_textchunk c
+ CROSS JOIN LATERAL (
+       SELECT r.code, r.note FROM search_textchunk o
+         JOIN search_chunkrefusal r ON r.chunk_id = o.id AND r.generation_id = %(generation)s
+        WHERE o.workspace_id = c.workspace_id AND o.digest = c.digest LIMIT 1) k
+ WHERE c.id = ANY(%(chunks)s)
+ON CONFLICT DO NOTHING RETURNING chunk_id
+"""
+_STILL_THERE = "SELECT id FROM search_textchunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+_SETTLED = """
+UPDATE search_datasetindex SET pending_chunks = greatest(0, pending_chunks - %s) WHERE dataset_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedChunk:
+    """A chunk that wants a vector."""
+
+    id: int
+    digest: bytes
+    heading: str
+    body: str
+
+    @property
+    def passage(self) -> str:
+        return write_passage(self.heading, self.body)
+
+
+@dataclass(slots=True)
+class VectorRound:
+    """What a round came to. `more`: another one is to follow at once. `failure`: why it stopped."""
+
+    embedded: int = 0
+    copied: int = 0
+    refused: int = 0
+    more: bool = False
+    failure: str = ""
+    most: int | None = None  # texts of the next batch, where one took too long
+
+
+def index_vectors(
+    lease: IndexLease, *, check: Callable[[], None], budget_s: float = BUDGET_S
+) -> VectorRound:
+    """Makes vectors for the dataset until none is wanted, the service fails, or the budget is used up.
+
+    Raises IndexFenced when another works on the index, and what `check` raises.
+    """
+    done = VectorRound()
+    turn = take_turn(lease.workspace_id)
+    if turn is None:
+        return done  # its queue asks again
+    try:
+        _run(lease, turn, done, check, budget_s)
+    except TurnOver:
+        done.more = True
+    except EmbedFailed as exc:
+        done.failure = str(exc)
+        note_embed_failure(lease.workspace_id, exc, most=done.most)
+        settle_states(lease.workspace_id)
+        log.warning(
+            "vectors.stopped", dataset=str(lease.dataset_id), code=exc.code.value, error=exc.detail
+        )
+    finally:
+        turn.leave()
+    return done
+
+
+def _run(
+    lease: IndexLease,
+    turn: Turn,
+    done: VectorRound,
+    check: Callable[[], None],
+    budget_s: float,
+) -> None:
+    target = ensure_target(lease.workspace_id)
+    if target is None:
+        return
+    _recount(lease, target)
+    breaker = find_breaker(lease.workspace_id)
+    if breaker.is_open and _count_left(lease.dataset_id):
+        done.failure = breaker.reason
+        settle_states(lease.workspace_id)
+        return
+
+    def look() -> None:
+        check()
+        lease.renew_when_due()
+        turn.renew_when_due()
+
+    with closing(_Filling(lease, target, read_choice(target), breaker, look, done)) as filling:
+        done.more = not filling.fill(time.monotonic() + budget_s)
+    if not done.more:
+        _recount(lease, target)
+        switch_when_whole(lease.workspace_id)
+    settle_states(lease.workspace_id)
+
+
+def _recount(lease: IndexLease, target: IndexGeneration) -> None:
+    with transaction.atomic():
+        recount_pending(
+            lease.workspace_id, target.pk, target.dimensions, dataset_id=lease.dataset_id
+        )
+        lease.fence()
+
+
+class _Filling:
+    """Fills one generation for one dataset. Close it."""
+
+    def __init__(
+        self,
+        lease: IndexLease,
+        target: IndexGeneration,
+        choice: EmbeddingChoice,
+        breaker: BreakerState,
+        look: Callable[[], None],
+        done: VectorRound,
+    ) -> None:
+        self._lease = lease
+        self._target = target
+        self._choice = choice
+        self._breaker = breaker
+        self._look = look
+        self._done = done
+        self._embedder: Embedder | None = None
+        self._is_proved = breaker.failures == 0
+
+    def close(self) -> None:
+        if self._embedder is not None:
+            self._embedder.close()
+
+    def fill(self, ends_at: float) -> bool:
+        """Whether no chunk is left that wants a vector."""
+        after = 0
+        while page := self._read_page(after):
+            after = page[-1].id
+            known = self._copy_known([chunk.id for chunk in page])
+            wanted: dict[bytes, list[WantedChunk]] = {}
+            for chunk in page:
+                if chunk.id not in known:
+                    wanted.setdefault(bytes(chunk.digest), []).append(chunk)
+            groups = list(wanted.values())
+            while groups:
+                self._look()
+                if time.monotonic() > ends_at and self._done.embedded:
+                    return False
+                size = self._size_batch()
+                self._embed(groups[:size])
+                groups = groups[size:]
+        return True
+
+    def _read_page(self, after: int) -> list[WantedChunk]:
+        told: dict[str, Any] = {
+            "dataset": self._lease.dataset_id,
+            "generation": self._target.pk,
+            "after": after,
+            "page": _PAGE,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_READ.format(missing=find_missing(self._target.dimensions)), told)
+            return fetch_rows(cursor, WantedChunk)
+
+    def _copy_known(self, chunk_ids: list[int]) -> set[int]:
+        """The chunks whose text was embedded, or refused, before: they have the same answer now."""
+        told: dict[str, Any] = {"generation": self._target.pk, "chunks": chunk_ids}
+        dimensions = self._target.dimensions
+        copied: set[int] = set()
+        with transaction.atomic(), connection.cursor() as cursor:
+            if dimensions is not None and has_vector_table(dimensions):
+                cursor.execute(_COPY.format(table=vector_table(dimensions)), told)
+                copied = {chunk_id for (chunk_id,) in cursor.fetchall()}
+            cursor.execute(_COPY_REFUSED, told)
+            refused = {chunk_id for (chunk_id,) in cursor.fetchall()}
+            self._count_settled(len(copied) + len(refused))
+        self._done.copied += len(copied) + len(refused)
+        return copied | refused
+
+    def _size_batch(self) -> int:
+        if not self._is_proved:
+            return 1  # whether it is back, one text finds out
+        return self._open().most
+
+    def _open(self) -> Embedder:
+        if self._embedder is None:
+            self._embedder = open_embedder(
+                self._choice,
+                check=self._look,
+                total_s=TOTAL_S if self._is_proved else PROBE_S,
+                most=self._breaker.most,
+                dimensions=self._target.dimensions,
+            )
+        return self._embedder
+
+    def _embed(self, groups: Sequence[Sequence[WantedChunk]]) -> None:
+        embedder = self._open()
+        try:
+            answers = embedder.embed([group[0].passage for group in groups])
+        except EmbedFailed as exc:
+            if exc.code is EmbedCode.TIMEOUT and len(groups) > 1:
+                self._done.most = max(1, len(groups) // _SHRINK)
+            raise
+        finally:
+            count_requests(self._lease.workspace_id, embedder.requests.take())
+        self._settle_dimensions(embedder)
+        self._write(groups, answers)
+        self._note_success(embedder)
+
+    def _note_success(self, embedder: Embedder) -> None:
+        learned = embedder.learned
+        if not self._is_proved or learned != self._breaker.most:
+            note_embed_success(self._lease.workspace_id, most=learned)
+            settle_states(self._lease.workspace_id)
+        if not self._is_proved:
+            self._is_proved = True
+            self.close()
+            self._embedder = None  # the next has all the time that a batch takes
+        self._breaker = BreakerState(most=learned)
+
+    def _settle_dimensions(self, embedder: Embedder) -> None:
+        """The first vector says how many dimensions the generation has, where nobody set it."""
+        if embedder.dimensions is None:
+            return
+        if self._target.dimensions is None:
+            rows = IndexGeneration.objects.filter(pk=self._target.pk, dimensions=None)
+            rows.update(dimensions=embedder.dimensions)
+            self._target.dimensions = embedder.dimensions
+        ensure_vector_table(embedder.dimensions)
+
+    def _write(
+        self,
+        groups: Sequence[Sequence[WantedChunk]],
+        answers: Sequence[Vector | RefusedText],
+    ) -> None:
+        given = {
+            chunk.id: answer
+            for group, answer in zip(groups, answers, strict=True)
+            for chunk in group
+        }
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_STILL_THERE, [list(given)])
+                there = [chunk_id for (chunk_id,) in cursor.fetchall()]
+                vectors = self._write_vectors(cursor, {one: given[one] for one in there})
+                refused = self._write_refusals({one: given[one] for one in there})
+                self._count_settled(vectors + refused)
+        except IntegrityError as exc:  # a vector came meanwhile: the next page shows what is left
+            log.info("vectors.met_others", error=str(exc).splitlines()[0])
+            return
+        self._done.embedded += vectors
+        self._done.refused += refused
+
+    def _write_vectors(self, cursor: Any, given: dict[int, Vector | RefusedText]) -> int:
+        rows = [
+            ChunkVector(
+                chunk_id,
+                self._target.pk,
+                self._lease.workspace_id,
+                self._lease.dataset_id,
+                answer,
+            )
+            for chunk_id, answer in given.items()
+            if not isinstance(answer, RefusedText)
+        ]
+        if rows and self._target.dimensions is not None:
+            copy_vectors(cursor, self._target.dimensions, rows)
+        return len(rows)
+
+    def _write_refusals(self, given: dict[int, Vector | RefusedText]) -> int:
+        rows = [
+            ChunkRefusal(
+                workspace_id=self._lease.workspace_id,
+                dataset_id=self._lease.dataset_id,
+                chunk_id=chunk_id,
+                generation=self._target,
+                code=answer.code.value,
+                note=answer.note[:1_000],
+            )
+            for chunk_id, answer in given.items()
+            if isinstance(answer, RefusedText)
+        ]
+        ChunkRefusal.objects.bulk_create(rows, ignore_conflicts=True)
+        return len(rows)
+
+    def _count_settled(self, count: int) -> None:
+        """Ends a transaction: it holds the row of the index, for which publishers wait, for an instant."""
+        if count:
+            rows = IndexGeneration.objects.filter(pk=self._target.pk)
+            rows.update(done_chunks=F("done_chunks") + count)
+        self._lease.fence()
+        if count:
+            with connection.cursor() as cursor:
+                cursor.execute(_SETTLED, [count, self._lease.dataset_id])
+
+
+def _count_left(dataset_id: uuid.UUID) -> int:
+    found = DatasetIndex.objects.filter(pk=dataset_id).values_list("pending_chunks", flat=True)
+    return int(found.first() or 0)
