@@ -33,6 +33,8 @@ _PRIVATE = (
     "DATA_DIR",
     "ALLOWED_NETWORKS",
     "ALLOWED_HOSTS",
+    "EMBEDDING_URL",
+    "SEARCH_LANGUAGES",
 )
 
 

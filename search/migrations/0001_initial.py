@@ -160,7 +160,6 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('chunk', 'generation'), name='chunk_refused_once'),
         ),
         migrations.RunSQL(
-            # How rare a word is stands in the statistics of this column: the default keeps the 1,000 most common ones.
             sql='ALTER TABLE search_textchunk ALTER COLUMN words SET STATISTICS 1000',
             reverse_sql='ALTER TABLE search_textchunk ALTER COLUMN words SET STATISTICS -1',
         ),
@@ -173,5 +172,94 @@ class Migration(migrations.Migration):
             model_name='textchunk',
             name='text',
             field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='chunks', to='search.indexedtext'),
+        ),
+        migrations.CreateModel(
+            name='EmbeddingCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('outcome', models.CharField(max_length=30)),
+                ('total', models.PositiveBigIntegerField(default=0)),
+            ],
+        ),
+        migrations.AlterModelOptions(
+            name='searchchoice',
+            options={'verbose_name': 'search settings', 'verbose_name_plural': 'search settings'},
+        ),
+        migrations.RemoveField(
+            model_name='searchchoice',
+            name='sealed_key',
+        ),
+        migrations.AddField(
+            model_name='datasetindex',
+            name='rung_at',
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name='embeddingstate',
+            name='most',
+            field=models.PositiveIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name='embeddingstate',
+            name='needs_person',
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name='embeddingstate',
+            name='turn',
+            field=models.UUIDField(null=True),
+        ),
+        migrations.AddField(
+            model_name='embeddingstate',
+            name='turn_until',
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name='indexgeneration',
+            name='embedding',
+            field=models.JSONField(default=dict),
+        ),
+        migrations.AddField(
+            model_name='indexgeneration',
+            name='has_graph',
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name='indexgeneration',
+            name='retired_at',
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name='indexgeneration',
+            name='sealed_secret',
+            field=models.TextField(blank=True, default='', editable=False),
+        ),
+        migrations.AddField(
+            model_name='searchchoice',
+            name='sealed_secret',
+            field=models.TextField(blank=True, default='', editable=False),
+        ),
+        migrations.AlterField(
+            model_name='indexgeneration',
+            name='dimensions',
+            field=models.PositiveIntegerField(null=True),
+        ),
+        migrations.AlterField(
+            model_name='textchunk',
+            name='dataset',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.dataset'),
+        ),
+        migrations.AddIndex(
+            model_name='textchunk',
+            index=models.Index(fields=['dataset', 'id'], name='chunk_in_order'),
+        ),
+        migrations.AddField(
+            model_name='embeddingcount',
+            name='workspace',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.workspace'),
+        ),
+        migrations.AddConstraint(
+            model_name='embeddingcount',
+            constraint=models.UniqueConstraint(fields=('workspace', 'outcome'), name='embedding_count_once'),
         ),
     ]

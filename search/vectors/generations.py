@@ -68,7 +68,7 @@ def find_building(workspace_id: uuid.UUID) -> IndexGeneration | None:
     ).first()
 
 
-def find_target(workspace_id: uuid.UUID) -> IndexGeneration | None:
+def find_wanted_generation(workspace_id: uuid.UUID) -> IndexGeneration | None:
     """The generation that new vectors are made for."""
     return find_building(workspace_id) or find_serving(workspace_id)
 
@@ -84,7 +84,7 @@ def read_choice(generation: IndexGeneration) -> EmbeddingChoice:
 def ensure_target(workspace_id: uuid.UUID) -> IndexGeneration | None:
     """The generation that new vectors are made for, as the present settings want it; None where there are to be no
     vectors. Raises EmbedFailed."""
-    target = find_target(workspace_id)
+    target = find_wanted_generation(workspace_id)
     choice = _find_choice(workspace_id)
     if choice.service == OFF or not has_vector_extension():
         _give_up(workspace_id, is_off=choice.service == OFF)
@@ -141,7 +141,7 @@ def find_outdated() -> list[uuid.UUID]:
     these may be many."""
     outdated = []
     for workspace_id in DatasetIndex.objects.values_list("workspace_id", flat=True).distinct():
-        target = find_target(workspace_id)
+        target = find_wanted_generation(workspace_id)
         try:
             choice = find_embedding(workspace_id)
         except AuthConfig:

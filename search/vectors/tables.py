@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
 
+from database.extensions import has_extension
 from search.choices import DIMENSIONS_MAX
 from search.embedding.contract import Vector
 
@@ -59,8 +60,7 @@ def vector_table(dimensions: int) -> str:
 
 def has_vector_extension() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector')")
-        return bool(cursor.fetchone()[0])
+        return has_extension(cursor, "vector")
 
 
 def has_vector_table(dimensions: int) -> bool:
@@ -108,8 +108,3 @@ def copy_vectors(cursor: Any, dimensions: int, rows: Iterable[ChunkVector]) -> N
                 + values.pack(*row.vector)
             )
         copying.write(_COPY_END)
-
-
-def write_literal(vector: Sequence[float]) -> str:
-    """The vector as pgvector reads it, for a parameter that is cast to halfvec."""
-    return f"[{','.join(f'{value:.6g}' for value in vector)}]"

@@ -1,0 +1,211 @@
+"""Vectors of questions: quickly, or not at all.
+
+A question is embedded by the service of the generation that its workspace is searched by. Web processes ask the built-in
+model in a process of its own, so none of them holds it. The last 200 questions of a process are remembered, and so is
+for a few seconds that a service has failed: people do not wait for it one after another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+
+from django.db import connection
+
+from database.extensions import has_extension
+from farends.errors import AuthConfig
+from search.choices import BUILTIN, OFF, EmbeddingChoice, find_embedding, restore_embedding
+from search.embedding.breaker import count_requests, find_breaker
+from search.embedding.builtin import the_model, warm_up
+from search.embedding.contract import TEXT_MAX, EmbedCode, EmbedFailed, Vector, make_unit
+from search.embedding.openai import OpenAIEmbedder
+from search.models import GenerationState, IndexGeneration
+from workspaces.models import Workspace
+
+REMEMBERED = 200
+FAILED_S = 5.0
+_NONE_YET = "the workspace has no vectors yet"
+_NO_EXTENSION = (
+    "the database has no extension vector; an administrator makes it: CREATE EXTENSION vector"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVector:
+    """The vector of a question, of length 1, and the generation that it belongs to. Without a vector `code` and
+    `detail` say why; they stand so in `degraded`."""
+
+    vector: Vector | None = None
+    generation: int | None = None
+    dimensions: int | None = None
+    code: EmbedCode | None = None
+    detail: str = ""
+
+    @property
+    def literal(self) -> str:
+        """As pgvector reads it, for a parameter that is cast to `halfvec`."""
+        return f"[{','.join(f'{value:.6g}' for value in self.vector or ())}]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    until: float
+    code: EmbedCode
+    detail: str
+
+
+class QuestionMemory:
+    """The latest questions with their vectors, and the services that have just failed. For any number of threads."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[tuple[int, str], Vector] = OrderedDict()
+        self._failures: dict[int, _Failure] = {}
+
+    def find(self, generation: int, text: str) -> Vector | None:
+        with self._lock:
+            found = self._vectors.get((generation, text))
+            if found is not None:
+                self._vectors.move_to_end((generation, text))
+            return found
+
+    def keep(self, generation: int, text: str, vector: Vector) -> None:
+        with self._lock:
+            self._vectors[generation, text] = vector
+            self._failures.pop(generation, None)
+            while len(self._vectors) > self._most:
+                self._vectors.popitem(last=False)
+
+    def note_failure(self, generation: int, failure: EmbedFailed) -> None:
+        with self._lock:
+            until = time.monotonic() + FAILED_S
+            self._failures[generation] = _Failure(until, failure.code, failure.detail)
+
+    def check(self, generation: int) -> None:
+        """Raises EmbedFailed for a service that failed a moment ago."""
+        with self._lock:
+            known = self._failures.get(generation)
+            if known is not None and known.until <= time.monotonic():
+                del self._failures[generation]
+                known = None
+        if known is not None:
+            raise EmbedFailed(known.code, known.detail)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._vectors.clear()
+            self._failures.clear()
+
+
+MEMORY = QuestionMemory()
+
+
+def embed_question(workspace: Workspace, text: str, timeout_s: float) -> QueryVector:
+    """Never raises for the service's sake, and takes no longer than `timeout_s` for it."""
+    try:
+        serving = _find_serving(workspace.pk)
+        if serving is None:
+            return _tell_none(workspace.pk)
+        choice = restore_embedding(serving.embedding, serving.sealed_secret)
+        asked = text.strip()[:TEXT_MAX]
+        known = f"{choice.query_prefix}\0{asked}"
+        vector = MEMORY.find(serving.pk, known)
+        if vector is None:
+            vector = _embed(workspace.pk, serving, choice, asked, timeout_s)
+            MEMORY.keep(serving.pk, known, vector)
+        if len(vector) != serving.dimensions:
+            words = f"the service gives vectors of {len(vector)} dimensions, and not of {serving.dimensions}"
+            return QueryVector(code=EmbedCode.DIMENSION, detail=words)
+        return QueryVector(vector, serving.pk, serving.dimensions)
+    except EmbedFailed as exc:
+        return QueryVector(code=exc.code, detail=exc.detail)
+    except AuthConfig as exc:
+        return QueryVector(code=EmbedCode.REFUSED_KEY, detail=str(exc))
+
+
+def warm_up_for_questions() -> None:
+    """Starts the built-in model in the background, for a process that will be asked."""
+    warm_up()
+
+
+def _embed(
+    workspace_id: uuid.UUID,
+    serving: IndexGeneration,
+    choice: EmbeddingChoice,
+    text: str,
+    timeout_s: float,
+) -> Vector:
+    if choice.service == BUILTIN:
+        return _ask_builtin(serving.pk, f"{choice.query_prefix}\0{text}", text, timeout_s)
+    MEMORY.check(serving.pk)
+    _check_breaker(workspace_id)
+    embedder = OpenAIEmbedder(choice, total_s=timeout_s, dimensions=serving.dimensions)
+    try:
+        return embedder.embed_query(text)
+    except EmbedFailed as exc:
+        MEMORY.note_failure(serving.pk, exc)
+        raise
+    finally:
+        embedder.close()
+        count_requests(workspace_id, embedder.requests.take())
+
+
+def _ask_builtin(generation: int, known: str, text: str, timeout_s: float) -> Vector:
+    asked = the_model().ask([text])
+    try:
+        vector = make_unit(asked.result(timeout_s)[0])
+    except NotYet:
+        asked.add_done_callback(lambda done: _keep_late(generation, known, done))
+        raise EmbedFailed(
+            EmbedCode.LATE, f"the built-in model did not answer within {timeout_s:g} s"
+        ) from None
+    if vector is None:
+        raise EmbedFailed(EmbedCode.PROTOCOL, "the model gives this question no direction")
+    return vector
+
+
+def _keep_late(generation: int, known: str, done: Future[list[Vector]]) -> None:
+    """Who asks the same again has the answer."""
+    if done.exception() is None and (vector := make_unit(done.result()[0])) is not None:
+        MEMORY.keep(generation, known, vector)
+
+
+def _check_breaker(workspace_id: uuid.UUID) -> None:
+    """What the index has learned of the service holds for questions too. Raises EmbedFailed."""
+    if _has_building(workspace_id):
+        return  # then it is about another service
+    breaker = find_breaker(workspace_id)
+    if breaker.is_open and breaker.code:
+        raise EmbedFailed(EmbedCode(breaker.code), breaker.detail)
+
+
+def _find_serving(workspace_id: uuid.UUID) -> IndexGeneration | None:
+    rows = IndexGeneration.objects.filter(workspace_id=workspace_id, state=GenerationState.SERVING)
+    serving = rows.first()
+    if serving is None or serving.dimensions is None:
+        return None
+    is_off = find_embedding(workspace_id).service == OFF
+    return None if is_off else serving
+
+
+def _has_building(workspace_id: uuid.UUID) -> bool:
+    return IndexGeneration.objects.filter(
+        workspace_id=workspace_id, state=GenerationState.BUILDING
+    ).exists()
+
+
+def _tell_none(workspace_id: uuid.UUID) -> QueryVector:
+    if find_embedding(workspace_id).service == OFF:
+        return QueryVector(code=EmbedCode.OFF, detail="the workspace has switched meaning off")
+    with connection.cursor() as cursor:
+        is_there = has_extension(cursor, "vector")
+    breaker = find_breaker(workspace_id)
+    if is_there and breaker.code:
+        return QueryVector(code=EmbedCode(breaker.code), detail=breaker.detail)
+    return QueryVector(code=EmbedCode.NO_VECTORS, detail=_NONE_YET if is_there else _NO_EXTENSION)
