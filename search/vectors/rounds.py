@@ -42,7 +42,7 @@ from search.vectors.tables import (
     has_vector_table,
     vector_table,
 )
-from search.vectors.turns import Turn, TurnOver, take_turn
+from search.vectors.turns import Turn, TurnOver, begin_turn
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +119,7 @@ def index_vectors(
     Raises IndexFenced when another works on the index, and what `check` raises.
     """
     done = VectorRound()
-    turn = take_turn(lease.workspace_id)
+    turn = begin_turn(lease.workspace_id)
     if turn is None:
         return done  # its queue asks again
     try:

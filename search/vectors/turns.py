@@ -53,7 +53,7 @@ class Turn:
             cursor.execute(_LEAVE, [self.workspace_id, self.id])
 
 
-def take_turn(workspace_id: uuid.UUID) -> Turn | None:
+def begin_turn(workspace_id: uuid.UUID) -> Turn | None:
     """None where another round has it."""
     turn = uuid.uuid4()
     told: dict[str, Any] = {"workspace": workspace_id, "turn": turn, "turn_s": TURN_S}
