@@ -26,7 +26,20 @@ file was replaced quietly, and two halves of two files must never become one.
 | SSH | the digest of the same programs; not asked for less than 8 MiB | hosts with none of them |
 | FTP, FTPS | the digest of `XSHA256` with a range, or of `HASH` with `RANG` | hosts with neither |
 | HTTP, HTTPS, WebDAV | `If-Range` with a strong ETag that tells more than size and time | hosts without one; ETags of nginx, Apache, Caddy and rclone are made of size and time |
-| rsync | nothing | always |
+| rsync, MCP | nothing | always |
+
+## What a sync of an MCP server reads
+
+Nothing that the server tells of a resource proves that it is unchanged: no size, type or time. So each sync reads every
+resource, and its SHA-256 decides; an unchanged one makes no new version, whatever the job's `comparison` is. The
+listing is read to its end before anything else. If it comes back to an earlier page, names a URI twice, has more than
+`max_resources`, or answers an error, the record fails and removes nothing.
+
+The path of a file is made of its URI: scheme, authority and path, such as `kit/notes/a.md` for `kit://notes/a.md`. If
+two URIs come to one path, the later has the first 8 digits of its SHA-256 in its name, as in `a (1a2b3c4d).md`; so has
+a URI whose path is a folder of another. The URI itself is kept as `source` of the entry.
+
+A server that only starts as a command (stdio) cannot be a connector: no option names a command.
 
 ## What the rsync program reaches
 

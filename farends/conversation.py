@@ -212,15 +212,17 @@ class Conversation:
         *,
         fields: Mapping[str, str] | None = None,
         body: Body | None = None,
+        repeatable: bool = False,
     ) -> Answer:
         """The answer to one request, a redirect included, whatever its status.
 
         `target` is a percent-encoded path with its query. A body that is an iterable is sent as it comes
-        and cannot be sent again, so the host's challenge to log in (digest) is then the answer. Raises
-        TransportError's children, and whatever `check` or the body's iterable raises.
+        and cannot be sent again, so the host's challenge to log in (digest) is then the answer. `repeatable`: the
+        request changes nothing at the host whatever its method is, as a question by POST. Raises TransportError's children, and whatever `check` or the body's iterable raises.
         """
         self._clocks.start(self._limits.total_s)
-        return self._ask(method, Url(self.origin, target), fields or {}, body)
+        url = Url(self.origin, target)
+        return self._ask(method, url, fields or {}, body, repeatable=repeatable)
 
     def follow(
         self,
@@ -269,13 +271,22 @@ class Conversation:
     ) -> None:
         self.close()
 
-    def _ask(self, method: str, url: Url, fields: Mapping[str, str], body: Body | None) -> Answer:
-        answer = self._ask_once(method, url, fields, body)
+    def _ask(
+        self,
+        method: str,
+        url: Url,
+        fields: Mapping[str, str],
+        body: Body | None,
+        *,
+        repeatable: bool = False,
+    ) -> Answer:
+        repeatable = repeatable or method in _SAFE
+        answer = self._ask_once(method, url, fields, body, repeatable=repeatable)
         for _ in range(_CHALLENGES_MAX):
             if not self._answers_challenge(answer, body):
                 break
             answer.pass_over()
-            answer = self._ask_once(method, url, fields, body)
+            answer = self._ask_once(method, url, fields, body, repeatable=repeatable)
         return answer
 
     def _answers_challenge(self, answer: Answer, body: Body | None) -> bool:
@@ -287,7 +298,13 @@ class Conversation:
         return self._credentials.take_challenge(challenge)
 
     def _ask_once(
-        self, method: str, url: Url, fields: Mapping[str, str], body: Body | None
+        self,
+        method: str,
+        url: Url,
+        fields: Mapping[str, str],
+        body: Body | None,
+        *,
+        repeatable: bool,
     ) -> Answer:
         if self._answer is not None:
             self._answer.close()
@@ -307,7 +324,7 @@ class Conversation:
             response, head = self._send(adapter, method, url, shown_to_host, body)
         except ConnectionLost:
             is_kept = adapter.opened == opened
-            if not is_kept or method not in _SAFE or not isinstance(body, bytes | None):
+            if not is_kept or not repeatable or not isinstance(body, bytes | None):
                 raise
             response, head = self._send(adapter, method, url, shown_to_host, body)
         self._answer = Answer(url, head, response, self._border, self._limits)

@@ -20,6 +20,7 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── HostKeyChanged        host_key_changed  carries `offered` and `option`
         ├── TlsRefused            tls
         ├── AuthRefused           auth_refused
+        │   └── McpAuthFailed     auth_failed
         ├── AuthConfig            auth_config       the stored secret cannot be used as it is
         ├── RootMissing           root_missing
         ├── NotAListing           not_a_listing     carries `shown`, how the answer begins
@@ -29,7 +30,17 @@ connection test that it belongs to. A class's docstring is its default message.
         ├── TooLarge              too_large         more bytes than the limit allows
         ├── UnsafeName            unsafe_name
         ├── SchemaGone            schema            the cursor's or a key's column is gone
+        ├── McpToolsOnly          mcp_tools_only    the server offers nothing that can be read
+        ├── McpTooMany            mcp_too_many      more resources than the connector's limit
+        ├── NeedsPerson           needs_a_person    the server asks a person something before it answers
+        ├── RedirectRefused       redirect_refused  the credential is for the host that was asked
         └── ProtocolViolation     protocol
+            ├── McpProtocol       mcp_protocol
+            ├── McpLoop           mcp_loop          the listing comes back to where it was
+            ├── McpDuplicateUri   mcp_duplicate_uri
+            ├── McpContents       mcp_contents      an answer that is not one content
+            ├── McpOtherUri       mcp_other_uri     contents of what was not asked for
+            └── McpWrongId        mcp_wrong_id      the answer to another request
 """
 
 from __future__ import annotations
@@ -251,6 +262,76 @@ class ProtocolViolation(PermanentError):
     """The far end broke its own protocol."""
 
     code = "protocol"
+
+
+class McpAuthFailed(AuthRefused):
+    """The MCP server refused the token."""
+
+    code = "auth_failed"
+
+
+class McpToolsOnly(PermanentError):
+    """The MCP server offers tools and no resources."""
+
+    code = "mcp_tools_only"
+    stage = ConnectionStage.LIST
+
+
+class McpTooMany(PermanentError):
+    """The MCP server lists more resources than the connector allows."""
+
+    code = "mcp_too_many"
+    stage = ConnectionStage.LIST
+
+
+class NeedsPerson(PermanentError):
+    """The server asks a person something before it answers."""
+
+    code = "needs_a_person"
+
+
+class RedirectRefused(PermanentError):
+    """The server redirects, and the credential is for the address that was asked."""
+
+    code = "redirect_refused"
+
+
+class McpProtocol(ProtocolViolation):
+    """The server's answer is no MCP."""
+
+    code = "mcp_protocol"
+
+
+class McpLoop(ProtocolViolation):
+    """The listing comes back to where it was."""
+
+    code = "mcp_loop"
+    stage = ConnectionStage.LIST
+
+
+class McpDuplicateUri(ProtocolViolation):
+    """The listing names one URI twice."""
+
+    code = "mcp_duplicate_uri"
+    stage = ConnectionStage.LIST
+
+
+class McpContents(ProtocolViolation):
+    """The server's answer is not the content of one resource."""
+
+    code = "mcp_contents"
+
+
+class McpOtherUri(ProtocolViolation):
+    """The server answered with the content of another resource."""
+
+    code = "mcp_other_uri"
+
+
+class McpWrongId(ProtocolViolation):
+    """The server answered another request than the one that was made."""
+
+    code = "mcp_wrong_id"
 
 
 def needs_person(code: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from farends.contract import Context, Transport
 from farends.dialing import Dialer
@@ -39,8 +39,10 @@ def _check_bandwidth(bytes_per_s: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Options of every kind."""
+    """Options of every kind. `never` are names that no option of the kind will have, each with the reason: who
+    expects such an option is told."""
 
+    never: ClassVar[Mapping[str, str]] = {}
     proxy: str = option(
         "Proxy",
         "socks5://host:port or http://host:port (by CONNECT). It is asked for the address that the"

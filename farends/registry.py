@@ -5,6 +5,7 @@ from __future__ import annotations
 from farends.client import kind as client
 from farends.ftp import transport as ftp
 from farends.http import transport as http
+from farends.mcp import transport as mcp
 from farends.rest import kind as rest
 from farends.rsync import transport as rsync
 from farends.sftp import transport as sftp
@@ -25,6 +26,7 @@ SPECS: dict[str, Spec] = {
         rsync.SPEC,
         client.SPEC,
         webdav.SPEC,
+        mcp.SPEC,
         sql.SPEC,
         rest.SPEC,
     )

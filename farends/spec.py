@@ -280,12 +280,7 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name, value in flat_options(given).items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems[name] = (
-                f"no such option; did you mean {near[0]}?"
-                if near
-                else (f"no such option; there are {', '.join(known) or 'none'}")
-            )
+            problems[name] = _refuse_name(cls, name, known)
             continue
         try:
             values[name] = _convert(known[name], value)
@@ -301,6 +296,16 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     if problems:
         raise InvalidOptions(problems)
     return cls(**{known[name].attribute: value for name, value in values.items()})
+
+
+def _refuse_name(cls: type, name: str, known: Mapping[str, OptionField]) -> str:
+    never: Mapping[str, str] = getattr(cls, "never", {})  # secrets have none
+    if (reason := never.get(name.partition(".")[0])) is not None:
+        return f"no such option: {reason}"
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"no such option; did you mean {near[0]}?"
+    return f"no such option; there are {', '.join(known) or 'none'}"
 
 
 def read_stored(cls: type[T], stored: Mapping[str, Any]) -> T:

@@ -65,6 +65,35 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Give the user of that connector the right to write in its schemas, or mend what stands in the way.",
     ),
     "protocol": ("Check that the connector's kind and port belong together.", _TRY_TEST),
+    "auth_failed": (
+        "Store the MCP server's token as the secret, or the header field that it wants.",
+    ),
+    "mcp_tools_only": ("Ask the server's operator for resources: tools cannot be synced.",),
+    "mcp_too_many": (
+        "Raise the connector's max_resources, or name what to take in include_uris; until then nothing is removed.",
+    ),
+    "mcp_loop": (
+        "Tell the server's operator: its listing must come to an end. Nothing was removed.",
+    ),
+    "mcp_duplicate_uri": (
+        "Tell the server's operator: a listing names each resource once. Nothing was removed.",
+    ),
+    "mcp_protocol": (
+        "Check the connector's host, port and path: an MCP server must answer there by streamable HTTP.",
+        _TRY_TEST,
+    ),
+    "mcp_contents": (
+        "Look at the resource in another client: its answer must be one content, or several that are all text.",
+        "What is held of it stays until then.",
+    ),
+    "mcp_other_uri": (
+        "Tell the server's operator: it answers with another resource than it was asked for. What is held stays.",
+    ),
+    "mcp_wrong_id": (
+        "Tell the server's operator: its answers bear the id of another request. What is held stays.",
+    ),
+    "needs_a_person": ("Ask the server's operator to let this user read without a question.",),
+    "redirect_refused": ("Set the connector's host, port and path to where the server is.",),
     "transport": (_TRY_TEST,),
     "unreadable": ("Give the user the right to list that folder; until then nothing is removed.",),
     "unreadable_row": (

@@ -30,6 +30,8 @@ COMMON = {
     "database",  # the product's own
     "key",  # of a row
     "password",  # of a person, of PostgreSQL, of Valkey
+    "path",  # of a file, of a route
+    "protocol",  # of a request
     "root",  # the logger, a folder
     "scheme",  # of a URL
     "scope",  # of a lock, of a rule

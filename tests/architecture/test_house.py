@@ -46,7 +46,7 @@ def test_every_transport_is_registered() -> None:
         for package in pkgutil.iter_modules(farends.__path__)
         if package.ispkg and (Path(farends.__path__[0]) / package.name / "transport.py").exists()
     }
-    assert modules == {spec.options.__module__ for spec in SPECS.values() if spec.far_end == FILES}
+    assert modules == {spec.open.__module__ for spec in SPECS.values() if spec.far_end == FILES}
 
 
 def test_every_option_has_a_label_and_a_help() -> None:

@@ -103,7 +103,9 @@ def test_a_server_elsewhere_is_known_by_its_name_and_its_address() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["sftp", "ssh", "ftp", "ftps", "http", "https", "rsync", "webdav"])
+@pytest.mark.parametrize(
+    "kind", ["sftp", "ssh", "ftp", "ftps", "http", "https", "rsync", "webdav", "mcp"]
+)
 def test_no_protocol_opens_it(platform: Platform, kind: str) -> None:
     spec = get_spec(kind)
     names = spec.options.__dataclass_fields__  # type: ignore[attr-defined]

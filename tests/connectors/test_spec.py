@@ -7,7 +7,7 @@ import pytest
 from farends.http.transport import HttpOptions
 from farends.registry import SPECS, UnknownKind, get_spec
 from farends.sftp.transport import SftpOptions
-from farends.spec import FILES, InvalidOptions, option_fields, parse_options
+from farends.spec import FILES, InvalidOptions, option_fields, parse_options, read_stored
 
 
 def test_every_kind_describes_its_options_in_plain_types() -> None:
@@ -17,7 +17,8 @@ def test_every_kind_describes_its_options_in_plain_types() -> None:
             assert field.label
             assert field.type in (str, int, float, bool, list)
         has_root = "root" in {field.name for field in option_fields(spec.options)}
-        assert has_root == (spec.far_end == FILES)
+        has_folders = not read_stored(spec.options, {}).lists_whole
+        assert has_root == (spec.far_end == FILES and has_folders)
         assert not any(field.required for field in option_fields(spec.secret))
 
 

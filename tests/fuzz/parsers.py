@@ -38,6 +38,12 @@ from farends.http import digests as http_digests
 from farends.http import entries as http_entries
 from farends.http import index_pages, index_rows
 from farends.http import validators as http_validators
+from farends.mcp import answers as mcp_answers
+from farends.mcp import events as mcp_events
+from farends.mcp import globs as mcp_globs
+from farends.mcp import json_stream as mcp_json
+from farends.mcp import paths as mcp_paths
+from farends.mcp import uris as mcp_uris
 from farends.rest import cursors as rest_cursors
 from farends.rest import paging as rest_paging
 from farends.rows import copy_text, inference, json_text, printing
@@ -195,6 +201,29 @@ def _multistatus(piece_bytes: int) -> Parser:
         for at in range(0, len(raw), piece_bytes):
             reader.feed(raw[at : at + piece_bytes])
         reader.finish()
+
+    return read
+
+
+def _in_pieces(raw: bytes, piece_bytes: int) -> Iterable[bytes]:
+    return (raw[at : at + piece_bytes] for at in range(0, len(raw), piece_bytes))
+
+
+def _mcp_events(piece_bytes: int) -> Parser:
+    def read(raw: bytes) -> None:
+        for data in mcp_events.EventStream(_in_pieces(raw, piece_bytes)):
+            for _ in data:
+                pass
+
+    return read
+
+
+def _mcp_content(piece_bytes: int) -> Parser:
+    def read(raw: bytes) -> None:
+        stream = mcp_json.JsonStream(_in_pieces(raw, piece_bytes))
+        reader = mcp_answers.ContentReader("kit://a", _ignore)
+        mcp_answers.read_message(stream, reader.read)
+        reader.check()
 
     return read
 
@@ -397,6 +426,24 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
             )
         ),
     },
+    "farends.mcp.events": {"events": _mcp_events(1 << 20), "events in pieces": _mcp_events(512)},
+    "farends.mcp.json_stream": {
+        "skip": lambda raw: mcp_json.JsonStream([raw]).skip(),
+        "read_value": lambda raw: mcp_json.JsonStream(_in_pieces(raw, 512)).read_value(1 << 30),
+    },
+    "farends.mcp.answers": {
+        "content": _mcp_content(1 << 20),
+        "content in pieces": _mcp_content(512),
+        "decode_message": mcp_answers.decode_message,
+        "read_page": mcp_answers.read_page,
+        "decode_base64": lambda raw: list(mcp_answers.decode_base64(iter([raw]))),
+    },
+    "farends.mcp.paths": {"make_path": _text(mcp_paths.make_path)},
+    "farends.mcp.uris": {"normalize_uri": _text(mcp_uris.normalize_uri)},
+    "farends.mcp.globs": {
+        "UriGlob": _text(mcp_globs.UriGlob),
+        "matches": _text(mcp_globs.UriGlob("**a*a**/?*b").matches),
+    },
     "farends.wire.listed_paths": {"text": lambda raw: listed_paths.ListedPaths().text(raw)},
     "farends.secure_shell.private_keys": {
         "key": _text(lambda text: private_keys.load_private_key(text, "x")),
@@ -493,6 +540,7 @@ NO_PARSERS: Mapping[str, str] = {
     "datasets.tables.place": "names of types that PostgreSQL gives, and of a workspace",
     "farends.client.system": "json.loads of at most 1 MiB",
     "farends.conversation_errors": "a library's words, up to a colon",
+    "farends.mcp.line": "a type's name, up to a semicolon",
     "farends.spec": "names of options, split at a dot",
     "farends.sql.mysql.catalog": "names, cut at the first dot",
     "farends.sql.mysql.connection": "bytes that are put together",

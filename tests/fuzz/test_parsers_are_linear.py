@@ -62,6 +62,14 @@ BEGINNINGS: Mapping[str, tuple[bytes, ...]] = {
     "api": (b"bytes=", b"2026-01-01"),
     "farends.rows.json": (b'"', b'"\\', b'{"a": "', b"[", b'["\\ud800', b"1."),
     "farends.rows.printing": (b"2026-01-01T00:00:00.", b"2026-01-01 00:00:00+", b'{"a": "', b"["),
+    "farends.mcp.events": (b"data: ", b"data", b":", b"id: 1\n", b"\xef\xbb\xbf"),
+    "farends.mcp.json": (b'"', b'"\\', b'"\\ud83d', b'{"', b'{"a":', b"[", b"1.", b"[1,", b'"\xc3'),
+    "farends.mcp.answers": (
+        b'{"id":1,"result":{"contents":[{"uri":"kit://a","text":"', b'{"result":{"contents":[{"uri":"kit://a","blob":"',
+        b'{"result":{"contents":[', b'{"result":{"', b'{"error":', b'{"id":', b'{"', b'{"resources":[', b'{"resources":[{"uri":"',
+    ),
+    "farends.mcp.paths": (b"kit://", b"kit:", b"//", b"kit://a/b."),
+    "farends.mcp.uris": (b"kit://", b"kit:", b"//", b"kit://a/%"),
     "farends.rest.": (b"<a>; rel=", b'<a>; rel="', b"<", b"2026-01-01T00:00:00.", b"1."),
     "farends.rows.inference": (b"1.", b"1.5e", b"-", b"2026-01-01T00:00:00.", b"2026-01-01T00:00:00.123456", b"2026-01-01 00:00:00+"),
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Kind mcp: the resources of a remote MCP server, over streamable HTTP."""
