@@ -43,8 +43,11 @@ LINGER_S = 2.0  # for the rest of what a client still says, or its kernel throws
 LINGER_BYTES = 256 * 1024
 _HEALTH_THREADS = 2
 # Four may hold a subscription, six a call to a far end (`workspaces.places`), two a body: four are left for what is short.
+# The longest answer, a MiB of a file in base64, is left to the loop, for some slow readers at a time.
 MCP_THREADS = 16
 MCP_BODIES_AT_ONCE = 2
+MCP_UNSENT_MAX = 2 << 20
+MCP_LEAVING_MAX = 32
 _PIECE = 64 * 1024
 _NOT_NOW = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -59,12 +62,13 @@ def _gone(why: str) -> ConnectionResetError:
 
 
 class ClientSocket(socket.socket):
-    """`sendall` keeps what a client does not take at once, up to UNSENT_MAX; whoever closes writes it first.
+    """`sendall` keeps what a client does not take at once, up to `unsent_max`; whoever closes writes it first.
     `read_by` ends the reading of a body."""
 
     def __init__(self, fileno: int) -> None:
         super().__init__(fileno=fileno)
         self.unsent = bytearray()
+        self.unsent_max = UNSENT_MAX
         self.read_by = 0.0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -92,9 +96,9 @@ class ClientSocket(socket.socket):
         if not self.unsent:
             piece = piece[self._send_some(piece) :]
         self.unsent += piece
-        excess = len(self.unsent) - UNSENT_MAX
+        excess = len(self.unsent) - self.unsent_max
         deadline = time.monotonic() + STALL_S + max(0, excess) / MIN_RATE
-        while len(self.unsent) > UNSENT_MAX:
+        while len(self.unsent) > self.unsent_max:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise _gone("the answer is read too slowly")
@@ -278,6 +282,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.data_ready = True
         pool = self._health_pool if conn.is_health else self.tpool
         pool = self._mcp_pool if conn.is_mcp else pool
+        may_keep_more = conn.is_mcp and len(self._leaving) < MCP_LEAVING_MAX
+        conn.sock.unsent_max = MCP_UNSENT_MAX if may_keep_more else UNSENT_MAX
         served = pool.submit(self.handle, conn)
         served.add_done_callback(lambda done: self.method_queue.defer(self._served, conn, done))
 

@@ -53,6 +53,15 @@ def filter_by_name(
     return _rows_of(rows, owner).filter(**{f"{by}__in": fit})
 
 
+def filter_by_beginning(rows: QuerySet[M], owner: Owner, beginning: str) -> QuerySet[M]:
+    """The rows whose name begins so; all of them for an empty text."""
+    rows = _rows_of(rows, owner)
+    if not beginning:
+        return rows
+    fits = _fits(_column(rows.model, "name"), beginning)
+    return rows.filter(**{"name__startswith": beginning}) if fits else rows.none()
+
+
 def filter_by_part(rows: QuerySet[M], part: str) -> QuerySet[M]:
     """Returns the rows with this part in their name, among rows that the caller has limited to somebody's workspaces."""
     if not _fits(_column(rows.model, "name"), part):

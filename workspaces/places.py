@@ -92,6 +92,8 @@ downloads = Slots()  # of files that are too long for one write
 DOWNLOADS_MAX, DOWNLOADS_OF_WORKSPACE = 24, 8
 SENT_AT_ONCE = 256 * 1024
 streams = Slots()  # of events; how many, the settings say
+listens = Slots()  # of agents, for new versions
+LISTENS_MAX, LISTENS_OF_TOKEN = 4, 1
 RETRY_S = 5
 
 

@@ -42,6 +42,11 @@ class Result:
         return cls(body | ({"_meta": {UNTRUSTED: True}} if untrusted else {}))
 
 
+def cache_fields(call: Call, ttl_ms: int = 300_000) -> dict[str, Any]:
+    """How long who asked may keep an answer; nobody else may. Older revisions know nothing of it."""
+    return {"ttlMs": ttl_ms, "cacheScope": "private"} if call.is_modern else {}
+
+
 def encode_json(value: Any) -> bytes:
     return msgspec.json.encode(value)
 

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from api.mcp.call import SERVER_INFO, Call, Result
+from api.mcp.call import SERVER_INFO, Call, Result, cache_fields
 from api.mcp.eras import LEGACY, META_SERVER_INFO, SUPPORTED
 from api.mcp.errors import METHOD_NOT_FOUND, RpcError
-from api.mcp.tools.calling import TTL_MS, call_tool, list_tools
+from api.mcp.resources.completing import complete
+from api.mcp.resources.listening import Listening, listen
+from api.mcp.resources.listing import list_resources, list_templates
+from api.mcp.resources.reading import read_resource
+from api.mcp.tools.calling import call_tool, list_tools
 
 INSTRUCTIONS = (
     "SyncProject keeps copies of files and tables of remote hosts, in datasets with numbered versions."
@@ -19,9 +23,11 @@ INSTRUCTIONS = (
 )
 
 
-def answer_call(call: Call) -> dict[str, Any]:
-    """The `result`. Raises RpcError."""
+def answer_call(call: Call) -> dict[str, Any] | Listening:
+    """The `result`, or what is told as it happens. Raises RpcError, Refused."""
     method = call.message.method
+    if call.is_modern and method == "subscriptions/listen":
+        return listen(call)
     answer = (_MODERN if call.is_modern else _LEGACY).get(method)
     if answer is None:
         status = HTTPStatus.NOT_FOUND if call.is_modern else HTTPStatus.OK
@@ -46,8 +52,7 @@ def _discover(call: Call) -> Result:
             "capabilities": _capabilities(is_modern=call.is_modern),
             "serverInfo": SERVER_INFO,
             "instructions": INSTRUCTIONS,
-            "ttlMs": TTL_MS,
-            "cacheScope": "private",
+            **cache_fields(call),
         }
     )
 
@@ -72,6 +77,10 @@ _BOTH: dict[str, Callable[[Call], Result]] = {
     "server/discover": _discover,
     "tools/list": list_tools,
     "tools/call": call_tool,
+    "resources/list": list_resources,
+    "resources/templates/list": list_templates,
+    "resources/read": read_resource,
+    "completion/complete": complete,
 }
 _MODERN = _BOTH
 _LEGACY = {**_BOTH, "initialize": _initialize, "ping": _ping}

@@ -7,7 +7,13 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    StreamingHttpResponse,
+)
 from django.http.request import validate_host
 from django.views.decorators.csrf import csrf_exempt
 
@@ -17,11 +23,14 @@ from api.mcp.envelope import BODY_MAX, Message, read_message
 from api.mcp.eras import is_modern_over_http
 from api.mcp.errors import RpcError
 from api.mcp.methods import answer_call
+from api.mcp.resources.listening import Listening
 from api.rest.answers import Refused, problem
 from api.rest.callers import need_live_token
 from api.rest.idempotency import HEADER
+from api.rest.streams import EVENT_STREAM, KEEP_ALIVE
 from api.rest.throttling import take_turn
 from workspaces.acting import Actor, Door, acting
+from workspaces.places import Pieces, listens
 
 _JSON = "application/json"
 
@@ -48,7 +57,7 @@ def _respond(request: HttpRequest, caller: McpCaller, body: bytes) -> HttpRespon
         if message.id is None:
             return HttpResponse(status=HTTPStatus.ACCEPTED)  # there is nothing to be noted
         known = message.id
-        return _say(_answer(request, caller, message))
+        return _answer(request, caller, message)
     except Refused as exc:
         return problem(exc)
     except RpcError as exc:
@@ -61,11 +70,28 @@ def _respond(request: HttpRequest, caller: McpCaller, body: bytes) -> HttpRespon
         )
 
 
-def _answer(request: HttpRequest, caller: McpCaller, message: Message) -> bytes:
-    """Raises RpcError."""
+def _answer(request: HttpRequest, caller: McpCaller, message: Message) -> HttpResponseBase:
+    """Raises RpcError, Refused."""
     is_modern = is_modern_over_http(message, request.headers)
     call = Call(caller, message, is_modern, request.headers.get(HEADER))
-    return encode_answer(message.id, result=answer_call(call))
+    told = answer_call(call)
+    if isinstance(told, Listening):
+        return _stream(told)
+    return _say(encode_answer(message.id, result=told))
+
+
+def _stream(told: Listening) -> HttpResponseBase:
+    """Server-sent events (WHATWG HTML §9.2); JSON has no line end of its own."""
+    pieces = (
+        KEEP_ALIVE if message is None else b"event: message\ndata: " + message + b"\n\n"
+        for message in told.messages
+    )
+    response = StreamingHttpResponse(
+        Pieces(pieces, listens, told.holders), content_type=EVENT_STREAM
+    )
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would collect the pieces
+    return response
 
 
 def _say(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:

@@ -1,12 +1,36 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
+
+from embedded import ports, programs
+from embedded.child import Child
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_root() -> None:
     """Whitenoise warns where the folder is missing."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def web(
+    django_db_setup: None, tmp_path_factory: pytest.TempPathFactory, _static_root: None
+) -> Iterator[str]:
+    """The web process as the stack runs it, on the test's database; its address."""
+    of = connection.settings_dict
+    url = f"postgresql://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
+    port = ports.find_free()
+    env = os.environ | {"DATABASE_URL": url}
+    server = Child(programs.web(env, tmp_path_factory.mktemp("web"), "127.0.0.1", port))
+    server.start()
+    try:
+        server.wait_until_ready()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()

@@ -12,7 +12,7 @@ import structlog
 from django_mcpz.elicitation import BadStateError, Elicitation, InputRequired
 from django_mcpz.server import ElicitationDeclinedError, ElicitationUnavailableError
 
-from api.mcp.call import SERVER_INFO, Call, Result
+from api.mcp.call import SERVER_INFO, Call, Result, cache_fields
 from api.mcp.eras import client_capabilities
 from api.mcp.errors import RpcError, invalid_params
 from api.mcp.tools.keyed import run_once
@@ -24,7 +24,6 @@ from workspaces.models import Role
 
 log = structlog.get_logger(__name__)
 
-TTL_MS = 300_000
 _PLACE = re.compile(r"^(?P<words>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(
     r"unknown field `(?P<name>[^`]*)`|missing required field `(?P<lacking>[^`]*)`"
@@ -43,12 +42,7 @@ def list_tools(call: Call) -> Result:
     """All on one page, in the table's order."""
     if call.message.params.get("cursor") is not None:
         raise invalid_params("This list has one page: leave `cursor` out")
-    return Result(
-        {
-            "tools": _told_to(call.caller.role),
-            **({"ttlMs": TTL_MS, "cacheScope": "private"} if call.is_modern else {}),
-        }
-    )
+    return Result({"tools": _told_to(call.caller.role), **cache_fields(call)})
 
 
 def call_tool(call: Call) -> Result:

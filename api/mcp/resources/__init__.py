@@ -1,0 +1,1 @@
+"""The files and manifests of datasets as resources."""
