@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from farends.errors import AuthConfig
 from search.choices import OFF, EmbeddingChoice, find_embedding, restore_embedding, seal_key
+from search.core.wishes import IndexWish
 from search.embedding.breaker import close_breaker
 from search.embedding.contract import EmbedCode, EmbedFailed
 from search.embedding.opening import find_dimensions, name_model
@@ -27,7 +28,6 @@ from search.models import (
     DatasetIndex,
     GenerationState,
     IndexGeneration,
-    IndexWish,
 )
 from search.vectors.graphs import drop_graph
 from search.vectors.pending import forget_pending, recount_pending, settle_states
