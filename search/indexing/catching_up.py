@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from search.embedding.builtin import the_model
 from search.indexing.ringing import forget_rung_indexes
 from search.vectors.leases import IndexFenced, IndexLease, claim_index
 from search.vectors.rounds import VectorRound, index_vectors
@@ -14,9 +15,12 @@ from search.vectors.tending import tend_generation
 
 log = structlog.get_logger(__name__)
 
+NICENESS = 5  # who waits for a sync, or for a page, goes first
+
 
 def catch_up(dataset_id: uuid.UUID, *, owner: str, check: Callable[[], None]) -> bool:
     """Whether more is to be done at once. Raises what `check` raises."""
+    the_model().niceness = NICENESS
     lease = claim_index(dataset_id, owner)
     if lease is None:
         return False

@@ -12,7 +12,7 @@ RING_AGAIN_S = 20  # a message that nobody answered is sent once more
 _TAKE = """
 WITH due AS (
     SELECT dataset_id FROM search_datasetindex
-     WHERE state IN ('catching_up', 'blocked')
+     WHERE (state IN ('catching_up', 'blocked') OR emptying)
        AND (not_before IS NULL OR not_before <= now())
        AND (leased_until IS NULL OR leased_until < now())
        AND (rung_at IS NULL OR rung_at < now() - make_interval(secs => %(again_s)s))

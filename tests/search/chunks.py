@@ -12,7 +12,8 @@ from django.db.models import F
 
 from datasets.models import Dataset
 from search.core.passages import digest_passage
-from search.models import DatasetIndex, IndexedText, IndexState, IndexWish
+from search.core.wishes import IndexWish
+from search.models import DatasetIndex, IndexedText, IndexState
 from search.vectors.leases import IndexLease, claim_index
 from search.vectors.rounds import VectorRound, index_vectors
 from search.vectors.tables import find_vector_tables
