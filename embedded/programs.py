@@ -1,4 +1,4 @@
-"""The product's own processes as programs: web, workers, index, beat, Flower."""
+"""The product's own processes as programs: web, workers, beat, Flower."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embedded import readiness
 from embedded.child import Program, StartStage
-from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, THREADS_BESIDE
+from tasks.queues import CONSUMED, THREADS_BESIDE
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -25,6 +25,8 @@ def web(env: Mapping[str, str], logs: Path, host: str, port: int) -> Program:
             *(sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
             *("--bind", f"{shown}:{port}", "--worker-class", "syncproject.serving.WebWorker"),
             *("--workers", "1", "--threads", "54", "--worker-connections", "500"),
+            # The worker bounds the whole head: a question of 1,000 characters is 12,000 bytes in an address.
+            *("--limit-request-line", "0"),
             *("--graceful-timeout", "8", "--worker-tmp-dir"),
             str(memory if memory.is_dir() else tempfile.gettempdir()),
             "--no-control-socket",  # would be shared by all stacks of this user
@@ -54,24 +56,6 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
         log=logs / f"worker{number}.log",
         tells=True,
         stop=((signal.SIGTERM, 30.0),),  # a warm shutdown: records are drained
-    )
-
-
-def indexer(env: Mapping[str, str], logs: Path) -> Program:
-    """Makes vectors, with the model in a child of its own: memory and processor that no sync waits for."""
-    return Program(
-        name="index",
-        argv=(
-            *(*_CELERY, "worker", "-P", "threads", "-c", str(INDEX_THREADS)),
-            *("-Q", INDEX, "-n", "index@%h"),
-            *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
-        ),
-        env=env,
-        stage=StartStage.WORKERS,
-        is_ready=readiness.has_logged(" ready."),
-        log=logs / "index.log",
-        tells=True,
-        stop=((signal.SIGTERM, 30.0),),
     )
 
 

@@ -37,6 +37,7 @@ from api.rest import (
     quarantine,
     races,
     records,
+    search,
     starting,
     tables,
     tokens,
@@ -135,6 +136,8 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", contents.router)
     service.add_router(f"{TREE}/datasets", tables.router)
     service.add_router(f"{TREE}/datasets", files.router)
+    service.add_router(f"{TREE}/datasets", search.dataset_router)
+    service.add_router(TREE, search.router)
     service.add_router(f"{TREE}/streams", outbox_streams.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
@@ -202,6 +205,10 @@ def _field_of(error: dict[str, Any]) -> str:
         parts = parts[1:]
         if parts and parts[0] in SPECS:
             parts = parts[1:]
+    if (
+        location and location[0] == "query" and len(parts) > 2
+    ):  # one of several values of a parameter
+        parts = parts[1:2]
     if error["type"].startswith("union_tag"):
         parts.append("kind")
     return ".".join(parts) or "body"

@@ -54,7 +54,7 @@ def tell_entry(entry: Entry) -> dict[str, Any]:
     return {
         "path": entry.path,
         "size_bytes": entry.size_bytes,
-        "modified_at": _moment(entry.modified_ns),
+        "modified_at": tell_modified(entry.modified_ns),
         "sha256": bytes(entry.sha256).hex(),
         "since": entry.since,
         "source": entry.source,
@@ -75,12 +75,12 @@ def _tell_side(side: Side | None) -> dict[str, Any] | None:
         return None
     return {
         "size_bytes": side.size_bytes,
-        "modified_at": _moment(side.modified_ns),
+        "modified_at": tell_modified(side.modified_ns),
         "sha256": side.sha256.hex(),
     }
 
 
-def _moment(modified_ns: int | None) -> datetime | None:
+def tell_modified(modified_ns: int | None) -> datetime | None:
     """Returns None also for times that no calendar holds: a far end may claim anything."""
     if modified_ns is None:
         return None

@@ -108,7 +108,6 @@ class VectorRound:
     refused: int = 0
     more: bool = False
     failure: str = ""
-    is_busy: bool = False  # another round has the workspace's turn
     most: int | None = None  # texts of the next batch, where one took too long
 
 
@@ -122,8 +121,7 @@ def index_vectors(
     done = VectorRound()
     turn = begin_turn(lease.workspace_id)
     if turn is None:
-        done.is_busy = True
-        return done
+        return done  # its queue asks again
     try:
         _run(lease, turn, done, check, budget_s)
     except TurnOver:

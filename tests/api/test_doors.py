@@ -51,7 +51,7 @@ BODIES = {
     "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
 }
 OF_TABLES = {"schema", "rows", "changes"}
-QUERIES = {"diff": "from=1"}  # by the path's last word
+QUERIES = {"diff": "from=1", "search": "q=held"}  # by the path's last word
 
 
 def token_of(workspace: str, role: Role) -> str:

@@ -36,8 +36,9 @@ def run_once(
             return Result.of_tool(msgspec.json.encode(kept.body), untrusted=tool.untrusted)
         result = run()
         structured = _structured(result)
-        is_kept = structured is not None and structured.get("state") != PLANNED
-        if is_kept and not result.body.get("isError"):  # the audit trail keeps what was refused
+        if result.body.get("isError"):
+            transaction.set_rollback(True)
+        elif structured is not None and structured.get("state") != PLANNED:
             asked.keep(HTTPStatus.OK, structured)
         return result
 

@@ -1,0 +1,1 @@
+"""Questions whose right answers are known, over documents that every machine with this project has."""

@@ -1,0 +1,86 @@
+"""Makes one list of two: what words found and what meaning found.
+
+Ranks are fused by their reciprocals (RRF, Cormack 2009), which knows no scores. That alone buries what words put first
+for good reason: the one file with this serial, identifier or name stands below files that meaning likes somewhat and
+words like somewhat. So a content whose words prove it stands in an upper tier, in the order of words; and words count
+less in the lower tier where they found little of the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+K = 20
+# What words found of a question weighs as much as the share of it that they found: a question in another language shares
+# but a name with what it is about, or a small word with what it is not about.
+SHARE_POWER = 1.5
+SCORE_OF_TIER = 1.0
+
+
+class Matched(StrEnum):
+    """Which list a hit stands in."""
+
+    WORDS = "words"
+    MEANING = "meaning"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class WordsHit:
+    """A content that words found. `share` is the part of the question's weight that it holds (0 to 1); `is_sure` says
+    that words alone prove it."""
+
+    text_id: int
+    chunk_id: int
+    share: float
+    is_sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningHit:
+    """A content that meaning found; `likeness` is the cosine."""
+
+    text_id: int
+    chunk_id: int
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A content with its place: the chunk to show, and its score, which falls along the list."""
+
+    text_id: int
+    chunk_id: int
+    score: float
+    matched: Matched
+
+
+def fuse(words: Sequence[WordsHit], meaning: Sequence[MeaningHit]) -> list[Fused]:
+    """Both lists are in their own order, the best first, each content once."""
+    scores: dict[int, float] = {}
+    for rank, found in enumerate(words, 1):
+        scores[found.text_id] = found.share**SHARE_POWER / (K + rank)
+        if found.is_sure:
+            scores[found.text_id] += SCORE_OF_TIER
+    for rank, near in enumerate(meaning, 1):
+        scores[near.text_id] = scores.get(near.text_id, 0.0) + 1 / (K + rank)
+    chunk_by_words = {found.text_id: found.chunk_id for found in words}
+    chunk_by_meaning = {near.text_id: near.chunk_id for near in meaning}
+    fused = [
+        Fused(
+            text_id,
+            chunk_by_words.get(text_id) or chunk_by_meaning[text_id],
+            round(score, 6),
+            _say_matched(text_id in chunk_by_words, text_id in chunk_by_meaning),
+        )
+        for text_id, score in scores.items()
+    ]
+    return sorted(fused, key=lambda each: (-each.score, each.text_id))
+
+
+def _say_matched(by_words: bool, by_meaning: bool) -> Matched:
+    if by_words and by_meaning:
+        return Matched.BOTH
+    return Matched.WORDS if by_words else Matched.MEANING

@@ -1,0 +1,188 @@
+"""Cuts the part of a chunk that a hit shows, and says where the words of the question stand in it.
+
+A snippet is an unchanged run of the text: nothing is escaped, and nothing is put between. So who shows it marks by
+offsets, and no text of a file can pass for a mark. Offsets count code points.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.core.lexemes import LONGEST_WORD
+
+SNIPPET_MAX = 400
+LEAD = 60  # characters before the first mark, at most
+
+_WORD = re.compile(r"[^\W_]+")
+_COMPOUND = re.compile(r"[^\W_]+(?:[-_./:@+#]+[^\W_]+)+")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_A-Za-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedWords:
+    """What is marked. `lexemes` are words and identifiers in lower case with their weights; `stemmed` are the words of these
+    texts whose stem is asked for, with their weights, as the database told them; `phrases` are marked where they stand whole."""
+
+    lexemes: Mapping[str, float]
+    stemmed: Mapping[str, float]
+    phrases: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """`line` counts from the line in which the body begins, which is 0."""
+
+    text: str
+    highlights: tuple[tuple[int, int], ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    start: int
+    end: int
+    word: str
+    weight: float
+
+
+def list_words(text: str) -> set[str]:
+    """Returns the words that may be marked in a text, in lower case: the database is asked which of them have a stem that is
+    wanted."""
+    found = {match.group().lower() for match in _WORD.finditer(text)}
+    found.update(hump.lower() for word in _WORD.findall(text) for hump in _HUMP.findall(word))
+    return {word for word in found if len(word) <= LONGEST_WORD}
+
+
+def has_phrase(text: str, phrase: str) -> bool:
+    """Whether the words of the phrase stand in the text side by side, in this order."""
+    pattern = _compile_phrase(phrase)
+    return pattern is None or pattern.search(text) is not None
+
+
+def cut_snippet(body: str, wanted: WantedWords) -> Snippet:
+    text = _leave_out_controls(body)
+    marks = _find_marks(text, wanted)
+    start, end = _choose_run(text, marks)
+    shown = _join_marks([mark for mark in marks if start <= mark.start and mark.end <= end])
+    return Snippet(
+        text[start:end],
+        tuple((first - start, last - start) for first, last in shown),
+        text.count("\n", 0, start),
+    )
+
+
+def _leave_out_controls(text: str) -> str:
+    return "".join(each for each in text if each in "\t\n" or unicodedata.category(each) != "Cc")
+
+
+def _find_marks(text: str, wanted: WantedWords) -> list[_Mark]:
+    found = [*_find_phrases(text, wanted.phrases), *_find_words(text, wanted)]
+    return sorted(found, key=lambda mark: (mark.start, -mark.end))
+
+
+def _find_phrases(text: str, phrases: Sequence[str]) -> Iterator[_Mark]:
+    for phrase in phrases:
+        pattern = _compile_phrase(phrase)
+        for match in pattern.finditer(text) if pattern else ():
+            for word in _WORD.finditer(text, match.start(), match.end()):
+                yield _Mark(word.start(), word.end(), f'"{phrase}"', 10.0)
+
+
+def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
+    for match in _COMPOUND.finditer(text):
+        name = match.group().lower()
+        weight = wanted.lexemes.get(name) or wanted.lexemes.get(re.sub(r"[-_./:@+#]", "", name))
+        if weight:
+            yield _Mark(match.start(), match.end(), name, weight)
+    for match in _WORD.finditer(text):
+        yield from _find_in_word(match.group(), match.start(), wanted)
+
+
+def _find_in_word(word: str, start: int, wanted: WantedWords) -> Iterator[_Mark]:
+    """The word itself, or else its humps: `Mismatch` in `HeaderMismatch`."""
+    name = word.lower()
+    if weight := wanted.lexemes.get(name) or wanted.stemmed.get(name):
+        yield _Mark(start, start + len(word), name, weight)
+        return
+    if word.isalpha() and (word.islower() or word.istitle()):
+        return
+    for hump in _HUMP.finditer(word):
+        part = hump.group().lower()
+        if weight := wanted.lexemes.get(part) or wanted.stemmed.get(part):
+            yield _Mark(start + hump.start(), start + hump.end(), part, weight)
+
+
+def _choose_run(text: str, marks: Sequence[_Mark]) -> tuple[int, int]:
+    """Returns the run that shows most of what is wanted, each word counted once; the earliest of equals."""
+    first = len(text) - len(text.lstrip())
+    last = len(text.rstrip())
+    if last - first <= SNIPPET_MAX:
+        return first, max(first, last)
+    best, best_weight = first, _weigh_run(marks, first, first + SNIPPET_MAX)
+    for mark in marks:
+        start = _begin_before(text, mark.start, first)
+        weight = _weigh_run(marks, start, start + SNIPPET_MAX)
+        if weight > best_weight * 1.001:
+            best, best_weight = start, weight
+    return best, _end_at(text, best, min(best + SNIPPET_MAX, last), marks)
+
+
+def _weigh_run(marks: Sequence[_Mark], start: int, end: int) -> float:
+    each: dict[str, float] = {}
+    count = 0
+    for mark in marks:
+        if start <= mark.start and mark.end <= end:
+            each[mark.word] = mark.weight
+            count += 1
+    return sum(each.values()) + 0.01 * count
+
+
+def _begin_before(text: str, at: int, first: int) -> int:
+    """The begin of the line, where it is near; else a word's begin."""
+    earliest = max(first, at - LEAD)
+    line = text.rfind("\n", earliest, at)
+    if line >= 0:
+        return min(at, line + 1 + _count_space(text, line + 1, at))
+    if earliest == first:
+        return first
+    space = text.find(" ", earliest, at)
+    return space + 1 if space >= 0 else at
+
+
+def _count_space(text: str, start: int, end: int) -> int:
+    run = text[start:end]
+    return len(run) - len(run.lstrip("\n\r"))
+
+
+def _end_at(text: str, start: int, end: int, marks: Sequence[_Mark]) -> int:
+    """Cuts no word in two, where a space is near."""
+    if end < len(text) and not text[end].isspace():
+        space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+        reached = max(
+            (mark.end for mark in marks if start <= mark.start and mark.end <= end), default=0
+        )
+        if space >= max(reached, end - LEAD):
+            end = space
+    return start + len(text[start:end].rstrip())
+
+
+def _join_marks(marks: Sequence[_Mark]) -> list[tuple[int, int]]:
+    """Rising and without overlap."""
+    joined: list[tuple[int, int]] = []
+    for mark in marks:
+        if joined and mark.start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], mark.end))
+        else:
+            joined.append((mark.start, mark.end))
+    return joined
+
+
+def _compile_phrase(phrase: str) -> re.Pattern[str] | None:
+    words = [re.escape(word) for word in _WORD.findall(phrase)]
+    if not words:
+        return None
+    side_by_side = r"[\W_]+".join(words)
+    return re.compile(rf"(?<![^\W_]){side_by_side}(?![^\W_])", re.IGNORECASE)

@@ -1,0 +1,226 @@
+"""Asks the database which lexemes the words of a question have, and how many chunks hold each."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from database.rows import fetch_rows
+from search.core.lexemes import SIMPLE, split_compounds
+from search.core.terms import Term, write_tsquery
+
+# Configurations with a list of stop words. A question in one of these languages is full of words that tell nothing, and
+# that are rare in texts of other languages.
+WITH_STOP_WORDS = (
+    "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian",
+    "norwegian", "portuguese", "russian", "spanish", "swedish", "turkish",
+)  # fmt: skip
+COUNTED_MAX = 20_000  # chunks: who stands in more is common enough
+STATISTICS_FOR_S = 300.0
+
+_DIGIT = re.compile(r"\d")
+_OUTER = re.compile(r"^[^\w@#]+|[^\w+#]+$")
+
+_LEXIZE = """
+SELECT w.n, c.name, tsvector_to_array(to_tsvector(c.name::regconfig, w.word)) AS lexemes
+  FROM unnest(%(words)s::text[]) WITH ORDINALITY w (word, n)
+ CROSS JOIN unnest(%(configurations)s::text[]) c (name)
+"""
+
+_STEMS_AMONG = """
+SELECT DISTINCT word, lexeme
+  FROM unnest(%(words)s::text[]) word CROSS JOIN unnest(%(languages)s::text[]) l (name)
+ CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector(l.name::regconfig, word))) lexeme
+ WHERE lexeme = ANY(%(stems)s)
+"""
+
+_WITHOUT = """
+SELECT DISTINCT phraseto_tsquery(c.name::regconfig, r.text)::text
+  FROM unnest(%(refused)s::text[]) r (text)
+ CROSS JOIN unnest(%(configurations)s::text[]) c (name)
+ WHERE c.name = 'simple' OR numnode(phraseto_tsquery('simple', r.text)) = 1
+"""
+
+_STATISTICS = """
+SELECT coalesce(most_common_elems::text::text[], '{}'), coalesce(most_common_elem_freqs, '{}')
+  FROM pg_stats WHERE schemaname = current_schema() AND tablename = 'search_textchunk' AND attname = 'words'
+"""
+
+_CHUNKS = "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'search_textchunk'::regclass"
+
+_COUNT = """
+SELECT l.lexeme, (SELECT count(*) FROM (SELECT 1 FROM search_textchunk c WHERE c.words @@ l.query::tsquery
+                                         LIMIT %(most)s) counted)
+  FROM unnest(%(lexemes)s::text[], %(queries)s::text[]) l (lexeme, query)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lexized:
+    """What one configuration makes of one word; `n` counts from 1."""
+
+    n: int
+    name: str
+    lexemes: list[str]
+
+
+def read_terms(words: Sequence[str], languages: Sequence[str]) -> tuple[Term, ...]:
+    """Returns a term for each word that the parser of PostgreSQL finds a lexeme in."""
+    cleaned = [each for each in (_OUTER.sub("", word) for word in words) if each]
+    if not cleaned:
+        return ()
+    configurations = list(dict.fromkeys([SIMPLE, *languages, *WITH_STOP_WORDS]))
+    with connection.cursor() as cursor:
+        cursor.execute(_LEXIZE, {"words": cleaned, "configurations": configurations})
+        found: dict[int, dict[str, list[str]]] = {}
+        for row in fetch_rows(cursor, _Lexized):
+            found.setdefault(row.n - 1, {})[row.name] = row.lexemes
+    spoken = _guess_language(found)
+    stop_in = dict.fromkeys([*languages, *spoken])
+    return tuple(
+        _make_term(word, found[n], languages, stop_in)
+        for n, word in enumerate(cleaned)
+        if found[n][SIMPLE]
+    )
+
+
+def _make_term(
+    word: str, lexemes: Mapping[str, list[str]], languages: Sequence[str], stop_in: Iterable[str]
+) -> Term:
+    simple = lexemes[SIMPLE]
+    compounds = split_compounds(word)
+    name = word.lower()
+    joined = re.sub(r"[-_./:@+#]", "", name)
+    stems = [stem for language in languages for stem in lexemes[language]]
+    if not compounds:
+        whole = [name] if name in simple else simple
+        return Term(
+            word,
+            whole=tuple(dict.fromkeys(whole)),
+            stems=tuple(dict.fromkeys(stems)) if len(simple) == 1 else (),
+            parts=() if len(simple) == 1 else tuple(simple),
+            is_stop=any(not lexemes[language] for language in stop_in),
+            is_exact=bool(_DIGIT.search(word)),
+        )
+    whole = [each for each in (name, joined) if each in compounds]
+    return Term(
+        word,
+        whole=tuple(dict.fromkeys(whole)),
+        stems=(),
+        parts=tuple(sorted(compounds - {*whole, joined})),
+        is_stop=False,
+        is_exact=True,
+    )
+
+
+def _guess_language(found: Mapping[int, Mapping[str, list[str]]]) -> list[str]:
+    """Returns the language whose stop words are most of the question's words: two at least."""
+    counts = {
+        name: sum(1 for each in found.values() if each[SIMPLE] and not each[name])
+        for name in WITH_STOP_WORDS
+    }
+    best = max(counts, key=lambda name: counts[name])
+    return [best] if counts[best] >= 2 else []
+
+
+def write_without(refused: Sequence[str], languages: Sequence[str]) -> str:
+    """Returns the tsquery of what no hit may hold: a word in any of its forms, a phrase as it stands. Empty for nothing."""
+    if not refused:
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(_WITHOUT, {"refused": list(refused), "configurations": [SIMPLE, *languages]})
+        queries = [query for (query,) in cursor.fetchall() if query]
+    return " | ".join(f"({query})" for query in queries)
+
+
+def find_stemmed(
+    words: Iterable[str], stems: Mapping[str, float], languages: Sequence[str]
+) -> dict[str, float]:
+    """Returns the weight of each of these words whose stem is wanted, in any of the languages."""
+    asked = sorted(words)
+    if not asked or not stems:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STEMS_AMONG, {"words": asked, "languages": list(languages), "stems": list(stems)}
+        )
+        found: dict[str, float] = {}
+        for word, stem in cursor.fetchall():
+            found[word] = max(found.get(word, 0.0), stems[stem])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Statistics:
+    """The part of chunks that holds each of the common lexemes, as ANALYZE has estimated it."""
+
+    parts: Mapping[str, float]
+    chunk_count: float
+    read_at_s: float
+
+
+class LexemeCounts:
+    """How many chunks hold a lexeme, in the whole table: the common ones from the planner's statistics, which are read
+    again every few minutes; the others are counted, which is cheap because they are rare."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: _Statistics | None = None
+
+    def count(self, lexemes: Iterable[str]) -> tuple[dict[str, float], float]:
+        """Returns the counts, and how many chunks there are."""
+        statistics = self._statistics()
+        counts: dict[str, float] = {}
+        rare: list[str] = []
+        for lexeme in set(lexemes):
+            part = statistics.parts.get(lexeme)
+            if part is None:
+                rare.append(lexeme)
+            else:
+                counts[lexeme] = max(1.0, part * statistics.chunk_count)
+        if rare:
+            counts.update(_count_exactly(rare))
+        return counts, statistics.chunk_count
+
+    def _statistics(self) -> _Statistics:
+        with self._lock:
+            known = self._read
+            if known is None or time.monotonic() - known.read_at_s > STATISTICS_FOR_S:
+                known = self._read = _read_statistics()
+            return known
+
+    def forget(self) -> None:
+        """For tests: another database has other counts."""
+        with self._lock:
+            self._read = None
+
+
+def _read_statistics() -> _Statistics:
+    with connection.cursor() as cursor:
+        cursor.execute(_STATISTICS)
+        row = cursor.fetchone()
+        cursor.execute(_CHUNKS)
+        [chunk_count] = cursor.fetchone()
+    parts = {} if row is None else dict(zip(row[0], row[1], strict=False))
+    return _Statistics(parts, float(chunk_count), time.monotonic())
+
+
+def _count_exactly(lexemes: Sequence[str]) -> dict[str, float]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _COUNT,
+            {
+                "lexemes": list(lexemes),
+                "queries": [write_tsquery([lexeme], "&") for lexeme in lexemes],
+                "most": COUNTED_MAX,
+            },
+        )
+        return {lexeme: float(count) for lexeme, count in cursor.fetchall()}
+
+
+lexeme_counts = LexemeCounts()

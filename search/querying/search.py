@@ -1,0 +1,264 @@
+"""The one function that searches; REST, console, command line and MCP call it.
+
+Two lists are made: what words find, and what meaning finds. Both are limited by the same SearchScope, so the workspace, the
+current entries and the filters hold in each. Fusion makes one list of them. A list that is late or cannot be made is left
+out, and the answer names it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
+
+from datasets.models import Dataset
+from search.choices import find_languages
+from search.core.asking import Asked, InvalidQuery, read_query
+from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
+from search.core.terms import WeighedTerms, weigh_terms
+from search.embedding.contract import EmbedCode
+from search.embedding.queries import embed_question
+from search.querying.hits import count_facets, read_hits, read_places
+from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
+from search.querying.meaning import list_by_meaning
+from search.querying.question import (
+    DEEPEST,
+    LIMIT_MAX,
+    Degraded,
+    Hit,
+    InvalidQuestion,
+    NoSuchDataset,
+    Question,
+    SearchAnswer,
+    SearchMode,
+)
+from search.querying.scope import SearchScope
+from search.querying.states import read_state
+from search.querying.words import add_phrases, find_phrases, list_by_words
+from workspaces.lookup import find_row
+from workspaces.models import Workspace
+
+T = TypeVar("T")
+WITHIN_S = 2.0  # both lists
+LIST_S, SOON_S = (
+    0.4,
+    0.05,
+)  # what is left of it for the list of meaning, and the least that a service gets
+AGE_MAX_S = 100 * 365.25 * 86_400.0
+NEAR = 100  # contents of each list on the first pages
+
+
+def find_datasets(workspace: Workspace, called: Iterable[str]) -> tuple[Dataset, ...]:
+    """Returns the datasets of these ids or names. Raises NoSuchDataset."""
+    found = []
+    for each in dict.fromkeys(called):
+        dataset = find_row(Dataset.objects.all(), workspace, each)
+        if dataset is None:
+            raise NoSuchDataset(each)
+        found.append(dataset)
+    return tuple(found)
+
+
+def search(workspace: Workspace, question: Question) -> SearchAnswer:
+    """Takes two seconds at most for the lists. Raises InvalidQuestion."""
+    asked = _read_question(question)
+    offset = _read_cursor(question.cursor)
+    languages = find_languages(workspace.pk)
+    index = read_state(workspace.pk, question.dataset_ids)
+    run = _Run(workspace, question, asked, languages, time.monotonic() + WITHIN_S)
+    found = run.find(offset + question.limit)
+    if question.newer_than_s is not None or question.with_facets:
+        places = read_places(run.scope, [each.text_id for each in found])
+        found = [each for each in found if each.text_id in places]
+    else:
+        places = {}
+    page = found[offset : offset + question.limit]
+    items: list[Hit] = []
+    if page:
+        items = read_hits(run.scope, page, run.weighed, asked.phrases, languages)
+    end = offset + question.limit
+    return SearchAnswer(
+        items=items,
+        next=_write_cursor(end) if end < min(len(found), DEEPEST) else None,
+        index=index,
+        degraded=run.degraded,
+        found=len(found),
+        facets=count_facets(list(places.values())) if question.with_facets else {},
+    )
+
+
+@dataclass
+class _Run:
+    """One search: the lists as far as they were made."""
+
+    workspace: Workspace
+    question: Question
+    asked: Asked
+    languages: Sequence[str]
+    until_s: float
+    weighed: WeighedTerms = field(default_factory=lambda: weigh_terms((), {}, 0))
+    degraded: list[Degraded] = field(default_factory=list)
+    held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
+
+    def __post_init__(self) -> None:
+        question = self.question
+        age_s = question.newer_than_s
+        self.scope = SearchScope(
+            self.workspace.pk,
+            dataset_ids=question.dataset_ids,
+            prefix=question.prefix,
+            types=tuple(suffix.lower() for suffix in question.types),
+            newer_than=None if age_s is None else timedelta(seconds=min(age_s, AGE_MAX_S)),
+        )
+
+    def find(self, depth: int) -> list[Fused]:
+        """Returns at least `depth` contents, if there are so many. The first ones do not depend on `depth`, so pages neither
+        repeat nor miss any."""
+        asked = self.asked
+        terms = read_terms([*asked.words, *_words_of(asked.phrases)], self.languages)
+        telling = [term for term in terms if not term.is_stop]
+        if not telling and not asked.phrases:
+            return []
+        forms = [form for term in telling for form in (*term.whole, *term.stems, *term.parts)]
+        counts, chunk_count = lexeme_counts.count(forms)
+        self.weighed = weigh_terms(telling, counts, chunk_count)
+        if not self._narrow():
+            return []
+        near = self._fuse(NEAR)
+        if depth <= len(near) or len(near) < NEAR:
+            return near
+        shown = {each.text_id for each in near}
+        deep = [each for each in self._fuse(DEEPEST) if each.text_id not in shown]
+        return [*near, *_below(near[-1].score, deep)][:DEEPEST]
+
+    def _narrow(self) -> bool:
+        """Limits the scope to contents that obey the phrases; False where none does."""
+        asked = self.asked
+        self.scope = self.scope.without_words(write_without(asked.without, self.languages))
+        if not asked.phrases:
+            return True
+        held = self._in_time("words", lambda: find_phrases(self.scope, asked.phrases))
+        if not held:
+            return False
+        self.held = held
+        self.scope = self.scope.with_texts(list(held))
+        return True
+
+    def _fuse(self, depth: int) -> list[Fused]:
+        return fuse(self._list_words(depth), self._list_meaning(depth))
+
+    def _list_words(self, depth: int) -> list[WordsHit]:
+        if self.question.mode is SearchMode.MEANING:
+            return []
+        made = self._in_time("words", lambda: list_by_words(self.scope, self.weighed, limit=depth))
+        return add_phrases(made or [], self.held, depth) if self.held else made or []
+
+    def _list_meaning(self, depth: int) -> list[MeaningHit]:
+        if self.question.mode is SearchMode.WORDS:
+            return []
+        vector = embed_question(
+            self.workspace, _text_of(self.asked), max(SOON_S, self._left_s() - LIST_S)
+        )
+        if vector.code is not None:
+            self._degrade("meaning", vector.code, vector.detail)
+            return []
+        found = self._in_time("meaning", lambda: list_by_meaning(self.scope, vector, depth))
+        if found == [] and not self.asked.phrases:
+            self._degrade("meaning", EmbedCode.NO_VECTORS, _NO_VECTORS)
+        return found or []
+
+    def _in_time(self, name: str, make: Callable[[], T]) -> T | None:
+        """None where the time is up."""
+        left_ms = int(self._left_s() * 1000)
+        if left_ms > 0:
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT set_config('statement_timeout', %s, true)", [f"{left_ms}"]
+                    )
+                    made = make()
+                    cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+                    return made
+            except OperationalError as exc:
+                if not isinstance(exc.__cause__, QueryCanceled):
+                    raise
+        self._degrade("words" if name == "words" else "meaning", EmbedCode.LATE, _LATE)
+        return None
+
+    def _left_s(self) -> float:
+        return self.until_s - time.monotonic()
+
+    def _degrade(self, name: str, code: str, detail: str) -> None:
+        found = Degraded(name, code, detail)
+        if all(each.list != name for each in self.degraded):
+            self.degraded.append(found)
+
+
+_NO_VECTORS = "No text in scope has a vector."
+_LATE = f"It was not ready within {WITHIN_S:g} s and was left out."
+
+
+def _read_question(question: Question) -> Asked:
+    """Raises InvalidQuestion."""
+    try:
+        asked = read_query(question.q)
+    except InvalidQuery as exc:
+        raise InvalidQuestion("q", str(exc)) from None
+    if not 1 <= question.limit <= LIMIT_MAX:
+        raise InvalidQuestion("limit", f"Give a limit from 1 to {LIMIT_MAX}.")
+    for field_name, text in (
+        ("prefix", question.prefix),
+        *(("type", each) for each in question.types),
+    ):
+        if "\0" in text or not _is_whole(text):
+            raise InvalidQuestion(field_name, "It holds a character that no path has.")
+    return asked
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character
+        return False
+    return True
+
+
+def _text_of(asked: Asked) -> str:
+    """What a model is asked: without what a hit must not hold."""
+    return " ".join([*asked.words, *asked.phrases])
+
+
+def _words_of(phrases: Sequence[str]) -> list[str]:
+    return [word for phrase in phrases for word in phrase.split()]
+
+
+def _below(score: float, found: Sequence[Fused]) -> Iterable[Fused]:
+    """Scores fall along all pages."""
+    for n, each in enumerate(found, 1):
+        yield Fused(each.text_id, each.chunk_id, round(score * 0.999**n, 6), each.matched)
+
+
+def _write_cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"after": offset}).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> int:
+    """Raises InvalidQuestion."""
+    if cursor is None:
+        return 0
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        offset = json.loads(raw)["after"]
+    except (binascii.Error, UnicodeError, ValueError, TypeError, KeyError, RecursionError):
+        offset = None
+    if type(offset) is int and 0 < offset < DEEPEST:
+        return offset
+    raise InvalidQuestion("cursor", "Give `next` of the page before as it came.")

@@ -1,0 +1,330 @@
+"""What a search finds, and what it says of it: words alone, as vectors have tests of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from datasets.models import Dataset, Entry, Version
+from search.core.fusion import Matched
+from search.models import IndexState, TextChunk
+from search.querying.lexemes_of_query import lexeme_counts
+from search.querying.question import (
+    InvalidQuestion,
+    NoSuchDataset,
+    Question,
+    SearchAnswer,
+    SearchMode,
+)
+from search.querying.scope import SearchScope
+from search.querying.search import find_datasets, search
+from tests.rows import make_workspace
+from tests.search.filling import fill_dataset
+from workspaces.models import Workspace
+
+pytestmark = pytest.mark.django_db
+
+TEXTS = {
+    "guide/pool.md": "# Pool\n\nThe connection pool closes idle connections. HeaderMismatch is told.\n",
+    "guide/limits.txt": "Set idle_in_transaction_session_timeout to thirty seconds.\nThe page fault rate is low.\n",
+    "office/ticket.txt": "Device V-1138 reports a fault of the page. Customer: Hildegard Brandt.\n",
+    "office/brief.txt": "Die Häuser an der Straße gehören Frau Müller.\n",
+    "office/to-be.txt": "to be or not to be, that is the question\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts() -> Iterator[None]:
+    lexeme_counts.forget()
+    yield
+    lexeme_counts.forget()
+
+
+@pytest.fixture
+def acme() -> Workspace:
+    return make_workspace()
+
+
+@pytest.fixture
+def handbook(acme: Workspace) -> Dataset:
+    return fill_dataset(acme, "handbook", TEXTS.items())
+
+
+def ask(workspace: Workspace, q: str, **more: Any) -> SearchAnswer:
+    more.setdefault("mode", SearchMode.WORDS)
+    return search(workspace, Question(q, **more))
+
+
+def paths(answer: SearchAnswer) -> list[str]:
+    return [hit.path for hit in answer.items]
+
+
+def marked(answer: SearchAnswer) -> list[str]:
+    [hit, *_] = answer.items
+    return [hit.snippet[start:end] for start, end in hit.highlights]
+
+
+def test_a01_a_hit_says_where_it_comes_from(acme: Workspace, handbook: Dataset) -> None:
+    record = uuid.uuid4()
+    Version.objects.update(record_id=record)
+    [hit] = ask(acme, "thirty").items
+    assert (hit.dataset, hit.dataset_id) == ("handbook", handbook.pk)
+    assert (hit.path, hit.paths, hit.paths_total) == ("guide/limits.txt", ("guide/limits.txt",), 1)
+    assert (hit.version, hit.record_id, hit.matched) == (1, record, Matched.WORDS)
+    assert hit.sha256 == bytes(Entry.objects.get(path=hit.path).sha256).hex()
+    assert hit.size_bytes == len(TEXTS[hit.path].encode())
+    assert hit.fetched_at == Version.objects.get().created_at
+    assert hit.line == 1
+    assert hit.snippet in TEXTS[hit.path]
+    assert [hit.snippet[start:end] for start, end in hit.highlights] == ["thirty"]
+    assert hit.age_s >= 0
+
+
+@pytest.mark.parametrize(
+    ("q", "first"),
+    [
+        ("idle_in_transaction_session_timeout", "guide/limits.txt"),
+        ("HeaderMismatch", "guide/pool.md"),
+        ("headermismatch", "guide/pool.md"),
+        ("mismatch", "guide/pool.md"),
+        ("V-1138", "office/ticket.txt"),
+        ("v1138", "office/ticket.txt"),
+        ("Hildegard Brandt", "office/ticket.txt"),
+        ('"page fault"', "guide/limits.txt"),
+        ("connections", "guide/pool.md"),
+        ("connecting pools", "guide/pool.md"),
+        ("Straße", "office/brief.txt"),
+        ("müller", "office/brief.txt"),
+    ],
+)
+def test_a20_exact_names_are_first(acme: Workspace, handbook: Dataset, q: str, first: str) -> None:
+    answer = ask(acme, q)
+    assert paths(answer)[0] == first
+    assert marked(answer)
+
+
+def test_a20_a_phrase_is_obeyed_in_each_mode(acme: Workspace, handbook: Dataset) -> None:
+    for mode in SearchMode:
+        assert set(paths(ask(acme, '"page fault"', mode=mode))) <= {"guide/limits.txt"}
+    assert paths(ask(acme, '"fault page"')) == []
+    assert paths(ask(acme, '"to be or not to be"')) == ["office/to-be.txt"]
+    assert paths(ask(acme, '"page fault" pool')) == ["guide/limits.txt"]
+
+
+def test_a_phrase_across_two_chunks_is_found(acme: Workspace) -> None:
+    filler = "Nothing of interest stands in this sentence. " * 18
+    text = f"{filler}\n\nThe silver heron\n\nflies home at dusk. {filler}"
+    fill_dataset(acme, "long", [("long.txt", text)])
+    assert TextChunk.objects.count() > 1
+    assert paths(ask(acme, '"silver heron flies home"')) == ["long.txt"]
+
+
+def test_a_phrase_does_not_run_from_a_text_into_its_heading(acme: Workspace) -> None:
+    fill_dataset(acme, "notes", [("a.md", "# Zebra crossing\n\nThe last word is okapi\n")])
+    assert paths(ask(acme, '"okapi zebra"')) == []
+    assert paths(ask(acme, '"zebra crossing"')) == ["a.md"]
+
+
+def test_what_a_hit_must_not_hold_counts_for_the_whole_content(acme: Workspace) -> None:
+    filler = "Nothing of interest stands in this sentence. " * 40
+    texts = [("both.txt", f"apple\n\n{filler}\n\nbanana"), ("apple.txt", "apple alone")]
+    fill_dataset(acme, "fruit", texts)
+    assert paths(ask(acme, "apple -banana")) == ["apple.txt"]
+    assert paths(ask(acme, 'apple -"apple alone"')) == ["both.txt"]
+
+
+@pytest.mark.parametrize("q", ["the of and", "' | ! & (", '- -- ""', "!!!", "a an"])
+def test_a20_without_a_word_nothing_is_found(acme: Workspace, handbook: Dataset, q: str) -> None:
+    for mode in SearchMode:
+        assert ask(acme, q, mode=mode).items == []
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        "a:* <-> b", "\\", "'", "%s %(workspace)s {scope}", "\x01\x02", "日本語 テスト", "שלום -עולם", "🙂 🙂",
+        "x" * 1_000, "a " * 500, '"' * 999, "-" * 1_000, "1 2 3 4.5e6 -7", "http://a.b/c?d=e#f user@example.com",
+        "\u202eabc", "''; DROP TABLE search_textchunk; --", "\u017f \ufb01 \u01c5", "a\u0300" * 300,
+    ],
+)  # fmt: skip
+def test_a20_odd_questions_are_answered(acme: Workspace, handbook: Dataset, q: str) -> None:
+    for mode in (SearchMode.WORDS, SearchMode.MEANING):
+        ask(acme, q, mode=mode)
+    assert TextChunk.objects.exists()
+
+
+@pytest.mark.parametrize("q", ["", " ", "x" * 10_000, "a\0"])
+def test_a20_what_cannot_be_asked_is_refused(acme: Workspace, q: str) -> None:
+    with pytest.raises(InvalidQuestion) as refused:
+        ask(acme, q)
+    assert refused.value.field == "q"
+
+
+def test_what_is_removed_is_invisible_at_once(acme: Workspace, handbook: Dataset) -> None:
+    Entry.objects.filter(path="guide/limits.txt").update(until=2)
+    for mode in SearchMode:
+        assert "guide/limits.txt" not in paths(ask(acme, "thirty", mode=mode))
+
+
+def test_a_content_is_one_hit_with_its_paths(acme: Workspace) -> None:
+    texts = [(f"copies/{n:02}.md", "the quick heron") for n in range(12)]
+    fill_dataset(acme, "one", [*texts, ("b.txt", "the quick heron")])
+    fill_dataset(acme, "two", [("z.md", "the quick heron")])
+    one, two = sorted(ask(acme, "heron").items, key=lambda hit: hit.dataset)
+    assert (one.path, one.paths_total, len(one.paths)) == ("b.txt", 13, 10)
+    assert list(one.paths) == sorted(one.paths)
+    assert (two.dataset, two.path) == ("two", "z.md")
+    [only] = ask(acme, "heron", types=(".MD",), dataset_ids=(one.dataset_id,)).items
+    assert (only.path, only.paths[0]) == ("copies/00.md", "b.txt")
+    [below] = ask(acme, "heron", prefix="copies/07").items
+    assert below.path == "copies/07.md"
+
+
+def test_filters_limit_what_is_found(acme: Workspace, handbook: Dataset) -> None:
+    assert paths(ask(acme, "fault", prefix="office/")) == ["office/ticket.txt"]
+    assert paths(ask(acme, "fault", types=(".md",))) == []
+    assert paths(ask(acme, "pool", types=(".md", ".pdf"))) == ["guide/pool.md"]
+    other = fill_dataset(acme, "other", [("x.txt", "a fault")])
+    assert paths(ask(acme, "fault", dataset_ids=(other.pk,))) == ["x.txt"]
+
+
+def test_a_newer_time_alone_does_not_make_a_content_new(acme: Workspace) -> None:
+    dataset = fill_dataset(acme, "notes", [("a.txt", "the heron"), ("b.txt", "another heron")])
+    first = Version.objects.get()
+    Version.objects.filter(pk=first.pk).update(
+        is_current=False, created_at=timezone.now() - timedelta(days=3), record_id=uuid.uuid4()
+    )
+    Version.objects.create(
+        dataset=dataset, number=2, file_count=2, size_bytes=2, record_id=uuid.uuid4()
+    )
+    first.refresh_from_db()
+    entry = Entry.objects.get(
+        path="a.txt"
+    )  # the source told another time, so the entry is a new one
+    Entry.objects.filter(pk=entry.pk).update(until=2)
+    entry.pk, entry.since = None, 2
+    entry.save()
+    assert paths(ask(acme, "heron", newer_than_s=86_400.0)) == []
+    found = {hit.path: hit for hit in ask(acme, "heron").items}
+    assert found["a.txt"].record_id == found["b.txt"].record_id == first.record_id
+    assert {hit.version for hit in found.values()} == {2}
+    assert set(paths(ask(acme, "heron", newer_than_s=4 * 86_400.0))) == {"a.txt", "b.txt"}
+
+
+def test_pages_go_a_thousand_deep_and_show_each_once(acme: Workspace) -> None:
+    texts = [(f"{n:04}.txt", f"heron number {n}") for n in range(1_040)]
+    fill_dataset(acme, "many", texts)
+    found: list[str] = []
+    scores: list[float] = []
+    cursor = None
+    while True:
+        answer = ask(acme, "heron", limit=97, cursor=cursor)
+        found += paths(answer)
+        scores += [hit.score for hit in answer.items]
+        cursor = answer.next
+        if cursor is None:
+            break
+    assert len(found) == len(set(found)) == 1_000
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "eyJhZnRlciI6LTF9", "eyJhZnRlciI6MTAwMH0", "bnVsbA"])
+def test_a_cursor_that_no_page_gave_is_refused(acme: Workspace, cursor: str) -> None:
+    with pytest.raises(InvalidQuestion) as refused:
+        ask(acme, "heron", cursor=cursor)
+    assert refused.value.field == "cursor"
+
+
+def test_a18_no_statement_on_contents_is_written_without_the_workspace(
+    acme: Workspace, handbook: Dataset
+) -> None:
+    """Whatever a question asks for: each statement that reads chunks, contents or vectors names the workspace."""
+    lab = make_workspace("lab")
+    theirs = fill_dataset(lab, "handbook", TEXTS.items())
+    questions: list[dict[str, Any]] = [
+        {},
+        {"dataset_ids": (theirs.pk,)},
+        {"prefix": "guide/"},
+        {"types": (".txt",)},
+        {"newer_than_s": 60.0},
+        {"with_facets": True},
+        {"limit": 1},
+        {"q": 'thirty "page fault"'},
+        {"q": "thirty -heron"},
+    ]
+    for mode in SearchMode:
+        for more in questions:
+            asked = {"q": "thirty", "mode": mode, **more}
+            for hit in ask(acme, **asked).items:
+                assert hit.dataset_id == handbook.pk, asked
+            if "dataset_ids" in more:
+                assert ask(acme, **asked).items == []
+
+
+def test_a18_a_scope_cannot_be_made_without_a_workspace() -> None:
+    with pytest.raises(TypeError):
+        SearchScope()  # type: ignore[call-arg]  # that is the point
+    scope = SearchScope(uuid.uuid4())
+    for condition in (scope.limit_rows("a"), scope.limit_texts("a"), scope.limit_chunks("a")):
+        assert "a.workspace_id = %(workspace)s" in condition
+
+
+def test_a18_a_dataset_of_another_workspace_is_not_there(acme: Workspace) -> None:
+    theirs = fill_dataset(make_workspace("lab"), "secret", [("a.txt", "heron")])
+    for called in ("secret", str(theirs.pk), str(uuid.uuid4()), "nothing", "\0"):
+        with pytest.raises(NoSuchDataset):
+            find_datasets(acme, [called])
+
+
+def test_without_vectors_the_answer_says_so(acme: Workspace, handbook: Dataset) -> None:
+    answer = ask(acme, "thirty", mode=SearchMode.MEANING)
+    assert answer.items == []
+    assert [(each.list, each.code) for each in answer.degraded] == [("meaning", "no_vectors")]
+    both = ask(acme, "thirty", mode=SearchMode.BOTH)
+    assert (both.items[0].path, both.items[0].matched) == ("guide/limits.txt", Matched.WORDS)
+    assert ask(acme, "thirty").degraded == []
+
+
+def test_a_list_that_is_late_is_left_out_and_named(
+    acme: Workspace, handbook: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.querying.search.WITHIN_S", 0.0)
+    answer = ask(acme, "thirty")
+    assert answer.items == []
+    assert [(each.list, each.code) for each in answer.degraded] == [("words", "late")]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() != ("1ms",)
+
+
+def test_the_state_is_the_worst_of_the_datasets_in_scope(
+    acme: Workspace, handbook: Dataset
+) -> None:
+    other = fill_dataset(acme, "other", [("x.txt", "heron")])
+    assert ask(acme, "heron").index.state is IndexState.CURRENT
+    since = timezone.now() - timedelta(seconds=90)
+    other.search_index.state = IndexState.CATCHING_UP
+    other.search_index.pending_chunks, other.search_index.since = 3, since
+    other.search_index.reason = "embed_unreachable: nobody listens"
+    other.search_index.save()
+    index = ask(acme, "heron").index
+    assert (index.state, index.pending_chunks) == (IndexState.CATCHING_UP, 3)
+    assert index.oldest_pending_s is not None
+    assert index.oldest_pending_s >= 90
+    [behind] = index.behind
+    assert (behind.dataset, behind.current_version, behind.since) == ("other", 1, since)
+    assert index.reason == behind.reason == "embed_unreachable: nobody listens"
+    assert ask(acme, "heron", dataset_ids=(handbook.pk,)).index.behind == ()
+
+
+def test_facets_count_what_was_found(acme: Workspace, handbook: Dataset) -> None:
+    facets = ask(acme, "fault pool", with_facets=True).facets
+    assert [(each.value, each.count) for each in facets["dataset"]] == [("handbook", 3)]
+    assert [(each.value, each.count) for each in facets["type"]] == [(".txt", 2), (".md", 1)]
+    assert facets["age"][0].value == "day"
