@@ -19,7 +19,7 @@ help:
 	@echo "               300 of all that carries 1,000,000 readings, and none is lost or doubled (OUTBOX=1: these alone)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
-	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling and dlt; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
+	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
@@ -65,6 +65,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.schedules)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.outbox)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.elsewhere)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.objects)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
 

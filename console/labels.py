@@ -145,7 +145,7 @@ def online(connectivity: Mapping[str, Any]) -> SafeString:
     return label(known[connectivity["is_connected"]])
 
 
-def cut(text: str, *, tone: str = "") -> SafeString | str:
+def shorten_text(text: str, *, tone: str = "") -> SafeString | str:
     """A long text on one line, whole in its tooltip."""
     if not text:
         return NOTHING

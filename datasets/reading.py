@@ -9,6 +9,9 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from datasets.models import Dataset, Entry, Version
+from datasets.store import open_store
+from store.checked import CheckedBlob
+from store.errors import StoreError
 
 
 class NoSuchVersion(LookupError):
@@ -30,6 +33,15 @@ def find_entries(dataset: Dataset, number: int) -> QuerySet[Entry]:
     return dataset.entries.filter(Q(until=None) | Q(until__gt=number), since__lte=number).order_by(
         "path"
     )
+
+
+def open_entry(dataset: Dataset, entry: Entry) -> CheckedBlob:
+    """Opens the file behind an entry; each byte of it is proved as it is read. Raises StoreError, OSError."""
+    blob = open_store(dataset.workspace_id).open_checked(bytes(entry.sha256))
+    if blob.size_bytes != entry.size_bytes:
+        blob.close()
+        raise StoreError(f"the store has {blob.size_bytes} bytes of its {entry.size_bytes}")
+    return blob
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The product's own processes as programs: web, workers, beat, Flower."""
+"""The product's own processes as programs: web, workers, index, beat, Flower."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embedded import readiness
 from embedded.child import Program, StartStage
-from tasks.queues import CONSUMED, THREADS_BESIDE
+from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, THREADS_BESIDE
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -56,6 +56,24 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
         log=logs / f"worker{number}.log",
         tells=True,
         stop=((signal.SIGTERM, 30.0),),  # a warm shutdown: records are drained
+    )
+
+
+def indexer(env: Mapping[str, str], logs: Path) -> Program:
+    """Makes vectors, with the model in a child of its own: memory and processor that no sync waits for."""
+    return Program(
+        name="index",
+        argv=(
+            *(*_CELERY, "worker", "-P", "threads", "-c", str(INDEX_THREADS)),
+            *("-Q", INDEX, "-n", "index@%h"),
+            *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
+        ),
+        env=env,
+        stage=StartStage.WORKERS,
+        is_ready=readiness.has_logged(" ready."),
+        log=logs / "index.log",
+        tells=True,
+        stop=((signal.SIGTERM, 30.0),),
     )
 
 

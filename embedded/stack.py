@@ -122,7 +122,7 @@ class Stack:
         stack_env.write_stack_env(self._data_dir, values)
 
         self._launcher.end_silent(Watchdog(database_url, silent_s=chosen.silent_s))
-        self._say("starting web, workers, beat and Flower")
+        self._say("starting web, workers, index, beat and Flower")
         self._launcher.start(
             [
                 programs.web(self._env, self._logs, chosen.web_host, web_port),
@@ -130,6 +130,7 @@ class Stack:
                     programs.worker(self._env, self._logs, number, chosen.concurrency)
                     for number in range(1, chosen.workers + 1)
                 ),
+                programs.indexer(self._env, self._logs),
                 programs.beat(self._env, self._logs),
                 programs.flower(self._env, self._logs, flower_port, keys.flower_password.value),
                 *(hosts.programs(self._logs, home.mark(self._data_dir)) if hosts else ()),

@@ -17,7 +17,8 @@ from connectors.secrets import seal_for, unseal_for
 from farends.errors import AuthConfig
 from farends.web.url import read_base_url
 from search.core.lexemes import SIMPLE
-from search.models import DatasetIndex, IndexState, IndexWish, SearchChoice
+from search.core.wishes import IndexWish
+from search.models import DatasetIndex, IndexState, SearchChoice
 from workspaces import auditing
 from workspaces.models import Workspace
 

@@ -3,8 +3,8 @@
 Search joins the dataset's current entries on (dataset, sha256). So text that was removed or changed is invisible from
 the very transaction that publishes, whatever stands in these tables.
 
-Columns that hold a dataset or a workspace are without constraints where they would be checked for each chunk. What a
-workspace leaves is deleted by `search.indexing.forgetting`, and what is left nevertheless by the sweep.
+Columns that hold a dataset or a workspace are without constraints where they would be checked for each chunk;
+`search.indexing.emptying` deletes what hangs on them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from datasets.models import Dataset
+from search.core.wishes import IndexWish
 from workspaces.models import Workspace
 
 GIN_PENDING_KB = 65_536  # a standing GIN takes four times as many chunks a second with a list
-
-
-class IndexWish(models.TextChoices):
-    """What a job wants of the index of its dataset."""
-
-    WORDS_AND_MEANING = "words_and_meaning"
-    WORDS = "words"
-    OFF = "off"
 
 
 class IndexState(models.TextChoices):
@@ -51,7 +44,9 @@ class DatasetIndex(models.Model):
     )
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
     wish = models.CharField(
-        max_length=20, choices=IndexWish.choices, default=IndexWish.WORDS_AND_MEANING
+        max_length=20,
+        choices=[(wish.value, wish.value.replace("_", " ")) for wish in IndexWish],
+        default=IndexWish.WORDS_AND_MEANING.value,
     )
     state = models.CharField(
         max_length=12, choices=IndexState.choices, default=IndexState.CATCHING_UP
@@ -61,6 +56,9 @@ class DatasetIndex(models.Model):
     recipe = models.CharField(
         max_length=64, db_default=""
     )  # what the words are made by, see `search.indexing`
+    emptying = models.BooleanField(
+        default=False
+    )  # its texts are to be deleted before anything else
     pending_texts = models.PositiveBigIntegerField(default=0)
     pending_chunks = models.PositiveBigIntegerField(default=0)  # without a vector
     since = models.DateTimeField(null=True)  # of the oldest that is pending
@@ -79,7 +77,7 @@ class DatasetIndex(models.Model):
         indexes = [
             models.Index(
                 fields=["not_before"],
-                condition=Q(state__in=["catching_up", "blocked"]),
+                condition=Q(state__in=["catching_up", "blocked"]) | Q(emptying=True),
                 name="index_behind",
             )
         ]

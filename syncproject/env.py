@@ -79,6 +79,10 @@ class Environment:
     silent_s: float  # a process that has told nothing for so long is replaced
     api_requests_per_minute: int  # of one token; 0: no limit
     mcp_starts_per_hour: int  # syncs that one token may start by tools; 0: none
+    index_budget_s: (
+        float  # of a record, for the texts that it has published; the queue does the rest
+    )
+    index_keep_s: float  # the text of content that went, for a rollback
     sse_max_streams: int  # open at once in one web process
     sse_max_streams_per_workspace: int  # of these, those of one workspace
     sse_max_streams_per_token: int  # of these, those of one token or person
@@ -245,6 +249,8 @@ def _read(env: Variables) -> Environment:
         silent_s=env.number("SYNC_SILENT_SECONDS", 60),
         api_requests_per_minute=env.whole("API_REQUESTS_PER_MINUTE", 30_000),
         mcp_starts_per_hour=env.whole("MCP_STARTS_PER_HOUR", 60),
+        index_budget_s=env.number("INDEX_BUDGET_SECONDS", 120),
+        index_keep_s=env.number("INDEX_KEEP_DAYS", 7) * 24 * 3600,
         sse_max_streams=env.whole("SSE_MAX_STREAMS", 8),
         sse_max_streams_per_workspace=env.whole("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
         sse_max_streams_per_token=env.whole("SSE_MAX_STREAMS_PER_TOKEN", 4),

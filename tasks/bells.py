@@ -15,9 +15,10 @@ from redis import RedisError
 
 from outbox.contacts import DueContact, take_due_contacts
 from outbox.ringing import forget_rung_streams, take_due_streams
+from search.indexing.ringing import forget_rung_indexes, take_due_indexes
 from syncjobs.claims.pulsing import note_canary_rung
 from syncjobs.queueing.ringing import forget_rung, take_unrung
-from tasks.queues import CONTROL, DELIVER, QUEUES, SYNC, name_canary
+from tasks.queues import CONTROL, DELIVER, INDEX, QUEUES, SYNC, name_canary
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,9 @@ TASK = "sync.record"
 STREAM = "deliver.stream"
 CONTACT = "deliver.contact"
 WATCH = "control.watch"
+INDEX_ONE = "index.dataset"
 BELLS_MAX = 1_000
+INDEX_BELLS_MAX = 100
 
 
 def ring(record_ids: Sequence[uuid.UUID]) -> int:
@@ -50,11 +53,11 @@ def ring_waiting(limit: int = 200) -> int:
     return 0 if count_bells() > BELLS_MAX else ring(take_unrung(limit))
 
 
-def count_bells() -> int:
+def count_bells(queue: str = SYNC) -> int:
     """How many wait in Redis to be answered; 0 also where it does not say."""
     try:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
-            return int(producer.channel._size(SYNC))
+            return int(producer.channel._size(queue))
     except (OperationalError, RedisError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
         return 0
@@ -94,6 +97,25 @@ def ring_due_contacts() -> None:
                 )
     except (OperationalError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
+
+
+def ring_indexes(dataset_ids: Sequence[uuid.UUID]) -> None:
+    """The index of each is behind. What a lost broker did not take counts as not rung."""
+    left = list(dataset_ids)
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            while left:
+                _send(producer, INDEX_ONE, [str(left[-1])], INDEX)
+                left.pop()
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
+        forget_rung_indexes(left)
+
+
+def ring_due_indexes() -> None:
+    """Does nothing while the process has more messages than it answers."""
+    if count_bells(INDEX) < INDEX_BELLS_MAX and (due := take_due_indexes()):
+        ring_indexes(due)
 
 
 def ring_watch() -> None:

@@ -16,6 +16,7 @@ from farends.staging import sweep_staging
 from outbox.leases import TAILS
 from outbox.retention import drop_old_deliveries
 from outbox.ring import turn_ring
+from search.vectors.tending import tidy_vectors
 from store.errors import StoreAway
 from syncjobs.claims.halting import Halted
 from syncjobs.claims.reaping import reap
@@ -115,5 +116,8 @@ CHORES = (
         "control.forget", "forget old events, and answers to requests of yesterday", 3600, forget
     ),
     Chore("control.turn_ring", "empty the oldest slot of sent readings", 300, turn_the_ring),
+    Chore(
+        "control.tidy_vectors", "drop vectors of models that are no longer used", 600, tidy_vectors
+    ),
     Chore("control.sweep", "sweep partial files", 24 * 3600, sweep_store),
 )

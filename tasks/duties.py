@@ -20,6 +20,7 @@ from connectors.monitoring import is_any_check_due
 from connectors.reachability import take_came_back
 from outbox.leases import TAILS
 from outbox.waking import wake_streams
+from search.vectors.tending import wake_outdated
 from syncjobs.claims.pulsing import BEAT, note_pulse
 from syncjobs.claims.reaping import reap, reap_cancelled
 from syncjobs.queries.halts import find_halt_here
@@ -29,6 +30,7 @@ from syncjobs.queueing.waking import wake_records
 from tasks.bells import (
     ring_canaries,
     ring_due_contacts,
+    ring_due_indexes,
     ring_due_streams,
     ring_waiting,
     ring_watch,
@@ -39,6 +41,7 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 SPELL_S = 2.0  # of dispatching a backlog, before the other duties have their turn
 CANARY_EVERY_S = 30.0
+MODELS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,20 @@ def send_streams(_holder: str) -> bool:
     return False
 
 
+def index_datasets(_holder: str) -> bool:
+    """Datasets whose index is behind."""
+    if find_halt_here() is None:
+        ring_due_indexes()
+    return False
+
+
+def look_at_models(_holder: str) -> bool:
+    """Vectors that are by other settings than those of now, which may have come with this start."""
+    if count := wake_outdated():
+        log.info("vectors.outdated", workspaces=count)
+    return False
+
+
 def watch_hosts(_holder: str) -> bool:
     """Asks for the checks that are due, and wakes what waited for hosts that are back."""
     if is_any_check_due():
@@ -119,6 +136,8 @@ def watch_hosts(_holder: str) -> bool:
 DUTIES = (
     Duty("dispatch", lambda: TICK_S, dispatch),
     Duty("send streams", lambda: TICK_S, send_streams),
+    Duty("index datasets", lambda: TICK_S, index_datasets),
+    Duty("look at models", lambda: MODELS_EVERY_S, look_at_models),
     Duty("watch hosts", lambda: TICK_S, watch_hosts),
     Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
     Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),

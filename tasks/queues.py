@@ -9,14 +9,23 @@ from __future__ import annotations
 CONTROL = "control"  # the platform's own chores
 SYNC = "sync"  # one message is one record to look at
 DELIVER = "deliver"  # one message is one stream to deliver, or to speak for
+INDEX = (
+    "index"  # one message is one dataset whose index is behind; a process of its own consumes it
+)
 
 # A worker's threads beside those for records: so many streams at once, and two that are always free for what is
 # quickly done.
 DELIVERIES = 4
 THREADS_BESIDE = DELIVERIES + 2
 
-QUEUES = (CONTROL, SYNC, DELIVER)
-CONSUMED = ",".join(QUEUES)  # what a worker consumes, as `celery worker -Q` takes it
+# Datasets that one process indexes at once, and a thread that is always free for what is quickly done.
+INDEXED_AT_ONCE = 2
+INDEX_THREADS = INDEXED_AT_ONCE + 1
+
+QUEUES = (CONTROL, SYNC, DELIVER, INDEX)
+# What a worker consumes, as `celery worker -Q` takes it. Indexing takes the processor for minutes: no sync is to wait
+# for it.
+CONSUMED = ",".join(queue for queue in QUEUES if queue != INDEX)
 ROUTES = {f"{queue}.*": {"queue": queue} for queue in QUEUES}
 
 

@@ -9,12 +9,13 @@ import uuid
 from typing import Any
 
 import structlog
-from celery import shared_task
+from celery import current_app, shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from syncjobs.claims.presence import tell_where_it_hangs
-from syncjobs.upkeep.workers import this_worker
+from syncjobs.upkeep.workers import be_indexer, this_worker
 from tasks.bells import TASK
+from tasks.queues import INDEX
 from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,8 @@ def sync_record(record_id: str) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def appear_as_worker(**_: Any) -> None:
     tell_where_it_hangs()
+    if set(current_app.amqp.queues.consume_from) == {INDEX}:
+        be_indexer()
     this_worker().presence.appear()
 
 

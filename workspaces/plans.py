@@ -60,7 +60,7 @@ class PlannedCall:
     is_question: bool = False
 
 
-def keep_plan(planned: PlannedCall) -> tuple[str, datetime]:
+def make_plan_token(planned: PlannedCall) -> tuple[str, datetime]:
     """The token, and when it expires."""
     token = secrets.token_urlsafe(32)
     expires_at = database_now() + USABLE_FOR
@@ -98,7 +98,7 @@ def use_plan(token: str, planned: PlannedCall, outcome: PlanOutcome = PlanOutcom
     PlanToken.objects.filter(pk=row.pk).update(used_at=Now(), outcome=outcome)
 
 
-def find_wait_s(holder: ApiToken, tool: str, most_per_hour: int) -> float | None:
+def find_budget_wait_s(holder: ApiToken, tool: str, most_per_hour: int) -> float | None:
     """None: the program may act by this tool once more within the hour. Else in how many seconds it may. Until the
     transaction ends, nobody else acts in its name."""
     with connection.cursor() as cursor:

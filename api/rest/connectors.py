@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,12 +9,12 @@ from django.db.models import Field as Column
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 
-from api.rest.answers import CONFLICTS, REFUSALS, Refused, Responses
+from api.rest.answers import CONFLICTS, REFUSALS, Refused
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.rest.calling import CALLED, calling
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageQuery
-from api.shapes.answers import Problem
 from api.shapes.connectors import (
     ConnectivityOut,
     ConnectorChange,
@@ -31,7 +28,9 @@ from api.shapes.connectors import (
     TestOut,
     WatchIn,
     tell_browsed,
+    tell_connectivity_of,
     tell_connector,
+    tell_test,
 )
 from api.shapes.events import EventPage, tell_event
 from connectors.folders import look_into
@@ -39,11 +38,9 @@ from connectors.models import Connector, ConnectorStatus
 from connectors.monitoring import check_now
 from connectors.opening import test_connector
 from connectors.pinning import pin
-from connectors.reachability import CHANGED, EVENTS, find_connectivity, switch_watching
-from connectors.telling import tell_connectivity
+from connectors.reachability import CHANGED, EVENTS, switch_watching
 from events.models import SyncEvent
-from farends.errors import RootMissing, TransportError, UnsafeName
-from farends.registry import UnknownKind
+from farends.errors import RootMissing, UnsafeName
 from syncjobs.configuration.connectors import (
     FIELDS,
     InUse,
@@ -52,12 +49,8 @@ from syncjobs.configuration.connectors import (
     delete_connector,
     write_connector,
 )
-from syncjobs.queries.connectivity import has_passed, judge_connectivity
-from workspaces.models import Workspace
-from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, RETRY_S, NoPlace, calls
 
 router = Router(tags=["connectors"])
-CALLED: Responses = {**CONFLICTS, 429: Problem, 502: Problem, 503: Problem}
 # What PUT gives to fields that it does not name. A secret never comes out, and so it stays.
 _DEFAULTS: dict[str, Any] = {
     field.name: field.get_default()
@@ -140,8 +133,7 @@ def test_connection(
     found = get_connector(request, connector)
     with calling(found.workspace):
         results = test_connector(found)
-    stages = [asdict(result) for result in results]
-    return {"passed": bool(has_passed(found)), "tested_at": found.last_test_at, "stages": stages}
+    return tell_test(found, results)
 
 
 @router.get("/{connector}/browse", response={200: FolderOut, **CALLED}, auth=OPERATOR)
@@ -171,7 +163,7 @@ def read_connectivity(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
 ) -> dict[str, Any]:
     """What checks, syncs, deliveries and tests have shown of the host. It is not called for this."""
-    return _tell_connectivity(get_connector(request, connector))
+    return tell_connectivity_of(get_connector(request, connector))
 
 
 @router.patch("/{connector}/connectivity", response={200: ConnectivityOut, **REFUSALS}, auth=ADMIN)
@@ -181,7 +173,7 @@ def watch_connectivity(
     """Whether it is checked by itself. Work goes on to tell of it."""
     found = get_connector(request, connector)
     switch_watching(found, on=body.watch)
-    return _tell_connectivity(found)
+    return tell_connectivity_of(found)
 
 
 @router.post(
@@ -194,7 +186,7 @@ def check_connectivity(
     found = get_connector(request, connector)
     with calling(found.workspace):
         check_now(found)
-    return _tell_connectivity(found)
+    return tell_connectivity_of(found)
 
 
 @router.get("/{connector}/connectivity/events", response={200: EventPage, **REFUSALS}, auth=VIEWER)
@@ -228,22 +220,6 @@ def get_connector(request: HttpRequest, text: str) -> Connector:
     return need_row(rows, caller_of(request).workspace, text, "connector")
 
 
-def _tell_connectivity(connector: Connector) -> dict[str, Any]:
-    judged, watch = asdict(judge_connectivity(connector)), find_connectivity(connector)
-    watched = tell_connectivity(connector)
-    known = watched["is_connected"] is not None
-    if watched["last_check_time"] is None:
-        del watched["consecutive_failures"]  # what records met is all that is known
-    beside = {
-        "connector": connector.name,
-        "watch": watch.watch,
-        "checked_at": watch.last_check_at,
-        "uptime_s": watched["uptime"] if known else None,
-        "downtime_s": watched["downtime"] if known else None,
-    }
-    return judged | watched | beside
-
-
 def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False) -> dict[str, Any]:
     try:
         return tell_connector(write_connector(connector, fields, merge=merge).connector)
@@ -256,22 +232,3 @@ def _write(connector: Connector, fields: dict[str, Any], *, merge: bool = False)
         raise Refused(
             HTTPStatus.CONFLICT, f"{exc}.", errors={"name": ["This name is taken."]}
         ) from None
-
-
-@contextmanager
-def calling(workspace: Workspace) -> Iterator[None]:
-    """While a far end is called. Raises Refused."""
-    try:
-        with calls.held(CALLS_MAX, {str(workspace.pk): CALLS_OF_WORKSPACE}):
-            yield
-    except NoPlace as full:
-        status = HTTPStatus.TOO_MANY_REQUESTS if full.ours else HTTPStatus.SERVICE_UNAVAILABLE
-        whose = " of this workspace" if full.ours else ""
-        words = f"{full.most} far ends{whose} are being called: try again when one has answered."
-        raise Refused(status, words, retry_after_s=RETRY_S) from None
-    except (UnsafeName, RootMissing):
-        raise
-    except TransportError as exc:
-        raise Refused(HTTPStatus.BAD_GATEWAY, f"{exc}.", more={"code": exc.code}) from None
-    except UnknownKind as exc:
-        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None

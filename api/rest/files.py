@@ -22,8 +22,7 @@ from api.shapes.contents import PATH
 from api.shapes.datasets import NUMBER_MAX
 from connectors.attachments import attachment_fields
 from datasets.models import Dataset, DatasetKind, Entry
-from datasets.reading import find_entries
-from datasets.store import open_store
+from datasets.reading import find_entries, open_entry
 from store.checked import CheckedBlob
 from store.errors import StoreError
 from workspaces.places import RETRY_S, NoPlace, hold_download
@@ -121,7 +120,7 @@ def _answer(
     if settled is not None:
         return _settled(settled, etag)
     try:
-        blob = _open(dataset, entry)
+        blob = open_entry(dataset, entry)
         return _respond(request, dataset, entry, etag, blob)
     except (StoreError, OSError) as exc:
         words = f"This file cannot be read: {exc}."
@@ -135,15 +134,6 @@ def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     unchanged = HttpResponse(status=response.status_code)
     unchanged.headers["ETag"] = etag
     return unchanged
-
-
-def _open(dataset: Dataset, entry: Entry) -> CheckedBlob:
-    """Raises StoreError, OSError."""
-    blob = open_store(dataset.workspace_id).open_checked(bytes(entry.sha256))
-    if blob.size_bytes != entry.size_bytes:
-        blob.close()
-        raise StoreError(f"the store has {blob.size_bytes} bytes of its {entry.size_bytes}")
-    return blob
 
 
 def _hold(pieces: Iterator[bytes], size_bytes: int, workspace_id: UUID) -> Iterator[bytes]:

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from api.rest.answers import Refused, not_found
 from api.rest.callers import OPERATOR
-from api.rest.connectors import CALLED, ConnectorIn, calling, get_connector
+from api.rest.calling import CALLED, calling
+from api.rest.connectors import ConnectorIn, get_connector
 from api.rest.finding import WorkspaceIn
 from api.rest.pages import LIMIT_MAX
 from api.shapes.offers import (
@@ -94,12 +95,12 @@ def preview_unsaved_entity(
     """The same of what a job's `entity` could be."""
     found = get_connector(request, connector)
     if offers_rows(found):  # else the shape of what is asked for is enough
-        _check(found, body.entity)
+        check_entity(found, body.entity)
     return _preview(found, body.entity, body.limit)
 
 
-def _check(connector: Connector, entity: Any) -> None:
-    """Raises Refused."""
+def check_entity(connector: Connector, entity: Any) -> None:
+    """Whether a job could name it so. Raises Refused."""
     if entity is None:
         raise _misfit(Misfit("is required"))
     try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from ninja import Query, Schema
@@ -37,6 +37,15 @@ class PageQuery(Schema):
 PageIn = Annotated[PageQuery, Query()]
 
 
+class PageAsked(Protocol):
+    """Which page of a list somebody asks for."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def cursor(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PageOrder(Generic[M]):
     """The order of a list: by one column, then by id: newest first, or by name."""
@@ -50,7 +59,7 @@ class PageOrder(Generic[M]):
         text = value.isoformat() if isinstance(value, datetime) else str(value)
         return _pack([text, str(row.pk)])
 
-    def take(self, rows: QuerySet[M], page: PageQuery) -> tuple[Sequence[M], str | None]:
+    def take(self, rows: QuerySet[M], page: PageAsked) -> tuple[Sequence[M], str | None]:
         """The rows of the page, and the cursor of the next one. Raises Refused."""
         sign = "-" if self.descending else ""
         if page.cursor is not None:

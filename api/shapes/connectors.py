@@ -4,7 +4,8 @@ own, which come from its Spec."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -32,12 +33,15 @@ from api.shapes.fields import EXACT
 from api.shapes.jobs import BodyShape, Fact, Name, Text
 from connectors.folders import BrowsedRow
 from connectors.models import Connector, ConnectorStatus
+from connectors.reachability import find_connectivity
 from connectors.secrets import secret_fields
+from connectors.telling import tell_connectivity
 from farends.errors import ConnectionStage
 from farends.registry import SPECS
 from farends.spec import OptionField, Spec, group_options, option_fields
-from farends.stages import StageOutcome
+from farends.stages import StageOutcome, StageResult
 from syncjobs.order.rows import RESOURCES
+from syncjobs.queries.connectivity import has_passed, judge_connectivity
 
 if TYPE_CHECKING:
     Kind = str
@@ -390,6 +394,32 @@ def tell_connector(connector: Connector) -> dict[str, Any]:
         "has_secret": bool(connector.sealed_secret),
         "secret_fields": secret_fields(connector),
     }
+
+
+def tell_test(connector: Connector, results: Sequence[StageResult]) -> dict[str, Any]:
+    """Fills `TestOut` with what a test of just now has shown."""
+    return {
+        "passed": bool(has_passed(connector)),
+        "tested_at": connector.last_test_at,
+        "stages": [asdict(result) for result in results],
+    }
+
+
+def tell_connectivity_of(connector: Connector) -> dict[str, Any]:
+    """Fills `ConnectivityOut`, in a few queries. The host is not called for this."""
+    judged, watch = asdict(judge_connectivity(connector)), find_connectivity(connector)
+    watched = tell_connectivity(connector)
+    known = watched["is_connected"] is not None
+    if watched["last_check_time"] is None:
+        del watched["consecutive_failures"]  # what records met is all that is known
+    beside = {
+        "connector": connector.name,
+        "watch": watch.watch,
+        "checked_at": watch.last_check_at,
+        "uptime_s": watched["uptime"] if known else None,
+        "downtime_s": watched["downtime"] if known else None,
+    }
+    return judged | watched | beside
 
 
 def tell_browsed(row: BrowsedRow) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Rows from PostgreSQL to PostgreSQL, beside COPY into COPY and beside sling; objects of an API, beside dlt."""
+"""Rows from PostgreSQL, MariaDB and CSV, beside COPY, sling and pgloader; objects of an API, beside dlt."""

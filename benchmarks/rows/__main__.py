@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,7 +18,8 @@ import psycopg
 
 from benchmarks import stand
 from benchmarks.rows.corpora import ROW_CORPORA, RowCorpus, table_sum
-from benchmarks.rows.peers import copy_into_copy, find_sling, run_sling
+from benchmarks.rows.figures import OURS, Figures, Goal
+from benchmarks.rows.peers import copy_into_copy, find_sling, make_peers_database, run_sling
 from embedded import ports, postgres
 from embedded.child import Child
 
@@ -28,35 +27,15 @@ if TYPE_CHECKING:
     from farends.spec import Target
     from syncjobs.models import SyncJob, SyncRecord
 
-MIB = 1 << 20
-LIMIT, OURS, SLING = "COPY", "SyncProject", "sling"
-
-
-@dataclass
-class Figures:
-    """Seconds by case and by who, one of each round; `memory_bytes` is ours above the idle size."""
-
-    walls: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    memory_bytes: int = 0
-
-    def median(self, case: str, who: str) -> float | None:
-        walls = self.walls.get((case, who))
-        return statistics.median(walls) if walls else None
-
-    def add(self, case: str, who: str, wall_s: float) -> None:
-        self.walls[case, who].append(wall_s)
-        print(f"{case} {who}: {wall_s:.2f} s", file=sys.stderr, flush=True)  # noqa: T201 — a command talks
-
-
-# case: what it is, beside whom, at most how many times as long
+LIMIT, SLING = "COPY", "sling"
 GOALS = (
-    ("R1 first load", LIMIT, 1.8),
-    ("R1 first load", SLING, 0.6),
-    ("R1 nothing changed", LIMIT, 1.6),
-    ("R2 one row of a hundred", SLING, 1.0),
-    ("R6 first load", LIMIT, 1.6),
-    ("R6 first load", SLING, 0.6),
-    ("R6 nothing changed", LIMIT, 1.6),
+    Goal("R1 first load", LIMIT, 1.8),
+    Goal("R1 first load", SLING, 0.6),
+    Goal("R1 nothing changed", LIMIT, 1.6),
+    Goal("R2 one row of a hundred", SLING, 1.0),
+    Goal("R6 first load", LIMIT, 1.6),
+    Goal("R6 first load", SLING, 0.6),
+    Goal("R6 nothing changed", LIMIT, 1.6),
 )
 
 
@@ -135,7 +114,7 @@ class Stand:
 
         run = stand.sync(job, mode=None if mode is None else SyncMode(mode))
         self.figures.add(case, OURS, run.wall_s)
-        self.figures.memory_bytes = max(self.figures.memory_bytes, run.memory_bytes)
+        self.figures.add_memory(run.memory_bytes)
         return job.records.latest("queued_at")
 
     def _verify(self, job: SyncJob, corpus: RowCorpus) -> None:
@@ -202,34 +181,7 @@ def main() -> None:
                     measured.load(corpus, case, round_)
             if case == "R1" and "R2" in cases:
                 measured.change(corpus, asked.rounds)
-        sys.stdout.write(table(measured.figures))
-
-
-def make_peers_database() -> str:
-    """Beside the product's own, on the same server."""
-    own = os.environ["DATABASE_URL"]
-    with psycopg.connect(own, autocommit=True) as session:
-        session.execute("CREATE DATABASE peers")
-    return urlsplit(own)._replace(path="/peers").geturl()
-
-
-def table(figures: Figures) -> str:
-    """Markdown: ours, beside whom, the ratio and its goal."""
-    lines = [
-        "| case | SyncProject, s | beside | its s | ratio | goal |",
-        "|---|---|---|---|---|---|",
-    ]
-    for case, who, goal in GOALS:
-        own, other = figures.median(case, OURS), figures.median(case, who)
-        if own is not None and other is not None:
-            ratio = own / other
-            met = "" if ratio <= goal else " (missed)"
-            lines.append(
-                f"| {case} | {own:.2f} | {who} | {other:.2f} | {ratio:.2f} | {goal}{met} |"
-            )
-    lines.append("")
-    lines.append(f"memory above the idle size: {figures.memory_bytes / MIB:.0f} MiB at most")
-    return "\n".join([*lines, ""])
+        sys.stdout.write(measured.figures.tell(GOALS))
 
 
 if __name__ == "__main__":

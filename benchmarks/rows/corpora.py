@@ -88,7 +88,41 @@ def table_sum(
     return row
 
 
+_SHOP = (
+    "id bigint PRIMARY KEY, customer text, email text, amount numeric(12,2), qty integer, active smallint,"
+    " placed_on date, meta jsonb, updated_at timestamp NOT NULL, note text"
+)
+_SHOP_VALUES = """
+SELECT i, 'Customer Größe ' || (i % 5000), 'user' || i || '@example.com', (i % 1000000) * 1.01, i % 97, i % 2,
+       date '2020-01-01' + (i % 2000)::int, jsonb_build_object('k', i, 'tags', jsonb_build_array('a', 'b')),
+       timestamp '2026-01-01' + i * interval '1.000001 second', 'a fairly ordinary note of some words ' || i
+  FROM generate_series({first}, {last}) i"""
+# pgloader makes booleans of TINYINT(1), and times with a zone.
+_SHOP_CANON = (
+    "id::bigint, customer::text, email::text, amount::numeric(12,2), active::int, qty::int, placed_on::date,"
+    " meta::jsonb, updated_at::timestamp, note::text"
+)
+_SHEET = (
+    "id bigint PRIMARY KEY, ref text, customer text, email text, amount numeric, qty bigint, active boolean,"
+    " placed_on date, note text, updated_at timestamptz NOT NULL"
+)
+_SHEET_VALUES = """
+SELECT i, substr(md5(i::text), 1, 16), 'Größe, ' || (i % 5000), 'user' || i || '@example.com', (i % 1000000) * 1.01,
+       i % 97, i % 2 = 0, date '2020-01-01' + (i % 2000)::int,
+       CASE WHEN i % 5 > 0 THEN 'line "' || i || '" of some length, with commas' END,
+       timestamptz '2026-01-01' + i * interval '1 second'
+  FROM generate_series({first}, {last}) i"""
+_SHEET_CANON = (
+    "id::bigint, ref::text, customer::text, email::text, round(amount::numeric, 2), qty::int, active::boolean,"
+    " placed_on::date, coalesce(note::text, ''), updated_at::timestamptz"
+)
+
 ROW_CORPORA = {
     "R1": RowCorpus("orders", 1_000_000, _ORDERS, _ORDER_VALUES, _ORDERS_CANON),
     "R6": RowCorpus("wide", 50_000, _WIDE, _WIDE_VALUES, "wide.*"),
+}
+# Made in PostgreSQL, which tells what a copy must equal, and written from there to where they are copied from.
+ELSEWHERE = {
+    "R3": RowCorpus("shop", 500_000, _SHOP, _SHOP_VALUES, _SHOP_CANON),
+    "R4": RowCorpus("sheet", 2_000_000, _SHEET, _SHEET_VALUES, _SHEET_CANON),
 }

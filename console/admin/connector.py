@@ -36,7 +36,7 @@ from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
 from console.calling import call_far_end
 from console.connection_test import describe_host, describe_test, summarize_test
-from console.labels import cut, label, moment
+from console.labels import label, moment, shorten_text
 from console.live import fragment
 from console.words import NOTHING
 from farends.errors import TransportError
@@ -293,7 +293,7 @@ class ConnectorAdmin(ButtonsAdmin):
 
     @admin.display(description="error")
     def sync_error(self, connector: Connector) -> str:
-        return cut(connector.last_sync_error, tone="sp-late")
+        return shorten_text(connector.last_sync_error, tone="sp-late")
 
     @admin.display(description="options")
     def show_options(self, connector: Connector) -> str:

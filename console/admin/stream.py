@@ -23,7 +23,7 @@ from console.admin.deleting import describe_deletion
 from console.admin.filters import ScopedFilter, WorkspaceFilter
 from console.admin.stream_form import StreamForm
 from console.calling import call_far_end
-from console.labels import cut, label, link, moment
+from console.labels import label, link, moment, shorten_text
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, group_digits, span_words
 from outbox.contacts import download_configuration, send_heartbeat
@@ -289,7 +289,7 @@ class StreamAdmin(ButtonsAdmin):
     @admin.display(description="waits for")
     def waits(self, stream: Any) -> str:
         status = _status_of(stream)
-        return cut(stream.reason or (status.waiting_for if status.queue_size else ""))
+        return shorten_text(stream.reason or (status.waiting_for if status.queue_size else ""))
 
 
 def _status_of(stream: Any) -> StreamStatus:

@@ -31,7 +31,7 @@ from console.admin.filters import (
     WorkspaceFilter,
 )
 from console.admin.scoped import ReadOnlyAdmin
-from console.labels import bar, changes, cut, find_page_url, label, moment, taken
+from console.labels import bar, changes, find_page_url, label, moment, shorten_text, taken
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
 from syncjobs.claims.reaping import clean_up
@@ -325,7 +325,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         if record.state == State.RUNNING:
             return bar(record.percentage, title=record.get_stage_display())
         if record.state == State.QUEUED:
-            return cut(record.waiting_for)
+            return shorten_text(record.waiting_for)
         return NOTHING
 
     @admin.display
@@ -346,4 +346,4 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
 
     @admin.display(description="error")
     def show_error(self, record: SyncRecord) -> str:
-        return cut(record.error, tone="sp-late")
+        return shorten_text(record.error, tone="sp-late")

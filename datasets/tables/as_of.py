@@ -76,7 +76,7 @@ def page_of_rows(
     rows: list[Cells] = []
     step = limit + 1
     while True:
-        bound = _find_bound(cursor, table, after, step) if table.has_moved else None
+        bound = find_bound(cursor, table, after, step) if table.has_moved else None
         wanted = KeyRange(after, bound)
         statement = f"{_select(table, wanted)} LIMIT {limit + 1 - len(rows)}"
         cursor.execute(statement, wanted.parameters)
@@ -131,11 +131,14 @@ def key_of_row(table: TableAt, cells: Cells) -> Key:
 
 
 def print_column(column: ColumnAt, alias: str) -> str:
-    """The text of a value as the version prints it: the column may have another type by now."""
+    """The text of a value as the version prints it."""
+    return f"{type_column(column, alias)}::text"
+
+
+def type_column(column: ColumnAt, alias: str) -> str:
+    """A value of the type that the version has: the column may have another by now."""
     value = f"{alias}.{quote_name(column.name)}"
-    if column.retyped:
-        value = f"CAST({value} AS {column.type})"
-    return f"{value}::text"
+    return f"CAST({value} AS {column.type})" if column.retyped else value
 
 
 def print_image(table: TableAt, column: ColumnAt, alias: str) -> str:
@@ -143,43 +146,52 @@ def print_image(table: TableAt, column: ColumnAt, alias: str) -> str:
     return print_column(column, alias) if column.name in table.imaged else "NULL::text"
 
 
-def _find_bound(cursor: Cursor, table: TableAt, after: Key | None, step: int) -> Key | None:
-    """The key to which `step` rows of the table lead, or `step` keys of the history, whichever is smaller; None where both
-    have fewer."""
+def find_bound(cursor: Cursor, table: TableAt, after: Key | None, step: int) -> Key | None:
+    """Of a table that has moved: the key to which `step` rows of the table lead, or `step` keys of the history, whichever
+    is smaller; None where both have fewer."""
     wanted = KeyRange(after)
-    order = _places(table)
+    order = list_places(table)
     ways = [
-        f"(SELECT DISTINCT {_typed_key(table, 'r')} FROM {name_relation(table)} r"
+        f"(SELECT DISTINCT {type_key(table, 'r')} FROM {name_relation(table)} r"
         f" WHERE {wanted.condition(table, 'r')} ORDER BY {order} OFFSET {step - 1} LIMIT 1)",
-        f"(SELECT DISTINCT {_typed_key(table, 'h')} FROM {name_history(table)} h"
+        f"(SELECT DISTINCT {type_key(table, 'h')} FROM {name_history(table)} h"
         f" WHERE {wanted.condition(table, 'h')} AND h._version > {table.number}"
         f" ORDER BY {order} OFFSET {step - 1} LIMIT 1)",
     ]
     texts = ", ".join(f"ends.k{at}::text" for at in range(len(table.key)))
     cursor.execute(
-        f"SELECT {texts} FROM ({' UNION ALL '.join(ways)}) ends ORDER BY {_places(table, 'ends.')} LIMIT 1",
+        f"SELECT {texts} FROM ({' UNION ALL '.join(ways)}) ends ORDER BY {list_places(table, 'ends.')} LIMIT 1",
         wanted.parameters,
     )
     found: Key | None = cursor.fetchone()
     return found
 
 
+def select_places(table: TableAt, wanted: KeyRange, *, live: str, image: str) -> str:
+    """The rows of the version, wherever they lie: in the table, where `live` is selected of `r`, and in the history, where
+    `image` is selected of `i`. It has the parameters of `wanted`."""
+    rows = f"SELECT {live} FROM {name_relation(table)} r WHERE {wanted.condition(table, 'r')}"
+    if not table.has_moved:
+        return rows
+    keys = ", ".join(list_keys(table, "h"))
+    later = f"FROM {name_history(table)} h WHERE h._version > {table.number}"
+    return (
+        f"{rows} AND NOT EXISTS (SELECT {later} AND ({keys}) = ({', '.join(list_keys(table, 'r'))}))"
+        f" UNION ALL SELECT {image} FROM (SELECT DISTINCT ON ({keys}) h.* {later}"
+        f" AND {wanted.condition(table, 'h')} ORDER BY {keys}, h._version) i WHERE i._change <> 'a'"
+    )
+
+
 def _select(table: TableAt, wanted: KeyRange) -> str:
     """By key. It has the parameters of `wanted`."""
-    rows = (
-        f"SELECT {_columns(table, 'r')} FROM {name_relation(table)} r"
-        f" WHERE {wanted.condition(table, 'r')}"
+    rows = select_places(
+        table,
+        wanted,
+        live=_columns(table, "r"),
+        image=_columns(table, "i", images=True),
     )
-    if table.has_moved:
-        keys = ", ".join(list_keys(table, "h"))
-        later = f"FROM {name_history(table)} h WHERE h._version > {table.number}"
-        rows += (
-            f" AND NOT EXISTS (SELECT {later} AND ({keys}) = ({', '.join(list_keys(table, 'r'))}))"
-            f" UNION ALL SELECT {_columns(table, 'i', images=True)} FROM (SELECT DISTINCT ON ({keys}) h.* {later}"
-            f" AND {wanted.condition(table, 'h')} ORDER BY {keys}, h._version) i WHERE i._change <> 'a'"
-        )
     cells = ", ".join(f"c{at} AS {quote_name(name)}" for at, name in enumerate(table.names))
-    return f"SELECT {cells} FROM ({rows}) both_places ORDER BY {_places(table, 'both_places.')}"
+    return f"SELECT {cells} FROM ({rows}) both_places ORDER BY {list_places(table, 'both_places.')}"
 
 
 def _columns(table: TableAt, alias: str, *, images: bool = False) -> str:
@@ -188,13 +200,13 @@ def _columns(table: TableAt, alias: str, *, images: bool = False) -> str:
         f"{print_image(table, column, alias) if images else print_column(column, alias)} AS c{at}"
         for at, column in enumerate(table.columns)
     ]
-    return ", ".join([_typed_key(table, alias), *printed])
+    return ", ".join([type_key(table, alias), *printed])
 
 
-def _typed_key(table: TableAt, alias: str) -> str:
+def type_key(table: TableAt, alias: str) -> str:
     return ", ".join(f"{own} AS k{at}" for at, own in enumerate(list_keys(table, alias)))
 
 
-def _places(table: TableAt, owner: str = "") -> str:
+def list_places(table: TableAt, owner: str = "") -> str:
     """The typed key. Where other names are around it says whose: a column of the table may be called so."""
     return ", ".join(f"{owner}k{at}" for at in range(len(table.key)))

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from farends.rows.contract import ROW_BYTES_MAX, BadRow, Chunk, Encoding
 from farends.rows.copy_text import decode_cells
+from farends.rows.packed import join_rows
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -107,7 +108,7 @@ def _copy(
     with cursor.copy(statement) as copy:
         if chunk.encoding is Encoding.BINARY:
             copy.write(_HEADER)
-        copy.write(b"".join(rows))
+        copy.write(join_rows(rows))
         if chunk.encoding is Encoding.BINARY:
             copy.write(_TRAILER)
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from datasets.tables.adopting import adopt_staged
 from datasets.tables.dependent_views import set_views_aside
 from datasets.tables.place import (
     DELETED_AT,
@@ -42,11 +43,23 @@ _TUNING = (
 )
 
 
-def create_filled(cursor: psycopg.Cursor[Any], layout: TableLayout) -> int:
-    """Makes the relation with all staged rows in it, then its key, and returns their count. Raises UniqueViolation where
-    the key is none."""
+def create_filled(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
+    """Makes the relation with all staged rows in it, then its key. Raises UniqueViolation where the key is none."""
     cursor.execute(_TUNING)
     create_schema(cursor, layout.place.schema)
+    if adopt_staged(cursor, layout):
+        if layout.marks:
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} timestamptz").format(
+                    layout.place.rows, sql.Identifier(DELETED_AT)
+                )
+            )
+    else:
+        _create_copied(cursor, layout)
+    _add_key(cursor, layout)
+
+
+def _create_copied(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:
     columns = [
         sql.SQL("{} {}").format(sql.Identifier(link.name), type_sql(link.type))
         for link in layout.links
@@ -64,9 +77,6 @@ def create_filled(cursor: psycopg.Cursor[Any], layout: TableLayout) -> int:
             layout.place.staged,
         )
     )
-    count = cursor.rowcount
-    _add_key(cursor, layout)
-    return count
 
 
 def need_key(cursor: psycopg.Cursor[Any], layout: TableLayout) -> None:

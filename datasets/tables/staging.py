@@ -1,7 +1,8 @@
 """Staged rows of one table, and the checkpoint that says what they are.
 
-Both lie in UNLOGGED tables and are written in one transaction: a crash of PostgreSQL empties both, so a checkpoint
-never speaks of rows that are gone. A stale worker is fenced off before it writes.
+Both are written in one transaction. The checkpoint lies in an UNLOGGED table, and so do the rows, unless theirs may
+become the relation: a crash of PostgreSQL empties the checkpoint at the latest with the rows, so it never speaks of
+rows that are gone. A stale worker is fenced off before it writes.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class StagedReading:
     """What is staged: for which record, on which terms, and how far the reading came.
 
     `mark` is where the next reading begins. `segment` counts passes over the source: of two rows of one key the later
-    segment's is the newer one. `rows` counts those of the table, all segments together.
+    segment's is the newer one (a lasting table has no column for it until there is a second). `rows` counts those of the table, all segments together.
     """
 
     record_id: str
@@ -104,6 +105,7 @@ class StagedReading:
     without_cursor: int = 0
     duplicates: int = 0
     by_place: bool = False
+    lasting: bool = False  # the staged table may become the relation
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -178,10 +180,13 @@ class RowStaging:
                     sql.SQL("_line bigint NOT NULL"),
                     *parts,
                 ]
-            parts.append(sql.SQL("_segment smallint NOT NULL DEFAULT 0"))
+            if not reading.lasting:
+                parts.append(_SEGMENT)
             cursor.execute(
-                sql.SQL("CREATE UNLOGGED TABLE {} ({}) WITH (autovacuum_enabled = off)").format(
-                    self._place.staged, sql.SQL(", ").join(parts)
+                sql.SQL("CREATE {} TABLE {} ({}) WITH (autovacuum_enabled = off)").format(
+                    sql.SQL("" if reading.lasting else "UNLOGGED"),
+                    self._place.staged,
+                    sql.SQL(", ").join(parts),
                 )
             )
             self._keep(cursor, reading)
@@ -221,6 +226,7 @@ class RowStaging:
                 ):  # nothing else tells that a row has come again
                     cursor.execute(sql.SQL("TRUNCATE {}").format(self._place.staged))
                     reading = replace(reading, rows=0)
+            self._need_segment(cursor)
             cursor.execute(
                 sql.SQL(
                     "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN _segment SET DEFAULT {}"
@@ -465,6 +471,7 @@ class RowStaging:
         }
         with self._session.transaction(), self._session.cursor() as cursor:
             self._fence(cursor)
+            self._need_segment(cursor)
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             cursor.execute(
                 sql.SQL(
@@ -503,6 +510,13 @@ class RowStaging:
             )
             self._keep(cursor, reading)
         return reading
+
+    def _need_segment(self, cursor: psycopg.Cursor[Any]) -> None:
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {}").format(
+                self._place.staged, _SEGMENT
+            )
+        )
 
     def _sample_doubles(
         self, cursor: psycopg.Cursor[Any], reading: StagedReading
@@ -584,6 +598,7 @@ def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:
             cursor.execute(statement, [place.table_id])
 
 
+_SEGMENT = sql.SQL("_segment smallint NOT NULL DEFAULT 0")
 _NUMBERED = sql.SQL("digest || '-' || row_number() OVER (PARTITION BY digest) AS _row")
 
 

@@ -16,6 +16,7 @@ from farends.wire.far_text import show
 
 URI_BYTES_MAX = 32 * 1024
 ERROR_BYTES_MAX = 64 * 1024
+META_BYTES_MAX = 1 << 20
 _ASKS_PERSON = "elicitation/create"
 URL_ELICITATION = -32042
 _FORMS = ("text", "blob")
@@ -125,6 +126,15 @@ def check_request(told: ServerMessage) -> None:
 _INPUT_REQUIRED = "the server asks a person something before it answers (input_required)"
 
 
+@dataclass(frozen=True, slots=True)
+class ContentPart:
+    """What a server that knows this product's terms says of a content: the digest of the whole file, and the URI of
+    its next part. Where it tells no digest, there are no parts."""
+
+    sha256: str = ""
+    following: str | None = None
+
+
 class ContentReader:
     """Reads the result of `resources/read`. Its content goes to `write` as it arrives, and counts only if `check`
     then raises nothing."""
@@ -134,6 +144,7 @@ class ContentReader:
         self._write = write
         self._forms: list[str] = []  # of the contents so far
         self._asks = False
+        self._part = ContentPart()
 
     def read(self, json: JsonStream) -> None:
         if not json.begins_with(b"{"):
@@ -146,12 +157,13 @@ class ContentReader:
             else:
                 json.skip()
 
-    def check(self) -> None:
-        """After the result: raises NeedsPerson, McpContents."""
+    def check(self) -> ContentPart:
+        """After the result. Raises NeedsPerson, McpContents."""
         if self._asks:
             raise NeedsPerson(_INPUT_REQUIRED)
         if not self._forms:  # the protocol forbids it: it does not prove that the resource is empty
             raise McpContents("the server answered without any content")
+        return self._part
 
     def _read_contents(self, json: JsonStream) -> None:
         if not json.begins_with(b"[") or self._forms:
@@ -174,6 +186,8 @@ class ContentReader:
                     raise McpContents("a content is told twice")
                 form = key
                 self._take_form(json, form)
+            elif key == "_meta":
+                self._part = _find_part(json.read_value(META_BYTES_MAX))
             else:
                 json.skip()
         if uri is None:
@@ -196,6 +210,15 @@ class ContentReader:
         pieces = json.iter_string()
         for piece in pieces if form == "text" else decode_base64(pieces):
             self._write(piece)
+
+
+def _find_part(meta: Any) -> ContentPart:
+    provenance = meta.get("syncproject/provenance") if isinstance(meta, dict) else None
+    sha256 = provenance.get("sha256") if isinstance(provenance, dict) else None
+    if not isinstance(sha256, str):
+        return ContentPart()
+    following = meta.get("syncproject/next")
+    return ContentPart(sha256, following if isinstance(following, str) else None)
 
 
 def decode_base64(pieces: Iterator[bytes]) -> Iterator[bytes]:

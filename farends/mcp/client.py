@@ -7,6 +7,7 @@ then name a session, which every request carries, and which is closed in the end
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from farends.contract import Context
 from farends.errors import (
     AuthRefused,
     ConnectionStage,
+    McpLoop,
     McpProtocol,
     NeedsPerson,
     PermissionRefused,
@@ -23,12 +25,15 @@ from farends.errors import (
     Throttled,
     TransientError,
     TransportError,
+    Unstable,
     Vanished,
 )
 from farends.mcp.answers import (
+    ContentPart,
     ContentReader,
     McpRefusal,
     ResourcePage,
+    ServerMessage,
     Write,
     read_message,
     read_page,
@@ -129,36 +134,38 @@ class McpClient:
 
     def read(self, line: McpLine, uri: str, write: Write) -> None:
         """Hands the content on as it arrives; it counts only if this returns. Raises Vanished, TransportError."""
+        content = _Content(write)
+        asked = {uri}
+        following: str | None = uri
+        while following is not None:
+            following = self._read_part(line, following, content)
+            if following in asked:
+                raise McpLoop("the parts of the resource come back to where they were")
+            if following is not None:
+                asked.add(following)
+
+    def _read_part(self, line: McpLine, uri: str, content: _Content) -> str | None:
+        """The URI of the next part, where the server gives a large resource in parts, as this product's own does."""
+        reader = ContentReader(uri, content.take)
+
+        def read(pieces: Iterable[bytes]) -> ServerMessage | None:
+            stream = JsonStream(pieces)
+            return None if stream.is_empty() else read_message(stream, reader.read)
+
+        params = {"uri": uri}
         try:
-            self._ask(lambda terms: self._read(line, uri, write, terms))
+            self._ask(
+                lambda terms: line.ask(
+                    "resources/read", params, terms, name=uri, read=read, most=content.allow
+                )
+            )
         except McpRefusal as exc:
             if exc.code in _ABSENT:
                 raise Vanished(f"the server has no such resource: {exc.message}") from exc
             raise refuse(exc, "resources/read") from exc
-
-    def _read(self, line: McpLine, uri: str, write: Write, terms: McpTerms) -> None:
-        brought = 0
-
-        def count(piece: bytes) -> None:
-            nonlocal brought
-            brought += len(piece)
-            write(piece)
-
-        reader = ContentReader(uri, count)
-
-        def read(pieces: Iterable[bytes]) -> Any:
-            stream = JsonStream(pieces)
-            return None if stream.is_empty() else read_message(stream, reader.read)
-
-        line.ask(
-            "resources/read",
-            {"uri": uri},
-            terms,
-            name=uri,
-            read=read,
-            most=lambda: _BESIDE_BYTES + _ESCAPED * brought,
-        )
-        reader.check()
+        part = reader.check()
+        content.check_whole(part)
+        return part.following
 
     def open_line(self, check: Callable[[], None], total_s: float) -> McpLine:
         return McpLine(self._door, check, total_s)
@@ -216,6 +223,34 @@ class McpClient:
             return agree(line)
 
 
+class _Content:
+    """What has come of one resource."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._bytes = 0
+        self._hash = hashlib.sha256()
+        self._told = ""  # the digest of the whole, as the first of several parts told it
+
+    def take(self, piece: bytes) -> None:
+        self._bytes += len(piece)
+        self._hash.update(piece)
+        self._write(piece)
+
+    def allow(self) -> int:
+        """How many bytes the answer may have by now."""
+        return _BESIDE_BYTES + _ESCAPED * self._bytes
+
+    def check_whole(self, part: ContentPart) -> None:
+        """Raises Unstable where the parts are not of one content."""
+        self._told = self._told or part.sha256
+        is_last = part.following is None
+        if part.sha256 != self._told or (
+            is_last and self._told and self._told != self._hash.hexdigest()
+        ):
+            raise Unstable("the resource changed while its parts were read")
+
+
 def _discover(line: McpLine) -> McpTerms:
     try:
         told = line.call("server/discover", {}, McpTerms(MODERN))
@@ -255,7 +290,7 @@ def _name_software(server: Any) -> str:
     if not isinstance(server, dict):
         return ""
     words = [server.get("name"), server.get("version")]
-    return show(" ".join(word for word in words if isinstance(word, str)), 100)
+    return show(" ".join(word for word in words if isinstance(word, str) and word), 100)
 
 
 @contextlib.contextmanager

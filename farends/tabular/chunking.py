@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from farends.rows.contract import CHUNK_BYTES, CHUNK_S, BadRow, Chunk, Column, Encoding
+from farends.rows.packed import PackedRows
 
-# Two chunks may be held at once, and each row is an object of its own.
+# Two chunks may be held at once, and a row that is asked for makes an object of each.
 _CHUNK_BYTES = CHUNK_BYTES // 2
 _BAD_ROW_BYTES = 200  # what it costs beside its text
 
@@ -64,7 +65,7 @@ class ChunkBuilder:
         self._begin()
 
     def _begin(self) -> None:
-        self._rows: list[bytes] = []
+        self._rows = PackedRows()
         self._places = LinePlaces(self._path)
         self._bad: list[BadRow] = []
         self._size_bytes = 0
@@ -80,14 +81,14 @@ class ChunkBuilder:
     def is_empty(self) -> bool:
         return not self._rows and not self._bad
 
-    def add_lines(self, rows: Sequence[bytes], line: int, size_bytes: int) -> None:
+    def add_lines(self, lines: bytes, line: int, count: int) -> None:
         """Rows that stand in one line each."""
-        self._rows += rows
-        self._places.add(line, len(rows))
-        self._size_bytes += size_bytes
+        self._rows.add(lines, count)
+        self._places.add(line, count)
+        self._size_bytes += len(lines)
 
     def add_row(self, row: bytes, line: int) -> None:
-        self._rows.append(row)
+        self._rows.add(row)
         self._places.add(line)
         self._size_bytes += len(row)
 

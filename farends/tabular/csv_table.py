@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -43,7 +43,9 @@ class CsvTable:
                 learner.learn(scanner, layout.names, layout.dialect, most_bytes=most_bytes)
         return FoundColumns(learner.columns, learner.row_count)
 
-    def read(self, file: HeldFile, wanted: WantedRows, after: Any | None) -> Iterator[Chunk]:
+    def read(
+        self, file: HeldFile, wanted: WantedRows, after: Any | None
+    ) -> Generator[Chunk, None, None]:
         with self._open(file) as (content, layout):
             if not layout.names:
                 return
@@ -127,8 +129,7 @@ class _RowWriter:
             for line, row in enumerate(lines.data.splitlines(keepends=True), lines.line):
                 self._add_apart(row, line)
             return
-        rows = self._pick(lines.data).splitlines(keepends=True)
-        self.builder.add_lines(rows, lines.line, len(lines.data))
+        self.builder.add_lines(self._pick(lines.data), lines.line, lines.count)
 
     def _is_plain(self, data: bytes) -> bool:
         """Whether the cells are what stands between the delimiters, and need no quotes for COPY either."""

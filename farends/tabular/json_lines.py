@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -47,7 +47,9 @@ class JsonLinesTable:
         )
         return FoundColumns(tuple(columns), row_count)
 
-    def read(self, file: HeldFile, wanted: WantedRows, after: Any | None) -> Iterator[Chunk]:
+    def read(
+        self, file: HeldFile, wanted: WantedRows, after: Any | None
+    ) -> Generator[Chunk, None, None]:
         names = {column.name for column in wanted.columns}
         rows = JsonRows(wanted.columns, key=wanted.key, takes=names.__contains__)
         builder = ChunkBuilder(file.path, wanted.columns, Encoding.TEXT)

@@ -56,7 +56,7 @@ class ColumnLearner:
         start, apart, is_stale = scanner.offset, 0, True
         for scanned in scanner:
             if isinstance(scanned, WholeLines):
-                self._row_count += scanned.data.count(b"\n")
+                self._row_count += scanned.count
             else:
                 self._row_count += 1
             if isinstance(scanned, RowOfCells):

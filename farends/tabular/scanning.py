@@ -30,6 +30,7 @@ class WholeLines:
 
     data: bytes
     line: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class RowScanner:
             if self.shape is not None and self.shape.holds(lines := _end_lines(piece)):
                 size_bytes = min(size_bytes * 4, _PIECE_BYTES)
                 line = self._advance(piece)
-                yield WholeLines(lines, line)
+                yield WholeLines(lines, line, self.line - line)
             elif size_bytes > _SMALL_BYTES:
                 size_bytes //= 16
             else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from farends.errors import ProtocolViolation, RootMissing, SchemaGone
 from farends.rows.contract import (
+    CHUNK_BYTES,
     Begun,
     Chunk,
     Entity,
@@ -17,6 +20,7 @@ from farends.rows.contract import (
     Reading,
     RowCapabilities,
 )
+from farends.rows.read_ahead import read_ahead
 from farends.tabular.csv_table import CsvTable
 from farends.tabular.entity import FileFormat, InvalidEntity, TabularEntity, parse_entity
 from farends.tabular.files import FileHolder, HeldFile
@@ -31,6 +35,7 @@ _FORMATS: Mapping[FileFormat, Callable[[Opened], TableFormat]] = {
     FileFormat.XLSX: CsvTable,
 }
 _LOOK_BYTES = 8 << 20  # of each file, for a preview
+_AHEAD_BYTES = CHUNK_BYTES  # a smaller file is not worth a thread
 
 
 class TabularSource:
@@ -45,6 +50,7 @@ class TabularSource:
         self._check = check
         self._folder = folder
         self._reading: Reading | None = None
+        self._described: Entity | None = None
 
     @property
     def capabilities(self) -> RowCapabilities:
@@ -59,7 +65,10 @@ class TabularSource:
                     continue  # no file of rows
 
     def describe(self, spec: Mapping[str, Any]) -> Entity:
-        return self._describe(spec, most_bytes=None)
+        """Reads all rows; asked again for the same, it answers from memory, because files of a version never change."""
+        if self._described is None or self._described.spec != spec:
+            self._described = self._describe(spec, most_bytes=None)
+        return self._described
 
     def _describe(self, spec: Mapping[str, Any], *, most_bytes: int | None) -> Entity:
         entity, files = self._find_files(spec)
@@ -119,8 +128,20 @@ class TabularSource:
             if begin is not None and file.path < begin.path:
                 continue
             inner = begin.place if begin is not None and file.path == begin.path else None
-            for chunk in table.read(file, wanted, inner):
+            for chunk in self._read_file(table, file, wanted, inner):
                 yield replace(chunk, resume=FileResume(file.path, chunk.resume).to_json())
+
+    def _read_file(
+        self, table: TableFormat, file: HeldFile, wanted: WantedRows, after: Any | None
+    ) -> Iterator[Chunk]:
+        """The next chunk is made while the destination takes the one before."""
+        with closing(table.read(file, wanted, after)) as chunks:
+            if file.size_bytes <= _AHEAD_BYTES:
+                yield from chunks
+                return
+            # The holder may ask a database for the file, through the session of this thread.
+            yield from itertools.islice(chunks, 1)
+            yield from read_ahead(chunks, leave=lambda: None)
 
     def _get_reading(self) -> Reading:
         if self._reading is None:

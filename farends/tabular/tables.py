@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,7 +42,9 @@ class TableFormat(Protocol):
         `most_bytes` is given."""
         ...
 
-    def read(self, file: HeldFile, wanted: WantedRows, after: Any | None) -> Iterator[Chunk]:
+    def read(
+        self, file: HeldFile, wanted: WantedRows, after: Any | None
+    ) -> Generator[Chunk, None, None]:
         """The rows of one file behind `after`, which is the `resume` of a chunk of it."""
         ...
 

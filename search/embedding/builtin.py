@@ -47,10 +47,11 @@ _SLICE_S = 0.2
 class ModelHost:
     """The model's process as seen from here; started when it is first asked, and again after it died.
 
-    Any number of threads may ask at once: it answers one request after another.
+    Any number of threads may ask at once: it answers one request after another. `niceness` holds from its next start.
     """
 
     def __init__(self) -> None:
+        self.niceness = 0
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -88,6 +89,7 @@ class ModelHost:
         if self._child is None or self._child.poll() is not None:
             self._child = start_module(
                 "search.embedding.model_process",
+                [str(self.niceness)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None,

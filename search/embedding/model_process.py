@@ -21,7 +21,6 @@ from children.limits import ProcessLimits, limit_process
 
 TEXT_MAX = 1_000  # one text of 1 MB without a blank takes the model 8.6 GB
 DATA_BYTES = 1 << 30  # six times what it needs
-NICE = 5  # who waits for a page, or for a sync, goes first
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:
@@ -53,7 +52,7 @@ def answer_texts(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 def run_model() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
-    os.nice(NICE)
+    os.nice(int(sys.argv[1]))
     limit_process(ProcessLimits(data_bytes=DATA_BYTES))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer

@@ -19,7 +19,14 @@ from django.db import connection
 
 from database.extensions import has_extension
 from farends.errors import AuthConfig
-from search.choices import BUILTIN, OFF, EmbeddingChoice, find_embedding, restore_embedding
+from search.choices import (
+    BUILTIN,
+    OFF,
+    EmbeddingChoice,
+    default_embedding,
+    find_embedding,
+    restore_embedding,
+)
 from search.embedding.breaker import count_requests, find_breaker
 from search.embedding.builtin import the_model, warm_up
 from search.embedding.contract import TEXT_MAX, EmbedCode, EmbedFailed, Vector, make_unit
@@ -130,8 +137,10 @@ def embed_question(workspace: Workspace, text: str, timeout_s: float) -> QueryVe
 
 
 def warm_up_for_questions() -> None:
-    """Starts the built-in model in the background, for a process that will be asked."""
-    warm_up()
+    """Starts the built-in model in the background where workspaces have it that set nothing: else the first question
+    waits for it. Takes milliseconds."""
+    if default_embedding().service == BUILTIN:
+        warm_up()
 
 
 def _embed(

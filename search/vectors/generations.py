@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from farends.errors import AuthConfig
 from search.choices import OFF, EmbeddingChoice, find_embedding, restore_embedding, seal_key
+from search.core.wishes import IndexWish
 from search.embedding.breaker import close_breaker
 from search.embedding.contract import EmbedCode, EmbedFailed
 from search.embedding.opening import find_dimensions, name_model
@@ -27,9 +28,8 @@ from search.models import (
     DatasetIndex,
     GenerationState,
     IndexGeneration,
-    IndexWish,
 )
-from search.vectors.graphs import drop_graph
+from search.vectors.graphs import drop_graph, needs_graph
 from search.vectors.pending import forget_pending, recount_pending, settle_states
 from search.vectors.tables import has_vector_extension, has_vector_table, vector_table
 
@@ -106,18 +106,19 @@ def settle_generation(workspace_id: uuid.UUID) -> IndexGeneration | None:
         target = _choose_target(workspace_id, choice)
         close_breaker(workspace_id)
         recount_pending(workspace_id, target.pk, target.dimensions)
-        total = _count_chunks(workspace_id)
+        total = count_chunks(workspace_id)
         left = _count_pending(workspace_id)
         target.total_chunks, target.done_chunks = total, total - left
         target.save(update_fields=["total_chunks", "done_chunks"])
-        if left == 0:
+        if left == 0 and (target.has_graph or not needs_graph(target, total)):
             _switch(target)
         settle_states(workspace_id)
     return target
 
 
 def switch_when_whole(workspace_id: uuid.UUID) -> bool:
-    """Lets the generation that is filled serve, if no chunk wants a vector of it; whether it does now."""
+    """Lets the generation that is filled serve, if no chunk wants a vector of it and its graph stands where it needs
+    one; whether it does now."""
     with transaction.atomic():
         _hold(workspace_id)
         building = find_building(workspace_id)
@@ -126,6 +127,8 @@ def switch_when_whole(workspace_id: uuid.UUID) -> bool:
         recount_pending(workspace_id, building.pk, building.dimensions)
         if _count_pending(workspace_id):
             settle_states(workspace_id)
+            return False
+        if needs_graph(building, count_chunks(workspace_id)) and not building.has_graph:
             return False
         _switch(building)
     return True
@@ -256,7 +259,8 @@ def _wishing(workspace_id: uuid.UUID) -> Q:
     return Q(workspace_id=workspace_id, wish=IndexWish.WORDS_AND_MEANING)
 
 
-def _count_chunks(workspace_id: uuid.UUID) -> int:
+def count_chunks(workspace_id: uuid.UUID) -> int:
+    """The chunks of the workspace that want, or have, a vector."""
     rows = DatasetIndex.objects.filter(_wishing(workspace_id))
     return int(rows.aggregate(total=Sum("chunk_count"))["total"] or 0)
 

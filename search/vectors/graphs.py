@@ -42,12 +42,15 @@ def name_graph(generation: int) -> str:
     return f"search_graph_{generation}"
 
 
+def needs_graph(generation: IndexGeneration, vector_count: int) -> bool:
+    least = GRAPH_BELOW if generation.has_graph else GRAPH_FROM
+    return 0 < (generation.dimensions or 0) <= GRAPH_DIMENSIONS_MAX and vector_count >= least
+
+
 def tend_graph(generation: IndexGeneration, vector_count: int, check: Callable[[], None]) -> bool:
     """Builds the graph, or drops it, as the number of vectors wants it; whether something changed. `check` raises when
     the work is over, which cancels the build: the next one begins anew."""
-    wants = GRAPH_DIMENSIONS_MAX >= (generation.dimensions or 0) > 0 and vector_count >= (
-        GRAPH_BELOW if generation.has_graph else GRAPH_FROM
-    )
+    wants = needs_graph(generation, vector_count)
     if wants == generation.has_graph:
         return False
     if wants:

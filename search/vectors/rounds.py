@@ -108,6 +108,7 @@ class VectorRound:
     refused: int = 0
     more: bool = False
     failure: str = ""
+    is_busy: bool = False  # another round has the workspace's turn
     most: int | None = None  # texts of the next batch, where one took too long
 
 
@@ -121,7 +122,8 @@ def index_vectors(
     done = VectorRound()
     turn = begin_turn(lease.workspace_id)
     if turn is None:
-        return done  # its queue asks again
+        done.is_busy = True
+        return done
     try:
         _run(lease, turn, done, check, budget_s)
     except TurnOver:

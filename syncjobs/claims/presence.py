@@ -1,4 +1,4 @@
-"""Writes the sign of life of a worker, beat or web process, and for a worker also its load.
+"""Writes the sign of life of a worker, index, beat or web process, and for a worker also its load.
 
 A thread of its own over a session of its own, like the heartbeat: whatever the records in work do, and
 also with none in work. It is told by the database's clock alone. Nothing that goes wrong here may end
@@ -29,7 +29,7 @@ from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 
-WORKER, BEAT, WEB = "worker", "beat", "web"
+WORKER, BEAT, WEB, INDEX = "worker", "beat", "web", "index"
 FORGOTTEN_AFTER_S = 3600
 _LEAVE_WITHIN_S = 3.0
 _STDERR = 2

@@ -15,6 +15,9 @@ from connectors.models import Connector
 from datasets.models import Dataset, DatasetKind
 from datasets.tables.dropping import drop_home_tables
 from farends.registry import SPECS
+from search.core.wishes import IndexWish
+from search.indexing.emptying import forget_workspace
+from search.indexing.marking import note_wish
 from syncjobs.claims.windowing import reopen
 from syncjobs.configuration.destinations import refuse_taken_table
 from syncjobs.configuration.fixed import forget_marks, refuse_fixed
@@ -70,6 +73,8 @@ def save_job(job: SyncJob) -> None:
             reopen(SyncRecord.either.filter(job=job))
         if stored is not None:
             forget_marks(job, stored)
+        with connection.cursor() as cursor:
+            note_wish(cursor, job.dataset_id, IndexWish(job.index))
 
 
 def save_workspace(workspace: Workspace) -> None:
@@ -98,9 +103,11 @@ def delete_job(job: SyncJob) -> None:
 
 
 def delete_workspace(workspace: Workspace) -> None:
-    """Deletes a workspace with its members, tokens and tables. Its connectors and jobs must be deleted before."""
+    """Deletes a workspace with its members, tokens, tables and indexes. Its connectors and jobs must be deleted before."""
     with transaction.atomic():
         drop_home_tables(workspace.pk)
+        with connection.cursor() as cursor:
+            forget_workspace(cursor, workspace.pk)
         auditing.note_deleted(workspace)
         workspace.delete()
 

@@ -18,6 +18,8 @@ STALLED_AFTER_S = 600.0
 START_WITHIN_S = 60.0
 
 OK = "ok"
+# Without whoever consumes them, syncs run and search answers, by words and with what it has.
+PUT_OFF = frozenset({"index"})
 
 
 class Level(IntEnum):
@@ -120,7 +122,8 @@ def _judge_queue(signs: PartSigns, queue: str, unanswered_s: float) -> PartHealt
         return PartHealth(part, age_s=unanswered_s)
     if _may_be_starting(signs, unanswered_s):
         return PartHealth(part, "starting", Level.STARTING, unanswered_s)
-    return PartHealth(part, "unanswered", Level.DOWN, unanswered_s)
+    level = Level.WARNING if queue in PUT_OFF else Level.DOWN
+    return PartHealth(part, "unanswered", level, unanswered_s)
 
 
 def _judge_queued(signs: PartSigns) -> PartHealth:

@@ -16,7 +16,7 @@ WORDS_MAX = 200  # characters of what a record waits for
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`percentage` covers the whole record: 10 % for looking, 85 % for files, the rest to publish."""
+    """`percentage` covers the whole record: 10 % for looking, 85 % for files, the rest to publish and to index."""
 
     stage: Stage = Stage.INITIALIZING
     listed: int = 0
@@ -32,6 +32,8 @@ class Snapshot:
     expected_s: float | None = None
     kept_files: int = 0  # durable and receipted: what a next attempt need not fetch again
     kept_bytes: int = 0  # of files that were cut: where a next attempt goes on
+    indexed: int = 0  # texts of the version that was published
+    to_index: int = 0
     waiting_for: str = ""  # within the attempt, such as for a host that asked for patience
 
     @property
@@ -48,8 +50,9 @@ class Snapshot:
     def percentage(self) -> float:
         if self.stage in (Stage.INITIALIZING, Stage.DETECTING_CHANGES):
             return 0.0 if self.listed == 0 else 5.0
-        if self.stage is Stage.FINALIZING:
-            return 95.0
+        if self.stage in (Stage.FINALIZING, Stage.UPDATING_EMBEDDINGS):
+            share = self.indexed / self.to_index if self.to_index else 0.0
+            return round(95.0 + 4.0 * min(1.0, share), 1)
         files = self.current_file_index / self.total_files if self.total_files else 1.0
         share = files
         if self.total_bytes:
@@ -149,6 +152,11 @@ class Progress:
         self.moved()
         with self._lock:
             self._index += 1
+
+    def indexing(self, done: int, total: int) -> None:
+        self.moved()
+        with self._lock:
+            self._snapshot = replace(self._snapshot, indexed=done, to_index=total)
 
     def kept(self, count: int) -> None:
         self.moved()

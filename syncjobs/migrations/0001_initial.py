@@ -586,4 +586,9 @@ class Migration(migrations.Migration):
             model_name='syncrecord',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('connector', None), ('source_dataset__isnull', False)), models.Q(('connector__isnull', False), ('source_dataset', None)), _connector='OR'), name='record_one_source'),
         ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='index',
+            field=models.CharField(choices=[('words_and_meaning', 'words and meaning'), ('words', 'words'), ('off', 'off')], default='words_and_meaning', max_length=20),
+        ),
     ]

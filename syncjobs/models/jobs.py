@@ -93,6 +93,7 @@ class SyncJob(models.Model):
     on_delete = models.CharField(max_length=12, **column("on_delete"))
     after_publish = models.CharField(max_length=10, **column("after_publish"))
     move_to = models.CharField(max_length=500, **column("move_to"))
+    index = models.CharField(max_length=20, **column("index"))
     entity = models.JSONField(null=True, **column("entity"))
     entities = models.JSONField(null=True, **column("entities"))
     overrides = models.JSONField(**column("overrides"))

@@ -12,7 +12,7 @@ class ProcessSign(models.Model):
     name = models.CharField(
         max_length=100, primary_key=True
     )  # of a worker: what `lease_owner` holds
-    part = models.CharField(max_length=10, default="worker")  # or `beat`, `web`
+    part = models.CharField(max_length=10, default="worker")  # or `beat`, `web`, `index`
     host = models.CharField(max_length=100, blank=True, default="")
     session = models.PositiveIntegerField(default=0)  # getsid(2): its supervisor's child leads it
     slots = models.PositiveSmallIntegerField(

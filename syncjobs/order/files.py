@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from farends.errors import UnsafeName
 from farends.names import join
+from search.core.wishes import IndexWish
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.markers import parse_done_pattern
 from syncjobs.core.patterns import parse_pattern
@@ -16,7 +17,7 @@ from syncjobs.order.option import job_option
 from syncjobs.order.shared import COMPARISON, DELETION, OnDelete, SharedOrder
 from syncjobs.order.timing import SECONDS_MAX
 
-FILES = "Files"
+FILES, SEARCH = "Files", "Search"
 BIGINT_MAX = 9_223_372_036_854_775_807
 _ONLY_MOVE = "move_to belongs to after_publish: move."
 
@@ -219,12 +220,30 @@ class FileDeletion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSearch:
+    """How the files of the job can be found by what stands in them."""
+
+    index: IndexWish = job_option(
+        "Search",
+        "What of the dataset's files people and agents can search.",
+        default=IndexWish.WORDS_AND_MEANING,
+        group=SEARCH,
+        words={
+            IndexWish.WORDS_AND_MEANING: "words, and what a text means",
+            IndexWish.WORDS: "words alone: no model is asked",
+            IndexWish.OFF: "nothing; an index that is there is deleted",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileOrder:
     """The part of an order that only a job of files has."""
 
     selection: FileSelection
     comparison: FileComparison
     deletion: FileDeletion
+    search: FileSearch
 
     def find_conflicts(self, shared: SharedOrder) -> dict[str, str]:
         """Options that do not go together, each with what is wrong."""

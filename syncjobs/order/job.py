@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from syncjobs.order.files import FILES, FileOrder
+from syncjobs.order.files import FILES, SEARCH, FileOrder
 from syncjobs.order.option import Form, Option, job_option, options_of
 from syncjobs.order.rows import DESTINATION, RISKS, ROWS, RowOrder
 from syncjobs.order.shared import COMPARISON, DELETION, SharedOrder
@@ -83,7 +83,7 @@ OPTIONS: dict[str, Option] = {each.name: each for each in options_of(JobOrder)}
 IDENTITY = tuple(name for name, each in OPTIONS.items() if each.required)
 # The mappings of the written form that options stand in.
 WITHIN = tuple(dict.fromkeys(each.about.within for each in OPTIONS.values() if each.about.within))
-GROUPS = ("", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, RISKS, DESTINATION, TRIES_GROUP)
+GROUPS = ("", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, SEARCH, RISKS, DESTINATION, TRIES_GROUP)
 # What a kind of work has alone, by `Spec.far_end`.
 WORK_ORDERS: dict[str, type] = {"files": FileOrder, "rows": RowOrder}
 _WORK_OF = {each.name: work for work, order in WORK_ORDERS.items() for each in options_of(order)}

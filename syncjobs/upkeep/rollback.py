@@ -16,6 +16,7 @@ from datasets.fencing import take_token
 from datasets.models import DatasetKind, Version
 from datasets.rollbacks import write_rollback
 from datasets.tables.going_back import write_rollback_of_tables
+from search.indexing.marking import note_published
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from syncjobs.works.following import wake_readers
@@ -65,6 +66,7 @@ def roll_back(dataset_id: uuid.UUID, number: int, *, by: str) -> Version:
             )
         with connection.cursor() as cursor:
             wake_readers(cursor, dataset_id)
+            note_published(cursor, dataset_id)
         version = versions.get(number=published.number)
         auditing.note(version.dataset, "rolled back", {"version": [current.number, number]})
     log.info(

@@ -11,19 +11,19 @@ from syncjobs.attempt.execution import execute
 from syncjobs.attempt.parking import park_without_room
 from syncjobs.claims.claiming import leave_without_store
 from syncjobs.claims.halting import leave_to_person
-from syncjobs.claims.presence import Load, Presence, name_process
+from syncjobs.claims.presence import INDEX, WORKER, Load, Presence, name_process
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.queries.halts import read_installation
 
 
 class Worker:
-    """Works on at most `slots` records at once; a process has one."""
+    """Works on at most `slots` records at once; a process has one. The process of the queue `index` has no slots."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, part: str = WORKER) -> None:
         self.name = name_process()
         self.heart = Heart(self.name)
-        self.presence = Presence(self.name, slots, self._look)
+        self.presence = Presence(self.name, slots, self._look, part=part)
         self._slots = threading.BoundedSemaphore(slots)
         self._counting = threading.Lock()
         self._running = 0
@@ -72,4 +72,13 @@ def this_worker() -> Worker:
     with _lock:
         if _worker is None:
             _worker = Worker(settings.SYNC.sync_concurrency)
+        return _worker
+
+
+def be_indexer() -> Worker:
+    """This process takes no records: it consumes the queue `index` alone. Call it before anything asks `this_worker`."""
+    global _worker
+    with _lock:
+        if _worker is None:
+            _worker = Worker(0, INDEX)
         return _worker

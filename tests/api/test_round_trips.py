@@ -46,6 +46,7 @@ EVERYTHING: dict[str, Any] = {
     "on_delete": "ignore",
     "after_publish": "move",
     "move_to": "done",
+    "index": "words",
     "limits": {
         "max_file_size_bytes": 52428800,
         "max_age_s": 86400,

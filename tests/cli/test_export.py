@@ -254,6 +254,7 @@ JOB: dict[str, st.SearchStrategy[Any]] = {
     "on_delete": st.just("ignore"),
     "after_publish": st.sampled_from(["keep", "delete", "move"]),
     "move_to": st.just("done"),
+    "index": st.sampled_from(["words_and_meaning", "words", "off"]),
     "schedule": SCHEDULES,
     "jitter_s": st.integers(0, 60),
     "misfire": st.sampled_from(["skip", "run_once", "catch_up"]),

@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from farends.errors import (
     TlsRefused,
     TransportError,
     Truncated,
+    Unstable,
     Vanished,
 )
 from farends.mcp.globs import UriGlob
@@ -588,6 +589,44 @@ def test_texts_are_joined_and_a_null_beside_a_blob_is_none() -> None:
         return SAID
 
     assert read_one(escaped).receipt == digest_of(b"\xff\xef")
+
+
+def part(content: bytes, at: int, *, whole: bytes | None = None) -> dict[str, Any]:
+    """As this product's own server gives a file that is longer than one answer."""
+    told = {"sha256": hashlib.sha256(content if whole is None else whole).hexdigest()}
+    meta: dict[str, Any] = {"syncproject/provenance": told}
+    if at + 2 < len(content):
+        meta["syncproject/next"] = f"kit://a?offset={at + 2}"
+    uri = f"kit://a?offset={at}" if at else "kit://a"
+    return contents({"uri": uri, "text": content[at : at + 2].decode(), "_meta": meta})
+
+
+def read_parts(tell: Callable[[int], dict[str, Any]]) -> Fetched:
+    def habit(call: Call, _: Conversation) -> Any:
+        return tell(int(call.params["uri"].partition("=")[2] or 0))
+
+    with scripted_mcp({"kit://a": ""}, on("resources/read", habit)) as server:
+        return fetch_all(server)["kit://a"]
+
+
+def test_a_resource_in_parts_is_one_file() -> None:
+    assert read_parts(lambda at: part(b"abcdefg", at)).receipt == digest_of(b"abcdefg")
+    manifest = contents({"uri": "kit://a", "text": "[]", "_meta": {"syncproject/next": "kit://b"}})
+    assert read_parts(lambda _: manifest).receipt == digest_of(b"[]")
+
+
+@pytest.mark.parametrize(
+    ("tell", "error"),
+    [
+        (lambda at: part(b"abcdefg" if at < 4 else b"ABCDEFG", at), Unstable),
+        (lambda at: part(b"abcdefg", at, whole=b"x"), Unstable),
+        (lambda at: part(b"abcdefg", min(at, 2)), McpOtherUri),
+    ],
+)
+def test_parts_of_two_contents_are_no_file(
+    tell: Callable[[int], dict[str, Any]], error: type[TransportError]
+) -> None:
+    assert type(read_parts(tell).error) is error
 
 
 @pytest.mark.parametrize(

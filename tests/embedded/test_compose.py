@@ -14,11 +14,11 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 
 from embedded.child import PROJECT
-from tasks.queues import CONSUMED, QUEUES
+from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, QUEUES
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PRODUCT = ("prepare", "web", "worker", "beat", "flower")
+PRODUCT = ("prepare", "web", "worker", "index", "beat", "flower")
 
 
 def words(service: str) -> str:
@@ -84,15 +84,19 @@ def test_processes_are_started_as_the_one_machine_stack_starts_them() -> None:
         assert any(fact in words(name) for name in PRODUCT)
     for option in ("--without-gossip", "--without-mingle", "-P threads", " -E "):
         assert option in words("worker")
+        assert option in words("index")
 
 
-def test_a_worker_of_the_fleet_consumes_every_queue_and_no_other() -> None:
+def test_the_workers_of_the_fleet_consume_every_queue_and_index_has_a_process_of_its_own() -> None:
     consumed = re.findall(r"-Q (\S+)", words("worker"))
     assert consumed == [CONSUMED]
+    assert re.findall(r"-Q (\S+)", words("index")) == [INDEX]
+    assert f"-c {INDEX_THREADS} " in words("index")
+    assert {*CONSUMED.split(","), INDEX} == set(QUEUES)
     assert {queue.name for queue in settings.CELERY_TASK_QUEUES} == set(QUEUES)
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "beat"])
+@pytest.mark.parametrize("name", ["web", "worker", "index", "beat"])
 def test_a_watchdog_stands_beside_each_process(name: str) -> None:
     assert "python -m embedded.attend " in words(name)
     assert SERVICES[name]["init"] is True  # who is ended is reaped, and signals reach the watchdog

@@ -74,6 +74,8 @@ from farends.webdav import multistatus, rows
 from farends.wire import far_text, listed_paths, month_names
 from search.core.chunking import cut
 from search.core.texts import Extracted, Piece
+from search.extracting import charsets, html, kinds, xlsx
+from search.extracting.telling import Teller
 from syncjobs.core import markers, patterns
 from syncproject import serving
 from timing import schedules, windows, zones
@@ -297,6 +299,22 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "rst": _cut(".rst"),
         "code": _cut(".py"),
         "sections": _cut(".toml"),
+    },
+    "search.extracting.charsets": {
+        "marked": charsets.find_wide_charset,
+        "binary": charsets.is_binary,
+        "western": charsets._is_western,
+        "turkish": charsets._is_turkish,
+        "iso2022": charsets.find_iso2022,
+    },
+    "search.extracting.html": {
+        "decode": html.decode_html,
+        "tell": _text(lambda text: html.tell_html(text, Teller(lambda pieces: None), "")),
+    },
+    "search.extracting.kinds": {"decide": lambda raw: kinds.decide_kind("a", raw)},
+    "search.extracting.xlsx": {
+        "number": _text(lambda text: xlsx._show_number(text, is_date=True)),
+        "format": _text(lambda text: xlsx._shows_time(text)),
     },
     "syncjobs.core.patterns": {
         "parse_pattern": _text(lambda text: patterns.parse_pattern.__wrapped__(text[:1_000])),
@@ -535,6 +553,8 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "search.extracting.docx": "names of parts and styles",
+    "search.extracting.pptx": "names of parts",
     "connectors.models": "options that were checked, as JSON",
     "datasets.tables.exporting": "names of types that PostgreSQL gives",
     "datasets.tables.place": "names of types that PostgreSQL gives, and of a workspace",

@@ -56,6 +56,10 @@ BEGINNINGS: Mapping[str, tuple[bytes, ...]] = {
     "farends.ssh.records": (b"find: '", b"find: `", b"tar: ", b"f 1 1.", b"\\", b"./", b"0" * 64),
     "farends.ssh.tar": (b"30 mtime=", b"9999 a="),
     "farends.sftp": (b"\0\0\0\1", b"\0\0\1\0\0\0\0\1"),
+    "extracting.html": (
+        b"<", b"<!--", b"<a ", b'<a href="', b"<a hidden=", b"<p hidden>", b"<pre>", b"<title>", b"<script>", b"</", b"<meta charset=", b"&#",
+    ),
+    "extracting.kinds": (b"From: a\nTo: b\n", b"<!--", b"PK\3\4" + 26 * b"0"),
     "key": (b"ssh-rsa ", b"-----BEGIN OPENSSH PRIVATE KEY-----\n", b"-----BEGIN RSA PRIVATE KEY-----\n", b"ssh-rsa-cert-v01@openssh.com "),
     "proxying": (b"HTTP/1.1 200 ", b"http://", b"socks5://"),
     "console": (b"mon", b"mon-fri ", b"mon-fri 22:00-", b"2026-12-24 18:00 - 2026-12-27 06:00 ", b"2026-12-24 ", b"2026-12-24 18:00"),

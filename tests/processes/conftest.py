@@ -16,14 +16,14 @@ from django.conf import settings
 from django.db import connection
 
 from cli.chores import plan_chores
-from tasks.queues import CONSUMED
+from tasks.queues import CONSUMED, INDEX
 from tests.answering import ROOT
 from tests.processes.forks import Fork, Forks, forking
 from tests.waiting import until
 
 
 class Start(Protocol):
-    """Starts a `worker` or a `beat`, or an `attended worker`; all end with the test. `database_port` is
+    """Starts a `worker`, an `index` or a `beat`, or an `attended worker`; all end with the test. `database_port` is
     that of a proxy; `settings` are of its environment."""
 
     def __call__(
@@ -95,6 +95,7 @@ def start(
     arguments = {
         "worker": worker,
         "practice": f"{worker} -I tests.processes.practice_worker",
+        "index": worker.replace(f"-Q {CONSUMED}", f"-Q {INDEX}"),
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 

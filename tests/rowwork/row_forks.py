@@ -69,8 +69,8 @@ def disturb(between: list[str], *, late_mark: bool) -> None:
 
     read = EntityReader.read
 
-    def disturbed(reader: EntityReader, reading: Reading, *, by_place: bool) -> ReadResult:
-        result = read(reader, reading, by_place=by_place)
+    def disturbed(reader: EntityReader, reading: Reading, **given: Any) -> ReadResult:
+        result = read(reader, reading, **given)
         url, statement = between
         with psycopg.connect(url, autocommit=True) as source:
             source.execute(statement.encode())

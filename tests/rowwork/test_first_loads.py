@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from datasets.models import TableColumn, TableVersion, Version
 from syncjobs.core.states import State
@@ -173,3 +174,48 @@ def test_columns_are_chosen(make_row_job: MakeJob, orders: MemoryTable) -> None:
     job = make_row_job(columns={"exclude": ["na*"]})
     run(job)
     assert list(rows_of(job)[0]) == ["id", "qty", "updated_at"]
+
+
+def test_what_a_first_load_stages_becomes_the_table(
+    job: SyncJob, database: MemoryDatabase, orders: MemoryTable
+) -> None:
+    staged: list[int] = []
+
+    def look(_number: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT oid FROM pg_class WHERE relname = %s", [f"s_{table_of(job).pk.hex}"]
+            )
+            staged.extend(row[0] for row in cursor.fetchall())
+
+    database.before_chunk = look
+    assert run(job).state == State.SUCCEEDED
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.oid, relpersistence::text, reloptions, relnamespace::regnamespace::text, relname,"
+            " (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)"
+            " FROM pg_class c WHERE c.oid = %s",
+            [staged[-1]],
+        )
+        table = table_of(job)
+        assert cursor.fetchone() == (staged[-1], "p", None, table.schema, "orders", 4)
+    assert rows_of(job) == held_as(orders)
+
+
+def test_a_first_load_leaves_the_privileges_of_its_schema_to_postgresql(
+    job: SyncJob, make_row_job: MakeJob
+) -> None:
+    run(job)
+    schema = table_of(job).schema
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO PUBLIC"
+        )
+        other = make_row_job(name="other")
+        assert run(other).state == State.SUCCEEDED
+        table = table_of(other)
+        assert table.relation == "orders_2"
+        cursor.execute(
+            "SELECT has_table_privilege('pg_monitor', %s, 'SELECT')", [f"{schema}.orders_2"]
+        )
+        assert cursor.fetchone() == (True,)

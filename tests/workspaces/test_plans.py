@@ -18,8 +18,8 @@ from workspaces.plans import (
     PlannedCall,
     PlanRefused,
     drop_old_plans,
-    find_wait_s,
-    keep_plan,
+    find_budget_wait_s,
+    make_plan_token,
     use_plan,
 )
 from workspaces.tokens import create_token
@@ -48,13 +48,13 @@ def fault_of(token: str, planned: PlannedCall) -> PlanFault:
 
 
 def test_a_plan_is_used_once(planned: PlannedCall) -> None:
-    token, _ = keep_plan(planned)
+    token, _ = make_plan_token(planned)
     use(token, planned)
     assert fault_of(token, planned) is PlanFault.USED
 
 
 def test_what_was_rolled_back_leaves_the_plan_usable(planned: PlannedCall) -> None:
-    token, _ = keep_plan(planned)
+    token, _ = make_plan_token(planned)
     with transaction.atomic():
         use_plan(token, planned)
         transaction.set_rollback(True)
@@ -62,7 +62,7 @@ def test_what_was_rolled_back_leaves_the_plan_usable(planned: PlannedCall) -> No
 
 
 def test_a_plan_is_bound_to_its_call(planned: PlannedCall) -> None:
-    token, _ = keep_plan(planned)
+    token, _ = make_plan_token(planned)
     of_other = replace(planned, holder=make_holder())
     for other in (of_other, replace(planned, tool="stop_sync"), replace(planned, call="1" * 64)):
         assert fault_of(token, other) is PlanFault.DIFFERS
@@ -70,19 +70,19 @@ def test_a_plan_is_bound_to_its_call(planned: PlannedCall) -> None:
 
 
 def test_a_plan_of_another_workspace_is_none(planned: PlannedCall) -> None:
-    token, _ = keep_plan(planned)
+    token, _ = make_plan_token(planned)
     assert fault_of(token, replace(planned, holder=make_holder("lab"))) is PlanFault.UNKNOWN
     assert fault_of("forged", planned) is PlanFault.UNKNOWN
     assert fault_of("\0\ud800", planned) is PlanFault.UNKNOWN
 
 
 def test_a_question_to_a_person_is_no_plan_of_the_program(planned: PlannedCall) -> None:
-    token, _ = keep_plan(replace(planned, is_question=True))
+    token, _ = make_plan_token(replace(planned, is_question=True))
     assert fault_of(token, planned) is PlanFault.UNKNOWN
 
 
 def test_a_plan_expires(planned: PlannedCall) -> None:
-    token, expires_at = keep_plan(planned)
+    token, expires_at = make_plan_token(planned)
     row = PlanToken.objects.get()
     assert expires_at == row.expires_at
     assert timedelta(seconds=299) < expires_at - row.made_at < timedelta(seconds=301)
@@ -91,7 +91,7 @@ def test_a_plan_expires(planned: PlannedCall) -> None:
 
 
 def test_of_two_that_come_at_once_one_acts(planned: PlannedCall) -> None:
-    token, _ = keep_plan(planned)
+    token, _ = make_plan_token(planned)
     faults: list[PlanFault | None] = []
     meet = threading.Barrier(2)
 
@@ -116,12 +116,12 @@ def test_of_two_that_come_at_once_one_acts(planned: PlannedCall) -> None:
 def test_acts_are_counted_by_the_hour(planned: PlannedCall) -> None:
     def wait_s(most: int) -> float | None:
         with transaction.atomic():
-            return find_wait_s(planned.holder, planned.tool, most)
+            return find_budget_wait_s(planned.holder, planned.tool, most)
 
     assert wait_s(1) is None
     assert wait_s(0) == HOUR.total_seconds()
     for outcome in (PlanOutcome.ACTED, PlanOutcome.DECLINED, PlanOutcome.ACTED):
-        use(keep_plan(planned)[0], planned, outcome)
+        use(make_plan_token(planned)[0], planned, outcome)
     assert wait_s(3) is None
     waits = wait_s(2)
     assert waits is not None
@@ -131,7 +131,7 @@ def test_acts_are_counted_by_the_hour(planned: PlannedCall) -> None:
 
 
 def test_plans_of_yesterday_are_dropped(planned: PlannedCall) -> None:
-    keep_plan(planned)
+    make_plan_token(planned)
     assert drop_old_plans() == 0
     PlanToken.objects.update(made_at=Now() - timedelta(days=1))
     assert drop_old_plans() == 1

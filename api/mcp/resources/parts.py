@@ -5,10 +5,9 @@ from __future__ import annotations
 import mimetypes
 from contextlib import closing
 from dataclasses import dataclass
-from uuid import UUID
 
-from datasets.models import Entry
-from datasets.store import open_store
+from datasets.models import Dataset, Entry
+from datasets.reading import open_entry
 from store.errors import StoreError
 
 OCTETS = "application/octet-stream"
@@ -47,10 +46,10 @@ class FilePart:
     blob: bytes | None
 
 
-def read_part(workspace_id: UUID, entry: Entry, offset: int, length: int) -> FilePart:
+def read_part(dataset: Dataset, entry: Entry, offset: int, length: int) -> FilePart:
     """A text ends at a character's border, so it may be up to three bytes shorter than was asked for. Raises FileUnreadable."""
     stop = min(entry.size_bytes, offset + length)
-    data = _read(workspace_id, entry, offset, stop) if offset < stop else b""
+    data = _read(dataset, entry, offset, stop) if offset < stop else b""
     text = _decode(data, is_last=stop == entry.size_bytes)
     if text is not None:
         stop = offset + len(text.encode())
@@ -68,13 +67,9 @@ def guess_type(path: str) -> str:
     return _TYPES.guess_type(path.rpartition("/")[2], strict=True)[0] or OCTETS
 
 
-def _read(workspace_id: UUID, entry: Entry, start: int, stop: int) -> bytes:
+def _read(dataset: Dataset, entry: Entry, start: int, stop: int) -> bytes:
     try:
-        with closing(open_store(workspace_id).open_checked(bytes(entry.sha256))) as blob:
-            if blob.size_bytes != entry.size_bytes:
-                raise FileUnreadable(
-                    f"the store has {blob.size_bytes} bytes of its {entry.size_bytes}"
-                )
+        with closing(open_entry(dataset, entry)) as blob:
             return b"".join(blob.part(start, stop))
     except (StoreError, OSError) as exc:
         raise FileUnreadable(str(exc)) from exc

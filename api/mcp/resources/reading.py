@@ -49,9 +49,8 @@ def read_resource(call: Call) -> Result:
 
 def _read_file(found: FoundResource, entry: Entry) -> tuple[dict[str, Any], str | None]:
     address = found.address
-    workspace_id = found.version.dataset.workspace_id
     try:
-        part = read_part(workspace_id, entry, address.offset, address.length)
+        part = read_part(found.version.dataset, entry, address.offset, address.length)
     except FileUnreadable as exc:
         raise RpcError(INTERNAL_ERROR, f"This file cannot be read: {exc}") from None
     following = None if part.next_offset is None else str(address.at(part.next_offset))

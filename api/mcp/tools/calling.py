@@ -9,21 +9,21 @@ from typing import Any
 
 import msgspec
 import structlog
-from django_mcpz.elicitation import BadStateError, Elicitation, InputRequired
-from django_mcpz.server import ElicitationDeclinedError, ElicitationUnavailableError
 
-from api.mcp.call import SERVER_INFO, Call, Result, cache_fields
-from api.mcp.eras import client_capabilities
-from api.mcp.errors import RpcError, invalid_params
+from api.mcp.call import Call, Result, cache_fields
+from api.mcp.errors import invalid_params
+from api.mcp.tools.encoding import encode_planned, encode_told
 from api.mcp.tools.keyed import run_once
-from api.mcp.tools.schemas import describe_tool, encode_result
+from api.mcp.tools.planning import UserQuestion, run_planned
+from api.mcp.tools.schemas import PlannedOut, describe_tool
 from api.mcp.tools.table import TOOLS
-from api.mcp.tools.tool import Tool, ToolFailed
+from api.mcp.tools.tool import Planned, Tool, ToolFailed, bad_argument
 from api.rest.answers import Refused
 from workspaces.models import Role
 
 log = structlog.get_logger(__name__)
 
+_WORDS_MAX = 200  # a client may have given a name of any length
 _PLACE = re.compile(r"^(?P<words>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(
     r"unknown field `(?P<name>[^`]*)`|missing required field `(?P<lacking>[^`]*)`"
@@ -31,7 +31,7 @@ _UNKNOWN = re.compile(
 _CODES = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.FORBIDDEN: "not_allowed",
-    HTTPStatus.CONFLICT: "busy",
+    HTTPStatus.CONFLICT: "not_allowed",
     HTTPStatus.TOO_MANY_REQUESTS: "unavailable",
     HTTPStatus.BAD_GATEWAY: "unavailable",
     HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
@@ -56,7 +56,6 @@ def call_tool(call: Call) -> Result:
         raise invalid_params(f"Unknown tool: {name[:100]}")
     if arguments is not None and not isinstance(arguments, dict):
         raise invalid_params("`arguments` must be an object")
-    call.caller.mcp_elicitation = _open_elicitation(call, tool, arguments or {})
     given = arguments or {}
     return run_once(call, tool, given, lambda: _run(call, tool, given))
 
@@ -66,54 +65,30 @@ def _told_to(role: Role) -> list[dict[str, Any]]:
     return [describe_tool(tool) for tool in TOOLS.values() if role.covers(tool.role)]
 
 
-def _open_elicitation(call: Call, tool: Tool, arguments: dict[str, Any]) -> Elicitation:
-    params, request = call.message.params, call.caller
-    try:
-        return Elicitation.for_call(
-            request,  # type: ignore[arg-type]  # it reads `user` alone
-            SERVER_INFO["name"],
-            tool.name,
-            arguments,
-            input_responses=params.get("inputResponses"),
-            request_state=params.get("requestState"),
-            unavailable=_why_not_asked(call),
-        )
-    except BadStateError as exc:
-        raise invalid_params(str(exc)) from None
-
-
-def _why_not_asked(call: Call) -> str | None:
-    if not call.is_modern:
-        return "this revision of the protocol has no way to ask"
-    given = client_capabilities(call.message).get("elicitation")
-    if isinstance(given, dict) and (not given or "form" in given):
-        return None
-    return "the client does not say that it can ask its user (elicitation)"
-
-
 def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
     try:
-        given = msgspec.convert(arguments, tool.arguments)
+        return _answer(call, tool, msgspec.convert(arguments, tool.arguments))
     except msgspec.ValidationError as exc:
         return _failed(_misfit(exc))
-    try:
-        told = encode_result(tool.answer, tool.call(call.caller, given))
-    except InputRequired as exc:
-        return _ask(call, exc)
     except ToolFailed as exc:
         return _failed(exc)
     except Refused as exc:
         return _failed(_failure_of(exc))
-    except ElicitationDeclinedError:
-        return _failed(ToolFailed("declined", "The user said no: nothing was done."))
-    except ElicitationUnavailableError as exc:
-        return _failed(ToolFailed("unavailable", f"{exc}"))
-    except RpcError:
-        raise
     except Exception:  # the one place that turns an error of ours into an answer
         log.exception("mcp.tool_failed", tool=tool.name)
         words = "This is an error of ours; the server's log says more."
         return _failed(ToolFailed("unavailable", words))
+
+
+def _answer(call: Call, tool: Tool, given: Any) -> Result:
+    if isinstance(given, Planned):
+        planned = run_planned(call, tool, given)
+        if isinstance(planned, UserQuestion):
+            return Result(planned.as_body(), is_final=False)
+        is_plan = planned["state"] == "planned"
+        told = encode_planned(PlannedOut if is_plan else tool.answer, planned)
+    else:
+        told = encode_told(tool, given.answer(call.caller))
     return Result.of_tool(told, untrusted=tool.untrusted)
 
 
@@ -133,32 +108,11 @@ def _misfit(exc: msgspec.ValidationError) -> ToolFailed:
     words, field = (found["words"], found["field"]) if found else (str(exc), None)
     if (named := _UNKNOWN.search(words)) is not None:
         field = ".".join(filter(None, [field, named["name"] or named["lacking"]]))
-    errors = {field or "arguments": [f"{words}."]}
-    where = f" of {field}" if field else ""
-    return ToolFailed(
-        "invalid_arguments", f"The arguments do not fit{where}: {words}.", errors=errors
-    )
+    words, field = words[:_WORDS_MAX], (field or "arguments")[:_WORDS_MAX]
+    return bad_argument(field, words)
 
 
 def _failure_of(refused: Refused) -> ToolFailed:
-    code = _CODES.get(refused.status, "invalid_arguments")
+    code = refused.more.get("code") or _CODES.get(refused.status, "invalid_arguments")
     errors = {field: list(words) for field, words in refused.errors.items()}
     return ToolFailed(code, str(refused), errors=errors, retry_after_s=refused.retry_after_s)
-
-
-def _ask(call: Call, required: InputRequired) -> Result:
-    elicitation = call.caller.mcp_elicitation
-    if elicitation is None:
-        raise TypeError("a question outside of a tool's call")
-    question = {
-        "mode": "form",
-        "message": required.message,
-        "requestedSchema": required.requested_schema,
-    }
-    return Result(
-        {
-            "inputRequests": {required.key: {"method": "elicitation/create", "params": question}},
-            "requestState": elicitation.request_state(required.key),
-        },
-        is_final=False,
-    )

@@ -36,9 +36,8 @@ def run_once(
             return Result.of_tool(msgspec.json.encode(kept.body), untrusted=tool.untrusted)
         result = run()
         structured = _structured(result)
-        if result.body.get("isError"):
-            transaction.set_rollback(True)
-        elif structured is not None and structured.get("state") != PLANNED:
+        is_kept = structured is not None and structured.get("state") != PLANNED
+        if is_kept and not result.body.get("isError"):  # the audit trail keeps what was refused
             asked.keep(HTTPStatus.OK, structured)
         return result
 

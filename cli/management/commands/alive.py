@@ -9,20 +9,20 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from cli.command import Command as DatabaseCommand
-from syncjobs.claims.presence import BEAT, WEB, WORKER
+from syncjobs.claims.presence import BEAT, INDEX, WEB, WORKER
 from syncjobs.queries.signs import read_silence
 
 
 class Command(DatabaseCommand):
     help = (
-        "Says whether this host's worker, beat or web process lives: exit status 1 where it has not told of itself for"
+        "Says whether this host's worker, index, beat or web process lives: exit status 1 where it has not told of itself for"
         " SYNC_SILENT_SECONDS, or never. A liveness probe of containers, which are to be started again then. 0 also"
         " while PostgreSQL does not answer, has just started or takes no writes: no process can tell of itself then,"
         " and a new one could do no better."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("part", choices=(WORKER, BEAT, WEB))
+        parser.add_argument("part", choices=(WORKER, INDEX, BEAT, WEB))
 
     def run(self, *args: object, **options: Any) -> None:
         part, limit_s = options["part"], settings.SYNC.silent_s

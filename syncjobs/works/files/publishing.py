@@ -17,6 +17,8 @@ from datasets.versions import (
     write_version,
 )
 from farends.names import printable
+from search.core.wishes import IndexWish
+from search.indexing.marking import note_published
 from syncjobs.core.plans import REPLACED_MIN, Held, Waiver, judge_replacement
 from syncjobs.engine.progress import Trouble
 from syncjobs.works.contract import Claim
@@ -69,11 +71,13 @@ def publish(
     permit: Callable[[], None] = lambda: None,
     mark: bool = False,
     verified: bool = False,
+    wish: IndexWish = IndexWish.WORDS_AND_MEANING,
 ) -> Published:
     """`listed` counts the files of the listing; `waiver` is what a person released; `whole`: no file failed.
     `permit` is asked within the transaction, with what would be published known; what it raises ends it.
     `mark` keeps for the session what is published as it is listed (`datasets.versions.iter_published`);
-    `verified`: the content of every file was looked at, as far as it could be read.
+    `verified`: the content of every file was looked at, as far as it could be read. `wish` is the job's for the index of
+    a dataset that has none yet.
 
     Raises Fenced and GuardStopped, and then nothing was written."""
     with session.transaction(), session.cursor() as cursor:
@@ -92,6 +96,8 @@ def publish(
         catalog.moved()
         # The commit would check a reference for each row, with the record's row locked meanwhile.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        if published.number is not None:
+            note_published(cursor, claim.dataset_id, wish)
         # Last, because the heartbeat passes this row over until the commit.
         cursor.execute(
             _COUNTS,

@@ -20,6 +20,7 @@ from datasets.models import DatasetKind
 from datasets.receipts import Receipts
 from datasets.store import open_store
 from datasets.versions import Published
+from search.core.wishes import IndexWish
 from store.blobs import BlobStore
 from store.errors import DiskFull, QuotaExceeded, StoreAway, StoreError
 from syncjobs.core.comparing import Comparison
@@ -180,6 +181,7 @@ def _publish(
         permit=partial(permit_growth, record, catalog),
         mark=_clears(assignment, outcome),
         verified=outcome.looked_at_all,
+        wish=IndexWish(record.job.index),
     )
 
 

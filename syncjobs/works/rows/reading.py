@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets.tables.staging import RowStaging, StagedReading, stage_columns
 from farends.rows.contract import Chunk, Mark, MarkLostReason, Reading, RowSource
+from farends.rows.packed import count_row_bytes
 from syncjobs.leases.lease import Lease
 from syncjobs.works.rows.failpoints import READ, STAGED, die_at
 
@@ -40,8 +41,8 @@ class EntityReader:
         self._note = note
         self._mark: Mark | None = None  # as the chunks of this pass tell it
 
-    def read(self, reading: Reading, *, by_place: bool) -> ReadResult:
-        """Raises TransportError's children, Fenced and TooManyBadRows."""
+    def read(self, reading: Reading, *, by_place: bool, is_first: bool) -> ReadResult:
+        """`is_first`: what is staged may become the table itself. Raises TransportError's children, Fenced and TooManyBadRows."""
         begun = self._source.begin(reading)
         self._tell_lost(begun.lost)
         full = reading.since is None or begun.lost is not None
@@ -69,6 +70,7 @@ class EntityReader:
                     mark=None if begun.mark is None else begun.mark.to_json(),
                     full=full,
                     by_place=by_place,
+                    lasting=is_first and (bool(reading.key) or by_place),
                 )
             )
         if not staged.finished:
@@ -114,7 +116,7 @@ class EntityReader:
                     staged = replace(staged, mark=chunk.mark.to_json())
             staged = self._staging.take(staged, chunk)
             progress.read_rows(len(chunk.rows))
-            progress.received(sum(map(len, chunk.rows)))
+            progress.received(count_row_bytes(chunk.rows))
             if chunk.resume is not None:
                 progress.kept(1)
             die_at(STAGED)

@@ -272,7 +272,8 @@ class TableSync:
             partial(self._tell, looked.table),
         )
         by_place = not looked.key and looked.entity.kind is EntityKind.FILE
-        return reader.read(self._make_reading(looked, plan), by_place=by_place)
+        is_first = not looked.view.exists and not self._record.dry_run
+        return reader.read(self._make_reading(looked, plan), by_place=by_place, is_first=is_first)
 
     def _takes_new(self, looked: _Looked) -> bool:
         return self._job.on_schema_change != "ignore" or not looked.view.published
