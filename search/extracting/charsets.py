@@ -20,6 +20,7 @@ _CONTROL = bytes(sorted({*range(32), 127} - {9, 10, 12, 13, 27}))
 _CONTROL_SHARE_MAX = 0.05
 _UTF8_ERRORS_MAX = 0.005  # of the bytes
 _ODD_SHARE_MAX = 0.02
+_WESTERN_ZEROS_LEAST = 0.4  # of the characters, where no byte is beyond ASCII
 _ODD = ("Cc", "Cn", "Co", "Cs")
 _WESTERN_SHARE_MAX = 0.4  # of the letters
 _WESTERN_ODD_MAX = 0.1
@@ -80,6 +81,8 @@ def _find_wide(head: bytes) -> Charset | None:
         if width == 4 and any(places[at] < len(whole) // 4 * 0.98 for at in empty):
             continue
         if width == 2 and places[empty[0]] != zeros:
+            continue
+        if zeros < len(whole) // width * _WESTERN_ZEROS_LEAST and whole.isascii():
             continue
         if whole and _is_readable(whole, codec):
             return Charset(codec)

@@ -89,7 +89,10 @@ class DocumentServer:
         except RecursionError:
             return _refuse(RefusalCode.HOSTILE, "It is nested deeper than anybody writes.")
         except Exception as exc:  # noqa: BLE001 — of a foreign library, whatever it is
-            return _refuse(RefusalCode.EXTRACT_FAILED, f"{type(exc).__name__}: {exc}")
+            return _refuse(
+                RefusalCode.EXTRACT_FAILED,
+                f"It cannot be read as {document.kind}. {type(exc).__name__}: {exc}",
+            )
         return frames.ReadOutcome(kind=document.kind)
 
     def _send(self, pieces: list[Piece]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import email
+import email.parser
 from collections.abc import Callable, Iterator
+from email import feedparser as _loaded  # noqa: F401 — nothing is imported while a mail is read
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
@@ -23,7 +24,8 @@ _BODY = "body"
 
 
 def read_eml(document: Document, teller: Teller) -> None:
-    message = email.message_from_bytes(document.file.read(_READ_BYTES_MAX), policy=compat32)
+    raw = document.file.read(_READ_BYTES_MAX)
+    message = email.parser.BytesParser(policy=compat32).parsebytes(raw)
     teller.add_heading(_read_field(message, "Subject"), "", 1)
     for field in _FIELDS:
         if value := _read_field(message, field):

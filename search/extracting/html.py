@@ -84,31 +84,26 @@ class _Writer:
         self._breaks = 0  # line ends that come before the next word
         self._needs_blank = False
         self._is_begun = False
+        self._is_ended = False  # the line, by a heading
         self.kept_as_is = 0  # open elements whose blanks count
         self._heading: list[str] | None = None
         self._level = 0
 
     def begin_heading(self, level: int) -> None:
-        self.end_heading()
         self._heading, self._level = [], level
 
     def end_heading(self) -> None:
         if self._heading is None:
             return
-        text = " ".join("".join(self._heading).split())
+        text = "".join(self._heading)
         self._heading = None
-        if text:
-            self._write_breaks()
-            self._teller.add_heading(text, self._place, self._level)
-            self._is_begun = True
-            self._breaks = 1
+        self.write_heading(text, self._level)
 
-    def title(self, text: str) -> None:
+    def write_heading(self, text: str, level: int) -> None:
         if text := " ".join(text.split()):
             self._write_breaks()
-            self._teller.add_heading(text, self._place, 1)
-            self._is_begun = True
-            self._breaks = 1
+            self._teller.add_heading(text, self._place, level)
+            self._is_ended = True
 
     def break_line(self, count: int) -> None:
         if self._heading is not None:
@@ -130,7 +125,7 @@ class _Writer:
         if not core:
             self._needs_blank = self._needs_blank or bool(words)
             return
-        if self._breaks or not self._is_begun:
+        if self._breaks or self._is_ended or not self._is_begun:
             self._write_breaks()
         elif self._needs_blank or words[0] == " ":
             core = f" {core}"
@@ -138,14 +133,15 @@ class _Writer:
         self._teller.add(core, self._place)
 
     def _write_breaks(self) -> None:
-        if self._breaks and self._is_begun:
-            self._teller.add("\n" * self._breaks, self._place)
+        missing = self._breaks - self._is_ended
+        if missing > 0 and self._is_begun:
+            self._teller.add("\n" * missing, self._place)
         self._breaks = 0
-        self._is_begun = True
+        self._is_begun, self._is_ended = True, False
 
     def end(self) -> None:
         self.end_heading()
-        if self._is_begun:
+        if self._is_begun and not self._is_ended:
             self._teller.add("\n", self._place)
 
 
@@ -203,8 +199,9 @@ class _Page:
     def _show(self, name: str, attributes: dict[str, str]) -> None:
         writer = self._writer
         if name in _HEADINGS:
-            writer.begin_heading(_HEADINGS[name])
+            writer.end_heading()
             writer.break_line(2)
+            writer.begin_heading(_HEADINGS[name])
         elif name in _BLOCKS:
             writer.end_heading()
             writer.break_line(2)
@@ -268,7 +265,7 @@ class _Page:
         if self._unread:
             return
         if name == "title":
-            self._writer.title(_unescape(text))
+            self._writer.write_heading(_unescape(text), 1)
         elif name in ("textarea", "xmp"):
             self._writer.write(_unescape(text) if name == "textarea" else text)
 
@@ -288,20 +285,16 @@ class _Page:
     def _read_each_attribute(self) -> dict[str, str]:
         source, at = self._source, self._at
         found: dict[str, str] = {}
-        while True:
+        while at < len(source) and source[at] != ">":
             name = _ATTRIBUTE.match(source, at)
             at = name.end() if name else len(source)
-            if at >= len(source) or source[at] == ">":
-                self._at = at + 1
-                return found
-            equals = _EQUALS.match(source, at)
             value = ""
-            if equals:
+            if equals := _EQUALS.match(source, at):
                 value, at = self._read_value(equals.end())
-            elif not name or not name[1]:
-                at += 1
-            if name and len(found) < _NAMED_MAX:
+            if name and name[1] and len(found) < _NAMED_MAX:
                 found.setdefault(name[1].lower(), value)
+        self._at = at + 1
+        return found
 
     def _read_value(self, at: int) -> tuple[str, int]:
         source = self._source
