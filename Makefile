@@ -115,6 +115,7 @@ endef
 
 test-tools:
 	@deploy/install-test-tools
+	@deploy/install-mcp-clients
 
 bench-tools: .venv/.development
 	@deploy/install-bench-tools
