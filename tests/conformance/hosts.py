@@ -11,10 +11,12 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from farends.contract import Context, Transport
 from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret, FtpsOptions
 from farends.http.transport import HttpOptions, HttpSecret, HttpsOptions
+from farends.mcp.options import McpOptions, McpSecret
 from farends.registry import get_spec
 from farends.rsync import transport as rsync
 from farends.spec import Spec, Target
@@ -26,6 +28,7 @@ from tests.engine.memory import MemoryOptions, MemorySecret, memory_spec
 from tests.hosts.asyncssh_host import running_asyncssh
 from tests.hosts.certificates import make_certificates
 from tests.hosts.digest_http import running_digest_http
+from tests.hosts.folder_mcp import running_folder_mcp
 from tests.hosts.nginx import running_nginx
 from tests.hosts.proftpd import PASSWORD, USERNAME, running_proftpd
 from tests.hosts.proftpd_sftp import running_proftpd_sftp
@@ -54,6 +57,7 @@ class Host:
         None  # of a file's first so many bytes it can tell whether they are its own
     )
     bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
+    metadata: bool = True  # it tells of folders, and of a file's size and time
 
 
 @dataclass(frozen=True)
@@ -279,6 +283,18 @@ def _proftpd(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host]:
 
 
 @contextlib.contextmanager
+def _mcp(home: Path, served: Path) -> Iterator[Host]:
+    with running_folder_mcp(served) as port:
+
+        def target(folder: Path) -> Target:
+            path = f"/mcp/{quote(str(folder.relative_to(served)))}"
+            return Target("127.0.0.1", port, McpOptions(scheme="http", path=path), McpSecret())
+
+        spec = get_spec("mcp")
+        yield Host(spec, served, target, links=False, denies=False, ranges=False, metadata=False)
+
+
+@contextlib.contextmanager
 def _memory(home: Path, served: Path) -> Iterator[Host]:
     """The far end of the engine's tests: of it nothing but the transport is real. Something listens where
     the connection test looks for a host."""
@@ -297,6 +313,7 @@ def _memory(home: Path, served: Path) -> Iterator[Host]:
 
 
 HOSTS: dict[str, Callable[[Path, Path], contextlib.AbstractContextManager[Host]]] = {
+    "mcp": _mcp,
     "memory": _memory,
     "openssh": _sshd,
     "openssh-shell": _ssh,

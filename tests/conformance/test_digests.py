@@ -13,7 +13,14 @@ from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from tests.conformance.hosts import Tree
-from tests.conformance.test_transports import AWKWARD_NAMES, MODIFIED_S, Opened, fetched, listed
+from tests.conformance.test_transports import (
+    AWKWARD_NAMES,
+    MODIFIED_S,
+    Opened,
+    fetched,
+    listed,
+    need_metadata,
+)
 from tests.rows import digests_below, digests_of, make_connector, make_job, run
 
 SETTLED_S = MODIFIED_S
@@ -69,6 +76,7 @@ def replace_quietly(path: Path, content: bytes) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_quiet_change_of_one_byte_is_found_by_checksum(tree: Tree) -> None:
     """And where the far end computes digests, nothing else is fetched."""
+    need_metadata(tree)
     contents = {f"folder {n % 3}/{n}.txt": os.urandom(1000 + n) for n in range(20)}
     for name, content in contents.items():
         tree.put(name, content, modified_s=SETTLED_S)

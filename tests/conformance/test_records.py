@@ -21,7 +21,7 @@ from tests.rows import digests_below, digests_of, make_connector, make_job, run
 
 ONE_OF_EACH = [
     "openssh", "openssh-shell", "vsftpd", "proftpd-tls", "nginx-html", "nginx-tls", "rsync-daemon",
-    "rclone-webdav",
+    "rclone-webdav", "mcp",
 ]  # fmt: skip
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -36,7 +36,7 @@ from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_co
 
 SCHEMES = ["socks5", "http"]
 THROUGH = ["openssh", "openssh-shell", "rsync-daemon", "rsync-ssh", "nginx-html", "nginx-tls",
-           "pyftpdlib", "vsftpd-tls", "rclone-webdav"]  # fmt: skip
+           "pyftpdlib", "vsftpd-tls", "rclone-webdav", "mcp"]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=THROUGH)
