@@ -64,7 +64,9 @@ def decode_message(raw: bytes) -> ServerMessage:
     return ServerMessage(held.id, held.method, held.error, bool(result), result)
 
 
-def read_message(json: JsonStream, read_result: Callable[[JsonStream], None]) -> ServerMessage:
+def read_server_message(
+    json: JsonStream, read_result: Callable[[JsonStream], None]
+) -> ServerMessage:
     """A message whose result is read as it arrives. Raises McpProtocol for what is none."""
     if not json.begins_with(b"{"):
         raise McpProtocol("the answer is no message of JSON-RPC")

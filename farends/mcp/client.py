@@ -35,8 +35,8 @@ from farends.mcp.answers import (
     ResourcePage,
     ServerMessage,
     Write,
-    read_message,
     read_page,
+    read_server_message,
 )
 from farends.mcp.json_stream import JsonStream
 from farends.mcp.line import MODERN, McpDoor, McpLine, McpTerms, SessionForgotten, refuse
@@ -150,7 +150,7 @@ class McpClient:
 
         def read(pieces: Iterable[bytes]) -> ServerMessage | None:
             stream = JsonStream(pieces)
-            return None if stream.is_empty() else read_message(stream, reader.read)
+            return None if stream.is_empty() else read_server_message(stream, reader.read)
 
         params = {"uri": uri}
         try:

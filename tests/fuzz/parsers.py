@@ -224,7 +224,7 @@ def _mcp_content(piece_bytes: int) -> Parser:
     def read(raw: bytes) -> None:
         stream = mcp_json.JsonStream(_in_pieces(raw, piece_bytes))
         reader = mcp_answers.ContentReader("kit://a", _ignore)
-        mcp_answers.read_message(stream, reader.read)
+        mcp_answers.read_server_message(stream, reader.read)
         reader.check()
 
     return read
