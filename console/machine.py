@@ -12,9 +12,9 @@ from console.words import size_words, span_words
 from datasets.seeing import StoreState, judge_store
 from datasets.store import find_known_store
 from datasets.store_room import find_room
-from syncjobs.core.watching import SEEN_WITHIN_S, Level, PartHealth, PartSigns, judge_parts
+from syncjobs.core.watching import SEEN_WITHIN_S, Level, PartHealth, PartSigns
 from syncjobs.models import ProcessSign
-from syncjobs.queries.installation import find_halted_hosts, read_signs
+from syncjobs.queries.installation import find_halted_hosts, judge_installation, read_signs
 
 _TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
 
@@ -30,7 +30,7 @@ def describe_machine(*, whole: bool) -> list[Line]:
     """`whole`: also what tells of other workspaces' work, and of the disk."""
     with connection.cursor() as cursor:
         signs = read_signs(cursor)
-    found = {finding.part: finding for finding in judge_parts(signs)}
+    found = {finding.part: finding for finding in judge_installation(signs)}
     halted = found["installation"]
     where = ", ".join(find_halted_hosts()) if whole and halted.level is not Level.FINE else ""
     lines = [

@@ -68,6 +68,7 @@ class TransportError(Exception):
     code = "transport"
     stage = ConnectionStage.READ
     retryable = False
+    waits = False  # the host was not reached, or asks to wait: only time helps
     of_way = (
         False  # the proxy or the jump host failed that we connect to, and not the far end behind it
     )
@@ -92,6 +93,7 @@ class Unreachable(TransientError):
     """The host did not answer."""
 
     code = "unreachable"
+    waits = True
     stage = ConnectionStage.CONNECT
 
 
@@ -99,6 +101,7 @@ class NameNotResolved(TransientError):
     """The host name has no address."""
 
     code = "name_not_resolved"
+    waits = True
     stage = ConnectionStage.RESOLVE
 
 
@@ -136,6 +139,7 @@ class Throttled(TransientError):
     """The far end asks for fewer requests."""
 
     code = "throttled"
+    waits = True
 
     def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

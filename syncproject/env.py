@@ -19,6 +19,7 @@ from embedded.errors import WrongVariable
 from embedded.variables import Variables, split_words
 from farends.web.url import read_base_url
 from search.core.lexemes import DEFAULT_LANGUAGES, KNOWN_LANGUAGES, SIMPLE
+from syncproject.bounds import check_bounds, default_lease_s
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -186,9 +187,11 @@ def _read_languages(env: Variables) -> tuple[str, ...]:
 def read() -> Environment:
     """Ends the program with one line where a variable does not hold what it must."""
     try:
-        return _read(Variables(os.environ))
+        given = _read(Variables(os.environ))
+        check_bounds(given)
     except WrongVariable as exc:
         raise SystemExit(str(exc)) from None
+    return given
 
 
 def _read(env: Variables) -> Environment:
@@ -198,6 +201,7 @@ def _read(env: Variables) -> Environment:
     if os.environ.get("SECRETS_KEYS") and os.environ.get("SECRETS_KEYS_FILE"):
         raise WrongVariable("SECRETS_KEYS and SECRETS_KEYS_FILE are both set: unset one of them")
 
+    heartbeat_s = env.number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5)
     database_url = env.text("DATABASE_URL", PLACEHOLDER_DATABASE)
     redis_url = env.text("REDIS_URL", PLACEHOLDER_REDIS)
     return Environment(
@@ -231,8 +235,8 @@ def _read(env: Variables) -> Environment:
         per_file_timeout_s=env.number("SYNC_PER_FILE_TIMEOUT_SECONDS", 10),
         min_timeout_s=env.whole("SYNC_MIN_TIMEOUT_SECONDS", 300),
         max_timeout_s=env.whole("SYNC_MAX_TIMEOUT_SECONDS", 7200),
-        heartbeat_interval_s=env.number("SYNC_HEARTBEAT_INTERVAL_SECONDS", 5),
-        lease_s=env.number("SYNC_LEASE_SECONDS", 20),
+        heartbeat_interval_s=heartbeat_s,
+        lease_s=env.number("SYNC_LEASE_SECONDS", default_lease_s(heartbeat_s)),
         connectivity_check_s=env.number("CONNECTIVITY_CHECK_INTERVAL_MS", 60_000) / 1000,
         client_api_url=env.text("CLIENT_API_URL", ""),
         client_api_key=env.text("CLIENT_API_KEY", ""),

@@ -23,9 +23,11 @@ from outbox.waking import wake_streams
 from search.vectors.tending import wake_outdated
 from syncjobs.claims.pulsing import BEAT, note_pulse
 from syncjobs.claims.reaping import reap, reap_cancelled
+from syncjobs.claims.telling import tell_what_they_wait_for
 from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import BATCH, dispatch_due
+from syncjobs.queueing.giving_up import give_up
 from syncjobs.queueing.waking import wake_records
 from tasks.bells import (
     ring_canaries,
@@ -42,6 +44,7 @@ TICK_S = 1.0
 SPELL_S = 2.0  # of dispatching a backlog, before the other duties have their turn
 CANARY_EVERY_S = 30.0
 MODELS_EVERY_S = 30.0
+TELL_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def dispatch(holder: str) -> bool:
     Each batch is a transaction of its own: other beats take theirs beside it.
     """
     ends_at = time.monotonic() + SPELL_S
+    if ended := give_up():
+        log.info("records.gave_up", count=ended)
     if find_halt_here() is not None:
         ring_waiting()  # for what people ask for
         return False
@@ -122,6 +127,13 @@ def look_at_models(_holder: str) -> bool:
     return False
 
 
+def tell_waits(_holder: str) -> bool:
+    """Records that no bell is rung for say why."""
+    if find_halt_here() is None:
+        tell_what_they_wait_for()
+    return False
+
+
 def watch_hosts(_holder: str) -> bool:
     """Asks for the checks that are due, and wakes what waited for hosts that are back."""
     if is_any_check_due():
@@ -139,6 +151,7 @@ DUTIES = (
     Duty("index datasets", lambda: TICK_S, index_datasets),
     Duty("look at models", lambda: MODELS_EVERY_S, look_at_models),
     Duty("watch hosts", lambda: TICK_S, watch_hosts),
+    Duty("tell waits", lambda: TELL_EVERY_S, tell_waits),
     Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
     Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),
     Duty("ask queues", lambda: CANARY_EVERY_S, ask_queues),

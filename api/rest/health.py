@@ -23,9 +23,9 @@ from redis.retry import Retry
 from datasets.seeing import StoreState, judge_store
 from store.looking import Look
 from store.room import measure_room
-from syncjobs.core.watching import Level, PartHealth, judge_parts
+from syncjobs.core.watching import Level, PartHealth
 from syncjobs.leases.sessions import open_session
-from syncjobs.queries.installation import read_signs
+from syncjobs.queries.installation import judge_installation, read_signs
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ def _collect(
 def _look_at_database() -> list[PartHealth]:
     with closing(open_session(statement_timeout_s=WITHIN_S, name="health")) as session:
         signs = read_signs(session.cursor())
-    return [PartHealth("database"), *judge_parts(signs)]
+    return [PartHealth("database"), *judge_installation(signs)]
 
 
 def _look_at_redis() -> list[PartHealth]:

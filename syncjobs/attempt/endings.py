@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from datasets.fencing import Fenced
 from farends.errors import Throttled, TransportError
 from syncjobs.attempt.budgeting import learn_of_host
 from syncjobs.attempt.parking import look_again_s
-from syncjobs.core.retries import decide_retry
+from syncjobs.core.retries import RetryDecision, decide_retry, decide_wait, tries_until
 from syncjobs.core.states import Event
 from syncjobs.core.stuck import Rule
 from syncjobs.engine.stops import (
@@ -30,9 +30,10 @@ from syncjobs.engine.stops import (
     WindowClosed,
 )
 from syncjobs.leases.lease import Lease
-from syncjobs.models import SyncRecord
+from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.records.transition import INTERNAL
 from syncjobs.works.contract import Ending, Failed, end
+from timing.clock import database_now
 
 log = structlog.get_logger(__name__)
 
@@ -67,20 +68,27 @@ def end_of_error(record: SyncRecord, lease: Lease, exc: Exception) -> Ending | N
             exc.code,
             str(exc),
             retryable=exc.retryable,
+            waits=exc.waits,
             got_further=exc.got_further,
         )
     if isinstance(exc, TransportError):
         learn_of_host(record, exc, lease.progress)
         after_s = exc.retry_after_s if isinstance(exc, Throttled) else None
         return _fail(
-            record, lease, exc.code, str(exc), retryable=exc.retryable, retry_after_s=after_s
+            record,
+            lease,
+            exc.code,
+            str(exc),
+            retryable=exc.retryable,
+            waits=exc.waits,
+            retry_after_s=after_s,
         )
     if isinstance(exc, DATABASE_LOST):
         return _end_without_database(record, lease, exc)
     log.error("record.crashed", exc_info=exc)
     if isinstance(exc, OSError) and exc.errno in _SHORT:
         message = f"its worker ran short: {exc.strerror}"
-        return _fail(record, lease, "worker_short", message, retryable=True)
+        return _fail(record, lease, "worker_short", message, retryable=True, waits=True)
     return _fail(record, lease, INTERNAL, f"internal error: {type(exc).__name__}")
 
 
@@ -167,10 +175,13 @@ def _fail(
     message: str,
     *,
     retryable: bool = False,
+    waits: bool = False,
     retry_after_s: float | None = None,
     got_further: bool | None = None,
 ) -> Ending:
-    """The record is tried again later, or has failed for good. `got_further`: see `Failed`."""
+    """The record is tried again later, or has failed for good. `waits` and `got_further`: see `Failed`."""
+    if retryable and waits:
+        return _wait(record, lease, code, message, retry_after_s)
     if got_further is None:
         got_further = lease.progress.snapshot.got_further
     vain = 0 if got_further else record.vain_attempts + 1
@@ -182,13 +193,54 @@ def _fail(
         share=random.random(),  # noqa: S311 — jitter
         retry_after_s=retry_after_s,
     )
-    changes: dict[str, Any] = {"error_code": code, "error": message, "vain_attempts": vain}
+    changes: dict[str, Any] = {"vain_attempts": vain, "waits_in_a_row": 0, "tries_until": None}
+    if decision.delay_s is not None:
+        changes["attempt"] = record.attempt + 1
+    return _try_again(code, message, decision, changes, {"code": code})
+
+
+def _wait(
+    record: SyncRecord, lease: Lease, code: str, message: str, retry_after_s: float | None
+) -> Ending:
+    now = database_now()
+    until, tries = record.tries_until, record.waits_in_a_row + 1
+    if until is None or lease.progress.snapshot.got_further:
+        until, tries = _find_end(record, now), 1
+    decision = decide_wait(
+        tries=tries,
+        left_s=(until - now).total_seconds(),
+        share=random.random(),  # noqa: S311 — jitter
+        retry_after_s=retry_after_s,
+    )
+    changes = {"waits_in_a_row": tries, "tries_until": until}
+    evidence = {"code": code, "waits": "time", "tries_until": until.isoformat()}
+    return _try_again(code, message, decision, changes, evidence)
+
+
+def _find_end(record: SyncRecord, now: datetime) -> datetime:
+    job = SyncJob.objects.get(pk=record.job_id)
+    served = job.enabled and job.paused_at is None and not (record.dry_run or record.backfill_id)
+    return tries_until(
+        now,
+        due_at=record.scheduled_for or record.queued_at,
+        next_fire=job.next_run_at if served else None,
+        max_lateness_s=job.max_lateness_s,
+    )
+
+
+def _try_again(
+    code: str,
+    message: str,
+    decision: RetryDecision,
+    changes: dict[str, Any],
+    evidence: dict[str, Any],
+) -> Ending:
+    changes = {"error_code": code, "error": message} | changes
     if decision.delay_s is None:
         return end(Event.FAILED, f"{message} ({decision.reason})", **changes, verdict=code)
     changes |= {
-        "attempt": record.attempt + 1,
         "not_before": Now() + timedelta(seconds=decision.delay_s),
         "waiting_for": f"its next attempt, after: {message}"[:200],
     }
     reason = f"{message}; again in {decision.delay_s:.0f} s ({decision.reason})"
-    return Ending(Event.RETRY_SCHEDULED, reason, changes, {"code": code})
+    return Ending(Event.RETRY_SCHEDULED, reason, changes, evidence)

@@ -97,14 +97,29 @@ def claim(record_id: uuid.UUID, owner: str) -> Claim | None:
         return None
 
 
-def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+def find_obstacle_of(record_id: uuid.UUID) -> Obstacle | None:
+    """What a claim would be turned away by; None also where the record is claimed just now, or is not due. In the
+    caller's transaction."""
+    if (found := _look(record_id)) is None:
+        return None
+    record, terms = found
+    return find_closed(terms.calendars, terms.now) or find_obstacle(record, terms.bounds)
+
+
+def _look(record_id: uuid.UUID) -> tuple[SyncRecord, _Terms] | None:
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, [record_id])
         found = fetch_split(cursor, len(_COLUMNS), _Terms)
     if found is None:
         return None
     columns, terms = found
-    record = SyncRecord.from_db(connection.alias, _COLUMNS, columns)
+    return SyncRecord.from_db(connection.alias, _COLUMNS, columns), terms
+
+
+def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
+    if (found := _look(record_id)) is None:
+        return None
+    record, terms = found
     if not _has_store(record_id, terms.store_id):
         return None
     bounds = terms.bounds

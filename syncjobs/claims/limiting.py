@@ -21,6 +21,7 @@ from syncjobs.claims.demand import find_unfair
 from syncjobs.core.limits import Limit, decide_limits
 from syncjobs.models import SyncRecord
 
+TWIN = "the running record of the same job"
 _AWAY_S = 60  # a worker process that was not seen for so long gives no places
 _BUDGET = [field.name for field in fields(Budget)]
 
@@ -118,7 +119,7 @@ def find_obstacle(record: SyncRecord, bounds: Bounds) -> Obstacle | None:
         rows = fetch_rows(cursor, _Counted)
     counted = rows[0]
     if counted.has_twin:
-        return Obstacle("the running record of the same job")
+        return Obstacle(TWIN)
     reached = decide_limits(
         [
             Limit("on this installation", counted.everywhere, everywhere),

@@ -32,7 +32,7 @@ from syncjobs.queries.rules import stuck_limits, sweep_rule
 from syncjobs.queries.signs import Sighting, look_at, look_at_all
 from syncjobs.records.transition import QUARANTINED, move
 from syncjobs.works.contract import session_name
-from timing.clock import database_now
+from timing.clock import database_instant
 
 AT_ONCE = 100
 MANY = 4  # from here on, most owners' leases running out at once is not a matter of dead workers
@@ -152,11 +152,12 @@ def _hold() -> tuple[datetime | None, bool]:
     still are: nobody swept for a while, or the clock jumped."""
     rule = sweep_rule()
     with transaction.atomic():
-        now = database_now()
         pulses = {
             pulse.part: pulse.at
             for pulse in Pulse.objects.select_for_update().filter(part__in=(PULSE, HOLD))
         }
+        # Read after the rows are locked: another sweep may have written a later time meanwhile.
+        now = database_instant()
         Pulse.objects.update_or_create(part=PULSE, defaults={"at": now})
         held_until = pulses.get(HOLD)
         if (until := decide_hold(rule, pulses.get(PULSE), now)) is not None:

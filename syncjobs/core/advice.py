@@ -14,7 +14,7 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     ),
     "name_not_resolved": ("Check the host name, and that the workers' DNS knows it.",),
     "connection_lost": (
-        "Nothing, if it happens once: what was fetched is kept, the next attempt goes on from there.",
+        "Nothing, if it happens once: what was fetched is kept, and the next try goes on from there.",
         "Look at the host's own log, and at what limits sessions on the way.",
     ),
     "stalled": (
@@ -27,10 +27,7 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
         "Run the job when nobody writes there.",
     ),
     "vanished": ("Nothing: the next record lists the source again.",),
-    "throttled": (
-        "Wait: the record comes back when the host allows it.",
-        "Run jobs of this host less often, or with fewer sessions.",
-    ),
+    "throttled": ("Run jobs of this host less often, or with fewer sessions.",),
     # the far end; a person must act
     "network_forbidden": ("Ask the operator to add the network to ALLOWED_NETWORKS.",),
     "proxy_refused": (
@@ -137,7 +134,7 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     "worker_short": (
         "Allow the workers more open files (ulimit -n), or fewer records each: SYNC_CONCURRENCY.",
     ),
-    "disk_full": ("Make room on the disk of DATA_DIR; the record tries again by itself.",),
+    "disk_full": ("Make room on the disk of DATA_DIR.",),
     "blob_damaged": (
         "Run `manage.py scrub --repair`: it fetches what the source still has. Then look at the disk.",
     ),

@@ -1,17 +1,24 @@
 """Decides whether another attempt follows a failed one, and when.
 
-Full jitter: a random share of an exponential ceiling, so that a thousand records of one broken host
-do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+Two things go wrong. Where only time helps (nobody answers, the host asks to wait, the disk is full), tries cost nothing
+but time, which has an end. Where the host answered and the work failed there, each try that gets no further is counted.
+
+Equal jitter: half of an exponential ceiling and a random share of the other half. So each pause is longer than the
+one before, and a thousand records of one broken host do not come back together (AWS Architecture Blog, "Exponential
+Backoff And Jitter").
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 BASE_S = 5.0
 CEILING_S = 900.0
 RETRY_AFTER_MAX_S = 86_400.0
 CRASHES_MAX = 3
+WAIT_MAX = timedelta(hours=24)
+LAST_TRY_S = 1.0  # before the time is over
 ATTEMPTS_MAX = 200  # whatever they moved: a source may grow faster than it is read
 
 
@@ -43,11 +50,40 @@ def decide_retry(
         return RetryDecision(None, f"attempt {attempt}: {vain} in a row got no further")
     if attempt >= ATTEMPTS_MAX:
         return RetryDecision(None, f"attempt {attempt} was the last that any record gets")
-    delay_s = max(1.0, share * min(CEILING_S, BASE_S * 2 ** min(max(vain, 1) - 1, 20)))
-    if retry_after_s is not None:
-        delay_s = max(delay_s, min(retry_after_s, RETRY_AFTER_MAX_S))
+    delay_s = _pause_s(vain, share, retry_after_s)
     told = f"{vain} of {max_attempts} in vain" if vain else "it got further"
     return RetryDecision(delay_s, f"attempt {attempt} failed, {told}")
+
+
+def decide_wait(
+    *, tries: int, left_s: float, share: float, retry_after_s: float | None = None
+) -> RetryDecision:
+    """After `tries` in a row for which only time helps; `left_s` is what is left of that."""
+    if left_s <= LAST_TRY_S:
+        return RetryDecision(None, "its time is over")
+    delay_s = min(_pause_s(tries, share, retry_after_s), left_s - LAST_TRY_S)
+    return RetryDecision(delay_s, "this costs no attempt")
+
+
+def tries_until(
+    now: datetime, *, due_at: datetime, next_fire: datetime | None, max_lateness_s: int | None
+) -> datetime:
+    """How long a record goes on waiting: to the next fire of its job, which would do the same work; while it is no
+    later than its job allows; a day."""
+    ends = [now + WAIT_MAX]
+    if next_fire is not None:
+        ends.append(next_fire)
+    if max_lateness_s is not None:
+        ends.append(due_at + timedelta(seconds=max_lateness_s))
+    return min(ends)
+
+
+def _pause_s(tries: int, share: float, retry_after_s: float | None) -> float:
+    ceiling_s = min(CEILING_S, BASE_S * 2 ** min(max(tries, 1) - 1, 20))
+    pause_s: float = ceiling_s / 2 * (1 + share)
+    if retry_after_s is None:
+        return pause_s
+    return max(pause_s, min(retry_after_s, RETRY_AFTER_MAX_S))
 
 
 def decide_crash(*, crashes: int, share: float) -> RetryDecision:

@@ -44,6 +44,7 @@ class Event(StrEnum):
     GUARD_STOPPED = "guard_stopped"
     FAILED = "failed"
     RETRY_SCHEDULED = "retry_scheduled"
+    GAVE_UP = "gave_up"  # it waited for its next try until its time was over
     DEADLINE_PASSED = "deadline_passed"
     INTERRUPTED = "interrupted"  # drained: costs no attempt
     LEASE_EXPIRED = "lease_expired"
@@ -77,6 +78,7 @@ MOVES: dict[Event, Move] = {
     Event.GUARD_STOPPED: Move(_RUNNING, State.HELD),
     Event.FAILED: Move(_RUNNING, State.FAILED),
     Event.RETRY_SCHEDULED: Move(_RUNNING, State.QUEUED),
+    Event.GAVE_UP: Move(frozenset({State.QUEUED}), State.FAILED),
     Event.DEADLINE_PASSED: Move(_RUNNING, State.TIMED_OUT),
     Event.INTERRUPTED: Move(_RUNNING, State.QUEUED),
     Event.LEASE_EXPIRED: Move(_RUNNING, State.QUEUED),
@@ -106,5 +108,5 @@ def decide(state: State, event: Event) -> State | Refusal:
     if state in move.sources:
         return move.target
     # Whoever works on a record, or answers a bell, may find it taken back, cancelled or finished.
-    late = move.sources <= _RUNNING or event in (Event.CLAIMED, Event.COALESCED)
+    late = move.sources <= _RUNNING or event in (Event.CLAIMED, Event.COALESCED, Event.GAVE_UP)
     return Refusal.STALE if late or state in FINAL else Refusal.ILLEGAL

@@ -61,11 +61,16 @@ class PartSigns:
     oldest_ready_s: float | None = None  # of those that wait for nothing but a worker
 
 
-def judge_parts(signs: PartSigns) -> list[PartHealth]:
+def allow_between_sweeps_s(interval_s: float) -> float:
+    """How old the latest sweep may be where one comes so often."""
+    return max(REAPED_WITHIN_S, 3 * interval_s)
+
+
+def judge_parts(signs: PartSigns, *, reaped_within_s: float = REAPED_WITHIN_S) -> list[PartHealth]:
     return [
         _judge_installation(signs),
         _judge_age(signs, "scheduler", signs.beat_s, SEEN_WITHIN_S, Level.DOWN),
-        _judge_age(signs, "reaper", signs.reaper_s, REAPED_WITHIN_S, Level.WARNING),
+        _judge_age(signs, "reaper", signs.reaper_s, reaped_within_s, Level.WARNING),
         _judge_workers(signs),
         _judge_stores(signs),
         *(

@@ -591,4 +591,18 @@ class Migration(migrations.Migration):
             name='index',
             field=models.CharField(choices=[('words_and_meaning', 'words and meaning'), ('words', 'words'), ('off', 'off')], default='words_and_meaning', max_length=20),
         ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='tries_until',
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='waits_in_a_row',
+            field=models.PositiveSmallIntegerField(default=0),
+        ),
+        migrations.AddIndex(
+            model_name='syncrecord',
+            index=models.Index(condition=models.Q(('state', syncjobs.core.states.State['QUEUED']), models.Q(('tries_until', None), _negated=True)), fields=['tries_until'], name='record_losing_hope'),
+        ),
     ]

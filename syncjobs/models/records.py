@@ -152,6 +152,8 @@ class SyncRecord(models.Model):
 
     attempt = models.PositiveSmallIntegerField(default=0)  # tries that the far end has seen
     vain_attempts = models.PositiveSmallIntegerField(default=0)  # that failed and kept nothing
+    waits_in_a_row = models.PositiveSmallIntegerField(default=0)  # tries for which only time helps
+    tries_until = models.DateTimeField(null=True)  # the end of that time; NULL: none was needed
     crash_count = models.PositiveSmallIntegerField(default=0)  # workers lost without progress
     token = models.BigIntegerField(default=0)
     lease_owner = models.CharField(max_length=100, null=True)
@@ -251,6 +253,11 @@ class SyncRecord(models.Model):
                 Coalesce("not_before", "queued_at"),
                 condition=Q(state=State.QUEUED),
                 name="record_waiting",
+            ),
+            models.Index(
+                fields=["tries_until"],
+                condition=Q(state=State.QUEUED) & ~Q(tries_until=None),
+                name="record_losing_hope",
             ),
             # The limits are counted from live rows.
             models.Index(

@@ -14,7 +14,7 @@ from syncjobs.models import SyncRecord
 LATEST = 20  # records that are looked at
 
 # From each claim to the next event that ended it. The latest claim of a running record has none yet. What only
-# found out that there is no room for the plan is no work.
+# found out that there is no room for the plan, or nobody there, is no work.
 _SPENT = """
 SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
   FROM events_syncevent claimed
@@ -24,14 +24,14 @@ SELECT coalesce(sum(extract(epoch FROM ended.at - claimed.at)), 0)::float
           AND e.from_state = 'running' AND e.to_state <> 'running'
         ORDER BY e.id LIMIT 1) ended
  WHERE claimed.record_id = %s AND claimed.event = 'claimed'
-   AND coalesce(ended.data ->> 'waits', '') <> 'room'
+   AND ended.data ->> 'waits' IS NULL
 """
 
 
 def read_history(job_id: uuid.UUID, mode: str) -> list[Past]:
     """The job's latest successful records of one mode, those that needed one attempt only: what the
     others waited in between is no work."""
-    rows = _succeeded(job_id).filter(mode=mode, attempt=1)[:LATEST]
+    rows = _succeeded(job_id).filter(mode=mode, attempt=1, tries_until=None)[:LATEST]
     return [
         Past((row.finished_at - row.started_at).total_seconds(), row.total_files or 0)
         for row in rows

@@ -152,9 +152,23 @@ def explain(record: SyncRecord) -> Explanation:
         ),
         movement=movement,
         evidence=_evidence(record, ended, finding),
-        next_steps=next_steps(code) or _steps_of_state(record),
+        next_steps=_steps(record, code) or _steps_of_state(record),
         events=tuple(Moment(event.at, event.event, event.reason) for event in events[::-1]),
     )
+
+
+def _steps(record: SyncRecord, code: str) -> tuple[str, ...]:
+    steps = next_steps(code)
+    if record.state == State.QUEUED and record.error_code:
+        until = record.tries_until
+        words = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+        return (f"Nothing, unless it lasts: it tries again by itself{words}.", *steps)
+    if record.state in (State.FAILED, State.TIMED_OUT) and steps:
+        job = record.job
+        fire = job.next_run_at if job.enabled and job.paused_at is None else None
+        words = f", or wait for its next fire at {fire:%Y-%m-%d %H:%M:%S} UTC" if fire else ""
+        return (*steps, f"Then run the job again{words}: this record has ended.")
+    return steps
 
 
 def _last_ending(record: SyncRecord, latest: Sequence[SyncEvent]) -> SyncEvent | None:

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models.functions import Now
 
 from database.rows import Cursor, fetch_rows
-from syncjobs.core.watching import SEEN_WITHIN_S, PartSigns
+from syncjobs.core.watching import (
+    SEEN_WITHIN_S,
+    PartHealth,
+    PartSigns,
+    allow_between_sweeps_s,
+    judge_parts,
+)
 from syncjobs.models import ProcessSign
 
 # Of each workspace the longest waiting due records, from the index `record_waiting`: a queue of any length
@@ -102,6 +109,12 @@ def read_signs(cursor: Cursor) -> PartSigns:
         oldest_queued_s=oldest_queued_s,
         oldest_ready_s=oldest_ready_s,
     )
+
+
+def judge_installation(signs: PartSigns) -> list[PartHealth]:
+    """By the intervals that are set."""
+    interval_s = settings.SYNC.cleanup_interval_s
+    return judge_parts(signs, reaped_within_s=allow_between_sweeps_s(interval_s))
 
 
 def find_halted_hosts() -> list[str]:

@@ -41,9 +41,9 @@ _SQL = """
       LEFT JOIN LATERAL (
              SELECT avg(seconds) AS seconds FROM (
                     SELECT extract(epoch FROM finished_at - started_at) AS seconds
-                      FROM (SELECT state, started_at, finished_at FROM syncjobs_syncrecord
+                      FROM (SELECT state, started_at, finished_at, attempt, tries_until FROM syncjobs_syncrecord
                              WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT %s) recent
-                     WHERE state = 'succeeded') durations) average ON TRUE
+                     WHERE state = 'succeeded' AND attempt = 1 AND tries_until IS NULL) durations) average ON TRUE
      WHERE job.id = ANY(%s)
 """
 

@@ -49,7 +49,7 @@ def load_current_and_latest(
     workspace: Workspace, job_ids: Collection[uuid.UUID], columns: Iterable[str]
 ) -> dict[uuid.UUID, tuple[SyncRecord | None, SyncRecord | None]]:
     """The same of many jobs, in two queries."""
-    rows = SyncRecord.objects.filter(job=OuterRef("pk"), dry_run=False)
+    rows = SyncRecord.objects.filter(job=OuterRef("pk"))
     at_work = rows.filter(state__in=OPEN).order_by(
         Case(When(state=State.RUNNING, then=0), default=1), "queued_at"
     )

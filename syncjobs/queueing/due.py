@@ -17,6 +17,7 @@ from syncjobs.core.watching import SEEN_WITHIN_S
 from syncjobs.queries.halts import find_halt_here
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import dispatch_due
+from syncjobs.queueing.giving_up import give_up
 from syncjobs.queueing.ringing import take_unrung
 
 _AGE_OF_REAPER = """
@@ -47,6 +48,7 @@ def dispatch_all() -> Due:
     host."""
     if find_halt_here() is not None:
         return Due(0, 0, 0)
+    give_up()
     queued = coalesced = skipped = 0
     while (served := dispatch_due()).jobs:
         queued += served.queued

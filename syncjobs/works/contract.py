@@ -77,15 +77,22 @@ def end(event: Event, reason: str, **changes: Any) -> Ending:
 class Failed(Exception):
     """The work failed for a reason of its own kind; the attempt decides whether it is tried again.
 
-    `got_further`: whether what was done is there for the next try; None: as the progress says.
+    `waits`: only time helps, so that a further try costs no attempt. `got_further`: whether what was done is there for the next try; None: as the progress says.
     """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, got_further: bool | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        waits: bool = False,
+        got_further: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
+        self.waits = waits
         self.got_further = got_further
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from syncjobs.core.comparing import (
@@ -16,7 +18,15 @@ from syncjobs.core.comparing import (
 )
 from syncjobs.core.deadlines import DeadlineRule, decide_deadline_s
 from syncjobs.core.plans import Plan, judge
-from syncjobs.core.retries import ATTEMPTS_MAX, CEILING_S, decide_crash, decide_pause, decide_retry
+from syncjobs.core.retries import (
+    ATTEMPTS_MAX,
+    CEILING_S,
+    decide_crash,
+    decide_pause,
+    decide_retry,
+    decide_wait,
+    tries_until,
+)
 
 S = 1_000_000_000
 
@@ -77,7 +87,7 @@ def test_attempts_that_got_further_use_up_nothing_but_the_last_of_all() -> None:
     assert delay(ATTEMPTS_MAX, 0) is None
 
 
-def test_backoff_is_a_random_share_below_a_growing_ceiling() -> None:
+def test_backoff_is_between_half_and_all_of_a_growing_ceiling() -> None:
     def delay(vain: int, share: float, after: float | None = None) -> float | None:
         return decide_retry(
             retryable=True,
@@ -88,11 +98,41 @@ def test_backoff_is_a_random_share_below_a_growing_ceiling() -> None:
             retry_after_s=after,
         ).delay_s
 
-    assert delay(1, 0.0) == 1.0
+    assert delay(1, 0.0) == 2.5
+    assert delay(2, 0.0) == delay(1, 1.0) == 5.0
     assert delay(2, 1.0) == 10.0
     assert delay(50, 1.0) == CEILING_S
     assert delay(1, 1.0, after=120) == 120
     assert delay(1, 1.0, after=1e9) == 86_400
+
+
+def test_item_02_tries_for_which_only_time_helps_end_with_the_time() -> None:
+    def delay(tries: int, left_s: float, after: float | None = None) -> float | None:
+        return decide_wait(tries=tries, left_s=left_s, share=0.0, retry_after_s=after).delay_s
+
+    pauses = [delay(tries, 1e6) for tries in range(1, 10)]
+    assert pauses == [2.5, 5, 10, 20, 40, 80, 160, 320, 450]
+    assert delay(10_000, 1e6) == 450
+    assert delay(4, 8) == 7  # once more before the end
+    assert delay(1, 1e6, after=60) == 60
+    assert delay(1, 10, after=60) == 9
+    assert (delay(1, 1), delay(1, -5)) == (None, None)
+
+
+def test_item_02_the_time_ends_with_what_comes_first() -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+    def until(fire_s: int | None = None, late_s: int | None = None) -> float:
+        fire = None if fire_s is None else now + timedelta(seconds=fire_s)
+        due = now - timedelta(seconds=100)
+        ends = tries_until(now, due_at=due, next_fire=fire, max_lateness_s=late_s)
+        return (ends - now).total_seconds()
+
+    assert until() == 86_400
+    assert until(fire_s=3_600) == 3_600
+    assert until(fire_s=200_000) == 86_400
+    assert until(fire_s=3_600, late_s=600) == 500
+    assert until(late_s=60) == -40
 
 
 def test_the_third_crash_quarantines() -> None:

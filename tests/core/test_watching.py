@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncjobs.core.watching import Level, PartSigns, judge_parts
+from syncjobs.core.watching import Level, PartSigns, allow_between_sweeps_s, judge_parts
 
 WELL = PartSigns(
     prepared_s=10_000.0,
@@ -129,3 +129,11 @@ def test_what_was_seen_before_this_start_says_nothing_of_it() -> None:
 
 def test_without_a_known_start_there_is_no_grace() -> None:
     assert troubles(PartSigns())["scheduler"] == ("never seen", Level.DOWN)
+
+
+def test_item_10_health_measures_by_the_interval_that_is_set() -> None:
+    signs = replace(WELL, reaper_s=250.0)
+    seldom = judge_parts(signs, reaped_within_s=allow_between_sweeps_s(300))
+    assert not [one for one in seldom if one.level is not Level.FINE]
+    often = judge_parts(signs, reaped_within_s=allow_between_sweeps_s(5))
+    assert [one.part for one in often if one.level is not Level.FINE] == ["reaper"]

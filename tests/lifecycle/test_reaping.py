@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -257,3 +260,30 @@ def test_the_installation_sets_the_limits(record: SyncRecord, settings: Settings
     settings.SYNC = dataclasses.replace(settings.SYNC, stall_s=5)
     age(record, progress_at=21)
     assert reap(young_s=0) == 1
+
+
+def test_item_04_two_sweeps_within_milliseconds_do_not_hold_each_other() -> None:
+    """The later one waits for the row, which then has a time after its own transaction's beginning."""
+    reap()
+    waiting = threading.Thread(target=_reap_and_close)
+    with transaction.atomic():
+        Pulse.objects.select_for_update().get(part=PULSE)
+        waiting.start()
+        until(_waits_for_a_lock, "the other sweep did not wait")
+        Pulse.objects.filter(part=PULSE).update(at=RawSQL("clock_timestamp()", []))
+    waiting.join()
+    assert not Pulse.objects.filter(part=HOLD).exists()
+
+
+def _reap_and_close() -> None:
+    try:
+        reap()
+    finally:
+        connection.close()
+
+
+def _waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        (waits,) = cursor.fetchone()
+    return bool(waits)

@@ -69,7 +69,13 @@ class FileWork:
         except StoreError as exc:
             # Nothing of what a full disk could not hold is kept.
             further = False if isinstance(exc, DiskFull) else None
-            raise Failed(exc.code, str(exc), retryable=exc.retryable, got_further=further) from exc
+            raise Failed(
+                exc.code,
+                str(exc),
+                retryable=exc.retryable,
+                waits=exc.retryable,
+                got_further=further,
+            ) from exc
         except InvalidPattern as exc:
             raise Failed("invalid_pattern", str(exc)) from exc
 

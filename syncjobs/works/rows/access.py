@@ -91,7 +91,9 @@ def _tell_refusal(error: psycopg.Error) -> str:
 
 def map_destination(error: TransportError) -> Failed:
     """A failure of the destination, and not of the source's host."""
-    return Failed(error.code, f"the destination: {error}", retryable=error.retryable)
+    return Failed(
+        error.code, f"the destination: {error}", retryable=error.retryable, waits=error.waits
+    )
 
 
 @contextmanager

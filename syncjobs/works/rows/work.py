@@ -14,6 +14,7 @@ from datasets.models import DatasetKind
 from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
+from syncjobs.core.retries import LAST_TRY_S
 from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.works.contract import Assignment, Ending, Failed
@@ -24,6 +25,7 @@ from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, Table
 from syncjobs.works.rows.redriving import find_sent_rows
 from syncjobs.works.rows.source import open_rows_of
 from syncjobs.works.rows.table_sync import TableSync
+from timing.clock import database_now
 
 log = structlog.get_logger(__name__)
 
@@ -63,15 +65,18 @@ def _sync_all(
     for order in tables:
         if order.name not in done:
             outcomes.append(_sync_one(assignment, databases, source, order, outcomes, errors))
-    again = [exc for exc in errors if exc.retryable and not _is_last_attempt(record)]
+    again = [exc for exc in errors if exc.retryable and not _is_last_try(record, exc)]
     if again or (errors and len(tables) == 1):
         raise (again or errors)[0]
     return outcomes
 
 
-def _is_last_attempt(record: SyncRecord) -> bool:
+def _is_last_try(record: SyncRecord, exc: TransportError | Failed) -> bool:
     """Whether no other follows if this one fails: then each table ends by itself."""
-    return record.vain_attempts + 1 >= record.job.max_attempts
+    if not exc.waits:
+        return record.vain_attempts + 1 >= record.job.max_attempts
+    ends_at = record.tries_until
+    return ends_at is not None and (ends_at - database_now()).total_seconds() <= LAST_TRY_S
 
 
 def _sync_one(

@@ -1,0 +1,28 @@
+"""Ends records that have waited for their next try until their time was over."""
+
+from __future__ import annotations
+
+from django.db.models.functions import Now
+
+from syncjobs.core.states import Event, State
+from syncjobs.models import SyncRecord
+from syncjobs.records.transition import move
+
+_AT_ONCE = 500
+
+
+def give_up() -> int:
+    """Ends them as failed, each with its last error; their count. Comes before the fires that are due: a new record
+    does their work."""
+    hopeless = SyncRecord.either.filter(state=State.QUEUED, tries_until__lte=Now())
+    ended = 0
+    for record in hopeless.only("error_code", "error")[:_AT_ONCE]:
+        told = {"error_code": record.error_code, "error": record.error}
+        if record.error_code and move(
+            record.pk,
+            Event.GAVE_UP,
+            reason=f"{record.error} (its time is over)",
+            changes=told | {"verdict": record.error_code},
+        ):
+            ended += 1
+    return ended
