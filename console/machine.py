@@ -15,6 +15,7 @@ from datasets.store_room import find_room
 from syncjobs.core.watching import SEEN_WITHIN_S, Level, PartHealth, PartSigns
 from syncjobs.models import ProcessSign
 from syncjobs.queries.installation import find_halted_hosts, judge_installation, read_signs
+from syncjobs.upkeep.health import look_around
 
 _TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
 
@@ -30,13 +31,16 @@ def describe_machine(*, whole: bool) -> list[Line]:
     """`whole`: also what tells of other workspaces' work, and of the disk."""
     with connection.cursor() as cursor:
         signs = read_signs(cursor)
-    found = {finding.part: finding for finding in judge_installation(signs)}
+    found = {finding.part: finding for finding in look_around(("redis",))} | {
+        finding.part: finding for finding in judge_installation(signs)
+    }
     halted = found["installation"]
     where = ", ".join(find_halted_hosts()) if whole and halted.level is not Level.FINE else ""
     lines = [
         *([_line("Restored", halted, where)] if halted.level is not Level.FINE else []),
         _line("Scheduler", found["scheduler"], _ago("last tick", signs.beat_s)),
         _line("Workers", found["workers"], _worker_words(signs, whole=whole)),
+        _line("Messages", found["redis"], _message_words(found["redis"])),
         *(
             _line(f"Queue {part.partition(':')[2]}", finding, "its workers answer")
             for part, finding in found.items()
@@ -75,6 +79,14 @@ def _worker_words(signs: PartSigns, *, whole: bool) -> str:
     draining = f", {signs.draining} draining" if signs.draining else ""
     slots = f", {signs.busy} of {signs.slots} slots in use" if whole else ""
     return f"{signs.workers} alive{draining}{slots}"
+
+
+def _message_words(finding: PartHealth) -> str:
+    return (
+        "Redis takes them"
+        if finding.level is Level.FINE
+        else "records wait until Redis takes messages again"
+    )
 
 
 def _queued_words(signs: PartSigns) -> str:

@@ -50,6 +50,7 @@ class PartSigns:
     worker_s: float | None = None  # since any worker was seen
     workers: int = 0  # seen lately
     draining: int = 0  # of these
+    silent: int = 0  # that neither took their leave nor were replaced on their host
     slots: int = 0  # of those that take new work: not draining, and with the store
     busy: int = 0  # of these slots
     without_store: int = 0  # of the workers seen lately, those whose store is away
@@ -103,6 +104,9 @@ def _judge_installation(signs: PartSigns) -> PartHealth:
 
 
 def _judge_workers(signs: PartSigns) -> PartHealth:
+    if signs.workers and signs.silent:
+        words = f"{signs.silent} of {signs.workers + signs.silent} silent"
+        return PartHealth("workers", words, Level.WARNING, signs.worker_s)
     if signs.workers:
         return PartHealth("workers", age_s=signs.worker_s)
     if _may_be_starting(signs, signs.worker_s):

@@ -60,6 +60,9 @@ WITH RECURSIVE spaces AS (
 _PULSES = "SELECT part, extract(epoch FROM now() - at) FROM syncjobs_pulse"
 _WORKERS = """
 SELECT count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE alive AND draining) AS draining,
+       count(*) FILTER (WHERE NOT alive AND NOT EXISTS (
+         SELECT FROM syncjobs_processsign newer
+          WHERE newer.part = 'worker' AND newer.host = w.host AND newer.started_at > w.seen_at)) AS silent,
        coalesce(sum(slots) FILTER (WHERE alive AND NOT draining AND store_id = known), 0) AS slots,
        coalesce(sum(running) FILTER (WHERE alive AND NOT draining AND store_id = known), 0) AS busy,
        extract(epoch FROM now() - max(seen_at)) AS worker_s,
@@ -79,6 +82,7 @@ SELECT count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE alive AN
 class _Workers:
     workers: int
     draining: int
+    silent: int
     slots: int
     busy: int
     worker_s: float | None  # since one was seen
@@ -101,6 +105,7 @@ def read_signs(cursor: Cursor) -> PartSigns:
         worker_s=_span(found.worker_s),
         workers=found.workers,
         draining=found.draining,
+        silent=found.silent,
         slots=found.slots,
         busy=found.busy,
         without_store=found.without_store,

@@ -18,7 +18,6 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
 
-from api.rest import health
 from datasets.store import ensure_store, find_known_store
 from embedded import ports
 from events.models import SyncEvent
@@ -27,6 +26,7 @@ from store.sentinel import SENTINEL, write_store_id
 from syncjobs.claims import pulsing
 from syncjobs.core.states import State
 from syncjobs.models import ProcessSign, Pulse, SyncRecord
+from syncjobs.upkeep import health
 from tests.console.conftest import Tenant, make_record, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)  # its looks have sessions of their own
@@ -373,6 +373,20 @@ def test_one_that_hangs_costs_one_thread() -> None:
             hung.wait(hung.begin())
     assert sum(thread.name == "look at hung" for thread in threading.enumerate()) == 1
     go_on.set()
+
+
+@pytest.mark.usefixtures("alive")
+def test_item_04_one_of_two_workers_that_stands_still_is_told(ask: Ask) -> None:
+    ProcessSign.objects.update(started_at=Now() - timedelta(hours=1))
+    ProcessSign.objects.create(
+        name="stopped",
+        part="worker",
+        slots=8,
+        started_at=Now() - timedelta(minutes=3),
+        seen_at=Now() - timedelta(minutes=2),
+    )
+    status, told = ask("workers")
+    assert (status, told["checks"]) == (200, {"workers": "1 of 2 silent"})
 
 
 @pytest.mark.usefixtures("alive")

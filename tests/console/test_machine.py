@@ -18,6 +18,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from datasets.store import find_known_store
+from embedded.ports import find_free
 from store.sentinel import write_store_id
 from syncjobs.claims import pulsing
 from syncjobs.core.states import State
@@ -56,11 +57,43 @@ def alive(acme: Tenant) -> None:
 @pytest.mark.usefixtures("alive")
 def test_it_says_that_all_is_well(acme: Tenant, root: Client) -> None:
     card = read_card(root)
-    assert set(card) == {"Scheduler", "Workers", "Queue sync", "Oldest queued", "Disk"}
+    assert set(card) == {
+        "Scheduler",
+        "Workers",
+        "Messages",
+        "Queue sync",
+        "Oldest queued",
+        "Disk",
+    }
     assert {tone for tone, _ in card.values()} == {""}
     assert card["Workers"][1] == "1 alive, 3 of 8 slots in use"
     assert card["Oldest queued"][1] == "nothing waits"
     assert "free of" in card["Disk"][1]
+
+
+@pytest.mark.usefixtures("alive")
+def test_item_04_it_says_what_health_says(root: Client, settings: Settings) -> None:
+    """Without Redis, and with one of two workers stopped."""
+    appear("stopped")
+    ProcessSign.objects.update(started_at=Now() - timedelta(hours=1))
+    ProcessSign.objects.filter(name="stopped").update(seen_at=Now() - timedelta(minutes=2))
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{find_free()}/0"
+    card = read_card(root)
+    assert root.get("/health").json()["checks"]["redis"] == "unreachable"
+    assert card["Messages"] == (
+        "sp-dot-late",
+        "unreachable: records wait until Redis takes messages again",
+    )
+    assert card["Workers"] == ("sp-dot-warning", "1 of 2 silent: 1 alive, 3 of 8 slots in use")
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_worker_that_was_replaced_is_missed_by_nobody(root: Client) -> None:
+    appear("killed")
+    ProcessSign.objects.filter(name="killed").update(
+        seen_at=Now() - timedelta(minutes=2), started_at=Now() - timedelta(minutes=3)
+    )
+    assert read_card(root)["Workers"] == ("", "1 alive, 3 of 8 slots in use")
 
 
 @pytest.mark.usefixtures("alive")
@@ -134,5 +167,5 @@ def test_p12_members_see_nothing_of_others_work(
     acme: Tenant, browser_of: Callable[[User], Client]
 ) -> None:
     card = read_card(browser_of(acme.people[Role.ADMIN]))
-    assert set(card) == {"Scheduler", "Workers", "Queue sync"}
+    assert set(card) == {"Scheduler", "Workers", "Messages", "Queue sync"}
     assert card["Workers"][1] == "1 alive"

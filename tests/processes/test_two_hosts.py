@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from api.rest.health import look_around
 from datasets.installation import FILE
 from datasets.store import find_known_store
 from events.models import SyncEvent
@@ -19,6 +18,7 @@ from store.sentinel import write_store_id
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from syncjobs.upkeep.health import look_around
 from tests.hosts.sshd import Sshd
 from tests.processes.conftest import Process, Start
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job
