@@ -35,11 +35,14 @@ UPDATE search_indexedtext SET state = 'pending', code = '', note = '', at = now(
 """
 # The first version's entries are in no index by their beginning; they all are current, or have gone before.
 _COME = """
+WITH come AS (
 INSERT INTO search_indexedtext AS t
        (workspace_id, dataset_id, sha256, state, code, note, kind, chunk_count, at)
 SELECT DISTINCT %(workspace)s::uuid, %(dataset)s::uuid, sha256, 'pending', '', '', '', 0, now()
   FROM datasets_entry WHERE dataset_id = %(dataset)s AND until IS NULL AND since <= %(current)s {newer}
 ON CONFLICT (dataset_id, sha256) DO UPDATE SET gone_at = NULL WHERE t.gone_at IS NOT NULL
+RETURNING chunk_count)
+SELECT coalesce(sum(chunk_count), 0)::bigint FROM come
 """
 _NEWER = "AND since > 1 AND since > %(indexed)s"
 _GONE = """
@@ -59,7 +62,8 @@ _NOTE = """
 UPDATE search_datasetindex
    SET indexed_version = %(current)s, recipe = %(recipe)s, pending_texts = %(pending_texts)s,
        text_count = %(text_count)s, refused_count = %(refused_count)s, chunk_count = %(chunk_count)s,
-       pending_chunks = least(pending_chunks, %(chunk_count)s),
+       pending_chunks = CASE wish WHEN 'words_and_meaning'
+                        THEN least(pending_chunks + %(back)s, %(chunk_count)s) ELSE 0 END,
        published_version = greatest(published_version, %(current)s)
  WHERE dataset_id = %(dataset)s AND wish <> 'off' AND NOT emptying AND recipe = %(old_recipe)s
    AND indexed_version IS NOT DISTINCT FROM %(indexed)s
@@ -162,6 +166,8 @@ def plan_texts(
         if not is_first and terms.recipe != recipe:
             cursor.execute(_REMAKE, parameters)
         cursor.execute(_COME.format(newer="" if is_first else _NEWER), parameters)
+        # Chunks that came back may lack vectors of the present model: whoever makes vectors counts them.
+        parameters["back"] = (cursor.fetchone() or (0,))[0]
         if not is_first:
             cursor.execute(_GONE, parameters)
         counts = fetch_row(cursor.execute(_COUNT, parameters), TextCounts)

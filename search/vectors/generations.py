@@ -106,14 +106,21 @@ def settle_generation(workspace_id: uuid.UUID) -> IndexGeneration | None:
         target = _choose_target(workspace_id, choice)
         close_breaker(workspace_id)
         recount_pending(workspace_id, target.pk, target.dimensions)
-        total = count_chunks(workspace_id)
-        left = _count_pending(workspace_id)
-        target.total_chunks, target.done_chunks = total, total - left
-        target.save(update_fields=["total_chunks", "done_chunks"])
-        if left == 0 and (target.has_graph or not needs_graph(target, total)):
+        refresh_progress(target)
+        is_ready = target.has_graph or not needs_graph(target, target.total_chunks)
+        if target.done_chunks == target.total_chunks and is_ready:
             _switch(target)
         settle_states(workspace_id)
     return target
+
+
+def refresh_progress(generation: IndexGeneration) -> None:
+    """Counts how far the filling is: chunks come and go meanwhile."""
+    workspace_id = generation.workspace_id
+    total = count_chunks(workspace_id)
+    done = max(0, total - _count_pending(workspace_id))
+    generation.total_chunks, generation.done_chunks = total, done
+    generation.save(update_fields=["total_chunks", "done_chunks"])
 
 
 def switch_when_whole(workspace_id: uuid.UUID) -> bool:

@@ -32,7 +32,12 @@ from search.embedding.contract import EmbedCode, Embedder, EmbedFailed, RefusedT
 from search.embedding.openai import TOTAL_S
 from search.embedding.opening import open_embedder
 from search.models import ChunkRefusal, DatasetIndex, IndexGeneration
-from search.vectors.generations import ensure_target, read_choice, switch_when_whole
+from search.vectors.generations import (
+    ensure_target,
+    read_choice,
+    refresh_progress,
+    switch_when_whole,
+)
 from search.vectors.leases import IndexLease
 from search.vectors.pending import find_missing, recount_pending, settle_states
 from search.vectors.tables import (
@@ -166,6 +171,8 @@ def _run(
         done.more = not filling.fill(time.monotonic() + budget_s)
     if not done.more:
         _recount(lease, target)
+    refresh_progress(target)
+    if not done.more:
         switch_when_whole(lease.workspace_id)
     settle_states(lease.workspace_id)
 

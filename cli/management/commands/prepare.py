@@ -19,6 +19,7 @@ from datasets.store import ensure_store
 from outbox.first import InvalidClientUrl, ensure_first_stream
 from outbox.models import Stream, StreamState
 from outbox.streams import stop_stream
+from search.checks import check_vector_extension
 from syncjobs.claims.pulsing import PREPARED, note_pulse
 from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob
@@ -45,6 +46,8 @@ class Command(DatabaseCommand):
         note_pulse(PREPARED, holder="")
         call_command("collectstatic", verbosity=0, interactive=False)
         warnings = _settle_installation()
+        missing = check_vector_extension(databases=["default"])
+        warnings += [f"{one.msg} {one.hint}" for one in missing]
         for warning in warnings:
             self.stderr.write(warning)
         plan_chores()
