@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from search.core.outlines import Outline, choose_outline
-from search.core.texts import Cut, Extracted, Piece
+from search.core.texts import Cut, Extracted, Piece, split_row
 
 LEAST, MOST = 300, 900  # characters of a chunk; one before a heading or at an end may be shorter
 UTMOST = 1_000
@@ -30,7 +30,6 @@ _FINER = (
     (re.compile(rf"[^{_COMMAS}]*[{_COMMAS}]+|[^{_COMMAS}]+"), 8),
     (re.compile(r"(?s).{1,150}"), 4),
 )
-_ROW = re.compile(r"(?s)(sheet .* row )([0-9]+)")
 _BLANK_LINES = re.compile(r"(?:[ \t]*\n)*")
 
 
@@ -72,8 +71,8 @@ class _Packer:
 
     def add(self, piece: Piece) -> None:
         text = _CONTROL.sub("", piece.text) if _CONTROL.search(piece.text) else piece.text
-        if row := _ROW.fullmatch(piece.place):
-            self._add_row(piece.place, row, text)
+        if row := split_row(piece.place):
+            self._add_row(piece.place, *row, text)
             return
         if piece.place != self._place:
             self.end()
@@ -89,12 +88,12 @@ class _Packer:
         if text:
             self._add(text, 0)
 
-    def _add_row(self, place: str, row: re.Match[str], text: str) -> None:
+    def _add_row(self, place: str, sheet: str, row: int, text: str) -> None:
         if place != self._next_place:
             self.end()
-            self._path = {1: row[1].removeprefix("sheet ").removesuffix(" row ")}
+            self._path = {1: sheet.removeprefix("sheet ").removesuffix(" row ")}
         self._place = place
-        self._next_place = f"{row[1]}{int(row[2]) + 1}"
+        self._next_place = f"{sheet}{row + 1}"
         self._add(text, 0)
 
     def _split_waiting(self, *, is_last: bool) -> None:

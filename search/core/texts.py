@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+_ROW = re.compile(r"(?s)(sheet .* row )([0-9]{1,9})")
 CHARACTERS_MAX = 8_000_000  # of a file's text; what stands behind them is left out
 
 
@@ -65,3 +67,15 @@ class Cut:
     place: str
     heading: str
     body: str
+
+
+def split_row(place: str) -> tuple[str, int] | None:
+    """What stands before the number of a row, and that number; None: the place is no row of a sheet."""
+    found = _ROW.fullmatch(place)
+    return (found[1], int(found[2])) if found else None
+
+
+def move_place(place: str, lines: int) -> str:
+    """The place of a line further on in a chunk that begins at `place`: each row of a sheet is one line."""
+    row = split_row(place)
+    return f"{row[0]}{row[1] + lines}" if row else place

@@ -11,8 +11,9 @@ from django.db import connection
 
 from database.rows import fetch_rows
 from search.core.fusion import Fused, Matched
-from search.core.marks import WantedWords, cut_snippet, list_words
+from search.core.marks import Snippet, WantedWords, cut_snippet, list_words
 from search.core.terms import WeighedTerms
+from search.core.texts import move_place
 from search.querying.lexemes_of_query import find_stemmed
 from search.querying.question import Facet, Hit
 from search.querying.scope import SearchScope
@@ -162,13 +163,18 @@ def _make_hit(found: Fused, place: ContentPlace, chunk: _Chunk, wanted: WantedWo
         fetched_at=place.fetched_at,
         age_s=round(place.age_s, 3),
         line=None if chunk.line is None else chunk.line + snippet.line,
-        place=chunk.place,
+        place=move_place(chunk.place, snippet.line + _count_lines_before_mark(snippet)),
         heading=chunk.heading,
         snippet=snippet.text,
         highlights=snippet.highlights,
         score=found.score,
         matched=found.matched,
     )
+
+
+def _count_lines_before_mark(snippet: Snippet) -> int:
+    """A row of a sheet is told where the first word stands that was found."""
+    return snippet.text.count("\n", 0, snippet.highlights[0][0]) if snippet.highlights else 0
 
 
 def count_facets(places: Sequence[ContentPlace]) -> dict[str, tuple[Facet, ...]]:

@@ -73,7 +73,7 @@ from farends.web.url import Origin, Url
 from farends.webdav import multistatus, rows
 from farends.wire import far_text, listed_paths, month_names
 from search.core.chunking import cut
-from search.core.texts import Extracted, Piece
+from search.core.texts import Extracted, Piece, split_row
 from search.extracting import charsets, html, kinds, xlsx
 from search.extracting.telling import Teller
 from syncjobs.core import markers, patterns
@@ -300,6 +300,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "code": _cut(".py"),
         "sections": _cut(".toml"),
     },
+    "search.core.texts": {"row": _text(lambda text: split_row(f"sheet {text} row 1"))},
     "search.extracting.charsets": {
         "marked": charsets.find_wide_charset,
         "binary": charsets.is_binary,

@@ -261,7 +261,7 @@ def make_stream_pdf() -> bytes:
     return _make_pdf([(b"/Filter /FlateDecode", b"\x78\x9c" + _repeat(block, 700))])
 
 
-def make_pages_pdf(count: int = 200_000) -> bytes:
+def make_pages_pdf(count: int = 60_000) -> bytes:
     """Many pages, each with the same words."""
     words = b"BT /F1 12 Tf 50 700 Td (page) Tj ET"
     first = 5

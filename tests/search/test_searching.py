@@ -186,6 +186,13 @@ def test_a_content_is_one_hit_with_its_paths(acme: Workspace) -> None:
     assert below.path == "copies/07.md"
 
 
+def test_a_hit_in_a_sheet_says_its_row(acme: Workspace) -> None:
+    books = fill_dataset(acme, "books", [("a.xlsx", "a | 1\nb | 2\nneedle | 3\nd | 4\n")])
+    TextChunk.objects.filter(dataset=books).update(line=None, place="sheet Orders row 10")
+    (hit,) = ask(acme, "needle").items
+    assert (hit.line, hit.place) == (None, "sheet Orders row 12")
+
+
 def test_filters_limit_what_is_found(acme: Workspace, handbook: Dataset) -> None:
     assert paths(ask(acme, "fault", prefix="office/")) == ["office/ticket.txt"]
     assert paths(ask(acme, "fault", types=(".md",))) == []
