@@ -27,7 +27,7 @@ from search.querying.question import (
     Question,
     SearchMode,
 )
-from search.querying.search import AGE_MAX_S, find_datasets, search
+from search.querying.search import AGE_MAX_S, CURSOR_PATTERN, find_datasets, search
 
 router = Router(tags=["search"])
 dataset_router = Router(tags=["search"])
@@ -61,7 +61,7 @@ class DatasetSearchQuery(Schema):
     limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="How many at most.")
     cursor: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9_-]{1,100}$",
+        pattern=CURSOR_PATTERN,
         description="`next` of the page before; without: the first page.",
     )
 

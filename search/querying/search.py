@@ -7,9 +7,7 @@ out, and the answer names it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +45,8 @@ from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
 T = TypeVar("T")
+CURSOR_PATTERN = r"^[1-9][0-9]{0,2}$"
+_CURSOR = re.compile(CURSOR_PATTERN)
 WITHIN_S = 2.0  # both lists
 LIST_S, SOON_S = (
     0.4,
@@ -87,7 +87,7 @@ def search(workspace: Workspace, question: Question) -> SearchAnswer:
     end = offset + question.limit
     return SearchAnswer(
         items=items,
-        next=_write_cursor(end) if end < min(len(found), DEEPEST) else None,
+        next=str(end) if end < min(len(found), DEEPEST) else None,
         index=index,
         degraded=run.degraded,
         found=len(found),
@@ -246,19 +246,10 @@ def _below(score: float, found: Sequence[Fused]) -> Iterable[Fused]:
         yield Fused(each.text_id, each.chunk_id, round(score * 0.999**n, 6), each.matched)
 
 
-def _write_cursor(offset: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"after": offset}).encode()).decode().rstrip("=")
-
-
 def _read_cursor(cursor: str | None) -> int:
-    """Raises InvalidQuestion."""
+    """A cursor is how many hits the pages before have shown. Raises InvalidQuestion."""
     if cursor is None:
         return 0
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        offset = json.loads(raw)["after"]
-    except (binascii.Error, UnicodeError, ValueError, TypeError, KeyError, RecursionError):
-        offset = None
-    if type(offset) is int and 0 < offset < DEEPEST:
-        return offset
-    raise InvalidQuestion("cursor", "Give `next` of the page before as it came.")
+    if not _CURSOR.fullmatch(cursor):
+        raise InvalidQuestion("cursor", "Give `next` of the page before as it came.")
+    return int(cursor)

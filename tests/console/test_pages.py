@@ -66,6 +66,8 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         f"{dataset}?folder={quote(NASTY)}",
         "/admin/syncjobs/syncrecord/dashboard/",
         "/admin/workspaces/workspace/choose/",
+        "/admin/datasets/dataset/search/",
+        f"/admin/datasets/dataset/search/?q={quote(NASTY)}+a.txt",
         f"/invitations/{token}",
         f"{page_of(acme.connector).removesuffix('change/')}history/",
         f"{page_of(acme.job).removesuffix('change/')}delete/",

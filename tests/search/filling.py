@@ -10,11 +10,23 @@ from typing import Any
 from django.db import connection
 
 from datasets.models import Dataset, Entry, Version
+from search.choices import BUILTIN
 from search.core.chunking import cut
 from search.core.lexemes import DEFAULT_LANGUAGES, compose_words, split_compounds
-from search.core.passages import digest_passage
+from search.core.passages import digest_passage, write_passage
 from search.core.texts import Cut, Extracted, Piece
-from search.models import DatasetIndex, IndexedText, IndexState, TextChunk, TextState
+from search.embedding.builtin import DIMENSIONS, MODEL, the_model
+from search.embedding.contract import make_unit
+from search.models import (
+    DatasetIndex,
+    GenerationState,
+    IndexedText,
+    IndexGeneration,
+    IndexState,
+    TextChunk,
+    TextState,
+)
+from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
 from workspaces.models import Workspace
 
 
@@ -78,3 +90,32 @@ def _words_of(chunk: Cut) -> list[Any]:
     configurations = 1 + len(DEFAULT_LANGUAGES)
     compounds = sorted(split_compounds(f"{chunk.heading}\n{chunk.body}"))
     return [*[chunk.body] * configurations, *[chunk.heading] * configurations, compounds]
+
+
+def fill_vectors(workspace: Workspace) -> IndexGeneration:
+    """Each chunk of the workspace gets its vector from the built-in model, and the generation serves."""
+    generation, _ = IndexGeneration.objects.get_or_create(
+        workspace=workspace,
+        state=GenerationState.SERVING,
+        defaults={
+            "service": BUILTIN,
+            "model": MODEL,
+            "dimensions": DIMENSIONS,
+            "signature": "filled",
+            "embedding": {"service": BUILTIN},
+        },
+    )
+    ensure_vector_table(DIMENSIONS)
+    chunks = list(TextChunk.objects.filter(workspace=workspace).order_by("id"))
+    for first in range(0, len(chunks), 64):
+        part = chunks[first : first + 64]
+        passages = [write_passage(chunk.heading, chunk.body) for chunk in part]
+        vectors = the_model().ask(passages).result()
+        rows = [
+            ChunkVector(chunk.pk, generation.pk, workspace.pk, chunk.dataset_id, unit)
+            for chunk, vector in zip(part, vectors, strict=True)
+            if (unit := make_unit(vector)) is not None
+        ]
+        with connection.cursor() as cursor:
+            copy_vectors(cursor, DIMENSIONS, rows)
+    return generation

@@ -241,7 +241,7 @@ def test_pages_go_a_thousand_deep_and_show_each_once(acme: Workspace) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize("cursor", ["x", "", "eyJhZnRlciI6LTF9", "eyJhZnRlciI6MTAwMH0", "bnVsbA"])
+@pytest.mark.parametrize("cursor", ["x", "", "0", "-1", "1000", "2\n", "\u0663"])
 def test_a_cursor_that_no_page_gave_is_refused(acme: Workspace, cursor: str) -> None:
     with pytest.raises(InvalidQuestion) as refused:
         ask(acme, "heron", cursor=cursor)
