@@ -17,6 +17,7 @@ from django.conf import settings
 from connectors.monitoring import check_now
 from connectors.opening import make_context, make_target
 from connectors.reachability import note_failure, note_success
+from database.sessions import open_session
 from farends.client.options import ClientOptions
 from farends.client.system import AnswerCut, ClientReply, ClientSystem
 from farends.errors import (
@@ -48,7 +49,6 @@ from syncjobs.engine.progress import Progress
 from syncjobs.engine.stops import DrainAsked, Stop
 from syncjobs.leases.heart import Heart
 from syncjobs.leases.lease import Lease
-from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 

@@ -16,6 +16,7 @@ from farends.staging import sweep_staging
 from outbox.leases import TAILS
 from outbox.retention import drop_old_deliveries
 from outbox.ring import turn_ring
+from search.indexing.tidying import drop_old_texts
 from search.vectors.tending import tidy_vectors
 from store.errors import StoreAway
 from syncjobs.claims.halting import Halted
@@ -88,12 +89,15 @@ def draw_due_times_near() -> None:
 
 
 def forget() -> None:
-    """Drops old events, answers that were kept for requests that are sent again, and plans of programs."""
+    """Drops old events, answers that were kept for requests that are sent again, plans of programs, and texts that the
+    index keeps for a rollback no longer."""
     drop_old_answers()
     drop_old_plans()
     drop_old_deliveries()
     if count := drop_old_events():
         log.info("events.dropped", count=count)
+    if count := drop_old_texts():
+        log.info("index.texts_dropped", count=count)
 
 
 def turn_the_ring() -> None:

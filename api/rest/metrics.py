@@ -30,14 +30,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from api.rest.answers import Refused, problem
+from database.sessions import open_session
 from datasets.store_room import find_room
 from outbox.figures import StreamFigures, read_stream_figures
 from search.embedding.figures import read_embedding_requests
+from search.indexing.figures import IndexFigures, read_index_figures
 from store.looking import Look
 from store.room import Room
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import PartSigns
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import DURATION_BOUNDS_S
 from syncjobs.queries.figures import ACTIONS, ROW_ACTIONS, ConnectorFigures, Figures, read_figures
 from syncjobs.queries.installation import read_signs
@@ -63,6 +64,7 @@ class Seen:
 
     figures: Figures
     streams: Sequence[StreamFigures]
+    indexes: Sequence[IndexFigures]
     signs: PartSigns | None
     embedding_requests: Mapping[str, int]
 
@@ -125,9 +127,10 @@ def _read(scope: Scope) -> Seen:
         cursor = session.cursor()
         figures = read_figures(cursor, scope.workspace_id)
         streams = read_stream_figures(cursor, scope.workspace_id)
+        indexes = read_index_figures(cursor, scope.workspace_id)
         signs = read_signs(cursor) if scope.workspace_id is None else None
         requests = read_embedding_requests(cursor, scope.workspace_id)
-        return Seen(figures, streams, signs, requests)
+        return Seen(figures, streams, indexes, signs, requests)
 
 
 class RecordCollector(Collector):
@@ -136,6 +139,7 @@ class RecordCollector(Collector):
     def __init__(self, seen: Seen) -> None:
         self._figures = seen.figures
         self._streams = seen.streams
+        self._indexes = seen.indexes
         self._signs = seen.signs
         self._embedding_requests = seen.embedding_requests
 
@@ -169,6 +173,7 @@ class RecordCollector(Collector):
             ),
             (((outcome,), count) for outcome, count in self._embedding_requests.items()),
         )
+        yield from _collect_indexes(self._indexes)
         if self._signs is not None:
             yield from _collect_signs(self._signs)
 
@@ -300,6 +305,29 @@ def _collect_streams(streams: Sequence[StreamFigures]) -> Iterator[Metric]:
         for end, count in one.ends.items():
             deliveries.add_metric([one.workspace, one.stream, end], count)
     yield deliveries
+
+
+def _collect_indexes(indexes: Sequence[IndexFigures]) -> Iterator[Metric]:
+    labels = ["workspace", "dataset"]
+    chunks = GaugeMetricFamily(
+        "index_pending_chunks",
+        "Chunks of text that wait for a vector. An empty dataset: all that have no series of their own.",
+        labels=labels,
+    )
+    texts = GaugeMetricFamily(
+        "index_pending_texts", "Contents whose words wait for the index.", labels=labels
+    )
+    oldest = GaugeMetricFamily(
+        "index_oldest_pending_seconds",
+        "How long the index of the dataset has been behind; 0 where it is not.",
+        labels=labels,
+    )
+    for one in indexes:
+        place = [one.workspace, one.dataset]
+        chunks.add_metric(place, one.pending_chunks)
+        texts.add_metric(place, one.pending_texts)
+        oldest.add_metric(place, one.oldest_pending_s)
+    yield from (chunks, texts, oldest)
 
 
 def _collect_signs(signs: PartSigns) -> Iterator[Metric]:

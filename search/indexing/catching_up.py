@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from search.embedding.builtin import the_model
+from search.indexing.queued_texts import index_queued_texts
 from search.indexing.ringing import forget_rung_indexes
 from search.vectors.leases import IndexFenced, IndexLease, claim_index
 from search.vectors.rounds import VectorRound, index_vectors
@@ -15,6 +16,7 @@ from search.vectors.tending import tend_generation
 
 log = structlog.get_logger(__name__)
 
+TEXTS_S = 20.0  # so that datasets share the process
 NICENESS = 5  # who waits for a sync, or for a page, goes first
 
 
@@ -24,7 +26,14 @@ def catch_up(dataset_id: uuid.UUID, *, owner: str, check: Callable[[], None]) ->
     lease = claim_index(dataset_id, owner)
     if lease is None:
         return False
+
+    def look() -> None:
+        check()
+        lease.renew_when_due()
+
     try:
+        if index_queued_texts(dataset_id, check=look, budget_s=TEXTS_S).more:
+            return True  # words first: whoever searches finds what is new
         done = index_vectors(lease, check=check)
     except IndexFenced:
         return False

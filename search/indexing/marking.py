@@ -37,7 +37,7 @@ ON CONFLICT (dataset_id) DO UPDATE
 _ENSURE = f"{_NEW} ON CONFLICT (dataset_id) DO NOTHING"
 _WISH = """
 UPDATE search_datasetindex
-   SET wish = %(wish)s, emptying = emptying OR %(wish)s = 'off', not_before = NULL, reason = '',
+   SET wish = %(wish)s, emptying = emptying OR %(wish)s = 'off', not_before = NULL, rung_at = NULL, reason = '',
        state = CASE WHEN %(wish)s = 'off' THEN 'off' ELSE 'catching_up' END,
        since = CASE WHEN %(wish)s <> 'off' THEN coalesce(since, clock_timestamp()) END,
        pending_texts = CASE WHEN %(wish)s = 'off' THEN 0 ELSE pending_texts END,
@@ -46,13 +46,14 @@ UPDATE search_datasetindex
 """
 _AGAIN = """
 UPDATE search_datasetindex
-   SET recipe = '', state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL, reason = ''
+   SET recipe = '', state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL, rung_at = NULL, reason = ''
  WHERE dataset_id = %(dataset)s AND wish <> 'off'
 """
 # The words depend on the workspace's languages; a dataset whose words are made otherwise finds it by its recipe.
 _BEHIND = """
 UPDATE search_datasetindex
-   SET state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL
+   SET state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL,
+       rung_at = NULL
  WHERE workspace_id = %(workspace)s AND wish <> 'off' AND state <> 'blocked'
 """
 

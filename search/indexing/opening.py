@@ -14,20 +14,37 @@ from store.packs import Place
 PEEK_BYTES = 64 << 10
 
 
-def open_proved(
-    store: BlobStore, sha256: bytes, size_bytes: int, places: Mapping[bytes, Place]
-) -> BinaryIO:
-    """A small blob is read and proved at once. Of a large one the beginning may be looked at before the whole is
-    proved: most large files turn out to have no text. Raises BlobMissing, BlobDamaged, StoreAway, OSError; reading
-    raises the same."""
-    if size_bytes > WHOLE_BYTES:
-        return io.BufferedReader(LargeBlob(store, sha256, size_bytes), BLOCK_BYTES)
-    blob = store.open_checked(sha256, places)
-    try:
-        blocks = range(-(-blob.size_bytes // BLOCK_BYTES))
-        return io.BytesIO(b"".join(blob.read_block(number) for number in blocks))
-    finally:
-        blob.close()
+class ProvedOpener:
+    """Opens one blob, as often as it is called. A small blob is read and proved at the first call. Of a large one the
+    beginning may be looked at before the whole is proved: most large files turn out to have no text.
+
+    A call, and reading, raises BlobMissing, BlobDamaged, StoreAway, OSError."""
+
+    def __init__(
+        self, store: BlobStore, sha256: bytes, size_bytes: int, places: Mapping[bytes, Place]
+    ) -> None:
+        self._store = store
+        self._sha256 = sha256
+        self._size_bytes = size_bytes
+        self._places = places
+        self._content: bytes | None = None
+
+    def __call__(self) -> BinaryIO:
+        if self._size_bytes > WHOLE_BYTES:
+            return io.BufferedReader(
+                LargeBlob(self._store, self._sha256, self._size_bytes), BLOCK_BYTES
+            )
+        if self._content is None:
+            self._content = self._read()
+        return io.BytesIO(self._content)
+
+    def _read(self) -> bytes:
+        blob = self._store.open_checked(self._sha256, self._places)
+        try:
+            blocks = range(-(-blob.size_bytes // BLOCK_BYTES))
+            return b"".join(blob.read_block(number) for number in blocks)
+        finally:
+            blob.close()
 
 
 class LargeBlob(io.RawIOBase):

@@ -23,9 +23,9 @@ import psycopg
 import structlog
 from django.conf import settings
 
+from database.sessions import open_session
 from datasets.installation import settle_here
 from datasets.seeing import see_store
-from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 

@@ -20,10 +20,10 @@ import structlog
 from django.conf import settings
 
 from database.rows import fetch_splits
+from database.sessions import open_session
 from syncjobs.engine.progress import Progress, Snapshot
 from syncjobs.leases.lease import Lease, boot_clock_s
 from syncjobs.leases.leased import Holding, Leased, NoAnswer
-from syncjobs.leases.sessions import open_session
 
 log = structlog.get_logger(__name__)
 

@@ -18,11 +18,11 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from database.sessions import open_session
 from datasets.seeing import StoreState, judge_store
 from store.looking import Look
 from store.room import measure_room
 from syncjobs.core.watching import Level, PartHealth
-from syncjobs.leases.sessions import open_session
 from syncjobs.queries.installation import judge_installation, read_signs
 
 log = structlog.get_logger(__name__)

@@ -298,8 +298,9 @@ def test_the_series_do_not_grow_with_records(acme: Tenant, scrape: Scrape) -> No
     count_events()
     assert set(scrape()) == before
     another = make_tenant("lab")
-    its_stream = {name.replace("acme", "lab") for name in before if name.startswith("outbox_")}
-    assert len(its_stream) == 10
+    its_own = ("outbox_", "index_")
+    its_stream = {name.replace("acme", "lab") for name in before if name.startswith(its_own)}
+    assert len(its_stream) == 13
     assert set(scrape()) == before | its_stream
     end(another)
     count_events()
@@ -326,7 +327,9 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]
-        asked = set(re.findall(r"\b(?:sync|connector|outbox|embedding)_[a-z_]+", rule["expr"]))
+        asked = set(
+            re.findall(r"\b(?:sync|connector|outbox|embedding|index)_[a-z_]+", rule["expr"])
+        )
         assert asked, rule
         assert asked <= series, rule
         assert rule["expr"].count("(") == rule["expr"].count(")")
@@ -337,7 +340,9 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
 
 def test_every_series_is_described_and_no_other(acme: Tenant, scrape: Scrape) -> None:
     page = (PROJECT / "docs" / "watching.md").read_text()
-    told = set(re.findall(r"\b(?:sync|connector|outbox|embedding)_[a-z_]+", page)) - {"sync_token"}
+    told = set(re.findall(r"\b(?:sync|connector|outbox|embedding|index)_[a-z_]+", page)) - {
+        "sync_token"
+    }
     series = {
         re.sub("_(bucket|count|sum|created)$", "", name) for name in every_series(scrape, acme)
     }

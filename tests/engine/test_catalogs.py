@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from database.sessions import open_session
 from datasets.catalog import Catalog, Listed, Pair, ToldDigest, Trust
 from datasets.models import Dataset as StoredDataset
 from datasets.models import Entry, Receipt
@@ -19,7 +20,6 @@ from datasets.receipts import Arrived
 from syncjobs.core.comparing import Comparison, decide_equal
 from syncjobs.engine.arriving import Catalog as AnyCatalog
 from syncjobs.engine.source import fingerprint_of
-from syncjobs.leases.sessions import open_session
 from tests.engine.dictionary import Dataset, DictionaryCatalog, DictionaryReceipts, Held
 from tests.rows import make_workspace
 

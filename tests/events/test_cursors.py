@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from database.sessions import open_session
 from events.cursors import EventCursor, Span
 from events.models import CursorPlace, SyncEvent
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import Pulse
 from tests.events.rows import names_of_all, write, write_in
 from tests.waiting import until

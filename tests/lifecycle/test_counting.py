@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from database.sessions import open_session
 from events.models import SyncEvent
 from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import (
     DURATION_BOUNDS_S,
     EventTotal,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from database.sessions import open_session
 from datasets.catalog import Catalog, Counts, Listed
 from datasets.models import Dataset
 from syncjobs.core.states import State
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncRecord
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_of, fill, make_connector, make_job, make_workspace, run

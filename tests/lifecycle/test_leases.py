@@ -17,6 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from database.sessions import open_session
 from datasets.catalog import Catalog, Listed
 from datasets.fencing import Fenced, check_fence
 from datasets.models import Dataset, Receipt, Version
@@ -34,7 +35,6 @@ from syncjobs.leases import heart as heart_module
 from syncjobs.leases import lease as lease_module
 from syncjobs.leases.heart import Heart
 from syncjobs.leases.lease import Lease
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued, enqueue
 from syncjobs.records.asking import cancel

@@ -19,10 +19,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from database.sessions import open_session
 from datasets.store import ensure_store, find_known_store
 from syncjobs.claims import presence, pulsing
 from syncjobs.claims.presence import Load, Presence
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import ProcessSign, Pulse
 from syncjobs.upkeep.workers import Worker
 from tasks.beat import SyncScheduler

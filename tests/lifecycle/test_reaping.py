@@ -15,6 +15,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from database.sessions import open_session
 from datasets.catalog import Catalog, Listed
 from datasets.fencing import Fenced, check_fence
 from datasets.models import Version
@@ -22,7 +23,6 @@ from events.models import SyncEvent
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.reaping import HOLD, PULSE, clean_up, reap, reap_cancelled
 from syncjobs.core.states import State
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import Pulse, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.asking import cancel

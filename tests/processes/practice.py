@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from database.sessions import open_session
 from datasets.fencing import check_fence
 from datasets.models import DatasetKind
 from farends.contract import Context
@@ -17,7 +18,6 @@ from farends.errors import ConnectionLost
 from farends.reaching import Reach, ReachSecret
 from farends.spec import Spec, Target, option
 from syncjobs.core.states import Event
-from syncjobs.leases.sessions import open_session
 from syncjobs.works.contract import Assignment, Ending, end
 
 KIND = FAR_END = "practice"

@@ -1,4 +1,4 @@
-"""One attempt at a file sync, from the listing to the published version and the cleared source.
+"""One attempt at a file sync, from the listing to the published version, the cleared source and the index.
 
 It owns no transaction; it calls those that do, and asks the lease before each.
 """
@@ -15,6 +15,7 @@ from django.conf import settings
 
 from connectors.learning import learn_answer
 from connectors.opening import keep_capabilities, open_transport
+from database.sessions import LazySession, open_session
 from datasets.catalog import Catalog
 from datasets.models import DatasetKind
 from datasets.receipts import Receipts
@@ -28,7 +29,6 @@ from syncjobs.core.patterns import InvalidPattern
 from syncjobs.core.states import Event
 from syncjobs.engine.filesync import FileSync
 from syncjobs.engine.order import Attempt, Outcome
-from syncjobs.leases.sessions import LazySession, open_session
 from syncjobs.models import AfterPublish, SyncMode
 from syncjobs.works.contract import Assignment, Claim, Ending, Failed, end
 from syncjobs.works.files.clearing import clear_source
@@ -39,6 +39,7 @@ from syncjobs.works.files.endings import (
     end_published_already,
     end_succeeded,
 )
+from syncjobs.works.files.indexing import index_version
 from syncjobs.works.files.keeping import PlanDrifted, confirm_plan, keep_plan, list_terms
 from syncjobs.works.files.order import TRUST, make_order, read_waiver
 from syncjobs.works.files.publishing import GuardStopped, publish
@@ -102,6 +103,8 @@ def _sync(assignment: Assignment) -> Ending:
         warning = outcome.unproved.warning
         if _clears(assignment, outcome):
             warning = clear_source(session, assignment, store)
+        behind = index_version(session, assignment, store)
+        warning = "; ".join(filter(None, (warning, behind)))
         return end_succeeded(outcome, published, assignment.lease.progress, warning)
     except (DiskFull, QuotaExceeded):
         kept = False  # what waits would keep it full, for every other job too

@@ -10,12 +10,12 @@ from contextlib import closing
 
 import structlog
 
+from database.sessions import open_session
 from datasets.models import DatasetKind
 from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
 from syncjobs.core.retries import LAST_TRY_S
-from syncjobs.leases.sessions import open_session
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.works.contract import Assignment, Ending, Failed
 from syncjobs.works.rows.access import RowDatabases, open_databases
