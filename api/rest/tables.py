@@ -47,7 +47,9 @@ from syncjobs.queries.tables import (
 
 router = Router(tags=["datasets"])
 ANSWERS: Any = {**CONFLICTS, 503: Problem}
-TABLE = "A table's name; may be left out where the version has one alone."
+TABLE = (
+    "A table's name, or what its source calls it; may be left out where the version has one alone."
+)
 _NO_VALUES = (DataError, psycopg.DataError)  # of the home database, and of another
 _NAME = r"^[^\x00]+$"
 VersionNumber = Annotated[

@@ -21,9 +21,9 @@ TableRow = dict[str, str | None]
 class TableOut(TypedDict):  # a model has no field `schema`
     """Where a table of a dataset lies."""
 
-    name: Annotated[str, Field(description="As its source calls it.")]
+    name: Annotated[str, Field(description="What it is called in its schema.")]
     schema: Annotated[str, Field(description="Of the database.")]
-    relation: Annotated[str, Field(description="What it is called in that schema.")]
+    entity: Annotated[str, Field(description="What its source calls it.")]
     connector: Annotated[str | None, Field(description="Whose database; none: the product's own.")]
 
 
@@ -69,9 +69,9 @@ class RowChangePage(Told):
 def tell_table(table: Any) -> TableOut:
     """`table` as `described_tables` gives it."""
     return TableOut(
-        name=table.name,
+        name=table.relation,
         schema=table.schema,
-        relation=table.relation,
+        entity=table.name,
         connector=table.connector_name,
     )
 

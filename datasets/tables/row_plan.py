@@ -118,10 +118,11 @@ def sample_removed(cursor: psycopg.Cursor[Any], layout: TableLayout) -> list[dic
     """Keys of some rows that table `change` would remove."""
     key = [link.name for link in layout.key]
     cells = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in key)
+    # `c`: in the order of the values, not of their texts, which have the same names.
     cursor.execute(
         sql.SQL(
-            "SELECT {} FROM pg_temp.change WHERE _change IN ('r', 'm') ORDER BY {} LIMIT {}"
-        ).format(cells, names_sql(key), sql.Literal(SAMPLE))
+            "SELECT {} FROM pg_temp.change c WHERE _change IN ('r', 'm') ORDER BY {} LIMIT {}"
+        ).format(cells, names_sql(key, "c"), sql.Literal(SAMPLE))
     )
     return [dict(zip(key, row, strict=True)) for row in cursor.fetchall()]
 

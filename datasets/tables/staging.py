@@ -521,13 +521,13 @@ class RowStaging:
     def _sample_doubles(
         self, cursor: psycopg.Cursor[Any], reading: StagedReading
     ) -> list[dict[str, str | None]]:
-        key = names_sql(reading.key_names)
+        key = names_sql(reading.key_names, "s")
         cells = sql.SQL(", ").join(
             sql.SQL("{}::text").format(sql.Identifier(name)) for name in reading.key_names
         )
         cursor.execute(
             sql.SQL(
-                "SELECT {} FROM {} GROUP BY {} HAVING count(*) > 1 ORDER BY {} LIMIT {}"
+                "SELECT {} FROM {} s GROUP BY {} HAVING count(*) > 1 ORDER BY {} LIMIT {}"
             ).format(cells, self._place.staged, key, key, sql.Literal(SAMPLE))
         )
         names = reading.key or reading.key_names

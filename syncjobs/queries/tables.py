@@ -86,13 +86,14 @@ def _end_after(longest_s: float) -> Callable[[], None]:
 
 
 def choose_table(dataset: Dataset, number: int, called: str | None) -> Table:
-    """The table of the version that is called so, by its source or in its schema; its only one where it is not said which.
-    Raises NoSuchTable, SeveralTables."""
+    """The table of the version that is called so, by its source, with or without the source's schema, or in its own
+    schema; its only one where it is not said which. Raises NoSuchTable, SeveralTables."""
     known = dataset.tables.annotate(first=Min("versions__number")).order_by("name")
     tables = list(known.filter(first__lte=number))
     if called is not None:
         named = [table for table in tables if table.name == called]
         named = named or [table for table in tables if table.relation == called]
+        named = named or [table for table in tables if table.name.endswith(f".{called}")]
         if len(named) != 1:
             raise NoSuchTable(f"version {number} of {dataset.name} has no table {called}")
         return named[0]

@@ -52,7 +52,7 @@ def test_a_dataset_of_tables_and_its_versions(viewer: Asker, orders: Written) ->
     told = viewer.get("datasets/shop").json()
     assert (told["kind"], told["row_count"], told["current_version"]) == ("table", 3, 3)
     assert told["tables"] == [
-        {"name": "orders", "schema": orders.table.schema, "relation": "orders", "connector": None}
+        {"name": "orders", "schema": orders.table.schema, "entity": "orders", "connector": None}
     ]
     assert viewer.items("datasets") == [told]
     third, second, first = viewer.items("datasets/shop/versions", limit=2)

@@ -6,7 +6,10 @@ child, waits for its end and says whether the child was killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import time
 import traceback
 import uuid
 from dataclasses import replace
@@ -37,10 +40,26 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
             traceback.print_exc()
         finally:
             os._exit(status)  # threads and sessions end as they stand
-    _, how = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(how) and os.waitstatus_to_exitcode(how) != 0:
+    how = wait_for(child, order.get("after_s"), order.get("crashes", child))
+    if not os.WIFSIGNALED(how) and os.waitstatus_to_exitcode(how) != 0 and "crashes" not in order:
         raise RuntimeError(f"the work failed: {order}")
     return {"killed": os.WIFSIGNALED(how)}
+
+
+def wait_for(child: int, after_s: float | None, victim: int) -> int:
+    """How the child ended. After some seconds, if it is still at work, the victim is killed: the child itself, or a
+    process of a server, which then loses all that was not committed."""
+    ends_at = None if after_s is None else time.monotonic() + after_s
+    while ends_at is not None:
+        ended, how = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return how
+        if time.monotonic() >= ends_at:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    return os.waitpid(child, 0)[1]
 
 
 def work(order: dict[str, Any]) -> None:
@@ -55,13 +74,13 @@ def work(order: dict[str, Any]) -> None:
     settings.SYNC = replace(settings.SYNC, failpoint=order["failpoint"])
     settings.DEBUG = True
     settings.OWN_LISTENERS = ()
-    if order["between"]:
-        disturb(order["between"], late_mark=order["late_mark"])
+    if order.get("between") or order.get("late_mark"):
+        disturb(order.get("between"), late_mark=order["late_mark"])
     execute(uuid.UUID(order["record"]), Heart(f"fork {os.getpid()}"))
 
 
-def disturb(between: list[str], *, late_mark: bool) -> None:
-    """A statement of the source commits when all is read. `late_mark`: the mark is taken behind it, which is wrong."""
+def disturb(between: list[str] | None, *, late_mark: bool) -> None:
+    """A statement of the source commits when all is read, if there is one. `late_mark`: the mark is taken behind it, which is wrong."""
     import psycopg
 
     from farends.rows.contract import Reading
@@ -71,9 +90,10 @@ def disturb(between: list[str], *, late_mark: bool) -> None:
 
     def disturbed(reader: EntityReader, reading: Reading, **given: Any) -> ReadResult:
         result = read(reader, reading, **given)
-        url, statement = between
-        with psycopg.connect(url, autocommit=True) as source:
-            source.execute(statement.encode())
+        if between is not None:
+            url, statement = between
+            with psycopg.connect(url, autocommit=True) as source:
+                source.execute(statement.encode())
         if late_mark:
             mark = reader._source.begin(reading).mark
             assert mark is not None

@@ -54,6 +54,7 @@ def test_t07_an_emptied_source_is_held_and_a_release_applies_it(
     assert record.hold is not None
     held = record.hold["tables"]["public.orders"]
     assert (held["removed"], held["table_rows"], len(held["sample_keys"])) == (100, 100, 20)
+    assert held["sample_keys"] == [{"id": str(number)} for number in range(1, 21)]
     assert record.hold["files"] == 100
     go_on(record)
     assert (record.state, record.rows_removed) == (State.SUCCEEDED, 100)
