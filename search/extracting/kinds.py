@@ -43,7 +43,7 @@ _PACKED_BY = {
 UNKNOWN_OFFICE = ".office"  # one of Microsoft's; its parts tell which
 
 
-def find_suffix(name: str) -> str:
+def read_suffix(name: str) -> str:
     """In lower case, as its kind is usually called: `.html` for `a/B.HTM`; empty where there is none."""
     base = name.rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
@@ -55,7 +55,7 @@ def find_suffix(name: str) -> str:
 
 def decide_kind(name: str, head: bytes) -> str:
     """One of DOCUMENT_KINDS or UNKNOWN_OFFICE, which a parser must take apart, or a suffix of plain text."""
-    suffix = find_suffix(name)
+    suffix = read_suffix(name)
     if suffix == ".pdf" and b"%PDF-" in head[:1024]:
         return suffix
     if head.startswith(b"%PDF-"):
@@ -90,4 +90,4 @@ def _is_mail(head: bytes) -> bool:
 
 def names_a_document(name: str) -> bool:
     """Whether the name promises a kind that is no plain text."""
-    return find_suffix(name) in DOCUMENT_KINDS - {".html", ".eml"}
+    return read_suffix(name) in DOCUMENT_KINDS - {".html", ".eml"}
