@@ -16,6 +16,7 @@ import django.db
 import psycopg
 from psycopg.errors import QueryCanceled, UndefinedFunction
 
+from database.quoting import quote_name
 from database.rows import Cursor
 from datasets.tables.as_of import (
     STEP_MAX,
@@ -213,10 +214,12 @@ def _list_values(
 
 
 def _type_value(table: TableAt, column: ColumnAt, alias: str, *, images: bool) -> str:
-    """Both places must have one type. A column that nothing changed since it came is in no image."""
-    if images and column.name not in table.imaged:
-        return f"CAST(NULL AS {column.type})"
-    return type_column(column, alias)
+    """Images hold texts, and both places must have one type. A column that nothing changed since it came is in no image."""
+    if not table.has_moved:
+        return type_column(column, alias)
+    is_held = not images or column.name in {*table.imaged, *table.key}
+    value = f"{alias}.{quote_name(column.name)}" if is_held else "NULL"
+    return f"CAST({value} AS {column.type})"
 
 
 def _write_condition(condition: RowCondition, value: str, name: str) -> str:
