@@ -20,6 +20,7 @@ from tests.agents.things import arguments_of, checked, make_things
 from tests.api.conftest import shop, shop_database
 from tests.hosts.databases import Database
 from tests.rows import make_job, make_version
+from tests.search.filling import fill_dataset
 from tests.tables.writing import make_dataset, make_table, publish
 from workspaces.models import Role
 
@@ -80,6 +81,8 @@ def planted(shop: Connector, shop_database: Database) -> dict[str, dict[str, Any
     hold(things.record)
     found["read_file"] = {"dataset": files.name, "path": f"{IN_NAME}/a.txt"}
     found["list_files"] = {"dataset": files.name}
+    texts = {f"{IN_NAME}/b.md": f"# {IN_TEXT}\n\n{IN_TEXT} of a note\n"}
+    fill_dataset(things.job.workspace, "notes", texts.items())
     found["search_datasets"] = {"query": IN_TEXT}
     found["query_table"] = {"dataset": tables.name}
     found["list_entities"] = {"connector": shop.name}

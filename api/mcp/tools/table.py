@@ -6,7 +6,7 @@ that is about its topic, and give it a line here. The page of tools is made from
 
 from __future__ import annotations
 
-from api.mcp.tools import connectors, files, jobs, records, rows, streams
+from api.mcp.tools import connectors, files, jobs, records, rows, searching, streams
 from api.mcp.tools.tool import Hints, Tool
 from api.shapes.connectors import ConnectivityOut, TestOut
 from api.shapes.offers import OfferedEntityPage
@@ -47,6 +47,8 @@ _ALL = (
     Tool("send_heartbeat", "Send a heartbeat", OPERATOR, _TRIES,
          streams.SendHeartbeat, streams.HeartbeatSentOut, keeps_answer=False),
     Tool("outbox_status", "Status of streams", VIEWER, _READS, streams.OutboxStatus, streams.OutboxStatusOut),
+    Tool("search_datasets", "Search datasets", VIEWER, _READS,
+         searching.SearchDatasets, searching.FoundOut, untrusted=True),
     Tool("list_files", "List files", VIEWER, _READS, files.ListFiles, files.FileLinePage),
     Tool("read_file", "Read a file", VIEWER, _READS, files.ReadFile, files.FilePartOut, untrusted=True),
     Tool("list_entities", "List tables of a far end", OPERATOR, _ASKS,
