@@ -15,7 +15,18 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from embedded import home, logs, options, ports, postgres, programs, stack_env, summary, valkey
+from embedded import (
+    agents,
+    home,
+    logs,
+    options,
+    ports,
+    postgres,
+    programs,
+    stack_env,
+    summary,
+    valkey,
+)
 from embedded import keys as key_files
 from embedded.child import PROJECT
 from embedded.errors import ChildFailed, StackError, StopAsked
@@ -85,6 +96,7 @@ class Stack:
         self._say = say
         self._data_dir = chosen.data_dir
         self._logs = chosen.data_dir / "log"
+        self._url = ""
 
     def run(self, wish: Wish) -> int:
         status = _INTERRUPTED if wish.exit_after else 0
@@ -92,6 +104,7 @@ class Stack:
             hosts = samples.prepare_sample_hosts(self._data_dir) if wish.demo else None
             self._start(hosts)
             status = self._demonstrate(hosts) if hosts else 0
+            self._say(agents.tell_agents(self._url, self._data_dir))
             if not wish.exit_after:
                 self._launcher.watch()
         except StopAsked:
@@ -136,6 +149,7 @@ class Stack:
                 *(hosts.programs(self._logs, home.mark(self._data_dir)) if hosts else ()),
             ]
         )
+        self._url = values["SYNC_URL"]
         self._say(summary.summarize(chosen, keys, values["SYNC_URL"], values["FLOWER_URL"]))
 
     def _start_servers(self) -> tuple[str, str]:

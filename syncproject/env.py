@@ -96,6 +96,7 @@ class Environment:
     embedding_key: str = field(repr=False)
     search_languages: tuple[str, ...]  # text search configurations, beside `simple`
     workspace: str | None  # the one that commands work in, where none is named
+    sync_token: str  # of `manage.py mcp`: whose calls come on its standard input
     flower_url: str
     console_password: str  # of the first console user, where `prepare` makes one
 
@@ -265,6 +266,7 @@ def _read(env: Variables) -> Environment:
         embedding_key=env.text("EMBEDDING_KEY"),
         search_languages=_read_languages(env),
         workspace=env.find("SYNC_WORKSPACE"),
+        sync_token=env.text("SYNC_TOKEN", ""),
         flower_url=env.text("FLOWER_URL", ""),
         console_password=env.text("CONSOLE_PASSWORD", ""),
     )

@@ -7,6 +7,7 @@ to close the door.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from functools import cache
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from api.rest.answers import Refused
 log = structlog.get_logger(__name__)
 ANSWER_WITHIN_S = 0.25
 ASK_AGAIN_AFTER_S = 5.0
+# limits imports redis when it first opens one: of two threads at that, the later finds half a module and gives up.
+_opening = threading.Lock()
 
 
 class Throttle:
@@ -51,6 +54,10 @@ class Throttle:
             return 0
 
     def _open(self) -> SlidingWindowCounterRateLimiter:
+        with _opening:
+            return self._open_once()
+
+    def _open_once(self) -> SlidingWindowCounterRateLimiter:
         if self._limiter is None:
             storage = storage_from_string(
                 self._url,

@@ -18,16 +18,20 @@ def _static_root() -> None:
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
+def environment() -> dict[str, str]:
+    """Of a program on the test's database."""
+    of = connection.settings_dict
+    url = f"postgresql://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
+    return os.environ | {"DATABASE_URL": url}
+
+
 @pytest.fixture(scope="session")
 def web(
     django_db_setup: None, tmp_path_factory: pytest.TempPathFactory, _static_root: None
 ) -> Iterator[str]:
     """The web process as the stack runs it, on the test's database; its address."""
-    of = connection.settings_dict
-    url = f"postgresql://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
     port = ports.find_free()
-    env = os.environ | {"DATABASE_URL": url}
-    server = Child(programs.web(env, tmp_path_factory.mktemp("web"), "127.0.0.1", port))
+    server = Child(programs.web(environment(), tmp_path_factory.mktemp("web"), "127.0.0.1", port))
     server.start()
     try:
         server.wait_until_ready()

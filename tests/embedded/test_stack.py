@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+import requests
 
 from embedded import home
 from embedded.child import PROJECT
@@ -241,3 +243,35 @@ def test_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
         assert stack.end() == 0
     finally:
         stack.clear()
+
+
+def test_what_it_prints_for_agents_connects_them(stack: Stack) -> None:
+    """Each line as it is pasted: the client's program is stood in for by one that shows its words."""
+    until(lambda: "claude mcp add" in stack.said, "nothing was printed for agents", within_s=UP_S)
+    printed = stack.said.splitlines()
+    (by_http,) = (line for line in printed if "claude mcp add" in line)
+    words = subprocess.run(
+        ["/bin/sh", "-ec", 'claude() { printf "%s\\n" "$@"; }\n' + by_http],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    url, header = words[-3], words[-1]
+    assert header == f"Authorization: Bearer {stack.env()['SYNC_TOKEN']}"
+    greeting = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}
+    told = requests.post(
+        url, json=greeting, headers={"Authorization": header.partition(": ")[2]}, timeout=20
+    )
+    assert told.json()["result"]["serverInfo"]["name"] == "syncproject"
+
+    (line,) = (line for line in printed if "mcpServers" in line)
+    program = json.loads(line)["mcpServers"]["syncproject"]
+    ran = subprocess.run(
+        [program["command"], *program["args"]],
+        env={"PATH": os.environ["PATH"], **program["env"]},
+        input=json.dumps(greeting) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout)["result"]["serverInfo"]["name"] == "syncproject"

@@ -1,0 +1,134 @@
+"""MCP over standard input and output: one JSON line a message, for a client that starts us as its own program.
+
+The same methods as over HTTP, in the name of one token, which is looked at with every call: one that is revoked ends
+nothing but the calls. Several calls are at work at a time; a subscription has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
+
+import structlog
+from django.db import close_old_connections, connection
+
+from api.mcp.call import Call, encode_answer
+from api.mcp.caller import McpCaller
+from api.mcp.envelope import BODY_MAX, Message, read_message
+from api.mcp.eras import is_modern_over_stdio
+from api.mcp.errors import BUSY, INTERNAL_ERROR, INVALID_REQUEST, NO_TOKEN, RpcError
+from api.mcp.methods import answer_call
+from api.mcp.resources.listening import Listening
+from api.rest.answers import Refused
+from api.rest.throttling import take_turn
+from workspaces.acting import Actor, Door, acting
+from workspaces.places import listens
+from workspaces.tokens import find_token, note_use
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8
+_ASK_FOR_ONE = (
+    "There is no live token: set SYNC_TOKEN in the environment of this command to one that"
+    " `python manage.py create_token WORKSPACE --role ROLE` prints."
+)
+
+
+class Bridge:
+    """`say` writes a line."""
+
+    def __init__(self, token: str, say: Callable[[bytes], None]) -> None:
+        self._token = token
+        self._say_line = say
+        self._saying = threading.Lock()
+        self._stopped: set[str | int] = set()  # subscriptions that the client has ended
+        self._has_ended = False
+        self._listeners: list[threading.Thread] = []
+
+    def serve(self, source: BinaryIO) -> None:
+        """Returns at the end of the input, when what was asked is answered."""
+        with ThreadPoolExecutor(AT_ONCE, "call") as pool:
+            while line := source.readline(BODY_MAX + 1):
+                if len(line) > BODY_MAX and not line.endswith(b"\n"):
+                    _skip_line(source)
+                    self._refuse(
+                        RpcError(INVALID_REQUEST, "The message is larger than 1 MiB"), None
+                    )
+                elif line.strip():
+                    self._take(line, pool)
+        self._has_ended = True
+        for listener in self._listeners:
+            listener.join()
+
+    def _take(self, line: bytes, pool: ThreadPoolExecutor) -> None:
+        try:
+            message = read_message(line)
+        except RpcError as exc:
+            self._refuse(exc, None)
+            return
+        if message.id is not None:
+            pool.submit(self._answer, message)
+        elif message.method == "notifications/cancelled":
+            request_id = message.params.get("requestId")
+            if isinstance(request_id, str | int):
+                self._stopped.add(request_id)
+
+    def _answer(self, message: Message) -> None:
+        close_old_connections()
+        try:
+            told = self._work(message)
+            if isinstance(told, Listening):
+                listener = threading.Thread(target=self._tell, args=(message, told))
+                self._listeners.append(listener)
+                listener.start()
+            else:
+                self._say(told)
+        except RpcError as exc:
+            self._refuse(exc, message.id)
+        except Refused as exc:
+            data = {"status": exc.status.value, "retry_after_s": exc.retry_after_s}
+            self._refuse(RpcError(BUSY, str(exc), data=data), message.id)
+        except Exception:  # nobody else would tell the client, which waits
+            log.exception("mcp.call_failed", method=message.method)
+            words = "This is an error of ours; standard error says more."
+            self._refuse(RpcError(INTERNAL_ERROR, words), message.id)
+
+    def _work(self, message: Message) -> bytes | Listening:
+        """Raises RpcError, Refused."""
+        token = find_token(self._token)
+        if token is None:
+            raise RpcError(NO_TOKEN, _ASK_FOR_ONE)
+        note_use(token)
+        caller = McpCaller(token)
+        take_turn(f"token {caller.principal}")
+        with acting(lambda: Actor(caller.name, Door.MCP)):
+            told = answer_call(Call(caller, message, is_modern_over_stdio(message)))
+        return told if isinstance(told, Listening) else encode_answer(message.id, result=told)
+
+    def _tell(self, message: Message, told: Listening) -> None:
+        try:
+            for line in told.messages:
+                if self._has_ended or message.id in self._stopped:
+                    return
+                if line is not None:
+                    self._say(line)
+        finally:
+            listens.give_back(told.holders)
+            connection.close()
+
+    def _refuse(self, exc: RpcError, request_id: str | int | None) -> None:
+        error = {"code": exc.code, "message": str(exc)}
+        if exc.data is not None:
+            error["data"] = exc.data
+        self._say(encode_answer(exc.request_id if request_id is None else request_id, error=error))
+
+    def _say(self, line: bytes) -> None:
+        with self._saying:
+            self._say_line(line)
+
+
+def _skip_line(source: BinaryIO) -> None:
+    while (rest := source.readline(BODY_MAX)) and not rest.endswith(b"\n"):
+        pass
