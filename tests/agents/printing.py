@@ -16,33 +16,27 @@ from django.core.management import call_command  # noqa: E402 — Django's setti
 from api.mcp.caller import McpCaller  # noqa: E402
 from api.mcp.tools.table import TOOLS  # noqa: E402
 from api.mcp.tools.tool import Arguments, Hints, Tool  # noqa: E402
+from api.shapes.answers import Told  # noqa: E402
 from workspaces.models import Role  # noqa: E402
 
 WORDS = "words that are no message"
 
 
-class NoArguments(Arguments):
-    pass
+class SaidOut(Told):
+    said: str
 
 
-def _print(caller: McpCaller, given: Any) -> dict[str, str]:
-    print(WORDS)  # noqa: T201 — the very thing
-    sys.stdout.flush()
-    os.write(1, f"{WORDS}\n".encode())
-    subprocess.run(["/bin/echo", WORDS], check=True)
-    return {"said": "it"}
+class Print(Arguments):
+    """Prints."""
 
+    def answer(self, caller: McpCaller) -> Any:
+        print(WORDS)  # noqa: T201 — the very thing
+        sys.stdout.flush()
+        os.write(1, f"{WORDS}\n".encode())
+        subprocess.run(["/bin/echo", WORDS], check=True)
+        return {"said": "it"}
 
-TOOLS["print"] = Tool(
-    name="print",
-    title="Print",
-    description="Prints.",
-    role=Role.VIEWER,
-    hints=Hints(),
-    arguments=NoArguments,
-    answer={"type": "object"},
-    call=_print,
-)
 
 if __name__ == "__main__":
+    TOOLS["print"] = Tool("print", "Print", Role.VIEWER, Hints(), Print, SaidOut)
     call_command("mcp")
