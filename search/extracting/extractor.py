@@ -29,7 +29,7 @@ from search.extracting.kinds import (
     decide_kind,
     names_a_document,
 )
-from search.extracting.plain import read_plain_text
+from search.extracting.plain import HELD_BYTES_MAX, read_plain_text
 
 DOCUMENT_BYTES_MAX = 256 << 20
 WALL_S = 120.0  # of one document: it has 20 s of CPU time, and a loaded machine is not its fault
@@ -85,23 +85,21 @@ class Extractor:
         """`open_` may be called several times, and until the pieces are read. Raises OSError, ChildUnavailable, and what
         `check` raises."""
         with open_() as file:
-            head = file.read(HEAD_BYTES)
-        kind = decide_kind(name, head)
-        if kind in DOCUMENT_KINDS or kind == UNKNOWN_OFFICE:
-            return self._read_document(kind, open_, size_bytes)
-        if names_a_document(name) and head.startswith(COMPOUND_FILE):
-            return TextRefusal(RefusalCode.ENCRYPTED, "It needs a password.")
-        found = read_plain_text(kind, open_, self._check)
-        if (
-            isinstance(found, TextRefusal)
-            and found.code is RefusalCode.BINARY
-            and names_a_document(name)
-        ):
-            return TextRefusal(RefusalCode.EXTRACT_FAILED, "Its content is not what its name says.")
+            held = file.read(HELD_BYTES_MAX + 1)
+            kind = decide_kind(name, held[:HEAD_BYTES])
+            if kind in DOCUMENT_KINDS or kind == UNKNOWN_OFFICE:
+                return self._read_document(kind, held, file, size_bytes)
+            if names_a_document(name) and held.startswith(COMPOUND_FILE):
+                return TextRefusal(RefusalCode.ENCRYPTED, "It needs a password.")
+            found = read_plain_text(kind, held, file, open_, self._check)
+        is_binary = isinstance(found, TextRefusal) and found.code is RefusalCode.BINARY
+        if is_binary and names_a_document(name):
+            note = "Its content is not what its name says."
+            return TextRefusal(RefusalCode.EXTRACT_FAILED, note)
         return found
 
     def _read_document(
-        self, kind: str, open_: Callable[[], BinaryIO], size_bytes: int
+        self, kind: str, held: bytes, rest: BinaryIO, size_bytes: int
     ) -> Extracted | TextRefusal:
         if size_bytes > DOCUMENT_BYTES_MAX:
             return TextRefusal(
@@ -113,8 +111,7 @@ class Extractor:
         if self._child is None:
             self._child = _DocumentChild(self._check, self._folder)
         try:
-            with open_() as file:
-                found = self._child.read(kind, file, self._wall_s)
+            found = self._child.read(kind, held, rest, self._wall_s)
         except BaseException:
             self._end()
             raise
@@ -176,8 +173,11 @@ class _DocumentChild:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def read(self, kind: str, file: BinaryIO, wall_s: float) -> Extracted | TextRefusal:
-        size_bytes = self._fill_spool(file)
+    def read(
+        self, kind: str, held: bytes, rest: BinaryIO, wall_s: float
+    ) -> Extracted | TextRefusal:
+        """`held` is the beginning of the document, `rest` what follows on it."""
+        size_bytes = self._fill_spool(held, rest)
         deadline = time.monotonic() + wall_s
         try:
             request = frames.Request(kind=kind, size_bytes=size_bytes)
@@ -201,10 +201,11 @@ class _DocumentChild:
             return False
         return int(told.split()[1]) * resource.getpagesize() > _GROWN_BYTES
 
-    def _fill_spool(self, file: BinaryIO) -> int:
+    def _fill_spool(self, held: bytes, rest: BinaryIO) -> int:
         self._spool.seek(0)
         self._spool.truncate()
-        while block := file.read(_BLOCK_BYTES):
+        self._spool.write(held)
+        while block := rest.read(_BLOCK_BYTES):
             self._check()
             self._spool.write(block)
         self._spool.flush()

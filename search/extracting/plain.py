@@ -19,20 +19,22 @@ from search.extracting.charsets import (
 )
 
 _BLOCK_BYTES = 256 << 10
-_HELD_BYTES_MAX = 1 << 20  # of a file that is read once; a longer one is read again
-_BYTES_MAX = 4 * CHARACTERS_MAX
+HELD_BYTES_MAX = 1 << 20  # of a file that is read once; a longer one is read again
 
 
 def read_plain_text(
-    kind: str, open_: Callable[[], BinaryIO], check: Callable[[], None]
+    kind: str,
+    held: bytes,
+    rest: BinaryIO,
+    open_: Callable[[], BinaryIO],
+    check: Callable[[], None],
 ) -> Extracted | TextRefusal:
-    """Holds no more of the file than 1 MiB: the pieces of a longer one are read while they are asked for."""
-    with open_() as file:
-        held = file.read(_HELD_BYTES_MAX + 1)
-        found = _find_charset(held, file, check)
+    """`held` is the file, if it has HELD_BYTES_MAX at most; else its beginning, and `rest` follows on it. The pieces of a
+    longer file are read by `open_` while they are asked for."""
+    found = _find_charset(held, rest, check)
     if isinstance(found, TextRefusal):
         return found
-    again = (lambda: BytesIO(held)) if len(held) <= _HELD_BYTES_MAX else open_
+    again = (lambda: BytesIO(held)) if len(held) <= HELD_BYTES_MAX else open_
     return Extracted(kind, _iter_pieces(again, found, check))
 
 
