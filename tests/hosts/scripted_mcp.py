@@ -82,7 +82,11 @@ class ScriptedMcp:
             self.sessions.discard(self.deleted[-1])
             conversation.answer()
             return
-        said = json.loads(request.body)
+        try:
+            said = json.loads(request.body)
+        except ValueError:  # who asked has left in the middle of it
+            conversation.hang_up()
+            return
         call = Call(said["method"], said.get("params", {}), said.get("id"), request.fields)
         with self.lock:
             self.calls.append(call)
