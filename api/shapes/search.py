@@ -34,6 +34,9 @@ class HitOut(Told):
     sha256: str = Field(description="In hexadecimal; also the file's ETag.")
     size_bytes: int
     modified_at: datetime | None = Field(description="As the source told it.")
+    source: str | None = Field(
+        description="What the source calls it, where that is no path: the URI of kind mcp. Else null."
+    )
     fetched_at: datetime = Field(
         description="When the version was published in which the content came to this path."
     )

@@ -26,6 +26,7 @@ AGES = (("day", DAY_S), ("week", 7 * DAY_S), ("month", 30 * DAY_S), ("year", 365
 # ends where the source told another time.
 _PLACES = """
 SELECT t.id AS text_id, t.dataset_id, d.name AS dataset, t.sha256, p.path, p.size_bytes, p.modified_ns,
+       p.source,
        ARRAY(SELECT e.path FROM datasets_entry e WHERE e.dataset_id = t.dataset_id AND e.sha256 = t.sha256
               AND e.until IS NULL ORDER BY e.path LIMIT {shown}) AS paths,
        (SELECT count(*) FROM datasets_entry e WHERE e.dataset_id = t.dataset_id AND e.sha256 = t.sha256
@@ -35,7 +36,7 @@ SELECT t.id AS text_id, t.dataset_id, d.name AS dataset, t.sha256, p.path, p.siz
        extract(epoch FROM clock_timestamp() - o.created_at)::float8 AS age_s
   FROM search_indexedtext t JOIN datasets_dataset d ON d.id = t.dataset_id AND d.workspace_id = t.workspace_id
  CROSS JOIN LATERAL (
-       SELECT e.path, e.size_bytes, e.modified_ns, e.since FROM datasets_entry e
+       SELECT e.path, e.size_bytes, e.modified_ns, e.source, e.since FROM datasets_entry e
         WHERE e.dataset_id = t.dataset_id AND e.sha256 = t.sha256 AND {entries}
         ORDER BY e.path LIMIT 1) p
  CROSS JOIN LATERAL (
@@ -66,6 +67,7 @@ class ContentPlace:
     path: str
     size_bytes: int
     modified_ns: int | None
+    source: str | None
     paths: list[str]
     paths_total: int
     version: int
@@ -160,6 +162,7 @@ def _make_hit(found: Fused, place: ContentPlace, chunk: _Chunk, wanted: WantedWo
         sha256=bytes(place.sha256).hex(),
         size_bytes=place.size_bytes,
         modified_ns=place.modified_ns,
+        source=place.source,
         fetched_at=place.fetched_at,
         age_s=round(place.age_s, 3),
         line=None if chunk.line is None else chunk.line + snippet.line,

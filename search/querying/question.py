@@ -74,6 +74,7 @@ class Hit:
     sha256: str
     size_bytes: int
     modified_ns: int | None
+    source: str | None  # what the far end calls it, where that is no path
     fetched_at: datetime
     age_s: float
     line: int | None

@@ -14,6 +14,7 @@ from connectors.monitoring import check_now
 from connectors.secrets import unseal
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
+from tests.agents.asking import Agent
 from tests.api.asking import Asker, asker
 from tests.hosts.scripted_mcp import scripted_mcp
 from tests.hosts.sshd import Sshd
@@ -153,3 +154,18 @@ def test_an_entry_of_another_kind_has_no_source(admin: Asker, sshd: Sshd, source
     run(job)
     (entry,) = admin.items("datasets/files/versions/1/entries")
     assert entry["source"] is None
+
+
+def test_a_search_and_an_agent_are_told_the_uri(admin: Asker) -> None:
+    with scripted_mcp({"kit://notes/1/a.md": "a quokka sleeps"}) as server:
+        job = make_job(make_connector(server.target(), kind="mcp"), name="wiki")
+        run(job)
+    (hit,) = admin.get("search", {"q": "quokka", "mode": "words"}).json()["items"]
+    assert (hit["path"], hit["source"]) == ("kit/notes/1/a.md", "kit://notes/1/a.md")
+    agent = Agent(admin.token)
+    (line,) = agent.call("list_files", dataset="wiki")["items"]
+    assert (line["path"], line["source"]) == ("kit/notes/1/a.md", "kit://notes/1/a.md")
+    read = agent.call("read_file", dataset="wiki", path=line["path"])
+    assert (read["text"], read["source"]) == ("a quokka sleeps", "kit://notes/1/a.md")
+    (told,) = agent.result("resources/read", {"uri": line["uri"]})["contents"]
+    assert told["_meta"]["syncproject/provenance"]["source"] == "kit://notes/1/a.md"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 SAME = [("a/heron.md", "# Birds\n\nThe grey heron <b>waits</b> & sees.\n"), ("b.txt", "an otter")]
 HIT = {
-    "dataset", "dataset_id", "path", "paths", "paths_total", "version", "record_id", "sha256", "size_bytes",
+    "dataset", "dataset_id", "path", "paths", "paths_total", "version", "record_id", "sha256", "size_bytes", "source",
     "modified_at", "fetched_at", "age_s", "line", "place", "heading", "snippet", "highlights", "score", "matched",
 }  # fmt: skip
 INDEX = {

@@ -178,6 +178,7 @@ def make_tenant(name: str) -> Tenant:
         path=f"{NASTY}/{name}.csv",
         size_bytes=len(content),
         modified_ns=1_760_000_000_000_000_000,
+        source=None,
         sha256=digest,
         since=1,
     )

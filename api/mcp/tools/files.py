@@ -47,6 +47,9 @@ class FileLine(Told):
     size_bytes: int
     sha256: str = Field(description="In hexadecimal.")
     modified_at: datetime | None = Field(description="As the source told it.")
+    source: str | None = Field(
+        description="What the source calls it, where that is no path: the URI of kind mcp. Else null."
+    )
     uri: str = Field(description="Of the resource; read_file reads it too, by dataset and path.")
 
 
@@ -104,6 +107,9 @@ class FilePartOut(Told):
         description="The sync record that brought this content; null where nobody knows it any more."
     )
     fetched_at: datetime | None = Field(description="When its version was published.")
+    source: str | None = Field(
+        description="What the source calls it, where that is no path: the URI of kind mcp. Else null."
+    )
     mime_type: str
     offset: int
     length: int = Field(description="Bytes of this part.")
