@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
+from itertools import accumulate
 
 import psycopg
 import structlog
@@ -35,6 +36,8 @@ from datasets.store_room import find_room
 from outbox.figures import StreamFigures, read_stream_figures
 from search.embedding.figures import read_embedding_requests
 from search.indexing.figures import IndexFigures, read_index_figures
+from search.querying.durations import BOUNDS_S, DurationSums, search_durations
+from search.querying.question import SearchMode
 from store.looking import Look
 from store.room import Room
 from syncjobs.core.states import FINAL, Event
@@ -82,6 +85,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         log.warning("metrics.failed", error=type(exc).__name__)
         words = "The database does not answer."
         return problem(Refused(HTTPStatus.SERVICE_UNAVAILABLE, words))
+    registry.register(SearchCollector(search_durations.read(scope.workspace_id)))
     if scope.workspace_id is None:
         registry.register(StoreCollector(find_room()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -131,6 +135,25 @@ def _read(scope: Scope) -> Seen:
         signs = read_signs(cursor) if scope.workspace_id is None else None
         requests = read_embedding_requests(cursor, scope.workspace_id)
         return Seen(figures, streams, indexes, signs, requests)
+
+
+class SearchCollector(Collector):
+    """How long searches took that this process answered."""
+
+    def __init__(self, durations: Mapping[SearchMode, DurationSums]) -> None:
+        self._durations = durations
+
+    def collect(self) -> Iterator[Metric]:
+        metric = HistogramMetricFamily(
+            "search_duration_seconds",
+            "How long searches took, by mode, as far as this process answered them.",
+            labels=["mode"],
+        )
+        for mode, sums in self._durations.items():
+            below = list(accumulate(sums.counts))
+            bounds = [*map(str, BOUNDS_S), "+Inf"]
+            metric.add_metric([mode.value], list(zip(bounds, below, strict=True)), sums.total_s)
+        yield metric
 
 
 class RecordCollector(Collector):

@@ -24,6 +24,7 @@ from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
 from search.core.terms import WeighedTerms, weigh_terms
 from search.embedding.contract import EmbedCode
 from search.embedding.queries import embed_question
+from search.querying.durations import search_durations
 from search.querying.hits import count_facets, read_hits, read_places
 from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
 from search.querying.meaning import list_by_meaning
@@ -69,8 +70,14 @@ def find_datasets(workspace: Workspace, called: Iterable[str]) -> tuple[Dataset,
 
 def search(workspace: Workspace, question: Question) -> SearchAnswer:
     """Takes two seconds at most for the lists. Raises InvalidQuestion."""
-    asked = _read_question(question)
-    offset = _read_cursor(question.cursor)
+    began_s = time.monotonic()
+    asked, offset = _read_question(question), _read_cursor(question.cursor)
+    answer = _answer(workspace, question, asked, offset)
+    search_durations.add(workspace.pk, question.mode, time.monotonic() - began_s)
+    return answer
+
+
+def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int) -> SearchAnswer:
     languages = find_languages(workspace.pk)
     index = read_state(workspace.pk, question.dataset_ids)
     run = _Run(workspace, question, asked, languages, time.monotonic() + WITHIN_S)

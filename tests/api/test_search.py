@@ -144,3 +144,19 @@ def test_an_answer_of_many_hits_costs_as_many_queries_as_one_of_few(
     with django_assert_max_num_queries(30):
         told = ours.get("search", {"q": "heron", "limit": 100, "type": ".txt"}).json()
     assert len(told["items"]) == 100
+
+
+def test_metrics_show_how_long_a_workspaces_searches_took(ours: Asker) -> None:
+    def count() -> float:
+        headers = {"Authorization": f"Bearer {ours.token}"}
+        text = Client().get("/metrics", headers=headers).content.decode()
+        [line] = [
+            line
+            for line in text.splitlines()
+            if line.startswith('search_duration_seconds_count{mode="words"}')
+        ]
+        return float(line.rpartition(" ")[2])
+
+    before = count()
+    ours.get("search", {"q": "heron", "mode": "words"})
+    assert count() == before + 1
