@@ -26,6 +26,7 @@ from api.rest import (
     events,
     files,
     idempotency,
+    indexes,
     invitations,
     jobs,
     ledger,
@@ -137,6 +138,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", tables.router)
     service.add_router(f"{TREE}/datasets", files.router)
     service.add_router(f"{TREE}/datasets", search.dataset_router)
+    service.add_router(f"{TREE}/datasets", indexes.router)
     service.add_router(TREE, search.router)
     service.add_router(f"{TREE}/streams", outbox_streams.router)
     service.add_exception_handler(Refused, _refused)

@@ -164,7 +164,8 @@ def test_the_command_asks_and_waits(
     assert told == {
         "dataset": "handbook", "dataset_id": str(dataset.pk), "state": "current", "indexed_version": 1,
         "current_version": 1, "pending_texts": 0, "pending_chunks": 0, "since": None, "reason": "",
-        "chunk_count": 5, "text_count": 5, "refused_count": 0,
+        "chunk_count": 5, "text_count": 5, "refused_count": 0, "generation": {"service": "builtin", "model": "usem3", "dimensions": 512},
+        "building": None,
     }  # fmt: skip
     with pytest.raises(CommandError, match="no dataset 'other'"):
         call_command("reindex", "other")

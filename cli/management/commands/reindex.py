@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from api.shapes.indexes import DatasetIndexOut, tell_index
 from cli.command import WorkspaceCommand
 from cli.finding import need_dataset
 from cli.watching import watch
@@ -19,6 +19,7 @@ from search.indexing.asking import (
     remake_index,
 )
 from search.models import IndexState
+from search.querying.states import read_state
 
 EXIT_BLOCKED = 1
 
@@ -51,14 +52,9 @@ class Command(WorkspaceCommand):
         if options["wait"]:
             watch(ended, lambda: (_describe(held), _percentage(held)), self.stderr.write)
         if options["json"]:
-            told = asdict(held)
-            self.write_json(
-                told
-                | {
-                    "dataset_id": str(held.dataset_id),
-                    "since": held.since and held.since.isoformat(),
-                }
-            )
+            state = read_state(dataset.workspace_id, [dataset.pk])
+            told = DatasetIndexOut.model_validate(tell_index(held, state))
+            self.write_json(told.model_dump(mode="json"))
         else:
             self.stdout.write(_describe(held))
         if options["wait"] and held.state == IndexState.BLOCKED:
