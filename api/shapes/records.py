@@ -61,6 +61,10 @@ class TableRecordOut(Told):
     mark: MarkOut | None = None
     dataset_version: int | None = None
     held: HeldOut | None = None
+    sample: dict[str, list[dict[str, str | None]]] | None = Field(
+        None,
+        description="Of a dry run: the keys of some rows that would be `added`, `changed`, `removed`.",
+    )
     warning: str = ""
 
 

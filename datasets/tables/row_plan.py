@@ -114,15 +114,43 @@ def plan_rows(
     return RowChanges(counts.get("a", 0), counts.get("c", 0), removed)
 
 
-def sample_removed(cursor: psycopg.Cursor[Any], layout: TableLayout) -> list[dict[str, str | None]]:
+Sample = list[dict[str, str | None]]  # some keys, by column
+
+
+def sample_changes(cursor: psycopg.Cursor[Any], layout: TableLayout) -> dict[str, Sample]:
+    """Keys of some rows by what table `change` would do to them; of a table that is not there yet, of the staged ones."""
+    if layout.exists:
+        return {
+            "added": _sample(cursor, layout, "a"),
+            "changed": _sample(cursor, layout, "c"),
+            "removed": sample_removed(cursor, layout),
+        }
+    names = [link.staged for link in layout.key]
+    cells = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names)
+    cursor.execute(
+        sql.SQL("SELECT {} FROM {} i ORDER BY {} LIMIT {}").format(
+            cells, layout.place.staged, names_sql(names, "i"), sql.Literal(SAMPLE)
+        )
+    )
+    key = [link.name for link in layout.key]
+    rows = [dict(zip(key, row, strict=True)) for row in cursor.fetchall()]
+    return {"added": rows, "changed": [], "removed": []}
+
+
+def sample_removed(cursor: psycopg.Cursor[Any], layout: TableLayout) -> Sample:
     """Keys of some rows that table `change` would remove."""
+    return _sample(cursor, layout, "r", "m")
+
+
+def _sample(cursor: psycopg.Cursor[Any], layout: TableLayout, *changes: str) -> Sample:
     key = [link.name for link in layout.key]
     cells = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in key)
     # `c`: in the order of the values, not of their texts, which have the same names.
     cursor.execute(
         sql.SQL(
-            "SELECT {} FROM pg_temp.change c WHERE _change IN ('r', 'm') ORDER BY {} LIMIT {}"
-        ).format(cells, names_sql(key, "c"), sql.Literal(SAMPLE))
+            "SELECT {} FROM pg_temp.change c WHERE _change::text = ANY(%s) ORDER BY {} LIMIT {}"
+        ).format(cells, names_sql(key, "c"), sql.Literal(SAMPLE)),
+        [list(changes)],
     )
     return [dict(zip(key, row, strict=True)) for row in cursor.fetchall()]
 

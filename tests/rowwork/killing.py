@@ -171,6 +171,7 @@ class Run:
         self._mutant = mutant
         self._chance = random.Random(seed)  # noqa: S311 — repeatable
         self._writer = Writer(source, seed)
+        self._took_s = 0.6  # what an attempt that nobody disturbs takes
 
     def go(self, kills: int) -> None:
         readers = [Reader(copy, self.seen) for copy in self._copies]
@@ -216,12 +217,12 @@ class Run:
         for turn in range(12):
             if record.state in FINAL:
                 break
-            self._work(record, is_killed=turn < kills)
+            self._work(copy, record, is_killed=turn < kills)
         self.seen.records += 1
         if (record.state, record.error) != (State.SUCCEEDED, ""):
             self.seen.find(f"{copy.name}: a record ended {record.state}: {record.error}")
 
-    def _work(self, record: SyncRecord, *, is_killed: bool) -> None:
+    def _work(self, copy: Copy, record: SyncRecord, *, is_killed: bool) -> None:
         from syncjobs.works.rows.failpoints import (
             AFTER_COMMIT,
             BEFORE_COMMIT,
@@ -239,15 +240,17 @@ class Run:
         }
         way = ""
         if is_killed:
-            way = self._chance.choice(
-                (FENCED, READ, STAGED, BEFORE_COMMIT, AFTER_COMMIT, ANY_TIME, ANY_TIME, CRASH)
-            )
+            ways = (FENCED, READ, STAGED, BEFORE_COMMIT, AFTER_COMMIT, ANY_TIME, ANY_TIME, CRASH)
+            way = self._chance.choice(ways[-1:] if self._mutant == "logged_checkpoint" else ways)
             if way in (ANY_TIME, CRASH):
-                order["after_s"] = self._chance.uniform(0, 0.6)
+                order["after_s"] = self._chance.uniform(0, self._took_s)
             else:
                 order["failpoint"] = f"{way}:{self._chance.choice((1, 1, 2, 5))}"
+        began = time.monotonic()
         if way == CRASH:
-            url = self._chance.choice([self._source, *(copy.url for copy in self._copies)])
+            urls = [self._source, *(each.url for each in self._copies)]
+            # The others crash without meeting what this mutant does.
+            url = copy.url if self._mutant == "logged_checkpoint" else self._chance.choice(urls)
             way = f"{CRASH} of {self._name_server(url)}"
             # A process of a server that is killed takes all sessions along, and what is UNLOGGED is emptied.
             with closing(psycopg.connect(url)) as victim:
@@ -255,7 +258,9 @@ class Run:
             self.seen.kills[way] += 1
         elif self._ask(order)["killed"]:
             self.seen.kills[way] += 1
-        for url in (self._source, *(copy.url for copy in self._copies)):
+        elif not way:
+            self._took_s = time.monotonic() - began
+        for url in (self._source, *(each.url for each in self._copies)):
             wait_until_up(url)
         take_back(record)
 

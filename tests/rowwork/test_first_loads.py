@@ -219,3 +219,22 @@ def test_a_first_load_leaves_the_privileges_of_its_schema_to_postgresql(
             "SELECT has_table_privilege('pg_monitor', %s, 'SELECT')", [f"{schema}.orders_2"]
         )
         assert cursor.fetchone() == (True,)
+
+
+def test_a_dry_run_shows_keys_of_what_would_change(job: SyncJob, orders: MemoryTable) -> None:
+    plan = run(job, dry_run=True)
+    [table] = plan.tables or []
+    first = [{"id": str(number)} for number in range(1, 21)]
+    assert (table["state"], table["sample"]) == (
+        "planned",
+        {"added": first, "changed": [], "removed": []},
+    )
+    run(job)
+    orders.add(id="101", name="new", qty="1", updated_at=None)
+    orders.touch(orders.find(id="12"), name="changed")
+    orders.remove(id="3")
+    [table] = run(job, dry_run=True, mode=SyncMode.FULL).tables or []
+    wanted = {"added": [{"id": "101"}], "changed": [{"id": "12"}], "removed": [{"id": "3"}]}
+    assert table["sample"] == wanted
+    [table] = run(job, mode=SyncMode.FULL).tables or []
+    assert table["sample"] is None

@@ -55,6 +55,7 @@ class TableOutcome:
     cursor_column: str = ""
     mark: dict[str, Any] | None = None
     warning: str = ""
+    sample: dict[str, list[dict[str, str | None]]] | None = None  # of a dry run: keys by change
 
     def to_json(self) -> dict[str, Any]:
         told = asdict(self)

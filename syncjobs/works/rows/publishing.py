@@ -16,6 +16,7 @@ from datasets.tables.row_plan import (
     TableLayout,
     count_rows,
     plan_rows,
+    sample_changes,
     sample_removed,
 )
 from datasets.tables.row_writing import (
@@ -79,16 +80,18 @@ class Publisher:
         self._claim = claim
         self._lease = lease
 
-    def plan(self, wanted: Publication) -> tuple[RowCounts, RowsHeld | None]:
+    def plan(self, wanted: Publication) -> tuple[TableOutcome, RowsHeld | None]:
         """What would be published, of which nothing is, and what would hold it."""
         with self._session.transaction(force_rollback=True), self._session.cursor() as cursor:
             cursor.execute(_TIME)
             counts = self._plan(cursor, wanted)
+            sample = sample_changes(cursor, wanted.layout)
+            outcome = replace(make_outcome(wanted, counts, None), sample=sample)
             try:
                 self._judge(cursor, wanted, counts)
             except RowsHeld as exc:
-                return counts, exc
-        return counts, None
+                return outcome, exc
+        return outcome, None
 
     def publish(
         self, wanted: Publication, staging: RowStaging, before: Sequence[TableOutcome]

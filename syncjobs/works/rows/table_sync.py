@@ -50,7 +50,7 @@ from syncjobs.works.rows.order import (
     reads_whole,
 )
 from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState
-from syncjobs.works.rows.publishing import Publication, Publisher, make_outcome
+from syncjobs.works.rows.publishing import Publication, Publisher
 from syncjobs.works.rows.quarantine import add_to_quarantine
 from syncjobs.works.rows.reading import EntityReader, ReadResult
 from syncjobs.works.rows.redriving import find_sent_rows, stage_again
@@ -372,9 +372,9 @@ class TableSync:
         if not wanted.layout.exists:  # else the staging's key was proved already
             staged = self._prove_key(staged, staging)
             wanted = replace(wanted, staged=staged)
-        counts, held = self._publisher.plan(wanted)
+        planned, held = self._publisher.plan(wanted)
         staging.throw_away()
-        outcome = replace(make_outcome(wanted, counts, None), state=TableState.PLANNED)
+        outcome = replace(planned, state=TableState.PLANNED)
         if held is None:
             return outcome
         return replace(outcome, error_code=held.rule.value, error=str(held), held=held.held)
