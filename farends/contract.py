@@ -105,7 +105,7 @@ class Fetched:
     without query and credentials; None: it answered where it was asked. `content_type` is what the
     host says of the content, in lower case and without parameters. `unproved`: nobody tells how large
     the file is, so a transfer that was cut looks like a whole one. `source` is what the far end calls the
-    file, where that is no path: a URI, in printable text.
+    file, where that is no path: a URI, without control characters.
     """
 
     entry: RemoteEntry

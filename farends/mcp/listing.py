@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 
 from farends.errors import (
@@ -18,6 +19,7 @@ from farends.mcp.line import McpLine
 from farends.names import encode
 from farends.wire.far_text import show
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 URIS_BYTES_MAX = 64 << 20  # of all together
 EMPTY_PAGES_MAX = 100  # in a row
 
@@ -60,7 +62,7 @@ class ResourceListing:
 
     def _take(self, resource: ListedResource) -> None:
         uri = resource.uri
-        if not uri or not uri.isprintable():
+        if not uri or _CONTROL.search(uri):
             raise McpProtocol(f"the listing names a resource without a URI: {show(uri)!r}")
         length = len(encode(uri))
         self._uris_bytes += length

@@ -824,6 +824,7 @@ def test_what_is_the_servers_failure_ends_the_whole_fetch(error: type[TransportE
         ("kit://a/%252e%252e/x", "kit/a/%2e%2e/x"),
         ("kit://gr%C3%BCn/\u00e9", "kit/grün/é"),
         ("kit://caf%E9", "kit/caf\udce9"),
+        ("kit://soft\u00adhyphen\u200b/a b", "kit/soft\u00adhyphen\u200b/a b"),
         ("kit://", "kit"),
         ("x:", "x"),
         ("?q", "resource"),
