@@ -19,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from datasets.places import Places
 from datasets.receipts import Receipts
+from search.indexing import batches, stage
 from store import flushing, packs, partials
 from syncjobs.engine import receiving
 from syncjobs.works.files import publishing
@@ -45,6 +46,13 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "after a commit of the work's": (psycopg.Transaction, "__exit__", False),
     "before a commit of the record's": (BaseDatabaseWrapper, "_commit", True),
     "after a commit of the record's": (BaseDatabaseWrapper, "_commit", False),
+    "after a statement of a session": (psycopg.Cursor, "execute", False),
+    "while texts are staged": (batches.ChunkCopy, "write", False),
+    "before texts are written": (batches.TextBatch, "write", True),
+    "after texts were written": (batches.TextBatch, "write", False),
+    "before texts are planned": (stage, "plan_texts", True),
+    "after texts were planned": (stage, "plan_texts", False),
+    "before an index is settled": (stage, "settle_index", True),
     "before a removal": (os, "unlink", True),
     "after a removal": (os, "unlink", False),
 }

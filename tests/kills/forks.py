@@ -36,8 +36,8 @@ class Forks:
     def run(
         self, work: str, argument: str = "", *, kill_at: str | None = None, nth: int = 0
     ) -> Ended:
-        """`work` is `execute` with a record's id, `sweep` with an age in seconds, or `compact` with a
-        workspace's id."""
+        """`work` is `execute` with a record's id, `sweep` with an age in seconds, `compact` with a workspace's id, or
+        `index` with a dataset's."""
         order = {"work": work, "argument": argument, "kill_at": kill_at, "nth": nth}
         told = self._ask(order)
         return Ended(told["killed"], Counter(told["passed"]))
@@ -90,6 +90,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 def work(order: dict[str, Any]) -> Counter[str]:
     from datasets.places import Places
     from datasets.store import open_store
+    from search.indexing.catching_up import catch_up
     from store import repacking
     from syncjobs.attempt.execution import execute
     from syncjobs.engine import arriving
@@ -108,6 +109,8 @@ def work(order: dict[str, Any]) -> Counter[str]:
         store, index = open_store(workspace_id), Places(workspace_id)
         sparse = repacking.find_sparse(store, index, lost_percent=1)
         repacking.compact(store, index, sparse)
+    elif order["work"] == "index":
+        catch_up(uuid.UUID(order["argument"]), owner=f"fork {os.getpid()}", check=lambda: None)
     else:
         age_s = float(order["argument"])
         sweep(kept_s=age_s, grace_s=age_s)

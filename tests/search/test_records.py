@@ -11,6 +11,7 @@ from django.db import connection
 
 from search.core.wishes import IndexWish
 from search.indexing import batches, stage
+from search.indexing.troubles import TroubleSource, list_troubles
 from search.models import DatasetIndex, IndexedText, TextChunk
 from store.errors import StoreMissing
 from syncjobs.configuration.jobs import delete_workspace, save_job
@@ -23,6 +24,7 @@ from syncjobs.upkeep.rollback import roll_back
 from syncjobs.works.files import work
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, run
+from tests.search.documents import HOSTILE, make_locked_pdf
 from tests.search.indexes import chunks_of, fresh_chunks_of, has_true_counts, index
 from tests.search.test_text_stage import finds
 
@@ -138,6 +140,29 @@ def test_a09_a_rollback_to_what_the_index_has_forgotten_is_indexed_from_blobs(
     assert index(job.dataset).texts == 1
     assert finds(job.dataset, "headermismatch") == {"guide/install.md"}
     assert chunks_of(job.dataset) == fresh_chunks_of(job.dataset)
+
+
+def test_a15_a_hostile_document_fails_alone_and_is_told_by_its_code(
+    job: SyncJob, source: Path
+) -> None:
+    hostile = ("bomb.docx", "stream.pdf", "laughs.docx", "xxe.docx")
+    made = {name: HOSTILE[name][0]() for name in hostile} | {"locked.pdf": make_locked_pdf()}
+    fill(source, made)
+    record = run(job)
+    assert (record.state, record.files_added) == (State.SUCCEEDED, len(FILES) + len(made))
+    codes = {
+        trouble.path: trouble.code
+        for trouble in list_troubles(job.dataset_id, source=TroubleSource.TEXT, after=0, most=100)
+    }
+    assert set(codes) == set(made)
+    assert codes["locked.pdf"] == "encrypted"
+    assert all(codes[name] in HOSTILE[name][1] for name in hostile)
+    assert (held(job).state, held(job).text_count, held(job).refused_count) == (
+        "current",
+        len(FILES),
+        len(made),
+    )
+    assert finds(job.dataset, "mismatch") == {"guide/install.md"}
 
 
 @pytest.mark.parametrize(
