@@ -1,4 +1,4 @@
-"""What a tool changes, it tells first: plans, questions to the user, and the budget of starts (docs/mcp.md)."""
+"""What a tool changes, it tells first: plans, questions to the user, and the budget of starts (docs/mcp_tools.md)."""
 
 from __future__ import annotations
 

@@ -98,6 +98,7 @@ READERS: dict[str, list[str]] = {
     "embedded/samples/hosts.py": ["PATH"],
     "embedded/samples/sending.py": ["DEMO"],  # the launcher gives it these
     "manage.py": ["DJANGO_SETTINGS_MODULE"],
+    "api/mcp/describing.py": ["DJANGO_SETTINGS_MODULE"],
     "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
     "outbox/client.py": ["DJANGO_SETTINGS_MODULE"],
     "search/embedding/model_process.py": ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"],  # sets them

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from msgspec import Meta
+from pydantic import TypeAdapter, ValidationError
 
 from api.mcp.caller import McpCaller
 from api.mcp.tools.tool import Arguments, ToolFailed, ToolList, bad_argument, not_there
@@ -15,6 +16,7 @@ from api.rest.finding import need_row
 from api.rest.keyed import unpack_key
 from api.rest.pages import PageOrder
 from api.shapes.datasets import NUMBER_MAX
+from api.shapes.fields import Moment
 from connectors.models import Connector
 from datasets.models import Dataset, DatasetKind, Version
 from datasets.reading import NoSuchVersion, get_version
@@ -39,9 +41,13 @@ Number = Annotated[
     Meta(ge=1, le=NUMBER_MAX, description="A version's number; without: the current one."),
 ]
 Instant = Annotated[
-    datetime,
-    Meta(description="An ISO 8601 time such as 2026-12-24T18:00:00Z; without an offset: UTC."),
+    str,
+    Meta(
+        max_length=50,
+        description="An ISO 8601 time such as 2026-12-24T18:00:00Z; without an offset: UTC.",
+    ),
 ]
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
 class Paged(Arguments):
@@ -83,14 +89,13 @@ def no_such_cursor() -> ToolFailed:
     )
 
 
-def in_utc(argument: str, moment: datetime) -> datetime:
-    """Raises ToolFailed for a time that no calendar holds."""
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
+def read_instant(argument: str, text: str) -> datetime:
+    """As REST reads it. Raises ToolFailed."""
     try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise bad_argument(argument, "no calendar holds this time") from None
+        return _MOMENT.validate_python(text)
+    except ValidationError:
+        words = "give an ISO 8601 time such as 2026-12-24T18:00:00Z"
+        raise bad_argument(argument, words) from None
 
 
 def need_connector_of(caller: McpCaller, called: str) -> Connector:

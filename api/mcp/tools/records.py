@@ -14,8 +14,8 @@ from api.mcp.tools.arguments import (
     Named,
     Paged,
     RecordId,
-    in_utc,
     list_rows_of,
+    read_instant,
     take_page,
 )
 from api.mcp.tools.encoding import size_of
@@ -59,9 +59,9 @@ class ListSyncRecords(Paged):
         if self.state is not None:
             rows = rows.filter(state=self.state)
         if self.since is not None:
-            rows = rows.filter(queued_at__gte=in_utc("since", self.since))
+            rows = rows.filter(queued_at__gte=read_instant("since", self.since))
         if self.until is not None:
-            rows = rows.filter(queued_at__lt=in_utc("until", self.until))
+            rows = rows.filter(queued_at__lt=read_instant("until", self.until))
         found, following = take_page(NEWEST_FIRST, rows, self)
         return list_rows_of(
             NEWEST_FIRST, found, [tell_line_to_agent(row) for row in found], following

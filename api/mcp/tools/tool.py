@@ -94,7 +94,7 @@ class Tool:
 
 
 class ToolFailed(Exception):
-    """The call failed: the client is told in-band, so that its model can do better. `code` is one of docs/mcp.md,
+    """The call failed: the client is told in-band, so that its model can do better. `code` is one of docs/mcp_tools.md,
     or an error code of the product; `detail` says what to do and holds no text of files."""
 
     def __init__(
