@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.models import IndexGeneration
     from workspaces.models import Workspace
 
-SAMPLES = 1_500
+SAMPLES = 500
 
 
 def main() -> None:

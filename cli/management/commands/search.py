@@ -9,10 +9,10 @@ from django.core.management.base import CommandError, CommandParser
 
 from api.shapes.search import SearchAnswerOut, tell_answer
 from cli.command import WorkspaceCommand, whole_number
-from cli.lines import Lines, one_line
+from cli.hits import print_hit
+from cli.lines import Lines
 from search.querying.question import (
     LIMIT_MAX,
-    Hit,
     InvalidQuestion,
     NoSuchDataset,
     Question,
@@ -22,7 +22,6 @@ from search.querying.question import (
 from search.querying.search import find_datasets, search
 
 LIMIT = 10
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class Command(WorkspaceCommand):
@@ -75,7 +74,7 @@ class Command(WorkspaceCommand):
             self.write_json(SearchAnswerOut(**tell_answer(answer)).model_dump(mode="json"))
             return
         for hit in answer.items:
-            self.stdout.write(Lines("\n".join(_print_hit(hit, colours=self._has_colours()))))
+            self.stdout.write(Lines("\n".join(print_hit(hit, colours=self._has_colours()))))
         if not answer.items:
             self.stdout.write("Nothing was found.")
         for remark in _list_remarks(answer):
@@ -83,27 +82,6 @@ class Command(WorkspaceCommand):
 
     def _has_colours(self) -> bool:
         return self.stdout.isatty()
-
-
-def _print_hit(hit: Hit, *, colours: bool) -> Iterator[str]:
-    place = f":{hit.line}" if hit.line is not None else f" ({hit.place})" if hit.place else ""
-    more = f", and {hit.paths_total - 1} more paths" if hit.paths_total > 1 else ""
-    yield one_line(f"{hit.dataset} v{hit.version}  {hit.path}{place}{more}  [{hit.matched.value}]")
-    on, off = (_BOLD, _PLAIN) if colours else ("", "")
-    yield f"    {_mark(hit, on, off)}"
-
-
-def _mark(hit: Hit, on: str, off: str) -> str:
-    """One line: what is no visible character is escaped, so that a file cannot speak to the terminal."""
-    parts, at = [], 0
-    for start, end in hit.highlights:
-        parts += [_flat(hit.snippet[at:start]), on, _flat(hit.snippet[start:end]), off]
-        at = end
-    return "".join([*parts, _flat(hit.snippet[at:])])
-
-
-def _flat(text: str) -> str:
-    return one_line(text.replace("\n", " ").replace("\t", " "))
 
 
 def _list_remarks(answer: SearchAnswer) -> Iterator[str]:

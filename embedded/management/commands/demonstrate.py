@@ -11,14 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
 from cli.chores import DEMO
 from cli.command import Command as DatabaseCommand
 from cli.records import describe_record
-from embedded.samples import filling, sending
+from embedded.samples import filling, searching, sending
 from syncjobs.configuration.jobs import save_job
 from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.core.states import FINAL, State
@@ -26,6 +26,7 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import AlreadyQueued
 from syncjobs.queueing.requesting import request_sync
 
+Found = TypeVar("Found")
 PATIENCE_S = 120.0
 LOOK_S = 0.1
 EVERY_S = 300
@@ -50,6 +51,14 @@ class Command(DatabaseCommand):
             sys.exit(1)
         self._send_readings()
         self._fill_tables()
+        self._search()
+
+    def _search(self) -> None:
+        """Raises CommandError where what was synced is not found."""
+        self.stdout.write()
+        self.stdout.write(f"Search over both hosts for {searching.QUERY}:")
+        hits = _until(searching.search_samples, "the files of both hosts are not found")
+        searching.tell_hits(hits, self.stdout.write)
 
     def _send_readings(self) -> None:
         """Raises CommandError where a reading did not come, or came twice."""
@@ -118,10 +127,10 @@ def _on_demand(job: SyncJob) -> SyncRecord:
         return exc.record
 
 
-def _until(look: Callable[[], SyncRecord | None], complaint: str) -> SyncRecord:
+def _until(look: Callable[[], Found | None], complaint: str) -> Found:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        if (found := look()) is not None:
+        if found := look():
             return found
         time.sleep(LOOK_S)
     raise CommandError(f"{complaint} within {PATIENCE_S:.0f} s; the logs are in var/log")
