@@ -31,7 +31,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _page("Connectors", "hub", "connectors_connector"),
                 _page("Datasets", "database", "datasets_dataset"),
-                _item("Search", "search", "admin:console_search"),
+                _item("Search", "search", "console-search"),
                 _page("Versions", "history", "datasets_version"),
             ],
         },

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -78,7 +79,9 @@ def search_view(request: HttpRequest) -> HttpResponse:
     mine = list(tenancy.scope(request, Workspace.objects.order_by("name"), path="pk"))
     workspace = _choose_workspace(request, mine, asked["workspace"])
     context: dict[str, Any] = {
+        **admin.site.each_context(request),
         "title": "Search",
+        "subtitle": None,
         "asked": asked,
         "kept": [(name, asked[name]) for name in ("dataset", "type", "age") if asked[name]],
         "characters_max": CHARACTERS_MAX,
@@ -118,10 +121,18 @@ def _show(workspace: Workspace, asked: Mapping[str, str]) -> dict[str, Any]:
         ],
         "next_url": _write_url({**asked, "cursor": answer.next}) if answer.next else "",
         "troubles": [
-            (code_words(each.list), _TROUBLES.get(str(each.code), str(each.code)), each.detail)
+            (
+                code_words(each.list),
+                _TROUBLES.get(str(each.code), str(each.code)),
+                _sentence(each.detail),
+            )
             for each in answer.degraded
         ],
     }
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}".rstrip(".") + "." if detail else ""
 
 
 def _make_question(asked: Mapping[str, str], dataset_ids: Sequence[uuid.UUID]) -> Question:

