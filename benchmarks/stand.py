@@ -101,14 +101,14 @@ def sync(job: SyncJob, **given: Any) -> Run:
     """Raises RuntimeError where the record does not succeed."""
     from tests.rows import run
 
-    idle = _resident_bytes("VmRSS")
+    idle = resident_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     began = time.perf_counter()
     record = run(job, **given)
     wall_s = time.perf_counter() - began
     if record.state != "succeeded":
         raise RuntimeError(f"{job.name}: {record.state}: {record.error}")
-    return Run(wall_s, max(0, _resident_bytes("VmHWM") - idle))
+    return Run(wall_s, max(0, resident_bytes("VmHWM") - idle))
 
 
 def fingerprint(job: SyncJob) -> tuple[int, str]:
@@ -131,7 +131,7 @@ def fingerprint(job: SyncJob) -> tuple[int, str]:
     return count, total.hexdigest()
 
 
-def _resident_bytes(field: str) -> int:
+def resident_bytes(field: str) -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024

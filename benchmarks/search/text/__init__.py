@@ -1,0 +1,1 @@
+"""The text stage, beside its peer."""
