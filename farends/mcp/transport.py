@@ -54,13 +54,12 @@ class McpTransport:
         with closing(self._client.open_line(self._way.check, LISTING_S)) as line:
             listing = ResourceListing(self._client, line, self._most, self._way.moved)
             uris = [uri for uri in listing if self._takes(uri)]
-        found: dict[str, str] = {}
-        self._uris = found
-        for uri, path in assign_paths(uris):
+        assigned = list(assign_paths(uris))
+        self._uris = {path: uri for uri, path in assigned if isinstance(path, str)}
+        for uri, path in assigned:
             if isinstance(path, UnsafeName):
                 yield Skipped(printable(uri, 200), Reason.UNSAFE_NAME, str(path))
             else:
-                found[path] = uri
                 yield RemoteEntry(path, None, None)
 
     def walk_again(self, folder: str) -> Iterator[Seen]:

@@ -806,6 +806,14 @@ def test_what_is_the_servers_failure_ends_the_whole_fetch(error: type[TransportE
         fetch_all(server)
 
 
+def test_who_looked_at_the_beginning_of_a_listing_can_fetch_all_of_it() -> None:
+    with scripted_mcp(NOTES) as server, opened(server) as transport:
+        next(iter(transport.walk()))
+        wanted = RemoteEntry("kit/notes/24/a.md", None, None)
+        (answer,) = transport.fetch([wanted], DigestSink())
+    assert answer.receipt == digest_of("note 24\n😀".encode())
+
+
 # Paths.
 
 
