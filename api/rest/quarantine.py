@@ -20,7 +20,7 @@ from api.shapes.quarantine import QuarantinePage, RowRedriveIn, tell_quarantined
 from api.shapes.records import RecordOut, tell_record
 from syncjobs.models import QuarantinedRow, QuarantineState
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.redriving import NothingOpen, UnknownRows, send_again
+from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
 
 router = Router(tags=["sync records"])
 
@@ -57,7 +57,7 @@ def redrive_rows(
         again = send_again(
             record, by=caller_of(request).name, ids=body.ids, values=values, drop=body.drop
         )
-    except UnknownRows as exc:
+    except RedriveMisfit as exc:
         errors = {exc.field: [str(exc)]}
         raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
     except NothingOpen as exc:

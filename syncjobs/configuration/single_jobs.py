@@ -86,7 +86,7 @@ def _name_source(workspace: Workspace, fields: dict[str, Any]) -> SyncJob | None
     if is_dataset:
         dataset = find_row(Dataset.objects.all(), workspace, name)
         if dataset is not None:
-            fields["connector"] = {"dataset": dataset.name}
+            fields["connector"] = {**called, "dataset": dataset.name}
         return SyncJob() if dataset is not None else None
     connector = find_row(Connector.objects.all(), workspace, name)
     if connector is None:

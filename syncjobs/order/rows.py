@@ -384,9 +384,15 @@ def _iter_foreign(
         case _:
             words = _TAKEN_BY[kind]
             yield (("entity",), words)
-    if kind == "sql" and isinstance(chosen.cursor, Mapping):
+    yield from _iter_foreign_cursor(chosen.cursor, kind)
+
+
+def _iter_foreign_cursor(cursor: Any, kind: str) -> Iterator[tuple[Place, str]]:
+    if kind == DATASET and cursor not in (None, PROPOSED):
+        yield (("cursor",), "files have none: each reading of them is whole")
+    if kind == "sql" and isinstance(cursor, Mapping):
         for word in ("param", "format"):
-            if word in chosen.cursor:
+            if word in cursor:
                 yield (("cursor", word), "is for connectors of kind rest")
 
 

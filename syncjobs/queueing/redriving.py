@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 
+from datasets.models import TableColumn
 from syncjobs.models import QuarantinedRow, QuarantineState, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 
@@ -17,13 +18,28 @@ class NothingOpen(Exception):
     """No row of the quarantine waits to be sent again; or a named one does not."""
 
 
-class UnknownRows(Exception):
-    """The quarantine of the record has no such rows. `field` is what named them."""
+class RedriveMisfit(Exception):
+    """What is to be sent again names something that is not there. `field` is what named it."""
+
+    def __init__(self, field: str, words: str) -> None:
+        super().__init__(words)
+        self.field = field
+
+
+class UnknownRows(RedriveMisfit):
+    """The quarantine of the record has no such rows."""
 
     def __init__(self, field: str, numbers: Collection[int]) -> None:
         shown = ", ".join(map(str, sorted(numbers)[:20]))
-        super().__init__(f"this record has no such row in quarantine: {shown}")
-        self.field = field
+        super().__init__(field, f"this record has no such row in quarantine: {shown}")
+
+
+class UnknownColumns(RedriveMisfit):
+    """The row's table has no such columns."""
+
+    def __init__(self, number: int, names: Collection[str]) -> None:
+        shown = ", ".join(sorted(names)[:20])
+        super().__init__("values", f"the table of row {number} has no such column: {shown}")
 
 
 def send_again(
@@ -36,7 +52,7 @@ def send_again(
 ) -> SyncRecord:
     """A queued record that sends these rows of a record's quarantine again, or all that are open; `drop` are given
     up. A row that has `values` is sent with them, others are read from the source once more. `record` comes with its
-    job. Raises NothingOpen, UnknownRows, WorkspaceBusy, JobBusy."""
+    job. Raises NothingOpen, RedriveMisfit, WorkspaceBusy, JobBusy."""
     values = values or {}
     with transaction.atomic():
         rows = QuarantinedRow.objects.select_for_update().filter(record=record)
@@ -49,6 +65,7 @@ def send_again(
         if not open_rows or closed:
             which = f"rows {', '.join(map(str, sorted(closed)[:20]))}" if closed else "rows"
             raise NothingOpen(f"its quarantine has no open {which}")
+        _check_columns(record, rows.filter(pk__in=values), values)
         rows.filter(pk__in=drop).update(state=QuarantineState.DROPPED)
         sent = sorted((open_rows if ids is None else {*ids} | {*values}) - {*drop})
         return enqueue(
@@ -57,6 +74,20 @@ def send_again(
             by=by,
             redrive=_write_order(record, sent, values),
         )
+
+
+def _check_columns(
+    record: SyncRecord, rows: Iterable[QuarantinedRow], values: Mapping[int, RowValues]
+) -> None:
+    """Columns are named as the source does. Raises UnknownColumns."""
+    current = TableColumn.objects.filter(table__dataset=record.job.dataset_id, until=None)
+    known: dict[str, set[str]] = {}
+    for table, column in current.values_list("table__name", "source_name"):
+        known.setdefault(table, set()).add(column)
+    for row in rows:
+        there = known.get(row.table)
+        if there and (unknown := {*values[row.pk]} - there - {*(row.values or {})}):
+            raise UnknownColumns(row.pk, unknown)
 
 
 def _write_order(

@@ -234,3 +234,8 @@ def test_rest_takes_and_tells_the_dataset() -> None:
     refused = ask.post("sync-jobs", body | {"name": "other", "connector": {"dataset": "nowhere"}})
     assert refused.status_code == 400
     assert "nowhere" in refused.json()["errors"]["connector.dataset"][0]
+    odd = {"connector": {"dataset": "files", "version": 1}}
+    refused = ask.post("sync-jobs", body | {"name": "other"} | odd)
+    assert (refused.status_code, "version" in refused.json()["detail"]) == (400, True)
+    refused = ask.post("sync-jobs", body | {"name": "other", "cursor": "day"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["cursor"])

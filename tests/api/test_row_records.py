@@ -271,3 +271,14 @@ def test_T20_quarantine_and_resync_are_for_operators_of_the_workspace(
         answers = [method(f"sync-records/{pk}/{place}") for pk in (hidden.pk, missing)]
         assert [answer.status_code for answer in answers] == [404, 404]
         assert answers[0].content == answers[1].content
+
+
+def test_a_redrive_names_columns_that_the_table_has(operator: Asker, job: SyncJob) -> None:
+    run(job)
+    record = make_record(job, State.PARTIAL)
+    number = put_in_quarantine(record, count=1, table="public.orders")[0]
+    path = f"sync-records/{record.pk}/quarantine/redrive"
+    refused = operator.post(path, {"values": {str(number): {"nowhere": "1"}}})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["values"])
+    assert "nowhere" in refused.json()["detail"]
+    assert operator.post(path, {"values": {str(number): {"qty": "1"}}}).status_code == 202

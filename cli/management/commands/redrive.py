@@ -14,7 +14,7 @@ from cli.command import WorkspaceCommand
 from cli.finding import need_record
 from cli.waiting import add_waiting_arguments, finish
 from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy
-from syncjobs.queueing.redriving import NothingOpen, UnknownRows, send_again
+from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
 
 
 class Command(WorkspaceCommand):
@@ -40,7 +40,7 @@ class Command(WorkspaceCommand):
         values = _read(options["values"]) if options["values"] else {}
         try:
             again = send_again(record, by="command line", values=values)
-        except (NothingOpen, UnknownRows) as exc:
+        except (NothingOpen, RedriveMisfit) as exc:
             raise CommandError(str(exc)) from None
         except (WorkspaceBusy, JobBusy) as exc:
             raise CommandError(f"{exc}: wait for record {exc.record.pk}, or cancel it") from None
