@@ -39,7 +39,6 @@ DATA_BYTES_MAX = 240 << 20  # with libraries, less than 300 MiB are resident
 _LIMITS = ProcessLimits(data_bytes=DATA_BYTES_MAX, address_bytes=1 << 30, written_bytes=0)
 _CPU_S = 20.0  # of one document
 _SPENT = frozenset({RefusalCode.HOSTILE, RefusalCode.TOO_LARGE})
-_NOTE_MAX = 300
 
 Read = Callable[[Document, Teller], None]
 _READERS: Mapping[str, Read] = {
@@ -100,7 +99,7 @@ class DocumentServer:
 
 
 def _refuse(code: RefusalCode, note: str) -> frames.ReadOutcome:
-    return frames.ReadOutcome(code=code, note=" ".join(note.split())[:_NOTE_MAX])
+    return frames.ReadOutcome(code=code, note=frames.clean_note(note))
 
 
 def _load_codecs() -> None:

@@ -188,10 +188,13 @@ class _DocumentChild:
             return exc.refusal
         except (BrokenPipeError, msgspec.DecodeError):
             self.is_spent = True
-            return TextRefusal(RefusalCode.EXTRACT_CRASHED, "The process that read it ended.")
+            return _NONSENSE
         self.is_spent = outcome.is_spent or self._has_grown()
-        if outcome.code:
-            return TextRefusal(RefusalCode(outcome.code), outcome.note)
+        if outcome.code in set(RefusalCode):
+            return TextRefusal(RefusalCode(outcome.code), frames.clean_note(outcome.note))
+        if outcome.code or outcome.kind not in DOCUMENT_KINDS:
+            self.is_spent = True
+            return _NONSENSE
         return Extracted(outcome.kind, _iter_told(told))
 
     def _has_grown(self) -> bool:
@@ -219,10 +222,11 @@ class _DocumentChild:
             tag, payload = self._receive_frame(deadline)
             if tag == frames.DONE:
                 return told, frames.decode_outcome(payload)
-            told.append(payload)
             size += len(payload)
             if tag != frames.PIECES or size > _ANSWER_BYTES_MAX:
                 raise _Ended(_NONSENSE)
+            frames.check_pieces(payload)
+            told.append(payload)
 
     def _wait_until_ready(self) -> None:
         try:
@@ -255,7 +259,9 @@ class _DocumentChild:
         return taken
 
 
-_NONSENSE = TextRefusal(RefusalCode.EXTRACT_CRASHED, "The process that read it was taken over.")
+_NONSENSE = TextRefusal(
+    RefusalCode.EXTRACT_CRASHED, "The process that read it ended without an answer."
+)
 _TIMEOUT = TextRefusal(RefusalCode.EXTRACT_TIMEOUT, "Reading it takes too long.")
 
 

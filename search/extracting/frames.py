@@ -11,6 +11,7 @@ import msgspec
 from search.core.texts import Piece
 
 FRAME_BYTES_MAX = 1 << 20
+_NOTE_MAX = 300
 _HEADER = struct.Struct(">cI")
 HEADER_BYTES = _HEADER.size
 
@@ -66,8 +67,28 @@ def decode_outcome(raw: bytes) -> ReadOutcome:
     return _outcomes.decode(raw)
 
 
+def clean_note(note: str) -> str:
+    """One line that a database takes, whatever a document made a parser say."""
+    words = "".join(sign if sign.isprintable() else " " for sign in note[:_NOTE_MAX])
+    return " ".join(words.split())
+
+
 def encode_pieces(pieces: Sequence[Piece]) -> bytes:
-    return _encoder.encode([(one.text, one.place, one.line, one.level) for one in pieces])
+    told = [(one.text, one.place, one.line, one.level) for one in pieces]
+    try:
+        return _encoder.encode(told)
+    except UnicodeEncodeError:  # half characters, by a charset that can name them
+        halves = [(_mend(text), _mend(place), line, level) for text, place, line, level in told]
+        return _encoder.encode(halves)
+
+
+def _mend(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def check_pieces(raw: bytes) -> None:
+    """Raises msgspec.DecodeError."""
+    _pieces.decode(raw)
 
 
 def decode_pieces(raw: bytes) -> list[Piece]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from xml.parsers import expat
 
 from search.core.texts import RefusalCode
@@ -144,6 +144,3 @@ def find_office_kind(parts: Parts) -> str:
         if parts.has(part):
             return kind
     raise DocumentRefused(RefusalCode.BINARY, "It is an archive.")
-
-
-Reader = Callable[[Document], None]

@@ -10,6 +10,7 @@ import pytest
 from search.core.chunking import cut
 from search.core.texts import CHARACTERS_MAX, Cut, Extracted, RefusalCode, TextRefusal
 from search.extracting.extractor import DOCUMENT_BYTES_MAX, Extractor
+from search.extracting.frames import clean_note
 from tests.search import documents
 from tests.search.documents import excel_row, make_docx, make_xlsx, word_paragraph
 
@@ -325,3 +326,19 @@ def test_a_mail_says_who_wrote_what_and_names_its_attachments(extractor: Extract
     ]
     only_page = b"Subject: =?utf-8?q?a?=\nContent-Type: text/html; charset=nonsense\n\n<p>S\xfc\xdf &amp; gut</p>\n"
     assert "Süß & gut" in text_of(extractor, "a.eml", only_page)
+
+
+def test_half_a_character_costs_itself_and_not_the_mail(extractor: Extractor) -> None:
+    mail = (
+        b"Subject: a\nContent-Type: text/plain; charset=unicode_escape\n\nneedle \\ud800 \\u0000.\n"
+    )
+    _, found = read(extractor, "a.eml", mail)
+    assert [each.body for each in found if each.place == "body"] == ["needle ? ."]
+
+
+def test_a_note_is_one_line_that_a_database_takes(extractor: Extractor) -> None:
+    content = documents.pack({"word/document.xml": "<a>\0\n</b>"})
+    told = extract(extractor, "a.docx", content)
+    assert isinstance(told, TextRefusal)
+    assert told.note.isprintable()
+    assert clean_note("a\0b\nc \ud800") == "a b c"

@@ -16,9 +16,14 @@ from typing import Any
 
 import pytest
 
+from children.confinement import Confinement
+from children.starting import start_module
 from search.core.texts import Extracted, RefusalCode, TextRefusal
+from search.extracting import extractor as extracting
+from search.extracting import frames
 from search.extracting.extractor import ChildUnavailable, Extractor
 from tests.search.documents import GOOD, HOSTILE, LOCKED
+from tests.search.lying_child import LIES
 
 CHILD_KIB_MAX = 300 << 10
 GROWN_KIB_MAX = 80 << 10
@@ -149,6 +154,23 @@ def test_no_document_is_blamed_for_a_child_that_does_not_start(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with Extractor() as extractor, pytest.raises(ChildUnavailable, match="does not start"):
         read(extractor, "a.docx", GOOD["good.docx"]())
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_child_that_lies_is_ended_and_believed_nothing(
+    lie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_liar(module: str, words: list[str], **given: Any) -> subprocess.Popen[bytes]:
+        reach = Confinement(reading=(Path(frames.__file__).parents[1],))
+        return start_module("tests.search.lying_child", [*words, lie], **given | {"reach": reach})
+
+    with Extractor() as extractor:
+        with monkeypatch.context() as patch:
+            patch.setattr(extracting, "start_module", start_liar)
+            found = read(extractor, "a.docx", GOOD["good.docx"]())
+        assert isinstance(found, TextRefusal)
+        assert found.code is RefusalCode.EXTRACT_CRASHED
+        assert isinstance(read(extractor, "a.docx", GOOD["good.docx"]()), Extracted)
 
 
 # -- damage
