@@ -70,6 +70,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.elsewhere)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.objects)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.text)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.mcp)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
 
 clean:

@@ -3,7 +3,10 @@ the body, JSON, envelope, headers, method."""
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -24,6 +27,7 @@ from api.mcp.eras import is_modern_over_http
 from api.mcp.errors import RpcError
 from api.mcp.methods import answer_call
 from api.mcp.resources.listening import Listening
+from api.mcp.tools.table import TOOLS
 from api.rest.answers import Refused, problem
 from api.rest.callers import need_live_token
 from api.rest.idempotency import HEADER
@@ -33,6 +37,10 @@ from workspaces.acting import Actor, Door, acting
 from workspaces.places import Pieces, listens
 
 _JSON = "application/json"
+# The interpreter runs one thread at a time: whoever else wants it waits for each thread that wants it too. So agents work
+# few at a time, however many ask, and REST does not become slow behind them.
+AT_WORK_MAX = 4
+_at_work = threading.BoundedSemaphore(AT_WORK_MAX)
 
 
 @csrf_exempt  # a token is no cookie, and a page of elsewhere has none
@@ -74,10 +82,18 @@ def _answer(request: HttpRequest, caller: McpCaller, message: Message) -> HttpRe
     """Raises RpcError, Refused."""
     is_modern = is_modern_over_http(message, request.headers)
     call = Call(caller, message, is_modern, request.headers.get(HEADER))
-    told = answer_call(call)
+    with _place_of(message):
+        told = answer_call(call)
     if isinstance(told, Listening):
         return _stream(told)
     return _say(encode_answer(message.id, result=told))
+
+
+def _place_of(message: Message) -> AbstractContextManager[Any]:
+    """A call that waits for a far end takes no turn of those that work."""
+    name = message.params.get("name") if message.method == "tools/call" else None
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    return nullcontext() if tool is not None and tool.hints.open_world else _at_work
 
 
 def _stream(told: Listening) -> HttpResponseBase:

@@ -47,8 +47,8 @@ def find_current_and_latest(
 
 def load_current_and_latest(
     workspace: Workspace, job_ids: Collection[uuid.UUID], columns: Iterable[str]
-) -> dict[uuid.UUID, tuple[SyncRecord | None, SyncRecord | None]]:
-    """The same of many jobs, in two queries."""
+) -> dict[uuid.UUID, tuple[Any, Any]]:
+    """The same of many jobs, as lines of `lines_of`, in two queries."""
     rows = SyncRecord.objects.filter(job=OuterRef("pk"))
     at_work = rows.filter(state__in=OPEN).order_by(
         Case(When(state=State.RUNNING, then=0), default=1), "queued_at"
@@ -61,8 +61,7 @@ def load_current_and_latest(
     )
     pairs = {job_id: (current, latest) for job_id, current, latest in ids}
     wanted = {each for pair in pairs.values() for each in pair if each is not None}
-    rows = SyncRecord.objects.filter(workspace=workspace)
-    found = _with_names(rows, columns).in_bulk(wanted)
+    found = {line.pk: line for line in lines_of(workspace, columns).filter(pk__in=wanted)}
     return {
         job_id: (found.get(current), found.get(latest))
         for job_id, (current, latest) in pairs.items()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from api.mcp.caller import McpCaller
 from api.mcp.envelope import BODY_MAX
 from api.mcp.eras import LEGACY, META_CAPABILITIES, META_VERSION, MODERN
+from api.mcp.serving import AT_WORK_MAX
+from api.mcp.tools.table import TOOLS
+from api.mcp.tools.tool import Arguments, Hints, Tool
 from api.rest import throttling
 from api.rest.throttling import Throttle
+from api.shapes.answers import Told
 from tests.agents.asking import Agent, agent
-from workspaces.models import ApiToken
+from workspaces.models import ApiToken, Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PING = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
@@ -358,3 +366,48 @@ def test_agents_take_the_turns_of_their_token(monkeypatch: pytest.MonkeyPatch) -
     rest = {"Authorization": f"Bearer {who.token}"}
     assert Client().get("/api/workspaces/acme/connectors", headers=rest).status_code == 429
     assert replace(who, token="sp_x_y").send(PING).status_code == 401
+
+
+def test_agents_work_few_at_a_time_and_far_ends_keep_none_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+    full, far = threading.Semaphore(0), threading.Event()
+
+    class Work(Arguments):
+        """Works until a far end has answered."""
+
+        def answer(self, caller: McpCaller) -> Any:
+            at_work.append(1)
+            most.append(len(at_work))
+            full.release()
+            far.wait(60)
+            at_work.pop()
+            return {}
+
+    class Reach(Arguments):
+        """A far end answers."""
+
+        def answer(self, caller: McpCaller) -> Any:
+            far.set()
+            return {}
+
+    monkeypatch.setitem(TOOLS, "work", Tool("work", "Work", Role.VIEWER, Hints(), Work, Told))
+    distant = Hints(open_world=True)
+    monkeypatch.setitem(TOOLS, "reach", Tool("reach", "Reach", Role.VIEWER, distant, Reach, Told))
+    who = agent()
+
+    def call(tool: str) -> Any:
+        try:
+            return who.result("tools/call", {"name": tool})["isError"]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(AT_WORK_MAX + 4) as pool:
+        working = [pool.submit(call, "work") for _ in range(AT_WORK_MAX + 3)]
+        for _ in range(AT_WORK_MAX):
+            assert full.acquire(timeout=60)
+        assert pool.submit(call, "reach").result(60) is False
+        assert [each.result(60) for each in working] == [False] * (AT_WORK_MAX + 3)
+    assert max(most) == AT_WORK_MAX

@@ -21,7 +21,7 @@ from api.mcp.tools.arguments import (
     need_stream_of,
     take_page,
 )
-from api.mcp.tools.telling import tell_record_to_agent
+from api.mcp.tools.telling import tell_line_to_agent, tell_record_to_agent
 from api.mcp.tools.tool import Arguments, Intent, Planned, ToolFailed, ToolList, bad_argument
 from api.rest.finding import points_to
 from api.rest.pages import BY_NAME
@@ -35,7 +35,7 @@ from outbox.telling import tell_status
 from syncjobs.claims.reaping import clean_up
 from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncMode, Trigger
 from syncjobs.order.files import AfterPublish
 from syncjobs.queries.active import find_active_of_jobs
 from syncjobs.queries.fires import describe_schedule
@@ -108,7 +108,7 @@ class StatusOfSyncs(Arguments):
         if self.job is not None:
             jobs = [need_job_of(caller, self.job)]
         else:
-            rows = SyncJob.objects.filter(workspace=caller.workspace)
+            rows = SyncJob.objects.filter(workspace=caller.workspace).only("name")
             jobs = list(rows.order_by(F("last_run_at").desc(nulls_last=True), "name")[:JOBS_MAX])
         told = load_current_and_latest(caller.workspace, [job.pk for job in jobs], SHOWN)
         items = [_tell_at_work(job, *told.get(job.pk, (None, None))) for job in jobs]
@@ -224,14 +224,12 @@ def _tell_line(job: SyncJob) -> dict[str, Any]:
     }
 
 
-def _tell_at_work(
-    job: SyncJob, current: SyncRecord | None, latest: SyncRecord | None
-) -> dict[str, Any]:
+def _tell_at_work(job: SyncJob, current: Any, latest: Any) -> dict[str, Any]:
     return {
         "job": job.name,
         "running": current is not None and current.state == State.RUNNING,
-        "current": tell_record_to_agent(current) if current else None,
-        "latest": tell_record_to_agent(latest) if latest else None,
+        "current": tell_line_to_agent(current) if current else None,
+        "latest": tell_line_to_agent(latest) if latest else None,
     }
 
 

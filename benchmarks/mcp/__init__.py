@@ -1,0 +1,1 @@
+"""The MCP surface under load, beside the server of the official SDK."""
