@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from search.models import IndexState
 # Raise one of these when what the same file gives has changed: every text is then made again.
 CUTTER = 1
 WORDS = 1
+_LANGUAGES_SHOWN = 40  # characters of a recipe, which is a column of 64
 
 _READ = """
 SELECT workspace_id, wish, state, recipe, indexed_version, published_version, pending_texts, pending_chunks,
@@ -139,7 +141,10 @@ def find_configurations(
 
 def name_recipe(configurations: Sequence[str]) -> str:
     """Names what decides a text's chunks and their words."""
-    return f"{CUTTER}.{WORDS}:{','.join(sorted(configurations))}"
+    languages = ",".join(sorted(configurations))
+    if len(languages) > _LANGUAGES_SHOWN:
+        languages = blake2b(languages.encode(), digest_size=16).hexdigest()
+    return f"{CUTTER}.{WORDS}:{languages}"
 
 
 def plan_texts(

@@ -11,7 +11,7 @@ from datasets.models import Dataset
 from datasets.store import open_store
 from search.core.wishes import IndexWish
 from search.indexing.marking import ask_reindex, note_wish
-from search.models import DatasetIndex, IndexedText, TextChunk
+from search.models import DatasetIndex, IndexedText, SearchChoice, TextChunk
 from tests.search.indexes import (
     chunks_of,
     digest,
@@ -196,6 +196,28 @@ def test_a_reindex_makes_every_text_again_and_keeps_the_chunks_that_stay(dataset
     assert list(TextChunk.objects.order_by("pk").values_list("pk", flat=True)) == before
     assert chunks_of(dataset) == fresh_chunks_of(dataset)
     assert has_true_counts(dataset)
+
+
+def test_another_language_makes_the_words_again_and_ten_fit(dataset: Dataset) -> None:
+    publish(dataset, {"a.txt": b"Die Haeuser stehen"})
+    index(dataset)
+    assert finds(dataset, "steh") == set()
+    languages = [
+        "danish",
+        "dutch",
+        "english",
+        "finnish",
+        "french",
+        "german",
+        "hungarian",
+        "italian",
+        "norwegian",
+    ]
+    SearchChoice.objects.create(workspace=dataset.workspace, languages=languages)
+    assert index(dataset).texts == 1
+    assert finds(dataset, "steh") == {"a.txt"}
+    assert facts(dataset)["state"] == "current"
+    assert index(dataset).texts == 0
 
 
 def test_an_index_that_is_switched_off_is_emptied_and_comes_back_whole(dataset: Dataset) -> None:
