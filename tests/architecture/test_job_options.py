@@ -131,6 +131,7 @@ def declared_names(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
 # offers, and what a table is, are told in the words of a job of rows.
 SHARED = {"windows", "blackouts", "name", "connector", "enabled", "schedule"}
 SHARED |= {"entity", "entities", "columns", "key", "cursor", "destination"}
+SHARED |= {"index"}  # an answer of a search says how the index stands
 
 
 def test_no_other_list_names_the_options() -> None:
