@@ -21,7 +21,7 @@ from search.models import DatasetIndex, IndexGeneration
 from search.querying.scope import SearchScope
 from search.vectors.tables import has_vector_table, vector_table
 
-EF, EF_MAX = 100, 1_000
+EF = 1_000  # the most that pgvector takes: among texts that are nearly alike 300 finds 79 to 86 % of the nearest, this 94 to 97 %
 WALK_ENOUGH = 20  # contents; fewer are no answer of a walk
 WALK_ROWS_MAX = 200_000
 CHUNKS_OF_WALK = 3  # near chunks that are looked for, for each content that is wanted
@@ -105,11 +105,10 @@ def _choose(cursor: Cursor, scope: SearchScope, *, has_graph: bool) -> Scan:
 def _walk(
     cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any]
 ) -> list[MeaningHit]:
-    ef = max(EF, min(EF_MAX, parameters["chunks"]))
     cursor.execute(
         "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true),"
         " set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true)",
-        [str(ef), str(WALK_ROWS_MAX)],
+        [str(EF), str(WALK_ROWS_MAX)],
     )
     found: dict[int, MeaningHit] = {}
     for hit in _fetch(cursor, _WALK, scope, table, parameters):

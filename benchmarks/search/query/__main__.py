@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.models import IndexGeneration
     from workspaces.models import Workspace
 
-SAMPLES = 500
+SAMPLES = 1_500
 EVERY = 2  # question of the labelled ones is asked for time
 PATIENCE_S = 60.0  # recall is measured without a limit of time
 
