@@ -17,7 +17,7 @@ from datasets.fencing import Fenced
 from farends.errors import Throttled, TransportError
 from syncjobs.attempt.budgeting import learn_of_host
 from syncjobs.attempt.parking import look_again_s
-from syncjobs.core.retries import RetryDecision, decide_retry, decide_wait, tries_until
+from syncjobs.core.retries import RetryDecision, decide_patience, decide_retry, tries_until
 from syncjobs.core.states import Event
 from syncjobs.core.stuck import Rule
 from syncjobs.engine.stops import (
@@ -206,7 +206,7 @@ def _wait(
     until, tries = record.tries_until, record.waits_in_a_row + 1
     if until is None or lease.progress.snapshot.got_further:
         until, tries = _find_end(record, now), 1
-    decision = decide_wait(
+    decision = decide_patience(
         tries=tries,
         left_s=(until - now).total_seconds(),
         share=random.random(),  # noqa: S311 — jitter

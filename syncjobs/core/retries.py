@@ -55,7 +55,7 @@ def decide_retry(
     return RetryDecision(delay_s, f"attempt {attempt} failed, {told}")
 
 
-def decide_wait(
+def decide_patience(
     *, tries: int, left_s: float, share: float, retry_after_s: float | None = None
 ) -> RetryDecision:
     """After `tries` in a row for which only time helps; `left_s` is what is left of that."""

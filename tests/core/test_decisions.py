@@ -22,9 +22,9 @@ from syncjobs.core.retries import (
     ATTEMPTS_MAX,
     CEILING_S,
     decide_crash,
+    decide_patience,
     decide_pause,
     decide_retry,
-    decide_wait,
     tries_until,
 )
 
@@ -108,7 +108,7 @@ def test_backoff_is_between_half_and_all_of_a_growing_ceiling() -> None:
 
 def test_item_02_tries_for_which_only_time_helps_end_with_the_time() -> None:
     def delay(tries: int, left_s: float, after: float | None = None) -> float | None:
-        return decide_wait(tries=tries, left_s=left_s, share=0.0, retry_after_s=after).delay_s
+        return decide_patience(tries=tries, left_s=left_s, share=0.0, retry_after_s=after).delay_s
 
     pauses = [delay(tries, 1e6) for tries in range(1, 10)]
     assert pauses == [2.5, 5, 10, 20, 40, 80, 160, 320, 450]
