@@ -205,7 +205,7 @@ def test_an_unreachable_host_is_tried_again_later(sshd: Sshd, source: Path) -> N
     record = run(make_job(make_connector(target)))
     assert (record.state, record.error_code) == (State.QUEUED, "unreachable")
     assert record.not_before is not None
-    assert record.attempt == 2
+    assert record.attempt == 1
     assert "next attempt" in record.waiting_for
 
 
