@@ -20,7 +20,8 @@ BODY_MAX = 1 << 20
 DEPTH_MAX = 100
 ID_MAX = 256  # characters
 METHOD_MAX = 256
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A text without its end goes on to the body's end, so that nothing is read twice.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,11 @@ def _refuse_depth(body: bytes) -> None:
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(next(repr(name[:50]) for name in names if names.count(name) > 1))
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _Twice(repr(name[:50]))
+        seen.add(name)
 
 
 def _refused(code: int, words: str, request_id: str | int | None = None) -> RpcError:

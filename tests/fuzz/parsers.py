@@ -16,6 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from api.mcp import envelope
+from api.mcp.errors import RpcError
 from api.rest import files, idempotency
 from api.shapes import fields as moments
 from cli import configfile
@@ -72,7 +74,9 @@ from farends.web.response import Head
 from farends.web.url import Origin, Url
 from farends.webdav import multistatus, rows
 from farends.wire import far_text, listed_paths, month_names
+from search.core.asking import read_query
 from search.core.chunking import cut
+from search.core.lexemes import split_compounds
 from search.core.texts import Extracted, Piece, split_row
 from search.extracting import charsets, html, kinds, xlsx
 from search.extracting.telling import Teller
@@ -93,6 +97,13 @@ MASK = masking.make_mask(["password", "s3cret-token", "ab", "a" * 40])
 
 def _cut(kind: str) -> Parser:
     return _text(lambda text: list(cut(Extracted(kind, [Piece(text, line=1)]), "")))
+
+
+def _mcp_message(raw: bytes) -> None:
+    """As it comes, and behind as many brackets as make the depth be looked at."""
+    for body in (raw, b"[{" * 60 + raw):
+        with suppress(RpcError):
+            envelope.read_message(body)
 
 
 def _text(read: Callable[[str], object]) -> Parser:
@@ -293,6 +304,9 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "read_blackouts": _text(window_lines.read_blackouts),
     },
     "syncjobs.core.markers": {"parse_done_pattern": _text(markers.parse_done_pattern)},
+    "api.mcp.envelope": {"message": _mcp_message},
+    "search.core.asking": {"query": _text(read_query)},
+    "search.core.lexemes": {"compounds": _text(split_compounds)},
     "search.core.chunking": {"plain": _cut(".txt"), "lines": _cut(".csv")},
     "search.core.outlines": {
         "markdown": _cut(".md"),
@@ -554,6 +568,15 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "api.mcp.tools.calling": "words of msgspec, about arguments of at most 1 MiB that it has read",
+    "farends.mcp.listing": "names, one look for control characters each",
+    "farends.mcp.log_in": "a secret, whole against one class of characters",
+    "farends.mcp.options": "names of headers that a person wrote",
+    "farends.rows.packed": "rows that are joined and split at known places",
+    "search.core.marks": "chunks of at most 1,000 characters",
+    "search.embedding.openai": "JSON by msgspec, and words that are cut to 200 characters",
+    "search.querying.lexemes_of_query": "words of a query of at most 1,000 characters",
+    "search.querying.search": "a cursor, whole against one form",
     "search.extracting.docx": "names of parts and styles",
     "search.extracting.pptx": "names of parts",
     "connectors.models": "options that were checked, as JSON",
