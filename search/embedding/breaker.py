@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from database.rows import fetch_row
@@ -25,6 +26,12 @@ LIMITED_MAX_S = 3_600.0
 _FIND = """
 SELECT failures, coalesce(not_before > now(), false) AS is_open, not_before, code, detail, needs_person, most
   FROM search_embeddingstate WHERE workspace_id = %s
+"""
+# A service that limits us is no outage.
+_OUTAGE = """
+SELECT s.code || ': ' || s.detail FROM search_datasetindex i
+  JOIN search_embeddingstate s ON s.workspace_id = i.workspace_id AND (s.failures > 0 OR s.needs_person)
+ WHERE i.dataset_id = %s AND i.wish = 'words_and_meaning' AND i.pending_chunks > 0
 """
 _FAIL = """
 INSERT INTO search_embeddingstate AS s (workspace_id, failures, not_before, code, detail, needs_person, most)
@@ -73,6 +80,12 @@ def find_breaker(workspace_id: uuid.UUID) -> BreakerState:
     with connection.cursor() as cursor:
         cursor.execute(_FIND, [workspace_id])
         return fetch_row(cursor, BreakerState) or BreakerState()
+
+
+def find_outage(session: psycopg.Connection[Any], dataset_id: uuid.UUID) -> str:
+    """Why chunks of the dataset get no vectors now; empty where none waits, or the service works as far as is known."""
+    found = session.execute(_OUTAGE, [dataset_id]).fetchone()
+    return "" if found is None else str(found[0])
 
 
 def note_embed_failure(

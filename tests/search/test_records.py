@@ -10,9 +10,11 @@ from django.conf import settings
 from django.db import connection
 
 from search.core.wishes import IndexWish
+from search.embedding.breaker import note_embed_failure
+from search.embedding.contract import EmbedCode, EmbedFailed
 from search.indexing import batches, stage
 from search.indexing.troubles import TroubleSource, list_troubles
-from search.models import DatasetIndex, IndexedText, TextChunk
+from search.models import DatasetIndex, EmbeddingCount, IndexedText, TextChunk
 from store.errors import StoreMissing
 from syncjobs.configuration.jobs import delete_workspace, save_job
 from syncjobs.core.states import Stage, State
@@ -246,6 +248,44 @@ def test_the_budget_of_a_record_leaves_the_rest(
     assert record.state == State.SUCCEEDED
     assert record.warning == "index_behind: the rest of the texts is left to the queue"
     assert (held(job).pending_texts, held(job).text_count) == (30, 1)
+
+
+@pytest.mark.parametrize(
+    ("failure", "warning"),
+    [
+        (
+            EmbedFailed(EmbedCode.UNREACHABLE, "connection refused"),
+            "index_behind: embed_unreachable: connection refused",
+        ),
+        (
+            EmbedFailed(EmbedCode.REFUSED_KEY, "status 401", is_permanent=True),
+            "index_behind: embed_refused_key: status 401",
+        ),
+        (EmbedFailed(EmbedCode.LIMITED, "status 429", retry_after_s=60), ""),
+    ],
+)
+def test_a_service_that_is_down_is_told_by_each_record_that_leaves_vectors_behind(
+    sshd: Sshd, source: Path, failure: EmbedFailed, warning: str
+) -> None:
+    fill(source, FILES)
+    job = make_job(make_connector(sshd.target(source)))
+    assert run(job).warning == ""  # nobody has asked the service yet
+    note_embed_failure(job.workspace_id, failure)
+    unchanged = run(job)
+    fill(source, {"new.txt": b"more"})
+    changed = run(job)
+    assert [(one.state, one.warning) for one in (unchanged, changed)] == [
+        (State.SUCCEEDED, warning)
+    ] * 2
+    assert (held(job).pending_texts, held(job).state) == (0, "catching_up")
+    assert not EmbeddingCount.objects.exists()  # no request was sent
+    DatasetIndex.objects.update(pending_chunks=0)
+    assert run(job).warning == ""
+
+
+def test_records_of_jobs_without_vectors_do_not_tell_of_the_service(job: SyncJob) -> None:
+    note_embed_failure(job.workspace_id, EmbedFailed(EmbedCode.UNREACHABLE, "connection refused"))
+    assert run(job).warning == ""
 
 
 def test_the_job_says_what_is_indexed(job: SyncJob, source: Path) -> None:

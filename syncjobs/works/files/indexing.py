@@ -14,6 +14,7 @@ from django.conf import settings
 
 from search.choices import find_languages
 from search.core.wishes import IndexWish
+from search.embedding.breaker import find_outage
 from search.indexing.marking import ALONE_S, ensure_index
 from search.indexing.plan import find_terms
 from search.indexing.stage import TextStage
@@ -67,14 +68,15 @@ def _explain_cut(assignment: Assignment) -> str:
 def _find_and_index(
     session: psycopg.Connection[Any], assignment: Assignment, store: BlobStore
 ) -> str:
-    """Returns why something is left; empty: nothing is, or the queue goes on without a fault."""
+    """Returns why something is left; empty: nothing is, or the queue goes on without a fault. No service is asked for
+    vectors: what the queue has learned of it is known."""
     record, lease = assignment.record, assignment.lease
     terms = find_terms(session, assignment.claim.dataset_id)
     if terms is None:
         with session.cursor() as cursor:
             ensure_index(cursor, assignment.claim.dataset_id, IndexWish(record.job.index))
     elif not terms.is_behind:
-        return ""
+        return find_outage(session, assignment.claim.dataset_id)
     if record.crash_count:
         return "the worker of an earlier attempt died; the queue goes on"
     lease.progress.enter(Stage.UPDATING_EMBEDDINGS)
@@ -91,4 +93,4 @@ def _find_and_index(
         alone_s=ALONE_S,
     ).run()
     lease.progress.enter(Stage.FINALIZING)
-    return done.reason
+    return done.reason or find_outage(session, assignment.claim.dataset_id)
