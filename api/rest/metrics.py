@@ -45,6 +45,7 @@ from syncjobs.core.watching import PartSigns
 from syncjobs.models import DURATION_BOUNDS_S
 from syncjobs.queries.figures import ACTIONS, ROW_ACTIONS, ConnectorFigures, Figures, read_figures
 from syncjobs.queries.installation import read_signs
+from workspaces.models import Workspace
 from workspaces.tokens import find_token
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,11 @@ _UP = {"succeeded": 1, "partial": 1, "failed": 0, "timed_out": 0}
 class Scope:
     """The workspace whose series are shown; None: the whole installation."""
 
-    workspace_id: uuid.UUID | None
+    workspace: Workspace | None
+
+    @property
+    def workspace_id(self) -> uuid.UUID | None:
+        return None if self.workspace is None else self.workspace.pk
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Seen:
     streams: Sequence[StreamFigures]
     indexes: Sequence[IndexFigures]
     signs: PartSigns | None
-    embedding_requests: Mapping[str, int]
+    embedding_requests: Mapping[tuple[str, str], int]  # by workspace and outcome
 
 
 @never_cache
@@ -85,7 +90,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         log.warning("metrics.failed", error=type(exc).__name__)
         words = "The database does not answer."
         return problem(Refused(HTTPStatus.SERVICE_UNAVAILABLE, words))
-    registry.register(SearchCollector(search_durations.read(scope.workspace_id)))
+    registry.register(SearchCollector(search_durations.read(scope.workspace)))
     if scope.workspace_id is None:
         registry.register(StoreCollector(find_room()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -97,7 +102,7 @@ def _find_scope(request: HttpRequest) -> Scope | None:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind:
         row = find_token(token.strip()) if kind.lower() == "bearer" else None
-        return Scope(row.workspace_id) if row else None
+        return Scope(row.workspace) if row else None
     if any(name.startswith(_FORWARDED) for name in request.META):
         return None
     return Scope(None) if _is_neighbour(request.META.get("REMOTE_ADDR", "")) else None
@@ -140,19 +145,20 @@ def _read(scope: Scope) -> Seen:
 class SearchCollector(Collector):
     """How long searches took that this process answered."""
 
-    def __init__(self, durations: Mapping[SearchMode, DurationSums]) -> None:
+    def __init__(self, durations: Mapping[tuple[str, SearchMode], DurationSums]) -> None:
         self._durations = durations
 
     def collect(self) -> Iterator[Metric]:
         metric = HistogramMetricFamily(
             "search_duration_seconds",
             "How long searches took, by mode, as far as this process answered them.",
-            labels=["mode"],
+            labels=["workspace", "mode"],
         )
-        for mode, sums in self._durations.items():
+        for (workspace, mode), sums in self._durations.items():
             below = list(accumulate(sums.counts))
             bounds = [*map(str, BOUNDS_S), "+Inf"]
-            metric.add_metric([mode.value], list(zip(bounds, below, strict=True)), sums.total_s)
+            buckets = list(zip(bounds, below, strict=True))
+            metric.add_metric([workspace, mode.value], buckets, sums.total_s)
         yield metric
 
 
@@ -192,9 +198,9 @@ class RecordCollector(Collector):
             CounterMetricFamily(
                 "embedding_requests",
                 "Requests to embedding services, by what came of them.",
-                labels=["outcome"],
+                labels=["workspace", "outcome"],
             ),
-            (((outcome,), count) for outcome, count in self._embedding_requests.items()),
+            self._embedding_requests.items(),
         )
         yield from _collect_indexes(self._indexes)
         if self._signs is not None:

@@ -16,14 +16,19 @@ OUTCOMES = (
 )
 
 _READ = """
-SELECT outcome, sum(total)::bigint FROM search_embeddingcount
- WHERE %(workspace)s::uuid IS NULL OR workspace_id = %(workspace)s GROUP BY outcome
+SELECT w.name AS workspace, c.outcome, c.total FROM workspaces_workspace w
+  LEFT JOIN search_embeddingcount c ON c.workspace_id = w.id
+ WHERE %(workspace)s::uuid IS NULL OR w.id = %(workspace)s
 """
 
 
-def read_embedding_requests(cursor: Cursor, workspace_id: uuid.UUID | None) -> Mapping[str, int]:
-    """The requests of a workspace, or of all, by outcome; each outcome there can be, from 0 on."""
+def read_embedding_requests(
+    cursor: Cursor, workspace_id: uuid.UUID | None
+) -> Mapping[tuple[str, str], int]:
+    """The requests of a workspace, or of each, by its name and the outcome; each outcome there can be, from 0 on."""
     cursor.execute(_READ, {"workspace": workspace_id})
-    counts = dict.fromkeys((str(outcome) for outcome in OUTCOMES), 0)
-    counts.update({str(outcome): int(total) for outcome, total in cursor.fetchall()})
+    rows = cursor.fetchall()
+    names = sorted({name for name, *_ in rows})
+    counts = {(name, str(outcome)): 0 for name in names for outcome in OUTCOMES}
+    counts.update({(name, outcome): int(total) for name, outcome, total in rows if outcome})
     return counts

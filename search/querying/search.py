@@ -73,7 +73,7 @@ def search(workspace: Workspace, question: Question) -> SearchAnswer:
     began_s = time.monotonic()
     asked, offset = _read_question(question), _read_cursor(question.cursor)
     answer = _answer(workspace, question, asked, offset)
-    search_durations.add(workspace.pk, question.mode, time.monotonic() - began_s)
+    search_durations.add(workspace, question.mode, time.monotonic() - began_s)
     return answer
 
 

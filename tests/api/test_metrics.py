@@ -298,9 +298,9 @@ def test_the_series_do_not_grow_with_records(acme: Tenant, scrape: Scrape) -> No
     count_events()
     assert set(scrape()) == before
     another = make_tenant("lab")
-    its_own = ("outbox_", "index_")
+    its_own = ("outbox_", "index_", "embedding_")
     its_stream = {name.replace("acme", "lab") for name in before if name.startswith(its_own)}
-    assert len(its_stream) == 13
+    assert len(its_stream) == 21
     assert set(scrape()) == before | its_stream
     end(another)
     count_events()
@@ -349,13 +349,20 @@ def test_every_series_is_described_and_no_other(acme: Tenant, scrape: Scrape) ->
     assert {re.sub("_(bucket|count|sum)$", "", name) for name in told} == series
 
 
-def test_requests_to_embedding_services_are_counted_by_what_came_of_them(
+def test_requests_to_embedding_services_are_counted_by_workspace_and_what_came_of_them(
     acme: Tenant, scrape: Scrape
 ) -> None:
-    assert scrape()['embedding_requests_total{outcome="ok"}'] == 0
+    def name(outcome: str, workspace: str = "acme") -> str:
+        return f'embedding_requests_total{{outcome="{outcome}",workspace="{workspace}"}}'
+
+    lab = make_tenant("lab")
+    assert scrape()[name("ok")] == 0
     count_requests(acme.workspace.pk, {"ok": 3, "embed_limited": 1})
     count_requests(acme.workspace.pk, {"ok": 2})
     told = scrape()
-    assert told['embedding_requests_total{outcome="ok"}'] == 5
-    assert told['embedding_requests_total{outcome="embed_limited"}'] == 1
-    assert told['embedding_requests_total{outcome="embed_timeout"}'] == 0
+    assert [told[name(one)] for one in ("ok", "embed_limited", "embed_timeout")] == [5, 1, 0]
+    assert told[name("ok", "lab")] == 0
+    count_requests(lab.workspace.pk, {"ok": 7})
+    assert scrape()[name("ok", "lab")] == 7
+    _, token = create_token(lab.workspace, name="reader", role=Role.VIEWER)
+    assert name("ok") not in scrape(token)

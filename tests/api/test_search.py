@@ -153,7 +153,7 @@ def test_metrics_show_how_long_a_workspaces_searches_took(ours: Asker) -> None:
         [line] = [
             line
             for line in text.splitlines()
-            if line.startswith('search_duration_seconds_count{mode="words"}')
+            if line.startswith('search_duration_seconds_count{mode="words",workspace="acme"}')
         ]
         return float(line.rpartition(" ")[2])
 
