@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -33,6 +34,34 @@ def find_entries(dataset: Dataset, number: int) -> QuerySet[Entry]:
     return dataset.entries.filter(Q(until=None) | Q(until__gt=number), since__lte=number).order_by(
         "path"
     )
+
+
+# An entry ends too where the source tells another time of the same content.
+_ARRIVAL = """
+WITH RECURSIVE came (since) AS (
+    SELECT %(since)s
+     UNION ALL
+    SELECT e.since FROM came JOIN datasets_entry e
+        ON e.dataset_id = %(dataset)s AND e.path = %(path)s AND e.until = came.since AND e.sha256 = %(sha256)s)
+SELECT min(since) FROM came
+"""
+
+
+def find_arrival(version: Version, entry: Entry) -> Version:
+    """Returns the version in which the content of the entry came to its path; where nobody knows it any more, `version`
+    itself, which holds it."""
+    with connection.cursor() as cursor:
+        told: dict[str, Any] = {
+            "dataset": entry.dataset_id,
+            "path": entry.path,
+            "sha256": entry.sha256,
+            "since": entry.since,
+        }
+        cursor.execute(_ARRIVAL, told)
+        [number] = cursor.fetchone()
+    if number == version.number:
+        return version
+    return Version.objects.filter(dataset=entry.dataset_id, number=number).first() or version
 
 
 def open_entry(dataset: Dataset, entry: Entry) -> CheckedBlob:

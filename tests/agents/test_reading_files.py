@@ -68,7 +68,7 @@ def test_all_files_are_listed_once_by_pages_of_one_version() -> None:
     assert len(paths) == 45
     assert paths == sorted(set(paths))
     assert [set(one) for one in found] == [
-        {"path", "size_bytes", "sha256", "modified_at", "uri"}
+        {"path", "size_bytes", "sha256", "modified_at", "source", "uri"}
     ] * 45
     assert len(checked(who, "list_files", dataset="docs", limit=100)["items"]) == 44
     older = checked(who, "list_files", dataset="docs", version=1, limit=1)
@@ -100,6 +100,27 @@ def test_where_content_came_from_is_told() -> None:
         checked(agent(), "read_file", dataset="docs", path="b.txt")["error"]["code"] == "not_found"
     )
     assert checked(agent(), "read_file", dataset="docs", path="b.txt", version=1)["text"] == "x"
+
+
+def test_content_came_with_the_version_that_first_had_it_whatever_times_the_source_told_later() -> (
+    None
+):
+    dataset = hold({"a.md": b"# words"})
+    first = dataset.versions.get(number=1)
+    for number in (2, 3):
+        dataset.versions.update(is_current=False)
+        Version.objects.create(
+            dataset=dataset, number=number, file_count=1, size_bytes=7, record_id=uuid.uuid4()
+        )
+        old = Entry.objects.get(dataset=dataset, until=None)
+        Entry.objects.filter(pk=old.pk).update(until=number)
+        Entry.objects.create(
+            dataset=dataset, path=old.path, size_bytes=7, sha256=old.sha256, modified_ns=number, since=number
+        )  # fmt: skip
+    for version in (2, 3):
+        told = checked(agent(), "read_file", dataset="docs", path="a.md", version=version)
+        assert (told["version"], told["record_id"]) == (version, str(first.record_id))
+        assert told["fetched_at"].startswith(first.created_at.isoformat()[:19])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 65_536])

@@ -11,7 +11,7 @@ from api.mcp.call import Call
 from api.mcp.errors import INVALID_PARAMS, LEGACY_NOT_FOUND, RpcError
 from api.mcp.resources.uris import NoResourceUri, ResourceAddress, parse_uri
 from datasets.models import Dataset, DatasetKind, Entry, Version
-from datasets.reading import NoSuchVersion, find_entries, get_version
+from datasets.reading import NoSuchVersion, find_arrival, find_entries, get_version
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
@@ -56,11 +56,7 @@ def no_such_resource(call: Call) -> RpcError:
 def tell_provenance(found: FoundResource) -> dict[str, Any]:
     """Where content came from: `record_id` published the version in which it came to this path, at `fetched_at`."""
     version, entry = found.version, found.entry
-    since = version
-    if entry is not None and entry.since != version.number:
-        since = (
-            Version.objects.filter(dataset=version.dataset, number=entry.since).first() or version
-        )
+    since = version if entry is None else find_arrival(version, entry)
     return {
         "dataset": version.dataset.name,
         "version": version.number,

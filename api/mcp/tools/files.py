@@ -107,9 +107,6 @@ class FilePartOut(Told):
         description="The sync record that brought this content; null where nobody knows it any more."
     )
     fetched_at: datetime | None = Field(description="When its version was published.")
-    source: str | None = Field(
-        description="What the source calls it, where that is no path: the URI of kind mcp. Else null."
-    )
     mime_type: str
     offset: int
     length: int = Field(description="Bytes of this part.")
