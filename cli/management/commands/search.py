@@ -12,6 +12,7 @@ from cli.command import WorkspaceCommand, whole_number
 from cli.hits import print_hit
 from cli.lines import Lines
 from search.querying.question import (
+    LIMIT_DEFAULT,
     LIMIT_MAX,
     InvalidQuestion,
     NoSuchDataset,
@@ -20,8 +21,6 @@ from search.querying.question import (
     SearchMode,
 )
 from search.querying.search import find_datasets, search
-
-LIMIT = 10
 
 
 class Command(WorkspaceCommand):
@@ -49,9 +48,9 @@ class Command(WorkspaceCommand):
         parser.add_argument(
             "--limit",
             type=whole_number(1, LIMIT_MAX),
-            default=LIMIT,
+            default=LIMIT_DEFAULT,
             metavar="N",
-            help=f"so many hits at most (default: {LIMIT})",
+            help=f"so many hits at most (default: {LIMIT_DEFAULT})",
         )
         parser.add_argument("--json", action="store_true", help="print the answer of REST")
 
