@@ -66,7 +66,11 @@ def write_bound(order: CursorOrder, text: str) -> str:
     time = read_time(text, form)
     if time is None or (not lag and (form == "text" or is_number == form.startswith("epoch"))):
         return text
-    time -= lag
+    return write_time(time - lag, form)
+
+
+def write_time(time: Decimal, form: str) -> str:
+    """Not later than the time, which has less than a form may have room for."""
     match form:
         case "epoch":
             return str(math.floor(time))

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from farends.errors import RootMissing
+from farends.rest.slicing import Slicing, read_slicing
 from farends.rows.contract import CursorOrder
 from farends.rows.json_text import Path, parse_path
 
@@ -37,6 +38,7 @@ class Resource:
     page_param: str = ""
     page_size: int = 0
     following: Following | None = None  # None: there is one page
+    slicing: Slicing | None = None  # None: it is read in one go
     key: tuple[str, ...] = ()
     cursor: CursorOrder | None = None
 
@@ -69,6 +71,7 @@ def _read(spec: Mapping[str, Any]) -> Resource:
         page_param=str(page.get("param") or ""),
         page_size=int(page.get("size") or 0),
         following=_read_following(spec.get("next") or {}),
+        slicing=read_slicing(spec.get("slices") or {}, write_param),
         key=tuple(spec.get("key") or ()),
         cursor=read_cursor(spec.get("cursor")),
     )  # fmt: skip

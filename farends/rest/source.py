@@ -17,11 +17,12 @@ from farends.errors import (
     TooLarge,
 )
 from farends.rest.api import Api, ApiReply
-from farends.rest.cursors import CursorSeen, write_bound
+from farends.rest.cursors import CursorSeen
 from farends.rest.pages import Page, Pages
 from farends.rest.paging import FIRST, Place
 from farends.rest.proposing import known_columns, propose_cursors, propose_key
 from farends.rest.resource import Resource, find_resource
+from farends.rest.slicing import Slices
 from farends.rows.contract import (
     CHUNK_BYTES,
     CHUNK_S,
@@ -95,22 +96,35 @@ class RestSource:
 
     def preview(self, spec: Mapping[str, Any], limit: int) -> Preview:
         resource = find_resource(spec, self._known)
-        pages = Pages(self.api, resource, [])
+        slices = Slices(resource.slicing, self.now_s)
         rows, shown = JsonRows(), list[Cells]()
-        place: Place | None = FIRST
-        while place is not None and len(shown) <= limit:
-            page = pages.first(place)
+        for page in self._look_through(resource, slices):
             rows.encode(page.objects, page.text)
             shown += page.objects.rows
-            place = page.following
+            if len(shown) > limit:
+                break
         columns = rows.columns or known_columns(resource)
         kinds = {column.name: type_of(column) for column in columns}
         printed = tuple(_print(cells, kinds) for cells in shown[:limit])
-        return Preview(columns, printed, complete=place is None and len(shown) <= limit)
+        return Preview(columns, printed, complete=slices.are_few and len(shown) <= limit)
+
+    def _look_through(self, resource: Resource, slices: Slices) -> Iterator[Page]:
+        """One page after the other, and none is asked for before it is taken."""
+        for number in slices.numbers_to_look_at():
+            pages = Pages(self.api, resource, slices.params(number))
+            place: Place | None = FIRST
+            while place is not None:
+                page = pages.first(place)
+                yield page
+                place = page.following
 
     def _look(self, resource: Resource) -> tuple[JsonRows, Page]:
-        """The first page."""
-        page = Pages(self.api, resource, []).first(FIRST)
+        """The first page that has objects, of those that each slice begins with; else the last of them."""
+        slices = Slices(resource.slicing, self.now_s)
+        for number in slices.numbers_to_look_at():
+            page = Pages(self.api, resource, slices.params(number)).first(FIRST)
+            if page.objects.rows:
+                break
         self.note(page.reply)
         rows = JsonRows(() if page.objects.rows else known_columns(resource))
         rows.encode(page.objects, page.text)
@@ -121,6 +135,11 @@ class RestSource:
         self._server = reply.server
         if (told := epoch_s(reply.date)) is not None:
             self.skew_s = told - time.time()
+
+    @property
+    def now_s(self) -> float:
+        """By the host's clock, as far as it has been told."""
+        return time.time() + (self.skew_s or 0.0)
 
     def begin(self, reading: Reading) -> Begun:
         """The mark is told by the chunks: only what is read can be one. A reading that drifted is done again from
@@ -179,9 +198,9 @@ class RestSource:
 
 @dataclass(frozen=True, slots=True)
 class Doubles:
-    """What of a page was read before: rows with the same key, and those of them that have changed since."""
+    """What of a page was read before: rows with the same key in its slice, and rows that have changed since."""
 
-    is_new: bool  # the page brought a key that was not there
+    is_new: bool  # the page brought a key that its slice had not yet
     again: int = 0
     changed: int = 0
 
@@ -192,26 +211,39 @@ def _print(cells: Cells, kinds: Mapping[str, ValueType | None]) -> tuple[str | N
 
 
 class KeysSeen:
-    """Tells pages that bring nothing new. Keys and rows are kept as hashes, so many at most; from there on it is the
-    keys of whole pages that must not come again."""
+    """Tells pages that bring nothing new to their slice. Keys and rows are kept as hashes, so many at most; from there
+    on it is the keys of whole pages that must not come again. The rows of all slices are kept: one that comes in a
+    second one, and is another there, has changed."""
 
     def __init__(self, most: int = KEYS_MAX) -> None:
         self._most = most
         self._keys: set[int] = set()
         self._rows: set[int] = set()
         self._pages: set[int] = set()
+        self._here = self._keys  # those of the slice that is read
+        self._slices = 0
+
+    def begin_slice(self) -> None:
+        self._pages.clear()
+        self._slices += 1
+        if self._slices > 1:
+            self._here = set()
 
     def add(self, keys: Sequence[int], rows: Sequence[bytes]) -> Doubles:
         page = hash(frozenset(keys))
         is_new = page not in self._pages
         self._pages.add(page)
         keys_before, rows_before = len(self._keys), len(self._rows)
+        here_before = len(self._here)
         if keys_before + len(keys) > self._most:
             return Doubles(is_new)
         self._keys.update(keys)
+        if self._here is not self._keys:
+            self._here.update(keys)
         self._rows.update(map(hash, rows))
         new_keys, new_rows = len(self._keys) - keys_before, len(self._rows) - rows_before
-        return Doubles(new_keys > 0, len(keys) - new_keys, max(0, new_rows - new_keys))
+        new_here = len(self._here) - here_before
+        return Doubles(new_here > 0, len(keys) - new_here, max(0, new_rows - new_keys))
 
 
 class _Reading:
@@ -222,28 +254,23 @@ class _Reading:
         self.rows = JsonRows(wanted.columns, key=wanted.key, takes=wanted.takes)
         self._source = source
         self._resource = resource
-        params: list[tuple[str, str]] = []
-        if wanted.cursor is not None and wanted.since is not None:
-            params = [(wanted.cursor.param, write_bound(wanted.cursor, wanted.since.text))]
-        self._params = params
-        begun_s = time.time() + (source.skew_s or 0.0)
+        begun_s = source.now_s
+        self._slices = Slices(resource.slicing, begun_s, wanted.cursor, wanted.since)
         self._cursor = (
             None if wanted.cursor is None else CursorSeen(wanted.cursor, wanted.since, begun_s)
         )
-        self._pages = Pages(source.api, resource, params)
+        self._pages: Pages | None = None  # of the slice that is read
         self._keys = KeysSeen()
         self._moved = False
         self._has_key = False
 
     @property
     def drifted(self) -> bool:
-        return self._moved or self._pages.drifted or self.rows.rewritten
+        return self._moved or self.rows.rewritten
 
     def read(self, start: Place) -> Iterator[Chunk]:
-        self._pages = Pages(self._source.api, self._resource, self._params)
-        self._keys = KeysSeen()
         gathered = _Gathered()
-        for page in self._pages.read(start):
+        for page, following in self._read_pages(start):
             self._source.note(page.reply)
             count = len(self.rows.columns)
             self._check_key(page)
@@ -256,7 +283,7 @@ class _Reading:
             gathered.rows += encoded.rows
             gathered.bad += [bad for _, bad in encoded.bad]
             gathered.size_bytes += sum(map(len, encoded.rows))
-            gathered.resume = END if page.following is None else page.following
+            gathered.resume = END if following is None else following
             if self._cursor is not None:
                 gathered.without_cursor += self._cursor.look(page.objects.rows)
             if gathered.is_full:
@@ -266,13 +293,31 @@ class _Reading:
         if gathered.resume is not None:
             yield gathered.as_chunk(self.rows.columns, self._mark)
 
+    def _read_pages(self, start: Place) -> Iterator[tuple[Page, Place | None]]:
+        """Each page, with where the reading goes on behind it."""
+        self._keys = KeysSeen()
+        first, place = self._slices.start(start)
+        for number in self._slices.from_on(first):
+            self._keys.begin_slice()
+            params = self._slices.params(number)
+            pages = self._pages = Pages(self._source.api, self._resource, params)
+            for page in pages.read(place if number == first else FIRST):
+                yield page, self._slices.following(number, page.following)
+            self._moved = self._moved or pages.drifted
+
+    def _pages_of_all(self) -> Iterator[Page]:
+        """Whatever their cursor says."""
+        slices = Slices(self._resource.slicing, self._source.now_s)
+        for number in slices.from_on(0):
+            yield from Pages(self._source.api, self._resource, slices.params(number)).read(FIRST)
+
     def find(self, keys: Iterable[Mapping[str, str | None]]) -> Iterator[Chunk]:
         """The objects with these keys, whatever their cursor says."""
         names = self.wanted.key
         wanted = {tuple(key.get(name) for name in names) for key in keys}
         if not wanted:
             return
-        for page in Pages(self._source.api, self._resource, []).read(FIRST):
+        for page in self._pages_of_all():
             keyed = [
                 (tuple(show_cell(cells.get(name)) for name in names), cells)
                 for cells in page.objects.rows
@@ -314,7 +359,8 @@ class _Reading:
                 "a page holds no key that was not read before, and leads on: the reading would not end"
             )
         # A row that moved to a later page, or changed and came once more: nobody knows which others did.
-        moved = doubles.changed > 0 or (doubles.again > 0 and self._pages.is_counted)
+        is_counted = self._pages is not None and self._pages.is_counted
+        moved = doubles.changed > 0 or (doubles.again > 0 and is_counted)
         self._moved = self._moved or moved
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -78,6 +79,83 @@ _NEXT = KnownWords(
     },
     also=_check_next,
 )
+
+
+def _check_slices(value: Mapping[str, Any], place: Place) -> None:
+    is_values = "values" in value
+    needs: tuple[str, ...] = _VALUE_WORDS if is_values else _WINDOW_WORDS
+    kind = "values" if is_values else "windows of time"
+    for name in value:
+        if name not in needs and (is_values or name != "format"):
+            raise Misfit(f"{name} does not go with {kind}", (*place, name))
+    if missing := [name for name in needs if name not in value]:
+        raise Misfit(f"needs {' and '.join(missing)}", place)
+    if is_values:
+        _check_values(value["values"], (*place, "values"))
+    else:
+        _check_windows(value, place)
+
+
+def _check_values(values: Sequence[Any], place: Place) -> None:
+    if not values:
+        raise Misfit("must not be empty", place)
+    written = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    if doubles := sorted({text for text in written if written.count(text) > 1}):
+        raise Misfit(f"has {doubles[0][:60]!r} twice", place)
+
+
+def _check_windows(value: Mapping[str, Any], place: Place) -> None:
+    if value["from"] == value["to"]:
+        raise Misfit("needs another parameter than from", (*place, "to"))
+    try:
+        datetime.fromisoformat(value["start"])
+    except ValueError:
+        raise Misfit("is no day of the calendar", (*place, "start")) from None
+
+
+def _check_resource(value: Mapping[str, Any], place: Place) -> None:
+    """A parameter that two would write."""
+    slices = value.get("slices", {})
+    sliced = {slices[name] for name in ("param", "from", "to") if name in slices}
+    page = value.get("page", {}).get("param")
+    following = value.get("next", {})
+    others = {page, *(following.get(name) for name in ("param", "page", "offset"))}
+    for name in sorted(sliced):
+        if name in value.get("params", {}):
+            raise Misfit(f"slices writes the parameter {name}", (*place, "params", name))
+        if name in others:
+            raise Misfit(f"the pages write the parameter {name}", (*place, "slices"))
+    if words := _find_sliced_cursor(value, value.get("cursor")):
+        raise Misfit(words, (*place, "cursor", "param"))
+
+
+def _find_sliced_cursor(resource: Any, cursor: Any) -> str | None:
+    """A cursor may begin windows, and write no other parameter of slices."""
+    if not isinstance(resource, Mapping) or not isinstance(cursor, Mapping):
+        return None
+    slices, param = resource.get("slices", {}), cursor.get("param")
+    if param is not None and param in (slices.get("param"), slices.get("to")):
+        return f"slices writes the parameter {param}"
+    return None
+
+
+_VALUE_WORDS = ("param", "values")
+_WINDOW_WORDS = ("from", "to", "start", "step_s")
+_SLICES = KnownWords(
+    {
+        "param": _PARAMETER,
+        "values": Items(_SCALAR),
+        "from": _PARAMETER,
+        "to": _PARAMETER,
+        "start": Words(
+            pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?",
+            example="2024-01-01 or 2024-01-01T00:00:00Z",
+        ),
+        "step_s": Number(60, SECONDS_MAX * 10),
+        "format": Words(known=("iso8601", "epoch", "epoch_ms")),
+    },
+    also=_check_slices,
+)
 _RESOURCE: dict[str, Structure] = {
     "path": Words(pattern=r"[^\x00-\x20\x7f#]+", example="/customers"),
     "records": _RECORDS,
@@ -87,10 +165,11 @@ _RESOURCE: dict[str, Structure] = {
         needs=("param", "size"),
     ),
     "next": _NEXT,
+    "slices": _SLICES,
 }
 _KEY = Items(_NAME, most=KEY_COLUMNS_MAX)
 _TABLE = KnownWords({"schema": Words(most=200), "table": _NAME}, needs=("table",))
-_RESOURCE_OF_JOB = KnownWords(_RESOURCE, needs=("path",))
+_RESOURCE_OF_JOB = KnownWords(_RESOURCE, needs=("path",), also=_check_resource)
 
 
 def _check_file(value: Mapping[str, Any], place: Place) -> None:
@@ -179,7 +258,10 @@ _DESTINATION = KnownWords(
 )
 # Of a connector of kind rest: its resources by name, each with its key.
 RESOURCES = OwnWords(
-    KnownWords({**_RESOURCE, "key": _KEY, "cursor": _CURSOR}, needs=("path",)), most=1_000
+    KnownWords(
+        {**_RESOURCE, "key": _KEY, "cursor": _CURSOR}, needs=("path",), also=_check_resource
+    ),
+    most=1_000,
 )
 
 
@@ -222,8 +304,8 @@ class RowSelection:
 
     entity: str | Mapping[str, Any] | None = job_option(
         "Entity",
-        "The one table that is taken: {schema, table}, of a REST source {path, records, params, page, next} or the"
-        " name of one of the connector's entities, of files {path, format, …}: docs/rows.md.",
+        "The one table that is taken: {schema, table}, of a REST source {path, records, params, page, next,"
+        " slices} or the name of one of the connector's entities, of files {path, format, …}: docs/rows.md.",
         default=None,
         null="those that entities says",
         form=Form.STRUCTURE,
@@ -384,6 +466,8 @@ def _iter_foreign(
         case _:
             words = _TAKEN_BY[kind]
             yield (("entity",), words)
+    if refusal := _find_sliced_cursor(chosen.entity, chosen.cursor):
+        yield (("cursor", "param"), refusal)
     yield from _iter_foreign_cursor(chosen.cursor, kind)
 
 
@@ -399,7 +483,8 @@ def _iter_foreign_cursor(cursor: Any, kind: str) -> Iterator[tuple[Place, str]]:
 _TAKEN_BY = {
     DATASET: "a dataset of files takes {path, format, …}",
     "sql": "a connector of kind sql takes {schema, table}",
-    "rest": "a connector of kind rest takes {path, records, params, page, next}, or the name of one of its entities",
+    "rest": "a connector of kind rest takes {path, records, params, page, next, slices}, or the name of one of its"
+    " entities",
 }
 _NEEDS_FULL = (
     "without a cursor nothing tells new rows from old ones: that goes with sync_mode: full"

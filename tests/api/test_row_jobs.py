@@ -428,6 +428,9 @@ def test_resources_of_an_api_are_kept_with_their_connector(admin: Asker, setting
         assert send(admin, "PATCH", "connectors/stripe", {name: told[name]}).json()["entities"]
 
 
+WINDOWS = {"from": "from", "to": "to", "start": "2026-01-01", "step_s": 3600}
+
+
 @pytest.mark.parametrize(
     ("resource", "place"),
     [
@@ -442,6 +445,25 @@ def test_resources_of_an_api_are_kept_with_their_connector(admin: Asker, setting
         ({"path": "/a", "page": {"param": "n", "size": 0}}, "entities.a.page.size"),
         ({"path": "/a", "records": "data["}, "entities.a.records"),
         ({"path": "/a", "headers": {}}, "entities.a.headers"),
+        ({"path": "/a", "slices": {}}, "entities.a.slices"),
+        ({"path": "/a", "slices": {"values": ["eu"]}}, "entities.a.slices"),
+        ({"path": "/a", "slices": {"param": "r", "values": []}}, "entities.a.slices.values"),
+        ({"path": "/a", "slices": {"param": "r", "values": [1, "1"]}}, "entities.a.slices.values"),
+        (
+            {"path": "/a", "slices": {"param": "r", "values": [1], "to": "t"}},
+            "entities.a.slices.to",
+        ),
+        ({"path": "/a", "slices": WINDOWS | {"to": "from"}}, "entities.a.slices.to"),
+        ({"path": "/a", "slices": WINDOWS | {"start": "2026-02-30"}}, "entities.a.slices.start"),
+        ({"path": "/a", "slices": WINDOWS | {"start": "yesterday"}}, "entities.a.slices.start"),
+        ({"path": "/a", "slices": WINDOWS | {"step_s": 1}}, "entities.a.slices.step_s"),
+        ({"path": "/a", "slices": WINDOWS | {"format": "text"}}, "entities.a.slices.format"),
+        ({"path": "/a", "slices": WINDOWS, "params": {"to": 1}}, "entities.a.params.to"),
+        ({"path": "/a", "slices": WINDOWS, "next": {"page": "to"}}, "entities.a.slices"),
+        (
+            {"path": "/a", "slices": WINDOWS, "cursor": {"field": "a", "param": "to"}},
+            "entities.a.cursor.param",
+        ),
         ([], "entities.a"),
     ],
     ids=str,
@@ -451,6 +473,18 @@ def test_a_resource_that_cannot_be_meant_is_refused_with_its_place(
 ) -> None:
     body = {"name": "api", "kind": "rest", "host": "api.example.com", "entities": {"a": resource}}
     assert list(refusal(send(admin, "POST", "connectors", body))) == [place]
+
+
+def test_slices_are_kept_and_no_cursor_writes_their_parameter(admin: Asker) -> None:
+    body = {"name": "api", "kind": "rest", "host": "api.example.com"}
+    assert send(admin, "POST", "connectors", body).status_code == 201
+    sliced = {"path": "/a", "slices": WINDOWS}
+    job = {"name": "a", "connector": "api", "entity": sliced, "key": ["id"], "schedule": None}
+    cursor = {"field": "at", "param": "to"}
+    refused = refusal(send(admin, "POST", "sync-jobs", job | {"cursor": cursor}))
+    assert list(refused) == ["cursor.param"]
+    told = send(admin, "POST", "sync-jobs", job | {"cursor": cursor | {"param": "from"}})
+    assert (told.status_code, told.json()["entity"]) == (201, sliced), told.content
 
 
 def test_only_apis_have_resources(admin: Asker) -> None:

@@ -45,15 +45,23 @@ class Shop:
             int, Any
         ] = {}  # by the number of the request: what is answered in the place of a page
         self.asked: list[dict[str, str]] = []
+        self.refused_region = ""
 
     def __call__(self, asked: Asked) -> Any:
         self.asked.append(asked.query)
         if (odd := self.before.pop(len(self.asked), None)) is not None:
             return odd
+        region = asked.query.get("region")
+        if region is not None and region == self.refused_region:
+            return {"error": {"message": "the region is away"}}
         size, after = int(asked.query.get("limit", 100)), int(asked.query.get("after", 0))
         since = asked.query.get("updated[gte]", "")
         found = [
-            row for row in self.rows if row["id"] > after and (row.get("updated") or "") >= since
+            {name: value for name, value in row.items() if name != "regions"}
+            for row in self.rows
+            if row["id"] > after
+            and (row.get("updated") or "") >= since
+            and (region is None or region in row["regions"])
         ]
         return {"data": found[:size], "more": len(found) > size}
 
@@ -274,6 +282,44 @@ def test_an_api_that_answers_with_an_error_removes_nothing(job: SyncJob, shop: S
     assert (record.state, record.error_code) == (State.FAILED, "protocol")
     assert "the index is being built" in record.error
     assert len(held(job)) == 8
+
+
+@pytest.fixture
+def sliced(api: ScriptedApi) -> SyncJob:
+    entity = {**ITEMS, "slices": {"param": "region", "values": ["eu", "us"]}}
+    connector = make_connector(api.target(), kind="rest")
+    return make_job(connector, entity=entity, cursor=CURSOR, sync_mode=SyncMode.INCREMENTAL)
+
+
+def test_slices_fill_one_table_and_a_row_of_two_is_there_once(sliced: SyncJob, shop: Shop) -> None:
+    for row in shop.rows:
+        row["regions"] = ["eu"] if row["id"] < 5 else ["us"]
+    shop.rows[0]["regions"] = ["eu", "us"]
+    record = run(sliced)
+    assert (record.state, record.error, record.rows_added) == (State.SUCCEEDED, "", 8)
+    assert record.rows_duplicate == 1
+    assert (record.mark or {})["text"] == "2026-01-01T00:00:08Z"
+    shop.rows[1] |= {"name": "changed", "updated": "2026-01-02T00:00:00Z"}
+    shop.asked.clear()
+    again = run(sliced)
+    assert (again.rows_changed, again.rows_removed) == (1, 0)
+    assert {query["updated[gte]"] for query in shop.asked[-2:]} == {"2026-01-01T00:00:08Z"}
+    assert {query["region"] for query in shop.asked[-2:]} == {"eu", "us"}
+
+
+def test_a_slice_that_fails_removes_nothing_and_moves_no_mark(sliced: SyncJob, shop: Shop) -> None:
+    for row in shop.rows:
+        row["regions"] = ["eu"] if row["id"] < 5 else ["us"]
+    mark = run(sliced).mark
+    shop.refused_region = "us"
+    shop.rows[0] |= {"name": "changed", "updated": "2026-01-02T00:00:00Z"}
+    for mode in (SyncMode.INCREMENTAL, SyncMode.FULL):
+        record = run(sliced, mode=mode)
+        assert (record.state, record.error_code) == (State.FAILED, "protocol")
+    assert [row["name"] for row in held(sliced)] == [f"name {number}" for number in range(1, 9)]
+    assert table_of(sliced, "items").mark == mark
+    shop.refused_region = ""
+    assert run(sliced).rows_changed == 1
 
 
 def test_entities_of_the_connector_become_tables_each_on_its_own(api: ScriptedApi) -> None:
