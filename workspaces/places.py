@@ -6,6 +6,7 @@ So many in all, so many of one workspace, and, where that is asked for, of one p
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -27,32 +28,52 @@ class Slots:
     """The slots of one kind, in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()
         self._taken: Counter[str] = Counter()
         self._count = 0
+        self._waits = False  # somebody does
 
     @property
     def count(self) -> int:
         return self._count
 
-    def take(self, most: int, of_each: Mapping[str, int]) -> None:
-        """A place in the name of each of these. Raises NoPlace. Whoever takes one gives it back."""
-        with self._lock:
-            for name, most_of_it in of_each.items():
-                if self._taken[name] >= most_of_it:
-                    raise NoPlace(most_of_it, ours=True)
-            if self._count >= most:
-                raise NoPlace(most, ours=False)
+    def take(self, most: int, of_each: Mapping[str, int], *, within_s: float = 0.0) -> None:
+        """A place in the name of each of these. Raises NoPlace. Whoever takes one gives it back.
+
+        One thread at a time may wait for a place, `within_s`: those who ask beside it are refused at once."""
+        with self._freed:
+            full = self._refusal(most, of_each)
+            if full is not None and within_s and not self._waits:
+                full = self._wait(most, of_each, time.monotonic() + within_s)
+            if full is not None:
+                raise full
             self._count += 1
             self._taken.update(of_each.keys())
 
+    def _wait(self, most: int, of_each: Mapping[str, int], until: float) -> NoPlace | None:
+        self._waits = True
+        try:
+            while (full := self._refusal(most, of_each)) is not None:
+                if not self._freed.wait(until - time.monotonic()):
+                    break
+            return full
+        finally:
+            self._waits = False
+
+    def _refusal(self, most: int, of_each: Mapping[str, int]) -> NoPlace | None:
+        for name, most_of_it in of_each.items():
+            if self._taken[name] >= most_of_it:
+                return NoPlace(most_of_it, ours=True)
+        return NoPlace(most, ours=False) if self._count >= most else None
+
     def give_back(self, names: tuple[str, ...]) -> None:
-        with self._lock:
+        with self._freed:
             self._count -= 1
             self._taken.subtract(names)
             for name in names:
                 if not self._taken[name]:
                     del self._taken[name]
+            self._freed.notify()
 
     @contextmanager
     def held(self, most: int, of_each: Mapping[str, int]) -> Iterator[None]:

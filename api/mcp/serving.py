@@ -3,8 +3,13 @@ the body, JSON, envelope, headers, method."""
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,7 +90,8 @@ def _answer(request: HttpRequest, caller: McpCaller, message: Message) -> HttpRe
     with _place_of(message):
         told = answer_call(call)
     if isinstance(told, Listening):
-        return _stream(told)
+        client = request.environ.get("gunicorn.socket")  # type: ignore[attr-defined]  # of WSGI
+        return _stream(told, partial(_has_gone, client))
     return _say(encode_answer(message.id, result=told))
 
 
@@ -96,11 +102,22 @@ def _place_of(message: Message) -> AbstractContextManager[Any]:
     return nullcontext() if tool is not None and tool.hints.open_world else _at_work
 
 
-def _stream(told: Listening) -> HttpResponseBase:
+def _has_gone(client: socket.socket | None, within_s: float) -> bool:
+    """Whether the client hangs up within this time; returns as soon as it does. One that ends only its own half of the
+    connection counts too: no client of HTTP does so and goes on listening. None: the server keeps the connection from us."""
+    if client is None:
+        time.sleep(within_s)
+        return False
+    waiting = select.poll()
+    waiting.register(client, select.POLLRDHUP)
+    return bool(waiting.poll(within_s * 1000))
+
+
+def _stream(told: Listening, has_gone: Callable[[float], bool]) -> HttpResponseBase:
     """Server-sent events (WHATWG HTML §9.2); JSON has no line end of its own."""
     pieces = (
         KEEP_ALIVE if message is None else b"event: message\ndata: " + message + b"\n\n"
-        for message in told.messages
+        for message in told.follow(has_gone)
     )
     response = StreamingHttpResponse(
         Pieces(pieces, listens, told.holders), content_type=EVENT_STREAM

@@ -43,8 +43,7 @@ class Bridge:
         self._token = token
         self._say_line = say
         self._saying = threading.Lock()
-        self._stopped: set[str | int] = set()  # subscriptions that the client has ended
-        self._has_ended = False
+        self._ends: dict[str | int, threading.Event] = {}  # by request: the client ends it
         self._listeners: list[threading.Thread] = []
 
     def serve(self, source: BinaryIO) -> None:
@@ -58,7 +57,8 @@ class Bridge:
                     )
                 elif line.strip():
                     self._take(line, pool)
-        self._has_ended = True
+        for end in list(self._ends.values()):
+            end.set()
         for listener in self._listeners:
             listener.join()
 
@@ -69,18 +69,22 @@ class Bridge:
             self._refuse(exc, None)
             return
         if message.id is not None:
-            pool.submit(self._answer, message)
+            pool.submit(self._answer, message, message.id)
         elif message.method == "notifications/cancelled":
             request_id = message.params.get("requestId")
             if isinstance(request_id, str | int):
-                self._stopped.add(request_id)
+                self._end_of(request_id).set()
 
-    def _answer(self, message: Message) -> None:
+    def _end_of(self, request_id: str | int) -> threading.Event:
+        return self._ends.setdefault(request_id, threading.Event())
+
+    def _answer(self, message: Message, request_id: str | int) -> None:
         close_old_connections()
         try:
             told = self._work(message)
             if isinstance(told, Listening):
-                listener = threading.Thread(target=self._tell, args=(message, told))
+                args = (told, request_id, self._end_of(request_id))
+                listener = threading.Thread(target=self._tell, args=args)
                 self._listeners.append(listener)
                 listener.start()
             else:
@@ -107,14 +111,15 @@ class Bridge:
             told = answer_call(Call(caller, message, is_modern_over_stdio(message)))
         return told if isinstance(told, Listening) else encode_answer(message.id, result=told)
 
-    def _tell(self, message: Message, told: Listening) -> None:
+    def _tell(self, told: Listening, request_id: str | int, end: threading.Event) -> None:
         try:
-            for line in told.messages:
-                if self._has_ended or message.id in self._stopped:
+            for line in told.follow(end.wait):
+                if end.is_set():
                     return
                 if line is not None:
                     self._say(line)
         finally:
+            self._ends.pop(request_id, None)
             listens.give_back(told.holders)
             connection.close()
 

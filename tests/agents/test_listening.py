@@ -142,6 +142,16 @@ def test_one_listens_a_token_and_four_a_process(web: str) -> None:
             each.close()
 
 
+def test_a_client_that_comes_back_at_once_is_let_in(web: str) -> None:
+    held({"a.md": b"1"})
+    who = agent()
+    for _ in range(30):
+        listener = Listener(web, who, {"resourcesListChanged": True})
+        assert listener.response.status == 200
+        assert next(listener.messages())["method"] == "notifications/subscriptions/acknowledged"
+        listener.close()
+
+
 def test_it_ends_when_the_token_is_revoked(web: str) -> None:
     with listening(web, agent(), resourcesListChanged=True) as heard:
         messages = heard.messages()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import queue
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -67,6 +69,29 @@ def test_a_place_is_given_back_whatever_becomes_of_it() -> None:
         del pieces
         gc.collect()
         assert places.count == 0, end
+
+
+def test_one_thread_waits_for_a_place_and_others_are_refused_at_once() -> None:
+    places, told = Slots(), queue.SimpleQueue[str]()
+
+    def ask() -> None:
+        try:
+            places.take(1, {"a": 1}, within_s=60)
+        except NoPlace:
+            told.put("refused")
+        else:
+            told.put("let in")
+
+    with places.held(1, {"a": 1}):
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert told.get(timeout=30) == "refused"
+    assert told.get(timeout=30) == "let in"
+    for thread in threads:
+        thread.join()
+    with pytest.raises(NoPlace):
+        places.take(1, {"a": 1}, within_s=0.001)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ It looks at the numbers of the current versions once a second, and holds no sess
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -24,9 +25,9 @@ from datasets.models import Version
 from workspaces.places import LISTENS_MAX, LISTENS_OF_TOKEN, NoPlace, listens
 
 LOOK_S = 1.0
-KEEP_ALIVE_S = (
-    1.0  # a client that has gone is noticed by the second: it may be back, and has one place
-)
+KEEP_ALIVE_S = 1.0  # a client that has gone without a word is noticed by the second
+# A client that comes back at once, as those that change what they listen to, is here before its old place is free.
+BACK_WITHIN_S = 1.0
 RETRY_S = 10
 URIS_MAX = 100
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
@@ -34,10 +35,10 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """`messages` are JSON; None: nothing new, say that the line is alive. `holders` have taken a place in
-    `workspaces.places.listens`."""
+    """`follow` yields messages in JSON; None: nothing new, say that the line is alive. It is given what waits so many seconds,
+    or until the client has gone, and tells whether it has. `holders` have taken a place in `workspaces.places.listens`."""
 
-    messages: Iterator[bytes | None]
+    follow: Callable[[Callable[[float], bool]], Iterator[bytes | None]]
     holders: tuple[str, ...]
 
 
@@ -66,7 +67,7 @@ def listen(call: Call) -> Listening:
     if uris:
         honoured["resourceSubscriptions"] = following
     holders = _take_place(call.caller)
-    return Listening(_follow(call, honoured, before), holders)
+    return Listening(partial(_follow, call, honoured, before), holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,18 @@ class SeenVersions:
     watched: list[Watched]
 
 
-def _follow(call: Call, honoured: dict[str, Any], seen: SeenVersions) -> Iterator[bytes | None]:
-    """It ends with its time, or at the next look after the token was revoked or has expired."""
+def _follow(
+    call: Call, honoured: dict[str, Any], seen: SeenVersions, has_gone: Callable[[float], bool]
+) -> Iterator[bytes | None]:
+    """It ends with its time, when the client has gone, or at the next look after the token was revoked or has expired."""
     meta = {SUBSCRIPTION: call.message.id}
     ends_at = time.monotonic() + settings.SYNC.sse_max_s
     said_at = time.monotonic()
     yield _tell("notifications/subscriptions/acknowledged", meta, notifications=honoured)
     uris = honoured.get("resourceSubscriptions", [])
     while time.monotonic() < ends_at:
-        time.sleep(LOOK_S)
+        if has_gone(LOOK_S):
+            return
         try:
             if not call.caller.is_still_let_in():
                 break
@@ -135,7 +139,7 @@ def _state_of(caller: McpCaller, uri: str) -> str | None:
 def _take_place(caller: McpCaller) -> tuple[str, ...]:
     names = {caller.principal: LISTENS_OF_TOKEN}
     try:
-        listens.take(LISTENS_MAX, names)
+        listens.take(LISTENS_MAX, names, within_s=BACK_WITHIN_S)
     except NoPlace as full:
         whose = "This token listens already" if full.ours else f"{full.most} listen here already"
         raise Refused(
