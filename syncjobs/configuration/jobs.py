@@ -73,8 +73,9 @@ def save_job(job: SyncJob) -> None:
             reopen(SyncRecord.either.filter(job=job))
         if stored is not None:
             forget_marks(job, stored)
-        with connection.cursor() as cursor:
-            note_wish(cursor, job.dataset_id, IndexWish(job.index))
+        if stored is not None or job.dataset.fencing_token:  # else nothing was ever published
+            with connection.cursor() as cursor:
+                note_wish(cursor, job.dataset_id, IndexWish(job.index))
 
 
 def save_workspace(workspace: Workspace) -> None:

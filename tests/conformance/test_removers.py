@@ -224,6 +224,7 @@ def test_kinds_that_only_read_have_no_remover() -> None:
         "client",
         "http",
         "https",
+        "mcp",
         "rest",
         "rsync",
         "sql",

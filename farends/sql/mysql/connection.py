@@ -140,7 +140,8 @@ class MysqlSession(Connection):
         return data if len(data) >= least else data + self._receive_some(least - len(data))
 
     def _receive_some(self, least: int) -> bytes:
-        """At least so many bytes."""
+        """At least so many bytes. Asks whether to go on here too: a server that is faster than we never lets us wait."""
+        self._way.check()
         pieces = [self._receive(max(least, _RECEIVE_BYTES))]
         count = len(pieces[0])
         while count < least:
