@@ -54,6 +54,11 @@ def preview_offer(connector: Connector, entity: str | Mapping[str, Any], limit: 
     raises."""
     with _looking(connector) as source:
         found = source.preview(_spec_of(source, entity), limit)
+    return cut_preview(found, limit)
+
+
+def cut_preview(found: Preview, limit: int) -> Preview:
+    """So many rows at most, with long cells cut."""
     rows = tuple(_cut(row) for row in found.rows[:limit])
     return Preview(found.columns, rows, found.complete and len(found.rows) <= limit)
 

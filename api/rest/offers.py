@@ -27,6 +27,7 @@ from api.shapes.offers import (
 )
 from connectors.models import Connector
 from connectors.offers import OffersNoRows, list_offers, offers_rows, preview_offer
+from datasets.models import Dataset
 from farends.errors import RootMissing, UnsafeName
 from syncjobs.models import SyncJob, SyncMode
 from syncjobs.models.jobs import find_row_conflicts
@@ -59,13 +60,13 @@ def list_entities(
 ) -> dict[str, Any]:
     """Lists tables by name, each with the key and the cursors that it could be synced with. The far end is called."""
     found = get_connector(request, connector)
-    after = None if query.cursor is None else _read_cursor(query.cursor)
+    after = None if query.cursor is None else read_name(query.cursor)
     try:
         with calling(found.workspace):
             offers, has_more = list_offers(found, query.prefix, after=after, most=query.limit)
     except OffersNoRows as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
-    following = _write_cursor(offers[-1].name) if has_more else None
+    following = write_name(offers[-1].name) if has_more else None
     return {"items": [tell_offer(offer) for offer in offers], "next": following}
 
 
@@ -99,7 +100,7 @@ def preview_unsaved_entity(
     return _preview(found, body.entity, body.limit)
 
 
-def check_entity(connector: Connector, entity: Any) -> None:
+def check_entity(owner: Connector | Dataset, entity: Any) -> None:
     """Whether a job could name it so. Raises Refused."""
     if entity is None:
         raise _misfit(Misfit("is required"))
@@ -107,7 +108,8 @@ def check_entity(connector: Connector, entity: Any) -> None:
         OPTIONS["entity"].read(entity)
     except Misfit as exc:
         raise _misfit(exc) from None
-    job = SyncJob(connector=connector, entity=entity, sync_mode=SyncMode.FULL)
+    source = "connector" if isinstance(owner, Connector) else "source_dataset"
+    job = SyncJob(entity=entity, sync_mode=SyncMode.FULL, **{source: owner})
     for place, words in find_row_conflicts(job).items():
         raise _misfit(Misfit(words, place[1:]))
 
@@ -128,11 +130,13 @@ def _preview(connector: Connector, entity: Any, limit: int) -> dict[str, Any]:
         raise not_found("entity") from None
 
 
-def _write_cursor(name: str) -> str:
+def write_name(name: str) -> str:
+    """The cursor of a page that ends with this name."""
     return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> str:
+def read_name(cursor: str) -> str:
+    """Raises Refused."""
     try:
         return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeError):

@@ -31,6 +31,7 @@ from api.rest import (
     jobs,
     ledger,
     members,
+    offered_files,
     offers,
     operations,
     outbox_streams,
@@ -136,6 +137,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", datasets.router)
     service.add_router(f"{TREE}/datasets", contents.router)
     service.add_router(f"{TREE}/datasets", tables.router)
+    service.add_router(f"{TREE}/datasets", offered_files.router)
     service.add_router(f"{TREE}/datasets", files.router)
     service.add_router(f"{TREE}/datasets", search.dataset_router)
     service.add_router(f"{TREE}/datasets", indexes.router)

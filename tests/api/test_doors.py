@@ -45,6 +45,9 @@ BODIES = {
     },
     "PATCH /api/workspaces/{workspace}/connectors/{connector}/connectivity": {"watch": True},
     "POST /api/workspaces/{workspace}/connectors/{connector}/preview": {"entity": {"table": "t"}},
+    "POST /api/workspaces/{workspace}/datasets/{dataset}/preview": {
+        "entity": {"path": "*.csv", "format": "csv"}
+    },
     "PUT /api/workspaces/{workspace}/streams/{stream}": {"name": "other", "client": "none"},
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},

@@ -65,6 +65,8 @@ checks.positive_data_acceptance.enabled = false
 include-operation-id = [
   "api_connectors_browse", "api_outbox_streams_reconcile_stream", "api_offers_list_entities",
   "api_offers_preview_entity", "api_offers_preview_unsaved_entity",
+  "api_offered_files_list_file_entities", "api_offered_files_preview_file_entity",
+  "api_offered_files_preview_unsaved_files",
 ]
 checks.not_a_server_error.enabled = false
 """
