@@ -568,6 +568,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "syncjobs.queries.offered_files": "a name that a person asks for, of a bounded length",
     "api.mcp.tools.calling": "words of msgspec, about arguments of at most 1 MiB that it has read",
     "farends.mcp.listing": "names, one look for control characters each",
     "farends.mcp.log_in": "a secret, whole against one class of characters",

@@ -101,8 +101,12 @@ def test_a_child_that_ends_or_hangs_costs_the_document_that_it_had(
         saboteur.extractor = extractor
         assert isinstance(read(extractor, "a.docx", GOOD["good.docx"]()), Extracted)
         before = saboteur.find_victim()
-        saboteur.signal = sent
-        found = read(extractor, "a.pdf", GOOD["good.pdf"]())
+        for _ in range(50):  # a child may be too fast to be hit
+            saboteur.signal = sent
+            found = read(extractor, "a.pdf", GOOD["good.pdf"]())
+            if isinstance(found, TextRefusal):
+                break
+            assert len(list(found.pieces)) > 0
         assert isinstance(found, TextRefusal)
         assert found.code is code
         assert saboteur.find_victim() is None
