@@ -278,6 +278,8 @@ def _retry(record: SyncRecord, finding: Finding) -> tuple[Event, str, dict[str, 
         "error_code": finding.rule.value,
         "error": finding.words,
         "vain_attempts": vain,
+        "waits_in_a_row": 0,
+        "tries_until": None,
     }
     if decision.delay_s is None:
         return Event.FAILED, f"{finding.words} ({decision.reason})", changes

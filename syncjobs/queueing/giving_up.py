@@ -14,11 +14,14 @@ _AT_ONCE = 500
 def give_up() -> int:
     """Ends them as failed, each with its last error; their count. Comes before the fires that are due: a new record
     does their work."""
-    hopeless = SyncRecord.either.filter(state=State.QUEUED, tries_until__lte=Now())
+    waiting = SyncRecord.either.filter(state=State.QUEUED, tries_until__lte=Now())
+    hopeless = waiting.exclude(
+        error_code=""
+    )  # others wait for a worker, and have a try before them
     ended = 0
     for record in hopeless.only("error_code", "error")[:_AT_ONCE]:
         told = {"error_code": record.error_code, "error": record.error}
-        if record.error_code and move(
+        if move(
             record.pk,
             Event.GAVE_UP,
             reason=f"{record.error} (its time is over)",
