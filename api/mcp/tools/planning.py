@@ -175,7 +175,7 @@ def _read_answer(call: Call) -> bool | None:
 
 
 def _read_state(state: Any) -> str:
-    """The question's token; of a state that is none of ours, a token that is none."""
+    """The question's token. A state that we did not sign gives a token that nobody has."""
     try:
         return str(signing.loads(state, salt=_SALT)) if isinstance(state, str) else ""
     except signing.BadSignature:
