@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "search",
     "syncjobs",
     "outbox",
+    "alerts",
     "console",
     "cli",
     "embedded",

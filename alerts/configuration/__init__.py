@@ -1,0 +1,1 @@
+"""Saving rules and channels, whatever surface asks, and as YAML."""

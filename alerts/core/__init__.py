@@ -1,0 +1,1 @@
+"""Pure: what alerts are, when they open and recover, and what goes to whom in which bundle."""

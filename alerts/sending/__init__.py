@@ -1,0 +1,1 @@
+"""Makes messages of what is due, and sends them by a child process."""

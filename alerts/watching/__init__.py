@@ -1,0 +1,1 @@
+"""Reads the event log and the time, and moves alerts."""
