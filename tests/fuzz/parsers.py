@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from alerts.core import channel_urls
 from api.mcp import envelope
 from api.mcp.errors import RpcError
 from api.rest import files, idempotency
@@ -284,6 +285,11 @@ def _json_rows(raw: bytes) -> None:
         rows.encode(text.objects(()), text)
 
 
+def _channel_url(text: str) -> None:
+    with suppress(channel_urls.ChannelUrlRefused):
+        channel_urls.read_channel_url(text)
+
+
 def _configured(raw: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         file.write(raw)
@@ -293,6 +299,7 @@ def _configured(raw: bytes) -> None:
 
 
 PARSERS: Mapping[str, Mapping[str, Parser]] = {
+    "alerts.core.channel_urls": {"read_channel_url": _text(_channel_url)},
     "api.rest.files": {"_RANGE": _text(files._RANGE.fullmatch)},
     "api.rest.idempotency": {
         "PATTERN": _text(lambda text: re.fullmatch(idempotency.PATTERN, text))
