@@ -33,6 +33,16 @@ class Order:
     max_listed: int | None = None  # rows of one listing
     as_listed: bool = False  # a file that is not the listed one any more is not asked for again
     comparison: Comparison = Comparison.MODIFIED
+    only: frozenset[str] | None = (
+        None  # files and folders, by path; whatever else is listed is let be
+    )
+
+    def may_take(self, path: str) -> bool:
+        """Whether the order is about this file at all."""
+        if self.only is None or path in self.only or "." in self.only:
+            return True
+        parts = path.split("/")
+        return any("/".join(parts[:depth]) in self.only for depth in range(1, len(parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +86,4 @@ class Outcome:
     listing_complete: bool
     looked_at_all: bool = False
     unproved: Unproved = Unproved()
+    waived: Held | None = None  # the guard that would have stopped it, had nobody released that

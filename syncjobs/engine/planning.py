@@ -44,6 +44,8 @@ class Planning:
             counts.wanted_bytes,
         )
         held = self._judge(plan, listing)
+        waiver = self._order.waiver
+        waived = held is not None and waiver is not None and waiver.covers(held)
         allowance = self._order.allowance
         self._progress.planned(
             files=plan.wanted,
@@ -55,21 +57,20 @@ class Planning:
         by_content = self._order.comparison is Comparison.CHECKSUM
         return Outcome(
             plan,
-            held,
+            None if waived else held,
             removals,
             listing.complete,
-            looked_at_all=by_content or counts.unchanged == 0,
+            looked_at_all=self._order.only is None and (by_content or counts.unchanged == 0),
+            waived=held if waived else None,
         )
 
     def _judge(self, plan: Plan, listing: Listing) -> Held | None:
-        held = judge(
+        return judge(
             plan,
             listing_complete=listing.complete,
             removals_apply=self._order.removals_apply,
             round_folders=map(self._look_into, listing.round),
         )
-        waiver = self._order.waiver
-        return None if held is None or (waiver is not None and waiver.covers(held)) else held
 
     def _look_into(self, listing: RoundListing) -> RoundFolder:
         path = to_text(listing.path)

@@ -45,16 +45,20 @@ class Staging:
 
     def _select(self, seen: Iterator[RemoteEntry | Skipped]) -> Iterator[Listed]:
         find_exclusion = self._order.selection.find_exclusion
+        may_take = self._order.may_take
+        is_part = self._order.only is not None
         for item in seen:
             self._progress.moved()
             path = to_text(item.path)
+            if is_part and not may_take(_shorten(path)):
+                continue
             if isinstance(item, Skipped):
                 action = "failed" if item.reason in INCOMPLETE else "skipped"
                 self._tell(path or ".", action, item.reason.value, item.message)
                 continue
             if len(path.encode()) > INDEXED_BYTES_MAX:
                 words = f"the path takes over {INDEXED_BYTES_MAX} bytes"
-                self._tell(f"{path[:200]}…", "failed", "path_too_long", words)
+                self._tell(_shorten(path), "failed", "path_too_long", words)
                 continue
             age_s = self._source.age_s(item.modified_ns)
             excluded = find_exclusion(path, item.size_bytes, age_s)
@@ -101,6 +105,13 @@ class Staging:
 
     def _tell(self, path: str, action: str, code: str, words: str) -> None:
         self._progress.trouble(Trouble(path, action, code, words))
+
+
+def _shorten(path: str) -> str:
+    """The path as a trouble tells it."""
+    if not path:
+        return "."
+    return f"{path[:200]}…" if len(path.encode()) > INDEXED_BYTES_MAX else path
 
 
 def split_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:

@@ -605,4 +605,19 @@ class Migration(migrations.Migration):
             model_name='syncrecord',
             index=models.Index(condition=models.Q(('state', syncjobs.core.states.State['QUEUED']), models.Q(('tries_until', None), _negated=True)), fields=['tries_until'], name='record_losing_hope'),
         ),
+        migrations.CreateModel(
+            name='PlannedFile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('path', models.TextField(db_collation='C')),
+                ('action', models.CharField(choices=[('added', 'added'), ('changed', 'changed'), ('removed', 'removed')], max_length=10)),
+                ('size_bytes', models.PositiveBigIntegerField(null=True)),
+                ('modified_ns', models.BigIntegerField(null=True)),
+                ('record', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='planned_files', to='syncjobs.syncrecord')),
+            ],
+            options={
+                'ordering': ['path'],
+                'indexes': [models.Index(fields=['record', 'action', 'path'], name='planned_file_of_record')],
+            },
+        ),
     ]

@@ -24,7 +24,7 @@ class Trigger(models.TextChoices):
     AFTER = "after"  # other jobs have ended
     BACKFILL = "backfill"  # a fire of the past that a person asked for
     RESYNC = "resync"  # a table is read again from nothing
-    REDRIVE = "redrive"  # rows out of quarantine are sent again
+    REDRIVE = "redrive"  # what failed, alone: rows out of quarantine, or files of a record
 
 
 ASKED = (Trigger.MANUAL, Trigger.MCP)  # by a person or a program, for now
@@ -170,7 +170,8 @@ class SyncRecord(models.Model):
     requested_by = models.CharField(max_length=150, blank=True, default="")
     cancel_asked_at = models.DateTimeField(null=True)
     cancel_asked_by = models.CharField(max_length=150, blank=True, default="")
-    hold = models.JSONField(null=True)  # the guard's rule, and how many files it spoke of
+    # The guard's rule, and how many files it spoke of; of files also `plan`: its counts, and a digest of it.
+    hold = models.JSONField(null=True)
     files_cleared = models.PositiveBigIntegerField(default=0)  # deleted or moved at the source
     files_left = models.PositiveBigIntegerField(default=0)  # that were to be, and were not
     warning = models.TextField(blank=True, default="")  # what did not fail the record
@@ -178,7 +179,8 @@ class SyncRecord(models.Model):
     # A dry run's plan; on a record that applies one, the plan as it was approved.
     plan = models.JSONField(null=True)
     applies_id = models.UUIDField(null=True)  # the dry run whose plan this record is bound to
-    # Of trigger redrive: whose quarantine, which rows of it, and what to put in the place of their values.
+    # Of trigger redrive: whose failed files; or whose quarantine, which rows of it, and what to put in the place of
+    # their values.
     redrive = models.JSONField(null=True)
     drift = models.JSONField(null=True)  # how source or dataset differ from the approved plan
     waiting_for = models.CharField(max_length=200, blank=True, default="")
@@ -340,6 +342,34 @@ class SyncItem(models.Model):
         indexes = [
             models.Index(fields=["record", "id"], name="item_page"),
             models.Index(fields=["record", "action", "id"], name="item_of_record"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.path}"
+
+
+class PlannedFile(models.Model):
+    """What the plan of a held record would do with one file, for the person who decides. `SyncItem` says what was done."""
+
+    record = models.ForeignKey(  # without a constraint: the record's row is written in the same transaction
+        SyncRecord,
+        models.CASCADE,
+        related_name="planned_files",
+        db_constraint=False,
+        db_index=False,
+    )
+    path = models.TextField(db_collation="C")
+    action = models.CharField(
+        max_length=10,
+        choices=choices(ItemAction.ADDED, ItemAction.CHANGED, ItemAction.REMOVED),
+    )
+    size_bytes = models.PositiveBigIntegerField(null=True)
+    modified_ns = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["path"]
+        indexes = [
+            models.Index(fields=["record", "action", "path"], name="planned_file_of_record"),
         ]
 
     def __str__(self) -> str:

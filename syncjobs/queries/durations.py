@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from syncjobs.core.deadlines import Past
 from syncjobs.core.states import State
-from syncjobs.models import SyncRecord
+from syncjobs.models import SyncRecord, Trigger
 
 LATEST = 20  # records that are looked at
 
@@ -48,7 +48,8 @@ def spent_s(record_id: uuid.UUID) -> float:
 
 
 def _succeeded(job_id: uuid.UUID) -> QuerySet[SyncRecord]:
-    return SyncRecord.objects.filter(
+    whole = SyncRecord.objects.exclude(trigger=Trigger.REDRIVE)
+    return whole.filter(
         job_id=job_id,
         state__in=[State.SUCCEEDED, State.PARTIAL],
         started_at__isnull=False,

@@ -274,7 +274,7 @@ def _summary(
 def _tell_hold(hold: dict[str, Any]) -> dict[str, Any]:
     """The rule, and what it spoke of: files, or rows and columns of each table."""
     if "tables" not in hold:
-        return hold
+        return {"rule": hold["rule"], "files": hold["files"]}
     told: dict[str, Any] = {"rule": hold["rule"], "rows": hold["files"]}
     for name, table in hold["tables"].items():
         changes = [

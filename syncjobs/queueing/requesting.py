@@ -8,6 +8,7 @@ from farends.spec import ROWS
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.queries.failed_files import FAILED_MAX, count_failed_files
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, enqueue
 from syncjobs.records.asking import NoPlan, approve, find_approved
 
@@ -96,3 +97,22 @@ def retry(record: SyncRecord, *, by: str) -> SyncRecord:
     if plan is None:
         raise NoPlan("the dry run whose plan it applies is gone")
     return approve(plan, by=by)
+
+
+def retry_failed(record: SyncRecord, *, by: str) -> SyncRecord:
+    """A queued record that takes the failed files of this one, and nothing else: no other file is fetched, changed or
+    removed. Raises NothingToRetry, and what `request_sync` raises."""
+    if record.state not in FINAL or record.dry_run:
+        raise NothingToRetry("Only a sync that has ended has failed files.")
+    count = count_failed_files(record.pk)
+    if not count:
+        raise NothingToRetry("None of its files has failed.")
+    if count > FAILED_MAX:
+        raise NothingToRetry(f"Over {FAILED_MAX:,} of its files have failed: retry all of it.")
+    return _clean_up_and_enqueue(
+        record.job,
+        Trigger.REDRIVE,
+        by=by,
+        mode=SyncMode(record.mode),
+        redrive={"record": str(record.pk)},
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from syncjobs.core.states import FINAL, Event, State
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.records.transition import move
+from workspaces import auditing
 
 
 def cancel(record_id: uuid.UUID, *, by: str) -> bool:
@@ -31,13 +34,32 @@ class AnswerNeeded(Exception):
     """A schema has changed, and a person must say what becomes of the column; or the answer fits no question."""
 
 
-def release(record_id: uuid.UUID, *, by: str, schema_changes: str | None = None) -> bool:
+class PlanChanged(Exception):
+    """What the record would do now is not what the person has seen."""
+
+    def __init__(self) -> None:
+        super().__init__("the plan has changed since it was shown: look at it again")
+
+
+def digest_of_hold(hold: dict[str, Any] | None) -> str:
+    """One value for what a guard has stopped; empty where it stopped nothing."""
+    if not hold:
+        return ""
+    plan: dict[str, Any] = hold.get("plan") or {}
+    digest: str | None = plan.get("digest")
+    return digest or hashlib.sha256(json.dumps(hold, sort_keys=True).encode()).hexdigest()
+
+
+def release(
+    record_id: uuid.UUID, *, by: str, schema_changes: str | None = None, seen: str | None = None
+) -> bool:
     """Queues a held record again; False where it was cancelled meanwhile. `schema_changes` is one of what a changed
-    schema offers. Raises IllegalMove, AnswerNeeded."""
+    schema offers; `seen` the digest of what the person was shown. Raises IllegalMove, AnswerNeeded, PlanChanged."""
     with transaction.atomic():
-        record = SyncRecord.either.select_for_update(no_key=True).filter(pk=record_id).first()
+        record = _lock(record_id)
         if record is None:
             return False
+        _check_seen(record, seen)
         changes: dict[str, Any] = {"guards_waived": True, "verdict": "released"}
         if record.state == State.HELD:
             _need_answer(record.hold or {}, schema_changes)
@@ -45,7 +67,38 @@ def release(record_id: uuid.UUID, *, by: str, schema_changes: str | None = None)
             changes["hold"] = {**(record.hold or {}), "answer": schema_changes}
         reason = f"released by {by}" + (f": {schema_changes}" if schema_changes else "")
         moved = move(record_id, Event.RELEASED, reason=reason, changes=changes)
+        if moved is not None:
+            _note_decision(record, "released")
     return moved is not None
+
+
+def discard(record_id: uuid.UUID, *, by: str, seen: str | None = None) -> bool:
+    """Ends a held record without any change; False where nothing is held any more. Raises PlanChanged."""
+    with transaction.atomic():
+        record = _lock(record_id)
+        if record is None or record.state != State.HELD:
+            return False
+        _check_seen(record, seen)
+        moved = move(record_id, Event.CANCELLED, reason=f"discarded by {by}")
+        if moved is not None:
+            _note_decision(record, "discarded")
+    return moved is not None
+
+
+def _lock(record_id: uuid.UUID) -> SyncRecord | None:
+    rows = SyncRecord.either.select_for_update(no_key=True, of=("self",))
+    return rows.select_related("job", "workspace").filter(pk=record_id).first()
+
+
+def _check_seen(record: SyncRecord, seen: str | None) -> None:
+    if seen is not None and record.state == State.HELD and seen != digest_of_hold(record.hold):
+        raise PlanChanged
+
+
+def _note_decision(record: SyncRecord, decision: str) -> None:
+    hold = record.hold or {}
+    told = {"rule": [None, hold.get("rule")], "removed": [None, hold.get("files")]}
+    auditing.note(record, decision, told | {"plan": [None, digest_of_hold(hold)]})
 
 
 def _need_answer(hold: dict[str, Any], answer: str | None) -> None:

@@ -176,7 +176,8 @@ def test_files_that_all_become_one_content_are_held(sshd: Sshd, source: Path) ->
     fill(source, dict.fromkeys(CSV, b"this file has been archived"), age_s=1800)
     record = run(job)
     assert (record.state, record.verdict) == (State.HELD, "guard.mass_replacement")
-    assert record.hold == {"rule": "mass_replacement", "files": 20}
+    assert record.hold is not None
+    assert (record.hold["rule"], record.hold["files"]) == ("mass_replacement", 20)
     assert digests_of(job.dataset) == held
     release(record.pk, by="tests")
     execute(record.pk, Heart("test"))

@@ -331,7 +331,9 @@ def test_a_release_covers_what_the_person_saw_and_no_more(sshd: Sshd, source: Pa
     for n in range(4):
         (source / f"{n}.txt").unlink()
     record = run(job)
-    assert (record.state, record.hold) == (State.HELD, {"rule": "mass_removal", "files": 4})
+    assert (record.state, record.verdict) == (State.HELD, "guard.mass_removal")
+    assert record.hold is not None
+    assert record.hold["files"] == 4
     shutil.rmtree(source)
     source.mkdir()
     release(record.pk, by="a person")

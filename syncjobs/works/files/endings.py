@@ -16,14 +16,14 @@ from syncjobs.works.contract import Ending, Failed, end
 from syncjobs.works.files.keeping import PlanDrifted
 
 
-def end_held(held: Held) -> Ending:
+def end_held(held: Held, plan: dict[str, Any]) -> Ending:
     return end(
         Event.GUARD_STOPPED,
         held.reason,
         verdict=f"guard.{held.rule}",
         error_code=held.rule,
         error=held.reason,
-        hold={"rule": held.rule, "files": held.files},
+        hold={"rule": held.rule, "files": held.files, "plan": plan},
         guards_waived=False,
         waiting_for="a person, to release or cancel it",
     )

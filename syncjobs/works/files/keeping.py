@@ -1,4 +1,4 @@
-"""Keeps the plan of a dry run, file by file, and compares a later listing with it."""
+"""Keeps the plan of a dry run or of a held record, file by file, and compares a later listing with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from psycopg.types.json import Jsonb
 from datasets.catalog import Catalog
 from datasets.catalog_sql import PLAN
 from datasets.fencing import Fenced, check_fence
-from syncjobs.core.plans import Terms
+from farends.names import printable
+from syncjobs.core.plans import Held, Terms
 from syncjobs.engine.order import Outcome
 from syncjobs.engine.progress import Trouble
 from syncjobs.models import SyncJob, SyncRecord
@@ -32,6 +33,22 @@ SELECT %(record)s, path, action, size_bytes, modified_ns, etag, '', '' FROM ({PL
 _KEEP = """
 UPDATE syncjobs_syncrecord SET plan = %(plan)s
  WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
+"""
+
+# A newer record of the job decides for the older ones: nobody is asked about their plans any more.
+_DROP_PLANNED = """
+DELETE FROM syncjobs_plannedfile WHERE record_id = %(record)s OR record_id IN (
+    SELECT other.id FROM syncjobs_syncrecord mine JOIN syncjobs_syncrecord other USING (job_id)
+     WHERE mine.id = %(record)s AND other.hold IS NOT NULL)
+"""
+_PLANNED = f"""
+INSERT INTO syncjobs_plannedfile (record_id, path, action, size_bytes, modified_ns)
+SELECT %(record)s, path, action, size_bytes, modified_ns FROM ({PLAN}) p
+"""  # noqa: S608 — made of constants
+_UNRELEASED = """
+SELECT count(*), min(path) FROM change c WHERE action = 'removed' AND NOT EXISTS (
+    SELECT FROM syncjobs_plannedfile p
+     WHERE p.record_id = %(record)s AND p.action = 'removed' AND p.path = c.path)
 """
 
 _DRIFT = f"""
@@ -116,6 +133,43 @@ def keep_plan(
         cursor.execute(_KEEP, named)
         if cursor.rowcount != 1:
             raise Fenced("the record was taken back")
+
+
+def keep_held_plan(
+    session: psycopg.Connection[Any], claim: Claim, catalog: Catalog, outcome: Outcome
+) -> dict[str, Any]:
+    """Keeps what the guard has stopped, in place of what it stopped before; the `plan` of the record's `hold`. Raises
+    Fenced, and then nothing was written."""
+    named = {"record": claim.record_id, "removals": outcome.removals}
+    with session.transaction(), session.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '15min'")
+        check_fence(cursor, catalog.parameters)
+        cursor.execute(_DROP_PLANNED, named)
+        cursor.execute(_PLANNED, named)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        catalog.moved()
+    counts = asdict(outcome.plan)
+    return counts | {
+        "digest": catalog.digest_plan(removals=outcome.removals),
+        "version": catalog.find_version(),
+    }
+
+
+def judge_released(
+    session: psycopg.Connection[Any], record: SyncRecord, outcome: Outcome
+) -> Held | None:
+    """The guard's verdict on files that would go and were not among those that a person has released, or None."""
+    waived = outcome.waived
+    if waived is None or record.applies_id is not None or "plan" not in (record.hold or {}):
+        return None
+    with session.cursor() as cursor:
+        cursor.execute(_UNRELEASED, {"record": record.pk})
+        count, first = cursor.fetchone() or (0, "")
+    if not count:
+        return None
+    files = "1 other file" if count == 1 else f"{count} other files"
+    words = f"the plan has changed since it was released: {files} would go, the first {printable(first)}"
+    return Held(waived.rule, f"{waived.reason}; {words}", waived.files)
 
 
 def confirm_plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from syncjobs.core.plans import Waiver
 from syncjobs.core.selection import Selection
 from syncjobs.engine.order import Order
 from syncjobs.models import OnDelete, SyncJob, SyncMode, SyncRecord
+from syncjobs.queries.failed_files import list_failed_paths
 
 TRUST = {
     Comparison.MODIFIED: Trust(),
@@ -27,10 +29,11 @@ def make_order(record: SyncRecord, allowance: Allowance) -> Order:
     job = record.job
     selection = make_selection(job)
     selection.check()
+    only = list_failed_paths(uuid.UUID(record.redrive["record"])) if record.redrive else None
     return Order(
         source=f"{job.dataset_id} {record.get_connector().endpoint}",
         selection=selection,
-        removals_apply=job.on_delete == OnDelete.KEEP_VERSION,
+        removals_apply=only is None and job.on_delete == OnDelete.KEEP_VERSION,
         full=record.mode == SyncMode.FULL,
         waiver=read_waiver(record),
         allowance=allowance,
@@ -40,12 +43,15 @@ def make_order(record: SyncRecord, allowance: Allowance) -> Order:
         max_listed=settings.SYNC.max_listed or None,
         as_listed=record.applies_id is not None,
         comparison=Comparison(job.comparison),
+        only=only,
     )
 
 
 def read_waiver(record: SyncRecord) -> Waiver | None:
     """What a person released the record to do."""
-    return Waiver(**record.hold) if record.guards_waived and record.hold else None
+    if not (record.guards_waived and record.hold):
+        return None
+    return Waiver(record.hold["rule"], record.hold["files"])
 
 
 MIB = 1 << 20

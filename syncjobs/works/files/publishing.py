@@ -30,6 +30,8 @@ SELECT %s, path, action, size_bytes, sha256, '', '' FROM outcome
  WHERE action IN ('added', 'changed', 'removed') ORDER BY path
 """
 
+_DECIDED = "DELETE FROM syncjobs_plannedfile WHERE record_id = %s"
+
 _TROUBLES = "COPY syncjobs_syncitem (record_id, path, action, error_code, message) FROM STDIN"
 
 # Counts add up, because a record that published and then lost its worker runs once more.
@@ -89,6 +91,8 @@ def publish(
         if mark:
             mark_published(cursor, catalog)
         cursor.execute(_LEDGER, [claim.record_id])
+        if waiver is not None:
+            cursor.execute(_DECIDED, [claim.record_id])
         catalog.moved()
         write_troubles(cursor, claim, troubles)
         if published.number is not None:

@@ -6,6 +6,7 @@ It owns no transaction; it calls those that do, and asks the lease before each.
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from store.blobs import BlobStore
 from store.errors import DiskFull, QuotaExceeded, StoreAway, StoreError
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.patterns import InvalidPattern
+from syncjobs.core.plans import Held
 from syncjobs.core.states import Event
 from syncjobs.engine.filesync import FileSync
 from syncjobs.engine.order import Attempt, Outcome
@@ -40,7 +42,14 @@ from syncjobs.works.files.endings import (
     end_succeeded,
 )
 from syncjobs.works.files.indexing import index_version
-from syncjobs.works.files.keeping import PlanDrifted, confirm_plan, keep_plan, list_terms
+from syncjobs.works.files.keeping import (
+    PlanDrifted,
+    confirm_plan,
+    judge_released,
+    keep_held_plan,
+    keep_plan,
+    list_terms,
+)
 from syncjobs.works.files.order import TRUST, make_order, read_waiver
 from syncjobs.works.files.publishing import GuardStopped, publish
 from syncjobs.works.files.room import need_room, permit_growth
@@ -56,8 +65,6 @@ class FileWork:
     def run(self, assignment: Assignment) -> Ending:
         try:
             return _sync(assignment)
-        except GuardStopped as exc:
-            return end_held(exc.held)
         except PlanDrifted as exc:
             return end_drifted(exc)
         except StoreAway as exc:
@@ -97,8 +104,11 @@ def _sync(assignment: Assignment) -> Ending:
             if record.dry_run:
                 return _keep_plan(assignment, session, catalog, outcome)
             if outcome.held is not None:
-                return end_held(outcome.held)
-            published = _publish(assignment, session, catalog, outcome, store)
+                return _hold(assignment, session, catalog, outcome, outcome.held)
+            try:
+                published = _publish(assignment, session, catalog, outcome, store)
+            except GuardStopped as exc:
+                return _hold(assignment, session, catalog, outcome, exc.held)
             kept = False
         warning = outcome.unproved.warning
         if _clears(assignment, outcome):
@@ -147,13 +157,36 @@ def _fetch(
         def confirm(outcome: Outcome) -> None:
             if record.applies_id is not None:
                 confirm_plan(session, record, list_terms(record.job, catalog, outcome), outcome)
+            if (held := judge_released(session, record, outcome)) is not None:
+                raise _OtherPlan(replace(outcome, held=held))
             if outcome.held is None:
                 need_room(record, catalog, store)
 
-        outcome = sync.plan() if record.dry_run else sync.run(store, receipts, confirm)
+        try:
+            outcome = sync.plan() if record.dry_run else sync.run(store, receipts, confirm)
+        except _OtherPlan as exc:
+            outcome = exc.outcome
         keep_capabilities(record.get_connector(), sync.capabilities)
     learn_answer(record.get_connector())
     return catalog, outcome
+
+
+class _OtherPlan(Exception):
+    """What a person has released is not what would be done now."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("the plan has changed since it was released")
+        self.outcome = outcome
+
+
+def _hold(
+    assignment: Assignment,
+    session: psycopg.Connection[Any],
+    catalog: Catalog,
+    outcome: Outcome,
+    held: Held,
+) -> Ending:
+    return end_held(held, keep_held_plan(session, assignment.claim, catalog, outcome))
 
 
 def _keep_plan(
@@ -186,7 +219,7 @@ def _publish(
         troubles=lease.progress.troubles,
         listed=outcome.plan.listed,
         waiver=read_waiver(record),
-        whole=lease.progress.snapshot.files_failed == 0,
+        whole=lease.progress.snapshot.files_failed == 0 and record.redrive is None,
         permit=partial(permit_growth, record, catalog),
         mark=_clears(assignment, outcome),
         verified=outcome.looked_at_all,
