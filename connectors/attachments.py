@@ -8,10 +8,10 @@ from urllib.parse import quote
 from farends import names
 
 
-def attachment_fields(path: str) -> dict[str, str]:
+def attachment_fields(path: str, content_type: str = "application/octet-stream") -> dict[str, str]:
     """Header fields of an answer with the content of a stored path."""
     return {
-        "Content-Type": "application/octet-stream",
+        "Content-Type": content_type,
         "Content-Disposition": content_disposition(path),
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",

@@ -136,7 +136,7 @@ def _settled(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     return unchanged
 
 
-def _hold(pieces: Iterator[bytes], size_bytes: int, workspace_id: UUID) -> Iterator[bytes]:
+def hold_pieces(pieces: Iterator[bytes], size_bytes: int, workspace_id: UUID) -> Iterator[bytes]:
     """Raises Refused."""
     try:
         return hold_download(pieces, size_bytes, workspace_id)
@@ -163,7 +163,7 @@ def _respond(
     wanted = range(size_bytes) if part is None else part
     pieces: Iterator[bytes] = blob.part(wanted.start, wanted.stop)
     if request.method == "GET":
-        pieces = _hold(pieces, len(wanted), dataset.workspace_id)
+        pieces = hold_pieces(pieces, len(wanted), dataset.workspace_id)
     response = StreamingHttpResponse(pieces)
     if part is not None:
         response.status_code = HTTPStatus.PARTIAL_CONTENT

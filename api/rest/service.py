@@ -16,6 +16,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from api.rest import (
+    archives,
     audit,
     backfills,
     cleaning,
@@ -139,6 +140,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", tables.router)
     service.add_router(f"{TREE}/datasets", offered_files.router)
     service.add_router(f"{TREE}/datasets", files.router)
+    service.add_router(f"{TREE}/datasets", archives.router)
     service.add_router(f"{TREE}/datasets", search.dataset_router)
     service.add_router(f"{TREE}/datasets", indexes.router)
     service.add_router(TREE, search.router)
