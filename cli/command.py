@@ -58,8 +58,11 @@ class Command(BaseCommand, ABC):
         """The command's work, with its options by name."""
 
     def write_json(self, value: object) -> None:
-        """What `--json` asks for. JSON escapes what a terminal would take for more than text."""
-        self.stdout.write(Lines(json.dumps(value, indent=2)))
+        """What `--json` asks for, times and ids as REST tells them. JSON escapes what a terminal would take for more
+        than text."""
+        from pydantic_core import to_jsonable_python  # takes a while to import, and few need it
+
+        self.stdout.write(Lines(json.dumps(value, indent=2, default=to_jsonable_python)))
 
 
 def need_keys_of_stack() -> None:

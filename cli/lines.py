@@ -31,6 +31,13 @@ def make_lines(lines: Iterable[str]) -> Lines:
     return Lines("\n".join(map(one_line, lines)))
 
 
+def print_columns(rows: list[list[str]]) -> list[str]:
+    """Lines of a table, its columns as wide as their longest cell."""
+    shown = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
+
+
 class LineWriter(OutputWrapper):
     """Replaces a command's `stdout` or `stderr`. With `ending=""` it takes a part of a document, as it is."""
 

@@ -24,9 +24,3 @@ def asking(connector: Connector) -> Iterator[None]:
         raise CommandError(f"{exc}; `entities {connector.name}` lists what there is") from None
     except (TransportError, OffersNoRows, UnknownKind) as exc:
         raise CommandError(str(exc)) from None
-
-
-def print_columns(rows: list[list[str]]) -> list[str]:
-    """Lines of a table, its columns as wide as their longest cell."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

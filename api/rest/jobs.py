@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -26,7 +26,8 @@ from api.shapes.jobs import (
     JobStatus,
     ResyncIn,
     RunIn,
-    tell_job_row,
+    tell_job,
+    tell_jobs,
 )
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from connectors.models import Connector
@@ -35,11 +36,9 @@ from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, sa
 from syncjobs.configuration.yaml_in import InvalidConfiguration
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob
-from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queries.records import find_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NotOfRows, request_resync, request_run
-from timing.clock import database_now
 
 router = Router(tags=["sync jobs"])
 JobIn = Annotated[str, Path(description="The job's id or name.")]
@@ -202,13 +201,3 @@ def _run(
     except (JobBusy, WorkspaceBusy) as exc:
         raise conflict_with(str(exc), exc.record) from None
     return tell_record(reread(record))
-
-
-def tell_job(job: SyncJob) -> dict[str, Any]:
-    return tell_jobs([job])[0]
-
-
-def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
-    """Fills `JobOut`; each job with its connector and dataset."""
-    facts, now = load_facts(jobs, latest=False), database_now()
-    return [tell_job_row(job, facts.get(job.pk, JobFacts()), now) for job in jobs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,7 +34,8 @@ from syncjobs.order.job import OPTIONS, belongs_to
 from syncjobs.order.option import CHARACTERS_MAX, ITEMS_MAX, Form, Option
 from syncjobs.order.writing import write_order
 from syncjobs.queries.fires import describe_schedule, find_fires
-from syncjobs.queries.job_facts import JobFacts
+from syncjobs.queries.job_facts import JobFacts, load_facts
+from timing.clock import database_now
 from timing.schedules import Condition, CountedFrom
 
 Text = Annotated[StrictStr, Field(max_length=1000, pattern=r"^[^\x00]*$")]
@@ -434,8 +435,18 @@ def _tell_source(job: SyncJob) -> dict[str, Any]:
     return {"source_dataset": dataset.name, "connector": None}
 
 
-def tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
+def tell_job(job: SyncJob) -> dict[str, Any]:
     """Fills `JobOut`."""
+    return tell_jobs([job])[0]
+
+
+def tell_jobs(jobs: Sequence[SyncJob]) -> list[dict[str, Any]]:
+    """Fills `JobOut`; each job with its connector and dataset."""
+    facts, now = load_facts(jobs, latest=False), database_now()
+    return [_tell_job_row(job, facts.get(job.pk, JobFacts()), now) for job in jobs]
+
+
+def _tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any]:
     far_end = job.far_end
     return {
         **{name: getattr(job, name) for name in _STORED},

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django_celery_beat import admin as _  # noqa: F401 — it registers what is replaced here
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,

@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 from api.shapes.offers import OfferedEntityOut, tell_offer, write_cursor
 from cli.command import WorkspaceCommand
 from cli.finding import need_connector
-from cli.lines import make_lines
-from cli.offers import asking, print_columns
+from cli.lines import make_lines, print_columns
+from cli.offers import asking
 from connectors.offers import list_offers
 from farends.rows.contract import Entity
 

@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 from api.shapes.offers import PREVIEW_MAX, PreviewOut, tell_preview
 from cli.command import WorkspaceCommand, whole_number
 from cli.finding import need_connector
-from cli.lines import make_lines, one_line
-from cli.offers import asking, print_columns
+from cli.lines import make_lines, one_line, print_columns
+from cli.offers import asking
 from connectors.offers import preview_offer
 
 CELL_SHOWN_MAX = 40
