@@ -100,7 +100,9 @@ class AlertRule(models.Model):
     tag = models.CharField(max_length=100, blank=True, default="")
     params = models.JSONField(default=dict, blank=True)
     channels = models.ManyToManyField(AlertChannel, blank=True, related_name="rules")  # none: all
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(
+        db_default=Now(), editable=False
+    )  # what was before is not looked at
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
+from alerts.watching.watch import watch_alerts
 from connectors.monitoring import is_any_check_due
 from connectors.reachability import take_came_back
 from outbox.leases import TAILS
@@ -145,12 +146,19 @@ def watch_hosts(_holder: str) -> bool:
     return False
 
 
+def look_for_alerts(_holder: str) -> bool:
+    """What has happened since the last look opens and closes alerts."""
+    watch_alerts()
+    return False
+
+
 DUTIES = (
     Duty("dispatch", lambda: TICK_S, dispatch),
     Duty("send streams", lambda: TICK_S, send_streams),
     Duty("index datasets", lambda: TICK_S, index_datasets),
     Duty("look at models", lambda: MODELS_EVERY_S, look_at_models),
     Duty("watch hosts", lambda: TICK_S, watch_hosts),
+    Duty("watch alerts", lambda: TICK_S, look_for_alerts),
     Duty("tell waits", lambda: TELL_EVERY_S, tell_waits),
     Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
     Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),

@@ -105,6 +105,7 @@ class Migration(migrations.Migration):
                 ('timeout_s', models.PositiveIntegerField(blank=True, default=None, null=True)),
                 ('max_attempts', models.PositiveSmallIntegerField(default=syncjobs.models.jobs.default_max_attempts)),
                 ('enabled', models.BooleanField(default=True)),
+                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None)),
                 ('pause_after_failures', models.PositiveSmallIntegerField(blank=True, default=5, null=True)),
                 ('failures_in_a_row', models.PositiveIntegerField(default=0, editable=False)),
                 ('paused_at', models.DateTimeField(editable=False, null=True)),

@@ -121,6 +121,7 @@ class SyncJob(models.Model):
         null=True, **column("pause_after_failures")
     )
     enabled = models.BooleanField(**column("enabled"))
+    tags = ArrayField(models.TextField(), **column("tags"))
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
     paused_at = models.DateTimeField(null=True, editable=False)  # by that rule, or a person
     paused_reason = models.TextField(blank=True, default="", editable=False)

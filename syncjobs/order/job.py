@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,16 @@ from syncjobs.order.timing import SECONDS_MAX, Timing
 
 TRIES_GROUP = "Tries"
 SMALL_MAX = 32_767
+
+
+TAGS_MAX = 20
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    if len(tags) > TAGS_MAX:
+        raise ValueError(f"must be at most {TAGS_MAX} tags")
+    if "" in tags or len(set(tags)) < len(tags):
+        raise ValueError("must be words that differ from each other, none of them empty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,10 @@ class JobOrder:
         ),
     )
     enabled: bool = job_option("Enabled", "A disabled job runs by hand only.", default=True)
+    tags: tuple[str, ...] = job_option(
+        "Tags", "Words that jobs share. An alert rule can look at the jobs with one.", default=(),
+        most=100, check=_check_tags,
+    )  # fmt: skip
     timing: Timing
     shared: SharedOrder
     files: FileOrder
