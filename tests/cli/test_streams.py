@@ -124,6 +124,19 @@ def test_an_import_into_a_full_queue_tells_what_was_taken(
             call_command("stream", "meters", *words)
 
 
+def test_redrive_takes_a_stream_as_it_takes_a_record(
+    receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = stream_to(receiver, {}, name="meters")
+    take(stream, readings(*range(3)))
+    receiver.control(reject={keys(1)[0]: "no"}, times=1)
+    assert run(capsys, "stream", "meters", "send")[0] == 0
+    assert json.loads(run(capsys, "redrive", "meters", "--json")[1]) == {"redriven": 1}
+    assert "0 readings go again" in run(capsys, "redrive", "meters")[1]
+    with pytest.raises(CommandError, match="of a record's rows"):
+        run(capsys, "redrive", "meters", "--wait")
+
+
 def test_dead_letters_are_listed_and_sent_again_and_hours_compared(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`redrive RECORD`: rows out of a record's quarantine are sent again."""
+"""`redrive RECORD|STREAM`: rows out of a record's quarantine, or readings that were refused, are sent again."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from api.shapes.quarantine import RowRedriveIn
 from cli.command import WorkspaceCommand
 from cli.finding import need_record
 from cli.waiting import add_waiting_arguments, finish
+from outbox.dead_letters import redrive
+from outbox.models import Stream
 from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy
 from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
+from workspaces.lookup import find_row
 
 
 class Command(WorkspaceCommand):
     help = (
         "Send the open rows of a record's quarantine again: as the source has them now, or with the values of a"
         " file. With --wait, end with the state: 0 succeeded, 1 failed or timed out, 3 cancelled, 4 partial, 5 held."
-        " The beginning of the record's id is enough."
+        " The beginning of the record's id is enough. Of a stream: send all dead letters again; its next delivery"
+        " takes them."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("record", metavar="RECORD")
+        parser.add_argument("called", metavar="RECORD|STREAM")
         parser.add_argument(
             "--values",
             type=Path,
@@ -36,7 +40,12 @@ class Command(WorkspaceCommand):
         add_waiting_arguments(parser)
 
     def run(self, *args: object, **options: Any) -> None:
-        record = need_record(self.get_workspace(options["workspace"]), options["record"])
+        workspace = self.get_workspace(options["workspace"])
+        stream = find_row(Stream.objects.all(), workspace, options["called"])
+        if stream is not None:
+            self._redrive(stream, options)
+            return
+        record = need_record(workspace, options["called"])
         values = _read(options["values"]) if options["values"] else {}
         try:
             again = send_again(record, by="command line", values=values)
@@ -45,6 +54,17 @@ class Command(WorkspaceCommand):
         except (WorkspaceBusy, JobBusy) as exc:
             raise CommandError(f"{exc}: wait for record {exc.record.pk}, or cancel it") from None
         finish(self, again, options)
+
+    def _redrive(self, stream: Stream, options: dict[str, Any]) -> None:
+        if options["values"] or options["wait"]:
+            raise CommandError(
+                "--values and --wait are of a record's rows; readings go as they are"
+            )
+        count = redrive(stream, None)
+        if options["json"]:
+            self.write_json({"redriven": count})
+        else:
+            self.stdout.write(f"{stream.name}: {count:,} readings go again")
 
 
 def _read(path: Path) -> dict[int, dict[str, str | None]]:
