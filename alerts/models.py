@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Func, IntegerField, Q
 from django.db.models.functions import Now
@@ -28,6 +28,8 @@ from connectors.models import Connector
 from outbox.models import Stream
 from syncjobs.models.jobs import SyncJob
 from workspaces.models import Workspace, valid_title
+
+valid_tag = RegexValidator(r"\A[^\x00-\x1f\x7f]+\Z", "use no control characters")
 
 
 def _choices(
@@ -97,7 +99,7 @@ class AlertRule(models.Model):
     stream = models.ForeignKey(
         Stream, models.CASCADE, null=True, blank=True, related_name="alert_rules"
     )
-    tag = models.CharField(max_length=100, blank=True, default="")
+    tag = models.CharField(max_length=100, blank=True, default="", validators=[valid_tag])
     params = models.JSONField(default=dict, blank=True)
     channels = models.ManyToManyField(AlertChannel, blank=True, related_name="rules")  # none: all
     created_at = models.DateTimeField(

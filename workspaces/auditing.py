@@ -19,9 +19,12 @@ _SEALED = "sealed_secret"
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
-def note_saved(row: models.Model, stored: models.Model | None) -> None:
-    """`stored`: the row as it was before; None for a new one. Where nothing watched differs, nothing is noted."""
-    changes = _differences(row, stored)
+def note_saved(
+    row: models.Model, stored: models.Model | None, more: Mapping[str, Any] | None = None
+) -> None:
+    """`stored`: the row as it was before; None for a new one. `more` are changes that no column of the row shows. Where
+    nothing watched differs, nothing is noted."""
+    changes = _differences(row, stored) | dict(more or {})
     if stored is None:
         note(row, CREATED, changes)
     elif changes:

@@ -54,6 +54,14 @@ class SubjectKind(StrEnum):
     WORKSPACE = "workspace"  # of an error rate over all jobs, or of the disk that all share
 
 
+class AlertState(StrEnum):
+    """How an alert stands for whoever looks at it."""
+
+    FIRING = "firing"
+    SILENCED = "silenced"  # it fires, and a person wants no message of it for a while
+    RESOLVED = "resolved"
+
+
 class ChannelState(StrEnum):
     OK = "ok"
     RETRYING = "retrying"  # the last try failed, and another comes

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('failure', 'failure'), ('failures_in_a_row', 'failures in a row'), ('held', 'held'), ('suspect', 'suspect'), ('overdue', 'overdue'), ('nothing_ran', 'nothing ran'), ('error_rate', 'error rate'), ('offline', 'offline'), ('dead_letters', 'dead letters'), ('index_behind', 'index behind'), ('disk', 'disk')], max_length=20)),
                 ('severity', models.CharField(choices=[('info', 'info'), ('warning', 'warning'), ('critical', 'critical')], default='warning', max_length=10)),
                 ('enabled', models.BooleanField(default=True)),
-                ('tag', models.CharField(blank=True, default='', max_length=100)),
+                ('tag', models.CharField(blank=True, default='', max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f]+\\Z', 'use no control characters')])),
                 ('params', models.JSONField(blank=True, default=dict)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),

@@ -20,6 +20,7 @@ WorkspaceIn = Annotated[str, Path(description="The workspace's id or name.")]
 PATH_NOUNS = {
     "record_id": "sync record",
     "backfill_id": "backfill",
+    "alert_id": "alert",
     "number": "version",
     "path": "file",
 }

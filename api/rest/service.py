@@ -16,6 +16,9 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from api.rest import (
+    alert_channels,
+    alert_rules,
+    alerts,
     archives,
     audit,
     backfills,
@@ -145,6 +148,9 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", indexes.router)
     service.add_router(TREE, search.router)
     service.add_router(f"{TREE}/streams", outbox_streams.router)
+    service.add_router(f"{TREE}/alert-rules", alert_rules.router)
+    service.add_router(f"{TREE}/alert-channels", alert_channels.router)
+    service.add_router(f"{TREE}/alerts", alerts.router)
     service.add_exception_handler(Refused, _refused)
     service.add_exception_handler(Malformed, _malformed)
     service.add_exception_handler(HttpError, _failed)

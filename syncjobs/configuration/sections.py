@@ -26,9 +26,17 @@ class SectionEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """Stands in a told entry for a secret. `path` names it among all secrets."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One list of a workspace. `write` takes an entry by its name and may raise SectionRefused; it works in the
-    caller's transaction, after the workspace's connectors were written. `tell` gives the entries as `write` takes them."""
+    caller's transaction, after the workspace's connectors were written. `tell` gives the entries as `write` takes
+    them, but for a StoredSecret in the place of each secret."""
 
     name: str  # of the list
     noun: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from farends.errors import AuthConfig
 from farends.registry import SPECS
 from farends.spec import group_options, parse_options
 from search.choices import tell_own_choice
-from syncjobs.configuration.sections import all_sections
+from syncjobs.configuration.sections import StoredSecret, all_sections
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import default_max_attempts
 from syncjobs.order.job import belongs_to
@@ -34,6 +35,9 @@ class Variable:
     """Stands in the document for a secret: the environment variable that `apply` is to take it from."""
 
     name: str
+
+
+_Sections = dict[str, list[dict[str, Any]]]  # by the name of the section
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,28 @@ def export_configuration(workspaces: Iterable[Workspace]) -> Export:
         row.pk: list(row.sync_jobs.select_related("connector", "source_dataset")) for row in rows
     }
     connectors = {row.pk: sorted(row.connectors.all(), key=_name) for row in rows}
-    exporter = _Exporter(connector for row in rows for connector in connectors[row.pk])
+    sections = {row.pk: {one.name: one.tell(row) for one in all_sections()} for row in rows}
+    exporter = _Exporter((connector for row in rows for connector in connectors[row.pk]), sections)
     document = [exporter.workspace(row, connectors[row.pk], jobs[row.pk]) for row in rows]
     return Export({"workspaces": document}, tuple(exporter.variables), tuple(exporter.notes))
 
 
 class _Exporter:
-    def __init__(self, connectors: Iterable[Connector]) -> None:
+    def __init__(
+        self, connectors: Iterable[Connector], sections: Mapping[uuid.UUID, _Sections]
+    ) -> None:
         self.notes: list[str] = []
         self._secrets = {row.pk: self._fields_of(row) for row in connectors}
+        self._sections = sections
         self._taken = Counter(name for names in self._secrets.values() for name in names.values())
+        self._taken.update(
+            _name_variable("_".join(value.path))
+            for lists in sections.values()
+            for entries in lists.values()
+            for entry in entries
+            for value in entry.values()
+            if isinstance(value, StoredSecret)
+        )
         self.variables: list[str] = []
 
     def _fields_of(self, row: Connector) -> dict[str, str]:
@@ -82,10 +98,18 @@ class _Exporter:
             told["connectors"] = [self._connector(connector) for connector in connectors]
         if told_jobs := [entry for job in sorted(jobs, key=_name) if (entry := self._job(job))]:
             told["sync_jobs"] = told_jobs
-        for section in all_sections():
-            if entries := section.tell(row):
-                told[section.name] = entries
+        for name, entries in self._sections[row.pk].items():
+            if entries:
+                told[name] = [self._entry(entry) for entry in entries]
         return told
+
+    def _entry(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: self._take(_name_variable("_".join(value.path)), "/".join(value.path))
+            if isinstance(value, StoredSecret)
+            else value
+            for name, value in entry.items()
+        }
 
     def _search(self, row: Workspace) -> dict[str, Any]:
         told, has_key = tell_own_choice(row)

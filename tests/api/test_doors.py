@@ -17,6 +17,7 @@ from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.models import Backfill, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from tests.alerts.making import make_alert, make_channel, make_rule
 from tests.api.routes import Route, routes
 from tests.outbox.rows import make_client, make_stream
 from tests.rows import make_connector, make_job, make_version, make_workspace
@@ -49,6 +50,16 @@ BODIES = {
         "entity": {"path": "*.csv", "format": "csv"}
     },
     "PUT /api/workspaces/{workspace}/streams/{stream}": {"name": "other", "client": "none"},
+    "PUT /api/workspaces/{workspace}/alert-rules/{rule}": {
+        "name": "other",
+        "kind": "held",
+        "job": "none",
+    },
+    "PUT /api/workspaces/{workspace}/alert-channels/{channel}": {
+        "name": "other",
+        "timezone": "none",
+    },
+    "POST /api/workspaces/{workspace}/alerts/{alert_id}/silence": {"until": None},
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
     "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
@@ -97,6 +108,7 @@ def things_of(workspace: str, path: str = "") -> dict[str, str]:
         table = make_table(make_dataset(f"tables-{uuid.uuid4()}", workspace), {"id": "bigint"})
         number = publish(table, {("1",): {"id": "1"}}) or 0
         dataset_id = table.table.dataset_id
+    alert = make_alert(make_rule(f"r-{uuid.uuid4()}", workspace=job.workspace))
     return {
         "workspace": workspace,
         "member": person.username,
@@ -108,6 +120,9 @@ def things_of(workspace: str, path: str = "") -> dict[str, str]:
         "record_id": str(record.pk),
         "backfill_id": str(backfill.pk),
         "stream": str(make_stream(make_client(workspace)).pk),
+        "rule": str(alert.rule_id),
+        "channel": str(make_channel(f"c-{uuid.uuid4()}", workspace=job.workspace).pk),
+        "alert_id": str(alert.pk),
         "dataset": str(dataset_id),
         "number": str(number),
         "path": "a.txt",

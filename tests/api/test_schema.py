@@ -20,6 +20,7 @@ from syncjobs.models import ItemAction, SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.backfilling import request_backfill
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.records.asking import cancel
+from tests.alerts.making import make_alert, make_channel, make_rule
 from tests.outbox.rows import make_stream
 from tests.rows import make_connector, make_job, make_version, make_workspace
 from workspaces.models import Role
@@ -27,7 +28,7 @@ from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Which names exist, which schedule fits which job, which windows name a time, which rows lie in quarantine, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
+# Which names exist, which parameters and which scope go with which kind of rule, which schedule fits which job, which windows name a time, which rows lie in quarantine, which options and secrets a kind has, what is past: that is no matter of a schema, and is refused with 400.
 CONFIG = """
 [parameters]
 workspace = "acme"
@@ -37,6 +38,9 @@ dataset = "nightly"
 number = 1
 path = "a.txt"
 stream = "meters"
+rule = "nightly"
+channel = "ops"
+alert_id = "{alert_id}"
 record_id = "{record_id}"
 backfill_id = "{backfill_id}"
 
@@ -52,6 +56,9 @@ include-operation-id = [
   "api_workspace_change_settings", "api_outbox_streams_create_stream", "api_outbox_streams_replace_stream",
   "api_outbox_streams_change_stream", "api_outbox_streams_take_readings",
   "api_outbox_streams_redrive_dead_letters", "api_quarantine_redrive_rows",
+  "api_alert_rules_create_rule", "api_alert_rules_replace_rule", "api_alert_rules_change_rule",
+  "api_alert_channels_create_channel", "api_alert_channels_replace_channel", "api_alert_channels_change_channel",
+  "api_alerts_silence",
 ]
 checks.positive_data_acceptance.enabled = false
 
@@ -86,6 +93,7 @@ def token() -> str:
     job = make_job(make_connector(target), name="nightly", schedule={"every_s": 3600})
     make_version(job.dataset, {"a.txt": b"held", "b.txt": b""})
     make_stream(name="meters")
+    make_channel("ops")
     return create_token(make_workspace(), name="ci", role=Role.ADMIN)[1]
 
 
@@ -108,7 +116,9 @@ def test_every_answer_is_as_the_document_says(
     day = record.queued_at - timedelta(days=1)
     backfill = request_backfill(record.job, day, record.queued_at)
     config.write_text(
-        CONFIG.replace("{record_id}", str(record.pk)).replace("{backfill_id}", str(backfill.pk))
+        CONFIG.replace("{record_id}", str(record.pk))
+        .replace("{backfill_id}", str(backfill.pk))
+        .replace("{alert_id}", str(make_alert(make_rule("nightly")).pk))
     )
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
