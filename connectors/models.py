@@ -167,6 +167,8 @@ class FarEndWatch(models.Model):
     failures = models.PositiveIntegerField(default=0)  # in a row
     last_error = models.TextField(blank=True, default="")
     changes = ArrayField(models.DateTimeField(), default=list)  # of the state, lately
+    # The last checks, oldest first, each as `connectors.looks.HostCheck` writes it.
+    looks = models.JSONField(default=list)
     due_at = models.DateTimeField(db_default=Now(), db_index=True)  # of the next check
     came_back = models.BooleanField(default=False)  # what waited for it is still to be woken
 

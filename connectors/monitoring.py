@@ -11,8 +11,7 @@ from django.db import connection
 
 from connectors.models import Connector, FarEndWatch
 from connectors.opening import make_context, make_target
-from connectors.reachability import change_seen, find_connectivity
-from connectors.watching import after_failure, after_success
+from connectors.reachability import find_connectivity, note_look
 from farends.errors import Stalled, TransportError
 from farends.masking import make_target_mask
 from farends.reaching import dial_host
@@ -22,8 +21,8 @@ CHECK_S = 10.0  # that one check may take
 AT_ONCE = 32
 
 _MEET_NEW = """
-INSERT INTO connectors_farendwatch (connector_id, watch, state, told, failures, last_error, changes, came_back)
-SELECT id, true, 'unknown', 'unknown', 0, '', '{}', false FROM connectors_connector c
+INSERT INTO connectors_farendwatch (connector_id, watch, state, told, failures, last_error, changes, looks, came_back)
+SELECT id, true, 'unknown', 'unknown', 0, '', '{}', '[]', false FROM connectors_connector c
  WHERE NOT EXISTS (SELECT FROM connectors_farendwatch k WHERE k.connector_id = c.id)
 ON CONFLICT DO NOTHING
 """
@@ -67,23 +66,23 @@ def check_due() -> int:
     if not due:
         return 0
     with ThreadPoolExecutor(min(AT_ONCE, len(due)), "connectivity") as pool:
-        looks = {pool.submit(_find_error, connector): connector for connector in due}
+        looks = {pool.submit(_look_at, connector): connector for connector in due}
         for look in as_completed(looks):
-            _note(looks[look], look.result())
+            note_look(looks[look], *look.result())
     return len(due)
 
 
 def check_now(connector: Connector) -> FarEndWatch:
     """Checks at once, because a person asked."""
-    _note(connector, _find_error(connector))
+    note_look(connector, *_look_at(connector))
     return find_connectivity(connector)
 
 
-def _note(connector: Connector, error: str | None) -> None:
-    if error is None:
-        change_seen(connector, lambda seen, now: after_success(seen, now))
-    else:
-        change_seen(connector, lambda seen, now: after_failure(seen, now, error))
+def _look_at(connector: Connector) -> tuple[str | None, int]:
+    """Why it cannot be reached, and how many milliseconds passed until that was known."""
+    begun_at = time.monotonic()
+    error = _find_error(connector)
+    return error, round((time.monotonic() - begun_at) * 1_000)
 
 
 def _find_error(connector: Connector) -> str | None:

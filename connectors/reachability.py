@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from connectors.looks import HostCheck, add_look
 from connectors.models import Connector, FarEndWatch
 from connectors.watching import HostState, Reachability, after_failure, after_success, tell
 from events.writing import NewEvent, write_events
@@ -70,14 +71,34 @@ def _is_old(at: datetime | None) -> bool:
     return at is None or (database_now() - at).total_seconds() > settings.SYNC.connectivity_check_s
 
 
+def note_look(connector: Connector, error: str | None, took_ms: int) -> None:
+    """A check has called the far end; `error` says why it failed."""
+    change = _after_look(error)
+    change_seen(connector, change, took_ms=took_ms)
+
+
+def _after_look(error: str | None) -> Callable[[HostState, datetime], HostState]:
+    if error is None:
+        return after_success
+    return lambda seen, now: after_failure(seen, now, error)
+
+
 @transaction.atomic
-def change_seen(connector: Connector, change: Callable[[HostState, datetime], HostState]) -> None:
+def change_seen(
+    connector: Connector,
+    change: Callable[[HostState, datetime], HostState],
+    *,
+    took_ms: int | None = None,
+) -> None:
+    """`took_ms`: a check has shown it, and is noted with how long it took."""
     find_connectivity(connector)
     row = FarEndWatch.objects.select_for_update(no_key=True).get(pk=connector.pk)
     before, now = _seen_of(row), database_now()
     seen, told = tell(change(before, now), now)
     for name, value in asdict(seen).items():
         setattr(row, name, list(value) if name == "changes" else value)
+    if took_ms is not None:
+        row.looks = add_look(row.looks, HostCheck(now, took_ms, seen.last_error))
     if seen.state is Reachability.ONLINE and before.state is Reachability.OFFLINE:
         row.came_back = True
     row.save()

@@ -34,6 +34,8 @@ def option(
     has_lines: bool = False,
     key: str = "",
     needed_with: str = "",
+    proofread: Callable[[str, str], str] | None = None,
+    opened_by: str = "",
 ) -> Any:
     """A field of an options or secret dataclass; without a default it is required.
 
@@ -44,7 +46,8 @@ def option(
     whose key the field pins, such as "host"; `goes_with` is the field that holds the user name which a
     password is sent with; `has_lines`: the text has several lines;
     `key` is the name that people write, where it is no name in Python; `needed_with` is the option that, where
-    it is true, makes this one required.
+    it is true, makes this one required; `proofread` says what is wrong with a text that a person has just pasted, and
+    is given what the field `opened_by` holds beside it.
     """
     told = {
         "label": label,
@@ -57,6 +60,8 @@ def option(
         "has_lines": has_lines,
         "key": key,
         "needed_with": needed_with,
+        "proofread": proofread,
+        "opened_by": opened_by,
     }
     return dataclasses.field(default=default, metadata=told)
 
@@ -205,6 +210,8 @@ class OptionField:
     goes_with: str = ""
     has_lines: bool = False
     needed_with: str = ""
+    proofread: Callable[[str, str], str] | None = None
+    opened_by: str = ""
     attribute: str = ""  # of the options class
 
 
@@ -245,6 +252,8 @@ def _fields_of(cls: Any) -> tuple[OptionField, ...]:
                 goes_with=str(field.metadata.get("goes_with", "")),
                 has_lines=bool(field.metadata.get("has_lines", False)),
                 needed_with=str(field.metadata.get("needed_with", "")),
+                proofread=field.metadata.get("proofread"),
+                opened_by=str(field.metadata.get("opened_by", "")),
             )
         )
     return tuple(sorted(fields, key=lambda field: (field.advanced, field.late)))
@@ -296,6 +305,19 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
     if problems:
         raise InvalidOptions(problems)
     return cls(**{known[name].attribute: value for name, value in values.items()})
+
+
+def find_pasting_faults(
+    cls: type, given: Mapping[str, Any], whole: Mapping[str, Any]
+) -> dict[str, str]:
+    """What is wrong with texts that a person has just given, by field; `whole` has what stays beside them."""
+    faults: dict[str, str] = {}
+    for field in option_fields(cls):
+        if field.proofread is not None and (text := given.get(field.name)):
+            fault = field.proofread(str(text), str(whole.get(field.opened_by) or ""))
+            if fault:
+                faults[field.name] = fault
+    return faults
 
 
 def _refuse_name(cls: type, name: str, known: Mapping[str, OptionField]) -> str:

@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                 ('changes', django.contrib.postgres.fields.ArrayField(base_field=models.DateTimeField(), default=list, size=None)),
                 ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
                 ('came_back', models.BooleanField(default=False)),
+                ('looks', models.JSONField(default=list)),
             ],
             options={
                 'verbose_name_plural': 'far end watches',

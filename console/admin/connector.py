@@ -26,11 +26,15 @@ from connectors.telling import tell_connectivity
 from console.admin import host_key, tables
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
+    OPTION,
+    PASTED,
+    SPLIT,
     NewConnectorForm,
     advanced_names,
     form_for,
     option_names,
     secret_names,
+    split_host,
 )
 from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
@@ -114,8 +118,14 @@ class ConnectorAdmin(ButtonsAdmin):
         return [approve, connectivity, shown, *super().get_urls()]
 
     @method_decorator(sensitive_post_parameters())
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return super().changeform_view(request, *args, **kwargs)
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if SPLIT in request.POST:
+            connector = self.get_object(request, object_id) if object_id else None
+            given = split_host(request.POST, connector.kind if connector else None)
+            request.POST = given  # type: ignore[assignment]  # Django's own setter
+        return super().changeform_view(request, object_id, *args, **kwargs)
 
     def get_form(
         self,
@@ -132,7 +142,9 @@ class ConnectorAdmin(ButtonsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Connector | None = None) -> Any:
         if obj is None:
-            return [(None, {"fields": ["workspace", "name", "kind", "host", "port"]})]
+            fields = ["workspace", "name", "kind", "host", "port"]
+            pasted = [OPTION + name for name in PASTED if OPTION + name in request.POST]
+            return [(None, {"fields": fields + pasted})]
         end = ["name", "workspace", "show_kind", "host", "port", "status"]
         shown: list[Any] = [(None, {"fields": end})]
         if obj.kind in SPECS and self.has_change_permission(request, obj):

@@ -5,16 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold import widgets
 
 from connectors.models import Connector
+from connectors.pasted import PastedAddress, choose_options, find_host_fault, find_pasted_address
 from connectors.secrets import seal, unseal
 from console.admin.forms import LinesField, ScopedForm, secret_line, secret_text
 from console.admin.option_fields import StructureField
 from farends.errors import AuthConfig
 from farends.registry import SPECS, get_spec
-from farends.spec import InvalidOptions, OptionField, Spec, option_fields, parse_options
+from farends.spec import (
+    InvalidOptions,
+    OptionField,
+    Spec,
+    find_pasting_faults,
+    option_fields,
+    parse_options,
+)
 from syncjobs.configuration.connectors import find_kind_problems
 from syncjobs.order.rows import RESOURCES
 
@@ -22,19 +33,100 @@ OPTION = "option_"
 ENTITIES = "entities"
 SECRET = "secret_"  # noqa: S105 — the prefix of form fields
 FORGET = "forget_secret"
+SPLIT = "_split_host"
+PASTED = (
+    "root",
+    "database",
+    "base",
+    "path",
+    "username",
+)  # options that may come with a pasted address
 
 
-class NewConnectorForm(ScopedForm):
-    """Step one: where the far end is. Its options follow on the next page."""
+class HostForm(ScopedForm):
+    """Catches what people paste into the field of the host, and offers to put its parts where they belong: the button
+    sends the form once more, with `SPLIT`."""
+
+    def clean_host(self) -> str:
+        host: str = self.cleaned_data["host"]
+        address = find_pasted_address(host, SPECS)
+        if address is not None:
+            raise forms.ValidationError(self._offer(address))
+        if fault := find_host_fault(host):
+            raise forms.ValidationError(fault)
+        return host
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = "A port is a number from 1 to 65535."
+        told = dict.fromkeys(("min_value", "max_value", "invalid"), words)
+        self.fields["port"].error_messages |= told
+
+    def find_kind(self) -> str:
+        """The kind that is being saved."""
+        return str(self.instance.kind or self.data.get("kind", ""))
+
+    def _offer(self, address: PastedAddress) -> SafeString:
+        taken = self.find_kind()
+        if self.instance.kind and address.kind not in (None, taken):
+            return format_html(
+                "This is an address of kind {}, and this connector is of kind {}: add another connector for it.",
+                SPECS[str(address.kind)].title,
+                SPECS[taken].title,
+            )
+        parts = [("host", address.host), ("port", address.port), ("folder", address.folder)]
+        if address.kind not in (None, taken):
+            parts.append(("kind", SPECS[str(address.kind)].title))
+        parts.append(("user", address.username))
+        told = "; ".join(f"{name} {value}" for name, value in parts if value)
+        password = (
+            " The password in it is not taken over: enter it below." if address.has_password else ""
+        )
+        return format_html(
+            'This is an address, not a host. Its parts: {}.{} <button type="submit" class="sp-button" name="{}"'
+            ' value="host">Use these parts</button>',
+            *(told, password, SPLIT),
+        )
+
+
+def split_host(given: QueryDict, kind: str | None) -> QueryDict:
+    """The form as it was sent, with the parts of the pasted address in their fields. `kind`: it cannot be changed."""
+    address = find_pasted_address(given.get("host", ""), SPECS)
+    if address is None:
+        return given
+    split = given.copy()
+    chosen = kind or address.kind or given.get("kind", "")
+    split["host"] = address.host
+    if not kind:
+        split["kind"] = chosen
+    if address.port:
+        split["port"] = str(address.port)
+    elif not kind and chosen != given.get("kind"):
+        split["port"] = ""  # the usual one of another kind
+    if chosen in SPECS:
+        for name, value in choose_options(address, SPECS[chosen]).items():
+            split[OPTION + name] = value
+    return split
+
+
+def _pasted() -> forms.CharField:
+    return forms.CharField(required=False, widget=forms.HiddenInput())
+
+
+class NewConnectorForm(HostForm):
+    """Step one: where the far end is. Its options follow on the next page, and those that came with a pasted address are
+    kept until then."""
 
     kind = forms.ChoiceField(widget=widgets.UnfoldAdminSelectWidget())
     port = forms.IntegerField(
         required=False,
         min_value=1,
-        max_value=65535,
+        max_value=65_535,
         widget=widgets.UnfoldAdminIntegerFieldWidget(),
         help_text="empty: the kind's own",
     )
+    option_root, option_database = _pasted(), _pasted()
+    option_path, option_username = _pasted(), _pasted()
 
     class Meta:
         model = Connector
@@ -48,12 +140,19 @@ class NewConnectorForm(ScopedForm):
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
-        if self.cleaned_data.get("port") is None and (kind := self.cleaned_data.get("kind")):
-            self.cleaned_data["port"] = get_spec(kind).default_port
+        if kind := self.cleaned_data.get("kind"):
+            spec = get_spec(kind)
+            if self.cleaned_data.get("port") is None:
+                self.cleaned_data["port"] = spec.default_port
+            known = {field.name for field in option_fields(spec.options)}
+            pasted = {
+                name: self.cleaned_data.get(OPTION + name) for name in PASTED if name in known
+            }
+            self.instance.options = {name: value for name, value in pasted.items() if value}
         return self.cleaned_data
 
 
-class ConnectorForm(ScopedForm):
+class ConnectorForm(HostForm):
     """Step two, and every change. Made for a connector by `form_for`."""
 
     spec: Spec
@@ -107,7 +206,10 @@ class ConnectorForm(ScopedForm):
             return
         kept = {} if moved else self._unsealed()
         secret = {**kept, **given}
-        if self._report(SECRET, self.spec.secret, secret):
+        faults = find_pasting_faults(self.spec.secret, given, secret)
+        for name, text in faults.items():
+            self.add_error(SECRET + name, _sentence(name, text, True))
+        if self._report(SECRET, self.spec.secret, secret) and not faults:
             seal(self.instance, secret)
 
     def _unsealed(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from farends.reaching import Reach, ReachSecret
 from farends.secure_shell.auth import SshLogin
 from farends.secure_shell.terms import CIPHERS, USUAL, SshTerms
 from farends.spec import Target, Waypoint, option
+from farends.wire.key_faults import find_key_fault
 
 
 def _check_port(port: int) -> None:
@@ -94,6 +95,8 @@ class SshReachSecret(ReachSecret):
         default="",
         late=True,
         has_lines=True,
+        proofread=find_key_fault,
+        opened_by="passphrase",
     )
     passphrase: str = option(
         "Passphrase of the private key", "Empty where the key has none.", default="", late=True
@@ -117,6 +120,8 @@ class SshReachSecret(ReachSecret):
         default="",
         advanced=True,
         has_lines=True,
+        proofread=find_key_fault,
+        opened_by="jump_passphrase",
     )
     jump_passphrase: str = option(
         "Passphrase of the jump host's key",

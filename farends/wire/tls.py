@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from farends.errors import AuthConfig, TlsRefused
 from farends.spec import option
+from farends.wire.key_faults import find_key_fault
 
 _PEM = serialization.Encoding.PEM
 
@@ -52,6 +53,8 @@ class ClientCertificate:
         default="",
         advanced=True,
         has_lines=True,
+        proofread=find_key_fault,
+        opened_by="client_passphrase",
     )
     client_passphrase: str = option(
         "Passphrase of that private key", "Empty where the key has none.", default="", advanced=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from embedded import ports
 from farends.errors import AuthConfig
 from tests.console.conftest import CANARY, Tenant
 from tests.console.urls import add_to, list_of, page_of, press
+from tests.hosts.sshd import make_key
 from workspaces.models import Role
 
 
@@ -69,13 +71,96 @@ def test_saving_without_a_secret_keeps_it(acme: Tenant, root: Client) -> None:
     assert unseal(acme.connector) == {"password": CANARY}
 
 
-def test_a_new_secret_joins_the_stored_one(acme: Tenant, root: Client) -> None:
-    key = "-----BEGIN X-----\r\nabc\r\n-----END X-----\r\n"
+def test_a_new_secret_joins_the_stored_one(acme: Tenant, root: Client, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key", "ed25519").replace("\n", "\r\n")
     _save(root, acme.connector, secret_private_key=key)
     assert unseal(acme.connector) == {
         "password": CANARY,
         "private_key": key.replace("\r\n", "\n"),
     }
+
+
+def test_a_broken_private_key_is_told_beside_its_field(
+    acme: Tenant, root: Client, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path / "key", "ed25519", passphrase="open, sesame")
+    broken = {
+        (tmp_path / "key.pub").read_text(): "Is the public key: paste the other file",
+        key[:150]: "Is cut off: its last line",
+        key: "Needs its passphrase: enter it below.",
+    }
+    for text, words in broken.items():
+        answer = root.post(
+            page_of(acme.connector), _fields(acme.connector, secret_private_key=text)
+        )
+        [told] = answer.context["adminform"].form.errors["secret_private_key"]
+        assert words in told
+    acme.connector.refresh_from_db()
+    assert unseal(acme.connector) == {"password": CANARY}
+    _save(root, acme.connector, secret_private_key=key, secret_passphrase="open, sesame")
+    assert "private_key" in unseal(acme.connector)
+
+
+def test_an_address_in_place_of_a_host_is_split_on_request(acme: Tenant, root: Client) -> None:
+    typed = {
+        "workspace": str(acme.workspace.pk),
+        "name": "edi",
+        "kind": "https",
+        "host": "sftp://ann:pw@edi.example.com:2222/in",
+    }
+    answer = root.post(add_to(Connector), typed)
+    page = answer.content.decode()
+    assert "Its parts: host edi.example.com; port 2222; folder /in; kind SFTP; user ann." in page
+    assert "The password in it is not taken over" in page
+    assert 'value="sftp://ann:pw@edi.example.com:2222/in"' in page
+    assert not Connector.objects.filter(name="edi").exists()
+    root.post(add_to(Connector), typed | {"_split_host": "host"})
+    made = Connector.objects.get(name="edi")
+    assert (made.kind, made.host, made.port) == ("sftp", "edi.example.com", 2222)
+    assert made.options == {"root": "/in", "username": "ann"}
+
+
+def test_parts_of_an_address_outlive_another_mistake(acme: Tenant, root: Client) -> None:
+    typed = {
+        "workspace": str(acme.workspace.pk),
+        "name": "no name!",
+        "kind": "sftp",
+        "host": "edi.example.com/in",
+        "_split_host": "host",
+    }
+    page = root.post(add_to(Connector), typed).content.decode()
+    assert '<input type="hidden" name="option_root" value="/in"' in page
+    assert 'value="edi.example.com"' in page
+
+
+def test_a_stored_connector_keeps_its_kind_when_an_address_is_split(
+    acme: Tenant, root: Client
+) -> None:
+    page = _save(root, acme.connector, host="https://acme.example.com/x")
+    assert "This is an address of kind HTTPS, and this connector is of kind SFTP" in page
+    page = _save(root, acme.connector, host="acme.example.com:22/new")
+    assert "host acme.example.com; port 22; folder /new" in page
+    _save(root, acme.connector, host="acme.example.com:22/new", _split_host="host")
+    assert (acme.connector.host, acme.connector.options["root"]) == ("acme.example.com", "/new")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("host", "two words", "A host name has no blanks in it."),
+        ("host", "\\\\server\\share", "a path of Windows"),
+        ("port", "70000", "A port is a number from 1 to 65535."),
+        ("port", "0", "A port is a number from 1 to 65535."),
+    ],
+)
+def test_a_host_and_a_port_that_cannot_be_are_told(
+    acme: Tenant, root: Client, field: str, value: str, words: str
+) -> None:
+    page = root.post(page_of(acme.connector), _fields(acme.connector, **{field: value}))
+    assert words in page.content.decode()
+    typed = {"workspace": str(acme.workspace.pk), "name": "new", "kind": "sftp", "host": "h"}
+    page = root.post(add_to(Connector), typed | {field: value})
+    assert words in page.content.decode()
 
 
 def test_a_secret_can_be_forgotten(acme: Tenant, root: Client) -> None:
