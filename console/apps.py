@@ -12,4 +12,4 @@ class ConsoleConfig(AppConfig):
 
         # Unfold stands before us in INSTALLED_APPS, so a template of the same name would not be found.
         admin.site.index_template = "console/dashboard.html"
-        admin.site.index_title = "Dashboard"
+        admin.site.index_title = "Overview"

@@ -20,7 +20,7 @@ TITLES: dict[str, str] = {
     ConnectionStage.CLOCK: "Compare clocks",
     ConnectionStage.FEATURES: "Ask for features",
 }
-ICONS = {"passed": "check_circle", "failed": "cancel", "skipped": "remove_circle_outline"}
+ICONS = {"passed": "ok", "failed": "x", "skipped": "next"}
 
 
 def describe_test(connector: Connector) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def describe_test(connector: Connector) -> list[dict[str, Any]]:
         {
             "title": TITLES.get(stage.get("stage", ""), stage.get("stage", "")),
             "outcome": stage.get("outcome", ""),
-            "icon": ICONS.get(stage.get("outcome", ""), "help"),
+            "icon": ICONS.get(stage.get("outcome", ""), "unknown"),
             "detail": stage.get("detail") or "",
             "advice": stage.get("advice") or "",
         }

@@ -1,4 +1,4 @@
-"""Small pieces of markup that several pages share: coloured labels, bars, links. All escaped."""
+"""Small pieces of markup that several pages share: icons, states, bars, times, links. All escaped."""
 
 from __future__ import annotations
 
@@ -12,33 +12,55 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from connectors.models import Connector
+from console.charts import draw_progress
 from console.words import NOTHING, moment_words, span_words
 from datasets.models import Dataset, Version
 from outbox.models import Stream
 from syncjobs.core.states import State
 from syncjobs.models import ItemAction, SyncJob, SyncRecord
 
-TONES: dict[str, str] = {
-    State.QUEUED: "info",
-    State.RUNNING: "primary",
-    State.HELD: "warning",
-    State.SUCCEEDED: "success",
-    State.PARTIAL: "warning",
-    State.FAILED: "danger",
-    State.TIMED_OUT: "danger",
-    State.CANCELLED: "plain",
-    ItemAction.ADDED: "success",
-    ItemAction.CHANGED: "info",
-    ItemAction.REMOVED: "warning",
-    ItemAction.SKIPPED: "plain",
-    "passed": "success",
-    "skipped": "plain",
-    "active": "success",
-    "paused": "warning",
-    "online": "success",
-    "offline": "danger",
-    "refused": "danger",
-    "current": "success",
+# Of a state: the tone of its chip and its icon. Both are told, for a colour alone says nothing to many.
+LOOKS: dict[str, tuple[str, str]] = {
+    State.QUEUED: ("wait", "clock"),
+    State.RUNNING: ("run", "run"),
+    State.HELD: ("warn", "hand"),
+    State.SUCCEEDED: ("ok", "ok"),
+    State.PARTIAL: ("warn", "half"),
+    State.FAILED: ("bad", "x"),
+    State.TIMED_OUT: ("bad", "hourglass"),
+    State.CANCELLED: ("none", "stop"),
+    ItemAction.ADDED: ("ok", "plus"),
+    ItemAction.CHANGED: ("wait", "pencil"),
+    ItemAction.REMOVED: ("warn", "minus"),
+    ItemAction.SKIPPED: ("none", "next"),
+    "suspect": ("warn", "eye"),
+    "plan": ("none", "plan"),
+    "passed": ("ok", "ok"),
+    "active": ("ok", "ok"),
+    "live": ("ok", "ok"),
+    "accepted": ("ok", "ok"),
+    "current": ("ok", "ok"),
+    "online": ("ok", "ok"),
+    "offline": ("bad", "offline"),
+    "unknown": ("none", "unknown"),
+    "not watched": ("none", "unknown"),
+    "circuit open": ("bad", "circuit"),
+    "host key changed": ("bad", "key"),
+    "firing": ("bad", "bell"),
+    "paused": ("warn", "pause"),
+    "refused": ("bad", "x"),
+    "blocked": ("bad", "hand"),
+    "expired": ("warn", "clock"),
+    "revoked": ("bad", "stop"),
+    "open": ("wait", "clock"),
+}
+TONE_ICONS = {
+    "ok": "ok",
+    "wait": "clock",
+    "run": "run",
+    "warn": "warn",
+    "bad": "x",
+    "none": "info",
 }
 # A stalled heartbeat on a running record shows before the reaper acts.
 STALE_HEARTBEAT_S = 15
@@ -50,35 +72,50 @@ _SIGNS = (
 )
 
 
-def label(word: str, *, tone: str | None = None, title: str = "") -> SafeString:
+def icon(name: str, size: str = "") -> SafeString:
+    """One of `console/icons.html`, beside its words. `size`: "s" for lines of small text."""
     return format_html(
-        '<span class="sp-label sp-{}" title="{}">{}</span>',
-        tone or TONES.get(word, "plain"),
-        title,
-        word.replace("_", " "),
+        '<svg class="sp-i{}" aria-hidden="true"><use href="#i-{}"/></svg>',
+        f" sp-i-{size}" if size else "",
+        name,
     )
 
 
-def bar(percentage: float, *, title: str = "") -> SafeString:
-    share = min(max(percentage, 0.0), 100.0)
+def find_tone(word: str | None) -> str:
+    return LOOKS.get(word or "", ("none", ""))[0]
+
+
+def label(word: str, tone: str | None = None, *, title: str = "") -> SafeString:
+    """A state as a chip. `tone` of what is no state of ours: ok, wait, run, warn, bad, none."""
+    known, drawn = LOOKS.get(word, ("none", ""))
+    shown = tone or known
     return format_html(
-        '<span class="sp-progress" title="{}"><span class="sp-bar"><span style="width:{}%"></span>'
-        '</span><span class="sp-figure">{} %</span></span>',
-        title,
-        f"{share:.1f}",
-        f"{share:.0f}",
+        '<span class="sp-state sp-{}" title="{}">{}{}</span>',
+        *(shown, title, icon(drawn or TONE_ICONS[shown], "s"), word.replace("_", " ")),
+    )
+
+
+def bar(percentage: float, name: str = "Done") -> SafeString:
+    share = min(max(percentage, 0.0), 100.0)
+    words = f"{share:.0f} %"
+    return format_html(
+        '<span class="sp-bar">{}<span class="sp-num">{}</span></span>',
+        draw_progress(share / 100, label=name, words=words),
+        words,
     )
 
 
 def moment(at: datetime | None) -> SafeString | str:
-    """How long ago or until, with the exact time in the tooltip."""
+    """How long ago or until, with the exact time in the tooltip; the page counts it on."""
     if at is None:
         return NOTHING
+    now = timezone.now()
     return format_html(
-        '<time class="sp-time" datetime="{}" title="{} UTC">{}</time>',
+        '<time class="sp-nowrap" datetime="{}" title="{} UTC" data-age="{}">{}</time>',
         at.isoformat(),
         f"{at:%Y-%m-%d %H:%M:%S}",
-        moment_words(at, timezone.now()),
+        round((now - at).total_seconds()),
+        moment_words(at, now),
     )
 
 
@@ -88,7 +125,7 @@ def heartbeat(record: SyncRecord) -> SafeString | str:
     age_s = (timezone.now() - record.heartbeat_at).total_seconds()
     late = record.state == State.RUNNING and age_s > STALE_HEARTBEAT_S
     return format_html(
-        '<span class="{}">{}</span>', "sp-late" if late else "", moment(record.heartbeat_at)
+        '<span class="{}">{}</span>', "sp-bad" if late else "", moment(record.heartbeat_at)
     )
 
 

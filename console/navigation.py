@@ -15,31 +15,31 @@ from workspaces.models import Role, Workspace
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
     """What unfold's SIDEBAR.navigation calls."""
     if not tenancy.may(request, Role.VIEWER):
-        return [{"items": [_item("Dashboard", "dashboard", "admin:index")]}]
+        return [{"items": [_item("Overview", "home", "admin:index", "o")]}]
     groups: list[dict[str, Any]] = [
         {
             "items": [
                 *_choice(request),
-                _item("Dashboard", "dashboard", "admin:index"),
-                _page("Sync jobs", "sync", "syncjobs_syncjob"),
-                _page("Sync records", "list_alt", "syncjobs_syncrecord"),
-                _page("Streams", "outbox", "outbox_stream"),
+                _item("Overview", "home", "admin:index", "o"),
+                _page("Sync jobs", "run", "syncjobs_syncjob", "j"),
+                _page("Sync records", "list", "syncjobs_syncrecord", "r"),
+                _page("Streams", "send", "outbox_stream"),
             ]
         },
         {
             "title": "Data",
             "items": [
-                _page("Connectors", "hub", "connectors_connector"),
-                _page("Datasets", "database", "datasets_dataset"),
-                _item("Search", "search", "console-search"),
-                _page("Versions", "history", "datasets_version"),
+                _page("Connectors", "hub", "connectors_connector", "c"),
+                _page("Datasets", "db", "datasets_dataset", "d"),
+                _item("Search", "search", "console-search", "s"),
+                _page("Versions", "back", "datasets_version"),
             ],
         },
         {
             "title": "Access",
             "items": [
-                _page("Workspaces", "domain", "workspaces_workspace"),
-                _page("Members", "group", "workspaces_member"),
+                _page("Workspaces", "team", "workspaces_workspace"),
+                _page("Members", "user", "workspaces_member"),
                 *_invitations(request),
                 _page("API tokens", "key", "workspaces_apitoken"),
                 *_audit(request),
@@ -51,9 +51,9 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             {
                 "title": "Platform",
                 "items": [
-                    _page("Users", "person", "auth_user"),
-                    _page("Groups", "groups", "auth_group"),
-                    _page("Platform chores", "schedule", "django_celery_beat_periodictask"),
+                    _page("Users", "user", "auth_user"),
+                    _page("Groups", "team", "auth_group"),
+                    _page("Platform chores", "clock", "django_celery_beat_periodictask"),
                     *_flower(),
                 ],
             }
@@ -63,12 +63,12 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _audit(request: HttpRequest) -> list[dict[str, Any]]:
     may = tenancy.may(request, Role.ADMIN)
-    return [_page("Audit trail", "policy", "workspaces_auditentry")] if may else []
+    return [_page("Audit trail", "eye", "workspaces_auditentry")] if may else []
 
 
 def _invitations(request: HttpRequest) -> list[dict[str, Any]]:
     may = tenancy.may(request, Role.ADMIN)
-    return [_page("Invitations", "mail", "workspaces_invitation")] if may else []
+    return [_page("Invitations", "send", "workspaces_invitation")] if may else []
 
 
 def _choice(request: HttpRequest) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def _choice(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         _item(
             f"Workspace: {name}" if name else "All workspaces",
-            "swap_horiz",
+            "next",
             "admin:workspaces_workspace_choose",
         )
     ]
@@ -88,14 +88,13 @@ def _choice(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _flower() -> list[dict[str, Any]]:
     url = getattr(settings, "FLOWER_URL", "")
-    return (
-        [{"title": "Flower", "icon": "local_florist", "link": url, "active": False}] if url else []
-    )
+    return [{"title": "Flower", "icon": "pulse", "link": url, "active": False}] if url else []
 
 
-def _page(title: str, icon: str, view: str) -> dict[str, Any]:
-    return _item(title, icon, f"admin:{view}_changelist")
+def _page(title: str, icon: str, view: str, key: str = "") -> dict[str, Any]:
+    return _item(title, icon, f"admin:{view}_changelist", key)
 
 
-def _item(title: str, icon: str, view: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse(view)}
+def _item(title: str, icon: str, view: str, key: str = "") -> dict[str, Any]:
+    """`key` leads here after `g`."""
+    return {"title": title, "icon": icon, "link": reverse(view), "key": key}

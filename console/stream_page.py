@@ -20,10 +20,10 @@ DELIVERIES_SHOWN = 8
 DELIVERIES_PAGE = 50
 CHANGES_SHOWN = 100
 _TONES = {
-    TryOutcome.DONE: "success",
-    TryOutcome.PARTLY: "warning",
-    TryOutcome.LATER: "info",
-    TryOutcome.OFFLINE: "plain",
+    TryOutcome.DONE: "ok",
+    TryOutcome.PARTLY: "warn",
+    TryOutcome.LATER: "wait",
+    TryOutcome.OFFLINE: "none",
 }
 
 
@@ -47,7 +47,7 @@ def find_deliveries(stream: Stream, before: int | None) -> list[Delivery]:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: DELIVERIES_PAGE + 1])
     for delivery in found:
-        delivery.tone = _TONES.get(TryOutcome(delivery.outcome), "danger")  # type: ignore[attr-defined]
+        delivery.tone = _TONES.get(TryOutcome(delivery.outcome), "bad")  # type: ignore[attr-defined]
     return found
 
 

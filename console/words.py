@@ -63,12 +63,16 @@ def moment_words(moment: datetime | None, now: datetime) -> str:
 
 def path_words(text: str) -> str:
     """A stored remote name, whole, with every unprintable character or stray byte made visible."""
-    raw = names.encode(names.from_text(text)).decode("utf-8", "backslashreplace")
-    if raw.isprintable():
-        return raw
+    return show_unprintable(names.encode(names.from_text(text)).decode("utf-8", "backslashreplace"))
+
+
+def show_unprintable(text: str) -> str:
+    r"""Control and bidirectional characters as `\u202e`: text that others wrote says what it holds."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in raw
+        for character in text
     )
 
 

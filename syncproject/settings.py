@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -73,6 +74,9 @@ WSGI_APPLICATION = "syncproject.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [
+            Path(__file__).parents[1] / "console/overrides"
+        ],  # Unfold would be found before us
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -233,7 +237,6 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
-    "SCRIPTS": [lambda request: static("console/confirm.js")],
     "DASHBOARD_CALLBACK": "console.dashboard.fill",
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.sections"},
 }

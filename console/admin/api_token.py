@@ -33,9 +33,9 @@ class ApiTokenAdmin(ButtonsAdmin):
         Button(
             "revoke",
             "Revoke",
-            "block",
+            "stop",
             needs=Role.ADMIN,
-            tone="danger",
+            tone="risk",
             confirm="Revoke this token? Programs that use it stop working at once.",
             shown=_is_live,
         ),
@@ -94,10 +94,10 @@ class ApiTokenAdmin(ButtonsAdmin):
     @admin.display(description="state")
     def standing(self, row: ApiToken) -> str:
         if row.revoked_at is not None:
-            return label("revoked", tone="danger")
+            return label("revoked", tone="bad")
         if row.expires_at is not None and row.expires_at <= timezone.now():
-            return label("expired", tone="warning")
-        return label("live", tone="success")
+            return label("expired", tone="warn")
+        return label("live", tone="ok")
 
     @admin.display(description="last used", ordering="last_used_at")
     def used(self, row: ApiToken) -> str:

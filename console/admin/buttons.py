@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import PermissionDenied
 from django.http import (
@@ -25,16 +25,22 @@ def _always(_: Any) -> bool:
     return True
 
 
+def _nothing(_: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
-    """`name` leads to the method `press_<name>(request, obj) -> HttpResponse | None`."""
+    """`name` leads to the method `press_<name>(request, obj) -> HttpResponse | None`. `confirm` is asked in a dialog
+    before; where it removes much, `must_type` tells from the row what a person then has to type."""
 
     name: str
     title: str
     icon: str
     needs: Role = Role.OPERATOR
-    tone: str = "plain"
+    tone: Literal["", "main", "risk"] = ""
     confirm: str = ""
+    must_type: Callable[[Any], str] = _nothing
     shown: Callable[[Any], bool] = _always
 
 
@@ -73,7 +79,11 @@ class ButtonsAdmin(ScopedAdmin):
     def buttons_for(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
         """What the template `console/buttons.html` draws."""
         return [
-            {"button": button, "url": self.press_url(obj, button.name)}
+            {
+                "button": button,
+                "url": self.press_url(obj, button.name),
+                "must_type": button.must_type(obj),
+            }
             for button in self.buttons
             if button.shown(obj) and self._may(request, button.needs, obj)
         ]

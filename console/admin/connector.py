@@ -90,13 +90,11 @@ class ConnectorAdmin(ButtonsAdmin):
     actions = ["test_selected"]
     change_form_template = "console/connector_form.html"
     buttons = (
-        Button("test", "Test connection", "network_check", tone="primary"),
-        Button("check", "Check now", "wifi_find"),
+        Button("test", "Test connection", "pulse", tone="main"),
+        Button("check", "Check now", "search"),
         Button("tables", "Tables…", "table", shown=tables.has_tables),
-        Button(
-            "unwatch", "Switch checks off", "visibility_off", needs=Role.ADMIN, shown=_is_watched
-        ),
-        Button("watch", "Switch checks on", "visibility", needs=Role.ADMIN, shown=_is_unwatched),
+        Button("unwatch", "Switch checks off", "unknown", needs=Role.ADMIN, shown=_is_watched),
+        Button("watch", "Switch checks on", "eye", needs=Role.ADMIN, shown=_is_unwatched),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -299,13 +297,13 @@ class ConnectorAdmin(ButtonsAdmin):
         word = "passed" if passed else "failed"
         return format_html(
             "{} {}",
-            label(word, tone=None if passed else "danger", title=words),
+            label(word, tone=None if passed else "bad", title=words),
             moment(connector.last_test_at),
         )
 
     @admin.display(description="error")
     def sync_error(self, connector: Connector) -> str:
-        return shorten_text(connector.last_sync_error, tone="sp-late")
+        return shorten_text(connector.last_sync_error, tone="sp-bad")
 
     @admin.display(description="options")
     def show_options(self, connector: Connector) -> str:

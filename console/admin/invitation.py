@@ -26,7 +26,7 @@ from workspaces.invitations import (
 )
 from workspaces.models import Invitation, Role
 
-_TONES = {"open": "info", "accepted": "success", "withdrawn": "plain", "expired": "warning"}
+_TONES = {"open": "wait", "accepted": "ok", "withdrawn": "none", "expired": "warn"}
 
 
 class InvitationForm(AnyModelForm):
@@ -69,9 +69,9 @@ class InvitationAdmin(ButtonsAdmin):
         Button(
             "withdraw",
             "Withdraw",
-            "block",
+            "stop",
             needs=Role.ADMIN,
-            tone="danger",
+            tone="risk",
             confirm="Withdraw this invitation? Its link opens nothing any more.",
             shown=_is_open,
         ),

@@ -54,9 +54,6 @@ class ScopedAdmin(SettledAdmin):
     list_fullwidth = True
     warn_unsaved_form = True
 
-    class Media:
-        css = {"all": ["console/console.css"]}
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = tenancy.scope(request, self.rows(request), path=self.workspace_path)
         view = request.resolver_match.url_name if request.resolver_match else None
@@ -155,9 +152,6 @@ class PlatformAdmin(SettledAdmin):
 
     list_fullwidth = True
     warn_unsaved_form = True
-
-    class Media:
-        css = {"all": ["console/console.css"]}
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return tenancy.sees_all(request)

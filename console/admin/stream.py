@@ -88,19 +88,19 @@ class StreamAdmin(ButtonsAdmin):
     change_form_template = "console/stream_form.html"
     delete_confirmation_template = "console/stream_delete.html"
     buttons = (
-        Button("start", "Start", "play_arrow", tone="primary", shown=_is_halted),
-        Button("sync", "Sync now", "sync", tone="primary", shown=_is_running),
+        Button("start", "Start", "play", tone="main", shown=_is_halted),
+        Button("sync", "Sync now", "run", tone="main", shown=_is_running),
         Button(
             "stop",
             "Stop",
             "pause",
-            tone="danger",
+            tone="risk",
             confirm="Stop this stream? The batch that is under way is finished, and no other follows. Readings"
             " are taken in as before.",
             shown=_is_running,
         ),
-        Button("heartbeat", "Send a heartbeat", "ecg_heart"),
-        Button("configuration", "Download the configuration", "cloud_download"),
+        Button("heartbeat", "Send a heartbeat", "pulse"),
+        Button("configuration", "Download the configuration", "down"),
     )
 
     def get_urls(self) -> list[URLPattern]:

@@ -31,7 +31,7 @@ from console.admin.option_fields import names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
 from console.admin.sync_job_form import SyncJobForm
-from console.labels import find_page_url, label, link, moment
+from console.labels import find_page_url, icon, label, link, moment
 from console.live import fragment
 from console.words import NOTHING, span_words
 from datasets.models import Dataset, DatasetKind
@@ -99,12 +99,12 @@ class SyncJobAdmin(ButtonsAdmin):
     conditional_fields = SHOWN  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
     buttons = (
-        Button("sync", "Sync now", "sync", tone="primary"),
-        Button("plan", "Plan", "fact_check"),
-        Button("full", "Full sync now", "rule", confirm="Fetch and compare every file's content?"),
-        Button("resume", "Resume", "resume", tone="primary", shown=_is_paused),
+        Button("sync", "Sync now", "run", tone="main"),
+        Button("plan", "Plan", "plan"),
+        Button("full", "Full sync now", "list", confirm="Fetch and compare every file's content?"),
+        Button("resume", "Resume", "play", tone="main", shown=_is_paused),
         Button("disable", "Disable", "pause", needs=Role.ADMIN, shown=_is_enabled),
-        Button("enable", "Enable", "play_arrow", needs=Role.ADMIN, shown=_is_disabled),
+        Button("enable", "Enable", "play", needs=Role.ADMIN, shown=_is_disabled),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -369,9 +369,9 @@ class SyncJobAdmin(ButtonsAdmin):
     def run_now(self, job: SyncJob) -> str:
         """The list's own form carries the CSRF token; this button sends it elsewhere."""
         return format_html(
-            '<button type="submit" class="sp-icon" title="Sync now" formaction="{}">'
-            '<span class="material-symbols-outlined">sync</span></button>',
-            self.press_url(job, "sync"),
+            '<button type="submit" class="sp-button sp-button-flat" title="Sync now" aria-label="Sync {} now"'
+            ' formaction="{}">{}</button>',
+            *(job.name, self.press_url(job, "sync"), icon("run")),
         )
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

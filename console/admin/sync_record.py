@@ -103,45 +103,45 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         Button(
             "cancel",
             "Cancel",
-            "cancel",
-            tone="danger",
+            "x",
+            tone="risk",
             confirm="Cancel this sync? What it has fetched is kept for the next one.",
             shown=_is_cancellable,
         ),
         Button(
             "release",
             "Release",
-            "check",
-            tone="primary",
+            "ok",
+            tone="main",
             confirm="Apply what the guard stopped, deletions included?",
             shown=_is_releasable,
         ),
         Button(
             "rebuild",
             "Rebuild the column",
-            "construction",
+            "gear",
             confirm="Give the column its new type, and write each row anew?",
             shown=record_page.needs_answer,
         ),
         Button(
             "new_column",
             "New column",
-            "add_column_right",
-            tone="primary",
+            "plus",
+            tone="main",
             confirm="Keep the old column as it is, and add a new one beside it?",
             shown=record_page.needs_answer,
         ),
-        Button("stop", "Stop", "block", shown=record_page.needs_answer),
+        Button("stop", "Stop", "stop", shown=record_page.needs_answer),
         Button(
             "apply",
             "Apply this plan",
-            "task_alt",
-            tone="primary",
+            "plan",
+            tone="main",
             confirm="Do what this plan says, removals included? Where anything differs by now,"
             " nothing is done.",
             shown=_is_appliable,
         ),
-        Button("discard", "Discard", "delete", tone="danger", shown=_is_held),
+        Button("discard", "Discard", "trash", tone="risk", shown=_is_held),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -323,7 +323,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
     @admin.display
     def progress(self, record: SyncRecord) -> str:
         if record.state == State.RUNNING:
-            return bar(record.percentage, title=record.get_stage_display())
+            return bar(record.percentage, record.get_stage_display() or "Starting")
         if record.state == State.QUEUED:
             return shorten_text(record.waiting_for)
         return NOTHING
@@ -346,4 +346,4 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
 
     @admin.display(description="error")
     def show_error(self, record: SyncRecord) -> str:
-        return shorten_text(record.error, tone="sp-late")
+        return shorten_text(record.error, tone="sp-bad")

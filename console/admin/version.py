@@ -38,9 +38,9 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
         Button(
             "rollback",
             "Roll back to this",
-            "history",
+            "back",
             needs=Role.ADMIN,
-            tone="danger",
+            tone="risk",
             confirm="Publish what this version holds as the next one? The next sync brings what the source has"
             " by then: to stay at this state, switch the job off first.",
             shown=_is_older,
@@ -82,7 +82,7 @@ class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
 
     @admin.display(description="")
     def current(self, version: Version) -> str:
-        return label("current", tone="success") if version.is_current else ""
+        return label("current", tone="ok") if version.is_current else ""
 
     @admin.display
     def size(self, version: Version) -> str:

@@ -79,7 +79,12 @@ def _log_in(page: Page, server: LiveServer) -> None:
     page.fill("input[name=username]", person.username)
     page.fill("input[name=password]", "pass-ada")
     page.click("button[type=submit]")
-    page.get_by_role("heading", name="Dashboard").wait_for()
+    page.get_by_role("heading", name="Overview").wait_for()
+
+
+def agree(page: Page) -> None:
+    """Presses the button of the dialog that a form asks in."""
+    page.locator("#ask [data-go]").click()
 
 
 @pytest.fixture
@@ -133,8 +138,8 @@ def test_sync_now_from_the_list_leads_to_the_record(
     page.goto(live_server.url + list_of(type(tenant.job)))
     page.click("button[title='Sync now']")
     page.locator("#record-live[data-state=queued]").wait_for()
-    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
+    agree(page)
     page.locator("#record-live[data-state=cancelled]").wait_for()
 
 
@@ -173,8 +178,8 @@ def test_a_selection_is_confirmed_and_a_plan_is_applied(
 
     plan = make_record(tenant.job, dry_run=True, plan=PLAN)
     page.goto(live_server.url + page_of(plan))
-    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Apply this plan").click()
+    agree(page)
     page.locator("#record-live[data-state=queued]").wait_for()
     assert SyncRecord.objects.get(applies_id=plan.pk).guards_waived
 
@@ -277,7 +282,7 @@ def test_no_page_asks_for_what_its_policy_refuses(
     page.fill("input[name=username]", person.username)
     page.fill("input[name=password]", "pass-ada")
     page.click("button[type=submit]")
-    page.get_by_role("heading", name="Dashboard").wait_for()
+    page.get_by_role("heading", name="Overview").wait_for()
     for path in (*pages, "/api-docs"):
         answer = page.goto(
             f"{live_server.url}{path}", wait_until="networkidle" if path == "/api-docs" else "load"
@@ -319,11 +324,11 @@ def test_a_streams_page_moves_by_itself_and_asks_before_it_stops(
         assert len(receiver.keys) == 1500
 
         page.goto(live_server.url + page_of(stream))
-        page.once("dialog", lambda dialog: dialog.dismiss())
         page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Not now").click()
         assert page.get_attribute("#stream-live", "data-state") == "running"
-        page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Stop").click()
+        agree(page)
         page.locator("#stream-live[data-state=stopped]").wait_for()
         page.get_by_role("button", name="Start").click()
         page.locator("#stream-live[data-state=running]").wait_for()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils.html import strip_tags
 from playwright.sync_api import Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -69,7 +70,7 @@ def test_hits_are_marked_and_nothing_of_a_file_becomes_markup(
     assert "&lt;mark&gt;Emden&lt;/mark&gt;" in text
     assert "the same content at 1 more path" in text
     assert "2 contents" in text
-    assert "index current" in text
+    assert "index current" in strip_tags(text)
     assert "Sync records" in text  # the sidebar
 
 
@@ -121,7 +122,7 @@ def test_what_is_degraded_and_behind_is_said_in_plain_words(
     assert (
         "handbook: the index is catching up, 1,200 chunks are found by words alone so far." in text
     )
-    assert "index catching up" in text
+    assert "index catching up" in strip_tags(text)
 
 
 @pytest.mark.django_db
@@ -146,7 +147,7 @@ def test_a_datasets_page_searches_within_it(acme: Tenant, handbook: Dataset) -> 
     text = member_of(acme, "eve").get(f"/admin/datasets/dataset/{handbook.pk}/change/")
     told = text.content.decode()
     assert "Search within handbook" in told
-    assert "index current" in told
+    assert "index current" in strip_tags(told)
     assert f'name="dataset" value="{handbook.pk}"' in told
 
 

@@ -50,4 +50,4 @@ def test_names_show_every_stray_byte_and_control_character() -> None:
 
 def test_markup_is_escaped() -> None:
     assert "<img" not in label("<img>", title='"><img>')
-    assert 'width:100.0%"' in bar(250)
+    assert 'width="100.0%"' in bar(250)
