@@ -18,6 +18,7 @@ from django.db.models.lookups import LessThanOrEqual
 
 from alerts.core.words import (
     ChannelState,
+    DeliveryOutcome,
     MessageReason,
     RuleKind,
     Severity,
@@ -33,7 +34,9 @@ valid_tag = RegexValidator(r"\A[^\x00-\x1f\x7f]+\Z", "use no control characters"
 
 
 def _choices(
-    words: type[RuleKind | Severity | Tell | SubjectKind | ChannelState | MessageReason],
+    words: type[
+        RuleKind | Severity | Tell | SubjectKind | ChannelState | MessageReason | DeliveryOutcome
+    ],
 ) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in words]
 
@@ -192,7 +195,9 @@ class AlertMessage(models.Model):
     body = models.BinaryField()  # JSON, as `json` channels get it
     made_at = models.DateTimeField(db_default=Now())
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(null=True)  # of the next try; NULL: it has ended
+    next_at = models.DateTimeField(
+        null=True
+    )  # of the next try; NULL: it has ended, or waits for a test of its broken channel
     leased_until = models.DateTimeField(null=True)  # somebody is sending it
     delivered_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -202,7 +207,7 @@ class AlertMessage(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["next_at"], condition=Q(next_at__isnull=False), name="message_due"
+                fields=["channel", "next_at"], condition=Q(ended_at=None), name="message_open"
             ),
             models.Index(fields=["channel", "-made_at"], name="message_of_channel"),
             models.Index(
@@ -224,6 +229,7 @@ class Notification(models.Model):
     told = models.JSONField()  # an item of `alerts` in a message's body
     at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField()  # its group is whole, or quiet hours have ended
+    held = models.BooleanField(default=False)  # by quiet hours: no earlier group takes it along
     message = models.ForeignKey(
         AlertMessage, models.CASCADE, null=True, related_name="notifications"
     )
@@ -239,3 +245,19 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tell}: {self.alert_id}"
+
+
+class AlertDeliveryTotal(models.Model):
+    """How many tries of a workspace's messages ended how; `suppressed` counts what only a digest counts."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    outcome = models.CharField(max_length=12, choices=_choices(DeliveryOutcome))
+    total = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "outcome"], name="delivery_total_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.total}"

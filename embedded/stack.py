@@ -123,9 +123,8 @@ class Stack:
         workspace = "demo" if hosts else "default"
         self._say("preparing the database")
         token = self._prepare(workspace, keys)
-        host = programs.find_loopback(chosen.web_host)
         values = {
-            "SYNC_URL": f"http://{f'[{host}]' if ':' in host else host}:{web_port}",
+            "SYNC_URL": _url_of(chosen, web_port),
             "SYNC_WORKSPACE": workspace,
             "SYNC_TOKEN": token,
             "CRON_SECRET": keys.cron_secret.value,
@@ -190,7 +189,14 @@ class Stack:
                 ]
             ),
             "PYTHONUNBUFFERED": "1",
+            **self._find_public_url(addresses.web_port),
         }
+
+    def _find_public_url(self, web_port: int) -> dict[str, str]:
+        """Where messages of alerts lead, unless somebody has said so."""
+        if self._environment.get("PUBLIC_URL") or self._environment.get("PUBLIC_URL_FILE"):
+            return {}
+        return {"PUBLIC_URL": _url_of(self._options, web_port)}
 
     def _prepare(self, workspace: str, keys: Keys) -> str:
         """Migrations, static files, the administrator; returns the token that it prints."""
@@ -218,6 +224,11 @@ class Stack:
         """Syncs both sample hosts and sends readings; 0 when all records succeeded and each reading came once."""
         argv = [sys.executable, str(PROJECT / "manage.py"), "demonstrate"]
         return self._launcher.run(argv, {**self._env, **hosts.environment()})
+
+
+def _url_of(chosen: Options, web_port: int) -> str:
+    host = programs.find_loopback(chosen.web_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{web_port}"
 
 
 _SHARED = (

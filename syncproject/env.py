@@ -8,6 +8,7 @@ environment says explicitly wins.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -98,6 +99,10 @@ class Environment:
     workspace: str | None  # the one that commands work in, where none is named
     sync_token: str  # of `manage.py mcp`: whose calls come on its standard input
     flower_url: str
+    public_url: str  # at which people reach the console, without a slash at its end
+    heartbeat_url: str = field(
+        repr=False
+    )  # of an outside watcher, which beat tells that it lives; empty: none
     console_password: str  # of the first console user, where `prepare` makes one
 
     @property
@@ -164,6 +169,18 @@ def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
         if url not in (PLACEHOLDER_DATABASE, PLACEHOLDER_REDIS) and not is_socket:
             found.append((str(parts.hostname), parts.port or _PORTS.get(parts.scheme, 0)))
     return tuple(dict.fromkeys(found))
+
+
+def _usual_url(env: Variables) -> str:
+    """Web on this machine."""
+    return f"http://127.0.0.1:{env.text('WEB_PORT', '8091')}"
+
+
+def _read_url(env: Variables, name: str, default: str = "") -> str:
+    text = env.text(name, default)
+    if text and not re.fullmatch(r"https?://[!-~]+", text):
+        raise WrongVariable(f"{name} must begin with http:// or https://, without blanks")
+    return text
 
 
 def _read_embedding_url(env: Variables) -> str:
@@ -268,5 +285,7 @@ def _read(env: Variables) -> Environment:
         workspace=env.find("SYNC_WORKSPACE"),
         sync_token=env.text("SYNC_TOKEN", ""),
         flower_url=env.text("FLOWER_URL", ""),
+        public_url=_read_url(env, "PUBLIC_URL", _usual_url(env)).rstrip("/"),
+        heartbeat_url=_read_url(env, "HEARTBEAT_URL"),
         console_password=env.text("CONSOLE_PASSWORD", ""),
     )

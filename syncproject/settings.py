@@ -165,6 +165,7 @@ SYNC = ENV
 OUTBOX_MAX_RETRIES = ENV.outbox_max_retries
 OUTBOX_BATCH_SIZE = ENV.outbox_batch_size
 FLOWER_URL = ENV.flower_url
+PUBLIC_URL = ENV.public_url
 
 # Celery: PostgreSQL owns every fact, a message is a doorbell (docs/decisions/001).
 CELERY_BROKER_URL = ENV.redis_url

@@ -72,3 +72,12 @@ class MessageReason(StrEnum):
     ALERTS = "alerts"
     DIGEST = "digest"  # counts of what was not sent singly
     TEST = "test"
+
+
+class DeliveryOutcome(StrEnum):
+    """How one try to send a message ended."""
+
+    DELIVERED = "delivered"
+    RETRIED = "retried"  # it failed, and another try comes
+    BROKEN = "broken"  # no further try comes
+    SUPPRESSED = "suppressed"  # not sent singly: a digest counts it

@@ -183,4 +183,34 @@ class Migration(migrations.Migration):
             name='created_at',
             field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
         ),
+        migrations.CreateModel(
+            name='AlertDeliveryTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('outcome', models.CharField(choices=[('delivered', 'delivered'), ('retried', 'retried'), ('broken', 'broken'), ('suppressed', 'suppressed')], max_length=12)),
+                ('total', models.BigIntegerField(default=0)),
+            ],
+        ),
+        migrations.RemoveIndex(
+            model_name='alertmessage',
+            name='message_due',
+        ),
+        migrations.AddField(
+            model_name='notification',
+            name='held',
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddIndex(
+            model_name='alertmessage',
+            index=models.Index(condition=models.Q(('ended_at', None)), fields=['channel', 'next_at'], name='message_open'),
+        ),
+        migrations.AddField(
+            model_name='alertdeliverytotal',
+            name='workspace',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.workspace'),
+        ),
+        migrations.AddConstraint(
+            model_name='alertdeliverytotal',
+            constraint=models.UniqueConstraint(fields=('workspace', 'outcome'), name='delivery_total_once'),
+        ),
     ]

@@ -6,17 +6,10 @@ import uuid
 
 from django.db.models import Case, CharField, Q, QuerySet, Value, When
 from django.db.models.functions import Now
-from django.urls import reverse
 
-from alerts.core.words import AlertState, SubjectKind
+from alerts.core.words import AlertState
 from alerts.models import Alert
 
-_PAGES = {
-    SubjectKind.JOB: "admin:syncjobs_syncjob_change",
-    SubjectKind.CONNECTOR: "admin:connectors_connector_change",
-    SubjectKind.STREAM: "admin:outbox_stream_change",
-    SubjectKind.DATASET: "admin:datasets_dataset_change",
-}
 _STATES = {
     AlertState.FIRING: Q(firing=True) & (Q(silenced_until=None) | Q(silenced_until__lte=Now())),
     AlertState.SILENCED: Q(firing=True, silenced_until__gt=Now()),
@@ -38,11 +31,3 @@ def with_state(rows: QuerySet[Alert]) -> QuerySet[Alert]:
     return rows.annotate(
         state_now=Case(*cases, output_field=CharField()), is_silent=Q(silenced_until__gt=Now())
     )
-
-
-def find_page_of(alert: Alert) -> str:
-    """The path of the console's page that shows what is wrong."""
-    if alert.record_id is not None:
-        return reverse("admin:syncjobs_syncrecord_change", args=[alert.record_id])
-    page = _PAGES.get(SubjectKind(alert.subject_kind))
-    return reverse("admin:index") if page is None else reverse(page, args=[alert.subject_id])

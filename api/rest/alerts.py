@@ -14,8 +14,9 @@ from pydantic import Field
 from alerts.configuration.refusals import InvalidAlerting
 from alerts.configuration.silences import silence_alert
 from alerts.core.words import AlertState, Severity
+from alerts.links import find_page_of
 from alerts.models import Alert, AlertRule
-from alerts.queries.alerts import alerts_of, find_page_of
+from alerts.queries.alerts import alerts_of
 from api.rest.answers import REFUSALS, Refused
 from api.rest.callers import OPERATOR, VIEWER, caller_of
 from api.rest.finding import WorkspaceIn, need_id

@@ -18,7 +18,7 @@ from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, QUEUES
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OPEN_URLS = {"EMBEDDING_URL", "CLIENT_API_URL", "FLOWER_URL"}  # without a password
+OPEN_URLS = {"EMBEDDING_URL", "CLIENT_API_URL", "FLOWER_URL", "PUBLIC_URL"}  # without a password
 PRODUCT = ("prepare", "web", "worker", "index", "beat", "flower")
 
 
