@@ -63,7 +63,7 @@ def check_out(
     Raises DestinationNotEmpty, StoreAway, OSError.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    with _opened(destination) as root:
+    with opened_folder(destination) as root:
         if os.listdir(root):  # noqa: PTH208 — of an open folder
             raise DestinationNotEmpty(f"{destination} is not empty")
         return _fill(root, files, store, advance)
@@ -128,12 +128,13 @@ def _folder_of(relative: PurePosixPath, root: int) -> Iterator[int]:
         for name in relative.parts[:-1]:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=folder)
-            folder = opened.enter_context(_opened(name, os.O_NOFOLLOW, folder))
+            folder = opened.enter_context(opened_folder(name, os.O_NOFOLLOW, folder))
         yield folder
 
 
 @contextmanager
-def _opened(path: str | Path, flags: int = 0, below: int | None = None) -> Iterator[int]:
+def opened_folder(path: str | Path, flags: int = 0, below: int | None = None) -> Iterator[int]:
+    """Opens a folder, below the open one `below`. Raises OSError."""
     fd = os.open(path, _FOLDER | flags, dir_fd=below)
     try:
         yield fd

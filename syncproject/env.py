@@ -80,6 +80,7 @@ class Environment:
     presence_s: float  # how often a process tells that it is there
     silent_s: float  # a process that has told nothing for so long is replaced
     api_requests_per_minute: int  # of one token; 0: no limit
+    tree_root: Path | None  # below it jobs may keep current trees; None: nowhere
     mcp_starts_per_hour: int  # syncs that one token may start by tools; 0: none
     index_budget_s: (
         float  # of a record, for the texts that it has published; the queue does the rest
@@ -149,6 +150,13 @@ def _find_stack_keys(said: Mapping[str, str]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError):
             return ()
     return split_words(text)
+
+
+def _read_tree_root(env: Variables) -> Path | None:
+    text = env.text("TREE_ROOT", "")
+    if text and not text.startswith("/"):
+        raise WrongVariable(f"TREE_ROOT is {text!r}: give a folder's whole path, from / on")
+    return Path(text) if text else None
 
 
 def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
@@ -270,6 +278,7 @@ def _read(env: Variables) -> Environment:
         presence_s=env.number("SYNC_PRESENCE_SECONDS", 5),
         silent_s=env.number("SYNC_SILENT_SECONDS", 60),
         api_requests_per_minute=env.whole("API_REQUESTS_PER_MINUTE", 30_000),
+        tree_root=_read_tree_root(env),
         mcp_starts_per_hour=env.whole("MCP_STARTS_PER_HOUR", 60),
         index_budget_s=env.number("INDEX_BUDGET_SECONDS", 120),
         index_keep_s=env.number("INDEX_KEEP_DAYS", 7) * 24 * 3600,

@@ -155,6 +155,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # The product's own settings.
 STORE_ROOT = ENV.data_dir / "store"
+TREE_ROOT = ENV.tree_root
 SECRETS_KEYS = ENV.secrets_keys
 ALLOWED_NETWORKS = ENV.allowed_networks
 OWN_LISTENERS = ENV.own_listeners

@@ -327,6 +327,12 @@ class JobFactsOut(Told):
     last_run_at: datetime | None
     last_error: str
     average_duration_s: float | None
+    tree_version: int | None = Field(
+        description="What its current tree shows; null: it has none, or none that was ever whole."
+    )
+    tree_warning: str | None = Field(
+        description="What its current tree lacks, or what a person had changed there; empty: nothing."
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -457,4 +463,6 @@ def _tell_job_row(job: SyncJob, facts: JobFacts, now: datetime) -> dict[str, Any
         "schedule_words": describe_schedule(job),
         "next_fires": find_fires(job, now=now),
         "average_duration_s": facts.average_s,
+        "tree_version": facts.tree_version,
+        "tree_warning": facts.tree_warning,
     }

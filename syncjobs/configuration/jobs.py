@@ -19,6 +19,7 @@ from search.core.wishes import IndexWish
 from search.indexing.emptying import forget_workspace
 from search.indexing.marking import note_wish
 from syncjobs.claims.windowing import reopen
+from syncjobs.configuration.current_trees import refuse_taken_tree
 from syncjobs.configuration.destinations import refuse_taken_table
 from syncjobs.configuration.fixed import forget_marks, refuse_fixed
 from syncjobs.models import Dependency, SyncJob, SyncRecord
@@ -61,6 +62,7 @@ def save_job(job: SyncJob) -> None:
             _rename_dataset(job)
             _rename_in_followers(job, stored.name)
         _hold_destination(job)
+        _hold_tree(job)
         parents = _find_parents(job)
         if stored is not None and job.enabled and not stored.enabled:
             for name, value in NOT_PAUSED.items():
@@ -183,6 +185,7 @@ def _refuse_other_work(job: SyncJob, stored: SyncJob) -> None:
         raise ValidationError({"connector": words})
 
 
+_TAKE_TURN_AT_TREES = "SELECT pg_advisory_xact_lock(hashtextextended('current trees', 0))"
 _KEEP_CONNECTOR = """
 SELECT 1 FROM connectors_connector WHERE id = %s AND workspace_id = %s FOR KEY SHARE
 """
@@ -202,6 +205,18 @@ def _hold_destination(job: SyncJob) -> None:
         refuse_taken_table(job)
     except Misfit as exc:
         raise ValidationError({"destination": [Misplaced(str(exc), exc.place)]}) from None
+
+
+def _hold_tree(job: SyncJob) -> None:
+    """Raises ValidationError where no tree may be, or another job keeps one there."""
+    if not job.current_tree:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_TURN_AT_TREES)
+    try:
+        refuse_taken_tree(job)
+    except Misfit as exc:
+        raise ValidationError({"current_tree": [str(exc)]}) from None
 
 
 def _is_renamed(job: SyncJob) -> bool:

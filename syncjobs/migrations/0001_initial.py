@@ -621,4 +621,20 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['record', 'action', 'path'], name='planned_file_of_record')],
             },
         ),
+        migrations.CreateModel(
+            name='CurrentTree',
+            fields=[
+                ('job', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='tree', serialize=False, to='syncjobs.syncjob')),
+                ('path', models.CharField(max_length=500)),
+                ('version', models.PositiveIntegerField(null=True)),
+                ('target', models.PositiveIntegerField(null=True)),
+                ('warning', models.TextField(blank=True, default='')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='current_tree',
+            field=models.CharField(blank=True, default='', max_length=500),
+        ),
     ]

@@ -22,6 +22,7 @@ from syncjobs.models.signs import (
     ProcessSign,
     Pulse,
 )
+from syncjobs.models.trees import CurrentTree
 from syncjobs.order.files import AfterPublish
 from syncjobs.order.shared import OnDelete, SyncMode
 
@@ -32,6 +33,7 @@ __all__ = [
     "AfterPublish",
     "Backfill",
     "BackfillState",
+    "CurrentTree",
     "Dependency",
     "EventTotal",
     "ItemAction",

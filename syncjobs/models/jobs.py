@@ -94,6 +94,7 @@ class SyncJob(models.Model):
     after_publish = models.CharField(max_length=10, **column("after_publish"))
     move_to = models.CharField(max_length=500, **column("move_to"))
     index = models.CharField(max_length=20, **column("index"))
+    current_tree = models.CharField(max_length=500, **column("current_tree"))
     entity = models.JSONField(null=True, **column("entity"))
     entities = models.JSONField(null=True, **column("entities"))
     overrides = models.JSONField(**column("overrides"))

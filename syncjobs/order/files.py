@@ -17,7 +17,7 @@ from syncjobs.order.option import job_option
 from syncjobs.order.shared import COMPARISON, DELETION, OnDelete, SharedOrder
 from syncjobs.order.timing import SECONDS_MAX
 
-FILES, SEARCH = "Files", "Search"
+FILES, SEARCH, TREE = "Files", "Search", "Plain tree"
 BIGINT_MAX = 9_223_372_036_854_775_807
 _ONLY_MOVE = "move_to belongs to after_publish: move."
 
@@ -237,6 +237,21 @@ class FileSearch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileTree:
+    """Where the current files lie as plain files, for whoever looks for them there."""
+
+    current_tree: str = job_option(
+        "Current tree",
+        "A folder below TREE_ROOT, such as reports/nightly, that is brought to each published version: only what"
+        " differs is written, and what goes from the dataset goes from there.",
+        default="",
+        most=500,
+        group=TREE,
+        check=_check_folder,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileOrder:
     """The part of an order that only a job of files has."""
 
@@ -244,6 +259,7 @@ class FileOrder:
     comparison: FileComparison
     deletion: FileDeletion
     search: FileSearch
+    tree: FileTree
 
     def find_conflicts(self, shared: SharedOrder) -> dict[str, str]:
         """Options that do not go together, each with what is wrong."""

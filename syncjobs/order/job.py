@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from syncjobs.order.files import FILES, SEARCH, FileOrder
+from syncjobs.order.files import FILES, SEARCH, TREE, FileOrder
 from syncjobs.order.option import Form, Option, job_option, options_of
 from syncjobs.order.rows import DESTINATION, RISKS, ROWS, RowOrder
 from syncjobs.order.shared import COMPARISON, DELETION, SharedOrder
@@ -98,7 +98,9 @@ OPTIONS: dict[str, Option] = {each.name: each for each in options_of(JobOrder)}
 IDENTITY = tuple(name for name, each in OPTIONS.items() if each.required)
 # The mappings of the written form that options stand in.
 WITHIN = tuple(dict.fromkeys(each.about.within for each in OPTIONS.values() if each.about.within))
-GROUPS = ("", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, SEARCH, RISKS, DESTINATION, TRIES_GROUP)
+GROUPS = (
+    "", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, SEARCH, TREE, RISKS, DESTINATION, TRIES_GROUP,
+)  # fmt: skip
 # What a kind of work has alone, by `Spec.far_end`.
 WORK_ORDERS: dict[str, type] = {"files": FileOrder, "rows": RowOrder}
 _WORK_OF = {each.name: work for work, order in WORK_ORDERS.items() for each in options_of(order)}

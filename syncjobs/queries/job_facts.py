@@ -19,6 +19,8 @@ class JobFacts:
     latest: SyncRecord | None = None
     version: int | None = None
     average_s: float | None = None
+    tree_version: int | None = None
+    tree_warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,19 @@ class _Row:
     latest_id: UUID | None
     version: int | None
     average_s: float | None
+    tree_version: int | None
+    tree_warning: str | None
 
 
 # Each LATERAL takes a few rows from the end of an index, however long the job's history is.
 _SQL = """
-    SELECT job.id, latest.id AS latest_id, version.number AS version, average.seconds::float AS average_s
+    SELECT job.id, latest.id AS latest_id, version.number AS version, average.seconds::float AS average_s,
+           tree.version AS tree_version, tree.warning AS tree_warning
       FROM syncjobs_syncjob job
       LEFT JOIN LATERAL (
              SELECT id FROM syncjobs_syncrecord
               WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT 1) latest ON TRUE
+      LEFT JOIN syncjobs_currenttree tree ON tree.job_id = job.id
       LEFT JOIN datasets_version version
              ON version.dataset_id = job.dataset_id AND version.is_current
       LEFT JOIN LATERAL (
@@ -62,6 +68,8 @@ def load_facts(jobs: Sequence[SyncJob], *, latest: bool = True) -> dict[UUID, Jo
             latest=records.get(row.latest_id) if row.latest_id else None,
             version=row.version,
             average_s=row.average_s,
+            tree_version=row.tree_version,
+            tree_warning=row.tree_warning,
         )
         for row in rows
     }

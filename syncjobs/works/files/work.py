@@ -53,6 +53,7 @@ from syncjobs.works.files.keeping import (
 from syncjobs.works.files.order import TRUST, make_order, read_waiver
 from syncjobs.works.files.publishing import GuardStopped, publish
 from syncjobs.works.files.room import need_room, permit_growth
+from syncjobs.works.files.trees import bring_tree
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +114,9 @@ def _sync(assignment: Assignment) -> Ending:
         warning = outcome.unproved.warning
         if _clears(assignment, outcome):
             warning = clear_source(session, assignment, store)
+        stale = bring_tree(session, assignment, store)
         behind = index_version(session, assignment, store)
-        warning = "; ".join(filter(None, (warning, behind)))
+        warning = "; ".join(filter(None, (warning, stale, behind)))
         return end_succeeded(outcome, published, assignment.lease.progress, warning)
     except (DiskFull, QuotaExceeded):
         kept = False  # what waits would keep it full, for every other job too
