@@ -140,6 +140,7 @@ class Alert(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="alerts")
     rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=20, blank=True, default="")  # the rule's when it opened
     subject_kind = models.CharField(max_length=10, choices=_choices(SubjectKind))
     subject_id = models.UUIDField()
     subject_name = models.CharField(max_length=200)  # as it was when the alert last moved
@@ -261,3 +262,41 @@ class AlertDeliveryTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.total}"
+
+
+class EndedCount(models.Model):
+    """How many records in the scope of an error rate's rule have ended within a small part of its window."""
+
+    rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="ended_counts", db_index=False)
+    since = models.DateTimeField()
+    ended = models.PositiveIntegerField()
+    failed = models.PositiveIntegerField()  # of these
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "since"], name="ended_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.failed} of {self.ended}"
+
+
+class IdleWatch(models.Model):
+    """When a rule looks whether a job still runs. A job that runs is looked at once in two of its intervals."""
+
+    rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="idle_watches", db_index=False)
+    job = models.ForeignKey(SyncJob, models.CASCADE, related_name="idle_watches")
+    schedule = models.TextField()  # the job's, as JSON, when it was last compared
+    after_s = models.PositiveIntegerField(null=True)  # the rule's
+    idle_from = models.DateTimeField()  # nothing has run since, as far as was looked
+    look_at = models.DateTimeField(null=True)  # NULL: the job does not count now
+
+    class Meta:
+        verbose_name_plural = "idle watches"
+        constraints = [models.UniqueConstraint(fields=["rule", "job"], name="idle_watch_once")]
+        indexes = [
+            models.Index(
+                fields=["look_at"], condition=Q(look_at__isnull=False), name="idle_watch_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.job_id}"

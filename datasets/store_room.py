@@ -14,8 +14,11 @@ WITHIN_S = 1.0
 
 def find_room() -> Room | None:
     """Returns None if the installation's store is not here, or its disk does not answer."""
-    if judge_store(find_known_store()) is not StoreState.RIGHT:
-        return None
+    return see_room() if judge_store(find_known_store()) is StoreState.RIGHT else None
+
+
+def see_room() -> Room | None:
+    """Of the disk at the store's place, whatever store is there; None where it does not answer."""
     try:
         return _look.wait(_look.begin())
     except OSError:  # TimeoutError is one

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
+from alerts.watching.closing import drop_old_alerts
 from events.keeping import drop_old_events
 from farends.staging import sweep_staging
 from outbox.leases import TAILS
@@ -94,6 +95,8 @@ def forget() -> None:
     drop_old_answers()
     drop_old_plans()
     drop_old_deliveries()
+    if count := drop_old_alerts():
+        log.info("alerts.dropped", count=count)
     if count := drop_old_events():
         log.info("events.dropped", count=count)
     if count := drop_old_texts():

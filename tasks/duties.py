@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
-from alerts.watching.watch import watch_alerts
+from alerts.watching.watch import tidy_alerts, watch_alerts, watch_state
 from connectors.monitoring import is_any_check_due
 from connectors.reachability import take_came_back
 from outbox.leases import TAILS
@@ -46,6 +46,8 @@ SPELL_S = 2.0  # of dispatching a backlog, before the other duties have their tu
 CANARY_EVERY_S = 30.0
 MODELS_EVERY_S = 30.0
 TELL_EVERY_S = 2.0
+STATE_EVERY_S = 5.0
+TIDY_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,18 @@ def look_for_alerts(_holder: str) -> bool:
     return False
 
 
+def look_for_trouble(_holder: str) -> bool:
+    """What is wrong by how things stand, and not by an event, does so too."""
+    watch_state()
+    return False
+
+
+def look_after_alerts(_holder: str) -> bool:
+    """Jobs and rules that are new are taken up."""
+    tidy_alerts()
+    return False
+
+
 DUTIES = (
     Duty("dispatch", lambda: TICK_S, dispatch),
     Duty("send streams", lambda: TICK_S, send_streams),
@@ -159,6 +173,8 @@ DUTIES = (
     Duty("look at models", lambda: MODELS_EVERY_S, look_at_models),
     Duty("watch hosts", lambda: TICK_S, watch_hosts),
     Duty("watch alerts", lambda: TICK_S, look_for_alerts),
+    Duty("watch state", lambda: STATE_EVERY_S, look_for_trouble),
+    Duty("tidy alerts", lambda: TIDY_EVERY_S, look_after_alerts),
     Duty("tell waits", lambda: TELL_EVERY_S, tell_waits),
     Duty("take back cancelled", lambda: TICK_S, take_back_cancelled),
     Duty("take back stuck", lambda: settings.SYNC.cleanup_interval_s, take_back_stuck),

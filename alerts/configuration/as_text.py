@@ -8,6 +8,7 @@ from typing import Any
 from alerts.configuration.channels import CHANNEL_FIELDS, write_channel
 from alerts.configuration.refusals import AlertNameTaken, InvalidAlerting
 from alerts.configuration.rules import RULE_FIELDS, names_of_channels, write_rule
+from alerts.core.defaults import DEFAULT_RULES
 from alerts.core.parameters import FORMS, RuleScope
 from alerts.core.words import RuleKind
 from alerts.models import AlertChannel, AlertRule
@@ -56,7 +57,9 @@ def _tell_channel(row: AlertChannel) -> dict[str, Any]:
 
 
 def _tell_rules(workspace: Workspace) -> list[dict[str, Any]]:
-    return [_tell_one_rule(row) for row in rules_of(workspace.pk).order_by("name")]
+    """Without those that every new workspace has, where nobody has changed them."""
+    told = [_tell_one_rule(row) for row in rules_of(workspace.pk).order_by("name")]
+    return [one for one in told if one not in _DEFAULTS]
 
 
 def _tell_one_rule(row: AlertRule) -> dict[str, Any]:
@@ -76,6 +79,12 @@ def _tell_one_rule(row: AlertRule) -> dict[str, Any]:
             told[name] = row.params.get(name)
     return told
 
+
+_DEFAULTS = [
+    {"name": rule.name, "kind": rule.kind.value}
+    | ({} if rule.severity.value == AlertRule().severity else {"severity": rule.severity.value})
+    for rule in DEFAULT_RULES
+]
 
 CHANNELS = Section(
     "alert_channels", "alert channel", CHANNEL_FIELDS, _write_channel, _tell_channels

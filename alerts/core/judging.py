@@ -25,10 +25,11 @@ class RecordMove:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Good or bad news of a job. `of_record`: the news is good only for an alert that is about this record."""
+    """Good or bad news of a subject."""
 
     is_bad: bool
-    of_record: uuid.UUID | None = None
+    of_record: uuid.UUID | None = None  # it is good only for an alert that is about this record
+    is_state: bool = False  # how it stands, which is no news while the alert fires
 
 
 _BAD, _GOOD = Sign(is_bad=True), Sign(is_bad=False)

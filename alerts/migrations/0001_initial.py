@@ -213,4 +213,55 @@ class Migration(migrations.Migration):
             model_name='alertdeliverytotal',
             constraint=models.UniqueConstraint(fields=('workspace', 'outcome'), name='delivery_total_once'),
         ),
+        migrations.AddField(
+            model_name='alert',
+            name='kind',
+            field=models.CharField(blank=True, default='', max_length=20),
+        ),
+        migrations.CreateModel(
+            name='EndedCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('since', models.DateTimeField()),
+                ('ended', models.PositiveIntegerField()),
+                ('failed', models.PositiveIntegerField()),
+                ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='ended_counts', to='alerts.alertrule')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('rule', 'since'), name='ended_count_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='IdleWatch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('schedule', models.TextField()),
+                ('after_s', models.PositiveIntegerField(null=True)),
+                ('idle_from', models.DateTimeField()),
+                ('look_at', models.DateTimeField(null=True)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='idle_watches', to='syncjobs.syncjob')),
+                ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='idle_watches', to='alerts.alertrule')),
+            ],
+            options={
+                'verbose_name_plural': 'idle watches',
+                'indexes': [models.Index(condition=models.Q(('look_at__isnull', False)), fields=['look_at'], name='idle_watch_due')],
+                'constraints': [models.UniqueConstraint(fields=('rule', 'job'), name='idle_watch_once')],
+            },
+        ),
+        migrations.RunSQL(
+            sql="""
+            -- For workspaces that are older than alerts. Checked at once, so that tables can still be altered.
+            SET CONSTRAINTS ALL IMMEDIATE;
+            INSERT INTO alerts_alertrule (id, workspace_id, name, kind, severity, enabled, tag, params, created_at, updated_at)
+            SELECT gen_random_uuid(), w.id, 'default-' || replace(d.kind, '_', '-'), d.kind, d.severity, true, '',
+                   d.params::jsonb, now(), now()
+              FROM workspaces_workspace w CROSS JOIN (VALUES
+                   ('failure', 'warning', '{}'), ('held', 'warning', '{}'), ('nothing_ran', 'warning', '{"after_s": null}'),
+                   ('index_behind', 'info', '{"after_s": 900}'), ('disk', 'critical', '{"free_percent": 10}')
+                   ) AS d(kind, severity, params)
+                ON CONFLICT (workspace_id, name) DO NOTHING;
+            SET CONSTRAINTS ALL DEFERRED;
+            """,
+            reverse_sql='',
+        ),
     ]

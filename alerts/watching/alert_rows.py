@@ -26,6 +26,7 @@ _WRITTEN = {
     "id": "uuid",
     "workspace_id": "uuid",
     "rule_id": "uuid",
+    "kind": "text",
     "subject_kind": "text",
     "subject_id": "uuid",
     "subject_name": "text",
@@ -75,6 +76,11 @@ def write_alerts(alerts: Sequence[Alert]) -> None:
     columns = [[_plain(alert, name) for alert in alerts] for name in _WRITTEN]
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, columns)
+
+
+def list_written(alert: Alert) -> tuple[Any, ...]:
+    """What `write_alerts` writes, to tell whether it is needed."""
+    return tuple(_plain(alert, name) for name in _WRITTEN)
 
 
 def _plain(alert: Alert, name: str) -> Any:

@@ -6,7 +6,7 @@ import copy
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from alerts.announcing import AlertMove, announce
@@ -14,9 +14,10 @@ from alerts.core.judging import Sign
 from alerts.core.standing import Standing, Telling, pass_time, see_bad, see_good
 from alerts.core.words import RuleKind, SubjectKind
 from alerts.models import Alert, AlertRule
-from alerts.watching.alert_rows import lock_alerts, write_alerts
+from alerts.watching.alert_rows import list_written, lock_alerts, write_alerts
 
 DETAIL_MAX = 2_000
+SEEN_AGAIN = timedelta(seconds=60)  # what stays wrong is noted again, at most so often
 _STANDING = [field.name for field in fields(Standing)]
 
 
@@ -53,13 +54,14 @@ def move_alerts(
     moved = []
     for key in sorted(news):
         alert = held.get(key)
-        if alert is None:
-            if key not in bad:
-                continue  # it was never bad
-            alert = _make(key, rules[key.rule_id], news[key][0].name)
+        if alert is None and key not in bad:
+            continue  # it was never bad
+        before = None if alert is None else list_written(alert)
+        alert = alert or _make(key, rules[key.rule_id], news[key][0].name)
         alert.rule = rules[key.rule_id]
         moves += _follow(alert, news[key])
-        moved.append(alert)
+        if list_written(alert) != before:
+            moved.append(alert)
     write_alerts(moved)
     announce(moves, now)
     return len(moves)
@@ -70,10 +72,19 @@ def let_time_pass(alerts: Iterable[Alert], now: datetime) -> list[AlertMove]:
     return [move for alert in alerts for move in _take(alert, now)]
 
 
+def end_with_subject(alert: Alert, now: datetime) -> list[AlertMove]:
+    """What it is about exists no more, and so is no longer bad."""
+    moves = _take(alert, now)
+    alert.detail = f"{alert.subject_kind} {alert.subject_name} was deleted"
+    step = see_good(standing_of(alert), now)
+    return [*moves, *stand(alert, step.standing, step.told)]
+
+
 def _make(key: AlertKey, rule: AlertRule, name: str) -> Alert:
     return Alert(
         workspace_id=rule.workspace_id,
         rule=rule,
+        kind=rule.kind,
         subject_kind=SubjectKind(key.kind),
         subject_id=key.subject_id,
         subject_name=name,
@@ -85,23 +96,31 @@ def _follow(alert: Alert, news: Sequence[News]) -> list[AlertMove]:
     moves: list[AlertMove] = []
     for item in news:
         moves += _take(alert, item.at)
-        if item.sign.is_bad:
+        if not item.sign.is_bad:
+            if item.sign.of_record in (None, alert.record_id):
+                step = see_good(standing_of(alert), item.at)
+                moves += stand(alert, step.standing, step.told)
+        elif item.sign.is_state and alert.firing:
+            _note_again(alert, item)
+        else:
             moves += _worsen(alert, item)
-        elif item.sign.of_record in (None, alert.record_id):
-            step = see_good(standing_of(alert), item.at)
-            alert.subject_name = item.name
-            moves += _stand(alert, step.standing, step.told)
     return moves
 
 
 def _worsen(alert: Alert, item: News) -> list[AlertMove]:
     step = see_bad(standing_of(alert), item.at, needed=_needed(alert.rule))
     if step.standing.firing and not alert.firing:
-        alert.severity = alert.rule.severity
+        alert.severity, alert.kind = alert.rule.severity, alert.rule.kind
     alert.subject_name = item.name
     alert.record_id, alert.error_code = item.record_id, item.error_code
     alert.detail = _in_words(alert.rule, step.standing, item.detail)
-    return _stand(alert, step.standing, step.told)
+    return stand(alert, step.standing, step.told)
+
+
+def _note_again(alert: Alert, item: News) -> None:
+    if alert.last_seen_at is None or item.at - alert.last_seen_at >= SEEN_AGAIN:
+        alert.last_seen_at, alert.subject_name = item.at, item.name
+        alert.record_id, alert.detail = item.record_id, item.detail[:DETAIL_MAX]
 
 
 def _needed(rule: AlertRule) -> int:
@@ -118,10 +137,10 @@ def _in_words(rule: AlertRule, standing: Standing, detail: str) -> str:
 
 def _take(alert: Alert, now: datetime) -> list[AlertMove]:
     step = pass_time(standing_of(alert), now)
-    return _stand(alert, step.standing, step.told)
+    return stand(alert, step.standing, step.told)
 
 
-def _stand(alert: Alert, standing: Standing, told: Sequence[Telling]) -> list[AlertMove]:
+def stand(alert: Alert, standing: Standing, told: Sequence[Telling] = ()) -> list[AlertMove]:
     """Gives the alert its standing. What is told keeps the alert as it was at that moment."""
     moves = []
     for one in told:

@@ -13,6 +13,8 @@ from django.db import connection
 
 from alerts.core.judging import RecordMove, is_by_records, judge_move
 from alerts.core.words import RuleKind, SubjectKind
+from alerts.models import AlertRule
+from alerts.watching.counting import count_ended
 from alerts.watching.news import AlertKey, News, move_alerts
 from alerts.watching.scopes import JobRules, load_job_rules
 from database.rows import fetch_rows
@@ -77,21 +79,27 @@ def _watch(span: Span) -> None:
     rules = load_job_rules(
         _KINDS, {one.workspace_id for one in moved}, {one.job_id for one in moved}
     )
-    if news := _find_news(moved, rules):
-        told = move_alerts(rules.by_id, news, database_now())
-        if told:
-            log.info("alerts.moved", told=told)
+    news, ended = _find_news(moved, rules)
+    count_ended(ended)
+    if news and (told := move_alerts(rules.by_id, news, database_now())):
+        log.info("alerts.moved", told=told)
 
 
-def _find_news(moved: Sequence[_Moved], rules: JobRules) -> dict[AlertKey, list[News]]:
-    """A rule looks at what happens after it was made."""
+def _find_news(
+    moved: Sequence[_Moved], rules: JobRules
+) -> tuple[dict[AlertKey, list[News]], list[tuple[AlertRule, datetime, bool]]]:
+    """What rules are to hear, and what those of an error rate count. A rule looks at what happens after it was made."""
     news: dict[AlertKey, list[News]] = defaultdict(list)
+    ended = []
     for one in moved:
         move = RecordMove(one.record_id, one.from_state, one.to_state, one.verdict)
         for rule in rules.iter_for(one.workspace_id, one.job_id, one.connector_id, one.tags):
             kind = RuleKind(rule.kind)
             sign = judge_move(kind, move)
             if sign is None or one.at < rule.created_at:
+                continue
+            if kind is RuleKind.ERROR_RATE:
+                ended.append((rule, one.at, sign.is_bad))
                 continue
             item = News(
                 sign=sign,
@@ -102,4 +110,4 @@ def _find_news(moved: Sequence[_Moved], rules: JobRules) -> dict[AlertKey, list[
                 error_code=one.error_code,
             )
             news[AlertKey(rule.pk, SubjectKind.JOB.value, one.job_id)].append(item)
-    return news
+    return news, ended

@@ -26,6 +26,7 @@ from django.conf import settings
 from database.sessions import open_session
 from datasets.installation import settle_here
 from datasets.seeing import see_store
+from datasets.store_room import see_room
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +40,14 @@ WITH forgotten AS (
   DELETE FROM syncjobs_processsign
    WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s)
 INSERT INTO syncjobs_processsign AS p
-       (name, part, host, session, slots, running, draining, store_id, halted,
+       (name, part, host, session, slots, running, draining, store_id, store_free_bytes, store_size_bytes, halted,
         started_at, seen_at)
-VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s, %(store)s, %(halted)s,
+VALUES (%(name)s, %(part)s, %(host)s, %(session)s, %(slots)s, %(running)s, %(draining)s, %(store)s,
+        %(free_bytes)s, %(size_bytes)s, %(halted)s,
         now() - make_interval(secs => %(age_s)s), now())
 ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, running = excluded.running,
-  draining = excluded.draining, store_id = excluded.store_id, halted = excluded.halted, seen_at = excluded.seen_at
+  draining = excluded.draining, store_id = excluded.store_id, store_free_bytes = excluded.store_free_bytes,
+  store_size_bytes = excluded.store_size_bytes, halted = excluded.halted, seen_at = excluded.seen_at
 """
 _LEAVE = "DELETE FROM syncjobs_processsign WHERE name = %s"
 
@@ -118,6 +121,8 @@ class Presence:
         load = self._look()
         if load is None:
             return
+        store_id = see_store()
+        room = None if store_id is None else see_room()
         session.execute(
             _TELL,
             {
@@ -128,7 +133,9 @@ class Presence:
                 "slots": self._slots,
                 "running": load.running,
                 "draining": load.draining,
-                "store": see_store(),
+                "store": store_id,
+                "free_bytes": room.free_bytes if room else None,
+                "size_bytes": room.size_bytes if room else None,
                 "halted": settle_here(session.cursor()) or "",
                 "age_s": time.monotonic() - self._born,
                 "forgotten_s": FORGOTTEN_AFTER_S,

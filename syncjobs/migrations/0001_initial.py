@@ -40,6 +40,8 @@ class Migration(migrations.Migration):
                 ('running', models.PositiveSmallIntegerField(default=0)),
                 ('draining', models.BooleanField(default=False)),
                 ('store_id', models.UUIDField(null=True)),
+                ('store_free_bytes', models.BigIntegerField(null=True)),
+                ('store_size_bytes', models.BigIntegerField(null=True)),
                 ('halted', models.CharField(blank=True, db_default='', max_length=20)),
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),

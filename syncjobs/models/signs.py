@@ -21,6 +21,8 @@ class ProcessSign(models.Model):
     running = models.PositiveSmallIntegerField(default=0)
     draining = models.BooleanField(default=False)
     store_id = models.UUIDField(null=True)  # of the store that it sees; NULL: it sees none
+    store_free_bytes = models.BigIntegerField(null=True)  # of that store's disk
+    store_size_bytes = models.BigIntegerField(null=True)
     halted = models.CharField(
         max_length=20, blank=True, db_default=""
     )  # why; `datasets.installation`

@@ -57,6 +57,7 @@ EVERYTHING: dict[str, Any] = {
     "max_attempts": 4,
     "pause_after_failures": None,
     "enabled": False,
+    "tags": ["nightly", "of finance"],
 }
 AS_NEW: dict[str, Any] = {"limits": dict.fromkeys(EVERYTHING["limits"])}
 

@@ -272,6 +272,7 @@ JOB: dict[str, st.SearchStrategy[Any]] = {
     "timeout_s": MAYBE,
     "max_attempts": POSITIVE,
     "enabled": st.booleans(),
+    "tags": st.lists(SAYING.map(lambda text: f"a{text}"[:100]), max_size=3, unique=True),
     "pause_after_failures": MAYBE,
 }
 

@@ -1,0 +1,32 @@
+"""The rules that a workspace begins with. A person may change or delete them: nobody makes them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alerts.core.words import RuleKind, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRule:
+    """It looks at its whole workspace, and tells all channels."""
+
+    kind: RuleKind
+    severity: Severity
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"default-{self.kind.replace('_', '-')}"
+
+
+# The alerts' first migration makes the same for workspaces that are older.
+DEFAULT_RULES = (
+    DefaultRule(RuleKind.FAILURE, Severity.WARNING),
+    DefaultRule(RuleKind.HELD, Severity.WARNING),
+    DefaultRule(RuleKind.NOTHING_RAN, Severity.WARNING, {"after_s": None}),
+    DefaultRule(RuleKind.INDEX_BEHIND, Severity.INFO, {"after_s": 900}),
+    DefaultRule(RuleKind.DISK, Severity.CRITICAL, {"free_percent": 10}),
+)
