@@ -14,7 +14,7 @@ from pydantic import Field
 from alerts.configuration.refusals import InvalidAlerting
 from alerts.configuration.silences import silence_alert
 from alerts.core.words import AlertState, Severity
-from alerts.links import find_page_of
+from alerts.links import make_alert_url
 from alerts.models import Alert, AlertRule
 from alerts.queries.alerts import alerts_of
 from api.rest.answers import REFUSALS, Refused
@@ -49,12 +49,12 @@ def list_alerts(
     if query.rule is not None:
         rows = rows.filter(rule__in=find_ids(AlertRule.objects.all(), owner, query.rule))
     found, following = LAST_OPENED_FIRST.take(rows, query)
-    return {"items": [_tell(request, row) for row in found], "next": following}
+    return {"items": [_tell(row) for row in found], "next": following}
 
 
 @router.get("/{alert_id}", response={200: AlertOut, **REFUSALS}, auth=VIEWER)
 def read_alert(request: HttpRequest, workspace: WorkspaceIn, alert_id: uuid.UUID) -> dict[str, Any]:
-    return _tell(request, _get_alert(request, alert_id))
+    return _tell(_get_alert(request, alert_id))
 
 
 @router.post("/{alert_id}/silence", response={200: AlertOut, **REFUSALS}, auth=OPERATOR)
@@ -67,7 +67,7 @@ def silence(
         silence_alert(found, body.until, body.reason, by=caller_of(request).name)
     except InvalidAlerting as exc:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=exc.errors) from None
-    return _tell(request, _get_alert(request, alert_id))
+    return _tell(_get_alert(request, alert_id))
 
 
 def _get_alert(request: HttpRequest, alert_id: uuid.UUID) -> Alert:
@@ -76,5 +76,5 @@ def _get_alert(request: HttpRequest, alert_id: uuid.UUID) -> Alert:
     return need_id(alerts_of(owner.pk), owner, alert_id, "alert")
 
 
-def _tell(request: HttpRequest, alert: Alert) -> dict[str, Any]:
-    return tell_alert(alert, request.build_absolute_uri(find_page_of(alert)))
+def _tell(alert: Alert) -> dict[str, Any]:
+    return tell_alert(alert, make_alert_url(alert))

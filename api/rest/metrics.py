@@ -8,7 +8,7 @@ neighbour's, whatever its headers say, and needs a token.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,6 +30,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from alerts.queries.figures import AlertFigures, read_alert_figures
 from api.rest.answers import Refused, problem
 from database.sessions import open_session
 from datasets.store_room import find_room
@@ -43,7 +44,13 @@ from store.room import Room
 from syncjobs.core.states import FINAL, Event
 from syncjobs.core.watching import PartSigns
 from syncjobs.models import DURATION_BOUNDS_S
-from syncjobs.queries.figures import ACTIONS, ROW_ACTIONS, ConnectorFigures, Figures, read_figures
+from syncjobs.queries.figures import (
+    ACTIONS,
+    ROW_ACTIONS,
+    ConnectorFigures,
+    WorkspaceFigures,
+    read_figures,
+)
 from syncjobs.queries.installation import read_signs
 from workspaces.models import Workspace
 from workspaces.tokens import find_token
@@ -70,9 +77,10 @@ class Scope:
 class Seen:
     """One reading of the database. `signs` are the installation's."""
 
-    figures: Figures
+    figures: Sequence[WorkspaceFigures]
     streams: Sequence[StreamFigures]
     indexes: Sequence[IndexFigures]
+    alerts: Sequence[AlertFigures]
     signs: PartSigns | None
     embedding_requests: Mapping[tuple[str, str], int]  # by workspace and outcome
 
@@ -137,9 +145,10 @@ def _read(scope: Scope) -> Seen:
         figures = read_figures(cursor, scope.workspace_id)
         streams = read_stream_figures(cursor, scope.workspace_id)
         indexes = read_index_figures(cursor, scope.workspace_id)
+        alerts = read_alert_figures(cursor, scope.workspace_id)
         signs = read_signs(cursor) if scope.workspace_id is None else None
         requests = read_embedding_requests(cursor, scope.workspace_id)
-        return Seen(figures, streams, indexes, signs, requests)
+        return Seen(figures, streams, indexes, alerts, signs, requests)
 
 
 class SearchCollector(Collector):
@@ -166,100 +175,125 @@ class RecordCollector(Collector):
     """What records did and do, and, for the installation, how its parts are."""
 
     def __init__(self, seen: Seen) -> None:
-        self._figures = seen.figures
-        self._streams = seen.streams
-        self._indexes = seen.indexes
-        self._signs = seen.signs
-        self._embedding_requests = seen.embedding_requests
+        self._seen = seen
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._collect_totals()
-        yield self._durations()
-        figures = self._figures
-        for name, help_text, value in (
-            ("sync_records_running", "Records in work.", figures.running),
-            ("sync_records_queued", "Records that wait, for whatever.", figures.queued),
-            ("sync_records_held", "Records that a guard stopped, for a person.", figures.held),
-            (
-                "sync_oldest_queued_seconds",
-                "How long the longest waiting due record has waited; 0 where none does.",
-                figures.oldest_queued_s,
-            ),
-            (
-                "sync_dispatch_lag_seconds",
-                "How late the longest due fire is that is not dispatched yet; 0 where none is due.",
-                figures.dispatch_lag_s,
-            ),
-        ):
-            yield GaugeMetricFamily(name, help_text, value=value)
-        yield from _collect_connectors(figures.connectors)
-        yield from _collect_streams(self._streams)
+        seen = self._seen
+        yield from _collect_totals(seen.figures)
+        yield _collect_durations(seen.figures)
+        yield from _collect_now(seen.figures)
+        yield from _collect_connectors([one for each in seen.figures for one in each.connectors])
+        yield from _collect_streams(seen.streams)
         yield _labelled(
             CounterMetricFamily(
                 "embedding_requests",
                 "Requests to embedding services, by what came of them.",
                 labels=["workspace", "outcome"],
             ),
-            self._embedding_requests.items(),
+            seen.embedding_requests.items(),
         )
-        yield from _collect_indexes(self._indexes)
-        if self._signs is not None:
-            yield from _collect_signs(self._signs)
+        yield from _collect_indexes(seen.indexes)
+        yield from _collect_alerts(seen.alerts)
+        if seen.signs is not None:
+            yield from _collect_signs(seen.signs)
 
-    def _collect_totals(self) -> Iterator[Metric]:
-        """Every state and kind there can be is shown from 0 on, so that the first one counts too."""
-        ended = dict.fromkeys(
-            ((state.value, kind) for state in sorted(FINAL) for kind in self._figures.kinds), 0
-        )
-        events = dict.fromkeys((event.value for event in Event), 0)
-        files = dict.fromkeys(ACTIONS, 0)
-        rows = dict.fromkeys(ROW_ACTIONS, 0)
-        for row in self._figures.totals:
-            if row.event in events:
-                events[row.event] += row.records
-            if row.final_state is not None:
-                ended[row.final_state, row.kind] += row.records
-            for action, count in row.files.items():
-                files[action] += count
-            for action, count in row.rows.items():
-                rows[action] += count
-        yield _labelled(
-            CounterMetricFamily(
-                "sync_records", "Records that have ended.", labels=["state", "kind"]
-            ),
-            ended.items(),
-        )
-        yield _labelled(
-            CounterMetricFamily("sync_events", "Moves of records.", labels=["event"]),
-            (((event,), count) for event, count in events.items()),
-        )
-        yield _labelled(
-            CounterMetricFamily("sync_files", "Files of ended records.", labels=["action"]),
-            (((action,), count) for action, count in files.items()),
-        )
-        yield _labelled(
-            CounterMetricFamily("sync_rows", "Rows of ended records.", labels=["action"]),
-            (((action,), count) for action, count in rows.items()),
-        )
-        total = sum(row.bytes_transferred for row in self._figures.totals)
-        yield CounterMetricFamily("sync_bytes", "Bytes that ended records fetched.", value=total)
-        lost = events[Event.LEASE_EXPIRED] + events[Event.QUARANTINED]
-        yield CounterMetricFamily(
-            "sync_leases_expired", "Records that were taken back from dead workers.", value=lost
-        )
 
-    def _durations(self) -> Metric:
-        family = HistogramMetricFamily(
-            "sync_record_duration_seconds",
-            "From a record's first claim to its end, waits between its attempts included.",
-            labels=["kind"],
+_NOW: tuple[tuple[str, str, Callable[[WorkspaceFigures], float]], ...] = (
+    ("sync_records_running", "Records in work.", lambda one: one.running),
+    ("sync_records_queued", "Records that wait, for whatever.", lambda one: one.queued),
+    ("sync_records_held", "Records that a guard stopped, for a person.", lambda one: one.held),
+    (
+        "sync_oldest_queued_seconds",
+        "How long the longest waiting due record has waited; 0 where none does.",
+        lambda one: one.oldest_queued_s,
+    ),
+    (
+        "sync_dispatch_lag_seconds",
+        "How late the longest due fire is that is not dispatched yet; 0 where none is due.",
+        lambda one: one.dispatch_lag_s,
+    ),
+)
+
+
+def _collect_now(figures: Sequence[WorkspaceFigures]) -> Iterator[Metric]:
+    for name, help_text, value in _NOW:
+        family = GaugeMetricFamily(name, help_text, labels=["workspace"])
+        for one in figures:
+            family.add_metric([one.workspace], value(one))
+        yield family
+
+
+def _collect_totals(figures: Sequence[WorkspaceFigures]) -> Iterator[Metric]:
+    """Every state, kind and action there can be is shown from 0 on, so that the first one counts too."""
+    records, events, files, rows, fetched, lost = (
+        CounterMetricFamily(name, help_text, labels=["workspace", *labels])
+        for name, help_text, labels in (
+            ("sync_records", "Records that have ended.", ["state", "kind"]),
+            ("sync_events", "Moves of records.", ["event"]),
+            ("sync_files", "Files of ended records.", ["action"]),
+            ("sync_rows", "Rows of ended records.", ["action"]),
+            ("sync_bytes", "Bytes that ended records fetched.", []),
+            ("sync_leases_expired", "Records that were taken back from dead workers.", []),
         )
-        for kind in self._figures.kinds:
-            rows = [row for row in self._figures.totals if row.kind == kind]
+    )
+    for one in figures:
+        sums = _sum_up(one)
+        for (state, kind), count in sums.ended.items():
+            records.add_metric([one.workspace, state, kind], count)
+        for family, counts in ((events, sums.events), (files, sums.files), (rows, sums.rows)):
+            for name, count in counts.items():
+                family.add_metric([one.workspace, name], count)
+        total = sum(row.bytes_transferred for row in one.totals)
+        fetched.add_metric([one.workspace], total)
+        lost.add_metric([one.workspace], sum(sums.events[name] for name in _LOST))
+    yield from (records, events, files, rows, fetched, lost)
+
+
+_LOST = (Event.LEASE_EXPIRED.value, Event.QUARANTINED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The totals of a workspace by what the series tell apart."""
+
+    ended: dict[tuple[str, str], int]
+    events: dict[str, int]
+    files: dict[str, int]
+    rows: dict[str, int]
+
+
+def _sum_up(figures: WorkspaceFigures) -> _Sums:
+    ended = dict.fromkeys(
+        ((state.value, kind) for state in sorted(FINAL) for kind in figures.kinds), 0
+    )
+    events = dict.fromkeys((event.value for event in Event), 0)
+    files = dict.fromkeys(ACTIONS, 0)
+    rows = dict.fromkeys(ROW_ACTIONS, 0)
+    for row in figures.totals:
+        if row.event in events:
+            events[row.event] += row.records
+        if row.final_state is not None:
+            ended[row.final_state, row.kind] += row.records
+        for action, count in row.files.items():
+            files[action] += count
+        for action, count in row.rows.items():
+            rows[action] += count
+    return _Sums(ended, events, files, rows)
+
+
+def _collect_durations(figures: Sequence[WorkspaceFigures]) -> Metric:
+    family = HistogramMetricFamily(
+        "sync_record_duration_seconds",
+        "From a record's first claim to its end, waits between its attempts included.",
+        labels=["workspace", "kind"],
+    )
+    for one in figures:
+        for kind in one.kinds:
+            rows = [row for row in one.totals if row.kind == kind]
             counts = [sum(row.durations[n] for row in rows) for n in range(len(_BOUNDS))]
-            buckets = [(bound, sum(counts[: n + 1])) for n, bound in enumerate(_BOUNDS)]
-            family.add_metric([kind], buckets, sum(row.duration_s for row in rows))
-        return family
+            buckets = list(zip(_BOUNDS, accumulate(counts), strict=True))
+            family.add_metric([one.workspace, kind], buckets, sum(row.duration_s for row in rows))
+    return family
 
 
 _BOUNDS = [*(str(float(bound)) for bound in DURATION_BOUNDS_S), "+Inf"]
@@ -357,6 +391,29 @@ def _collect_indexes(indexes: Sequence[IndexFigures]) -> Iterator[Metric]:
         texts.add_metric(place, one.pending_texts)
         oldest.add_metric(place, one.oldest_pending_s)
     yield from (chunks, texts, oldest)
+
+
+def _collect_alerts(alerts: Sequence[AlertFigures]) -> Iterator[Metric]:
+    firing = GaugeMetricFamily(
+        "alerts_firing", "Alerts that fire and are not silenced.", labels=["workspace", "severity"]
+    )
+    deliveries = CounterMetricFamily(
+        "alert_deliveries",
+        "Tries to send messages of alerts, and alerts that a digest only counts.",
+        labels=["workspace", "outcome"],
+    )
+    oldest = GaugeMetricFamily(
+        "alert_oldest_undelivered_seconds",
+        "How long the oldest message of an alert that is due has waited; 0 where none does.",
+        labels=["workspace"],
+    )
+    for one in alerts:
+        for severity, count in one.firing.items():
+            firing.add_metric([one.workspace, severity], count)
+        for outcome, count in one.deliveries.items():
+            deliveries.add_metric([one.workspace, outcome], count)
+        oldest.add_metric([one.workspace], one.oldest_undelivered_s)
+    yield from (firing, deliveries, oldest)
 
 
 def _collect_signs(signs: PartSigns) -> Iterator[Metric]:

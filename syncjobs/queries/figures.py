@@ -7,13 +7,13 @@ is counted on the small indexes of running and queued records.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from database.rows import Cursor, Row, fetch_rows
 from syncjobs.core.states import FINAL, MOVES, Event
-from syncjobs.models import DURATION_BOUNDS_S
-from syncjobs.queries.installation import read_oldest
+from syncjobs.queries.installation import read_oldest_each
 
 ACTIONS = (
     "added",
@@ -27,23 +27,34 @@ ACTIONS = (
 )
 
 ROW_ACTIONS = ("read", "added", "changed", "removed", "unchanged", "failed")
-_ROWS = ", ".join(f"sum(rows_{action})::bigint" for action in ROW_ACTIONS)
-_FILES = ", ".join(f"sum(files_{action})::bigint" for action in ACTIONS)
+_ROWS = ", ".join(f"rows_{action}" for action in ROW_ACTIONS)
+_FILES = ", ".join(f"files_{action}" for action in ACTIONS)
 _TOTALS = f"""
-SELECT kind, event, sum(records)::bigint AS records, sum(bytes_transferred)::bigint AS bytes_transferred,
-       sum(duration_s) AS duration_s,
-       ARRAY[{", ".join(f"sum(durations[{n + 1}])::bigint" for n in range(len(DURATION_BOUNDS_S) + 1))}] AS durations,
+SELECT w.name AS workspace, kind, event, records, bytes_transferred, duration_s, durations,
        ARRAY[{_FILES}] AS file_counts, ARRAY[{_ROWS}] AS row_counts
-  FROM syncjobs_eventtotal WHERE {{mine}} GROUP BY kind, event
+  FROM syncjobs_eventtotal t JOIN workspaces_workspace w ON w.id = t.workspace_id WHERE {{mine}}
 """  # noqa: S608 — made of this module's own names and numbers
+# Each part reads a small index: of what runs, of what waits, of what is held, of what is due.
 _NOW = """
-SELECT (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND {mine}) AS running,
-       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND {mine}) AS queued,
-       (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'held' AND NOT dry_run AND {mine}) AS held,
-       (SELECT extract(epoch FROM now() - j.next_run_at)
-          FROM syncjobs_syncjob j LEFT JOIN connectors_connector c ON c.id = j.connector_id
-         WHERE j.enabled AND j.next_run_at <= now() AND (c.id IS NULL OR c.status = 'active') AND {job_mine}
-         ORDER BY j.next_run_at LIMIT 1) AS lag_s
+WITH running AS (
+  SELECT workspace_id, count(*) AS number FROM syncjobs_syncrecord WHERE state = 'running' GROUP BY 1
+), queued AS (
+  SELECT workspace_id, count(*) AS number FROM syncjobs_syncrecord WHERE state = 'queued' GROUP BY 1
+), held AS (
+  SELECT workspace_id, count(*) AS number FROM syncjobs_syncrecord WHERE state = 'held' AND NOT dry_run GROUP BY 1
+), due AS (
+  SELECT j.workspace_id, extract(epoch FROM now() - min(j.next_run_at))::float AS lag_s
+    FROM syncjobs_syncjob j LEFT JOIN connectors_connector c ON c.id = j.connector_id
+   WHERE j.enabled AND j.next_run_at <= now() AND (c.id IS NULL OR c.status = 'active') GROUP BY 1
+)
+SELECT w.id AS workspace_id, w.name AS workspace, coalesce(running.number, 0) AS running,
+       coalesce(queued.number, 0) AS queued, coalesce(held.number, 0) AS held, coalesce(due.lag_s, 0) AS lag_s
+  FROM workspaces_workspace w
+  LEFT JOIN running ON running.workspace_id = w.id
+  LEFT JOIN queued ON queued.workspace_id = w.id
+  LEFT JOIN held ON held.workspace_id = w.id
+  LEFT JOIN due ON due.workspace_id = w.id
+ WHERE {mine} ORDER BY 2
 """
 _CONNECTORS = """
 SELECT w.name AS workspace, c.name, c.kind, c.status = 'active' AS active,
@@ -51,14 +62,15 @@ SELECT w.name AS workspace, c.name, c.kind, c.status = 'active' AS active,
        CASE k.state WHEN 'online' THEN true WHEN 'offline' THEN false END AS reached
   FROM connectors_connector c JOIN workspaces_workspace w ON w.id = c.workspace_id
   LEFT JOIN connectors_farendwatch k ON k.connector_id = c.id
- WHERE {connector_mine} ORDER BY 1, 2
+ WHERE {mine} ORDER BY 1, 2
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The totals of one kind and event, since the first day."""
+    """The totals of one kind and event in one workspace, since the first day."""
 
+    workspace: str
     kind: str
     event: str
     records: int
@@ -100,20 +112,25 @@ class ConnectorFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Now:
+    workspace_id: uuid.UUID
+    workspace: str
     running: int
     queued: int
     held: int
-    lag_s: float | None
+    lag_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    totals: Sequence[Totals]
+class WorkspaceFigures:
+    """What one workspace does now, and did since the first day."""
+
+    workspace: str
     running: int
     queued: int
     held: int
     oldest_queued_s: float  # 0 where none waits
     dispatch_lag_s: float  # of the job that is longest due; 0 where none is
+    totals: Sequence[Totals]
     connectors: Sequence[ConnectorFigures]
 
     @property
@@ -121,32 +138,32 @@ class Figures:
         return sorted({row.kind for row in self.totals} | {row.kind for row in self.connectors})
 
 
-def read_figures(cursor: Cursor, workspace_id: uuid.UUID | None = None) -> Figures:
+def read_figures(cursor: Cursor, workspace_id: uuid.UUID | None = None) -> list[WorkspaceFigures]:
+    """Of one workspace, or of each; by their names."""
     words = {"workspace": workspace_id}
+    mine = "true" if workspace_id is None else "w.id = %(workspace)s"
 
     def ask(statement: str, row_type: Callable[..., Row]) -> list[Row]:
-        cursor.execute(
-            statement.format(
-                mine=_mine("workspace_id", workspace_id),
-                job_mine=_mine("j.workspace_id", workspace_id),
-                connector_mine=_mine("c.workspace_id", workspace_id),
-            ),
-            words,
-        )
+        cursor.execute(statement.format(mine=mine), words)
         return fetch_rows(cursor, row_type)
 
-    [now] = ask(_NOW, _Now)
-    oldest_s, _ = read_oldest(cursor, workspace_id)
-    return Figures(
-        totals=ask(_TOTALS, Totals),
-        running=now.running,
-        queued=now.queued,
-        held=now.held,
-        oldest_queued_s=oldest_s or 0.0,
-        dispatch_lag_s=float(now.lag_s or 0),
-        connectors=ask(_CONNECTORS, ConnectorFigures),
-    )
-
-
-def _mine(column: str, workspace_id: uuid.UUID | None) -> str:
-    return "true" if workspace_id is None else f"{column} = %(workspace)s"
+    oldest = read_oldest_each(cursor, workspace_id)
+    totals: dict[str, list[Totals]] = defaultdict(list)
+    for total in ask(_TOTALS, Totals):
+        totals[total.workspace].append(total)
+    connectors: dict[str, list[ConnectorFigures]] = defaultdict(list)
+    for connector in ask(_CONNECTORS, ConnectorFigures):
+        connectors[connector.workspace].append(connector)
+    return [
+        WorkspaceFigures(
+            workspace=now.workspace,
+            running=now.running,
+            queued=now.queued,
+            held=now.held,
+            oldest_queued_s=oldest.get(now.workspace_id, 0.0),
+            dispatch_lag_s=now.lag_s,
+            totals=totals[now.workspace],
+            connectors=connectors[now.workspace],
+        )
+        for now in ask(_NOW, _Now)
+    ]

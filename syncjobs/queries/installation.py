@@ -26,7 +26,7 @@ from syncjobs.models import ProcessSign
 # tell. Who waits for nothing but a worker says so, or is a retry whose time has come; and it is being rung
 # for, else a limit keeps its bell silent.
 _LOOKED_AT = 20
-_OLDEST = """
+_SPANS = """
 WITH RECURSIVE spaces AS (
    (SELECT workspace_id FROM syncjobs_syncrecord WHERE state = 'queued' {mine}
      ORDER BY workspace_id LIMIT 1)
@@ -36,7 +36,7 @@ WITH RECURSIVE spaces AS (
             ORDER BY workspace_id LIMIT 1)
      FROM spaces s WHERE s.workspace_id IS NOT NULL
  ), spans AS (
-  SELECT w.*, extract(epoch FROM now() - coalesce(
+  SELECT spaces.workspace_id, w.*, extract(epoch FROM now() - coalesce(
        w.not_before,
        CASE WHEN w.started_at IS NOT NULL THEN (
          SELECT max(e.at) FROM (SELECT at, from_state, to_state FROM events_syncevent
@@ -50,13 +50,16 @@ WITH RECURSIVE spaces AS (
         AND (not_before IS NULL OR not_before <= now())
       ORDER BY coalesce(not_before, queued_at) LIMIT {limit}) w
  )
+"""
+_OLDEST = f"""{_SPANS}
  SELECT max(waited_s), max(waited_s) FILTER (
           WHERE (waiting_for = 'a worker' OR waiting_for LIKE 'its next attempt%%')
             AND rung_at > now() - interval '90 s'
             AND NOT EXISTS (SELECT FROM syncjobs_syncrecord r
                              WHERE r.job_id = spans.job_id AND r.state = 'running'))
    FROM spans
-"""
+"""  # noqa: S608 — made of this module's own text
+_OLDEST_EACH = f"{_SPANS} SELECT workspace_id, max(waited_s) FROM spans GROUP BY 1"  # noqa: S608
 _PULSES = "SELECT part, extract(epoch FROM now() - at) FROM syncjobs_pulse"
 _WORKERS = """
 SELECT count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE alive AND draining) AS draining,
@@ -96,7 +99,7 @@ def read_signs(cursor: Cursor) -> PartSigns:
     pulses = {part: _span(age_s) for part, age_s in cursor.fetchall()}
     cursor.execute(_WORKERS, {"within_s": SEEN_WITHIN_S})
     [found] = fetch_rows(cursor, _Workers)
-    oldest_queued_s, oldest_ready_s = read_oldest(cursor)
+    oldest_queued_s, oldest_ready_s = _read_oldest(cursor)
     return PartSigns(
         prepared_s=pulses.get("prepared"),
         beat_s=pulses.get("beat"),
@@ -129,14 +132,18 @@ def find_halted_hosts() -> list[str]:
     return list(halted.order_by("host").values_list("host", flat=True).distinct())
 
 
-def read_oldest(
+def read_oldest_each(
     cursor: Cursor, workspace_id: uuid.UUID | None = None
-) -> tuple[float | None, float | None]:
-    """For how long the longest waiting due record has waited, and of those that wait for nothing but a
-    worker; of one workspace or of all."""
+) -> dict[uuid.UUID, float]:
+    """By workspace, for how long its longest waiting due record has waited; of one or of all that have one."""
     mine = "" if workspace_id is None else "AND workspace_id = %(workspace)s"
-    statement = _OLDEST.format(mine=mine, limit=_LOOKED_AT)
-    cursor.execute(statement, {"workspace": workspace_id})
+    cursor.execute(_OLDEST_EACH.format(mine=mine, limit=_LOOKED_AT), {"workspace": workspace_id})
+    return {row_id: max(0.0, float(waited_s)) for row_id, waited_s in cursor.fetchall()}
+
+
+def _read_oldest(cursor: Cursor) -> tuple[float | None, float | None]:
+    """For how long the longest waiting due record has waited, and of those that wait for nothing but a worker."""
+    cursor.execute(_OLDEST.format(mine="", limit=_LOOKED_AT), {})
     queued_s, ready_s = cursor.fetchone()
     return _span(queued_s), _span(ready_s)
 

@@ -19,7 +19,7 @@ from workspaces.models import AuditEntry, PlanToken, Role
 pytestmark = pytest.mark.django_db(transaction=True)
 every_tool = pytest.mark.parametrize("tool", TOOLS)
 # Of these no argument names a thing, and of these one narrows a list.
-OF_ALL = {"list_connectors", "cleanup_stuck_syncs"}
+OF_ALL = {"list_connectors", "cleanup_stuck_syncs", "list_alerts"}
 FILTERED = {"list_sync_jobs", "list_sync_records"}
 # The others would call the far end of what they find.
 CALLS_NOBODY = [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from api.mcp.describing import describe_tools
@@ -20,8 +22,10 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from tests.agents.asking import agent
 from tests.agents.things import Things, checked, make_file_job, make_things
+from tests.alerts.making import make_alert, make_rule
 from tests.api.asking import asker
 from tests.outbox.hosts import running_receiver, stream_to
+from tests.rows import make_workspace
 from workspaces.models import AuditEntry, Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +56,6 @@ AGREED = [
     "query_table",
     "list_alerts",
 ]
-MISSING = {"list_alerts": "alerts are a part of the product that is still to come"}
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def things(db: None) -> Things:
 def test_b01_all_tools_are_listed_in_a_fixed_order(version: str) -> None:
     tools = agent(Role.ADMIN, version).result("tools/list")["tools"]
     names = [tool["name"] for tool in tools]
-    assert names == [name for name in AGREED if name not in MISSING], MISSING
+    assert names == AGREED
     for tool in tools:
         assert set(tool) == {
             "name",
@@ -143,6 +146,27 @@ def test_jobs_are_told_in_a_line_each(things: Things) -> None:
         True,
     )
     assert checked(agent(), "list_sync_jobs", enabled=False)["items"] == []
+
+
+def test_alerts_are_told_as_by_rest(db: None) -> None:
+    rule = make_rule(severity="critical")
+    rows = [make_alert(rule, opened_ago=timedelta(hours=n)) for n in range(1, 4)]
+    make_alert(rule, firing=False)
+    make_alert(make_rule("other"), silenced_until=timezone.now() + timedelta(hours=1))
+    told = checked(agent(), "list_alerts", state="firing", severity="critical")
+    by_rest = asker().get("alerts", {"state": "firing", "severity": "critical"}).json()
+    for one in (*told["items"], *by_rest["items"]):
+        assert one.pop("url").endswith(f"/admin/syncjobs/syncjob/{one['subject']['id']}/change/")
+    assert told == by_rest
+    assert [one["id"] for one in told["items"]] == [str(row.pk) for row in rows]
+    assert len(checked(agent(), "list_alerts")["items"]) == 5
+    first = checked(agent(), "list_alerts", limit=2)
+    second = checked(agent(), "list_alerts", limit=3, cursor=first["next"])
+    assert (len(second["items"]), second["next"]) == (3, None)
+    error = checked(agent(), "list_alerts", state="angry")["error"]
+    assert (error["code"], list(error["errors"])) == ("invalid_arguments", ["state"])
+    make_alert(make_rule("theirs", workspace=make_workspace("lab")))
+    assert len(checked(agent(), "list_alerts")["items"]) == 5
 
 
 def test_records_are_told_as_by_rest(things: Things) -> None:

@@ -24,21 +24,28 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.samples import Sample
 from pytest_django import Settings
 
+from alerts.core.words import DeliveryOutcome, Severity
+from alerts.models import AlertChannel, AlertMessage, Notification
+from alerts.sending.totals import add_to_totals
 from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT
 from events.models import SyncEvent
 from search.embedding.breaker import count_requests
+from search.querying.durations import search_durations
+from search.querying.question import SearchMode
 from syncjobs.claims import pulsing
 from syncjobs.core.states import Event, State
 from syncjobs.models import ProcessSign, SyncJob, SyncRecord
 from syncjobs.upkeep.counting import count_events
+from tests.alerts.making import make_alert, make_channel, make_rule
 from tests.console.conftest import CANARY, Tenant, make_record, make_tenant
 from workspaces.models import Role
 from workspaces.tokens import create_token, revoke_tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)  # its readings have sessions of their own
 
+SERIES = r"\b(?:sync|connector|outbox|embedding|index|search_duration|alerts?)_[a-z_]+"
 Scrape = Callable[..., dict[str, float]]
 
 
@@ -63,6 +70,10 @@ def scrape(client: Client) -> Scrape:
     return get
 
 
+def of_acme(name: str) -> str:
+    return f'{name}{{workspace="acme"}}'
+
+
 def end(
     tenant: Tenant, state: State = State.SUCCEEDED, event: Event = Event.SUCCEEDED, **fields: Any
 ) -> SyncRecord:
@@ -80,7 +91,7 @@ def end(
 
 
 def test_what_ended_is_counted(acme: Tenant, scrape: Scrape) -> None:
-    assert scrape()['sync_records_total{kind="sftp",state="failed"}'] == 0
+    assert scrape()['sync_records_total{kind="sftp",state="failed",workspace="acme"}'] == 0
     for _ in range(3):
         end(acme, files_added=5, files_unchanged=2, bytes_transferred=1000)
     end(acme, rows_read=100, rows_added=97, rows_failed=3)
@@ -89,24 +100,29 @@ def test_what_ended_is_counted(acme: Tenant, scrape: Scrape) -> None:
     end(acme, State.PARTIAL, Event.PARTLY_SUCCEEDED, dry_run=True, files_added=99)
     count_events()
     told = scrape()
-    assert told['sync_records_total{kind="sftp",state="succeeded"}'] == 4
-    assert told['sync_records_total{kind="sftp",state="failed"}'] == 2
-    assert told['sync_records_total{kind="sftp",state="partial"}'] == 0  # a dry run
-    assert told['sync_files_total{action="added"}'] == 15
-    assert told['sync_files_total{action="unchanged"}'] == 6
-    assert told['sync_files_total{action="failed"}'] == 1
+    assert told['sync_records_total{kind="sftp",state="succeeded",workspace="acme"}'] == 4
+    assert told['sync_records_total{kind="sftp",state="failed",workspace="acme"}'] == 2
+    assert (
+        told['sync_records_total{kind="sftp",state="partial",workspace="acme"}'] == 0
+    )  # a dry run
+    assert told['sync_files_total{action="added",workspace="acme"}'] == 15
+    assert told['sync_files_total{action="unchanged",workspace="acme"}'] == 6
+    assert told['sync_files_total{action="failed",workspace="acme"}'] == 1
     rows = {
-        name: told[f'sync_rows_total{{action="{name}"}}'] for name in ("read", "added", "failed")
+        name: told[f'sync_rows_total{{action="{name}",workspace="acme"}}']
+        for name in ("read", "added", "failed")
     }
     assert rows == {"read": 100, "added": 97, "failed": 3}
-    assert told["sync_bytes_total"] == 3000
-    assert told["sync_leases_expired_total"] == 1
-    assert told['sync_events_total{event="succeeded"}'] == 4
-    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="5.0"}'] == 0
-    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="15.0"}'] == 6
-    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="+Inf"}'] == 6
-    assert told['sync_record_duration_seconds_count{kind="sftp"}'] == 6
-    assert told['sync_record_duration_seconds_sum{kind="sftp"}'] == pytest.approx(42)
+    assert told['sync_bytes_total{workspace="acme"}'] == 3000
+    assert told['sync_leases_expired_total{workspace="acme"}'] == 1
+    assert told['sync_events_total{event="succeeded",workspace="acme"}'] == 4
+    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="5.0",workspace="acme"}'] == 0
+    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="15.0",workspace="acme"}'] == 6
+    assert told['sync_record_duration_seconds_bucket{kind="sftp",le="+Inf",workspace="acme"}'] == 6
+    assert told['sync_record_duration_seconds_count{kind="sftp",workspace="acme"}'] == 6
+    assert told['sync_record_duration_seconds_sum{kind="sftp",workspace="acme"}'] == pytest.approx(
+        42
+    )
 
 
 def test_counters_never_fall(acme: Tenant, scrape: Scrape) -> None:
@@ -123,18 +139,25 @@ def test_counters_never_fall(acme: Tenant, scrape: Scrape) -> None:
 def test_what_runs_waits_and_is_held(acme: Tenant, scrape: Scrape) -> None:
     SyncJob.objects.update(next_run_at=Now() + timedelta(hours=1))
     told = scrape()
-    assert (told["sync_oldest_queued_seconds"], told["sync_dispatch_lag_seconds"]) == (0, 0)
+    assert (
+        told['sync_oldest_queued_seconds{workspace="acme"}'],
+        told['sync_dispatch_lag_seconds{workspace="acme"}'],
+    ) == (0, 0)
     make_record(acme.job, State.RUNNING)
     make_record(acme.job, State.HELD)
     waiting = make_record(acme.job, State.QUEUED)
     SyncRecord.objects.filter(pk=waiting.pk).update(queued_at=Now() - timedelta(seconds=50))
     SyncJob.objects.update(next_run_at=Now() - timedelta(seconds=20))
     told = scrape()
-    assert [told[f"sync_records_{state}"] for state in ("running", "queued", "held")] == [1, 1, 1]
-    assert 50 <= told["sync_oldest_queued_seconds"] < 80
-    assert 20 <= told["sync_dispatch_lag_seconds"] < 50
+    assert [told[of_acme(f"sync_records_{state}")] for state in ("running", "queued", "held")] == [
+        1,
+        1,
+        1,
+    ]
+    assert 50 <= told['sync_oldest_queued_seconds{workspace="acme"}'] < 80
+    assert 20 <= told['sync_dispatch_lag_seconds{workspace="acme"}'] < 50
     SyncJob.objects.update(enabled=False)
-    assert scrape()["sync_dispatch_lag_seconds"] == 0
+    assert scrape()['sync_dispatch_lag_seconds{workspace="acme"}'] == 0
 
 
 def test_how_connectors_are(acme: Tenant, scrape: Scrape) -> None:
@@ -205,13 +228,15 @@ def test_p12_a_token_sees_its_workspace_alone(lab: Tenant, acme: Tenant, scrape:
     )
     count_events()
     mine, whole = scrape(acme.raw_token), scrape()
-    name = 'sync_records_total{kind="sftp",state="succeeded"}'
-    assert (mine[name], whole[name]) == (2, 4)
-    assert (mine["sync_bytes_total"], whole["sync_bytes_total"]) == (20, 40)
-    assert (mine["sync_records_queued"], whole["sync_records_queued"]) == (1, 2)
-    assert mine["sync_oldest_queued_seconds"] < 500 <= whole["sync_oldest_queued_seconds"]
-    assert mine["sync_dispatch_lag_seconds"] == 0
-    assert whole["sync_dispatch_lag_seconds"] >= 500
+    succeeded = 'sync_records_total{kind="sftp",state="succeeded",workspace="acme"}'
+    for name, of_mine in ((succeeded, 2), (of_acme("sync_bytes_total"), 20)):
+        theirs = name.replace("acme", "lab")
+        assert (mine[name], whole[name], whole[theirs], theirs in mine) == (
+            of_mine, of_mine, of_mine, False,
+        )  # fmt: skip
+    for name in ("sync_oldest_queued_seconds", "sync_dispatch_lag_seconds"):
+        assert mine[of_acme(name)] < 500 <= whole[f'{name}{{workspace="lab"}}']
+    assert mine[of_acme("sync_records_queued")] == 1
     assert not any("lab" in series for series in mine)
     assert "sync_workers_alive" in whole
     of_the_installation = ("sync_worker", "sync_beat", "sync_reaper", "sync_queue", "sync_store")
@@ -298,13 +323,33 @@ def test_the_series_do_not_grow_with_records(acme: Tenant, scrape: Scrape) -> No
     count_events()
     assert set(scrape()) == before
     another = make_tenant("lab")
-    its_own = ("outbox_", "index_", "embedding_")
-    its_stream = {name.replace("acme", "lab") for name in before if name.startswith(its_own)}
-    assert len(its_stream) == 21
-    assert set(scrape()) == before | its_stream
+    its_own = {name.replace("acme", "lab") for name in before if "acme" in name}
+    assert len(its_own) == len([name for name in before if "acme" in name]) > 90
+    assert set(scrape()) == before | its_own
     end(another)
     count_events()
-    assert set(scrape()) == before | its_stream
+    assert set(scrape()) == before | its_own
+
+
+OF_THE_INSTALLATION = {
+    *("sync_beat_tick_age_seconds", "sync_reaper_age_seconds", "sync_workers_alive", "sync_workers_draining"),
+    *("sync_workers_without_store", "sync_worker_slots", "sync_worker_slots_busy", "sync_queue_canary_age_seconds"),
+    *("sync_store_mounted", "sync_store_free_bytes", "sync_store_size_bytes", "sync_store_needed_bytes"),
+}  # fmt: skip
+
+
+def test_every_series_of_a_workspace_names_it(acme: Tenant, lab: Tenant, scrape: Scrape) -> None:
+    for tenant in (acme, lab):
+        end(tenant, files_added=1)
+        search_durations.add(tenant.workspace, SearchMode.BOTH, 0.1)
+    count_events()
+    every_series(scrape, acme)
+    told = scrape()
+    unnamed = {name.partition("{")[0] for name in told if 'workspace="' not in name}
+    assert unnamed == OF_THE_INSTALLATION
+    for tenant in (acme, lab):
+        shown = f'workspace="{tenant.workspace.name}"'
+        assert all(shown in name for name in scrape(tenant.raw_token))
 
 
 def every_series(scrape: Scrape, tenant: Tenant) -> set[str]:
@@ -327,9 +372,7 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]
-        asked = set(
-            re.findall(r"\b(?:sync|connector|outbox|embedding|index)_[a-z_]+", rule["expr"])
-        )
+        asked = set(re.findall(SERIES, rule["expr"]))
         assert asked, rule
         assert asked <= series, rule
         assert rule["expr"].count("(") == rule["expr"].count(")")
@@ -340,13 +383,81 @@ def test_the_alert_rules_ask_for_series_that_there_are(acme: Tenant, scrape: Scr
 
 def test_every_series_is_described_and_no_other(acme: Tenant, scrape: Scrape) -> None:
     page = (PROJECT / "docs" / "watching.md").read_text()
-    told = set(
-        re.findall(r"\b(?:sync|connector|outbox|embedding|index|search_duration)_[a-z_]+", page)
-    ) - {"sync_token"}
+    told = set(re.findall(SERIES, page)) - {"sync_token"}
     series = {
         re.sub("_(bucket|count|sum|created)$", "", name) for name in every_series(scrape, acme)
     } | {"search_duration_seconds"}  # which begins with the first search
     assert {re.sub("_(bucket|count|sum)$", "", name) for name in told} == series
+
+
+def test_the_dashboard_asks_for_series_and_labels_that_there_are(
+    acme: Tenant, scrape: Scrape
+) -> None:
+    board = json.loads((PROJECT / "deploy" / "grafana-dashboard.json").read_text())
+    search_durations.add(acme.workspace, SearchMode.BOTH, 0.1)
+    every_series(scrape, acme)
+    labels: dict[str, set[str]] = {}
+    for name in scrape():
+        series, _, told = name.partition("{")
+        labels.setdefault(series, set()).update(re.findall(r'(\w+)="', told))
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    seen: set[str] = set()
+    for expression in asked:
+        for series, matchers in re.findall(rf"({SERIES})(?:\{{(.*?)\}})?", expression):
+            assert set(re.findall(r'(\w+)=[~"]', matchers)) <= labels[series], expression
+            is_everybodys = series in OF_THE_INSTALLATION
+            assert is_everybodys or 'workspace=~"$workspace"' in matchers, expression
+            seen.add(series)
+    assert {"alerts_firing", "sync_records_total", "outbox_readings_queued"} < seen
+    variables = {one["name"]: one for one in board["templating"]["list"]}
+    assert set(variables) == {"source", "workspace"}
+    assert re.findall(SERIES, variables["workspace"]["query"])[0] in labels
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${source}"}
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_alerts_that_fire_and_their_messages_are_counted(acme: Tenant, scrape: Scrape) -> None:
+    def name(series: str, **labels: str) -> str:
+        told = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        return f'{series}{{{told}{"," if told else ""}workspace="acme"}}'
+
+    oldest = name("alert_oldest_undelivered_seconds")
+    told = scrape()
+    for severity in Severity:
+        assert told[name("alerts_firing", severity=severity)] == 0
+    for outcome in ("delivered", "retried", "broken", "suppressed"):
+        assert told[name("alert_deliveries_total", outcome=outcome)] == 0
+    assert told[oldest] == 0
+
+    rule = make_rule(severity="critical", workspace=acme.workspace)
+    alert = make_alert(rule)
+    make_alert(rule, firing=False)
+    make_alert(rule, silenced_until=timezone.now() + timedelta(hours=1))
+    channel = make_channel(workspace=acme.workspace)
+    add_to_totals(acme.workspace.pk, DeliveryOutcome.DELIVERED, 3)
+    told = scrape()
+    assert told[name("alerts_firing", severity="critical")] == 1
+    assert told[name("alert_deliveries_total", outcome="delivered")] == 3
+
+    now = timezone.now()
+    later = {
+        "alert": alert,
+        "channel": channel,
+        "tell": "opened",
+        "severity": "critical",
+        "told": {},
+    }
+    Notification.objects.create(**later, due_at=now + timedelta(hours=1))
+    assert scrape()[oldest] == 0
+    Notification.objects.create(**later, due_at=now - timedelta(seconds=100))
+    assert 100 <= scrape()[oldest] < 160
+    AlertMessage.objects.create(
+        channel=channel, reason="alerts", body=b"{}", made_at=now - timedelta(seconds=500)
+    )
+    assert 500 <= scrape()[oldest] < 560
+    AlertChannel.objects.update(enabled=False)
+    assert scrape()[oldest] == 0
 
 
 def test_requests_to_embedding_services_are_counted_by_workspace_and_what_came_of_them(

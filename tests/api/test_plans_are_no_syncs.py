@@ -55,7 +55,7 @@ def _told(job: SyncJob) -> dict[str, Any]:
         "facts": (facts.latest and facts.latest.pk, facts.average_s),
         "glance": [record.pk for record in glance.ended],
         "latest": find_latest(job.workspace),
-        "prometheus": figures.connectors,
+        "prometheus": [one.connectors for one in figures],
         "totals": list(
             EventTotal.objects.order_by("event").values("event", "records", "durations")
         ),

@@ -6,8 +6,9 @@ that is about its topic, and give it a line here. The page of tools is made from
 
 from __future__ import annotations
 
-from api.mcp.tools import connectors, files, jobs, records, rows, searching, streams
+from api.mcp.tools import alerts, connectors, files, jobs, records, rows, searching, streams
 from api.mcp.tools.tool import Hints, Tool
+from api.shapes.alerts import AlertPage
 from api.shapes.connectors import ConnectivityOut, TestOut
 from api.shapes.offers import OfferedEntityPage
 from api.shapes.records import RecordPage
@@ -56,5 +57,6 @@ _ALL = (
     Tool("preview_rows", "Preview rows of a far end", OPERATOR, _ASKS,
          connectors.PreviewRows, connectors.PreviewedRows, untrusted=True),
     Tool("query_table", "Query a table", VIEWER, _READS, rows.QueryTable, rows.QueriedRows, untrusted=True),
+    Tool("list_alerts", "List alerts", VIEWER, _READS, alerts.ListAlerts, AlertPage),
 )  # fmt: skip
 TOOLS: dict[str, Tool] = {tool.name: tool for tool in _ALL}
