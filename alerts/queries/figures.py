@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alerts.core.words import DeliveryOutcome, Severity
-from database.rows import Cursor
+from database.rows import Cursor, fetch_rows
 
 _FIRING = """
-SELECT w.name, a.severity, count(*) FROM alerts_alert a JOIN workspaces_workspace w ON w.id = a.workspace_id
+SELECT w.name AS workspace, a.severity AS word, count(*) AS number FROM alerts_alert a JOIN workspaces_workspace w ON w.id = a.workspace_id
  WHERE a.firing AND (a.silenced_until IS NULL OR a.silenced_until <= now()) AND {mine} GROUP BY 1, 2
 """
 _TOTALS = """
-SELECT w.name, t.outcome, t.total FROM alerts_alertdeliverytotal t JOIN workspaces_workspace w ON w.id = t.workspace_id
- WHERE {mine}
+SELECT w.name AS workspace, t.outcome AS word, t.total AS number
+  FROM alerts_alertdeliverytotal t JOIN workspaces_workspace w ON w.id = t.workspace_id WHERE {mine}
 """
 # What is due and has no message yet, and messages whose tries have not ended.
 _OLDEST = """
@@ -29,6 +29,13 @@ SELECT w.name, coalesce(extract(epoch FROM now() - min(o.since)), 0)::float
     SELECT min(m.made_at) FROM alerts_alertmessage m WHERE m.channel_id = c.id AND m.ended_at IS NULL) o ON true
  WHERE {mine} GROUP BY w.id ORDER BY 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    workspace: str
+    word: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def read_alert_figures(cursor: Cursor, workspace_id: uuid.UUID | None) -> list[A
 
     def count(statement: str) -> dict[tuple[str, str], int]:
         cursor.execute(statement.format(mine=mine), {"workspace": workspace_id})
-        return {(name, word): int(number) for name, word, number in cursor.fetchall()}
+        return {(row.workspace, row.word): row.number for row in fetch_rows(cursor, _Counted)}
 
     firing, deliveries = count(_FIRING), count(_TOTALS)
     cursor.execute(_OLDEST.format(mine=mine), {"workspace": workspace_id})

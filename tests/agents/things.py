@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from alerts.models import Alert
 from api.mcp.tools.encoding import BYTES_MAX
 from api.mcp.tools.schemas import describe_tool
 from api.mcp.tools.table import TOOLS
@@ -20,6 +21,7 @@ from outbox.models import Stream
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.agents.asking import Agent
+from tests.alerts.making import make_alert, make_rule
 from tests.outbox.rows import make_client, make_stream
 from tests.rows import make_connector, make_job, make_version
 from tests.tables.writing import make_dataset, make_table, publish
@@ -40,6 +42,7 @@ class Things:
     stream: Stream
     files: Dataset
     tables: Dataset
+    alert: Alert
 
 
 def make_things(workspace: str = "acme") -> Things:
@@ -53,7 +56,12 @@ def make_things(workspace: str = "acme") -> Things:
     )
     stream = make_stream(make_client(workspace), name=f"stream-of-{workspace}")
     record = enqueue(job, trigger=Trigger.MANUAL)
-    return Things(job.connector, job, record, stream, job.dataset, tables)
+    alert = make_alert(
+        make_rule(f"rule-of-{workspace}", workspace=job.workspace),
+        subject_id=job.pk,
+        subject_name=job.name,
+    )
+    return Things(job.connector, job, record, stream, job.dataset, tables, alert)
 
 
 def arguments_of(things: Things) -> dict[str, dict[str, Any]]:
@@ -83,6 +91,7 @@ def arguments_of(things: Things) -> dict[str, dict[str, Any]]:
         "list_entities": {"connector": connector},
         "preview_rows": {"connector": connector, "entity": "public.orders"},
         "query_table": {"dataset": tables},
+        "list_alerts": {},
     }
 
 

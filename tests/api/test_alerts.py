@@ -292,7 +292,9 @@ def test_a_rule_of_another_kind_gets_its_own_parameters(admin: Asker) -> None:
     assert set(refused.json()["errors"]) == {"params.percent", "params.window_s"}
 
 
-def test_alerts_are_listed_newest_first_by_state_severity_and_rule(viewer: Asker) -> None:
+def test_alerts_are_listed_newest_first_by_state_severity_and_rule(
+    viewer: Asker, settings: Settings
+) -> None:
     warning, critical = make_rule("a"), make_rule("b", severity="critical")
     hour = timedelta(hours=1)
     old = make_alert(warning, opened_ago=3 * hour)
@@ -324,7 +326,7 @@ def test_alerts_are_listed_newest_first_by_state_severity_and_rule(viewer: Asker
         "id": str(old.pk), "rule": "a", "rule_id": str(warning.pk), "kind": "failure", "severity": "warning",
         "state": "firing", "record_id": None, "error_code": "root_missing", "occurrences": 1, "flapping": False,
         "resolved_at": None, "silenced_until": None, "silenced_by": "", "detail": "The root folder is missing.",
-        "url": f"http://testserver/admin/syncjobs/syncjob/{old.subject_id}/change/",
+        "url": f"{settings.PUBLIC_URL}/admin/syncjobs/syncjob/{old.subject_id}/change/",
     }  # fmt: skip
     assert {name: told[name] for name in expected} == expected
     assert set(told) == {*expected, "subject", "opened_at", "last_seen_at"}
