@@ -37,7 +37,6 @@ SPLIT = "_split_host"
 PASTED = (
     "root",
     "database",
-    "base",
     "path",
     "username",
 )  # options that may come with a pasted address
