@@ -19,10 +19,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from connectors.models import Connector
 from connectors.monitoring import check_now
 from connectors.opening import test_connector
-from connectors.pinning import find_offer
-from connectors.reachability import find_connectivity, switch_watching
+from connectors.reachability import switch_watching
 from connectors.secrets import secret_fields
-from connectors.telling import tell_connectivity
 from console.admin import host_key, tables
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
@@ -40,6 +38,7 @@ from console.admin.deleting import Dependant, describe_deletion
 from console.admin.filters import KindFilter, WorkspaceFilter
 from console.calling import call_far_end
 from console.connection_test import describe_host, describe_test, summarize_test
+from console.connector_page import describe_jobs, describe_reach, describe_trouble, find_job_url
 from console.labels import label, moment, shorten_text
 from console.live import fragment
 from console.words import NOTHING
@@ -49,27 +48,19 @@ from farends.spec import option_fields
 from outbox.models import Stream
 from syncjobs.configuration.connectors import delete_connector, save_connector
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.queries.connectivity import has_passed
 from workspaces.models import Role
 
-CHECKS_EVERY_S = 5
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
 
 
 def _is_watched(connector: Connector) -> bool:
-    return find_connectivity(connector).watch
+    watch = getattr(connector, "far_end_watch", None)  # which the page has read
+    return watch is None or watch.watch
 
 
 def _is_unwatched(connector: Connector) -> bool:
-    return not find_connectivity(connector).watch
-
-
-def _describe_connectivity(connector: Connector) -> dict[str, Any]:
-    return {
-        "connector": connector,
-        "watch": find_connectivity(connector),
-        "connectivity": tell_connectivity(connector),
-        "every_s": CHECKS_EVERY_S,
-    }
+    return not _is_watched(connector)
 
 
 @admin.register(Connector)
@@ -91,7 +82,7 @@ class ConnectorAdmin(ButtonsAdmin):
     change_form_template = "console/connector_form.html"
     buttons = (
         Button("test", "Test connection", "pulse", tone="main"),
-        Button("check", "Check now", "search"),
+        Button("check", "Check now", "eye"),
         Button("tables", "Tables…", "table", shown=tables.has_tables),
         Button("unwatch", "Switch checks off", "unknown", needs=Role.ADMIN, shown=_is_watched),
         Button("watch", "Switch checks on", "eye", needs=Role.ADMIN, shown=_is_unwatched),
@@ -182,13 +173,27 @@ class ConnectorAdmin(ButtonsAdmin):
     ) -> HttpResponse:
         connector = context.get("original")
         if isinstance(connector, Connector):
-            offered = find_offer(connector)
-            context["test"] = describe_test(connector)
-            context["host_facts"] = describe_host(connector)
-            context["host_key_offered"] = offered
-            context |= _describe_connectivity(connector)
-            context["may_change"] = self.has_change_permission(request, connector)
+            context |= self._describe(request, connector)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _describe(self, request: HttpRequest, connector: Connector) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, connector)
+        has_tables = tables.has_tables(connector)
+        passed = has_passed(connector)
+        return {
+            **describe_reach(connector),
+            **describe_trouble(connector),
+            **describe_jobs(connector),
+            "test": describe_test(connector),
+            "passed": passed,
+            "host_facts": describe_host(connector),
+            "may_change": may_change,
+            "typed": host_key.TYPED,
+            "job_url": find_job_url(connector, has_tables=has_tables) if may_change else "",
+            "settings_open": request.method == "POST"
+            or "settings" in request.GET
+            or passed is None,
+        }
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -263,11 +268,12 @@ class ConnectorAdmin(ButtonsAdmin):
         connector = self.get_object(request, str(pk))
         if connector is None:
             raise Http404
-        context = _describe_connectivity(connector)
-        return TemplateResponse(request, "console/connectivity_live.html", context)
+        return TemplateResponse(
+            request, "console/connectivity_live.html", describe_reach(connector)
+        )
 
     def approve_host_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return host_key.approve_view(self, request, object_id)
+        return host_key.approve_view(self, request, object_id, self._test)
 
     @admin.display(description="kind", ordering="kind")
     def show_kind(self, connector: Connector) -> str:

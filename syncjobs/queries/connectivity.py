@@ -64,7 +64,7 @@ def judge_connectivity(connector: Connector) -> Connectivity:
         last_failure_at=failed_at,
         last_error=budget.last_error or (failed.error if failed else ""),
         consecutive_failures=budget.failures,
-        circuit=_circuit(budget, now),
+        circuit=judge_circuit(budget, now),
         paused_until=budget.hold_until if budget.hold_until and budget.hold_until > now else None,
         max_running=budget.max_running,
         running=SyncRecord.either.filter(
@@ -92,7 +92,8 @@ def _is_online(
     return failed_at is None or (succeeded_at is not None and succeeded_at >= failed_at)
 
 
-def _circuit(budget: Budget, now: datetime) -> Circuit:
+def judge_circuit(budget: Budget, now: datetime) -> Circuit:
+    """What records may do at this moment."""
     if budget.opened_until is not None and budget.opened_until > now:
         return Circuit("open", budget.opened_until)
     return Circuit("half_open" if budget.failures >= FAILURES_OPEN else "closed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from embedded import ports
 from farends.errors import AuthConfig
-from tests.console.conftest import CANARY, Tenant
+from syncjobs.configuration.jobs import save_job
+from syncjobs.models import SyncJob
+from tests.console.conftest import CANARY, Tenant, make_record
 from tests.console.urls import add_to, list_of, page_of, press
 from tests.hosts.sshd import make_key
 from workspaces.models import Role
@@ -227,7 +232,7 @@ def test_the_test_button_keeps_what_each_stage_said(acme: Tenant, root: Client) 
     outcomes = {stage["stage"]: stage["outcome"] for stage in acme.connector.last_test}
     assert outcomes["resolve"] == "passed"
     assert outcomes["connect"] == "failed"
-    assert "sp-stage sp-failed" in text
+    assert 'data-outcome="failed"' in text
 
 
 def test_the_test_action_of_the_list_tests_the_selected(acme: Tenant, root: Client) -> None:
@@ -244,6 +249,10 @@ def test_a_connector_that_cannot_be_tested_says_why(acme: Tenant, root: Client) 
     assert "the secret was stored for" in text
 
 
+NEW_KEY = "SHA256:pX3mTq7vYd0u5aCk9LwRZr1sN8eBfHj2GgQoVt4Ui6M"
+APPROVED = {"offered": NEW_KEY, "last": "t4Ui6M"}
+
+
 @pytest.fixture
 def offered(acme: Tenant) -> Connector:
     acme.connector.last_test = [
@@ -252,12 +261,12 @@ def offered(acme: Tenant) -> Connector:
             "outcome": "failed",
             "detail": "",
             "advice": "",
-            "offered": "SHA256:new",
+            "offered": NEW_KEY,
             "option": "host_key",
         }
     ]
     acme.connector.options["host_key"] = "SHA256:old"
-    acme.connector.save()
+    _point_at_nobody(acme.connector)
     return acme.connector
 
 
@@ -266,29 +275,48 @@ def _approval(connector: Connector) -> str:
 
 
 def test_a_host_key_is_pinned_after_a_look_at_old_and_new(offered: Connector, root: Client) -> None:
-    assert _approval(offered) in root.get(page_of(offered)).content.decode()
-    text = root.get(_approval(offered)).content.decode()
-    assert "SHA256:old" in text
-    assert "SHA256:new" in text
-    root.post(_approval(offered), {"offered": "SHA256:new"})
+    for page in (page_of(offered), _approval(offered)):
+        text = root.get(page).content.decode()
+        assert "SHA256:old" in text
+        assert NEW_KEY in text
+    assert (
+        "shows another key than the one you approved" in root.get(page_of(offered)).content.decode()
+    )
+    text = root.post(_approval(offered), APPROVED, follow=True).content.decode()
     offered.refresh_from_db()
-    assert offered.options["host_key"] == "SHA256:new"
+    assert offered.options["host_key"] == NEW_KEY
+    assert "The host key is approved." in text
+    assert [stage["stage"] for stage in offered.last_test or []][:1] == [
+        "resolve"
+    ]  # tested at once
     assert _approval(offered) not in root.get(page_of(offered)).content.decode()
+
+
+@pytest.mark.parametrize("last", ["", "4Ui6M", "T4UI6M", "VkvK/r", NEW_KEY])
+def test_a_host_key_is_not_pinned_unless_its_end_is_typed(
+    offered: Connector, root: Client, last: str
+) -> None:
+    tested_at = offered.last_test_at
+    text = root.post(_approval(offered), APPROVED | {"last": last}, follow=True).content.decode()
+    assert "Nothing was approved" in text
+    offered.refresh_from_db()
+    assert offered.options["host_key"] == "SHA256:old"
+    assert offered.last_test_at == tested_at
 
 
 def test_a_jump_host_s_key_is_pinned_as_its_own(offered: Connector, root: Client) -> None:
     assert offered.last_test is not None
     offered.last_test[0]["option"] = "jump_host_key"
-    offered.options |= {"jump_host": "127.0.0.1"}
+    offered.options |= {"jump_host": "127.0.0.1", "jump_port": ports.find_free()}
     offered.save()
-    assert "The jump host shows" in root.get(page_of(offered)).content.decode()
+    assert "The jump host is new here" in root.get(page_of(offered)).content.decode()
     text = root.get(_approval(offered)).content.decode()
     assert "This jump host is new here" in text
     assert "SHA256:old" not in text
-    root.post(_approval(offered), {"offered": "SHA256:new"})
+    root.post(_approval(offered), APPROVED)
     offered.refresh_from_db()
     assert offered.options["host_key"] == "SHA256:old"
-    assert offered.options["jump_host_key"] == "SHA256:new"
+    assert offered.options["jump_host_key"] == NEW_KEY
 
 
 @pytest.mark.parametrize(
@@ -331,9 +359,10 @@ def test_advanced_options_stay_out_of_sight_until_they_are_wrong(
 
 
 def test_only_the_key_that_was_shown_is_pinned(offered: Connector, root: Client) -> None:
-    for other in ("SHA256:third", ""):
-        text = root.post(_approval(offered), {"offered": other}, follow=True).content.decode()
-        assert "another key" in text
+    for other in ("SHA256:a-third", ""):
+        given = {"offered": other, "last": other[-6:]}
+        text = root.post(_approval(offered), given, follow=True).content.decode()
+        assert "has shown another key since" in text
     offered.refresh_from_db()
     assert offered.options["host_key"] == "SHA256:old"
 
@@ -343,8 +372,86 @@ def test_approving_a_host_key_takes_an_admin(
 ) -> None:
     for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 302)):
         browser = browser_of(acme.people[role])
-        answer = browser.post(_approval(offered), {"offered": "SHA256:new"})
+        answer = browser.post(_approval(offered), APPROVED)
         assert answer.status_code == status
+
+
+@pytest.mark.django_db(transaction=True)  # time passes
+def test_the_page_tells_what_is_known_of_the_far_end(acme: Tenant, root: Client) -> None:
+    _point_at_nobody(acme.connector)
+    for _ in range(3):
+        root.post(press(acme.connector, "check"))
+    text = root.get(page_of(acme.connector)).content.decode()
+    assert "It cannot be reached." in text
+    assert text.count('data-passed="no"') == 3
+    assert "Last 3 checks, oldest first: 0 answered, 3 failed" in text
+    assert re.search(r"Last 24 hours, oldest first: (not known for [^,]*, )?offline for", text)
+    assert acme.job.name in text
+    assert "acme-job: last 1 records, 0 failed" in text
+
+
+@pytest.mark.django_db(transaction=True)  # time passes
+def test_what_is_not_watched_is_shown_as_not_watched(acme: Tenant, root: Client) -> None:
+    root.post(press(acme.connector, "unwatch"))
+    text = root.get(page_of(acme.connector)).content.decode()
+    assert "not watched</span>" in text
+    assert "nobody looks whether it can be reached" in text
+    assert "No check: they are switched off." in text
+    root.post(press(acme.connector, "watch"))
+    _save(root, acme.connector, status="paused")
+    text = root.get(page_of(acme.connector)).content.decode()
+    assert "not watched</span>" in text
+    assert "No check: they are switched off while the connector is paused." in text
+    assert "not watched for" in text  # on the lane of the last day
+
+
+def test_a_passed_test_leads_to_a_job(
+    acme: Tenant, root: Client, browser_of: Callable[[User], Client]
+) -> None:
+    connector = acme.connector
+    connector.last_test_at, connector.last_test = (
+        timezone.now(),
+        [{"stage": "resolve", "outcome": "passed"}],
+    )
+    connector.save()
+    page = page_of(connector)
+    to_job = f"{add_to(SyncJob)}?connector={connector.pk}&amp;workspace={acme.workspace.pk}"
+    assert to_job in root.get(page).content.decode()
+    operator = browser_of(acme.people[Role.OPERATOR])
+    assert to_job not in operator.get(page).content.decode()
+    other = Connector.objects.create(
+        workspace=acme.workspace, name="new", kind="sftp", host="h", port=22,
+        last_test=connector.last_test, last_test_at=connector.last_test_at,
+    )  # fmt: skip
+    text = root.get(page_of(other)).content.decode()
+    assert "The connection test passed. A job says" in text
+    assert f"{add_to(SyncJob)}?connector={other.pk}" in text
+
+
+def test_settings_are_folded_until_there_is_something_to_fill_in(
+    acme: Tenant, root: Client
+) -> None:
+    page = page_of(acme.connector)
+    opened = '<details class="sp-card sp-fold-set" id="settings" open>'
+    assert opened in root.get(page).content.decode()  # never tested
+    acme.connector.last_test_at = timezone.now()
+    acme.connector.save()
+    assert opened not in root.get(page).content.decode()
+    assert opened in root.get(page, {"settings": "1"}).content.decode()
+    wrong = root.post(page, _fields(acme.connector, option_username=""))
+    assert opened in wrong.content.decode()
+
+
+def test_a_connectors_page_costs_few_queries(
+    acme: Tenant, root: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(12):
+        job = SyncJob(workspace=acme.workspace, connector=acme.connector, name=f"job-{number}")
+        save_job(job)
+        make_record(job)
+    root.get(page_of(acme.connector))
+    with django_assert_max_num_queries(15):
+        root.get(page_of(acme.connector))
 
 
 def test_a_connector_in_use_is_not_deleted(acme: Tenant, root: Client) -> None:
