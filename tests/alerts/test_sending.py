@@ -1,0 +1,317 @@
+"""Messages reach real receivers: in order, after failures, once for each key; and what is broken is told elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerts.core.words import ChannelState, Severity
+from alerts.models import AlertChannel, AlertDeliveryTotal, AlertMessage
+from alerts.sending.courier import Courier
+from alerts.sending.office import PostOffice, is_anything_due
+from alerts.sending.testing import send_test
+from tests.alerts.things import (
+    NOON,
+    make_alert,
+    make_channel,
+    make_rule,
+    make_workspace,
+    open_alert,
+    recover_alert,
+    tell,
+)
+from tests.hosts.alert_receiver import AlertReceiver, Received, Reply, receiving_alerts
+from workspaces.models import Workspace
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _allowed(settings: Any) -> None:
+    settings.ALLOWED_NETWORKS = ["127.0.0.0/8"]
+
+
+@pytest.fixture(scope="module")
+def courier() -> Iterator[Courier]:
+    with closing(Courier()) as made:
+        yield made
+
+
+class Clock:
+    """The database's time, as far as the sender sees it."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def office(courier: Courier, clock: Clock) -> PostOffice:
+    return PostOffice(courier, clock=clock)
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return make_workspace()
+
+
+def fail_once(workspace: Workspace, at: datetime, name: str = "nightly-reports") -> Any:
+    alert = make_alert(make_rule(workspace, Severity.CRITICAL), name)
+    tell(open_alert(alert, at), at)
+    return alert
+
+
+def state_of(channel: AlertChannel) -> AlertChannel:
+    return AlertChannel.objects.get(pk=channel.pk)
+
+
+def test_c01_a_failure_and_its_recovery_arrive_once_each_in_order(
+    workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    with receiving_alerts() as receiver:
+        channel = make_channel(workspace, url=receiver.url("/hook?token=t"))
+        alert = fail_once(workspace, clock.now)
+        office.send_due()
+        clock.pass_s(60)
+        office.send_due()
+        tell(recover_alert(alert, clock.now), clock.now)
+        office.send_due()
+    opened, recovered = receiver.received
+    assert (opened.path, opened.fields["content-type"]) == ("/hook?token=t", "application/json")
+    assert opened.key == opened.told["syncproject"]["delivery"]
+    assert opened.told["message"].endswith(f"\nDelivery {opened.key}")
+    told = [one.told["syncproject"]["alerts"][0]["tell"] for one in receiver.received]
+    assert told == ["opened", "recovered"]
+    assert recovered.told["type"] == "success"
+    row = state_of(channel)
+    assert (row.state, row.last_delivery_at, row.last_result) == ("ok", clock.now, "delivered")
+    assert AlertDeliveryTotal.objects.get(outcome="delivered").total == 2
+
+
+def test_c04_a_channel_that_answers_500_three_times_gets_the_same_bytes_under_one_key(
+    workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    replies = iter([Reply(500), Reply(503), Reply(500), Reply(200)])
+    with receiving_alerts(lambda _: next(replies)) as receiver:
+        channel = make_channel(workspace, url=receiver.url())
+        fail_once(workspace, clock.now)
+        for wait_s, count in ((0, 1), (29, 1), (1, 2), (119, 2), (1, 3), (599, 3), (1, 4)):
+            clock.pass_s(wait_s)
+            office.send_due()
+            assert len(receiver.received) == count
+            assert state_of(channel).state == ("ok" if count == 4 else "retrying")
+        clock.pass_s(10_000)
+        assert office.send_due() == 0
+    assert len({(one.key, one.body) for one in receiver.received}) == 1
+    assert AlertDeliveryTotal.objects.get(outcome="retried").total == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 410])
+def test_c04_what_no_wait_mends_breaks_the_channel_at_once_and_another_channel_tells_it(
+    status: int, workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    elsewhere = {"Location": "http://127.0.0.1:1/"}
+    with (
+        receiving_alerts(lambda _: Reply(status, elsewhere)) as broken_one,
+        receiving_alerts() as other_one,
+    ):
+        broken = make_channel(workspace, "ops", broken_one.url())
+        make_channel(workspace, "other", other_one.url(), min_severity=Severity.CRITICAL)
+        rule = make_rule(workspace)
+        rule.channels.set([broken])
+        alert = make_alert(rule)
+        tell(open_alert(alert, clock.now), clock.now)
+        clock.pass_s(30)
+        office.send_due()
+        row = state_of(broken)
+        assert (row.state, row.broken_since) == (ChannelState.BROKEN, clock.now)
+        assert str(status) in row.last_result
+        [notice] = other_one.received
+        assert notice.told["title"] == "[warning] alert channel ops is broken"
+        assert str(status) in notice.told["message"]
+        clock.pass_s(10_000)
+        tell(recover_alert(alert, clock.now), clock.now)
+        clock.pass_s(60)
+        assert office.send_due() == 0
+        assert len(other_one.received) == 1
+        # A test that fails mends nothing; one that passes lets go what waited, in its order.
+        assert not send_test(row).delivered
+        assert office.send_due() == 0
+        broken_one.answer = lambda _: Reply(200)
+        test = send_test(row)
+        assert (test.delivered, test.code, test.detail) == (True, "", "")
+        office.send_due()
+        opened, recovered = broken_one.received[-2:]
+        assert opened.body == broken_one.received[0].body
+        assert recovered.told["syncproject"]["alerts"][0]["tell"] == "recovered"
+        assert state_of(broken).state == "ok"
+
+
+def test_after_the_last_try_a_channel_is_broken(
+    workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    with receiving_alerts(lambda _: Reply(500)) as receiver:
+        channel = make_channel(workspace, url=receiver.url())
+        fail_once(workspace, clock.now)
+        for wait_s in (0, 30, 120, 600, 3_600):
+            assert state_of(channel).state != "broken"
+            clock.pass_s(wait_s)
+            office.send_due()
+    assert len(receiver.received) == 5
+    assert state_of(channel).state == "broken"
+
+
+def test_a_service_that_limits_us_is_asked_when_it_said(
+    workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    replies = iter(
+        [Reply(429, {"Retry-After": "7"}), Reply(429, {"Retry-After": "99999"}), Reply()]
+    )
+    with receiving_alerts(lambda _: next(replies)) as receiver:
+        make_channel(workspace, url=receiver.url())
+        fail_once(workspace, clock.now)
+        for wait_s, count in ((0, 1), (6, 1), (1, 2), (3_599, 2), (1, 3)):
+            clock.pass_s(wait_s)
+            office.send_due()
+            assert len(receiver.received) == count
+
+
+def test_a_channel_that_hangs_delays_no_other(
+    workspace: Workspace, courier: Courier, clock: Clock
+) -> None:
+    released = threading.Event()
+
+    def hang(_: Received) -> Reply:
+        released.wait(60)
+        return Reply()
+
+    def release_after(count: int, receiver: AlertReceiver) -> None:
+        receiver.wait_for(count)
+        released.set()
+
+    with receiving_alerts(hang) as hanging, receiving_alerts() as quick:
+        make_channel(workspace, "hanging", hanging.url())
+        for number in range(5):
+            make_channel(workspace, f"quick-{number}", quick.url())
+        fail_once(workspace, clock.now)
+        # All quick ones must have theirs while the other still hangs: only then it is let go.
+        thread = threading.Thread(target=release_after, args=(5, quick))
+        thread.start()
+        PostOffice(courier, clock=clock).send_due()
+        thread.join()
+    assert len(hanging.received) == 1
+    assert not AlertMessage.objects.filter(ended_at=None).exists()
+
+
+def test_a_host_that_drips_is_given_up(
+    workspace: Workspace, courier: Courier, clock: Clock
+) -> None:
+    released = threading.Event()
+
+    def hang(_: Received) -> Reply:
+        released.wait(60)
+        return Reply()
+
+    with receiving_alerts(hang) as receiver:
+        channel = make_channel(workspace, url=receiver.url())
+        fail_once(workspace, clock.now)
+        PostOffice(courier, clock=clock, within_s=1.5).send_due()
+        released.set()
+    row = state_of(channel)
+    assert (row.state, row.last_result.partition(":")[0]) == ("retrying", "timed_out")
+
+
+@pytest.mark.parametrize("scheme", ["json", "form", "gotify"])
+def test_a_forbidden_address_is_not_connected_to_by_any_library(
+    scheme: str, workspace: Workspace, office: PostOffice, clock: Clock, settings: Any
+) -> None:
+    with receiving_alerts() as receiver:
+        url = f"{scheme}://localhost:{receiver.port}/token"
+        channel = make_channel(workspace, url=url)
+        fail_once(workspace, clock.now)
+        settings.ALLOWED_NETWORKS = []
+        office.send_due()
+        row = state_of(channel)
+        assert (row.state, row.last_result.partition(":")[0]) == ("broken", "forbidden_network")
+        settings.ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
+        settings.OWN_LISTENERS = (("127.0.0.1", receiver.port),)
+        assert send_test(row).code == "forbidden_network"
+    assert receiver.received == []
+
+
+def test_a_message_whose_sender_died_is_sent_again_when_the_lease_is_over(
+    workspace: Workspace, courier: Courier, clock: Clock
+) -> None:
+    with receiving_alerts() as receiver:
+        make_channel(workspace, url=receiver.url())
+        fail_once(workspace, clock.now)
+        dead = PostOffice(courier, clock=clock, lease_s=45)
+        from alerts.sending.making import make_messages
+
+        make_messages(clock.now)
+        assert dead._claim_and_send() == 1  # and never looks at the receipt
+        receiver.wait_for(1)
+        with closing(Courier()) as other:
+            second = PostOffice(other, clock=clock)
+            assert second.send_due() == 0
+            clock.pass_s(46)
+            assert is_anything_due(clock.now)
+            assert second.send_due() == 1
+        while courier.sending_count:
+            courier.wait(1)
+    first, again = receiver.received
+    assert (first.key, first.body) == (again.key, again.body)
+
+
+def test_c09_a_test_is_a_real_message_that_says_so(workspace: Workspace) -> None:
+    with receiving_alerts() as receiver:
+        channel = make_channel(workspace, url=receiver.url())
+        told = send_test(channel)
+        [message] = receiver.received
+        assert (told.delivered, told.code, str(told.delivery)) == (True, "", message.key)
+        assert (message.told["type"], message.told["syncproject"]["reason"]) == ("info", "test")
+        assert message.told["title"] == "[test] channel ops works"
+        receiver.answer = lambda _: Reply(404)
+        told = send_test(channel)
+    assert (told.delivered, told.code) == (False, "not_found")
+    assert "404" in told.detail
+    assert told.took_s < 20
+    assert "apprise" not in sys.modules
+
+
+def test_secrets_of_a_url_are_in_no_result(
+    workspace: Workspace, office: PostOffice, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "s3cr3tcanary"
+    with ExitStack() as stack:
+        refusing = stack.enter_context(receiving_alerts(lambda _: Reply(401, body=secret.encode())))
+        for scheme in ("json", "form", "gotify", "mailto"):
+            for port in (refusing.port, 1):
+                place = f"127.0.0.1:{port}"
+                make_channel(
+                    workspace,
+                    f"{scheme}-{port}",
+                    f"{scheme}://u:{secret}@{place}/{secret}?to=a@example.org",
+                )
+        fail_once(workspace, clock.now)
+        office.send_due()
+    for channel in AlertChannel.objects.all():
+        assert channel.last_result
+        assert secret not in channel.last_result
+    assert secret not in caplog.text
