@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alerts.core.words import RuleKind
+from syncjobs.core.suspicion import SUSPECT
 
-SUSPECT = "suspect"  # the verdict of a record that moved much less or more than usual
 _FAILED = frozenset({"failed", "timed_out", "partial"})
 _PUBLISHED = frozenset({"succeeded", "partial"})
 

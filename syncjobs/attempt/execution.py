@@ -12,6 +12,7 @@ from django.db import connection
 
 from connectors.opening import read_granted_silence_s
 from syncjobs.attempt.endings import DATABASE_LOST, end_of_error, end_of_stop
+from syncjobs.attempt.suspecting import suspect
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.leasing import RECORDS
 from syncjobs.core.deadlines import Allowance
@@ -55,11 +56,12 @@ def _attempt(held: Claim, lease: Lease) -> Ending | None:
         allowance = _allow(record)
         # Until the work knows what there is to do, and says so.
         lease.progress.expect(allowance.deadline_s(), allowance.expected_s())
-        return get_work(record.connector).run(Assignment(record, held, lease, allowance))
+        ending = get_work(record.connector).run(Assignment(record, held, lease, allowance))
     except Stop as stop:
         return end_of_stop(record, lease, stop)
     except Exception as exc:  # noqa: BLE001 — the one place where any error becomes an event
         return end_of_error(record, lease, exc)
+    return suspect(record, lease.progress, ending)
 
 
 def _allow(record: SyncRecord) -> Allowance:
