@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,8 +13,10 @@ from alerts.configuration.channels import CHANNEL_FIELDS, delete_channel, write_
 from alerts.configuration.refusals import AlertNameTaken, InvalidAlerting
 from alerts.models import AlertChannel
 from alerts.queries.rules import channels_of
+from alerts.sending.testing import send_test
 from api.rest.answers import CONFLICTS, REFUSALS, Refused
-from api.rest.callers import ADMIN, VIEWER, caller_of
+from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
+from api.rest.calling import CALLED, calling
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.pages import BY_NAME, PageIn
 from api.shapes.alerts import (
@@ -22,6 +25,7 @@ from api.shapes.alerts import (
     ChannelOut,
     ChannelPage,
     ChannelReplacement,
+    ChannelTestOut,
     tell_channel,
 )
 
@@ -76,6 +80,17 @@ def remove_channel(
     """What waits to be told there goes with it. Rules that named it alone tell all channels from then on."""
     delete_channel(_get_channel(request, channel))
     return Status(204, None)
+
+
+@router.post("/{channel}/test", response={200: ChannelTestOut, **CALLED}, auth=OPERATOR)
+def test_channel(
+    request: HttpRequest, workspace: WorkspaceIn, channel: ChannelIn
+) -> dict[str, Any]:
+    """Sends a real message that is marked as a test, and waits up to 20 seconds. That it is not delivered is an answer
+    too. A test that passes mends a broken channel."""
+    found = _get_channel(request, channel)
+    with calling(found.workspace):
+        return asdict(send_test(found))
 
 
 def _get_channel(request: HttpRequest, text: str) -> AlertChannel:

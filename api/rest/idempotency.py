@@ -35,6 +35,7 @@ NOT_KEPT = {
     "api_invitations_invite_person",
     "api_connectors_test_connection",
     "api_connectors_check_connectivity",
+    "api_alert_channels_test_channel",
     "api_outbox_streams_beat_now",
     "api_outbox_streams_download_now",
     "api_outbox_streams_reconcile_stream",

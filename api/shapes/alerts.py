@@ -263,7 +263,7 @@ def tell_alert(alert: Any, url: str) -> dict[str, Any]:
         "id": row.pk,
         "rule": row.rule.name,
         "rule_id": row.rule_id,
-        "kind": row.rule.kind,
+        "kind": row.kind or row.rule.kind,
         "severity": row.severity,
         "state": alert.state_now,
         "subject": {"kind": row.subject_kind, "id": row.subject_id, "name": row.subject_name},

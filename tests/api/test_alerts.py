@@ -18,6 +18,7 @@ from farends.spec import Target
 from syncjobs.models import SyncJob
 from tests.alerts.making import make_alert, make_channel, make_rule
 from tests.api.asking import Asker, asker
+from tests.hosts.alert_receiver import Reply, receiving_alerts
 from tests.outbox.rows import make_stream
 from tests.rows import make_connector, make_job, make_workspace
 from workspaces.models import AuditEntry, Role
@@ -384,3 +385,38 @@ def test_a_rule_that_names_a_deleted_channel_alone_tells_all(admin: Asker) -> No
     admin.post("alert-rules", {"name": "r", "kind": "failure", "channels": ["ops"]})
     assert admin.delete("alert-channels/ops").status_code == 204
     assert admin.get("alert-rules/r").json()["channels"] == []
+
+
+def test_c09_a_channel_is_tested_with_a_real_message_and_the_reason_is_told(
+    operator: Asker, viewer: Asker, settings: Settings
+) -> None:
+    settings.ALLOWED_NETWORKS = ("127.0.0.0/8",)
+    replies = [Reply(404), Reply(200)]
+    with receiving_alerts(lambda _: replies.pop(0)) as receiver:
+        channel = make_channel(url=receiver.url("/s3cret"))
+        refused = operator.post("alert-channels/ops/test")
+        assert refused.status_code == 200
+        told = refused.json()
+        assert set(told) == {"delivered", "code", "detail", "took_s", "delivery"}
+        assert (told["delivered"], bool(told["code"]), "404" in told["detail"]) == (
+            False,
+            True,
+            True,
+        )
+        assert "s3cret" not in refused.content.decode()
+        AlertChannel.objects.update(state=ChannelState.BROKEN, broken_since=timezone.now())
+        passed = operator.post("alert-channels/ops/test").json()
+        assert (passed["delivered"], passed["code"], passed["detail"]) == (True, "", "")
+        first, second = receiver.received
+        assert (first.key, second.key) == (told["delivery"], passed["delivery"])
+        assert (second.told["type"], second.told["syncproject"]["reason"]) == ("info", "test")
+    shown = viewer.get(f"alert-channels/{channel.pk}").json()
+    assert (shown["state"], shown["broken_since"], shown["last_result"]) == (
+        "ok",
+        None,
+        "delivered",
+    )
+    assert viewer.post("alert-channels/ops/test").status_code == 403
+    assert operator.post("alert-channels/nobody/test").status_code == 404
+    kept = operator.post("alert-channels/ops/test", Idempotency_Key="a")
+    assert kept.status_code == 400
