@@ -7,7 +7,7 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test scale faults kills schema check bench clean test-tools bench-tools
+.PHONY: help up demo test scale faults kills schema check bench pictures clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with sample hosts, real syncs, and readings through an outage (EXIT=1: stop after them)"
@@ -21,6 +21,7 @@ help:
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
+	@echo "make pictures  takes the pictures of the console anew (README, docs/console.md)"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
 	@echo "Variables: PYTHON, EXIT, ARGS, WEB_PORT, FLOWER_PORT, WORKERS, DATA_DIR, DATABASE_URL, REDIS_URL"
@@ -73,6 +74,9 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.mcp)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.query)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
+
+pictures: .venv/.development test-tools
+	@exec $(VENV)/python docs/pictures/shoot.py
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

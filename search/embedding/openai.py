@@ -112,7 +112,7 @@ class OpenAIEmbedder:
         self._mask = make_mask([chosen.key])
         self._has_accepted = False
         self._asks_for_dimensions = False
-        with _mapped():
+        with mapping_errors():
             base = read_base_url(chosen.url)
             self._target = f"{base.target.rstrip('/')}/embeddings"
             scheme = "bearer" if chosen.key else "none"
@@ -261,7 +261,7 @@ class OpenAIEmbedder:
         if self._asks_for_dimensions:
             said["dimensions"] = self.dimensions
         fields = {"Content-Type": "application/json", "Accept": "application/json"}
-        with _mapped(), hidden(self._mask):
+        with mapping_errors(), hidden(self._mask):
             answer = self._conversation.ask(
                 "POST", self._target, fields=fields, body=json.dumps(said).encode()
             )
@@ -329,7 +329,7 @@ _POINTLESS = RefusedText(
 
 
 @contextmanager
-def _mapped() -> Iterator[None]:
+def mapping_errors() -> Iterator[None]:
     """Errors of the way there leave as EmbedFailed."""
     try:
         yield

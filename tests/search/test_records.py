@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from embedded.ports import find_free
+from search.choices import write_choice
 from search.core.wishes import IndexWish
 from search.embedding.breaker import note_embed_failure
 from search.embedding.contract import EmbedCode, EmbedFailed
@@ -281,6 +283,17 @@ def test_a_service_that_is_down_is_told_by_each_record_that_leaves_vectors_behin
     assert not EmbeddingCount.objects.exists()  # no request was sent
     DatasetIndex.objects.update(pending_chunks=0)
     assert run(job).warning == ""
+
+
+def test_a04_the_first_record_with_a_dead_service_says_so(sshd: Sshd, source: Path) -> None:
+    fill(source, FILES)
+    job = make_job(make_connector(sshd.target(source)))
+    url = f"http://127.0.0.1:{find_free()}/v1"
+    write_choice(job.workspace, {"embedding": {"service": "openai", "url": url, "model": "any"}})
+    record = run(job)
+    assert record.state == State.SUCCEEDED
+    assert record.warning.startswith("index_behind: embed_unreachable: ")
+    assert (held(job).pending_texts, held(job).pending_chunks) == (0, 31)
 
 
 def test_records_of_jobs_without_vectors_do_not_tell_of_the_service(job: SyncJob) -> None:

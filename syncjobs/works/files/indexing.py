@@ -15,6 +15,7 @@ from django.conf import settings
 from search.choices import find_languages
 from search.core.wishes import IndexWish
 from search.embedding.breaker import find_outage
+from search.embedding.knocking import knock
 from search.indexing.marking import ALONE_S, ensure_index
 from search.indexing.plan import find_terms
 from search.indexing.stage import TextStage
@@ -69,7 +70,8 @@ def _find_and_index(
     session: psycopg.Connection[Any], assignment: Assignment, store: BlobStore
 ) -> str:
     """Returns why something is left; empty: nothing is, or the queue goes on without a fault. No service is asked for
-    vectors: what the queue has learned of it is known."""
+    vectors: what the queue has learned of it is known, and where it has learned nothing yet, we look whether anybody is
+    there."""
     record, lease = assignment.record, assignment.lease
     terms = find_terms(session, assignment.claim.dataset_id)
     if terms is None:
@@ -92,5 +94,7 @@ def _find_and_index(
         told=lease.progress.indexing,
         alone_s=ALONE_S,
     ).run()
+    if not done.reason:
+        knock(session, record.workspace_id, assignment.claim.dataset_id, lease.check)
     lease.progress.enter(Stage.FINALIZING)
     return done.reason or find_outage(session, assignment.claim.dataset_id)
