@@ -9,7 +9,7 @@ from alerts.models import Alert
 
 # Spelled out, because the URLs of the console are code that no sender wants to load. A test holds them to the console.
 _PAGES = {
-    SubjectKind.JOB: "syncjobs/syncjob/{id}/change/",
+    SubjectKind.JOB: "syncjobs/syncjob/{id}/",
     SubjectKind.CONNECTOR: "connectors/connector/{id}/change/",
     SubjectKind.STREAM: "outbox/stream/{id}/change/",
     SubjectKind.DATASET: "datasets/dataset/{id}/change/",

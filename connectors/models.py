@@ -184,3 +184,20 @@ class FarEndWatch(models.Model):
 
     def __str__(self) -> str:
         return self.state
+
+
+class SourceListing(models.Model):
+    """The files that a far end listed last, as far as a look goes, for people who choose what to sync."""
+
+    connector = models.OneToOneField(
+        Connector, models.CASCADE, primary_key=True, related_name="source_listing"
+    )
+    source = models.CharField(max_length=64)  # a digest of the connector's way there
+    listed_at = models.DateTimeField(null=True)  # NULL: it never answered
+    complete = models.BooleanField(default=False)
+    entries = models.BinaryField(default=b"")  # compressed; see `connectors.listings`
+    tried_at = models.DateTimeField()
+    error = models.TextField(blank=True, default="")  # of the last try; empty: it worked
+
+    def __str__(self) -> str:
+        return str(self.connector)

@@ -60,7 +60,8 @@ def draw_strip(
     role = "group" if any(mark.url for mark in marks) else "img"
     width = max(len(marks), 1) * step
     return format_html(
-        '<svg class="sp-strip" role="{}" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>',
+        '<svg class="sp-strip" role="{}" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}"'
+        ' preserveAspectRatio="none">{}</svg>',
         *(role, name, width, height, width, height, drawn),
     )
 

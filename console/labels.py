@@ -171,8 +171,9 @@ def link(
 
 
 def find_page_url(target: SyncJob | SyncRecord | Connector | Dataset | Stream) -> str:
+    view = "status" if isinstance(target, SyncJob) else "change"  # its settings are a tab
     return reverse(
-        f"admin:{target._meta.app_label}_{target._meta.model_name}_change", args=[target.pk]
+        f"admin:{target._meta.app_label}_{target._meta.model_name}_{view}", args=[target.pk]
     )
 
 

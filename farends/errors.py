@@ -338,6 +338,16 @@ class McpWrongId(ProtocolViolation):
     code = "mcp_wrong_id"
 
 
+def is_transport_code(code: str) -> bool:
+    """Whether an error of this code comes from talking to a far end."""
+    kinds: list[type[TransportError]] = [TransportError]
+    for kind in kinds:
+        if kind.code == code:
+            return True
+        kinds.extend(kind.__subclasses__())
+    return False
+
+
 def needs_person(code: str) -> bool:
     """Whether an error of this code stays until somebody acts."""
     permanent: list[type[TransportError]] = [PermanentError]

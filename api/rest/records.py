@@ -22,6 +22,7 @@ from api.shapes.records import (
     RecordOut,
     RecordPage,
     ReleaseIn,
+    RetryIn,
     tell_line,
     tell_record,
 )
@@ -30,7 +31,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queries.records import lines_of, syncs_and_plans_of
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.requesting import NothingToRetry, retry
+from syncjobs.queueing.requesting import NothingToRetry, retry, retry_failed
 from syncjobs.records.asking import AlreadyApplied, AnswerNeeded, NoPlan, cancel, release
 from syncjobs.records.transition import IllegalMove
 
@@ -90,13 +91,17 @@ def cancel_record(
 
 @router.post("/{record_id}/retry", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
 def retry_record(
-    request: HttpRequest, workspace: WorkspaceIn, record_id: uuid.UUID
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    record_id: uuid.UUID,
+    body: RetryIn | None = None,
 ) -> Status[dict[str, Any]]:
     """Does it again, as a new record, where it failed, timed out, was cancelled or is partial. The problem of a
     409 has the record that is in the way as `record`."""
     record = get_record(request, record_id)
     try:
-        again = retry(record, by=caller_of(request).name)
+        begin = retry_failed if body is not None and body.failed_only else retry
+        again = begin(record, by=caller_of(request).name)
     except NothingToRetry as exc:
         raise Refused(HTTPStatus.CONFLICT, str(exc), more=tell_in_the_way(record)) from None
     except NoPlan as exc:

@@ -122,6 +122,16 @@ class RecordOut(Told):
     dataset_version: int | None
 
 
+class RetryIn(Told):
+    model_config = ConfigDict(extra="forbid")
+
+    failed_only: bool = Field(
+        False,
+        description="True: the new record takes the failed files of this one alone. It fetches, changes and removes"
+        " nothing else.",
+    )
+
+
 class ReleaseIn(Told):
     model_config = ConfigDict(extra="forbid")
 

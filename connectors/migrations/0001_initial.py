@@ -88,4 +88,16 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('came_back', True)), fields=['connector'], name='watch_came_back')],
             },
         ),
+        migrations.CreateModel(
+            name='SourceListing',
+            fields=[
+                ('connector', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='source_listing', serialize=False, to='connectors.connector')),
+                ('source', models.CharField(max_length=64)),
+                ('listed_at', models.DateTimeField(null=True)),
+                ('complete', models.BooleanField(default=False)),
+                ('entries', models.BinaryField(default=b'')),
+                ('tried_at', models.DateTimeField()),
+                ('error', models.TextField(blank=True, default='')),
+            ],
+        ),
     ]

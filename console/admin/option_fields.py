@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django import forms
@@ -15,8 +16,13 @@ from syncjobs.order.job import GROUPS, IDENTITY, OPTIONS, belongs_to
 from syncjobs.order.option import Form, Option
 from syncjobs.order.structures import Misfit
 
-_MIB = 1 << 20
-_UNITS = {"s": " (s)", "bytes": " (MiB)"}  # others are said by the label
+_MIB, _GIB = 1 << 20, 1 << 30
+# What people count in, and what a bare number is where a form names no unit.
+_UNITS: dict[str, dict[str, int]] = {
+    "s": {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400},
+    "bytes": {"MiB": _MIB, "GiB": _GIB, "kiB": 1 << 10, "bytes": 1},
+}
+_OFFERED = {"s": "minutes", "bytes": "MiB"}  # beside an empty field
 
 
 class OptionForm(forms.Form):
@@ -30,15 +36,76 @@ class OptionForm(forms.Form):
         return self.cleaned_data
 
 
-class MebibytesField(forms.FloatField):
-    """A number of bytes, which people see and type in MiB. Powers of two lose nothing on the way."""
+class AmountWidget(forms.MultiWidget):
+    """A number, and the unit that it is in: the largest that says it exactly."""
 
-    def prepare_value(self, value: Any) -> Any:
-        return f"{value / _MIB:.17g}" if isinstance(value, int) else value
+    template_name = "console/amount.html"
+
+    def __init__(self, units: dict[str, int], offered: str) -> None:
+        self._units, self._offered = units, offered
+        number = forms.NumberInput({"class": "sp-field", "step": "any", "min": "0"})
+        choices = [(word, word) for word in units]
+        unit = forms.Select({"class": "sp-field", "aria-label": "Unit"}, choices)
+        super().__init__(widgets={"": number, "unit": unit})
+
+    def id_for_label(self, id_: str) -> str:
+        return f"{id_}_0" if id_ else id_
+
+    def decompress(self, value: Any) -> list[Any]:
+        if not isinstance(value, int):
+            return [value, self._offered]
+        for word, size in sorted(self._units.items(), key=lambda unit: -unit[1]):
+            if value and value % size == 0:
+                return [value // size, word]
+        return [value, self._offered]
+
+
+class AmountField(forms.Field):
+    """A whole number of a unit, which people see and type in a larger one. A bare number is in the first of the units."""
+
+    def __init__(self, unit: str, least: int | None, most: int | None, **kwargs: Any) -> None:
+        self._units = _UNITS[unit]
+        self._least, self._most = least, most
+        super().__init__(widget=AmountWidget(self._units, _OFFERED[unit]), **kwargs)
 
     def clean(self, value: Any) -> int | None:
-        mebibytes = super().clean(value)
-        return None if mebibytes is None else round(mebibytes * _MIB)
+        number, unit = value if isinstance(value, list | tuple) else (value, None)
+        text = str(number if number is not None else "").strip()
+        if not text:
+            return None
+        size = self._units.get(unit or next(iter(self._units)))
+        try:
+            amount = int((Decimal(text) * (size or 0)).to_integral_value())
+        except (InvalidOperation, ValueError, OverflowError):
+            raise forms.ValidationError("Enter a number.") from None
+        if size is None:
+            raise forms.ValidationError(f"Choose a unit: {', '.join(self._units)}.")
+        if self._least is not None and amount < self._least:
+            raise forms.ValidationError(f"Must be {self._tell(self._least)} or more.")
+        if self._most is not None and amount > self._most:
+            raise forms.ValidationError(f"Must be {self._tell(self._most)} or less.")
+        return amount
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
+    def _tell(self, amount: int) -> str:
+        size = next(iter(self._units.items()))
+        return f"{amount // size[1]} {size[0]}" if amount % size[1] == 0 else f"{amount} bytes"
+
+
+class PercentField(forms.FloatField):
+    """A share from 0 to 1, which people see and type in per cent."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value * 100:.12g}" if isinstance(value, float) else value
+
+    def clean(self, value: Any) -> float | None:
+        percent = super().clean(value)
+        return None if percent is None else percent / 100
 
     def has_changed(self, initial: object, data: object) -> bool:
         return super().has_changed(self.prepare_value(initial), data)
@@ -83,6 +150,17 @@ class StructureField(forms.CharField):
         return (self.prepare_value(initial) or "").strip() != (data or "").strip()
 
 
+def is_advanced(name: str) -> bool:
+    """Whether few need the option, so that a form folds it."""
+    return name in OPTIONS and OPTIONS[name].about.advanced
+
+
+def count_changed(names: Iterable[str], job: SyncJob) -> int:
+    """How many of these options a job has otherwise than a new one has."""
+    new = SyncJob()
+    return sum(getattr(job, name) != getattr(new, name) for name in names)
+
+
 def names_in(group: str, far_end: str | None = None) -> list[str]:
     """The options of a group that are fields by themselves, the advanced ones last; those of jobs that sync from such a far
     end, or all. A schedule is several fields."""
@@ -109,28 +187,20 @@ def _field_of(option: Option) -> forms.Field:
     empty = f" Empty: {about.null}." if option.nullable else ""
     needs = f" Only with “{_words(*about.only_with)}”." if about.only_with else ""
     kwargs: dict[str, Any] = {
-        "label": about.label + _UNITS.get(about.unit, ""),
+        "label": about.label,
         "help_text": f"{about.help}{empty}{needs}",
         "required": False,
         "initial": lambda: getattr(SyncJob(), option.name),
     }
     match option.form:
-        case Form.WHOLE if about.unit == "bytes":
-            widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
-            return MebibytesField(min_value=0, widget=widget, **kwargs)
-        case Form.WHOLE:
-            kwargs |= {"min_value": about.least, "max_value": about.most}
-            return forms.IntegerField(widget=widgets.UnfoldAdminIntegerFieldWidget(), **kwargs)
+        case Form.WHOLE | Form.NUMBER:
+            return _number_field_of(option, kwargs)
         case Form.FLAG:
             return forms.BooleanField(widget=widgets.UnfoldBooleanSwitchWidget(), **kwargs)
         case Form.CHOICE:
             choices = [(choice.value, _meaning(option, choice.value)) for choice in option.choices]
             widget = widgets.UnfoldAdminSelectWidget()
             return forms.ChoiceField(choices=choices, widget=widget, **kwargs)
-        case Form.NUMBER:
-            kwargs |= {"min_value": about.least, "max_value": about.most}
-            widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
-            return forms.FloatField(widget=widget, **kwargs)
         case Form.STRUCTURE:
             return StructureField(option.read, option.default, **kwargs)
         case Form.TEXTS:
@@ -142,6 +212,21 @@ def _field_of(option: Option) -> forms.Field:
         case _:
             widget = widgets.UnfoldAdminTextInputWidget()
             return forms.CharField(max_length=about.most, widget=widget, **kwargs)
+
+
+def _number_field_of(option: Option, kwargs: dict[str, Any]) -> forms.Field:
+    about = option.about
+    if about.unit in _UNITS:
+        return AmountField(about.unit, about.least, about.most, **kwargs)
+    if option.form is Form.WHOLE:
+        kwargs |= {"min_value": about.least, "max_value": about.most}
+        return forms.IntegerField(widget=widgets.UnfoldAdminIntegerFieldWidget(), **kwargs)
+    widget = widgets.UnfoldAdminDecimalFieldWidget({"step": "any"})
+    if (about.least, about.most) == (0, 1):
+        kwargs |= {"label": f"{about.label} (%)", "min_value": 0, "max_value": 100}
+        return PercentField(widget=widget, **kwargs)
+    kwargs |= {"min_value": about.least, "max_value": about.most}
+    return forms.FloatField(widget=widget, **kwargs)
 
 
 def _meaning(option: Option, value: str) -> str:

@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseNotAllowed,
@@ -18,29 +19,33 @@ from django.http import (
     JsonResponse,
     QueryDict,
 )
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from connectors.models import Connector
-from console import tenancy
+from console import job_page, tenancy
 from console.admin import backfills
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import count_words
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
-from console.admin.option_fields import names_in
+from console.admin.option_fields import count_changed, is_advanced, names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead, preview
+from console.admin.selection_preview import lists_files, show_kept, show_matches
 from console.admin.sync_job_form import SyncJobForm
 from console.labels import find_page_url, icon, label, link, moment
 from console.live import fragment
 from console.words import NOTHING, span_words
 from datasets.models import Dataset, DatasetKind
+from farends.spec import ROWS
 from syncjobs.configuration.jobs import resume_job, save_job
-from syncjobs.models import BackfillState, Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.models import Dependency, SyncJob, SyncMode, SyncRecord
+from syncjobs.order.files import FILES
 from syncjobs.order.job import GROUPS
 from syncjobs.order.shared import COMPARISON
 from syncjobs.order.timing import GROUP as SCHEDULE
-from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
@@ -50,15 +55,32 @@ from workspaces.lookup import filter_by_part
 from workspaces.models import Role, Workspace
 
 NAMES_SHOWN = 20
+AT_FOOT = ("plan", "sync")  # on a phone
 FOLLOWERS_SHOWN = 20
 
 
 class JobList(ChangeList):
+    def url_for_result(self, result: Any) -> str:
+        return find_page_url(result)
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         facts = load_facts(list(self.result_list))
         for job in self.result_list:
             job.facts = facts.get(job.pk, JobFacts())
+
+
+def _fold_advanced(shown: dict[str, dict[str, Any]], job: SyncJob | None) -> None:
+    """Moves what few need from the groups into one that is folded."""
+    folded = [name for group in shown.values() for name in group["fields"] if is_advanced(name)]
+    for group in shown.values():
+        group["fields"] = [name for name in group["fields"] if name not in folded]
+    changed = 0 if job is None else count_changed(folded, job)
+    heading = "Advanced: limits, retries, windows, comparison"
+    if changed:
+        heading += f"; {changed} differ{'s' if changed == 1 else ''} from the default"
+    # What it holds of the schedule is part of the preview of the next runs.
+    shown[heading] = {"classes": ["collapse", "sp-scheduled"], "fields": folded}
 
 
 def _is_enabled(job: SyncJob) -> bool:
@@ -98,6 +120,10 @@ class SyncJobAdmin(ButtonsAdmin):
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
     conditional_fields = SHOWN  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
+
+    class Media:
+        js = ["console/selection.js"]
+
     buttons = (
         Button("sync", "Sync now", "run", tone="main"),
         Button("plan", "Plan", "plan"),
@@ -114,6 +140,21 @@ class SyncJobAdmin(ButtonsAdmin):
                 "names/", self.admin_site.admin_view(self.names_view), name="syncjobs_syncjob_names"
             ),
             path("<uuid:pk>/schedule/", self.preview_view, name="syncjobs_syncjob_preview"),
+            path("match/", self.match_view, name="syncjobs_syncjob_match"),
+            path(
+                "<uuid:pk>/",
+                self.admin_site.admin_view(self.status_view),
+                name="syncjobs_syncjob_status",
+            ),
+            path(
+                "<uuid:pk>/records/",
+                self.admin_site.admin_view(self.records_view),
+                name="syncjobs_syncjob_records",
+            ),
+            path("<uuid:pk>/state/", fragment(self.state_view), name="syncjobs_syncjob_state"),
+            path(
+                "<uuid:pk>/figures/", fragment(self.figures_view), name="syncjobs_syncjob_figures"
+            ),
             path(
                 "<uuid:pk>/backfill/",
                 self.admin_site.admin_view(partial(backfills.backfill_view, self)),
@@ -131,6 +172,59 @@ class SyncJobAdmin(ButtonsAdmin):
             ),
         ]
         return [*own, *super().get_urls()]
+
+    def status_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        job = self._find(request, pk)
+        context = self._page_context(request, job) | job_page.describe_job_page(job)
+        return TemplateResponse(request, "console/job.html", context)
+
+    def records_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """All its records, a page at a time."""
+        job = self._find(request, pk)
+        show, before = request.GET.get("show", ""), request.GET.get("before", "")
+        found, following, within = job_page.list_job_records(job, show, before)
+        context = self._page_context(request, job) | job_page.describe_job_state(job)
+        context |= {
+            "records": [(record, job_page.tell_outcome(record)) for record in found],
+            "following": following,
+            "within": within,
+            "paged": bool(before),
+            "show": show,
+            "pills": job_page.RECORD_PILLS,
+        }
+        return TemplateResponse(request, "console/job_records.html", context)
+
+    def state_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        context = job_page.describe_job_state(self._find(request, pk))
+        return TemplateResponse(request, "console/job_state.html", context)
+
+    def figures_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        context = job_page.describe_job_page(self._find(request, pk))
+        return TemplateResponse(request, "console/job_figures.html", context)
+
+    def page(self, obj: SyncJob) -> str:
+        return find_page_url(obj)
+
+    def _find(self, request: HttpRequest, pk: UUID) -> SyncJob:
+        job = self.get_object(request, str(pk))
+        if not isinstance(job, SyncJob) or not self.has_view_permission(request, job):
+            raise Http404
+        return job
+
+    def _page_context(self, request: HttpRequest, job: SyncJob) -> dict[str, Any]:
+        buttons = self.buttons_for(request, job)
+        return {
+            **self.admin_site.each_context(request),
+            "title": job.name,
+            "subtitle": None,
+            "opts": self.opts,
+            "original": job,
+            "job": job,
+            "buttons": buttons,
+            "bottom_buttons": [item for item in buttons if item["button"].name in AT_FOOT],
+            "side_buttons": [item for item in buttons if item["button"].name not in AT_FOOT],
+            "may_backfill": _has_fires(job) and self.has_operate_permission(request, job),
+        }
 
     def preview_view(self, request: HttpRequest, pk: UUID | None = None) -> HttpResponse:
         """What the form as it stands would do. Whoever may not save it is refused; a log-in form in its
@@ -151,6 +245,30 @@ class SyncJobAdmin(ButtonsAdmin):
             job.workspace = workspace
         shown = preview(request.POST, job)
         return HttpResponse(shown, headers={"Cache-Control": "no-store"})
+
+    def match_view(self, request: HttpRequest) -> HttpResponse:
+        """Which files of the chosen host the form as it stands takes. For those who may save such a form."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.admin_site.has_permission(request):
+            return HttpResponse(status=403)
+        try:
+            pk = UUID(request.POST.get("connector", ""))
+        except ValueError:
+            context: dict[str, Any] = {"wrong": "Choose a connector first."}
+        else:
+            rows = tenancy.scope(request, Connector.objects.all(), needed=Role.ADMIN)
+            connector = rows.select_related("workspace").filter(pk=pk).first()
+            if connector is None:
+                return HttpResponse(status=404)
+            context = (
+                show_matches(request.POST, connector)
+                if lists_files(connector)
+                else {"wrong": "This connector has tables: choose them on its page."}
+            )
+        context["match_url"] = reverse("admin:syncjobs_syncjob_match")
+        answer = render_to_string("console/selection_matches.html", context, request)
+        return HttpResponse(answer, headers={"Cache-Control": "no-store"})
 
     def names_view(self, request: HttpRequest) -> JsonResponse:
         """What `schedule.js` offers: jobs of one workspace, or of all in which the person may make one."""
@@ -183,7 +301,7 @@ class SyncJobAdmin(ButtonsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: SyncJob | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
-        far_end = None if obj is None else obj.far_end
+        far_end = self._find_far_end(request) if obj is None else obj.far_end
         shown = {group: {"fields": names_in(group, far_end)} for group in GROUPS}
         shown[""]["fields"].insert(0, "workspace")
         if obj is None or obj.source_dataset_id is not None:
@@ -193,12 +311,33 @@ class SyncJobAdmin(ButtonsAdmin):
         shown[SCHEDULE] = {"classes": ["sp-scheduled"], "fields": schedule}
         if obj:
             shown[COMPARISON]["fields"].append("verified")
+        if editable:
+            if "exclude" in shown[FILES]["fields"]:
+                place = shown[FILES]["fields"].index("exclude") + 1
+                shown[FILES]["fields"].insert(place, "matches")
+            _fold_advanced(shown, obj)
         return [
             (group or None, fieldset) for group, fieldset in shown.items() if fieldset["fields"]
         ]
 
+    def _find_far_end(self, request: HttpRequest) -> str | None:
+        """What the source has that a new job was asked for, such as by a link of a connector: its form has the fields of
+        that kind alone. None where nothing was chosen yet."""
+        if request.method != "GET":
+            return None
+        if request.GET.get("source_dataset"):
+            return ROWS
+        try:
+            pk = UUID(request.GET.get("connector", ""))
+        except ValueError:
+            return None
+        rows = tenancy.scope(request, Connector.objects.all(), needed=Role.ADMIN)
+        chosen = rows.filter(pk=pk).first()
+        return None if chosen is None else SyncJob(connector=chosen).far_end
+
     def get_readonly_fields(self, request: HttpRequest, obj: SyncJob | None = None) -> list[str]:
-        return ["workspace", "fires", "plan", "verified"] if obj else ["plan"]
+        shown = ["plan", "matches"]
+        return ["workspace", "fires", "verified", *shown] if obj else shown
 
     def formfield_for_foreignkey(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -228,18 +367,14 @@ class SyncJobAdmin(ButtonsAdmin):
     ) -> HttpResponse:
         job = context.get("original")
         if isinstance(job, SyncJob):
-            context["facts"] = load_facts([job]).get(job.pk, JobFacts())
-            recent = SyncRecord.objects.filter(job=job).order_by("-queued_at")[:6]
-            context["recent"] = recent
-            context["may_backfill"] = _has_fires(job) and self.has_operate_permission(request, job)
-            context["backfills"] = [
-                progress
-                for progress in latest_backfills(job)
-                if progress.backfill.state == BackfillState.ACTIVE
-            ]
-            context["schedule_words"] = describe_schedule(job)
+            context |= {"job": job} | job_page.describe_job_state(self._as_stored(request, job))
             context["preview"] = getattr(context["adminform"].form, "preview", None)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _as_stored(self, request: HttpRequest, job: SyncJob) -> SyncJob:
+        """A form that could not be saved has changed the job in hand."""
+        stored = self.get_object(request, str(job.pk)) if request.method == "POST" else job
+        return stored if isinstance(stored, SyncJob) else job
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -381,6 +516,11 @@ class SyncJobAdmin(ButtonsAdmin):
     @admin.display(description="next runs")
     def fires(self, job: SyncJob) -> str:
         return plan_ahead(job, job).markup()
+
+    @admin.display(description="files of the host")
+    def matches(self, job: SyncJob) -> str:
+        """Follows what is typed."""
+        return show_kept(job, reverse("admin:syncjobs_syncjob_match"))
 
     @admin.display(description="next runs")
     def plan(self, job: SyncJob) -> str:

@@ -52,6 +52,12 @@ def parse_pattern(pattern: str) -> Matcher:
     return _compile(pattern, prefix + "".join(_word_of(pattern, token) for token in tokens))
 
 
+def escape_path(path: str) -> str:
+    """A pattern that matches this path alone; with `/**` behind it, all that lies below a folder of this path."""
+    escaped = "".join(f"[{each}]" if each in "*?[" else each for each in path)
+    return f"/{escaped}"  # the slash keeps `re:` and a bare name from meaning more
+
+
 def _compile(pattern: str, expression: str) -> Matcher:
     options = re2.Options()
     options.dot_nl = True

@@ -96,6 +96,7 @@ class FileSelection:
         default=(),
         group=FILES,
         check=_check_filters,
+        advanced=True,
     )
     extensions: tuple[str, ...] = job_option(
         "Extensions",
@@ -114,6 +115,7 @@ class FileSelection:
         most=SECONDS_MAX,
         group=FILES,
         within="limits",
+        advanced=True,
     )
     settle_s: int = job_option(
         "Settling time",
@@ -123,6 +125,7 @@ class FileSelection:
         least=0,
         most=SECONDS_MAX,
         group=FILES,
+        advanced=True,
     )
     done_pattern: str = job_option(
         "Done file",
@@ -132,6 +135,7 @@ class FileSelection:
         most=100,
         group=FILES,
         check=_check_done_pattern,
+        advanced=True,
     )
     max_files: int | None = job_option(
         "Files a record",
@@ -174,6 +178,7 @@ class FileComparison:
             Comparison.SIZE: "size alone",
             Comparison.ETAG: "a strong ETag; a file without one is fetched",
         },
+        advanced=True,
     )
 
 

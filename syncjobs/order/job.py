@@ -42,6 +42,7 @@ class Tries:
         most=SECONDS_MAX,
         group=TRIES_GROUP,
         within="limits",
+        advanced=True,
     )
     max_attempts: int = job_option(
         "Tries",
@@ -52,6 +53,7 @@ class Tries:
         most=SMALL_MAX,
         group=TRIES_GROUP,
         settings="MAX_RETRIES + 1",
+        advanced=True,
     )
     pause_after_failures: int | None = job_option(
         "Pause after",
@@ -62,6 +64,7 @@ class Tries:
         least=1,
         most=SMALL_MAX,
         group=TRIES_GROUP,
+        advanced=True,
     )
 
 

@@ -390,7 +390,7 @@ class RowRisks:
     )
     row_errors_max_share: float = job_option(
         "Largest share of such rows",
-        "Where more of the rows than this do not fit, the record fails: 0.01 is one in a hundred.",
+        "Where more of the rows than this share do not fit, the record fails.",
         default=0.01,
         least=0,
         most=1,

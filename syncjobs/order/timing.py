@@ -43,6 +43,7 @@ class Fires:
         most=86_400,
         group=GROUP,
         clocked=True,
+        advanced=True,
     )
 
 
@@ -61,6 +62,7 @@ class Fate:
             Misfire.SKIP: "are skipped",
             Misfire.CATCH_UP: "are made up for, one by one",
         },
+        advanced=True,
     )
     catch_up_max: int = job_option(
         "Made up for at most",
@@ -72,6 +74,7 @@ class Fate:
         group=GROUP,
         only_with=("misfire", "catch_up"),
         clocked=True,
+        advanced=True,
     )
     max_lateness_s: int | None = job_option(
         "Latest start",
@@ -83,6 +86,7 @@ class Fate:
         most=SECONDS_MAX,
         group=GROUP,
         clocked=True,
+        advanced=True,
     )
     overlap: Overlap = job_option(
         "While a record is at work",
@@ -94,6 +98,7 @@ class Fate:
             Overlap.SKIP: "a new one is skipped",
             Overlap.CANCEL_OLDER: "the older one is cancelled",
         },
+        advanced=True,
     )
 
 
@@ -108,6 +113,7 @@ class Hours:
         form=Form.WINDOWS,
         group=GROUP,
         check=lambda value: parse_windows(_list(value)),
+        advanced=True,
     )
     blackouts: tuple[Mapping[str, Any], ...] = job_option(
         "Never within these blackouts",
@@ -116,6 +122,7 @@ class Hours:
         form=Form.BLACKOUTS,
         group=GROUP,
         check=lambda value: parse_blackouts(_list(value)),
+        advanced=True,
     )
 
 

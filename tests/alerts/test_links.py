@@ -12,7 +12,7 @@ from alerts.links import find_page_of
 from alerts.models import Alert
 
 PAGES = {
-    SubjectKind.JOB: "admin:syncjobs_syncjob_change",
+    SubjectKind.JOB: "admin:syncjobs_syncjob_status",
     SubjectKind.CONNECTOR: "admin:connectors_connector_change",
     SubjectKind.STREAM: "admin:outbox_stream_change",
     SubjectKind.DATASET: "admin:datasets_dataset_change",

@@ -15,7 +15,7 @@ from syncjobs.claims.claiming import claim
 from syncjobs.core.overlaps import Overlap
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
-from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
+from syncjobs.models import SyncItem, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.api.asking import Asker, asker
 from tests.hosts.sshd import Sshd
@@ -69,6 +69,17 @@ def test_what_failed_is_done_again_as_a_new_record(ops: Asker, job: SyncJob, sou
     assert (again["state"], again["dataset_version"]) == ("succeeded", 1)
     assert SyncRecord.objects.get(pk=told["id"]).requested_by == "token ci"
     assert refused(ops.post(path_of(SyncRecord.objects.get(pk=told["id"]), "retry")))["record"]
+
+
+def test_only_the_failed_files_are_retried(ops: Asker, job: SyncJob) -> None:
+    record = failed(job)
+    only = {"failed_only": True}
+    assert "None of its files" in refused(ops.post(path_of(record, "retry"), only))["detail"]
+    SyncItem.objects.create(record=record, path="a.txt", action="failed")
+    told = ops.post(path_of(record, "retry"), only).json()
+    assert told["trigger"] == "redrive"
+    made = SyncRecord.objects.get(pk=told["id"])
+    assert made.redrive == {"record": str(record.pk)}
 
 
 def test_a_retry_that_is_in_the_way_of_another_says_of_which(ops: Asker, job: SyncJob) -> None:

@@ -15,7 +15,7 @@ from syncjobs.models import Backfill, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.enqueueing import enqueue
 from tests.console.conftest import Tenant
-from tests.console.urls import list_of, page_of, press
+from tests.console.urls import list_of, page_of, press, status_of
 from workspaces.models import Role
 
 COUNTED = "2026-11-01T00:00:00+01:00 2026-11-07T12:00:00+01:00 7"
@@ -40,7 +40,7 @@ def _cancel(backfill: Backfill) -> str:
 
 
 def test_a_range_is_counted_before_it_is_confirmed(acme: Tenant, root: Client) -> None:
-    assert _page(acme.job) in root.get(page_of(acme.job)).content.decode()
+    assert _page(acme.job) in root.get(status_of(acme.job)).content.decode()
     empty = root.get(_page(acme.job)).content.decode()
     assert "Times are on the clock of Europe/Berlin" in empty
     assert 'name="confirmed"' not in empty
@@ -81,7 +81,7 @@ def test_its_progress_is_shown_until_it_ends(acme: Tenant, root: Client) -> None
     live = root.get(_live(acme.job)).content.decode()
     assert "0 of 7 fires: 2 queued" in live
     assert f'hx-get="{_live(acme.job)}"' in live
-    assert "0 of 7 fires: 2 queued" in root.get(page_of(acme.job)).content.decode()
+    assert "0 of 7 fires: 2 queued" in root.get(status_of(acme.job)).content.decode()
     backfill = Backfill.objects.get()
     of_it = root.get(f"{list_of(SyncRecord)}?backfill={backfill.pk}")
     assert of_it.status_code == 200
@@ -114,10 +114,10 @@ def test_backfills_are_for_operators_of_the_workspace(
 
 
 def test_a_job_without_fires_offers_no_backfill(acme: Tenant, root: Client) -> None:
-    assert _page(acme.job) in root.get(page_of(acme.job)).content.decode()
+    assert _page(acme.job) in root.get(status_of(acme.job)).content.decode()
     acme.job.schedule = {}
     save_job(acme.job)
-    assert _page(acme.job) not in root.get(page_of(acme.job)).content.decode()
+    assert _page(acme.job) not in root.get(status_of(acme.job)).content.decode()
     text = root.post(_page(acme.job), GIVEN).content.decode()
     assert "A job that runs by hand has no fires of its own." in text
 

@@ -23,7 +23,7 @@ from syncjobs.queueing.backfilling import advance_backfills
 from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.test_pages import all_pages
 from tests.console.test_streams import point_at
-from tests.console.urls import list_of, page_of
+from tests.console.urls import list_of, page_of, status_of
 from tests.outbox.hosts import keys, running_receiver
 from tests.outbox.rows import readings
 
@@ -201,6 +201,7 @@ def test_the_schedule_is_told_while_one_types(
     page.get_by_label("Cron expression").fill("15 4 * *")
     told.get_by_text("give five: minute").wait_for()
     page.get_by_label("Cron expression").fill("15 4 * * *")
+    page.locator("summary", has_text="Advanced").click()
     page.get_by_label("Only within these windows").fill("mno 8:00-9:00")
     told.get_by_text("did you mean mon?").wait_for()
     page.get_by_label("Only within these windows").fill("mon-fri 08:00-09:00 Europe/Berlin")
@@ -211,7 +212,7 @@ def test_the_schedule_is_told_while_one_types(
     # By keyboard alone: the names are offered as one types, Enter takes the first.
     page.get_by_role("searchbox", name="After these jobs").focus()
     page.keyboard.type("seco")
-    page.get_by_role("option", name="second").wait_for()
+    page.get_by_role("option", name="second", exact=True).wait_for()
     page.keyboard.press("Enter")
     told.get_by_text("when second has succeeded").wait_for()
     page.click("button[name=_continue]")
@@ -246,7 +247,7 @@ def test_a_backfill_is_counted_confirmed_watched_and_cancelled(
     seen = Watch(page)
     _log_in(page, live_server)
     page.set_viewport_size({"width": 420, "height": 900})
-    page.goto(live_server.url + page_of(tenant.job))
+    page.goto(live_server.url + status_of(tenant.job))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.get_by_role("link", name="Backfill").click()
     page.get_by_label("From").fill("2026-11-01T00:00")

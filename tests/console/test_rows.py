@@ -14,6 +14,7 @@ from farends.rest.options import RestOptions, RestSecret
 from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import QuarantinedRow, SyncJob, SyncRecord
+from syncjobs.records.asking import digest_of_hold
 from tests.api.row_sources import fill
 from tests.console.conftest import Tenant, make_person, make_record
 from tests.console.urls import page_of
@@ -127,7 +128,10 @@ def test_a_changed_schema_is_shown_with_its_three_offers(
     assert "Rebuild the column" in shown
     assert "/press/release/" not in shown
     assert "<code>integer</code>" in shown
-    browser.post(f"{page_of(held).removesuffix('change/')}press/{answer}/")
+    browser.post(
+        f"{page_of(held).removesuffix('change/')}press/{answer}/",
+        {"seen": digest_of_hold(held.hold)},
+    )
     held.refresh_from_db()
     assert held.hold is not None
     assert (held.state, held.hold["answer"]) == ("queued", answer)

@@ -29,3 +29,8 @@ def press(row: Any, name: str) -> str:
 def models() -> list[type[Model]]:
     """Every model that has a page."""
     return list(admin.site._registry)
+
+
+def status_of(job: Any) -> str:
+    """A job's first page; its settings are `page_of`."""
+    return reverse("admin:syncjobs_syncjob_status", args=[job.pk])

@@ -11,7 +11,7 @@ from cli.finding import need_record
 from cli.waiting import add_waiting_arguments, finish
 from syncjobs.queries.records import reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
-from syncjobs.queueing.requesting import NothingToRetry, retry
+from syncjobs.queueing.requesting import NothingToRetry, retry, retry_failed
 from syncjobs.records.asking import AlreadyApplied, NoPlan
 from workspaces.acting import actor_now
 
@@ -25,12 +25,18 @@ class Command(WorkspaceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("record", metavar="RECORD")
+        parser.add_argument(
+            "--failed-only",
+            action="store_true",
+            help="take its failed files alone: nothing else is fetched, changed or removed",
+        )
         add_waiting_arguments(parser)
 
     def run(self, *args: object, **options: Any) -> None:
         record = need_record(self.get_workspace(options["workspace"]), options["record"])
         try:
-            again = retry(record, by=actor_now().name)
+            begin = retry_failed if options["failed_only"] else retry
+            again = begin(record, by=actor_now().name)
         except (NothingToRetry, NoPlan) as exc:
             raise CommandError(str(exc)) from None
         except (AlreadyQueued, JobBusy, WorkspaceBusy, AlreadyApplied) as exc:
