@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embedded import readiness
 from embedded.child import Program, StartStage
-from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, THREADS_BESIDE
+from tasks.queues import CONSUMED, CONSUMED_BESIDE, INDEX_THREADS, THREADS_BESIDE
 
 FLOWER_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "flowerconfig.py"
 _CELERY = (sys.executable, "-m", "celery", "-A", "syncproject")
@@ -60,12 +60,13 @@ def worker(env: Mapping[str, str], logs: Path, number: int, concurrency: int) ->
 
 
 def indexer(env: Mapping[str, str], logs: Path) -> Program:
-    """Makes vectors, with the model in a child of its own: memory and processor that no sync waits for."""
+    """Makes vectors, with the model in a child of its own, and sends alerts by another: memory and processor that no sync
+    waits for."""
     return Program(
         name="index",
         argv=(
             *(*_CELERY, "worker", "-P", "threads", "-c", str(INDEX_THREADS)),
-            *("-Q", INDEX, "-n", "index@%h"),
+            *("-Q", CONSUMED_BESIDE, "-n", "index@%h"),
             *("--without-gossip", "--without-mingle", "-E", "--loglevel", "INFO"),
         ),
         env=env,

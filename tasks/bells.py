@@ -18,7 +18,7 @@ from outbox.ringing import forget_rung_streams, take_due_streams
 from search.indexing.ringing import forget_rung_indexes, take_due_indexes
 from syncjobs.claims.pulsing import note_canary_rung
 from syncjobs.queueing.ringing import forget_rung, take_unrung
-from tasks.queues import CONTROL, DELIVER, INDEX, QUEUES, SYNC, name_canary
+from tasks.queues import ALERTS, CONTROL, DELIVER, INDEX, QUEUES, SYNC, name_canary
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,10 @@ STREAM = "deliver.stream"
 CONTACT = "deliver.contact"
 WATCH = "control.watch"
 INDEX_ONE = "index.dataset"
+SEND_ALERTS = "alerts.send"
 BELLS_MAX = 1_000
 INDEX_BELLS_MAX = 100
+ALERT_BELLS_MAX = 2  # each stands for all that is due
 
 
 def ring(record_ids: Sequence[uuid.UUID]) -> int:
@@ -116,6 +118,17 @@ def ring_due_indexes() -> None:
     """Does nothing while the process has more messages than it answers."""
     if count_bells(INDEX) < INDEX_BELLS_MAX and (due := take_due_indexes()):
         ring_indexes(due)
+
+
+def ring_alerts() -> None:
+    """Asks for what is due to be sent; does nothing while such messages wait already."""
+    if count_bells(ALERTS) >= ALERT_BELLS_MAX:
+        return
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+            _send(producer, SEND_ALERTS, [], ALERTS)
+    except (OperationalError, OSError, TimeoutError) as exc:
+        log.warning("bell.broker_away", error=str(exc))
 
 
 def ring_watch() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
+from alerts.sending.keeping import drop_old_messages
 from alerts.watching.closing import drop_old_alerts
 from events.keeping import drop_old_events
 from farends.staging import sweep_staging
@@ -90,11 +91,12 @@ def draw_due_times_near() -> None:
 
 
 def forget() -> None:
-    """Drops old events, answers that were kept for requests that are sent again, plans of programs, and texts that the
+    """Drops old events, messages of alerts, answers that were kept for requests that are sent again, plans of programs, and texts that the
     index keeps for a rollback no longer."""
     drop_old_answers()
     drop_old_plans()
     drop_old_deliveries()
+    drop_old_messages()
     if count := drop_old_alerts():
         log.info("alerts.dropped", count=count)
     if count := drop_old_events():

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
+from alerts.sending.office import is_anything_due
 from alerts.watching.watch import tidy_alerts, watch_alerts, watch_state
 from connectors.monitoring import is_any_check_due
 from connectors.reachability import take_came_back
@@ -30,7 +31,9 @@ from syncjobs.queueing.backfilling import advance_backfills
 from syncjobs.queueing.dispatching import BATCH, dispatch_due
 from syncjobs.queueing.giving_up import give_up
 from syncjobs.queueing.waking import wake_records
+from syncjobs.upkeep.outside import EVERY_S, tell_outside
 from tasks.bells import (
+    ring_alerts,
     ring_canaries,
     ring_due_contacts,
     ring_due_indexes,
@@ -154,6 +157,20 @@ def look_for_alerts(_holder: str) -> bool:
     return False
 
 
+def send_alerts(_holder: str) -> bool:
+    """Messages of alerts that are due."""
+    if is_anything_due():
+        ring_alerts()
+    return False
+
+
+def tell_watcher(holder: str) -> bool:
+    """Somebody outside hears that beat dispatches."""
+    if tell_outside(holder):
+        log.debug("heartbeat.told")
+    return False
+
+
 def look_for_trouble(_holder: str) -> bool:
     """What is wrong by how things stand, and not by an event, does so too."""
     watch_state()
@@ -173,6 +190,8 @@ DUTIES = (
     Duty("look at models", lambda: MODELS_EVERY_S, look_at_models),
     Duty("watch hosts", lambda: TICK_S, watch_hosts),
     Duty("watch alerts", lambda: TICK_S, look_for_alerts),
+    Duty("send alerts", lambda: TICK_S, send_alerts),
+    Duty("tell watcher", lambda: EVERY_S, tell_watcher),
     Duty("watch state", lambda: STATE_EVERY_S, look_for_trouble),
     Duty("tidy alerts", lambda: TIDY_EVERY_S, look_after_alerts),
     Duty("tell waits", lambda: TELL_EVERY_S, tell_waits),

@@ -13,19 +13,24 @@ INDEX = (
     "index"  # one message is one dataset whose index is behind; a process of its own consumes it
 )
 
+ALERTS = "alerts"  # a message says that alerts are to be sent; the process of `index` sends them
+
 # A worker's threads beside those for records: so many streams at once, and two that are always free for what is
 # quickly done.
 DELIVERIES = 4
 THREADS_BESIDE = DELIVERIES + 2
 
-# Datasets that one process indexes at once, and a thread that is always free for what is quickly done.
+# Datasets that one process indexes at once, a thread that sends alerts, and one that is always free for what is quickly
+# done.
 INDEXED_AT_ONCE = 2
-INDEX_THREADS = INDEXED_AT_ONCE + 1
+INDEX_THREADS = INDEXED_AT_ONCE + 2
 
-QUEUES = (CONTROL, SYNC, DELIVER, INDEX)
-# What a worker consumes, as `celery worker -Q` takes it. Indexing takes the processor for minutes: no sync is to wait
-# for it.
-CONSUMED = ",".join(queue for queue in QUEUES if queue != INDEX)
+QUEUES = (CONTROL, SYNC, DELIVER, INDEX, ALERTS)
+# What a process beside the workers consumes, as `celery worker -Q` takes it. Indexing takes the processor for minutes,
+# and alerts are sent by a child of 60 MB: no sync is to wait or to make room for them.
+BESIDE = (INDEX, ALERTS)
+CONSUMED_BESIDE = ",".join(BESIDE)
+CONSUMED = ",".join(queue for queue in QUEUES if queue not in BESIDE)
 ROUTES = {f"{queue}.*": {"queue": queue} for queue in QUEUES}
 
 

@@ -15,7 +15,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from syncjobs.claims.presence import tell_where_it_hangs
 from syncjobs.upkeep.workers import be_indexer, this_worker
 from tasks.bells import TASK
-from tasks.queues import INDEX
+from tasks.queues import BESIDE
 from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ def sync_record(record_id: str) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def appear_as_worker(**_: Any) -> None:
     tell_where_it_hangs()
-    if set(current_app.amqp.queues.consume_from) == {INDEX}:
+    if set(current_app.amqp.queues.consume_from) <= set(BESIDE):
         be_indexer()
     this_worker().presence.appear()
 

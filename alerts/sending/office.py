@@ -6,6 +6,7 @@ and the writing leaves a lease that runs out: the message is sent again, with th
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.db import Error as DatabaseError
 from django.db import connection
 
 from alerts.channel_secrets import unseal_channel_url
@@ -117,6 +119,32 @@ class PostOffice:
             else:
                 self._held[number] = held
         return len(claimed)
+
+
+_lock = threading.Lock()
+_courier = Courier()  # its child stays: Apprise takes a second to load
+
+
+def send_in_this_process(is_over: Callable[[], bool]) -> int:
+    """The count of tries; 0 at once where another thread does it, which sees what is due as well."""
+    if not _lock.acquire(blocking=False):
+        return 0
+    try:
+        return PostOffice(_courier, is_over=is_over).send_due()
+    finally:
+        _lock.release()
+
+
+def warm_up() -> None:
+    """Starts the child where there is a channel that may need it; it takes seconds on a busy machine."""
+    try:
+        with _lock:
+            if AlertChannel.objects.filter(enabled=True).exists():
+                _courier.start()
+    except (CourierUnavailable, DatabaseError) as exc:
+        log.warning("alerts.no_courier", error=str(exc))
+    finally:
+        connection.close()
 
 
 def is_anything_due(now: datetime | None = None) -> bool:

@@ -18,8 +18,8 @@ STALLED_AFTER_S = 600.0
 START_WITHIN_S = 60.0
 
 OK = "ok"
-# Without whoever consumes them, syncs run and search answers, by words and with what it has.
-PUT_OFF = frozenset({"index"})
+# Without whoever consumes them, syncs run, search answers, by words and with what it has, and alerts wait.
+PUT_OFF = frozenset({"index", "alerts"})
 
 
 class Level(IntEnum):

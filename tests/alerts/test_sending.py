@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from alerts.core.words import ChannelState, Severity
-from alerts.models import AlertChannel, AlertDeliveryTotal, AlertMessage
+from alerts.models import AlertChannel, AlertDeliveryTotal, AlertMessage, Notification
 from alerts.sending.courier import Courier
+from alerts.sending.keeping import drop_old_messages
+from alerts.sending.making import make_messages
 from alerts.sending.office import PostOffice, is_anything_due
 from alerts.sending.testing import send_test
 from tests.alerts.things import (
@@ -27,6 +29,7 @@ from tests.alerts.things import (
     tell,
 )
 from tests.hosts.alert_receiver import AlertReceiver, Received, Reply, receiving_alerts
+from timing.clock import database_now
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db
@@ -262,8 +265,6 @@ def test_a_message_whose_sender_died_is_sent_again_when_the_lease_is_over(
         make_channel(workspace, url=receiver.url())
         fail_once(workspace, clock.now)
         dead = PostOffice(courier, clock=clock, lease_s=45)
-        from alerts.sending.making import make_messages
-
         make_messages(clock.now)
         assert dead._claim_and_send() == 1  # and never looks at the receipt
         receiver.wait_for(1)
@@ -315,3 +316,23 @@ def test_secrets_of_a_url_are_in_no_result(
         assert channel.last_result
         assert secret not in channel.last_result
     assert secret not in caplog.text
+
+
+def test_old_messages_go_and_what_a_firing_alert_has_told_stays(
+    workspace: Workspace, office: PostOffice
+) -> None:
+    long_ago = database_now() - timedelta(days=40)
+    channel = make_channel(workspace, url="json://127.0.0.1:1/")
+    rule = make_rule(workspace)
+    firing, over = make_alert(rule, "firing"), make_alert(rule, "over")
+    for alert in (firing, over):
+        tell(open_alert(alert, long_ago), long_ago)
+        make_messages(long_ago + timedelta(minutes=1))
+        AlertMessage.objects.update(ended_at=long_ago, next_at=None)
+    tell(recover_alert(over, long_ago), long_ago)  # the channel is never told: it waits too long
+    assert drop_old_messages() == 2
+    [kept] = AlertMessage.objects.filter(channel=channel)
+    assert [note.alert for note in kept.notifications.all()] == [firing]
+    now = database_now()
+    tell(recover_alert(firing, now), now)
+    assert Notification.objects.filter(message=None).count() == 1

@@ -89,6 +89,7 @@ class Asked(Mapping[str, str]):
 
 # Who else looks at the environment of its process, and for what; an empty list: it names no variable itself.
 READERS: dict[str, list[str]] = {
+    "alerts/courier/child.py": ["NETRC"],  # sets it
     "cli/configfile.py": [],  # of `${env:NAME}`: what the operator's file names
     "farends/rsync/child.py": ["PATH"],
     "embedded/attend.py": [],  # passes all of it on

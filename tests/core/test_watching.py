@@ -71,6 +71,7 @@ def test_nothing_is_wrong_where_all_are_well() -> None:
         ),
         ({"unanswered_s": {"sync": 121.0}}, "queue:sync", "unanswered", Level.DOWN),
         ({"unanswered_s": {"index": 121.0}}, "queue:index", "unanswered", Level.WARNING),
+        ({"unanswered_s": {"alerts": 121.0}}, "queue:alerts", "unanswered", Level.WARNING),
         ({"oldest_ready_s": 601.0}, "queued", "stalled", Level.DOWN),
     ],
 )

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 
 from embedded.child import PROJECT
-from tasks.queues import CONSUMED, INDEX, INDEX_THREADS, QUEUES
+from tasks.queues import BESIDE, CONSUMED, CONSUMED_BESIDE, INDEX_THREADS, QUEUES
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -107,9 +107,9 @@ def test_processes_are_started_as_the_one_machine_stack_starts_them() -> None:
 def test_the_workers_of_the_fleet_consume_every_queue_and_index_has_a_process_of_its_own() -> None:
     consumed = re.findall(r"-Q (\S+)", words("worker"))
     assert consumed == [CONSUMED]
-    assert re.findall(r"-Q (\S+)", words("index")) == [INDEX]
+    assert re.findall(r"-Q (\S+)", words("index")) == [CONSUMED_BESIDE]
     assert f"-c {INDEX_THREADS} " in words("index")
-    assert {*CONSUMED.split(","), INDEX} == set(QUEUES)
+    assert {*CONSUMED.split(","), *BESIDE} == set(QUEUES)
     assert {queue.name for queue in settings.CELERY_TASK_QUEUES} == set(QUEUES)
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from cli.chores import plan_chores
-from tasks.queues import CONSUMED, INDEX
+from tasks.queues import CONSUMED, CONSUMED_BESIDE
 from tests.answering import ROOT
 from tests.processes.forks import Fork, Forks, forking
 from tests.waiting import until
@@ -95,7 +95,7 @@ def start(
     arguments = {
         "worker": worker,
         "practice": f"{worker} -I tests.processes.practice_worker",
-        "index": worker.replace(f"-Q {CONSUMED}", f"-Q {INDEX}"),
+        "index": worker.replace(f"-Q {CONSUMED}", f"-Q {CONSUMED_BESIDE}"),
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
     }
 
