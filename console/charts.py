@@ -132,7 +132,7 @@ def draw_stacked_columns(
                     _rect(f"sp-s-{state}", number * step, y, step - 3, max(tall - 0.75, 1))
                 )
         told = ", ".join(
-            f"{count} {state.replace('_', ' ')}" for state, count in parts.items() if count
+            f"{parts[state]} {state.replace('_', ' ')}" for state in STACKED if parts.get(state)
         )
         words = f"{label}: {told or 'none'}"
         drawn.append(_titled(words, number * step, step, height, join_svg(stack)))

@@ -1,102 +1,303 @@
-"""The first page: what runs, what waits, what failed, what asks for a person."""
+"""The first page: what needs a person, what is broken, what moves, what comes; figures last.
+
+It is made of three fragments that ask again by themselves, each as often as it changes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
+from alerts.core.words import ChannelState
+from alerts.links import find_page_of
+from alerts.models import Alert, AlertChannel
 from console import tenancy
-from console.labels import STALE_HEARTBEAT_S, counts
-from console.machine import describe_machine
-from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncRecord
-from syncjobs.queries.fires import describe_schedule
+from console.charts import StripMark, draw_progress, draw_strip
+from console.figures_of_days import draw_history
+from console.labels import STALE_HEARTBEAT_S
+from console.machine import describe_machine, tell_health
+from console.words import group_digits, size_words, span_words
+from datasets.store_room import find_room
+from farends.registry import SPECS
+from farends.spec import FILES, ROWS
+from syncjobs.core.states import Stage
+from syncjobs.queries.at_work import RunningLine, look_at_work
+from syncjobs.queries.attention import Decision, FailingJob, find_decisions, find_failing
+from syncjobs.queries.history import read_history_of_days
 from workspaces.models import Role
 
-SHOWN = 8
-LIVE_EVERY_S = 3
-FAILED = (State.FAILED, State.TIMED_OUT, State.PARTIAL)
-FAILURES_SINCE = timedelta(days=7)
+SHOWN = 8  # decisions, failing jobs, alerts
+RUNNING_SHOWN = 12
+FEW = 6  # of what comes next
+NOW_EVERY_S, BESIDE_EVERY_S, CHARTS_EVERY_S = 3, 15, 60
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSigns:
-    """A worker as its records show it."""
+class DecisionRow:
+    """`look` is a word of `labels.LOOKS`."""
 
+    look: str
     name: str
-    records: int
-    heartbeat_at: datetime
-    late: bool
+    workspace: str
+    at: Any
+    words: str
+    url: str
+    button: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingRow:
+    job: FailingJob
+    url: str
+    words: str
+    strip: SafeString
+    button: str
+    button_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    record: RunningLine
+    stage: str
+    bar: SafeString
+    figures: Sequence[str]
+    elapsed: str
+    is_late: bool  # past its usual time
+    is_silent: bool  # its heartbeat is old
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
-    return context | describe_dashboard(request)
+    told = _describe_now(request) | {"title": "Overview"}
+    if told["is_empty"]:
+        return context | told | {"kinds": _kinds()}
+    return context | told | _describe_beside(request, told) | _describe_charts(request)
 
 
 def dashboard_live_view(request: HttpRequest) -> HttpResponse:
-    return TemplateResponse(request, "console/dashboard_live.html", describe_dashboard(request))
+    return TemplateResponse(request, "console/overview_now.html", _describe_now(request))
 
 
-def describe_dashboard(request: HttpRequest) -> dict[str, Any]:
-    now = timezone.now()
-    records = tenancy.narrow(request, tenancy.scope(request, SyncRecord.objects.all()))
-    jobs = tenancy.narrow(request, tenancy.scope(request, SyncJob.objects.all()))
-    with_names = records.select_related("job", "workspace")
-    running = with_names.filter(state=State.RUNNING)
-    queued = records.filter(state=State.QUEUED)
-    waiting = queued.aggregate(count=Count("pk"), oldest=Min("queued_at"))
-    failures = with_names.filter(state__in=FAILED, queued_at__gte=now - FAILURES_SINCE)
-    due = jobs.filter(enabled=True, paused_at=None, next_run_at__isnull=False).select_related(
-        "workspace"
-    )
+def dashboard_beside_view(request: HttpRequest) -> HttpResponse:
+    told = {"at_work": look_at_work(_workspaces(request), most=0, few=FEW)}
+    context = told | _describe_beside(request, told)
+    return TemplateResponse(request, "console/overview_beside.html", context)
+
+
+def dashboard_charts_view(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, "console/overview_charts.html", _describe_charts(request))
+
+
+def _workspaces(request: HttpRequest) -> list[UUID] | None:
+    """Those that the page tells of; None: all."""
+    chosen = tenancy.find_current_workspace(request)
+    if tenancy.sees_all(request):
+        return None if chosen is None else [chosen]
+    mine = tenancy.workspaces_where(request, Role.VIEWER)
+    return mine if chosen is None else [one for one in mine if one == chosen]
+
+
+# What asks, fails and runs
+
+
+def _describe_now(request: HttpRequest) -> dict[str, Any]:
+    workspaces = _workspaces(request)
+    at_work = look_at_work(workspaces, most=RUNNING_SHOWN, few=FEW)
+    failing = find_failing(workspaces, most=SHOWN)
+    decisions = [
+        *(_key_rows(failing)),
+        *(_decision_row(each) for each in find_decisions(workspaces, most=SHOWN)),
+    ]
+    others = [each for each in failing if each.error_code != "host_key_changed"]
+    lines = describe_machine(whole=tenancy.sees_all(request))
     return {
-        "now": now,
-        "every_s": LIVE_EVERY_S,
-        "running": list(running.order_by("-percentage")[: SHOWN * 2]),
-        "running_count": running.count(),
-        "queued_count": waiting["count"],
-        "queued_oldest": waiting["oldest"],
-        "queued_first": list(queued.select_related("job").order_by("queued_at")[:SHOWN]),
-        "held": list(with_names.filter(state=State.HELD).order_by("-queued_at")[:SHOWN]),
-        "failures": list(failures.order_by("-queued_at")[:SHOWN]),
-        "day": _last_day(records, now),
-        "due": [(job, describe_schedule(job)) for job in due.order_by("next_run_at")[:SHOWN]],
-        "workers": _workers(running, now),
-        "machine": describe_machine(whole=tenancy.sees_all(request)),
-        "flower_url": getattr(settings, "FLOWER_URL", "") if tenancy.sees_all(request) else "",
-        "has_jobs": jobs.exists(),
+        "now": timezone.now(),
+        "every_s": NOW_EVERY_S,
+        "at_work": at_work,
+        "has_several": workspaces is None or len(workspaces) > 1,
+        "is_empty": at_work.job_count == 0,
+        "health": tell_health(lines),
+        "decisions": decisions,
+        "failing": [_failing_row(each) for each in others],
+        "failing_count": (failing[0].of if failing else 0) - (len(failing) - len(others)),
+        "running": [_running_row(each) for each in at_work.running],
         "may_clean_up": tenancy.may(request, Role.OPERATOR),
+        "said": f"{len(decisions)} decisions, {len(others)} failing, {at_work.running_count} running",
     }
 
 
-def _last_day(records: QuerySet[SyncRecord], now: datetime) -> dict[str, Any]:
-    """By the time of queueing, which is indexed: what ran longer than a day counts where it began."""
-    day = records.filter(queued_at__gte=now - timedelta(hours=24)).aggregate(
-        records=Count("pk"),
-        added=Sum("files_added", default=0),
-        changed=Sum("files_changed", default=0),
-        removed=Sum("files_removed", default=0),
-        bytes=Sum("bytes_transferred", default=0),
+def _decision_row(each: Decision) -> DecisionRow:
+    url = reverse("admin:syncjobs_syncrecord_change", args=[each.record_id])
+    if each.kind == "held":
+        words = each.error or "A guard stopped it before it changed anything."
+        return DecisionRow("held", each.job, each.workspace, each.at, words, url, "Review")
+    moved = each.files_added + each.files_changed
+    version = (
+        f" Version {each.dataset_version} was published all the same."
+        if each.dataset_version
+        else ""
     )
-    return day | {"changes": counts(day["added"], day["changed"], day["removed"])}
+    words = f"It moved much less or more than usual: {group_digits(moved)} files.{version}"
+    return DecisionRow("suspect", each.job, each.workspace, each.at, words, url, "Look")
 
 
-def _workers(running: QuerySet[SyncRecord], now: datetime) -> list[WorkerSigns]:
-    rows = (
-        running.order_by("lease_owner")
-        .values_list("lease_owner")
-        .annotate(records=Count("pk"), latest=Max("heartbeat_at"))[: SHOWN * 2]
+def _key_rows(failing: Sequence[FailingJob]) -> list[DecisionRow]:
+    """A changed host key asks once for each connector, however many jobs wait for it."""
+    waiting: dict[UUID, list[FailingJob]] = {}
+    for each in failing:
+        if each.error_code == "host_key_changed" and each.connector_id is not None:
+            waiting.setdefault(each.connector_id, []).append(each)
+    rows = []
+    for connector_id, jobs in waiting.items():
+        url = reverse("admin:connectors_connector_change", args=[connector_id])
+        others = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+        words = (
+            f"The host shows another key than the approved one. {jobs[0].job}{others} cannot go on."
+        )
+        first = min(jobs, key=lambda job: job.since)
+        rows.append(
+            DecisionRow(
+                "host key changed",
+                jobs[0].job,
+                jobs[0].workspace,
+                first.since,
+                words,
+                url,
+                "Compare keys",
+            )
+        )
+    return rows
+
+
+def _failing_row(each: FailingJob) -> FailingRow:
+    row = each.in_a_row
+    often = "once" if row <= 1 else f"{row}{' or more' if row == len(each.strip) else ''} in a row"
+    record = reverse("admin:syncjobs_syncrecord_change", args=[each.record_id])
+    words = each.error.rstrip(".") or f"{each.files_failed} files failed"
+    url = reverse("admin:syncjobs_syncjob_change", args=[each.job_id])
+    return FailingRow(each, url, f"{words}. {often.capitalize()}", _strip(each), "Look", record)
+
+
+def _strip(each: FailingJob) -> SafeString:
+    shown = each.strip[::-1]
+    longest = max((took or 0 for _, _, took, _ in shown), default=0) or 1
+    marks = [
+        StripMark(
+            "suspect" if verdict == "suspect" else state,
+            (took or 0) / longest,
+            f"{state.replace('_', ' ')}{f', {span_words(took)}' if took is not None else ''}",
+        )
+        for state, verdict, took, _ in shown
+    ]
+    good = sum(mark.state in ("succeeded", "suspect") for mark in marks)
+    return draw_strip(
+        marks, f"{each.job}: last {len(marks)} records, {good} succeeded", height=26, step=8
     )
-    late = timedelta(seconds=STALE_HEARTBEAT_S)
+
+
+def _running_row(record: RunningLine) -> RunningRow:
+    files = _tell_files(record)
+    expected = record.ran_s / record.expected_s if record.expected_s else None
+    stage = record.stage.replace("_", " ") or "starting"
+    figures = [*files, *_tell_speed(record)]
+    bar = draw_progress(
+        record.percentage / 100,
+        label=record.job,
+        words=", ".join([f"{record.percentage:.0f} %", *files]),
+        expected=expected,
+    )
+    usual = (
+        f" of usually {span_words(record.expected_s)}"
+        if record.expected_s
+        else ", usual time not known yet"
+    )
+    return RunningRow(
+        record=record,
+        stage=f"waits for {record.waiting_for}" if record.waiting_for else stage,
+        bar=bar,
+        figures=figures,
+        elapsed=f"{span_words(record.ran_s)}{usual}",
+        is_late=expected is not None and expected > 1,
+        is_silent=record.heartbeat_s > STALE_HEARTBEAT_S,
+    )
+
+
+def _tell_files(record: RunningLine) -> list[str]:
+    told = []
+    if record.total_files is not None:
+        told.append(
+            f"file {group_digits(record.current_file_index)} of {group_digits(record.total_files)}"
+        )
+    if record.rows_read is not None:
+        told.append(f"{group_digits(record.rows_read)} rows")
+    if record.total_bytes:
+        told.append(f"{size_words(record.bytes_transferred)} of {size_words(record.total_bytes)}")
+    elif record.bytes_transferred:
+        told.append(size_words(record.bytes_transferred))
+    return told
+
+
+def _tell_speed(record: RunningLine) -> list[str]:
+    """The time that is left is said where the bytes of all files are known, and enough of them came."""
+    ran_s = max(record.ran_s, 1.0)
+    if record.stage != Stage.PROCESSING_FILES or not record.bytes_transferred:
+        return []
+    rate = record.bytes_transferred / ran_s
+    told = [f"{size_words(rate)}/s"]
+    left = (record.total_bytes or 0) - record.bytes_transferred
+    if record.total_bytes and left > 0 and record.bytes_transferred > record.total_bytes / 50:
+        told.append(f"about {span_words(max(1, round(left / rate)))} left")
+    return told
+
+
+# What stands beside, and the figures
+
+
+def _describe_beside(request: HttpRequest, told: dict[str, Any]) -> dict[str, Any]:
+    workspaces = _workspaces(request)
+    firing = Alert.objects.filter(firing=True, opened_at__isnull=False).order_by("-opened_at")
+    broken = AlertChannel.objects.exclude(state=ChannelState.OK).filter(enabled=True)
+    if workspaces is not None:
+        firing = firing.filter(workspace__in=workspaces)
+        broken = broken.filter(workspace__in=workspaces)
+    alerts = list(firing.select_related("rule")[:SHOWN])
+    sees_all = tenancy.sees_all(request)
+    return {
+        "beside_every_s": BESIDE_EVERY_S,
+        "at_work": told["at_work"],
+        "alerts": [(alert, find_page_of(alert)) for alert in alerts],
+        "broken_channels": list(broken.order_by("broken_since")[:FEW]),
+        "flower_url": getattr(settings, "FLOWER_URL", "") if sees_all else "",
+        "beside_said": f"{len(told['at_work'].away)} hosts away, {len(alerts)} alerts firing",
+    }
+
+
+def _describe_charts(request: HttpRequest) -> dict[str, Any]:
+    room = find_room() if tenancy.sees_all(request) else None
+    history = read_history_of_days(_workspaces(request))
+    return {
+        "charts_every_s": CHARTS_EVERY_S,
+        "charts": draw_history(
+            history, timezone.now(), free_bytes=room.free_bytes if room else None
+        ),
+    }
+
+
+def _kinds() -> list[dict[str, str]]:
+    """What an empty installation offers to connect."""
+    given = {FILES: "files", ROWS: "tables or rows"}
+    add = reverse("admin:connectors_connector_add")
     return [
-        WorkerSigns(str(name), count, latest, late=now - latest > late)
-        for name, count, latest in rows
+        {"title": spec.title, "gives": given[spec.far_end], "url": f"{add}?kind={spec.kind}"}
+        for spec in SPECS.values()
+        if spec.far_end in given
     ]

@@ -1,10 +1,12 @@
-"""The dashboard's card "Is it running?": what `/health` judges, in words for people."""
+"""The first page's line of health: what `/health` judges, in words for people."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
@@ -17,14 +19,34 @@ from syncjobs.models import ProcessSign
 from syncjobs.queries.installation import find_halted_hosts, judge_installation, read_signs
 from syncjobs.upkeep.health import look_around
 
-_TONES = {Level.FINE: "", Level.WARNING: "sp-dot-warning", Level.STARTING: "sp-dot-warning"}
+_TONES = {Level.FINE: "ok", Level.WARNING: "warn", Level.STARTING: "warn"}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     part: str
     words: str
-    tone: str = ""  # of its dot
+    tone: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`words` is the judgement; the parts that are ill stand first."""
+
+    tone: str
+    words: str
+    ill: Sequence[Line]
+    well: Sequence[Line]
+
+
+def tell_health(lines: Sequence[Line]) -> Health:
+    ill = sorted((line for line in lines if line.tone != "ok"), key=lambda line: line.tone != "bad")
+    well = [line for line in lines if line.tone == "ok"]
+    if not ill:
+        return Health("ok", "All parts work", (), well)
+    first, count = ill[0], len(ill)
+    words = "One part needs a look" if count == 1 else f"{count} parts need a look"
+    return Health(first.tone, words, ill, well)
 
 
 def describe_machine(*, whole: bool) -> list[Line]:
@@ -57,7 +79,7 @@ def describe_machine(*, whole: bool) -> list[Line]:
 
 
 def _line(part: str, finding: PartHealth, words: str) -> Line:
-    tone = _TONES.get(finding.level, "sp-dot-late")
+    tone = _TONES.get(finding.level, "bad")
     if finding.level is Level.FINE:
         return Line(part, words)
     if finding.part.startswith("queue:"):
@@ -78,7 +100,13 @@ def _worker_words(signs: PartSigns, *, whole: bool) -> str:
         return _ago("last one seen", signs.worker_s)
     draining = f", {signs.draining} draining" if signs.draining else ""
     slots = f", {signs.busy} of {signs.slots} slots in use" if whole else ""
-    return f"{signs.workers} alive{draining}{slots}"
+    return f"{signs.workers}{_of_expected()} alive{draining}{slots}"
+
+
+def _of_expected() -> str:
+    """How many workers this machine was started with; nothing where they run elsewhere."""
+    expected: int = settings.WORKERS_EXPECTED
+    return f" of {expected}" if expected else ""
 
 
 def _message_words(finding: PartHealth) -> str:
@@ -107,13 +135,13 @@ def _hosts_without_store() -> str:
 def _describe_disk() -> Line:
     state = judge_store(find_known_store())
     if state is not StoreState.RIGHT:
-        return Line("Store", _STORE_WORDS[state], "sp-dot-late")
+        return Line("Store", _STORE_WORDS[state], "bad")
     room = find_room()
     if room is None:
-        return Line("Store", _STORE_WORDS[StoreState.SILENT], "sp-dot-late")
+        return Line("Store", _STORE_WORDS[StoreState.SILENT], "bad")
     words = f"{size_words(room.free_bytes)} free of {size_words(room.size_bytes)}"
     if room.is_short:
-        return Line("Disk", f"{words}: new work waits", "sp-dot-warning")
+        return Line("Disk", f"{words}: new work waits", "warn")
     return Line("Disk", words)
 
 

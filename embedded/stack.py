@@ -180,6 +180,7 @@ class Stack:
             "SECRETS_KEYS_FILE": str(keys.secrets_keys.path),
             "CRON_SECRET_FILE": str(keys.cron_secret.path),
             "DATA_DIR": str(self._data_dir),
+            "WORKERS": str(self._options.workers),
             "ALLOWED_NETWORKS": self._options.allowed_networks or PRIVATE_NETWORKS,
             "OWN_LISTENERS": ",".join(
                 [

@@ -104,6 +104,7 @@ class Environment:
     heartbeat_url: str = field(
         repr=False
     )  # of an outside watcher, which beat tells that it lives; empty: none
+    workers_expected: int  # on this machine; 0: not known
     console_password: str  # of the first console user, where `prepare` makes one
 
     @property
@@ -296,5 +297,6 @@ def _read(env: Variables) -> Environment:
         flower_url=env.text("FLOWER_URL", ""),
         public_url=_read_url(env, "PUBLIC_URL", _usual_url(env)).rstrip("/"),
         heartbeat_url=_read_url(env, "HEARTBEAT_URL"),
+        workers_expected=env.whole("WORKERS", 0),
         console_password=env.text("CONSOLE_PASSWORD", ""),
     )

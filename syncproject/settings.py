@@ -167,6 +167,7 @@ OUTBOX_MAX_RETRIES = ENV.outbox_max_retries
 OUTBOX_BATCH_SIZE = ENV.outbox_batch_size
 FLOWER_URL = ENV.flower_url
 PUBLIC_URL = ENV.public_url
+WORKERS_EXPECTED = ENV.workers_expected
 
 # Celery: PostgreSQL owns every fact, a message is a doorbell (docs/decisions/001).
 CELERY_BROKER_URL = ENV.redis_url

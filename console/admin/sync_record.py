@@ -189,6 +189,16 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
                 "dashboard/", fragment(dashboard.dashboard_live_view), name="console_dashboard_live"
             ),
             path(
+                "dashboard/beside/",
+                fragment(dashboard.dashboard_beside_view),
+                name="console_dashboard_beside",
+            ),
+            path(
+                "dashboard/charts/",
+                fragment(dashboard.dashboard_charts_view),
+                name="console_dashboard_charts",
+            ),
+            path(
                 "cleanup/",
                 self.admin_site.admin_view(self.cleanup_view),
                 name="syncjobs_syncrecord_cleanup",

@@ -31,6 +31,7 @@ RECORDS = Leased(
         ToldColumn("percentage", "float", attrgetter("percentage")),
         ToldColumn("current_file_index", "bigint", attrgetter("current_file_index")),
         ToldColumn("total_files", "bigint", attrgetter("total_files")),
+        ToldColumn("total_bytes", "bigint", attrgetter("known_bytes")),
         ToldColumn("bytes_transferred", "bigint", attrgetter("bytes_transferred")),
         ToldColumn("files_failed", "bigint", attrgetter("files_failed")),
         ToldColumn("files_skipped", "bigint", attrgetter("files_skipped")),

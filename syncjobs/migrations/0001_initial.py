@@ -639,4 +639,30 @@ class Migration(migrations.Migration):
             name='current_tree',
             field=models.CharField(blank=True, default='', max_length=500),
         ),
+        migrations.CreateModel(
+            name='HourTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('workspace_id', models.UUIDField()),
+                ('hour', models.DateTimeField(db_index=True)),
+                ('state', models.CharField(max_length=10)),
+                ('records', models.PositiveBigIntegerField(default=0)),
+                ('files', models.PositiveBigIntegerField(default=0)),
+                ('bytes_transferred', models.PositiveBigIntegerField(default=0)),
+                ('held_bytes', models.BigIntegerField(default=0)),
+            ],
+        ),
+        migrations.AddField(
+            model_name='syncrecord',
+            name='total_bytes',
+            field=models.PositiveBigIntegerField(null=True),
+        ),
+        migrations.AddIndex(
+            model_name='syncrecord',
+            index=models.Index(condition=models.Q(('verdict', 'suspect')), fields=['-queued_at'], name='record_suspect'),
+        ),
+        migrations.AddConstraint(
+            model_name='hourtotal',
+            constraint=models.UniqueConstraint(fields=('workspace_id', 'hour', 'state'), name='hour_total_once'),
+        ),
     ]

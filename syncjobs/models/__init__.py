@@ -19,6 +19,7 @@ from syncjobs.models.records import (
 from syncjobs.models.signs import (
     DURATION_BOUNDS_S,
     EventTotal,
+    HourTotal,
     ProcessSign,
     Pulse,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "CurrentTree",
     "Dependency",
     "EventTotal",
+    "HourTotal",
     "ItemAction",
     "OnDelete",
     "PlannedFile",

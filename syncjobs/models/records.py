@@ -127,6 +127,7 @@ class SyncRecord(models.Model):
     percentage = models.FloatField(default=0)
     current_file_index = models.PositiveBigIntegerField(default=0)
     total_files = models.PositiveBigIntegerField(null=True)
+    total_bytes = models.PositiveBigIntegerField(null=True)  # of these files, where it is known
     files_added = models.PositiveBigIntegerField(default=0)
     files_changed = models.PositiveBigIntegerField(default=0)
     files_removed = models.PositiveBigIntegerField(default=0)
@@ -294,6 +295,9 @@ class SyncRecord(models.Model):
                 name="record_troubled",
             ),
             models.Index(fields=["-queued_at"], condition=Q(state=State.HELD), name="record_held"),
+            models.Index(
+                fields=["-queued_at"], condition=Q(verdict="suspect"), name="record_suspect"
+            ),
         ]
 
     def __str__(self) -> str:

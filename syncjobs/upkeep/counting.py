@@ -54,6 +54,33 @@ ON CONFLICT (workspace_id, kind, event) DO UPDATE SET
                       WITH ORDINALITY AS u(old, new, place) ORDER BY place)
 """  # noqa: S608 — made of this module's own names and numbers
 
+_COUNT_HOURS = """
+INSERT INTO syncjobs_hourtotal AS t (workspace_id, hour, state, records, files, bytes_transferred, held_bytes)
+SELECT r.workspace_id, date_trunc('hour', e.at, 'UTC'),
+       CASE WHEN e.to_state = 'succeeded' AND r.verdict = 'suspect' THEN 'suspect' ELSE e.to_state END,
+       count(*), coalesce(sum(r.files_added + r.files_changed) FILTER (WHERE f.ended), 0),
+       coalesce(sum(r.bytes_transferred) FILTER (WHERE f.ended), 0),
+       coalesce(sum(v.size_bytes - coalesce(before.size_bytes, 0)) FILTER (WHERE f.ended), 0)
+  FROM events_syncevent e
+  JOIN syncjobs_syncrecord r ON r.id = e.record_id
+  LEFT JOIN syncjobs_syncjob j ON j.id = r.job_id
+  LEFT JOIN datasets_version v ON v.dataset_id = j.dataset_id AND v.number = r.dataset_version
+        AND v.record_id = r.id
+  LEFT JOIN datasets_version before ON before.dataset_id = v.dataset_id AND before.number = v.number - 1
+ CROSS JOIN LATERAL (SELECT e.to_state = ANY(%(final)s) AS ended) f
+ WHERE e.id > %(after)s AND e.id <= %(upto)s AND e.from_state <> e.to_state AND NOT r.dry_run
+   AND (f.ended OR e.to_state = 'held') AND e.at > now() - make_interval(days => %(kept_days)s)
+ GROUP BY 1, 2, 3
+ON CONFLICT (workspace_id, hour, state) DO UPDATE SET
+  records = t.records + excluded.records, files = t.files + excluded.files,
+  bytes_transferred = t.bytes_transferred + excluded.bytes_transferred,
+  held_bytes = t.held_bytes + excluded.held_bytes
+"""
+_FORGET_HOURS = (
+    "DELETE FROM syncjobs_hourtotal WHERE hour < now() - make_interval(days => %(kept_days)s)"
+)
+KEPT_DAYS = 62  # of hours: the longest chart shows 30 days
+
 
 def count_events() -> bool:
     """Counts what is settled; whether there was anything."""
@@ -66,6 +93,9 @@ def _count(span: Span) -> None:
         "upto": span.upto,
         "final": sorted(FINAL),
         "bounds": list(DURATION_BOUNDS_S),
+        "kept_days": KEPT_DAYS,
     }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, wanted)
+        cursor.execute(_COUNT_HOURS, wanted)
+        cursor.execute(_FORGET_HOURS, wanted)

@@ -1,4 +1,4 @@
-"""The dashboard's card "Is it running?"."""
+"""The first page's line of health."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from workspaces.models import Role
 
 LIVE = "/admin/syncjobs/syncrecord/dashboard/"
 LINE = re.compile(
-    r'<li><span class="sp-dot ([\w-]*)"></span><span>([^<]*)</span><span [^>]*>([^<]*)</span></li>'
+    r'<span class="sp-(\w+)[^"]*"[^>]*><svg.*?</svg><span>([^<]*)</span><span[^>]*>([^<]*)</span></span>'
 )
 
 
 def read_card(client: Client) -> dict[str, tuple[str, str]]:
     """By part, its tone and its words."""
     text = client.get(LIVE).content.decode()
-    card = text[text.index('id="machine"') :].partition("</section>")[0]
+    card = text[text.index('id="health"') :].partition("</section>")[0]
     return {unescape(part): (tone, unescape(words)) for tone, part, words in LINE.findall(card)}
 
 
@@ -65,10 +65,17 @@ def test_it_says_that_all_is_well(acme: Tenant, root: Client) -> None:
         "Oldest queued",
         "Disk",
     }
-    assert {tone for tone, _ in card.values()} == {""}
+    assert {tone for tone, _ in card.values()} == {"ok"}
     assert card["Workers"][1] == "1 alive, 3 of 8 slots in use"
     assert card["Oldest queued"][1] == "nothing waits"
     assert "free of" in card["Disk"][1]
+    assert "All parts work" in root.get(LIVE).content.decode()
+
+
+@pytest.mark.usefixtures("alive")
+def test_workers_are_told_against_those_that_were_started(root: Client, settings: Settings) -> None:
+    settings.WORKERS_EXPECTED = 2
+    assert read_card(root)["Workers"][1].startswith("1 of 2 alive")
 
 
 @pytest.mark.usefixtures("alive")
@@ -81,10 +88,10 @@ def test_item_04_it_says_what_health_says(root: Client, settings: Settings) -> N
     card = read_card(root)
     assert root.get("/health").json()["checks"]["redis"] == "unreachable"
     assert card["Messages"] == (
-        "sp-dot-late",
+        "bad",
         "unreachable: records wait until Redis takes messages again",
     )
-    assert card["Workers"] == ("sp-dot-warning", "1 of 2 silent: 1 alive, 3 of 8 slots in use")
+    assert card["Workers"] == ("warn", "1 of 2 silent: 1 alive, 3 of 8 slots in use")
 
 
 @pytest.mark.usefixtures("alive")
@@ -93,7 +100,7 @@ def test_a_worker_that_was_replaced_is_missed_by_nobody(root: Client) -> None:
     ProcessSign.objects.filter(name="killed").update(
         seen_at=Now() - timedelta(minutes=2), started_at=Now() - timedelta(minutes=3)
     )
-    assert read_card(root)["Workers"] == ("", "1 alive, 3 of 8 slots in use")
+    assert read_card(root)["Workers"] == ("ok", "1 alive, 3 of 8 slots in use")
 
 
 @pytest.mark.usefixtures("alive")
@@ -105,12 +112,12 @@ def test_it_says_what_stands_still(acme: Tenant, root: Client) -> None:
     Pulse.objects.exclude(part="queue:sync").update(at=Now() - timedelta(minutes=5))
     Pulse.objects.filter(part="queue:sync").update(at=Now() - timedelta(minutes=6))
     card = read_card(root)
-    assert card["Scheduler"] == ("sp-dot-late", "late: last tick 5 min ago")
-    assert card["Queue sync"] == ("sp-dot-late", "unanswered for 5 min")
-    assert card["Clean-up"] == ("sp-dot-warning", "late: last round 5 min ago")
-    assert card["Oldest queued"] == ("sp-dot-late", "stalled: waits for 20 min")
+    assert card["Scheduler"] == ("bad", "late: last tick 5 min ago")
+    assert card["Queue sync"] == ("bad", "unanswered for 5 min")
+    assert card["Clean-up"] == ("warn", "late: last round 5 min ago")
+    assert card["Oldest queued"] == ("bad", "stalled: waits for 20 min")
     ProcessSign.objects.update(seen_at=Now() - timedelta(minutes=3))
-    assert read_card(root)["Workers"] == ("sp-dot-late", "none: last one seen 3 min ago")
+    assert read_card(root)["Workers"] == ("bad", "none: last one seen 3 min ago")
 
 
 @pytest.mark.usefixtures("alive")
@@ -125,14 +132,14 @@ def test_it_says_which_host_has_no_store_or_another(
     appear("two", host="bay-3", store_id=uuid.uuid4())
     told = "not mounted on 1 of 3, another store on 1 of 3"
     tone, words = read_card(root)["Workers' store"]
-    assert (tone, words) == ("sp-dot-warning", f"{told}: no record is taken on bay-2, bay-3")
+    assert (tone, words) == ("warn", f"{told}: no record is taken on bay-2, bay-3")
     assert read_card(browser_of(acme.people[Role.ADMIN]))["Workers' store"][1] == told
     ProcessSign.objects.filter(name="w").delete()
-    assert read_card(root)["Workers' store"][0] == "sp-dot-late"
+    assert read_card(root)["Workers' store"][0] == "bad"
     settings.STORE_ROOT = tmp_path / "other"
     write_store_id(settings.STORE_ROOT, uuid.uuid4())
     words = "the web server has another store than the database knows"
-    assert read_card(root)["Store"] == ("sp-dot-late", words)
+    assert read_card(root)["Store"] == ("bad", words)
 
 
 @pytest.mark.usefixtures("alive")
@@ -141,16 +148,16 @@ def test_it_says_which_host_a_restore_has_halted(
 ) -> None:
     appear("one", host="bay-2", store_id=find_known_store(), halted="moved")
     told = "halted (moved): see manage.py resume_after_restore"
-    assert read_card(root)["Restored"] == ("sp-dot-warning", f"{told}: bay-2")
+    assert read_card(root)["Restored"] == ("warn", f"{told}: bay-2")
     assert read_card(browser_of(acme.people[Role.ADMIN]))["Restored"][1] == told
 
 
 def test_before_anything_was_seen(root: Client, settings: Settings, tmp_path: Path) -> None:
     settings.STORE_ROOT = tmp_path / "unmounted"
     card = read_card(root)
-    assert card["Scheduler"] == ("sp-dot-late", "never seen: no tick yet")
+    assert card["Scheduler"] == ("bad", "never seen: no tick yet")
     assert card["Workers"][1] == "none: no one seen yet"
-    assert card["Store"][0] == "sp-dot-late"
+    assert card["Store"][0] == "bad"
 
 
 @pytest.mark.usefixtures("alive")
@@ -159,7 +166,7 @@ def test_little_room_is_told(root: Client, settings: Settings) -> None:
         patch.setattr("store.room.SHARE_MAX", 1.0)
         settings.SYNC = dataclasses.replace(settings.SYNC, min_free_bytes=1 << 60)
         tone, words = read_card(root)["Disk"]
-    assert (tone, words.rpartition(": ")[2]) == ("sp-dot-warning", "new work waits")
+    assert (tone, words.rpartition(": ")[2]) == ("warn", "new work waits")
 
 
 @pytest.mark.usefixtures("alive")

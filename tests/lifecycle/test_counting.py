@@ -12,12 +12,14 @@ import pytest
 from django.utils import timezone
 
 from database.sessions import open_session
+from datasets.models import Version
 from events.models import SyncEvent
 from syncjobs.claims.claiming import claim
 from syncjobs.core.states import Event
 from syncjobs.models import (
     DURATION_BOUNDS_S,
     EventTotal,
+    HourTotal,
     SyncJob,
     SyncRecord,
     Trigger,
@@ -137,3 +139,34 @@ def test_totals_stay_when_records_go(job: SyncJob) -> None:
     SyncRecord.objects.all().delete()
     count_events()
     assert list(EventTotal.objects.values()) == before
+
+
+def test_hours_tell_states_files_bytes_and_what_the_versions_grew(
+    job: SyncJob, source: Path
+) -> None:
+    record = run(job)
+    first = record.bytes_transferred
+    fill(source, {"more.bin": b"z" * 1000})
+    run(job)
+    run(job, dry_run=True)
+    count_events()
+    [hour] = HourTotal.objects.all()
+    assert (hour.workspace_id, hour.state, hour.records) == (job.workspace_id, "succeeded", 2)
+    assert hour.bytes_transferred == first + 1000
+    assert hour.files == record.files_added + 1
+    held = Version.objects.get(dataset=job.dataset, is_current=True)
+    assert hour.held_bytes == held.size_bytes
+    count_events()  # what was counted is not counted again
+    assert HourTotal.objects.get().records == 2
+
+
+def test_old_hours_are_forgotten(job: SyncJob) -> None:
+    HourTotal.objects.create(
+        workspace_id=job.workspace_id,
+        hour=timezone.now() - timedelta(days=70),
+        state="failed",
+        records=1,
+    )
+    run(job)
+    count_events()
+    assert HourTotal.objects.values_list("state").get() == ("succeeded",)
