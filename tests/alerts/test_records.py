@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 
 from alerts.models import Alert, AlertRule
-from syncjobs.models import SyncJob
+from alerts.watching.watch import watch_state
+from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.records.asking import cancel, release
 from tests.alerts.rows import find_alert, make_channel, make_rule, watch_told
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, run
@@ -110,3 +114,110 @@ def test_a_disabled_rule_looks_at_nothing(job: SyncJob, source: Path) -> None:
     make_rule(job.workspace, "failure", enabled=False)
     fail(job, source)
     assert watch_told() == []
+
+
+@pytest.fixture
+def held(job: SyncJob, source: Path) -> SyncRecord:
+    """Of a source that has lost most of its files."""
+    fill(source, {f"{n}.txt": b"x" for n in range(30)})
+    run(job)
+    for n in range(20):
+        (source / f"{n}.txt").unlink()
+    record = run(job)
+    assert record.state == "held"
+    return record
+
+
+def test_a_held_record_is_told_until_a_person_has_decided(
+    job: SyncJob, source: Path, held: SyncRecord
+) -> None:
+    rule = make_rule(job.workspace, "held")
+    AlertRule.objects.update(created_at=held.queued_at)
+    assert watch_told() == [("nightly", "opened")]
+    alert = find_alert(rule)
+    assert (alert.record_id, alert.detail) == (held.pk, held.error)
+    assert release(held.pk, by="a person")
+    assert watch_told() == [("nightly", "opened"), ("nightly", "recovered")]
+
+
+def test_the_newest_held_record_is_the_decision(job: SyncJob, held: SyncRecord) -> None:
+    rule = make_rule(job.workspace, "held")
+    AlertRule.objects.update(created_at=held.queued_at)
+    newest = run(job)
+    assert newest.state == "held"
+    assert watch_told() == [("nightly", "opened")]
+    assert (find_alert(rule).record_id, find_alert(rule).occurrences) == (newest.pk, 2)
+    cancel(held.pk, by="a person")
+    assert watch_told() == [("nightly", "opened")]
+    cancel(newest.pk, by="a person")
+    assert watch_told() == [("nightly", "opened"), ("nightly", "recovered")]
+
+
+def test_a_later_record_that_publishes_takes_the_place_of_a_held_one(
+    job: SyncJob, source: Path, held: SyncRecord
+) -> None:
+    make_rule(job.workspace, "held")
+    AlertRule.objects.update(created_at=held.queued_at)
+    watch_told()
+    fill(source, {f"{n}.txt": b"x" for n in range(30)})
+    assert run(job).state == "succeeded"
+    assert watch_told() == [("nightly", "opened"), ("nightly", "recovered")]
+
+
+def silence(rule: AlertRule, *, for_s: float) -> None:
+    Alert.objects.filter(rule=rule).update(silenced_until=Now() + timedelta(seconds=for_s))
+
+
+def test_a_silenced_alert_is_told_once_when_it_still_fires_at_the_end(
+    job: SyncJob, source: Path
+) -> None:
+    rule = make_rule(job.workspace, "failure")
+    fail(job, source)
+    watch_told()
+    silence(rule, for_s=600)
+    fail(job, source)
+    assert watch_told() == [("nightly", "opened")]
+    silence(rule, for_s=0)
+    assert watch_told() == [("nightly", "opened"), ("nightly", "still_firing")]
+    assert watch_told() == [("nightly", "opened"), ("nightly", "still_firing")]
+    run(job)
+    assert watch_told()[2:] == [("nightly", "recovered")]
+
+
+def test_what_recovers_while_it_is_silenced_is_not_told(job: SyncJob, source: Path) -> None:
+    rule = make_rule(job.workspace, "failure")
+    fail(job, source)
+    watch_told()
+    silence(rule, for_s=600)
+    run(job)
+    watch_told()
+    silence(rule, for_s=0)
+    assert watch_told() == [("nightly", "opened")]
+    assert find_alert(rule).silenced_until is None
+
+
+def test_a_job_that_fails_and_succeeds_in_turn_flaps_once_and_settles_once(
+    job: SyncJob, source: Path
+) -> None:
+    rule = make_rule(job.workspace, "failure")
+    for _ in range(3):
+        fail(job, source)
+        run(job)
+    told = ["opened", "recovered", "opened", "flapping"]
+    assert [tell for _, tell in watch_told()] == told
+    assert find_alert(rule).flapping
+    alert = find_alert(rule)
+    Alert.objects.update(changes=[change - timedelta(minutes=11) for change in alert.changes])
+    assert [tell for _, tell in watch_told()] == [*told, "settled"]
+    assert not find_alert(rule).flapping
+    fail(job, source)
+    assert [tell for _, tell in watch_told()] == [*told, "settled", "opened"]
+
+
+def test_a_job_that_is_deleted_is_told_as_recovered(job: SyncJob, source: Path) -> None:
+    make_rule(job.workspace, "failure")
+    fail(job, source)
+    watch_told()
+    job.delete()
+    watch_state()
+    assert watch_told() == [("nightly", "opened"), ("nightly", "recovered")]
