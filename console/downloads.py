@@ -1,13 +1,18 @@
-"""Sends a held file to a person's disk. The browser never shows it: it may be anything."""
+"""Sends held files to a person's disk, alone or as a ZIP. A browser shows none of them but pictures and PDFs, which may
+reach and run nothing."""
 
 from __future__ import annotations
+
+from itertools import chain
 
 from django.http import StreamingHttpResponse
 
 from connectors.attachments import attachment_fields
-from datasets.models import Dataset, Entry
+from console.previews import SHOWN_BYTES_MAX, find_content_type
+from datasets.archives import Archive, name_archive
+from datasets.models import Dataset, Entry, Version
 from datasets.store import open_store
-from workspaces.places import hold_download
+from workspaces.places import SENT_AT_ONCE, hold_download
 
 
 def download(dataset: Dataset, entry: Entry) -> StreamingHttpResponse:
@@ -19,6 +24,39 @@ def download(dataset: Dataset, entry: Entry) -> StreamingHttpResponse:
     )
     response.headers["Content-Length"] = str(blob.size_bytes)
     for name, value in attachment_fields(entry.path).items():
+        response.headers[name] = value
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def show_inline(dataset: Dataset, entry: Entry) -> StreamingHttpResponse | None:
+    """The file, for the browser to draw; None where its first bytes are not those of a picture or a PDF. Raises what `download`
+    raises."""
+    if entry.size_bytes > SHOWN_BYTES_MAX:
+        return None
+    response = download(dataset, entry)
+    pieces = iter(response)
+    first = next(pieces, b"")
+    kind = find_content_type(bytes(first[:16]))
+    if not kind:
+        response.close()
+        return None
+    response.streaming_content = chain([first], pieces)
+    response.headers["Content-Type"] = kind
+    name = response.headers["Content-Disposition"]
+    response.headers["Content-Disposition"] = name.replace("attachment", "inline", 1)
+    return response
+
+
+def send_archive(version: Version, prefix: str) -> StreamingHttpResponse:
+    """Raises NothingHeld, StoreError, OSError, and NoPlace."""
+    archive = Archive(version, prefix)
+    size_bytes = max(version.size_bytes, SENT_AT_ONCE + 1)
+    response = StreamingHttpResponse(
+        hold_download(archive, size_bytes, version.dataset.workspace_id)
+    )
+    fields = attachment_fields(name_archive(version, prefix), "application/zip")
+    for name, value in fields.items():
         response.headers[name] = value
     response.headers["Cache-Control"] = "private, no-store"
     return response

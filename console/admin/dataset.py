@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,17 +18,27 @@ from console import browsing
 from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
-from console.downloads import download
+from console.calling import call_far_end
+from console.charts import draw_columns
+from console.downloads import download, send_archive, show_inline
 from console.labels import find_page_url, link, moment
+from console.previews import preview_file
 from console.searching import describe_index
 from console.table_browsing import show_tables
 from console.words import NOTHING, size_words
+from datasets.archives import NothingHeld
+from datasets.diffs import list_differences
+from datasets.keeping import measure_kept
 from datasets.models import Dataset, DatasetKind, Entry, Version
-from datasets.reading import NoSuchVersion, get_version
+from datasets.reading import NoSuchVersion, find_entries, get_version
 from store.errors import StoreError
+from workspaces.models import Role
 from workspaces.places import NoPlace
 
 VERSIONS_SHOWN = 12
+DIFFERENCES = 100
+NUMBER_DIGITS = 9
+ENTRY_MAX = 2**63 - 1
 
 
 @admin.register(Dataset)
@@ -38,12 +49,22 @@ class DatasetAdmin(ReadOnlyAdmin):
     search_fields = ["name"]
 
     def get_urls(self) -> list[URLPattern]:
-        fetch = path(
-            "<uuid:pk>/entries/<int:entry_id>/",
-            self.admin_site.admin_view(self.download_view),
-            name="datasets_dataset_download",
-        )
-        return [fetch, *super().get_urls()]
+        views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
+            "entries/<int:entry_id>/": ("download", self.download_view),
+            "entries/<int:entry_id>/shown/": ("shown", self.shown_view),
+            "versions/": ("versions", self.versions_view),
+            "versions/<int:number>/archive/": ("archive", self.archive_view),
+            "keeping/": ("keeping", self.keeping_view),
+        }
+        own = [
+            path(
+                f"<uuid:pk>/{route}",
+                self.admin_site.admin_view(view),
+                name=f"datasets_dataset_{name}",
+            )
+            for route, (name, view) in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         current = Version.objects.filter(dataset=OuterRef("pk"), is_current=True)
@@ -65,43 +86,156 @@ class DatasetAdmin(ReadOnlyAdmin):
         dataset = self.get_object(request, object_id)
         if dataset is None:
             return self.answer_missing(request, object_id)
-        context = {
+        context = self._begin(request, dataset, "files")
+        if (version := context["version"]) is not None:
+            if dataset.kind == DatasetKind.TABLE:
+                words = ("view", "table", "against", "after")
+                asked = {word: _without_nul(request.GET.get(word, "")) for word in words}
+                versions = list(dataset.versions.order_by("-number")[: VERSIONS_SHOWN + 1])
+                context |= {"versions": versions, "versions_shown": VERSIONS_SHOWN}
+                context |= show_tables(dataset, version, asked)
+            else:
+                context |= self._listing(request, dataset, version)
+        return TemplateResponse(request, "console/dataset.html", context)
+
+    def _begin(self, request: HttpRequest, dataset: Dataset, tab: str) -> dict[str, Any]:
+        """What each tab shows. `version` is the one that is asked for, or the current one; None: there is none."""
+        version = None
+        wanted = _read_number(request.GET.get("version", ""))
+        try:
+            version = get_version(dataset, wanted)
+        except NoSuchVersion as exc:
+            if wanted is not None:
+                messages.error(request, f"{exc}.")
+        return {
             **self.admin_site.each_context(request),
             "title": dataset.name,
             "subtitle": None,
             "opts": self.opts,
             "original": dataset,
+            "tab": tab,
             "job": getattr(dataset, "job", None),
-            "versions": list(dataset.versions.order_by("-number")[: VERSIONS_SHOWN + 1]),
-            "versions_shown": VERSIONS_SHOWN,
-            "index": describe_index(dataset),
+            "version": version,
+            "buttons": self._buttons_for(request, version) if version else [],
+            "index": describe_index(dataset) if tab == "files" else None,
         }
-        number = request.GET.get("version", "")[:9]
-        try:
-            wanted = int(number) if number.isascii() and number.isdigit() else None
-            version = get_version(dataset, wanted)
-            context |= {"version": version, "buttons": self._buttons_for(request, version)}
-            if dataset.kind == DatasetKind.TABLE:
-                words = ("view", "table", "against", "after")
-                asked = {word: _without_nul(request.GET.get(word, "")) for word in words}
-                context |= show_tables(dataset, version, asked)
-            else:
-                context |= self._listing(request, dataset, version)
-        except NoSuchVersion as exc:
-            if wanted is not None:
-                messages.error(request, f"{exc}.")
-        return TemplateResponse(request, "console/dataset.html", context)
 
     def _listing(self, request: HttpRequest, dataset: Dataset, version: Version) -> dict[str, Any]:
         folder = _without_nul(request.GET.get("folder", "")).strip("/")
         start = _without_nul(request.GET.get("from", ""))
         listing = browsing.list_folder(dataset.pk, version.number, folder, start=start)
+        folders = [row.path for row in listing.rows if row.is_folder]
+        sizes = browsing.measure_folders(dataset.pk, version.number, folders)
         return {
             "folder": folder,
             "crumbs": browsing.crumbs(folder),
-            "rows": [(row, _modified(row.modified_ns)) for row in listing.rows],
+            "rows": [
+                (row, _modified(row.modified_ns), sizes.get(row.path)) for row in listing.rows
+            ],
+            "start": start,
             "next_start": listing.next_start,
+            **self._previewing(request, dataset, version),
         }
+
+    def _previewing(
+        self, request: HttpRequest, dataset: Dataset, version: Version
+    ) -> dict[str, Any]:
+        entry_id = _read_number(request.GET.get("preview", ""), digits=18)
+        if entry_id is None:
+            return {}
+        entry = find_entries(dataset, version.number).filter(pk=entry_id).first()
+        if entry is None:
+            return {}
+        preview = call_far_end(
+            request, entry.path, dataset.workspace_id, lambda: preview_file(version, entry)
+        )
+        return {"entry": entry, "preview": preview, "entry_modified": _modified(entry.modified_ns)}
+
+    def versions_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The versions, newest first, and what differs between two of them."""
+        dataset = self._get(request, pk)
+        context = self._begin(request, dataset, "versions")
+        before = _read_number(request.GET.get("before", ""))
+        rows = dataset.versions.order_by("-number")
+        shown = list(
+            (rows if before is None else rows.filter(number__lt=before))[: VERSIONS_SHOWN + 1]
+        )
+        context |= {
+            "versions": shown[:VERSIONS_SHOWN],
+            "older": shown[VERSIONS_SHOWN - 1].number if len(shown) > VERSIONS_SHOWN else None,
+            "chart": _draw_sizes(list(reversed(shown[:VERSIONS_SHOWN]))),
+            "may_go_back": self._may(request, Role.ADMIN, dataset),
+        }
+        context |= self._differences(request, dataset, context["version"])
+        return TemplateResponse(request, "console/dataset_versions_tab.html", context)
+
+    def _differences(
+        self, request: HttpRequest, dataset: Dataset, current: Version | None
+    ) -> dict[str, Any]:
+        if current is None or dataset.kind == DatasetKind.TABLE:
+            return {}
+        number = _read_number(request.GET.get("to", "")) or current.number
+        against = _read_number(request.GET.get("from", ""))
+        asked = {number, number - 1 if against is None else against}
+        found = {row.number: row for row in dataset.versions.filter(number__in=asked)}
+        before = found.get(number - 1 if against is None else against)
+        after = found.get(number)
+        if before is None or after is None:
+            if against is not None or after is None:
+                messages.error(request, "There is no such version.")
+            return {}
+        cursor = _read_number(request.GET.get("after", ""), digits=18)
+        paths = dataset.entries.filter(pk=cursor or 0).values_list("path", flat=True)
+        last = paths.first() or ""
+        rows, following = list_differences(
+            dataset.pk, before.number, after.number, last=last, limit=DIFFERENCES
+        )
+        return {"before": before, "after": after, "differences": rows, "following": following}
+
+    def keeping_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """What is kept, and what would go."""
+        dataset = self._get(request, pk)
+        context = self._begin(request, dataset, "keeping") | {"kept": measure_kept(dataset)}
+        return TemplateResponse(request, "console/dataset_keeping.html", context)
+
+    def archive_view(self, request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
+        """The version, or a folder of it, as a ZIP."""
+        dataset = self._get(request, pk)
+        folder = _without_nul(request.GET.get("folder", "")).strip("/")
+        try:
+            if dataset.kind != DatasetKind.FILES:
+                raise Http404
+            version = get_version(dataset, min(number, 10**NUMBER_DIGITS))
+            return send_archive(version, f"{folder}/" if folder else "")
+        except (NoSuchVersion, NothingHeld):
+            raise Http404 from None
+        except (StoreError, OSError) as exc:
+            messages.error(request, f"A file cannot be read, so there is no ZIP: {exc}.")
+        except NoPlace as full:
+            words = f"{full.most} downloads are under way. Try again when one has ended."
+            messages.error(request, words)
+        return HttpResponseRedirect(find_page_url(dataset))
+
+    def shown_view(self, request: HttpRequest, pk: UUID, entry_id: int) -> HttpResponseBase:
+        """A picture or a PDF, for a browser that draws it; anything else is not there."""
+        dataset = self._get(request, pk)
+        entry = Entry.objects.filter(dataset=dataset, pk=min(entry_id, ENTRY_MAX)).first()
+        if entry is None:
+            raise Http404
+        try:
+            shown = show_inline(dataset, entry)
+        except (StoreError, OSError, NoPlace):
+            raise Http404 from None
+        if shown is None:
+            raise Http404
+        return shown
+
+    def _get(self, request: HttpRequest, pk: UUID) -> Dataset:
+        """Raises Http404."""
+        dataset = self.get_object(request, str(pk))
+        if not isinstance(dataset, Dataset):
+            raise Http404
+        return dataset
 
     def _buttons_for(self, request: HttpRequest, version: Version) -> list[dict[str, Any]]:
         """A version's page is this one."""
@@ -110,13 +244,9 @@ class DatasetAdmin(ReadOnlyAdmin):
             raise TypeError("versions have buttons")
         return of_versions.buttons_for(request, version)
 
-    def download_view(
-        self, request: HttpRequest, pk: str | UUID, entry_id: int
-    ) -> HttpResponseBase:
-        dataset = self.get_object(request, str(pk))
-        if not isinstance(dataset, Dataset):
-            raise Http404
-        entry = Entry.objects.filter(dataset=dataset, pk=min(entry_id, 2**63 - 1)).first()
+    def download_view(self, request: HttpRequest, pk: UUID, entry_id: int) -> HttpResponseBase:
+        dataset = self._get(request, pk)
+        entry = Entry.objects.filter(dataset=dataset, pk=min(entry_id, ENTRY_MAX)).first()
         if entry is None:
             raise Http404
         try:
@@ -155,6 +285,29 @@ class DatasetAdmin(ReadOnlyAdmin):
     @admin.display(description="last change", ordering="current_at")
     def changed(self, dataset: Any) -> str:
         return moment(dataset.current_at)
+
+
+def _read_number(text: str, *, digits: int = NUMBER_DIGITS) -> int | None:
+    """Returns None for what is no number."""
+    text = text[:digits]
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _draw_sizes(versions: list[Version]) -> str:
+    """Bytes of each version, oldest first."""
+    if len(versions) < 2:
+        return ""
+    unit = 1 << 20
+    values = [
+        (f"v{version.number}", version.size_bytes / unit, size_words(version.size_bytes))
+        for version in versions
+    ]
+    first, last = versions[0], versions[-1]
+    name = (
+        f"Size of the versions {first.number} to {last.number}: {size_words(first.size_bytes)} to"
+        f" {size_words(last.size_bytes)}"
+    )
+    return draw_columns(values, name)
 
 
 def _without_nul(text: str) -> str:

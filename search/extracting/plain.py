@@ -31,7 +31,7 @@ def read_plain_text(
 ) -> Extracted | TextRefusal:
     """`held` is the file, if it has HELD_BYTES_MAX at most; else its beginning, and `rest` follows on it. The pieces of a
     longer file are read by `open_` while they are asked for."""
-    found = _find_charset(held, rest, check)
+    found = find_charset(held, rest, check)
     if isinstance(found, TextRefusal):
         return found
     again = (lambda: BytesIO(held)) if len(held) <= HELD_BYTES_MAX else open_
@@ -40,13 +40,13 @@ def read_plain_text(
 
 def decode_all(raw: bytes) -> str | TextRefusal:
     """Text of a part that fits into memory."""
-    found = _find_charset(raw, BytesIO(), lambda: None)
+    found = find_charset(raw, BytesIO(), lambda: None)
     if isinstance(found, TextRefusal):
         return found
     return raw[found.mark_bytes :].decode(found.codec, "replace")
 
 
-def _find_charset(head: bytes, rest: BinaryIO, check: Callable[[], None]) -> Charset | TextRefusal:
+def find_charset(head: bytes, rest: BinaryIO, check: Callable[[], None]) -> Charset | TextRefusal:
     """`rest` is what follows on `head`."""
     marked = find_wide_charset(head)
     if marked is not None and marked.codec != "utf-8":

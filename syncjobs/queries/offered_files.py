@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 from connectors.offers import LOOK_S, cut_preview
 from datasets.held_files import VersionFiles
@@ -15,6 +15,7 @@ from datasets.store import open_store
 from farends.errors import ProtocolViolation, RootMissing, Stalled
 from farends.rows.contract import Entity, EntityKind, Preview
 from farends.tabular.entity import FileFormat, InvalidEntity, parse_entity
+from farends.tabular.files import HeldFile
 from farends.tabular.source import TabularSource
 from syncjobs.core.patterns import parse_pattern
 
@@ -46,6 +47,26 @@ def preview_files(version: Version, spec: Mapping[str, Any], limit: int) -> Prev
     return cut_preview(source.preview(spec, limit), limit)
 
 
+def preview_held(version: Version, file: HeldFile, limit: int) -> Preview:
+    """The first rows of this one file. Raises what `preview_files` raises."""
+    source = _open_source(version, _OneFile(_open_files(version), file))
+    return cut_preview(source.preview(name_file(file.path, None), limit), limit)
+
+
+class _OneFile:
+    """A file by itself: a pattern could mean others of the same name."""
+
+    def __init__(self, files: VersionFiles, file: HeldFile) -> None:
+        self._files = files
+        self._file = file
+
+    def find(self, pattern: str) -> Iterator[HeldFile]:
+        yield self._file
+
+    def open(self, file: HeldFile) -> BinaryIO:
+        return self._files.open(file)
+
+
 def name_file(path: str, form: FileFormat | None) -> dict[str, Any]:
     """A job's `entity` that means this file. Raises RootMissing where nothing tells the format."""
     known = form or _find_format(path)
@@ -60,7 +81,7 @@ def _open_files(version: Version) -> VersionFiles:
     return VersionFiles(version, store, parse_pattern)
 
 
-def _open_source(version: Version, files: VersionFiles) -> TabularSource:
+def _open_source(version: Version, files: VersionFiles | _OneFile) -> TabularSource:
     ends_at = time.monotonic() + LOOK_S
 
     def check() -> None:

@@ -85,7 +85,7 @@ def test_from_nothing_to_a_synced_file_with_the_console_alone(
     page = root.get(page_of(record)).content.decode()
     assert "reports/a.csv" in page
     listing = root.get(page_of(record.job.dataset), {"folder": "reports"})
-    (row, _), *_ = listing.context["rows"]
+    (row, *_), *_ = listing.context["rows"]
     url = reverse("admin:datasets_dataset_download", args=[record.job.dataset.pk, row.entry_id])
     response = root.get(url)
     assert b"".join(response) == b"one"
