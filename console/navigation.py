@@ -23,6 +23,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Overview", "home", "admin:index", "o"),
                 _page("Sync jobs", "run", "syncjobs_syncjob", "j"),
                 _page("Sync records", "list", "syncjobs_syncrecord", "r"),
+                _page("Alerts", "bell", "alerts_alert", "a"),
                 _page("Streams", "send", "outbox_stream"),
             ]
         },

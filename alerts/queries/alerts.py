@@ -25,6 +25,11 @@ def alerts_of(workspace_id: uuid.UUID, state: AlertState | None = None) -> Query
     return with_state(rows.select_related("rule"))
 
 
+def in_state(state: AlertState) -> Q:
+    """A condition on alerts."""
+    return _STATES[state]
+
+
 def with_state(rows: QuerySet[Alert]) -> QuerySet[Alert]:
     """As of the database's clock."""
     cases = [When(condition, then=Value(state.value)) for state, condition in _STATES.items()]

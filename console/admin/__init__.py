@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.admin import (
+    alerts,
     api_token,
     audit,
     connector,
@@ -19,6 +20,7 @@ from console.admin import (
 )
 
 __all__ = [
+    "alerts",
     "api_token",
     "audit",
     "connector",

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from alerts.models import Alert, AlertChannel, AlertRule
 from connectors.models import Connector
 from connectors.secrets import seal
 from datasets.models import Dataset, Entry, Version
@@ -27,6 +28,7 @@ from outbox.streams import save_stream
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
+from tests.alerts.making import make_alert, make_channel, make_rule
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import create_token
 
@@ -56,6 +58,9 @@ class Tenant:
     token: ApiToken
     member: Member
     stream: Stream
+    channel: AlertChannel
+    rule: AlertRule
+    alert: Alert
     raw_token: str
     people: dict[Role, User] = field(default_factory=dict)
 
@@ -70,6 +75,9 @@ class Tenant:
             self.token,
             self.member,
             self.stream,
+            self.channel,
+            self.rule,
+            self.alert,
         ]
 
 
@@ -194,6 +202,7 @@ def make_tenant(name: str) -> Tenant:
         Member.objects.create(workspace=workspace, user=user, role=role)
         for role, user in people.items()
     ]
+    rule = make_rule(f"{name}-rule", workspace=workspace)
     return Tenant(
         workspace,
         connector,
@@ -205,6 +214,9 @@ def make_tenant(name: str) -> Tenant:
         token,
         members[0],
         make_stream(workspace),
+        make_channel(f"{name}-channel", f"json://hooks.example.com/{CANARY}", workspace=workspace),
+        rule,
+        make_alert(rule, subject_id=job.pk, subject_name=job.name, detail=NASTY),
         raw,
         people,
     )

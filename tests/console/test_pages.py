@@ -19,6 +19,7 @@ from outbox.streams import save_stream
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
+from tests.alerts.making import make_alert, make_channel, make_rule
 from tests.console.conftest import CANARY, NASTY, Tenant, make_record
 from tests.console.urls import add_to, list_of, models, page_of
 from workspaces.invitations import make_invitation
@@ -70,6 +71,8 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         "/admin/syncjobs/syncrecord/dashboard/",
         "/admin/syncjobs/syncrecord/dashboard/beside/",
         "/admin/syncjobs/syncrecord/dashboard/charts/",
+        "/admin/alerts/alert/?state=resolved",
+        "/admin/alerts/alert/live/firing/",
         "/admin/workspaces/workspace/choose/",
         "/admin/search/",
         f"/admin/search/?q={quote(NASTY)}+a.txt",
@@ -103,12 +106,24 @@ def test_every_page_renders_escaped_and_without_secrets(
         "version",
         "periodictask",
         "auditentry",
+        "alert",
     }
 
 
 @pytest.mark.parametrize(
     "model",
-    ["syncjob", "syncrecord", "dataset", "connector", "version", "auditentry", "stream"],
+    [
+        "syncjob",
+        "syncrecord",
+        "dataset",
+        "connector",
+        "version",
+        "auditentry",
+        "stream",
+        "alert",
+        "alertrule",
+        "alertchannel",
+    ],
 )
 def test_a_list_costs_the_same_queries_for_many_rows(
     model: str,
@@ -125,6 +140,9 @@ def test_a_list_costs_the_same_queries_for_many_rows(
         save_stream(
             Stream(workspace=acme.workspace, client=acme.stream.client, name=f"stream-{number}")
         )
+        rule = make_rule(f"rule-{number}", workspace=acme.workspace, job=acme.job)
+        make_alert(rule)
+        make_channel(f"channel-{number}", workspace=acme.workspace)
     page = list_of(next(each for each in models() if each._meta.model_name == model))
     with django_assert_max_num_queries(QUERIES_MAX):
         assert root.get(page).status_code == 200

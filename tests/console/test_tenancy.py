@@ -29,6 +29,9 @@ SCOPED = [
     "apitoken",
     "member",
     "stream",
+    "alertchannel",
+    "alertrule",
+    "alert",
 ]
 FOR_ADMINS = ["auditentry", "invitation"]
 
