@@ -59,6 +59,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
                 ],
             }
         )
+    groups.append({"items": [_item("About", "info", "console-about")]})
     return [{"separator": True, "collapsible": False, **group} for group in groups]
 
 

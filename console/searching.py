@@ -16,6 +16,7 @@ from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
 from console import tenancy
+from console.things import find_things
 from console.words import code_words, path_words
 from datasets.models import Dataset, DatasetKind
 from search.core.asking import CHARACTERS_MAX
@@ -90,6 +91,7 @@ def search_view(request: HttpRequest) -> HttpResponse:
     }
     if workspace is not None:
         context |= _show(workspace, asked)
+        context["things"] = find_things(workspace, asked["q"]) if not asked["cursor"] else []
     return TemplateResponse(request, "console/search.html", context)
 
 

@@ -60,7 +60,7 @@ def count_workspaces(request: HttpRequest) -> int:
 
 
 def switch_workspace(request: HttpRequest, workspace: UUID | None) -> None:
-    choosing.choose(request.session, workspace)
+    choosing.choose(request.session, request.user, workspace)
 
 
 def narrow(request: HttpRequest, rows: QuerySet[M], *, path: str = "workspace") -> QuerySet[M]:

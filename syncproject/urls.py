@@ -13,12 +13,18 @@ from api.mcp import serving as mcp_serving
 from api.rest.health import health
 from api.rest.metrics import metrics
 from api.rest.service import make_service
+from console.about import about_view
+from console.fresh_tokens import put_away_view
 from console.invited import InvitationView
+from console.personal import keys_view
 from console.searching import search_view
 
 # Here, and not at each start: a command and a worker show no pages, and start in a third less of the time.
 admin.autodiscover()
 service = make_service()
+
+handler403 = "console.refusing.tell_forbidden"
+handler404 = "console.refusing.tell_not_found"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -27,6 +33,9 @@ urlpatterns = [
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
     path("mcp", mcp_serving.answer, name="mcp"),
     path("admin/search/", admin.site.admin_view(search_view), name="console-search"),
+    path("admin/keys/", admin.site.admin_view(keys_view), name="console-keys"),
+    path("admin/tokens/seen/", admin.site.admin_view(put_away_view), name="console-token-seen"),
+    path("admin/about/", admin.site.admin_view(about_view), name="console-about"),
     path("admin/", admin.site.urls),
     path("invitations/<str:token>", InvitationView.as_view(), name="invitation"),
     path("", service.urls),

@@ -123,3 +123,8 @@ def _fits(field: Field[object, object], text: str) -> bool:
     except UnicodeEncodeError:  # half a character, as broken arguments and bodies have them
         return False
     return True
+
+
+def filter_by_part_of_name(rows: QuerySet[M], owner: Workspace, part: str) -> QuerySet[M]:
+    """The rows of the workspace in whose name the text stands, in letters of either case."""
+    return rows.filter(**{"workspace": owner, "name__icontains": part})

@@ -105,6 +105,19 @@ class Member(models.Model):
         return f"{self.user} in {self.workspace}"
 
 
+class PersonalChoice(models.Model):
+    """How a person has set the console, on whatever machine they log in."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+"
+    )
+    workspace = models.ForeignKey(Workspace, models.SET_NULL, null=True, related_name="+")
+    letter_keys = models.BooleanField(default=True)  # keys of one letter do something (WCAG 2.1.4)
+
+    def __str__(self) -> str:
+        return f"of {self.user}"
+
+
 valid_invited = RegexValidator(
     r"\A[\w.@+-]{1,254}\Z", "use a user name, or an e-mail address, as the person has it"
 )

@@ -9,10 +9,10 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
 
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
+from console.fresh_tokens import keep_fresh_token
 from console.labels import label, moment
 from workspaces.models import ApiToken, Role
 from workspaces.tokens import create_token, rename_token, revoke_token
@@ -68,10 +68,7 @@ class ApiTokenAdmin(ButtonsAdmin):
         )
         obj.pk, obj.prefix, obj.created_at = row.pk, row.prefix, row.created_at
         obj._state.adding = False
-        messages.success(
-            request,
-            format_html("Copy this token now, it is shown only once: <code>{}</code>", token),
-        )
+        keep_fresh_token(request, obj.name, token)
 
     def press_revoke(self, request: HttpRequest, row: ApiToken) -> None:
         self._revoke(request, ApiToken.objects.filter(pk=row.pk))

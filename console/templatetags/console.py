@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from console import charts, labels, live, words
+from console.fresh_tokens import find_fresh_token
 
 register = template.Library()
 
@@ -30,6 +31,13 @@ register.filter("changes", labels.changes)
 register.filter("page", labels.find_page_url)
 register.simple_tag(labels.icon, name="icon")
 register.simple_tag(charts.draw_progress, name="progress")
+
+
+@register.simple_tag(name="fresh_token", takes_context=True)
+def fresh_token(context: Any) -> dict[str, str] | None:
+    """The token that this person has just made: `{% fresh_token as fresh %}`."""
+    request = context.get("request")
+    return find_fresh_token(request) if request is not None else None
 
 
 @register.simple_tag(name="live")

@@ -24,6 +24,7 @@ ALIKE = {
     "cli/working.py": "shows the record that it works on",
     "console/admin/connector.py": "each record protects its connector",
     "console/admin/sync_job.py": "a running one protects its job",
+    "console/things.py": "who has an id finds what it names",
     "console/admin/sync_record.py": "pages of both; the list is filtered",
     "syncjobs/attempt/budgeting.py": "both bear on a host",
     "syncjobs/attempt/execution.py": "both are worked on",

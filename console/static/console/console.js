@@ -146,7 +146,17 @@
     if (window.htmx) window.htmx.config.timeout = 10000;
 
     // Unfold's icons are words to a reader of a screen ("hub Connectors"). Its scrolling regions have no tab stop.
+    // A time's tooltip says it in the person's own zone too.
+    function localize(root) {
+        all("time[datetime]:not([data-local])", root).forEach((time) => {
+            const at = new Date(time.dateTime);
+            if (isNaN(at)) return;
+            time.dataset.local = "";
+            time.title = `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" })}${time.title ? ` (${time.title})` : ""}`;
+        });
+    }
     function prepare(root) {
+        localize(root);
         all(".material-symbols-outlined", root).forEach((icon) => icon.setAttribute("aria-hidden", "true"));
         tameStrips(root);
         countOn();
