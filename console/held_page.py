@@ -42,7 +42,7 @@ _HEADS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class HeldDecision:
     """The sentence, its reason, and the counts of files that it is about."""
 
     sentence: str
@@ -120,14 +120,14 @@ def describe_planned(record: SyncRecord, given: Mapping[str, str]) -> dict[str, 
     }
 
 
-def decide_what_to_say(record: SyncRecord) -> Decision:
+def decide_what_to_say(record: SyncRecord) -> HeldDecision:
     hold: dict[str, Any] = record.hold or {}
     plan: dict[str, Any] = hold.get("plan") or {}
     held, go = plan.get("held", 0), hold.get("files", 0)
     if hold.get("rule") == "mass_replacement":
         go = 0
     change = plan.get("changed", 0)
-    return Decision(
+    return HeldDecision(
         sentence=_sentence(record, held, go),
         reason=_tell_place(record, go) if plan else "",
         stay=max(0, held - go - change),
@@ -167,7 +167,7 @@ def _files(count: int) -> str:
 
 
 def _draw_removals(
-    removals: list[RecordRemovals] | Any, decision: Decision, record: SyncRecord
+    removals: list[RecordRemovals] | Any, decision: HeldDecision, record: SyncRecord
 ) -> SafeString:
     rows = bool((record.hold or {}).get("tables"))
     noun = "rows" if rows else "files"

@@ -21,6 +21,7 @@ from console.labels import find_page_url, seconds_taken
 from console.words import code_words, show_unprintable, span_words
 from datasets.models import Version
 from syncjobs.core.states import OPEN, State
+from syncjobs.core.suspicion import SUSPECT
 from syncjobs.models import BackfillState, SyncJob, SyncRecord
 from syncjobs.queries.backfills import latest_backfills
 from syncjobs.queries.fires import describe_schedule
@@ -28,7 +29,6 @@ from syncjobs.queries.job_status import JobStatus, load_job_status
 
 RECORDS_PAGE = 50
 FILTERED_IN = 5_000  # a filter looks into so many of a job's records at once
-SUSPECT = "suspect"
 TROUBLED = Q(state__in=[State.HELD, State.PARTIAL, State.FAILED, State.TIMED_OUT]) | Q(
     verdict=SUSPECT
 )

@@ -48,6 +48,12 @@ class AmountWidget(forms.MultiWidget):
         unit = forms.Select({"class": "sp-field", "aria-label": "Unit"}, choices)
         super().__init__(widgets={"": number, "unit": unit})
 
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        # Unfold binds every field to one value of its script, which would overwrite the unit with the number.
+        for key in [key for key in self.attrs if key.startswith("x-")]:
+            del self.attrs[key]
+        return super().get_context(name, value, attrs)
+
     def id_for_label(self, id_: str) -> str:
         return f"{id_}_0" if id_ else id_
 

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from connectors.models import Connector
 from connectors.pinning import find_offer
 from syncjobs.core.states import State
-from syncjobs.models import SyncJob, SyncRecord, Trigger
+from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
 from tests.rows import fill, make_connector, make_job, make_workspace, run
@@ -114,6 +114,16 @@ def test_retry_makes_a_new_record_of_what_was_cancelled(job: SyncJob, say: Any) 
     assert again["id"] != str(record.pk)
     with pytest.raises(CommandError, match="wait for its end"):
         call_command("retry", again["id"])
+
+
+def test_retry_takes_the_failed_files_alone(job: SyncJob, say: Any) -> None:
+    record = run(job)
+    with pytest.raises(CommandError, match="None of its files has failed"):
+        call_command("retry", str(record.pk), "--failed-only")
+    SyncItem.objects.create(record=record, path="a.txt", action="failed")
+    assert (
+        json.loads(say("retry", str(record.pk), "--failed-only", "--json"))["trigger"] == "redrive"
+    )
 
 
 def test_release_lets_a_held_record_go_on(job: SyncJob, source: Path, say: Any) -> None:

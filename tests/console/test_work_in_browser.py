@@ -155,6 +155,27 @@ def test_what_a_selection_takes_is_shown_while_one_writes_it(
     assert seen.problems == []
 
 
+def test_settings_stand_in_units_that_people_use_and_survive_a_save(
+    page: Page, tenant: Tenant, live_server: LiveServer
+) -> None:
+    limits = {"max_file_size_bytes": 2 << 30, "timeout_s": 10_800, "max_bytes": 1_000_001}
+    SyncJob.objects.filter(pk=tenant.job.pk).update(**limits)
+    _enter(page, live_server, "ann", tenant.job, Role.ADMIN)
+    page.goto(live_server.url + page_of(tenant.job))
+    assert page.input_value("input[name=max_file_size_bytes]") == "2"
+    assert page.input_value("select[name=max_file_size_bytes_unit]") == "GiB"
+    page.locator("summary", has_text="Advanced").click()
+    page.get_by_text("2 differ from the default").wait_for()
+    assert page.input_value("select[name=timeout_s_unit]") == "hours"
+    page.get_by_label("Settling time").fill("90")
+    page.select_option("select[name=settle_s_unit]", "seconds")
+    page.click("button[name=_continue]")
+    page.get_by_text("was changed successfully").wait_for()
+    job = fresh(tenant.job)
+    assert {name: getattr(job, name) for name in limits} == limits
+    assert job.settle_s == 90
+
+
 def test_the_strip_is_one_tab_stop_with_arrows_inside(
     page: Page, tenant: Tenant, live_server: LiveServer
 ) -> None:
