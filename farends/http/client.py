@@ -63,6 +63,10 @@ class HttpClient:
         """Queues an exchange; it leaves with the next pump."""
         self._queue.append(exchange)
 
+    def submit_next(self, exchange: Exchange) -> None:
+        """Queues an exchange before those that wait: it brings what was begun to its end."""
+        self._queue.appendleft(exchange)
+
     def fields(self, method: str, url: Url) -> Mapping[str, str]:
         return self._credentials.fields(method, url.target) if url.origin == self.origin else {}
 
@@ -162,11 +166,13 @@ class HttpClient:
         return self._sessions if self._keeps else min(self._sessions, UNKEPT_SESSIONS_MAX)
 
     def _has_room(self, connection: Connection, exchange: Exchange) -> bool:
+        # Behind answers without a body nothing waits long, however large it is itself.
+        is_light = not connection.weight_bytes
         return (
             self._keeps is True
             and connection.origin == self.origin
             and len(connection.in_flight) < PIPELINE_MAX
-            and connection.weight_bytes + exchange.weight_bytes <= PIPELINE_BYTES_MAX
+            and (is_light or connection.weight_bytes + exchange.weight_bytes <= PIPELINE_BYTES_MAX)
         )
 
     def _open(self, origin: Origin) -> Connection:

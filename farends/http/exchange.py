@@ -83,7 +83,7 @@ class Inbox:
 class Sender(Protocol):
     """What an exchange needs from the client: to be sent (again), and fields that prove who asks."""
 
-    def submit(self, exchange: Exchange) -> None: ...
+    def submit_next(self, exchange: Exchange) -> None: ...
 
     def fields(self, method: str, url: Url) -> Mapping[str, str]: ...
 
@@ -207,4 +207,4 @@ class Exchange:
         )
         following._redirects, following._challenges = self._redirects, self._challenges
         self._following = following
-        self._sender.submit(following)
+        self._sender.submit_next(following)

@@ -214,7 +214,7 @@ class _Look:
         self._observed = observed
         url = fetch.url_of(observed.path)
         self.exchange = Exchange(fetch.client, fetch.inbox, self, "HEAD", url)
-        fetch.client.submit(self.exchange)
+        fetch.client.submit_next(self.exchange)  # else no file ends before the last one has come
 
     def on_head(self, head: Head) -> None:
         error = None if head.status == 200 else status_error(head, "looking at the file once more")
