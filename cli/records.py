@@ -8,6 +8,7 @@ from typing import Any
 from cli.lines import Lines, make_lines
 from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncRecord
+from syncjobs.queries.progress import estimate_remaining_s
 
 EXIT_STATUS = {
     State.SUCCEEDED: 0,
@@ -38,7 +39,12 @@ def describe_progress(record: SyncRecord) -> str:
         return f"{record.stage.replace('_', ' ')}: {record.rows_read:,} rows read"
     if record.total_files is None:
         return record.stage.replace("_", " ") or record.state
-    return f"{record.stage.replace('_', ' ')}: file {record.current_file_index} of {record.total_files}"
+    words = f"file {record.current_file_index} of {record.total_files}"
+    if record.total_bytes is not None:
+        words += f", {record.bytes_done:,} of {record.total_bytes:,} bytes"
+    if (left_s := estimate_remaining_s(record)) is not None:
+        words += f", {left_s:.0f} s left"
+    return f"{record.stage.replace('_', ' ')}: {words}"
 
 
 def describe_record(record: SyncRecord) -> Lines:
@@ -46,9 +52,7 @@ def describe_record(record: SyncRecord) -> Lines:
     lines = [f"{record.job.name}: {record.state} ({record.pk})"]
     if record.state in (State.SUCCEEDED, State.PARTIAL):
         lines += [f"  {line}" for line in _count_lines(record)]
-        took = ""
-        if record.started_at and record.finished_at:
-            took = f", {(record.finished_at - record.started_at).total_seconds():.1f} s"
+        took = "" if record.worked_s is None else f", {record.worked_s:.1f} s"
         version = f", dataset version {record.dataset_version}" if record.dataset_version else ""
         lines.append(f"  {record.bytes_transferred:,} bytes{took}{version}")
     if record.files_cleared or record.files_left:

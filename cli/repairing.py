@@ -13,6 +13,7 @@ from syncjobs.core.states import FINAL, State
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
+from syncjobs.records.asking import ConnectorPaused
 from syncjobs.upkeep.workers import Worker
 from workspaces.models import Workspace
 
@@ -52,7 +53,7 @@ def _sync(worker: Worker, job: SyncJob, write: Write) -> str:
         record = request_sync(job, by="scrub --repair")
     except AlreadyQueued as exc:
         record = exc.record
-    except (JobBusy, WorkspaceBusy) as exc:
+    except (ConnectorPaused, JobBusy, WorkspaceBusy) as exc:
         return str(exc)
     work_on(worker, record.pk, write)
     while _read(record).state == State.RUNNING:  # another worker has it

@@ -81,7 +81,9 @@ class Connector(models.Model):
     max_running = models.PositiveSmallIntegerField(  # records at once; further ones wait
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
-    last_sync_at = models.DateTimeField(null=True, editable=False)
+    last_sync_at = models.DateTimeField(null=True, editable=False)  # when one last succeeded
+    last_attempt_at = models.DateTimeField(null=True, editable=False)  # when one last ended
+    # Of that attempt.
     last_sync_status = models.CharField(max_length=10, blank=True, default="", editable=False)
     last_sync_error = models.TextField(blank=True, default="", editable=False)
     last_test_at = models.DateTimeField(null=True, editable=False)

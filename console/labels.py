@@ -48,6 +48,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "host key changed": ("bad", "key"),
     "firing": ("bad", "bell"),
     "paused": ("warn", "pause"),
+    "syncing": ("run", "run"),
     "refused": ("bad", "x"),
     "blocked": ("bad", "hand"),
     "expired": ("warn", "clock"),
@@ -130,11 +131,11 @@ def heartbeat(record: SyncRecord) -> SafeString | str:
 
 
 def seconds_taken(record: SyncRecord) -> float | None:
-    """Returns the seconds so far of a running record; None for one that waits or is held."""
-    end = timezone.now() if record.state == State.RUNNING else record.finished_at
-    if record.started_at is None or end is None:
-        return None
-    return (end - record.started_at).total_seconds()
+    """Returns how long its attempts worked, the running one included; None where none has begun. What a record is held,
+    or waits between its attempts, is no work."""
+    if record.claimed_at is None:
+        return record.worked_s
+    return (record.worked_s or 0.0) + (timezone.now() - record.claimed_at).total_seconds()
 
 
 def taken(record: SyncRecord) -> str:

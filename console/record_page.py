@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from console.charts import TimeSpan, draw_progress, draw_spans
 from console.job_page import tell_outcome
+from console.labels import seconds_taken
 from console.words import NOTHING, size_words, span_words
 from datasets.models import Version
 from events.models import SyncEvent
@@ -22,6 +23,7 @@ from farends.spec import ROWS
 from syncjobs.core.states import Event, Stage, State
 from syncjobs.models import AfterPublish, ItemAction, SyncItem, SyncRecord
 from syncjobs.queries.explaining import Explanation, explain
+from syncjobs.queries.progress import estimate_remaining_s
 from syncjobs.records.asking import find_applied, find_approved
 
 EVENTS_SHOWN = 60
@@ -102,8 +104,8 @@ def describe_record_page(record: SyncRecord) -> dict[str, Any]:
         "outcome": tell_outcome(record),
         "heading": _tell_end(record),
         "explanation": _tell_why(record, why),
-        "progress": _draw_progress(record, now),
-        "figures": _tell_figures(record, now),
+        "progress": _draw_progress(record),
+        "figures": _tell_figures(record),
         "must_end_at": _find_end(record, events),
         "lanes": _draw_attempts(record, events[::-1], now),
         "told_events": [_tell_event(event) for event in events],
@@ -173,12 +175,13 @@ def _tell_why(record: SyncRecord, why: Explanation) -> str:
 # The bar, and what stands below it
 
 
-def _draw_progress(record: SyncRecord, now: datetime) -> SafeString | None:
+def _draw_progress(record: SyncRecord) -> SafeString | None:
     if record.state != State.RUNNING:
         return None
     expected = None
-    if record.expected_duration_s and record.started_at:
-        expected = min(1.0, (now - record.started_at).total_seconds() / record.expected_duration_s)
+    worked_s = seconds_taken(record)
+    if record.expected_duration_s and worked_s is not None:
+        expected = min(1.0, worked_s / record.expected_duration_s)
     words = f"{record.percentage:.0f} %"
     if record.total_files is not None:
         words += f", file {record.current_file_index} of {record.total_files}"
@@ -187,17 +190,18 @@ def _draw_progress(record: SyncRecord, now: datetime) -> SafeString | None:
     )
 
 
-def _tell_figures(record: SyncRecord, now: datetime) -> list[str]:
-    """Bytes, speed, and the time that is left where it can be told."""
-    if record.state != State.RUNNING or record.started_at is None:
+def _tell_figures(record: SyncRecord) -> list[str]:
+    """Bytes, of how many, at which rate, and the time that is left, as far as each is known."""
+    if record.state != State.RUNNING:
         return []
-    told = [size_words(record.bytes_transferred)]
-    ran_s = max((now - record.started_at).total_seconds(), 1.0)
-    if record.bytes_transferred:
-        told.append(f"{size_words(record.bytes_transferred / ran_s)}/s")
-    share = record.percentage / 100
-    if 0.05 <= share < 1 and record.total_files:
-        told.append(f"about {span_words(ran_s * (1 - share) / share)} left")
+    if record.total_bytes is None:
+        told = [size_words(record.bytes_transferred)]
+    else:
+        told = [f"{size_words(record.bytes_done)} of {size_words(record.total_bytes)}"]
+    if record.bytes_per_s is not None:
+        told.append(f"{size_words(record.bytes_per_s)}/s")
+    if (left_s := estimate_remaining_s(record)) is not None:
+        told.append(f"about {span_words(left_s)} left")
     return told
 
 

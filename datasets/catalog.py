@@ -91,6 +91,10 @@ class Counts:
     unchanged: int
     wanted: int
     wanted_bytes: int
+    # Added or changed, and fetched already by an earlier attempt.
+    fetched: int = 0
+    fetched_bytes: int = 0
+    unsized: int = 0  # added or changed, of unknown size
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ class _Changes:
     kept: int
     deferred: int
     deferred_new: int  # of these, that are not held
+    new_bytes: int  # of what is added or changed
+    unsized: int  # added or changed, of unknown size
 
 
 class Catalog:
@@ -359,7 +365,10 @@ class Catalog:
             " count(*) FILTER (WHERE action = 'removed') AS removed,"
             " count(*) FILTER (WHERE action = 'kept') AS kept,"
             " count(*) FILTER (WHERE action = 'deferred') AS deferred,"
-            " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) AS deferred_new"
+            " count(*) FILTER (WHERE action = 'deferred' AND entry_id IS NULL) AS deferred_new,"
+            " least(coalesce(sum(size_bytes) FILTER (WHERE action IN ('added', 'changed')), 0),"
+            "  9223372036854775807)::bigint AS new_bytes,"
+            " count(*) FILTER (WHERE action IN ('added', 'changed') AND size_bytes IS NULL) AS unsized"
             " FROM change",
         )
         ((wanted, wanted_bytes),) = self._rows(sql.COUNT_WANTED)
@@ -367,7 +376,17 @@ class Catalog:
         held = listed - of.added - of.deferred_new + of.removed + of.kept
         unchanged = held - of.changed - of.removed - of.kept - (of.deferred - of.deferred_new)
         return Counts(
-            listed, held, of.added, of.changed, of.removed, unchanged, wanted, wanted_bytes
+            listed,
+            held,
+            of.added,
+            of.changed,
+            of.removed,
+            unchanged,
+            wanted,
+            wanted_bytes,
+            fetched=of.added + of.changed - wanted,
+            fetched_bytes=of.new_bytes - wanted_bytes,
+            unsized=of.unsized,
         )
 
     def _fetch(self, row_type: Callable[..., Row], query: str, **extra: object) -> list[Row]:

@@ -105,6 +105,9 @@ class Environment:
         repr=False
     )  # of an outside watcher, which beat tells that it lives; empty: none
     workers_expected: int  # on this machine; 0: not known
+    web_host: str  # where its web server listens
+    web_port: int
+    flower_port: int
     console_password: str  # of the first console user, where `prepare` makes one
 
     @property
@@ -160,9 +163,17 @@ def _read_tree_root(env: Variables) -> Path | None:
     return Path(text) if text else None
 
 
+def _web_port(env: Variables) -> int:
+    return env.whole_within("WEB_PORT", 8091, 0, 65535)
+
+
+def _flower_port(env: Variables) -> int:
+    return env.whole_within("FLOWER_PORT", 5555, 0, 65535)
+
+
 def _own_listeners(env: Variables, *urls: str) -> tuple[tuple[str, int], ...]:
     """Returns those that were named, web and Flower on this machine where none is, and both servers."""
-    usual = f"127.0.0.1:{env.text('WEB_PORT', '8091')},127.0.0.1:{env.text('FLOWER_PORT', '5555')}"
+    usual = f"127.0.0.1:{_web_port(env)},127.0.0.1:{_flower_port(env)}"
     found = []
     for text in env.words("OWN_LISTENERS", usual):
         host, _, port = text.rpartition(":")
@@ -298,5 +309,8 @@ def _read(env: Variables) -> Environment:
         public_url=_read_url(env, "PUBLIC_URL", _usual_url(env)).rstrip("/"),
         heartbeat_url=_read_url(env, "HEARTBEAT_URL"),
         workers_expected=env.whole("WORKERS", 0),
+        web_host=env.text("WEB_HOST", "127.0.0.1"),
+        web_port=_web_port(env),
+        flower_port=_flower_port(env),
         console_password=env.text("CONSOLE_PASSWORD", ""),
     )

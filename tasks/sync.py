@@ -10,9 +10,12 @@ from typing import Any
 
 import structlog
 from celery import current_app, shared_task
+from celery.exceptions import Retry
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from syncjobs.claims.presence import tell_where_it_hangs
+from syncjobs.core.states import State
+from syncjobs.records.lines import EndLine
 from syncjobs.upkeep.workers import be_indexer, this_worker
 from tasks.bells import TASK
 from tasks.queues import BESIDE
@@ -20,23 +23,44 @@ from tasks.wakes import wake_next
 
 log = structlog.get_logger(__name__)
 
+WORDS_MAX = 500  # characters that Flower shows
 EXIT_HUNG = 75  # EX_TEMPFAIL: whoever supervises this process starts another
 
 
-@shared_task(name=TASK)  # type: ignore[untyped-decorator]
-def sync_record(record_id: str) -> None:
-    """Works on the record if no other worker has it, then wakes a waiting one."""
+class RecordFailed(Exception):
+    """The record ended without success; the message says how. It is raised for Flower alone, which shows the task as
+    failed: the message was acknowledged before the work began, and no result is stored."""
+
+
+@shared_task(name=TASK, throws=(RecordFailed,))  # type: ignore[untyped-decorator]
+def sync_record(record_id: str) -> str:
+    """Works on the record if no other worker has it, then wakes a waiting one. Returns how the attempt ended, in words
+    for Flower. Raises RecordFailed, and Retry where the record is tried again: the record's row says when, and no
+    further message is sent from here."""
     worker = this_worker()
     if worker.heart.draining:
-        return
+        return "left to others: this worker is drained"
     try:
         parsed = uuid.UUID(record_id)
     except (ValueError, AttributeError, TypeError):
         log.warning("bell.unreadable", record=repr(record_id)[:80])
-        return
-    state = worker.work_on(parsed)
-    if state is not None and not worker.heart.draining:
+        return "no record is called so"
+    line = worker.attempt(parsed)
+    if line is None:
+        return "nothing to do: another worker has it, it has ended, or it waits"
+    if not worker.heart.draining:
         wake_next()
+    return _tell_end(line)
+
+
+def _tell_end(line: EndLine) -> str:
+    """Raises RecordFailed, Retry."""
+    words = str(line)[:WORDS_MAX]
+    if line.state == State.QUEUED:
+        raise Retry(words, exc=RecordFailed(words))
+    if line.state in (State.FAILED, State.TIMED_OUT):
+        raise RecordFailed(words)
+    return words
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

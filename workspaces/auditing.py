@@ -6,12 +6,12 @@ are never written, but that one was given anew is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db import models
 
-from workspaces.acting import actor_now
+from workspaces.acting import Actor, Door, actor_now
 from workspaces.models import AuditEntry, Workspace
 
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
@@ -36,11 +36,34 @@ def note_deleted(row: models.Model) -> None:
     note(row, DELETED, {field.name: [_show(row, field), None] for field in _watched(row)})
 
 
+def note_act(row: models.Model, action: str, changes: Mapping[str, Any] | None = None) -> None:
+    """Notes what a person or a program asked for by REST, the console or a command. The platform's own acts are
+    events, and an agent's are noted under the name of their tool."""
+    note_acts([row], action, lambda _: changes)
+
+
+def note_acts(
+    rows: Iterable[models.Model],
+    action: str,
+    find_changes: Callable[[models.Model], Mapping[str, Any] | None],
+) -> None:
+    """The same of many rows, in one statement."""
+    actor = actor_now()
+    if actor.door not in (Door.SYSTEM, Door.MCP):
+        entries = [_make_entry(row, action, find_changes(row), actor) for row in rows]
+        AuditEntry.objects.bulk_create(entries)
+
+
 def note(row: models.Model, action: str, changes: Mapping[str, Any] | None = None) -> None:
     """`changes` is plain JSON: by field, the value before and after."""
-    actor = actor_now()
+    _make_entry(row, action, changes, actor_now()).save(force_insert=True)
+
+
+def _make_entry(
+    row: models.Model, action: str, changes: Mapping[str, Any] | None, actor: Actor
+) -> AuditEntry:
     of = row if isinstance(row, Workspace) else getattr(row, "workspace")  # noqa: B009 — of any model with one
-    AuditEntry.objects.create(
+    return AuditEntry(
         workspace=None if row is of and action == DELETED else of,
         actor=actor.name[:200],
         door=actor.door,

@@ -30,6 +30,7 @@ from api.shapes.connectors import (
     tell_browsed,
     tell_connectivity_of,
     tell_connector,
+    tell_connectors,
     tell_test,
 )
 from api.shapes.events import EventPage, tell_event
@@ -77,7 +78,7 @@ def list_connectors(
     if query.status is not None:
         rows = rows.filter(status=query.status)
     found, following = BY_NAME.take(rows, query)
-    return {"items": [tell_connector(row) for row in found], "next": following}
+    return {"items": tell_connectors(found), "next": following}
 
 
 @router.post("", response={201: ConnectorOut, **CONFLICTS}, auth=ADMIN)
@@ -101,7 +102,10 @@ def replace_connector(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: ConnectorReplacement
 ) -> dict[str, Any]:
     """What is left out gets its default; a secret that is left out stays, where the far end does."""
-    return _write(get_connector(request, connector), _DEFAULTS | body.written())
+    found, given = get_connector(request, connector), body.written()
+    if given.get("status", "") is None:  # it was read while a sync ran
+        given["status"] = found.status
+    return _write(found, _DEFAULTS | given)
 
 
 @router.patch("/{connector}", response={200: ConnectorOut, **CONFLICTS}, auth=ADMIN)
@@ -117,7 +121,8 @@ def change_connector(
 def remove_connector(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn
 ) -> Status[None]:
-    """Only one that no sync job uses and no sync record tells of."""
+    """Only one that no sync job uses and no sync record tells of. The job that auto_sync made goes with it, where it
+    has no records."""
     try:
         delete_connector(get_connector(request, connector))
     except InUse as exc:

@@ -23,6 +23,7 @@ from syncjobs.claims.halting import Halted
 from syncjobs.models import SyncJob
 from syncjobs.queries.overview import due_auto_syncs
 from syncjobs.queries.records import find_latest_ended
+from syncjobs.queries.syncing import name_statuses
 from syncjobs.queueing.starting import start_due
 from workspaces.models import Role, Workspace
 
@@ -70,7 +71,12 @@ def list_due(
     succeeded (or never have). Those that are at work or wait for it are not among them."""
     jobs = list(_due(_asker_of(request))[:limit])
     latest = find_latest_ended([job.pk for job in jobs])
-    items = [tell_due(job, latest.get(job.pk)) for job in jobs]
+    connectors = [job.get_connector() for job in jobs]
+    statuses = name_statuses(connectors)
+    items = [
+        tell_due(job, latest.get(job.pk), statuses[connector.pk])
+        for job, connector in zip(jobs, connectors, strict=True)
+    ]
     return DueList(items=items, next=None)
 
 

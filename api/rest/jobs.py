@@ -13,7 +13,7 @@ from pydantic import Field
 
 from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found, refusal_of
 from api.rest.callers import ADMIN, OPERATOR, VIEWER, caller_of
-from api.rest.conflicts import conflict_with
+from api.rest.conflicts import conflict, conflict_with
 from api.rest.finding import WorkspaceIn, points_to
 from api.rest.pages import BY_NAME, PageQuery
 from api.shapes.fields import Called
@@ -39,6 +39,7 @@ from syncjobs.models import SyncJob
 from syncjobs.queries.records import find_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NotOfRows, request_resync, request_run
+from syncjobs.records.asking import ConnectorPaused
 
 router = Router(tags=["sync jobs"])
 JobIn = Annotated[str, Path(description="The job's id or name.")]
@@ -141,6 +142,8 @@ def resync_job(
         record = request_resync(found, by=by)
     except NotOfRows as exc:
         raise Refused(HTTPStatus.CONFLICT, str(exc)) from None
+    except ConnectorPaused as exc:
+        raise conflict(f"{exc}.") from None
     except AlreadyQueued as exc:
         raise conflict_with("Another sync is queued already", exc.record) from None
     except (JobBusy, WorkspaceBusy) as exc:
@@ -196,6 +199,8 @@ def _run(
     job, by = get_job(request, text), caller_of(request).name
     try:
         record = request_run(job, by=by, full=full, dry_run=dry_run)
+    except ConnectorPaused as exc:
+        raise conflict(f"{exc}.") from None
     except AlreadyQueued as exc:
         raise conflict_with("An incremental sync is queued already", exc.record) from None
     except (JobBusy, WorkspaceBusy) as exc:

@@ -58,5 +58,5 @@ def trigger(
     if not begun:
         words = "; ".join(f"{one.job.name}: {one.reason}" for one in done.refused[:5])
         raise conflict(words or "There is no enabled sync job on an active connector.")
-    first = SyncRecord.objects.get(pk=begun[0])
+    first = SyncRecord.objects.select_related("job").get(pk=begun[0])
     return Status(202, {**tell_operation(first), **dict(tell_started(done, jobs))})

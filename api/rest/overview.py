@@ -17,8 +17,7 @@ from api.shapes.overview import (
     ConnectionPage,
     HistoryPage,
     StatusOut,
-    duration_s_of,
-    tell_connection,
+    tell_connections,
     tell_overview,
 )
 from api.shapes.records import SHOWN as SHOWN_COLUMNS
@@ -55,12 +54,12 @@ def list_connections(
     query: Annotated[ConnectionQuery, Query()],
     workspace: WorkspaceAsked = None,
 ) -> ConnectionPage:
-    """The active connectors, by name."""
+    """The connectors that are not paused, by name."""
     rows = Connector.objects.filter(
         workspace=caller_of(request).workspace, status=ConnectorStatus.ACTIVE
     )
     found, following = BY_NAME.take(rows, query)
-    return ConnectionPage(items=[tell_connection(row) for row in found], next=following)
+    return ConnectionPage(items=tell_connections(found), next=following)
 
 
 @router.get("/history", response={200: HistoryPage, **REFUSALS}, auth=VIEWER)
@@ -75,5 +74,5 @@ def list_history(
     if query.connection_id is not None:
         rows = rows.filter(points_to(Connector, owner, query.connection_id))
     found, following = NEWEST_FIRST.take(rows, query)
-    items = [{**tell_line(row), "duration_s": duration_s_of(row)} for row in found]
+    items = [{**tell_line(row), "duration_s": row.worked_s} for row in found]
     return {"items": items, "next": following}

@@ -21,6 +21,7 @@ from api.shapes.records import RecordOut, tell_record
 from syncjobs.models import QuarantinedRow, QuarantineState
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
+from syncjobs.records.asking import ConnectorPaused
 
 router = Router(tags=["sync records"])
 
@@ -60,7 +61,7 @@ def redrive_rows(
     except RedriveMisfit as exc:
         errors = {exc.field: [str(exc)]}
         raise Refused(HTTPStatus.BAD_REQUEST, f"{exc}.", errors=errors) from None
-    except NothingOpen as exc:
+    except (NothingOpen, ConnectorPaused) as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.", more=tell_in_the_way(record)) from None
     except (AlreadyQueued, JobBusy, WorkspaceBusy) as exc:
         raise conflict_with(str(exc), exc.record) from None

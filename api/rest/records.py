@@ -32,7 +32,14 @@ from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queries.records import lines_of, syncs_and_plans_of
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NothingToRetry, retry, retry_failed
-from syncjobs.records.asking import AlreadyApplied, AnswerNeeded, NoPlan, cancel, release
+from syncjobs.records.asking import (
+    AlreadyApplied,
+    AnswerNeeded,
+    ConnectorPaused,
+    NoPlan,
+    cancel,
+    release,
+)
 from syncjobs.records.transition import IllegalMove
 
 router = Router(tags=["sync records"])
@@ -104,7 +111,7 @@ def retry_record(
         again = begin(record, by=caller_of(request).name)
     except NothingToRetry as exc:
         raise Refused(HTTPStatus.CONFLICT, str(exc), more=tell_in_the_way(record)) from None
-    except NoPlan as exc:
+    except (NoPlan, ConnectorPaused) as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
     except (AlreadyQueued, JobBusy, WorkspaceBusy, AlreadyApplied) as exc:
         raise conflict_with(str(exc), exc.record) from None

@@ -42,6 +42,7 @@ from farends.spec import OptionField, Spec, group_options, option_fields
 from farends.stages import StageOutcome, StageResult
 from syncjobs.order.rows import RESOURCES
 from syncjobs.queries.connectivity import has_passed, judge_connectivity
+from syncjobs.queries.syncing import ShownStatus, name_statuses
 
 if TYPE_CHECKING:
     Kind = str
@@ -135,13 +136,16 @@ class ConnectorFacts(Told):
     has_secret: bool
     secret_fields: list[str] = Field(description="Names of what is stored; never the values.")
     entities: dict[str, Any] = Field(description="Of kind rest: its resources by name.")
-    status: ConnectorStatus
+    status: ShownStatus = Field(description="`syncing` while one of its syncs runs.")
     auto_sync: bool
     sync_interval_s: int
     max_running: int | None
     last_sync_at: datetime | None = Field(description="When a sync last succeeded.")
-    last_sync_status: str
-    last_sync_error: str
+    last_attempt_at: datetime | None = Field(
+        description="When a sync last ended, however it ended."
+    )
+    last_sync_status: str = Field(description="How that attempt ended.")
+    last_sync_error: str = Field(description="Of that attempt.")
     last_test_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -252,7 +256,11 @@ _SECRETS = {
     kind: _shape_of(f"{kind.title()}Secret", spec.secret, secret=True)
     for kind, spec in SPECS.items()
 }
-_TOLD = dict.fromkeys(CONNECTOR_FACTS, (Fact, None))
+_TOLD: dict[str, Any] = {
+    **dict.fromkeys(CONNECTOR_FACTS, (Fact, None)),
+    # As it was read: `syncing` changes nothing.
+    "status": (ShownStatus | None, None),
+}
 NEW = [_new(spec, f"{kind.title()}ConnectorNew", {}) for kind, spec in SPECS.items()]
 REPLACED = [_new(spec, f"{kind.title()}Connector", _TOLD) for kind, spec in SPECS.items()]
 _ANSWERS = [_answer(spec) for spec in SPECS.values()]
@@ -274,6 +282,13 @@ class ConnectorReplacement(ConnectorNew):
     what it has read."""
 
     root: _any_of(REPLACED)  # type: ignore[valid-type]  # it is made from the registry
+
+    def written(self) -> dict[str, Any]:
+        """The stored status stays where the one that was read is `syncing`: `status` is then None."""
+        given = super().written()
+        if given.get("status") == ShownStatus.SYNCING:
+            given["status"] = None
+        return given
 
 
 class ConnectorOut(ConnectorFacts):
@@ -388,8 +403,19 @@ _SHOWN = [name for name in ConnectorOut.model_fields if name not in _APART]
 
 def tell_connector(connector: Connector) -> dict[str, Any]:
     """Fills `ConnectorOut`."""
+    return tell_connectors([connector])[0]
+
+
+def tell_connectors(connectors: Sequence[Connector]) -> list[dict[str, Any]]:
+    """Fills `ConnectorOut` for each, in one query."""
+    statuses = name_statuses(connectors)
+    return [_tell(connector, statuses[connector.pk]) for connector in connectors]
+
+
+def _tell(connector: Connector, status: ShownStatus) -> dict[str, Any]:
     return {
         **{name: getattr(connector, name) for name in _SHOWN},
+        "status": status,
         "options": group_options(connector.options),
         "has_secret": bool(connector.sealed_secret),
         "secret_fields": secret_fields(connector),

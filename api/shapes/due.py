@@ -11,6 +11,7 @@ from api.shapes.answers import Told
 from api.shapes.fields import Whole
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.queries.records import count_of
+from syncjobs.queries.syncing import ShownStatus
 
 LIMIT = 10
 
@@ -29,8 +30,9 @@ class DueConnector(Told):
     autoSync: bool
     syncInterval: int = Field(description="Seconds between syncs.")
     lastSyncAt: datetime | None = Field(description="When a sync last succeeded.")
-    lastSyncStatus: str
-    lastSyncError: str
+    lastAttemptAt: datetime | None = Field(description="When a sync last ended, however it ended.")
+    lastSyncStatus: str = Field(description="How that attempt ended.")
+    lastSyncError: str = Field(description="Of that attempt.")
     recordsFetched: int | None = Field(
         description="Rows, or files, that the latest sync read at the source; null: there was none."
     )
@@ -60,8 +62,8 @@ class HookOut(Told):
     records: list[QueuedSync]
 
 
-def tell_due(job: SyncJob, latest: SyncRecord | None) -> DueConnector:
-    """`latest` is the last record of the job that has ended."""
+def tell_due(job: SyncJob, latest: SyncRecord | None, status: ShownStatus) -> DueConnector:
+    """`latest` is the last record of the job that has ended; `status` its connector's."""
     connector = job.get_connector()  # whose auto-sync is due
     fetched, failed = (None, 0) if latest is None else count_of(latest)
     return DueConnector(
@@ -71,10 +73,11 @@ def tell_due(job: SyncJob, latest: SyncRecord | None) -> DueConnector:
         workspace=job.workspace.name,
         name=connector.name,
         type=connector.kind,
-        status=connector.status.upper(),
+        status=status.upper(),
         autoSync=connector.auto_sync,
         syncInterval=connector.sync_interval_s,
         lastSyncAt=connector.last_sync_at,
+        lastAttemptAt=connector.last_attempt_at,
         lastSyncStatus=connector.last_sync_status,
         lastSyncError=connector.last_sync_error,
     )

@@ -324,8 +324,9 @@ class JobFactsOut(Told):
     paused_reason: str
     next_run_at: datetime | None
     next_fires: list[datetime]
-    last_run_at: datetime | None
-    last_error: str
+    last_run_at: datetime | None = Field(description="When a sync last ended, however it ended.")
+    last_success_at: datetime | None = Field(description="When a sync last succeeded.")
+    last_error: str = Field(description="Of the sync that ended last; empty: it succeeded.")
     average_duration_s: float | None
     tree_version: int | None = Field(
         description="What its current tree shows; null: it has none, or none that was ever whole."

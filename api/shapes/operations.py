@@ -14,6 +14,7 @@ from api.shapes.fields import Called
 from api.shapes.starting import StartOut
 from syncjobs.core.states import FINAL, Stage, State
 from syncjobs.models import SyncRecord
+from syncjobs.queries.progress import find_timeout_s
 
 
 class ProgressOut(Told):
@@ -34,7 +35,7 @@ class SyncOut(Told):
     error_message: str | None
     progress: ProgressOut
     heartbeat_at: datetime | None
-    expected_duration_seconds: float | None
+    expected_duration_seconds: float = Field(description="The calculated timeout.")
 
 
 class FileStatus(Told):
@@ -84,7 +85,7 @@ def tell_operation(record: SyncRecord) -> dict[str, Any]:
             "total_files": record.total_files,
         },
         "heartbeat_at": record.heartbeat_at,
-        "expected_duration_seconds": record.expected_duration_s,
+        "expected_duration_seconds": find_timeout_s(record),
     }
 
 

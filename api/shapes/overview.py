@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from django.conf import settings
 from django.db.models import QuerySet
 from pydantic import Field
 
 from api.shapes.answers import Told
+from api.shapes.configuration import Configuration, tell_configuration
 from api.shapes.records import RecordOut
 from connectors.models import Connector
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
 from syncjobs.queries.overview import Overview
+from syncjobs.queries.syncing import ShownStatus, name_statuses
 from workspaces.models import Workspace
 
 
@@ -29,9 +31,12 @@ class RunningOut(Told):
     current_file_index: int
     total_files: int | None
     bytes_transferred: int
+    total_bytes: int | None = Field(description="null: not known, or not of every file.")
+    bytes_done: int
     started_at: datetime | None
     heartbeat_at: datetime | None
-    expected_duration_s: float | None
+    expected_duration_s: float | None = Field(description="null: not known yet.")
+    deadline_s: float | None
 
 
 class WaitingOut(Told):
@@ -68,27 +73,6 @@ class DueOut(Told):
     next_run_at: datetime
 
 
-class Configuration(Told):
-    """The installation's settings, by the names that they have in the environment."""
-
-    SYNC_FREQUENCY: str
-    SYNC_TIME: str
-    MAX_FILE_SIZE_MB: int | None
-    BATCH_SIZE: int
-    SUPPORTED_EXTENSIONS: list[str]
-    MAX_RETRIES: int
-    SYNC_CONCURRENCY: int
-    SYNC_MAX_PER_HOST: int
-    SYNC_BASE_TIMEOUT_SECONDS: float
-    SYNC_PER_FILE_TIMEOUT_SECONDS: float
-    SYNC_MIN_TIMEOUT_SECONDS: float
-    SYNC_MAX_TIMEOUT_SECONDS: float
-    SYNC_HEARTBEAT_INTERVAL_SECONDS: float
-    SYNC_LEASE_SECONDS: float
-    SYNC_CLEANUP_INTERVAL_SECONDS: float
-    SYNC_STALL_SECONDS: float
-
-
 class StatusOut(Told):
     """Lists hold the first 20."""
 
@@ -105,32 +89,41 @@ class StatusOut(Told):
 
 
 class ConnectionOut(Told):
-    """An active connector."""
+    """A connector that is not paused."""
 
     id: uuid.UUID
     name: str
     kind: str
     host: str
     port: int
-    status: str
+    status: ShownStatus = Field(description="`syncing` while one of its syncs runs.")
     auto_sync: bool
     sync_interval_s: int
     last_sync_at: datetime | None = Field(description="When a sync last succeeded.")
-    last_sync_status: str
-    last_sync_error: str
+    last_attempt_at: datetime | None = Field(
+        description="When a sync last ended, however it ended."
+    )
+    last_sync_status: str = Field(description="How that attempt ended.")
+    last_sync_error: str = Field(description="Of that attempt.")
 
 
-def tell_connection(row: Connector) -> ConnectionOut:
+def tell_connections(rows: Sequence[Connector]) -> list[ConnectionOut]:
+    statuses = name_statuses(rows)
+    return [_tell_connection(row, statuses[row.pk]) for row in rows]
+
+
+def _tell_connection(row: Connector, status: ShownStatus) -> ConnectionOut:
     return ConnectionOut(
         id=row.pk,
         name=row.name,
         kind=row.kind,
         host=row.host,
         port=row.port,
-        status=row.status,
+        status=status,
         auto_sync=row.auto_sync,
         sync_interval_s=row.sync_interval_s,
         last_sync_at=row.last_sync_at,
+        last_attempt_at=row.last_attempt_at,
         last_sync_status=row.last_sync_status,
         last_sync_error=row.last_sync_error,
     )
@@ -142,20 +135,14 @@ class ConnectionPage(Told):
 
 
 class HistoryItem(RecordOut):
-    duration_s: float | None = Field(description="From the first claim to the end.")
+    duration_s: float | None = Field(
+        description="How long its attempts worked. What it was held, or waited between them, is no work."
+    )
 
 
 class HistoryPage(Told):
     items: list[HistoryItem]
     next: str | None
-
-
-def duration_s_of(record: Any) -> float | None:
-    began, ended = record.started_at, record.finished_at
-    if began is None or ended is None:
-        return None
-    seconds: float = (ended - began).total_seconds()
-    return seconds
 
 
 Line = TypeVar("Line", bound=Told)
@@ -190,36 +177,13 @@ def _tell_all(records: QuerySet[SyncRecord], shape: type[Line]) -> list[Line]:
     """Fills `shape` for each row, in one query without instances."""
     names = {name: f"{name}__name" for name in ("job", "connector", "source_dataset")}
     plain = [name for name in shape.model_fields if name not in (*names, "duration_s")]
-    needed = dict.fromkeys([*plain, "started_at", "finished_at", *names.values()])
+    needed = dict.fromkeys([*plain, "worked_s", *names.values()])
     lines = records.values_list(*needed, named=True)
     return [
         shape(
             **line._asdict()
             | {name: getattr(line, column) for name, column in names.items()}
-            | {"duration_s": duration_s_of(line)}
+            | {"duration_s": line.worked_s}
         )
         for line in lines
     ]
-
-
-def tell_configuration() -> Configuration:
-    """Names the settings one by one, so that no secret comes along by being added."""
-    of = settings.SYNC
-    return Configuration(
-        SYNC_FREQUENCY=of.sync_frequency,
-        SYNC_TIME=of.sync_time,
-        MAX_FILE_SIZE_MB=of.max_file_size_mb,
-        BATCH_SIZE=of.batch_size,
-        SUPPORTED_EXTENSIONS=list(of.supported_extensions),
-        MAX_RETRIES=of.max_retries,
-        SYNC_CONCURRENCY=of.sync_concurrency,
-        SYNC_MAX_PER_HOST=of.max_per_host,
-        SYNC_BASE_TIMEOUT_SECONDS=of.base_timeout_s,
-        SYNC_PER_FILE_TIMEOUT_SECONDS=of.per_file_timeout_s,
-        SYNC_MIN_TIMEOUT_SECONDS=of.min_timeout_s,
-        SYNC_MAX_TIMEOUT_SECONDS=of.max_timeout_s,
-        SYNC_HEARTBEAT_INTERVAL_SECONDS=of.heartbeat_interval_s,
-        SYNC_LEASE_SECONDS=of.lease_s,
-        SYNC_CLEANUP_INTERVAL_SECONDS=of.cleanup_interval_s,
-        SYNC_STALL_SECONDS=of.stall_s,
-    )

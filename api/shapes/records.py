@@ -12,6 +12,7 @@ from api.shapes.answers import Told
 from api.shapes.marks import MarkOut
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
+from syncjobs.queries.progress import estimate_remaining_s
 
 if TYPE_CHECKING:
     SchemaChangeOut = Told
@@ -96,6 +97,12 @@ class RecordOut(Told):
     files_skipped: int
     files_deferred: int
     bytes_transferred: int
+    total_bytes: int | None = Field(
+        description="Of the files to fetch. null: not known, or not of every file."
+    )
+    bytes_done: int = Field(description="Of these: received by any attempt, or given up.")
+    bytes_per_s: int | None = Field(description="Lately, while it runs; null: not known yet.")
+    remaining_s: float | None = Field(description="At this rate; null: not known.")
     rows_read: int | None = Field(description="This and the other counts of rows: null for files.")
     rows_added: int | None
     rows_changed: int | None
@@ -111,7 +118,15 @@ class RecordOut(Told):
     tables: list[TableRecordOut] | None = Field(description="Of rows: how each table ended.")
     attempt: int
     heartbeat_at: datetime | None
-    expected_duration_s: float | None
+    expected_duration_s: float | None = Field(
+        description="From the job's own history. null: it has none, so it is not known yet."
+    )
+    deadline_s: float | None = Field(
+        description="How long its attempt may take. null: none has begun."
+    )
+    worked_s: float | None = Field(
+        description="How long its ended attempts worked, together, without what it waited or was held."
+    )
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -147,7 +162,10 @@ class RecordPage(Told):
     next: str | None
 
 
-_APART = ("job", "connector", "source_dataset", "job_id", "connector_id", "backfill_id", "held")
+_APART = (
+    *("job", "connector", "source_dataset", "job_id", "connector_id", "backfill_id"),
+    *("held", "remaining_s"),
+)
 # The rest of a record's columns is for its worker; they are long, and many. `hold` becomes `held`.
 SHOWN = [*(name for name in RecordOut.model_fields if name not in _APART), "hold"]
 
@@ -160,7 +178,7 @@ def tell_line(line: Any) -> dict[str, Any]:
         "connector": line.connector__name,
         "source_dataset": line.source_dataset__name,
     }
-    return told | _tell_of_rows(line)
+    return told | _tell_rest(line)
 
 
 def tell_record(record: SyncRecord) -> dict[str, Any]:
@@ -173,12 +191,13 @@ def tell_record(record: SyncRecord) -> dict[str, Any]:
         "source_dataset": record.source_dataset.name if record.source_dataset else None,
         "backfill_id": record.backfill_id,
         **{name: getattr(record, name) for name in SHOWN},
-        **_tell_of_rows(record),
+        **_tell_rest(record),
     }
 
 
-def _tell_of_rows(row: Any) -> dict[str, Any]:
+def _tell_rest(row: Any) -> dict[str, Any]:
     return {
+        "remaining_s": estimate_remaining_s(row),
         "cursor_column": row.cursor_column or None,
         "held": tell_held(row.state, row.hold, row.error),
     }

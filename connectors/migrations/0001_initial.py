@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='connectors', to='workspaces.workspace')),
                 ('entities', models.JSONField(blank=True, default=dict)),
+                ('last_attempt_at', models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 'ordering': ['name'],

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -47,8 +47,10 @@ from farends.registry import SPECS, UnknownKind, get_spec
 from farends.spec import option_fields
 from outbox.models import Stream
 from syncjobs.configuration.connectors import delete_connector, save_connector
-from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.core.states import State
+from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.queries.connectivity import has_passed
+from syncjobs.queries.syncing import ShownStatus
 from workspaces.models import Role
 
 TESTED_AT_ONCE = 5  # each may wait for its far end, and the page waits with them
@@ -72,6 +74,7 @@ class ConnectorAdmin(ButtonsAdmin):
         "address",
         "show_status",
         "synced",
+        "attempted",
         "tested",
         "sync_error",
     ]
@@ -115,6 +118,11 @@ class ConnectorAdmin(ButtonsAdmin):
             given = split_host(request.POST, connector.kind if connector else None)
             request.POST = given  # type: ignore[assignment]  # Django's own setter
         return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def rows(self, request: HttpRequest) -> QuerySet[Any]:
+        running = SyncRecord.objects.filter(connector=OuterRef("pk"), state=State.RUNNING)
+        rows: QuerySet[Any] = super().rows(request).annotate(is_syncing=Exists(running))
+        return rows
 
     def get_form(
         self,
@@ -204,7 +212,12 @@ class ConnectorAdmin(ButtonsAdmin):
             objs,
             self.refuse_deletion(request, objs),
             Dependant("stream", Stream.objects.filter(client__in=chosen)),
-            Dependant("sync job", SyncJob.objects.filter(connector__in=chosen)),
+            # A job that auto_sync made goes too, unless a record or a follower keeps it.
+            Dependant("sync job", SyncJob.objects.filter(connector__in=chosen, is_default=False)),
+            Dependant(
+                "job that runs after it",
+                Dependency.objects.filter(parent__connector__in=chosen, parent__is_default=True),
+            ),
             Dependant("sync record", SyncRecord.either.filter(connector__in=chosen)),
         )
 
@@ -285,15 +298,19 @@ class ConnectorAdmin(ButtonsAdmin):
         return f"{connector.host}:{connector.port}"
 
     @admin.display(description="status", ordering="status")
-    def show_status(self, connector: Connector) -> str:
-        return label(connector.status)
+    def show_status(self, connector: Any) -> str:
+        return label(ShownStatus.SYNCING if connector.is_syncing else connector.status)
 
-    @admin.display(description="last sync", ordering="last_sync_at")
+    @admin.display(description="last success", ordering="last_sync_at")
     def synced(self, connector: Connector) -> str:
-        if connector.last_sync_at is None:
+        return moment(connector.last_sync_at)
+
+    @admin.display(description="last attempt", ordering="last_attempt_at")
+    def attempted(self, connector: Connector) -> str:
+        if connector.last_attempt_at is None:
             return NOTHING
-        state = connector.last_sync_status
-        return format_html("{} {}", label(state) if state else "", moment(connector.last_sync_at))
+        shown = label(connector.last_sync_status, title=connector.last_sync_error)
+        return format_html("{} {}", shown, moment(connector.last_attempt_at))
 
     @admin.display(description="test", ordering="last_test_at")
     def tested(self, connector: Connector) -> str:

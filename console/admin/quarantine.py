@@ -25,6 +25,7 @@ from farends import names
 from syncjobs.models import QuarantinedRow, QuarantineState, SyncRecord
 from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy
 from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
+from syncjobs.records.asking import ConnectorPaused
 
 PAGE = 50
 
@@ -66,7 +67,14 @@ def send_again_view(page: ButtonsAdmin, request: HttpRequest, pk: UUID) -> HttpR
             values=given,
             drop=[dropped] if dropped else [],
         )
-    except (NothingOpen, RedriveMisfit, WorkspaceBusy, JobBusy, ValueError) as exc:
+    except (
+        NothingOpen,
+        RedriveMisfit,
+        ConnectorPaused,
+        WorkspaceBusy,
+        JobBusy,
+        ValueError,
+    ) as exc:
         messages.error(request, f"Nothing was sent: {exc}.")
         return HttpResponseRedirect(reverse("admin:syncjobs_syncrecord_quarantine", args=[pk]))
     messages.success(request, "Dropped." if dropped else "Queued: the rows are sent again.")

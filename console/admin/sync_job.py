@@ -50,6 +50,7 @@ from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
+from syncjobs.records.asking import ConnectorPaused
 from syncjobs.works.table import kinds_with_work
 from workspaces.lookup import filter_by_part
 from workspaces.models import Role, Workspace
@@ -398,18 +399,28 @@ class SyncJobAdmin(ButtonsAdmin):
         refused = self.refuse_deletion(request, objs)
         return tree, {"sync jobs": len(list(objs))}, refused, protected
 
-    def press_sync(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
-        return HttpResponseRedirect(find_page_url(self._enqueue(request, job, None)))
+    def press_sync(self, request: HttpRequest, job: SyncJob) -> HttpResponse | None:
+        return self._sync(request, job, None)
 
-    def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
+    def press_plan(self, request: HttpRequest, job: SyncJob) -> HttpResponse | None:
         """A dry run; its record shows what a sync would do, to be approved there."""
-        record = request_sync(job, by=str(request.user), dry_run=True)
+        try:
+            record = request_sync(job, by=str(request.user), dry_run=True)
+        except ConnectorPaused as exc:
+            messages.warning(request, f"No plan is made: {exc}.")
+            return None
         self.log_change(request, job, "Queued a dry run.")
         messages.success(request, f"{job}: its plan is being made.")
         return HttpResponseRedirect(find_page_url(record))
 
-    def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse:
-        return HttpResponseRedirect(find_page_url(self._enqueue(request, job, SyncMode.FULL)))
+    def press_full(self, request: HttpRequest, job: SyncJob) -> HttpResponse | None:
+        return self._sync(request, job, SyncMode.FULL)
+
+    def _sync(
+        self, request: HttpRequest, job: SyncJob, mode: SyncMode | None
+    ) -> HttpResponse | None:
+        record = self._enqueue(request, job, mode)
+        return None if record is None else HttpResponseRedirect(find_page_url(record))
 
     def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
         if resume_job(job):
@@ -442,9 +453,15 @@ class SyncJobAdmin(ButtonsAdmin):
         for job in self.changeable(request, rows):
             self._switch(request, job, enabled=False)
 
-    def _enqueue(self, request: HttpRequest, job: SyncJob, mode: SyncMode | None) -> SyncRecord:
+    def _enqueue(
+        self, request: HttpRequest, job: SyncJob, mode: SyncMode | None
+    ) -> SyncRecord | None:
+        """Returns the record to show; None where there is none."""
         try:
             record = request_sync(job, mode=mode, by=str(request.user))
+        except ConnectorPaused as exc:
+            messages.warning(request, f"{job} is not queued: {exc}.")
+            return None
         except AlreadyQueued as exc:
             messages.info(request, f"{job}: a sync is queued already.")
             return exc.record

@@ -47,6 +47,7 @@ from syncjobs.queueing.requesting import NothingToRetry, request_sync, retry, re
 from syncjobs.records.asking import (
     AlreadyApplied,
     AnswerNeeded,
+    ConnectorPaused,
     NoPlan,
     PlanChanged,
     approve,
@@ -417,7 +418,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         except AlreadyApplied as exc:
             messages.info(request, "This plan has been approved already.")
             return HttpResponseRedirect(find_page_url(exc.record))
-        except NoPlan as exc:
+        except (NoPlan, ConnectorPaused) as exc:
             messages.error(request, f"{exc}.")
             return None
         messages.success(request, "Approved: the plan is queued.")

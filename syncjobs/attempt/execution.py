@@ -24,6 +24,7 @@ from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncRecord
 from syncjobs.queries.durations import read_history, spent_s
 from syncjobs.queries.rules import deadline_rule
+from syncjobs.records.lines import EndLine, log_end, log_start
 from syncjobs.records.transition import move
 from syncjobs.works.contract import Assignment, Claim, Ending
 from syncjobs.works.table import get_work
@@ -33,29 +34,63 @@ log = structlog.get_logger(__name__)
 
 def execute(record_id: uuid.UUID, heart: Heart) -> State | None:
     """Works on one record; the state it is left in, or None where there was nothing to do."""
+    line = execute_attempt(record_id, heart)
+    return None if line is None else State(line.state)
+
+
+def execute_attempt(record_id: uuid.UUID, heart: Heart) -> EndLine | None:
+    """The same, with how the attempt ended. None also where the record's lease was lost."""
     held = claim(record_id, heart.owner)
     if held is None:
         return None
     lease = heart.hold(RECORDS, held, Progress())
     with structlog.contextvars.bound_contextvars(record=str(record_id)):
         try:
-            ending = _attempt(held, lease)
+            found = SyncRecord.either.select_related("job", "connector", "workspace")
+            record = found.get(pk=held.record_id)
+            ending = _attempt(record, held, lease)
             heart.release(lease)  # from here the lease's last renewal covers us
-            return _finish(held, lease.progress, ending) if ending else None
+            if ending is None or (state := _finish(held, lease.progress, ending)) is None:
+                return None
+            line = _describe_end(record, lease, ending, state)
+            log_end(record_id, line)
+            return line
         finally:
             heart.release(lease)
 
 
-def _attempt(held: Claim, lease: Lease) -> Ending | None:
+def _describe_end(record: SyncRecord, lease: Lease, ending: Ending, state: State) -> EndLine:
+    seen = lease.progress.snapshot
+    return EndLine(
+        job=record.job.name,
+        workspace=record.workspace.name,
+        state=state.value,
+        attempt=record.attempt,
+        timeout_s=seen.deadline_s,
+        duration_s=(record.worked_s or 0.0) + lease.worked_s,
+        files=seen.current_file_index,
+        bytes=seen.bytes_transferred,
+        error_code=ending.changes.get("error_code") or None,
+        error=ending.changes.get("error") or None,
+    )
+
+
+def _attempt(record: SyncRecord, held: Claim, lease: Lease) -> Ending | None:
     """Returns None if the lease is lost: the worker that holds it now decides."""
-    found = SyncRecord.either.select_related("job", "connector", "workspace")
-    record = found.get(pk=held.record_id)
     if record.connector is not None:
         lease.patience_s = read_granted_silence_s(record.connector.options)
     try:
+        lease.progress.resume(
+            percentage=record.percentage,
+            files=record.current_file_index,
+            total_files=record.total_files,
+            total_bytes=record.total_bytes,
+            bytes_done=record.bytes_done,
+        )
         allowance = _allow(record)
         # Until the work knows what there is to do, and says so.
         lease.progress.expect(allowance.deadline_s(), allowance.expected_s())
+        log_start(record, allowance.deadline_s())
         ending = get_work(record.connector).run(Assignment(record, held, lease, allowance))
     except Stop as stop:
         return end_of_stop(record, lease, stop)

@@ -26,12 +26,12 @@ LOOKED_AT = 200  # the latest records, among which these are found
 # Of the same mode: a full record fetches again what is there. Rows that are sent again are no sync of their table.
 _AMOUNTS = """
 SELECT TRUE AS is_own, files_added + files_changed AS files, rows_read, bytes_transferred,
-       CASE WHEN attempt <= 1 AND tries_until IS NULL THEN extract(epoch FROM clock_timestamp() - started_at)::float
-       END AS duration_s
+       CASE WHEN attempt <= 1 AND tries_until IS NULL
+            THEN coalesce(worked_s, 0) + extract(epoch FROM clock_timestamp() - claimed_at)::float END AS duration_s
   FROM syncjobs_syncrecord WHERE id = %(record)s
  UNION ALL (
 SELECT FALSE, files_added + files_changed, rows_read, bytes_transferred,
-       CASE WHEN attempt <= 1 AND tries_until IS NULL THEN extract(epoch FROM finished_at - started_at)::float END
+       CASE WHEN attempt <= 1 AND tries_until IS NULL THEN worked_s END
   FROM (SELECT * FROM syncjobs_syncrecord WHERE job_id = %(job)s ORDER BY queued_at DESC LIMIT %(looked_at)s) latest
  WHERE state = 'succeeded' AND NOT dry_run AND mode = %(mode)s AND trigger <> 'redrive' AND started_at IS NOT NULL
  ORDER BY queued_at DESC LIMIT %(compared)s)

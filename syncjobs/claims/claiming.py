@@ -144,6 +144,7 @@ def _claim(record_id: uuid.UUID, owner: str) -> Claim | None:
             "progress_at": Now(),
             "deadline_s": None,
             "started_at": record.started_at or Now(),
+            "claimed_at": Now(),
             "attempt": Greatest(F("attempt"), 1),
             "address": bounds.address,
             "dialled": bounds.dialled,

@@ -16,7 +16,13 @@ from connectors.secrets import seal, unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS, UnknownKind, get_spec
 from farends.spec import PUSH, InvalidOptions, Spec, flat_options, option_fields, parse_options
-from syncjobs.configuration.jobs import follow_auto_sync, resume_jobs_of
+from syncjobs.configuration.jobs import (
+    HasFollowers,
+    delete_job,
+    follow_auto_sync,
+    hold_dependencies,
+    resume_jobs_of,
+)
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import Misplaced
 from syncjobs.order.rows import RESOURCES
@@ -90,14 +96,17 @@ def save_connector(connector: Connector) -> int:
             connector.last_test, connector.last_test_at = None, None
         connector.save()
         auditing.note_saved(connector, stored)
-        follow_auto_sync(connector)
+        follow_auto_sync(connector, stored)
         return resume_jobs_of(connector)
 
 
 def delete_connector(connector: Connector) -> None:
-    """Raises InUse where jobs, their records or streams hang on it."""
+    """With it goes the job that its auto_sync made, where that is its only one and was never run. Raises InUse where
+    other jobs, records or streams hang on it."""
     with transaction.atomic():
+        hold_dependencies(connector.workspace_id)  # before the connector's row, as who saves a job
         Connector.objects.select_for_update().filter(pk=connector.pk).first()
+        _delete_default_job(connector)
         users = (
             ("sync jobs use it", connector.sync_jobs),
             ("streams send to it", connector.streams),
@@ -122,6 +131,23 @@ def delete_connector(connector: Connector) -> None:
             raise InUse(
                 f"{connector.name} cannot be deleted, because these use it: {holders}"
             ) from None
+
+
+def _delete_default_job(connector: Connector) -> None:
+    """Raises InUse where its records keep it. No record comes meanwhile: the connector's row is locked."""
+    jobs = list(connector.sync_jobs.select_related("dataset")[:2])
+    if len(jobs) != 1 or not jobs[0].is_default:
+        return
+    job = jobs[0]
+    if job.records(manager="either").exists():
+        raise InUse(
+            f"{connector.name} cannot be deleted, because the records of its job {job.name} tell what dataset"
+            f" {job.dataset.name} holds. Pause the connector, or delete the job first: the dataset stays"
+        )
+    try:
+        delete_job(job)
+    except HasFollowers as exc:
+        raise InUse(f"{connector.name} cannot be deleted: {exc}") from None
 
 
 def _jobs_that_write_to(connector: Connector) -> models.QuerySet[SyncJob]:

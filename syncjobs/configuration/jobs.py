@@ -129,9 +129,11 @@ def resume_jobs_of(connector: Connector) -> int:
     return resume(SyncJob.objects.filter(connector=connector))
 
 
-def follow_auto_sync(connector: Connector) -> None:
-    """A connector with `auto_sync` has a default job, due every `sync_interval_s`; without, it rests.
+def follow_auto_sync(connector: Connector, stored: Connector | None = None) -> None:
+    """A connector with `auto_sync` has a default job, due every `sync_interval_s`. Without it that job is off; its
+    records and its dataset stay.
 
+    `stored` is the connector as it was. What a person set on the job stays where the connector's own fields stay.
     Call it in the transaction that saves the connector.
     """
     job = SyncJob.objects.filter(connector=connector, is_default=True).first()
@@ -142,10 +144,13 @@ def follow_auto_sync(connector: Connector) -> None:
             name=_free_name(connector),
             is_default=True,
         )
-    if job is not None:
-        job.schedule = {"every_s": connector.sync_interval_s}
+    if job is None:
+        return
+    if job._state.adding or stored is None or stored.auto_sync != connector.auto_sync:
         job.enabled = connector.auto_sync
-        save_job(job)
+    if job._state.adding or stored is None or stored.sync_interval_s != connector.sync_interval_s:
+        job.schedule = {"every_s": connector.sync_interval_s}
+    save_job(job)
 
 
 def hold_dependencies(workspace_id: UUID) -> None:

@@ -52,8 +52,13 @@ class Allowance:
             own_s=self.own_s,
         )
 
-    def expected_s(self, files: int | None = None) -> float:
-        return expect_s(self.rule, files, self.past, own_s=self.own_s)
+    def expected_s(self, files: int | None = None) -> float | None:
+        return expect_s(self.rule, files, self.past)
+
+
+def calculated_timeout_s(rule: DeadlineRule, own_s: float | None, files: int | None) -> float:
+    """The timeout of a record that no attempt has measured yet; `own_s` is its job's own limit."""
+    return own_s if own_s is not None else formula_s(rule, files or 0)
 
 
 def formula_s(rule: DeadlineRule, files: int) -> float:
@@ -82,15 +87,13 @@ def decide_deadline_s(
     return max(0.0, cap_s - spent_s)
 
 
-def expect_s(
-    rule: DeadlineRule, files: int | None, past: Sequence[Past], *, own_s: float | None = None
-) -> float:
+def expect_s(rule: DeadlineRule, files: int | None, past: Sequence[Past]) -> float | None:
     """How long the record will probably take: the median of its job's latest successful ones, more
-    where it has more files to fetch than they had, but then no more than the formula. Without
-    a history, what the formula gives."""
-    formula = formula_s(rule, files or 0)
+    where it has more files to fetch than they had, but then no more than the formula. None: the job has
+    no history, and what it may take says nothing of what it will."""
     if len(past) < HISTORY_MIN:
-        return formula if own_s is None else min(formula, own_s)
+        return None
+    formula = formula_s(rule, files or 0)
     usual_s = median(item.duration_s for item in past)
     usual_files = median(item.files for item in past)
     scaled_s = usual_s * max(1.0, (1 + (files or 0)) / (1 + usual_files))

@@ -109,12 +109,13 @@ class Fetching:
                 second = seconds.get(entry.path)
                 self._keep(fetched, entry if second is None else second.listed, keeper)
             elif error.retryable and not seconds and len(again) < SECOND_TRIES_MAX:
-                _discard(fetched)
+                self._discard(fetched)
                 changed = None if self._order.as_listed else fetched.observed
                 again[entry.path] = Again(entry, changed or entry)
                 continue
             else:
-                _discard(fetched)
+                self._discard(fetched)
+                self._progress.counted(entry.size_bytes or 0)  # nothing more comes of it
                 self._fail(entry, error)
             self._told.pop(entry.path, None)
             self._progress.finished_file()
@@ -125,6 +126,11 @@ class Fetching:
             first = self._unproved.first or to_text(fetched.entry.path)
             self._unproved = Unproved(self._unproved.files + 1, first)
         keeper.add(self._arrived(fetched, listed), get_receipt(fetched))
+
+    def _discard(self, fetched: Fetched) -> None:
+        if isinstance(fetched.receipt, Received):
+            self._progress.counted(-fetched.receipt.size_bytes)
+            fetched.receipt.discard()
 
     def _fail(self, entry: RemoteEntry, error: TransportError) -> None:
         path = to_text(entry.path)
@@ -202,8 +208,3 @@ class Fetching:
             landed=fetched.landed,
             source=fetched.source,
         )
-
-
-def _discard(fetched: Fetched) -> None:
-    if isinstance(fetched.receipt, Received):
-        fetched.receipt.discard()

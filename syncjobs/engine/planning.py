@@ -49,9 +49,11 @@ class Planning:
         allowance = self._order.allowance
         self._progress.planned(
             files=plan.wanted,
-            size_bytes=plan.wanted_bytes,
+            size_bytes=None if counts.unsized else plan.wanted_bytes,
             deadline_s=allowance.deadline_s(plan.wanted, looked_s=self._source.looked_s),
             expected_s=allowance.expected_s(plan.wanted),
+            done_files=counts.fetched,
+            done_bytes=counts.fetched_bytes,
         )
         # What the listing alone made unchanged was not looked at; mode `full` leaves none unchanged.
         by_content = self._order.comparison is Comparison.CHECKSUM

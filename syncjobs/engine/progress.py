@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from dataclasses import dataclass, replace
 
 from syncjobs.core.states import Stage
@@ -11,6 +13,7 @@ from syncjobs.core.states import Stage
 TROUBLES_MAX = 10_000  # of each kind
 TROUBLES_BYTES_MAX = 32 << 20  # of all kinds
 MESSAGE_MAX = 2_000  # characters of one
+PACE_S = 10.0  # of which the rate is the mean
 WORDS_MAX = 200  # characters of what a record waits for
 
 
@@ -23,8 +26,10 @@ class Snapshot:
     rows_read: int | None = None  # None: the work reads no rows
     total_files: int | None = None
     current_file_index: int = 0
-    total_bytes: int = 0
-    bytes_transferred: int = 0
+    total_bytes: int | None = None  # None: not known, or not of every file
+    bytes_done: int = 0  # of these: received now or before, or given up
+    bytes_per_s: int | None = None  # lately; None: not known yet
+    bytes_transferred: int = 0  # by this attempt, in vain or not
     files_failed: int = 0
     files_skipped: int = 0
     files_deferred: int = 0
@@ -34,6 +39,7 @@ class Snapshot:
     kept_bytes: int = 0  # of files that were cut: where a next attempt goes on
     indexed: int = 0  # texts of the version that was published
     to_index: int = 0
+    percentage_before: float = 0.0  # what earlier attempts had reached: looking takes nothing back
     waiting_for: str = ""  # within the attempt, such as for a host that asked for patience
 
     @property
@@ -54,14 +60,14 @@ class Snapshot:
     @property
     def percentage(self) -> float:
         if self.stage in (Stage.INITIALIZING, Stage.DETECTING_CHANGES):
-            return 0.0 if self.listed == 0 else 5.0
+            return max(self.percentage_before, 0.0 if self.listed == 0 else 5.0)
         if self.stage in (Stage.FINALIZING, Stage.UPDATING_EMBEDDINGS):
             share = self.indexed / self.to_index if self.to_index else 0.0
             return round(95.0 + 4.0 * min(1.0, share), 1)
-        files = self.current_file_index / self.total_files if self.total_files else 1.0
-        share = files
         if self.total_bytes:
-            share = (files + min(1.0, self.bytes_transferred / self.total_bytes)) / 2
+            share = self.bytes_done / self.total_bytes
+        else:
+            share = self.current_file_index / self.total_files if self.total_files else 1.0
         return round(10.0 + 85.0 * min(1.0, share), 1)
 
 
@@ -73,6 +79,23 @@ class Trouble:
     action: str  # failed | skipped | deferred
     code: str
     message: str
+
+
+class _Pace:
+    """Bytes per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def measure(self, count: int) -> int | None:
+        now = time.monotonic()
+        marks = self._marks
+        if not marks or now - marks[-1][0] >= 1:
+            marks.append((now, count))
+        while len(marks) > 2 and now - marks[1][0] >= PACE_S:
+            marks.popleft()
+        passed_s = now - marks[0][0]
+        return round((count - marks[0][1]) / passed_s) if passed_s >= 1 else None
 
 
 class Progress:
@@ -90,6 +113,8 @@ class Progress:
         self._snapshot = Snapshot()  # but for what is counted here:
         self._index = 0
         self._bytes = 0
+        self._other_bytes = 0  # done without a transfer by this attempt; less where one was in vain
+        self._pace = _Pace()
         self.moves = 0
         self.deadline_s: float | None = None  # of the attempt, as far as is known
         self.expected_s: float | None = None
@@ -100,9 +125,14 @@ class Progress:
     @property
     def snapshot(self) -> Snapshot:
         with self._lock:
+            told = self._snapshot
+            done = max(0, self._bytes + self._other_bytes)
+            fetches = told.stage is Stage.PROCESSING_FILES
             return replace(
-                self._snapshot,
+                told,
                 current_file_index=self._index,
+                bytes_done=done if told.total_bytes is None else min(done, told.total_bytes),
+                bytes_per_s=self._pace.measure(self._bytes) if fetches else None,
                 bytes_transferred=self._bytes,
                 deadline_s=self.deadline_s,
                 expected_s=self.expected_s,
@@ -111,6 +141,25 @@ class Progress:
     def moved(self) -> None:
         """Any thread calls this for every piece, so there is no lock: of two at once one may be lost."""
         self.moves += 1
+
+    def resume(
+        self,
+        *,
+        percentage: float,
+        files: int,
+        total_files: int | None,
+        total_bytes: int | None,
+        bytes_done: int,
+    ) -> None:
+        """Goes on from where an earlier attempt was last seen, until the plan of this one is known."""
+        with self._lock:
+            self._snapshot = replace(
+                self._snapshot,
+                percentage_before=percentage,
+                total_files=total_files,
+                total_bytes=total_bytes,
+            )
+            self._index, self._other_bytes = files, bytes_done
 
     def enter(self, stage: Stage) -> None:
         with self._lock:
@@ -141,10 +190,23 @@ class Progress:
             )
 
     def planned(
-        self, *, files: int, size_bytes: int, deadline_s: float, expected_s: float | None = None
+        self,
+        *,
+        files: int,
+        size_bytes: int | None,
+        deadline_s: float,
+        expected_s: float | None = None,
+        done_files: int = 0,
+        done_bytes: int = 0,
     ) -> None:
+        """What is to be fetched: `size_bytes` None where not every file's size is known. An earlier attempt has
+        fetched `done_files` more, so that the bar goes on from there."""
+        total = None if size_bytes is None else size_bytes + done_bytes
         with self._lock:
-            self._snapshot = replace(self._snapshot, total_files=files, total_bytes=size_bytes)
+            self._snapshot = replace(
+                self._snapshot, total_files=files + done_files, total_bytes=total
+            )
+            self._index, self._other_bytes = done_files, done_bytes
         self.expect(deadline_s, expected_s)
         self.moved()
 
@@ -152,6 +214,13 @@ class Progress:
         self.moved()
         with self._lock:  # transports may receive in several threads
             self._bytes += size_bytes
+
+    def counted(self, size_bytes: int) -> None:
+        """So many bytes count as done without being received, such as those of an earlier attempt or of a file that
+        is given up; negative: what was received is in vain."""
+        self.moved()
+        with self._lock:
+            self._other_bytes += size_bytes
 
     def finished_file(self) -> None:
         self.moved()

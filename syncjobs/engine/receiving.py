@@ -33,6 +33,8 @@ class StoreReceiver:
         self._limit_bytes = limit_bytes
         self._progress = progress
         self._check = check
+        if self._began_at_bytes:
+            progress.counted(self._began_at_bytes)
 
     @property
     def offset(self) -> int:
@@ -43,6 +45,7 @@ class StoreReceiver:
         return self._writer.sha256
 
     def rewind(self) -> None:
+        self._progress.counted(-self._writer.size_bytes)
         self._writer.rewind()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -63,6 +66,9 @@ class StoreReceiver:
         gained = self._writer.size_bytes - self._began_at_bytes
         if self._resumable and gained > 0 and self._writer.size_bytes >= WORTH_KEEPING_BYTES:
             self._progress.left(gained)
+        self._progress.counted(
+            -self._writer.size_bytes
+        )  # whoever takes up the file counts them again
         self._writer.leave()
 
 

@@ -129,7 +129,8 @@ class SyncJob(models.Model):
     # Kept by the connector's `auto_sync`: its schedule follows `sync_interval_s`.
     is_default = models.BooleanField(default=False, editable=False)
     next_run_at = models.DateTimeField(null=True, editable=False)
-    last_run_at = models.DateTimeField(null=True, editable=False)
+    last_run_at = models.DateTimeField(null=True, editable=False)  # when one last ended
+    last_success_at = models.DateTimeField(null=True, editable=False)
     last_error = models.TextField(blank=True, default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -25,6 +25,8 @@ class Trigger(models.TextChoices):
     BACKFILL = "backfill"  # a fire of the past that a person asked for
     RESYNC = "resync"  # a table is read again from nothing
     REDRIVE = "redrive"  # what failed, alone: rows out of quarantine, or files of a record
+    # A clock from outside asked for what is due (docs/cron.md).
+    CRON_HOOK = "cron_hook", "Cron hook"
 
 
 ASKED = (Trigger.MANUAL, Trigger.MCP)  # by a person or a program, for now
@@ -136,6 +138,10 @@ class SyncRecord(models.Model):
     files_skipped = models.PositiveBigIntegerField(default=0)
     files_deferred = models.PositiveBigIntegerField(default=0)
     bytes_transferred = models.PositiveBigIntegerField(default=0)
+    # NULL: not known, or not of every file. What is done of them was received by any attempt, or given up.
+    total_bytes = models.PositiveBigIntegerField(null=True)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_per_s = models.PositiveBigIntegerField(null=True)  # of a running attempt, lately
     # Of rows; NULL for files. They count all tables of the record.
     rows_read = models.PositiveBigIntegerField(null=True)
     rows_added = models.PositiveBigIntegerField(null=True)
@@ -162,7 +168,9 @@ class SyncRecord(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     progress_at = models.DateTimeField(null=True)  # when the work last moved
     expected_duration_s = models.FloatField(null=True)
-    deadline_s = models.FloatField(null=True)  # of the running attempt
+    deadline_s = models.FloatField(null=True)  # of the latest attempt
+    claimed_at = models.DateTimeField(null=True)  # by the running attempt
+    worked_s = models.FloatField(null=True)  # by the attempts that have ended, together
     address = models.CharField(max_length=300, blank=True, default="")  # whose budget it uses
     dialled = models.CharField(max_length=300, blank=True, default="")  # who bears its connections
 

@@ -32,11 +32,7 @@ def read_history(job_id: uuid.UUID, mode: str) -> list[Past]:
     """The job's latest successful records of one mode, those that needed one attempt only: what the
     others waited in between is no work."""
     rows = _succeeded(job_id).filter(mode=mode, attempt=1, tries_until=None)[:LATEST]
-    return [
-        Past((row.finished_at - row.started_at).total_seconds(), row.total_files or 0)
-        for row in rows
-        if row.finished_at is not None and row.started_at is not None
-    ]
+    return [Past(row.worked_s, row.total_files or 0) for row in rows if row.worked_s is not None]
 
 
 def spent_s(record_id: uuid.UUID) -> float:

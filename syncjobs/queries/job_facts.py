@@ -46,8 +46,8 @@ _SQL = """
              ON version.dataset_id = job.dataset_id AND version.is_current
       LEFT JOIN LATERAL (
              SELECT avg(seconds) AS seconds FROM (
-                    SELECT extract(epoch FROM finished_at - started_at) AS seconds
-                      FROM (SELECT state, started_at, finished_at, attempt, tries_until FROM syncjobs_syncrecord
+                    SELECT worked_s AS seconds
+                      FROM (SELECT state, worked_s, attempt, tries_until FROM syncjobs_syncrecord
                              WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT %s) recent
                      WHERE state = 'succeeded' AND attempt = 1 AND tries_until IS NULL) durations) average ON TRUE
      WHERE job.id = ANY(%s)

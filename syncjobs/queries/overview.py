@@ -74,7 +74,7 @@ def due_auto_syncs() -> QuerySet[SyncJob]:
 
 def find_latest(workspace: Workspace) -> SyncRecord | None:
     """What runs, or else the latest that was asked for; dry runs are none."""
-    rows = SyncRecord.objects.filter(workspace=workspace)
+    rows = SyncRecord.objects.filter(workspace=workspace).select_related("job")
     return (
         rows.filter(state=State.RUNNING).order_by("-started_at").first()
         or rows.order_by("-queued_at").first()

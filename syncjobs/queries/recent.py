@@ -20,18 +20,13 @@ class RecentRecord:
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    duration_s: float  # what its attempts that have ended worked
     waiting_for: str
-
-    @property
-    def duration_s(self) -> float:
-        """0 for one that has not ended."""
-        if self.started_at is None or self.finished_at is None:
-            return 0.0
-        return max(0.0, (self.finished_at - self.started_at).total_seconds())
 
 
 _SQL = """
-SELECT r.id, j.id AS job_id, r.state, r.queued_at, r.started_at, r.finished_at, r.waiting_for
+SELECT r.id, j.id AS job_id, r.state, r.queued_at, r.started_at, r.finished_at,
+       coalesce(r.worked_s, 0) AS duration_s, r.waiting_for
   FROM unnest(%s::uuid[]) j (id)
  CROSS JOIN LATERAL (SELECT * FROM syncjobs_syncrecord
                       WHERE job_id = j.id AND NOT dry_run ORDER BY queued_at DESC LIMIT %s) r

@@ -27,6 +27,7 @@ from syncjobs.records.inserting import NewRecord, insert_records
 from timing.clock import database_now
 from timing.fires import FiresUnknown, iter_fires
 from timing.schedules import InvalidSchedule, draw_offset, parse_text
+from workspaces import auditing
 
 FIRES_MAX = 10_000
 AT_ONCE = 1_000  # backfills that a tick moves on
@@ -56,24 +57,30 @@ def request_backfill(
 ) -> Backfill:
     """Beat queues its records from the next tick on. Raises NoFires, TooManyFires."""
     fires = _find_fires(job, since, until)
-    return Backfill.objects.create(
-        workspace_id=job.workspace_id,
-        job=job,
-        since=fires[0],
-        until=fires[-1],
-        parallel=parallel,
-        mode=mode or job.sync_mode,
-        fires=len(fires),
-        next_fire=fires[0],
-        requested_by=by,
-    )
+    with transaction.atomic():
+        made = Backfill.objects.create(
+            workspace_id=job.workspace_id,
+            job=job,
+            since=fires[0],
+            until=fires[-1],
+            parallel=parallel,
+            mode=mode or job.sync_mode,
+            fires=len(fires),
+            next_fire=fires[0],
+            requested_by=by,
+        )
+        auditing.note_act(made, auditing.CREATED, {"fires": [None, len(fires)]})
+    return made
 
 
 def cancel_backfill(backfill: Backfill, *, by: str) -> bool:
     """No further record of it is queued, and those that wait or run are asked to end; False where it has ended."""
-    ended = Backfill.objects.filter(pk=backfill.pk, state=BackfillState.ACTIVE).update(
-        state=BackfillState.CANCELLED, finished_at=Now()
-    )
+    with transaction.atomic():
+        ended = Backfill.objects.filter(pk=backfill.pk, state=BackfillState.ACTIVE).update(
+            state=BackfillState.CANCELLED, finished_at=Now()
+        )
+        if ended:
+            auditing.note_act(backfill, "cancelled")
     for record_id in SyncRecord.objects.filter(backfill=backfill, state__in=OPEN).values_list(
         "pk", flat=True
     ):

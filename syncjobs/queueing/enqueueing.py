@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -12,7 +12,7 @@ from syncjobs.core.overlaps import Older, Overlap, decide_overlap
 from syncjobs.core.states import Event, State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.active import active_in, find_active_of_jobs, find_waiting_of_jobs
-from syncjobs.records.asking import cancel
+from syncjobs.records.asking import cancel, refuse_paused
 from syncjobs.records.transition import move
 
 
@@ -54,16 +54,19 @@ def enqueue(
     by: str = "",
     dry_run: bool = False,
     redrive: dict[str, Any] | None = None,
+    note: Callable[[SyncRecord], None] = lambda made: None,
 ) -> SyncRecord:
-    """A queued record of the job; beat rings for it within a second. Raises AlreadyQueued, WorkspaceBusy
-    where its workspace syncs one thing at a time, and JobBusy where the job's overlap policy is to skip."""
+    """A queued record of the job; beat rings for it within a second. `note` is called with it in its transaction.
+    Raises ConnectorPaused, AlreadyQueued, WorkspaceBusy where its workspace syncs one thing at a time, and JobBusy where
+    the job's overlap policy is to skip."""
     try:
         with transaction.atomic():
+            refuse_paused(job)
             if job.workspace.one_sync_at_a_time and not dry_run:
                 _refuse_second(job)
             if not dry_run and (older := settle_overlaps([job], by=by)):
                 raise JobBusy(older[job.pk])
-            return SyncRecord.either.create(
+            made = SyncRecord.either.create(
                 workspace_id=job.workspace_id,
                 job=job,
                 connector_id=job.connector_id,
@@ -77,6 +80,8 @@ def enqueue(
                 waiting_for="a worker",
                 requested_by=by,
             )
+            note(made)
+            return made
     except IntegrityError:
         waiting = find_waiting_of_jobs([job.pk]).values()
         queued = SyncRecord.objects.select_related("job").filter(pk__in=waiting).first()

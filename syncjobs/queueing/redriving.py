@@ -10,6 +10,7 @@ from django.db import transaction
 from datasets.models import TableColumn
 from syncjobs.models import QuarantinedRow, QuarantineState, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from workspaces import auditing
 
 RowValues = Mapping[str, str | None]
 
@@ -52,7 +53,8 @@ def send_again(
 ) -> SyncRecord:
     """A queued record that sends these rows of a record's quarantine again, or all that are open; `drop` are given
     up. A row that has `values` is sent with them, others are read from the source once more. `record` comes with its
-    job. Raises NothingOpen, RedriveMisfit, WorkspaceBusy, JobBusy."""
+    job. Raises NothingOpen, RedriveMisfit, ConnectorPaused, WorkspaceBusy,
+    JobBusy."""
     values = values or {}
     with transaction.atomic():
         rows = QuarantinedRow.objects.select_for_update().filter(record=record)
@@ -73,6 +75,9 @@ def send_again(
             trigger=Trigger.REDRIVE,
             by=by,
             redrive=_write_order(record, sent, values),
+            note=lambda made: auditing.note_act(
+                record, "redriven", {"record": [None, str(made.pk)]}
+            ),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from farends.spec import ROWS
@@ -11,6 +12,7 @@ from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queries.failed_files import FAILED_MAX, count_failed_files
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy, enqueue
 from syncjobs.records.asking import NoPlan, approve, find_approved
+from workspaces import auditing
 
 
 def request_sync(
@@ -21,9 +23,19 @@ def request_sync(
     dry_run: bool = False,
     trigger: Trigger = Trigger.MANUAL,
 ) -> SyncRecord:
-    """A queued record. Raises AlreadyQueued; WorkspaceBusy where the workspace, and JobBusy where the job syncs
-    one at a time, each with the record that is at work and not stuck."""
-    return _clean_up_and_enqueue(job, trigger, mode=mode, by=by, dry_run=dry_run)
+    """A queued record. Raises ConnectorPaused, AlreadyQueued; WorkspaceBusy where the workspace, and JobBusy where the
+    job syncs one at a time, each with the record that is at work and not stuck."""
+    note = _noting(job, "planned" if dry_run else "run")
+    return _clean_up_and_enqueue(job, trigger, mode=mode, by=by, dry_run=dry_run, note=note)
+
+
+def _noting(row: SyncJob | SyncRecord, action: str) -> Callable[[SyncRecord], None]:
+    """Returns what writes into the audit trail which record was made."""
+
+    def note(made: SyncRecord) -> None:
+        auditing.note_act(row, action, {"record": [None, str(made.pk)]})
+
+    return note
 
 
 def _clean_up_and_enqueue(job: SyncJob, trigger: Trigger, *, by: str, **asked: Any) -> SyncRecord:
@@ -42,10 +54,14 @@ class NotOfRows(Exception):
 def request_resync(job: SyncJob, *, by: str) -> SyncRecord:
     """A queued record that forgets where the source stood and reads its tables from nothing. Raises NotOfRows, and
     what `request_sync` raises."""
+    return _resync(job, by, _noting(job, "resynced"))
+
+
+def _resync(job: SyncJob, by: str, note: Callable[[SyncRecord], None]) -> SyncRecord:
     if job.far_end != ROWS:
         raise NotOfRows("A job of files has no mark to forget: run it in full.")
     try:
-        return _clean_up_and_enqueue(job, Trigger.RESYNC, by=by, mode=SyncMode.FULL)
+        return _clean_up_and_enqueue(job, Trigger.RESYNC, by=by, mode=SyncMode.FULL, note=note)
     except AlreadyQueued as exc:
         if exc.record.trigger != Trigger.RESYNC:
             raise
@@ -84,15 +100,19 @@ def retry(record: SyncRecord, *, by: str) -> SyncRecord:
         raise NothingToRetry(f"It is {record.state}: wait for its end, or cancel it.")
     if record.state == State.SUCCEEDED:
         raise NothingToRetry("It has succeeded: run its job for a further one.")
-    if record.redrive is not None:
-        return _clean_up_and_enqueue(
-            record.job, Trigger.REDRIVE, by=by, mode=SyncMode(record.mode), redrive=record.redrive
-        )
+    note = _noting(record, "retried")
     if record.trigger == Trigger.RESYNC:
-        return request_resync(record.job, by=by)
+        return _resync(record.job, by, note)
     if record.applies_id is None:
-        mode = SyncMode(record.mode)
-        return request_sync(record.job, by=by, mode=mode, dry_run=record.dry_run)
+        return _clean_up_and_enqueue(
+            record.job,
+            Trigger.REDRIVE if record.redrive is not None else Trigger.MANUAL,
+            by=by,
+            mode=SyncMode(record.mode),
+            dry_run=record.dry_run,
+            redrive=record.redrive,
+            note=note,
+        )
     plan = find_approved(record)
     if plan is None:
         raise NoPlan("the dry run whose plan it applies is gone")
@@ -115,4 +135,5 @@ def retry_failed(record: SyncRecord, *, by: str) -> SyncRecord:
         by=by,
         mode=SyncMode(record.mode),
         redrive={"record": str(record.pk)},
+        note=_noting(record, "retried"),
     )

@@ -27,8 +27,9 @@ from syncjobs.queueing.enqueueing import (
     settle_overlaps,
 )
 from syncjobs.queueing.requesting import request_sync
-from syncjobs.records.asking import cancel
+from syncjobs.records.asking import ConnectorPaused, cancel
 from syncjobs.records.inserting import NewRecord, insert_records
+from workspaces import auditing
 from workspaces.models import Workspace
 
 
@@ -51,13 +52,22 @@ class NotStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A record that was asked to end so that its job begins anew."""
+
+    record_id: uuid.UUID
+    job_id: uuid.UUID
+    state: str  # running or queued, before that
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """Jobs by what became of them; ids of records by the ids of their jobs."""
 
     queued: dict[uuid.UUID, uuid.UUID]
     already_queued: dict[uuid.UUID, uuid.UUID]
     refused: tuple[NotStarted, ...] = ()
-    cancelled: tuple[uuid.UUID, ...] = ()
+    stopped: tuple[Stopped, ...] = ()
     busy: SyncRecord | None = None  # what keeps the whole workspace out
 
 
@@ -103,9 +113,13 @@ def start_anew(jobs: Sequence[SyncJob], *, by: str) -> Started:
     refused, able = _part(jobs)
     rows = SyncRecord.either.filter(job_id__in=[job.pk for job in able], state__in=ACTIVE)
     # Each in a transaction of its own: a cancel has the record's row first and then those of jobs.
-    asked = [pk for pk in rows.order_by("pk").values_list("pk", flat=True) if cancel(pk, by=by)]
+    found = [
+        Stopped(record.pk, record.job_id, record.state)
+        for record in rows.order_by("pk").only("job_id", "state")
+    ]
+    stopped = tuple(one for one in found if cancel(one.record_id, by=by))
     done = _queue(able, by=by, mode=None, refused=refused)
-    return Started(done.queued, done.already_queued, done.refused, cancelled=tuple(asked))
+    return Started(done.queued, done.already_queued, done.refused, stopped=stopped)
 
 
 def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Started]:
@@ -115,7 +129,7 @@ def start_due(jobs: QuerySet[SyncJob], *, by: str) -> tuple[list[SyncJob], Start
     refuse_if_halted("nothing is started by schedule")
     with transaction.atomic():
         taken = list(jobs.select_for_update(skip_locked=True, of=("self",), no_key=True))
-        done = _queue(taken, by=by, mode=None, trigger=Trigger.SCHEDULE)
+        done = _queue(taken, by=by, mode=None, trigger=Trigger.CRON_HOOK)
         _count_anew(list(done.queued))
     return taken, done
 
@@ -139,8 +153,8 @@ def _count_anew(job_ids: list[uuid.UUID]) -> None:
 def _part(jobs: Iterable[SyncJob]) -> tuple[list[NotStarted], list[SyncJob]]:
     refused, able = [], []
     for job in jobs:
-        if job.connector is not None and job.connector.status != ConnectorStatus.ACTIVE:
-            refused.append(NotStarted(job, f"its connector is {job.connector.status}"))
+        if job.connector is not None and job.connector.status == ConnectorStatus.PAUSED:
+            refused.append(NotStarted(job, str(ConnectorPaused(job.connector.name))))
         elif job.paused_at is not None:
             refused.append(NotStarted(job, f"it is paused: {job.paused_reason}"))
         else:
@@ -178,8 +192,12 @@ def _queue(
         )
         for job in jobs
     ]
-    made = insert_records(records)
-    queued = {record.job_id: record.id for record in records if record.id in made}
+    with transaction.atomic(savepoint=False):
+        made = insert_records(records)
+        queued = {record.job_id: record.id for record in records if record.id in made}
+        if trigger is Trigger.MANUAL:  # what a clock asks for is no person's act
+            begun = [job for job in jobs if job.pk in queued]
+            auditing.note_acts(begun, "run", lambda job: {"record": [None, str(queued[job.pk])]})
     left = [job for job in jobs if job.pk not in queued]
     waiting = find_waiting_of_jobs([job.pk for job in left])
     gone = [

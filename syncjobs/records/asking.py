@@ -10,8 +10,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce, Now
 
+from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import FINAL, Event, State
-from syncjobs.models import SyncRecord, Trigger
+from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.records.transition import move
 from workspaces import auditing
 
@@ -26,8 +27,26 @@ def cancel(record_id: uuid.UUID, *, by: str) -> bool:
             SyncRecord.either.filter(pk=record_id).update(
                 cancel_asked_at=Coalesce("cancel_asked_at", Now()), cancel_asked_by=by
             )
-            return True
-        return move(record_id, Event.CANCELLED, reason=f"cancelled by {by}") is not None
+        elif move(record_id, Event.CANCELLED, reason=f"cancelled by {by}") is None:
+            return False
+        auditing.note_act(record, "cancelled", {"state": [record.state, State.CANCELLED]})
+    return True
+
+
+class ConnectorPaused(Exception):
+    """A person paused the connector: nothing is synced from it until it is active again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"connector {name} is paused: make it active first")
+
+
+def refuse_paused(job: SyncJob) -> None:
+    """Raises ConnectorPaused."""
+    if job.connector_id is None:
+        return
+    paused = Connector.objects.filter(pk=job.connector_id, status=ConnectorStatus.PAUSED)
+    if (name := paused.values_list("name", flat=True).first()) is not None:
+        raise ConnectorPaused(name)
 
 
 class AnswerNeeded(Exception):
@@ -68,7 +87,8 @@ def release(
         reason = f"released by {by}" + (f": {schema_changes}" if schema_changes else "")
         moved = move(record_id, Event.RELEASED, reason=reason, changes=changes)
         if moved is not None:
-            _note_decision(record, "released")
+            answered = {} if schema_changes is None else {"schema_changes": [None, schema_changes]}
+            _note_decision(record, "released", answered)
     return moved is not None
 
 
@@ -95,10 +115,10 @@ def _check_seen(record: SyncRecord, seen: str | None) -> None:
         raise PlanChanged
 
 
-def _note_decision(record: SyncRecord, decision: str) -> None:
+def _note_decision(record: SyncRecord, decision: str, more: dict[str, Any] | None = None) -> None:
     hold = record.hold or {}
     told = {"rule": [None, hold.get("rule")], "removed": [None, hold.get("files")]}
-    auditing.note(record, decision, told | {"plan": [None, digest_of_hold(hold)]})
+    auditing.note(record, decision, told | {"plan": [None, digest_of_hold(hold)]} | (more or {}))
 
 
 def _need_answer(hold: dict[str, Any], answer: str | None) -> None:
@@ -129,14 +149,15 @@ class AlreadyApplied(Exception):
 def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
     """A queued record that is bound to the plan of a finished dry run.
 
-    The guard that the plan showed is waived, up to what it showed. Raises NoPlan, AlreadyApplied.
+    The guard that the plan showed is waived, up to what it showed. Raises NoPlan, AlreadyApplied, ConnectorPaused.
     """
     if not has_plan(plan) or plan.plan is None:
         raise NoPlan("only the plan of a finished dry run can be applied")
     guard = plan.plan["guard"]
     try:
         with transaction.atomic():
-            return SyncRecord.objects.create(
+            refuse_paused(plan.job)
+            made = SyncRecord.objects.create(
                 workspace_id=plan.workspace_id,
                 job=plan.job,
                 connector_id=plan.job.connector_id,
@@ -152,6 +173,8 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
                 waiting_for="a worker",
                 requested_by=by,
             )
+            auditing.note_act(plan, "approved", {"record": [None, str(made.pk)]})
+            return made
     except IntegrityError:
         applied = find_applied(plan)
         if applied is None:  # it ended meanwhile without having been applied, or the job is gone

@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, connection, transaction
-from django.db.models.functions import Now
+from django.db.models import DurationField, ExpressionWrapper, F, FloatField
+from django.db.models.functions import Cast, Coalesce, Extract, Now
 from django.utils import timezone
 
 from connectors.models import Connector
@@ -18,6 +19,7 @@ from syncjobs.core.retries import decide_pause
 from syncjobs.core.states import FINAL, MOVES, Event, Refusal, State, decide
 from syncjobs.models import SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.records.following import tell_followers
+from syncjobs.records.lines import log_end_from_outside
 from syncjobs.records.rescheduling import plan_anew
 
 log = structlog.get_logger(__name__)
@@ -48,7 +50,10 @@ def move(
         record = _lock(record_id)
         if record is None or (token is not None and record.token != token):
             return None
-        return move_locked(record, event, reason=reason, data=data, changes=changes)
+        moved = move_locked(record, event, reason=reason, data=data, changes=changes)
+        if moved in FINAL and token is None:  # else its worker says so, which knows more
+            log_end_from_outside(record_id)
+        return moved
 
 
 # What `move_locked` looks at. The statements of every move are written out: each record goes through them
@@ -177,6 +182,15 @@ def _note(
     write_events([told])
 
 
+# With what the attempt that ends now has worked. What a record waits in between costs it nothing.
+_WORKED_S = Coalesce(F("worked_s"), 0.0) + Coalesce(
+    Cast(
+        Extract(ExpressionWrapper(Now() - F("claimed_at"), DurationField()), "epoch"), FloatField()
+    ),
+    0.0,
+)
+
+
 def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str, Any]:
     """What a move means for the other columns, whatever else its caller changes."""
     waits = target in (State.QUEUED, State.HELD)
@@ -184,9 +198,10 @@ def _implied(source: State, target: State, changes: dict[str, Any]) -> dict[str,
     fields: dict[str, Any] = {"state": target, "waiting_for": waiting_for}
     if source is State.RUNNING and target is not State.RUNNING:
         fields |= {"lease_owner": None, "lease_expires_at": None}
-        fields |= {"heartbeat_at": None, "progress_at": None}
+        fields |= {"heartbeat_at": None, "progress_at": None, "bytes_per_s": None}
+        fields |= {"claimed_at": None, "worked_s": _WORKED_S}
     if target is State.QUEUED:
-        fields |= {"rung_at": None, "stage": "", "percentage": 0}
+        fields |= {"rung_at": None, "stage": ""}
     if target in FINAL:
         fields |= {"finished_at": Now()}
     if target in (State.SUCCEEDED, State.PARTIAL):
@@ -228,7 +243,7 @@ def _tell_owners(record: SyncRecord, state: State, fields: dict[str, Any]) -> st
 _SUCCEEDED = """
 WITH was AS (SELECT id, paused_at FROM syncjobs_syncjob WHERE id = %s FOR NO KEY UPDATE)
 UPDATE syncjobs_syncjob j
-   SET last_run_at = now(), last_error = %s, failures_in_a_row = 0, paused_at = NULL, paused_reason = ''
+   SET last_run_at = now(), last_success_at = now(), last_error = %s, failures_in_a_row = 0, paused_at = NULL, paused_reason = ''
   FROM was WHERE j.id = was.id
 RETURNING was.paused_at IS NOT NULL
 """
@@ -240,7 +255,7 @@ def _show(record: SyncRecord, state: State, fields: dict[str, Any]) -> str:
     succeeded = {"last_sync_at": Now()} if state in (State.SUCCEEDED, State.PARTIAL) else {}
     if record.connector_id is not None:
         Connector.objects.filter(pk=record.connector_id).update(
-            last_sync_status=state, last_sync_error=error, **succeeded
+            last_attempt_at=Now(), last_sync_status=state, last_sync_error=error, **succeeded
         )
     # The connector first: whoever changes both does it in that order.
     if succeeded:

@@ -39,8 +39,8 @@ SELECT r.workspace_id, coalesce(c.kind, 'dataset'), e.event, count(*),
   JOIN syncjobs_syncrecord r ON r.id = e.record_id
   LEFT JOIN connectors_connector c ON c.id = r.connector_id
  CROSS JOIN LATERAL (SELECT e.to_state = ANY(%(final)s) AS ended) f
- CROSS JOIN LATERAL (SELECT CASE WHEN f.ended AND r.started_at IS NOT NULL THEN
-        greatest(extract(epoch FROM r.finished_at - r.started_at), 0) END AS took_s) d
+ CROSS JOIN LATERAL (SELECT CASE WHEN f.ended AND r.worked_s IS NOT NULL THEN
+        greatest(r.worked_s, 0) END AS took_s) d
  CROSS JOIN LATERAL (SELECT d.took_s,
         CASE WHEN d.took_s IS NOT NULL THEN (
           SELECT count(*) FROM unnest(%(bounds)s::float[]) AS bound WHERE bound < d.took_s

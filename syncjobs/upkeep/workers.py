@@ -7,7 +7,7 @@ import uuid
 
 from django.conf import settings
 
-from syncjobs.attempt.execution import execute
+from syncjobs.attempt.execution import execute_attempt
 from syncjobs.attempt.parking import park_without_room
 from syncjobs.claims.claiming import leave_without_store
 from syncjobs.claims.halting import leave_to_person
@@ -15,6 +15,7 @@ from syncjobs.claims.presence import INDEX, WORKER, Load, Presence, name_process
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.queries.halts import read_installation
+from syncjobs.records.lines import EndLine
 
 
 class Worker:
@@ -29,15 +30,21 @@ class Worker:
         self._running = 0
 
     def work_on(self, record_id: uuid.UUID) -> State | None:
-        """Returns None also if every slot is taken, the store is not here, a restore has halted this host, or the
-        store's disk is nearly full: the record stays queued, and beat sends its message again."""
+        """Returns the state in which the record is left; None: see `attempt`."""
+        line = self.attempt(record_id)
+        return None if line is None else State(line.state)
+
+    def attempt(self, record_id: uuid.UUID) -> EndLine | None:
+        """Returns how the attempt ended; None where there was nothing to do, and if every slot is taken, the store is
+        not here, a restore has halted this host, or the store's disk is nearly full: the record stays queued, and beat
+        sends its message again."""
         if self.heart.draining or not self._slots.acquire(blocking=False):
             return None
         self._count(1)
         try:
             if self._has_to_wait(record_id):
                 return None
-            return execute(record_id, self.heart)
+            return execute_attempt(record_id, self.heart)
         finally:
             self._count(-1)
             self._slots.release()

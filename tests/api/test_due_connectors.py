@@ -103,7 +103,7 @@ def test_post_by_the_documents_example(client: Client) -> None:
     record = SyncRecord.objects.all()[0]
     assert (record.state, record.trigger, record.requested_by) == (
         State.QUEUED,
-        Trigger.SCHEDULE,
+        Trigger.CRON_HOOK,
         "cron hook",
     )
     assert post(client, bearer(SECRET)).json()["queued"] == 2

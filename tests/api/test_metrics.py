@@ -78,7 +78,7 @@ def end(
     tenant: Tenant, state: State = State.SUCCEEDED, event: Event = Event.SUCCEEDED, **fields: Any
 ) -> SyncRecord:
     now = timezone.now()
-    times = {"started_at": now - timedelta(seconds=7), "finished_at": now}
+    times = {"started_at": now - timedelta(seconds=7), "finished_at": now, "worked_s": 7.0}
     record = make_record(tenant.job, state, **times | fields)
     SyncEvent.objects.create(
         record=record,

@@ -50,6 +50,7 @@ ALIKE = {
     "syncjobs/queueing/starting.py": "a start anew cancels both",
     "syncjobs/queueing/waking.py": "both are woken",
     "syncjobs/records/asking.py": "both can be cancelled",
+    "syncjobs/records/lines.py": "the end of both is told",
     "syncjobs/records/transition.py": "writes the state of both",
     "syncjobs/upkeep/sweeping.py": "what runs has partial files, whatever it is",
     "syncjobs/works/files/clearing.py": "its own record",

@@ -114,12 +114,13 @@ def make_record(job: SyncJob, state: State = State.SUCCEEDED, **fields: Any) -> 
             "lease_owner": "worker:1",
             "lease_expires_at": now + timedelta(seconds=20),
             "heartbeat_at": now,
+            "claimed_at": now,
             "stage": "processing_files",
         }
     elif state == State.QUEUED:
         given |= {"started_at": None, "waiting_for": "a worker"}
     elif state != State.HELD:
-        given["finished_at"] = now + timedelta(seconds=7)
+        given |= {"finished_at": now + timedelta(seconds=7), "worked_s": 7.0}
     return SyncRecord.objects.create(
         workspace=job.workspace, job=job, connector=job.connector, state=state, **given | fields
     )

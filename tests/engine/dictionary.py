@@ -180,6 +180,7 @@ class DictionaryCatalog:
         held = len(self._dataset.entries)
         gone = number["changed"] + number["removed"] + number["kept"] + number["deferred"] - new
         wanted = list(self.iter_wanted())
+        new_files = [one.listed for one in self._of("added", "changed") if one.listed is not None]
         return Counts(
             listed,
             held,
@@ -189,6 +190,10 @@ class DictionaryCatalog:
             held - gone,
             len(wanted),
             sum(file.size_bytes or 0 for file in wanted),
+            fetched=len(new_files) - len(wanted),
+            fetched_bytes=sum(file.size_bytes or 0 for file in new_files)
+            - sum(file.size_bytes or 0 for file in wanted),
+            unsized=sum(file.size_bytes is None for file in new_files),
         )
 
     def publish(self, *, removals: bool) -> None:

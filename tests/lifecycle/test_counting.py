@@ -94,7 +94,7 @@ def test_a_duration_falls_between_its_bounds(job: SyncJob, took_s: float) -> Non
     assert held is not None
     move(record.pk, Event.FAILED, token=held.token)
     end = timezone.now()
-    SyncRecord.objects.update(started_at=end - timedelta(seconds=took_s), finished_at=end)
+    SyncRecord.objects.update(worked_s=took_s, finished_at=end)
     count_events()
     durations = EventTotal.objects.get(event="failed").durations
     [bucket] = [n for n, count in enumerate(durations) if count]

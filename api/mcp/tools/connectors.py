@@ -27,7 +27,7 @@ from api.shapes.connectors import (
     ConnectorFacts,
     Kind,
     tell_connectivity_of,
-    tell_connector,
+    tell_connectors,
     tell_test,
 )
 from api.shapes.offers import tell_offer
@@ -70,7 +70,7 @@ class ListConnectors(Paged):
         if self.status is not None:
             rows = rows.filter(status=self.status)
         found, following = take_page(BY_NAME, rows, self)
-        return list_rows_of(BY_NAME, found, [tell_connector(row) for row in found], following)
+        return list_rows_of(BY_NAME, found, tell_connectors(found), following)
 
 
 class TestConnector(Arguments):

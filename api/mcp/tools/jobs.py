@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.db.models import F
+from django.utils.text import capfirst
 from msgspec import Meta
 from pydantic import Field
 
@@ -42,6 +43,7 @@ from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.records import load_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_run
+from syncjobs.records.asking import ConnectorPaused
 
 JOBS_MAX = 100
 
@@ -57,7 +59,8 @@ class JobLine(Told):
     paused_reason: str
     schedule_words: str
     next_run_at: datetime | None
-    last_run_at: datetime | None
+    last_run_at: datetime | None = Field(description="When a sync last ended, however it ended.")
+    last_success_at: datetime | None
     last_error: str
 
 
@@ -144,6 +147,8 @@ class StartSync(Planned, kw_only=True):
             record = request_run(job, by=caller.name, full=self.full, trigger=Trigger.MCP)
         except AlreadyQueued as exc:
             raise _busy("An incremental sync is queued already", exc.record.pk) from None
+        except ConnectorPaused as exc:
+            raise ToolFailed("not_allowed", f"{capfirst(str(exc))}.") from None
         except (JobBusy, WorkspaceBusy) as exc:
             words = str(exc)
             raise _busy(words[:1].upper() + words[1:], exc.record.pk) from None

@@ -98,8 +98,8 @@ def _movement(told: Explanation) -> Iterator[str]:
         yield from _fact("last moved", f"{movement.progress_s:.0f} s ago ({limit})")
     if movement.worked_s is not None:
         allowed = f" of {movement.deadline_s:.0f} s allowed" if movement.deadline_s else ""
-        usual = f", {movement.expected_s:.0f} s expected" if movement.expected_s else ""
-        yield from _fact("working for", f"{movement.worked_s:.0f} s{allowed}{usual}")
+        usual = f"{movement.expected_s:.0f} s" if movement.expected_s else "not known yet"
+        yield from _fact("working for", f"{movement.worked_s:.0f} s{allowed}, expected: {usual}")
 
 
 def _fact(name: str, words: str) -> Iterator[str]:

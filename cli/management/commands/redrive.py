@@ -17,6 +17,7 @@ from outbox.dead_letters import redrive
 from outbox.models import Stream
 from syncjobs.queueing.enqueueing import JobBusy, WorkspaceBusy
 from syncjobs.queueing.redriving import NothingOpen, RedriveMisfit, send_again
+from syncjobs.records.asking import ConnectorPaused
 from workspaces.lookup import find_row
 
 
@@ -49,7 +50,7 @@ class Command(WorkspaceCommand):
         values = _read(options["values"]) if options["values"] else {}
         try:
             again = send_again(record, by="command line", values=values)
-        except (NothingOpen, RedriveMisfit) as exc:
+        except (NothingOpen, RedriveMisfit, ConnectorPaused) as exc:
             raise CommandError(str(exc)) from None
         except (WorkspaceBusy, JobBusy) as exc:
             raise CommandError(f"{exc}: wait for record {exc.record.pk}, or cancel it") from None

@@ -11,6 +11,7 @@ from cli.finding import need_job
 from cli.waiting import add_waiting_arguments, finish
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NotOfRows, request_resync
+from syncjobs.records.asking import ConnectorPaused
 
 
 class Command(WorkspaceCommand):
@@ -29,7 +30,7 @@ class Command(WorkspaceCommand):
         job = need_job(self.get_workspace(options["workspace"]), options["job"])
         try:
             record = request_resync(job, by="command line")
-        except NotOfRows as exc:
+        except (NotOfRows, ConnectorPaused) as exc:
             raise CommandError(str(exc)) from None
         except (AlreadyQueued, WorkspaceBusy, JobBusy) as exc:
             raise CommandError(f"{exc}: wait for record {exc.record.pk}, or cancel it") from None

@@ -12,7 +12,7 @@ from cli.waiting import add_waiting_arguments, finish
 from syncjobs.queries.records import reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import NothingToRetry, retry, retry_failed
-from syncjobs.records.asking import AlreadyApplied, NoPlan
+from syncjobs.records.asking import AlreadyApplied, ConnectorPaused, NoPlan
 from workspaces.acting import actor_now
 
 
@@ -37,7 +37,7 @@ class Command(WorkspaceCommand):
         try:
             begin = retry_failed if options["failed_only"] else retry
             again = begin(record, by=actor_now().name)
-        except (NothingToRetry, NoPlan) as exc:
+        except (NothingToRetry, NoPlan, ConnectorPaused) as exc:
             raise CommandError(str(exc)) from None
         except (AlreadyQueued, JobBusy, WorkspaceBusy, AlreadyApplied) as exc:
             raise CommandError(f"{exc}; wait for record {exc.record.pk}, or cancel it") from None

@@ -14,7 +14,7 @@ from cli.waiting import add_waiting_arguments, finish
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
-from syncjobs.records.asking import AlreadyApplied, NoPlan, approve
+from syncjobs.records.asking import AlreadyApplied, ConnectorPaused, NoPlan, approve
 
 
 class Command(WorkspaceCommand):
@@ -62,6 +62,8 @@ class Command(WorkspaceCommand):
                 ) from None
             self.stderr.write(f"queued already as record {record.pk}")
             return record
+        except ConnectorPaused as exc:
+            raise CommandError(str(exc)) from None
         except (WorkspaceBusy, JobBusy) as exc:
             raise CommandError(
                 f"{exc}: {describe_progress(exc.record)}; wait for record {exc.record.pk}, or cancel it"
@@ -75,5 +77,5 @@ class Command(WorkspaceCommand):
             raise CommandError(f"job {job.name} has no record {options['apply']}")
         try:
             return approve(plan, by="command line")
-        except (NoPlan, AlreadyApplied) as exc:
+        except (NoPlan, AlreadyApplied, ConnectorPaused) as exc:
             raise CommandError(str(exc)) from None

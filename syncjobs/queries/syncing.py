@@ -1,0 +1,35 @@
+"""Tells what a connector does now. The stored status says only whether a person paused it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable
+from enum import StrEnum
+
+from connectors.models import Connector
+from syncjobs.core.states import State
+from syncjobs.models import SyncRecord
+
+
+class ShownStatus(StrEnum):
+    """A status as surfaces show it. Filters, and the rule of what is due, go by the stored one."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    SYNCING = "syncing"  # one of its syncs runs
+
+
+def find_syncing(connector_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Returns those of them that a sync runs from now; a dry run is no sync."""
+    rows = SyncRecord.objects.filter(connector__in=connector_ids, state=State.RUNNING)
+    return set(rows.values_list("connector_id", flat=True))
+
+
+def name_statuses(connectors: Iterable[Connector]) -> dict[uuid.UUID, ShownStatus]:
+    """Names the status of each, by id, in one query."""
+    stored = {connector.pk: connector.status for connector in connectors}
+    syncing = find_syncing(stored) if stored else set()
+    return {
+        pk: ShownStatus.SYNCING if pk in syncing else ShownStatus(status)
+        for pk, status in stored.items()
+    }
