@@ -17,7 +17,7 @@ from outbox.contacts import DueContact, take_due_contacts
 from outbox.ringing import forget_rung_streams, take_due_streams
 from search.indexing.ringing import forget_rung_indexes, take_due_indexes
 from syncjobs.claims.pulsing import note_canary_rung
-from syncjobs.queueing.ringing import forget_rung, take_unrung
+from syncjobs.queueing.ringing import Rung, forget_rung, take_to_ring
 from tasks.queues import ALERTS, CONTROL, DELIVER, INDEX, QUEUES, SYNC, name_canary
 
 log = structlog.get_logger(__name__)
@@ -33,26 +33,32 @@ INDEX_BELLS_MAX = 100
 ALERT_BELLS_MAX = 2  # each stands for all that is due
 
 
-def ring(record_ids: Sequence[uuid.UUID]) -> int:
+def ring(records: Sequence[Rung]) -> int:
     """Publishes on one connection; returns the count. A lost broker is the next tick's business: what it
-    did not take counts as not rung."""
+    did not take counts as not rung. Flower shows the names of the job and the workspace beside the id, which is
+    all that the message carries."""
     count = 0
     try:
         with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
-            for record_id in record_ids:
+            for one in records:
                 current_app.send_task(
-                    TASK, args=[str(record_id)], queue=SYNC, producer=producer, ignore_result=True
+                    TASK,
+                    args=[str(one.id)],
+                    argsrepr=str(one),
+                    queue=SYNC,
+                    producer=producer,
+                    ignore_result=True,
                 )
                 count += 1
     except (OperationalError, OSError, TimeoutError) as exc:
         log.warning("bell.broker_away", error=str(exc))
-        forget_rung(record_ids[count:])
+        forget_rung([one.id for one in records[count:]])
     return count
 
 
 def ring_waiting(limit: int = 200) -> int:
     """Rings for records that wait without a message; does nothing while workers have more bells than they answer."""
-    return 0 if count_bells() > BELLS_MAX else ring(take_unrung(limit))
+    return 0 if count_bells() > BELLS_MAX else ring(take_to_ring(limit))
 
 
 def count_bells(queue: str = SYNC) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 
-from syncjobs.queueing.ringing import take_unrung
+from syncjobs.queueing.ringing import take_to_ring
 from tasks.bells import count_bells, ring
 
 _ringing = threading.Lock()
@@ -19,7 +19,7 @@ def wake_next() -> None:
     while _pending() and _ringing.acquire(blocking=False):
         try:
             if (count := _take()) and count_bells() == 0:
-                ring(take_unrung(count, ring_again_s=1))
+                ring(take_to_ring(count, ring_again_s=1))
         finally:
             _ringing.release()
 

@@ -49,8 +49,7 @@ SELECT j.id AS job_id, j.name AS job, w.name AS workspace, j.paused_at IS NOT NU
        last.state, last.error, last.error_code, last.finished_at, last.connector_id, last.files_failed,
        last.total_files, count(*) OVER () AS of,
        (SELECT json_agg(json_build_array(strip.state, strip.verdict, strip.took_s, strip.queued_at))
-          FROM (SELECT state, verdict, queued_at,
-                       extract(epoch FROM finished_at - coalesce(started_at, queued_at)) AS took_s
+          FROM (SELECT state, verdict, queued_at, worked_s AS took_s
                   FROM syncjobs_syncrecord
                  WHERE job_id = j.id AND NOT dry_run AND state <> 'queued'
                  ORDER BY queued_at DESC LIMIT %(strip)s) strip) AS strip

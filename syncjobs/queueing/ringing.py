@@ -54,19 +54,31 @@ taken AS MATERIALIZED (
                 ELSE least(%(limit)s, greatest(0, %(everywhere)s - (SELECT count(*) FROM running))) END
        FOR UPDATE OF q SKIP LOCKED)
 UPDATE syncjobs_syncrecord r SET rung_at = now() FROM taken WHERE r.id = taken.id
-RETURNING taken.turn, taken.due_at, r.id
+RETURNING taken.turn, taken.due_at, r.id, (SELECT j.name FROM syncjobs_syncjob j WHERE j.id = r.job_id) AS job,
+          (SELECT w.name FROM workspaces_workspace w WHERE w.id = r.workspace_id) AS workspace
 """  # noqa: S608 — the parts above
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class Rung:
+    """A record that a message is sent for, with the names by which people know it."""
+
     turn: int
     due_at: datetime
     id: uuid.UUID
+    job: str
+    workspace: str
+
+    def __str__(self) -> str:
+        return f"{self.id} of job {self.job}, workspace {self.workspace}"
 
 
 def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list[uuid.UUID]:
-    """Ids to ring for now, the workspaces in turn, the longest waiting of each first; each is taken by
+    return [one.id for one in take_to_ring(limit, ring_again_s=ring_again_s)]
+
+
+def take_to_ring(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list[Rung]:
+    """Records to ring for now, the workspaces in turn, the longest waiting of each first; each is taken by
     one caller only."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -79,8 +91,8 @@ def take_unrung(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> list
             }
             | words_of_limits(),
         )
-        taken = fetch_rows(cursor, _Taken)
-    return [one.id for one in sorted(taken, key=lambda one: (one.turn, one.due_at, one.id))]
+        taken = fetch_rows(cursor, Rung)
+    return sorted(taken, key=lambda one: (one.turn, one.due_at, one.id))
 
 
 def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:

@@ -23,7 +23,8 @@ from tests.waiting import until
 
 
 class Start(Protocol):
-    """Starts a `worker`, an `index` or a `beat`, or an `attended worker`; all end with the test. `database_port` is
+    """Starts a `worker`, one that tells events (`telling`), an `index` or a `beat`, or an `attended worker`; all end
+    with the test. `database_port` is
     that of a proxy; `settings` are of its environment."""
 
     def __call__(
@@ -94,6 +95,7 @@ def start(
     )
     arguments = {
         "worker": worker,
+        "telling": f"{worker} -E",
         "practice": f"{worker} -I tests.processes.practice_worker",
         "index": worker.replace(f"-Q {CONSUMED}", f"-Q {CONSUMED_BESIDE}"),
         "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
