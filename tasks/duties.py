@@ -32,6 +32,7 @@ from syncjobs.queueing.dispatching import BATCH, dispatch_due
 from syncjobs.queueing.giving_up import give_up
 from syncjobs.queueing.waking import wake_records
 from syncjobs.upkeep.outside import EVERY_S, tell_outside
+from tasks.ages import read_ages
 from tasks.bells import (
     ring_alerts,
     ring_canaries,
@@ -51,6 +52,7 @@ MODELS_EVERY_S = 30.0
 TELL_EVERY_S = 2.0
 STATE_EVERY_S = 5.0
 TIDY_EVERY_S = 15.0
+AGES_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,9 @@ class Rota:
 
     def __init__(self, holder: str, duties: tuple[Duty, ...] = DUTIES) -> None:
         self._holder = holder
-        self._next_at = dict.fromkeys(duties, 0.0)
+        tell_ages = Duty("tell ages", lambda: AGES_EVERY_S, self._tell_ages)
+        self._next_at = dict.fromkeys((*duties, tell_ages), 0.0)
+        self._done_at: dict[str, float] = {}
 
     def turn(self) -> float:
         """Seconds until the next duty."""
@@ -219,8 +223,29 @@ class Rota:
 
     def _do(self, duty: Duty) -> bool:
         try:
-            return duty.run(self._holder)
+            again = duty.run(self._holder)
         except DatabaseError as exc:
             log.warning("beat.duty_failed", duty=duty.name, error=str(exc).splitlines()[0])
             connection.close()
             return False
+        self._done_at[duty.name] = time.monotonic()
+        return again
+
+    def _tell_ages(self, holder: str) -> bool:
+        """One line: how long ago each duty of this beat was done, and each part and chore of the platform was seen at
+        work. A duty that fails grows old here."""
+        now = time.monotonic()
+        ages: dict[str, float | str] = {
+            duty.name: round(now - self._done_at[duty.name], 1)
+            if duty.name in self._done_at
+            else "never"
+            for duty in self._next_at
+            if duty.run != self._tell_ages
+        }
+        try:
+            ages |= read_ages()
+        except DatabaseError as exc:
+            connection.close()
+            ages["database"] = str(exc).splitlines()[0]
+        log.info("beat.background_tasks", holder=holder, **ages)
+        return False
