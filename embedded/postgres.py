@@ -51,9 +51,12 @@ SETTINGS = {
     "log_error_verbosity": "terse",
 }
 
-# The product's role is no superuser; what only a superuser may create stands in the template.
+# The product's role is no superuser; what only a superuser may create stands in the template. Operators read the
+# views of docs/sql.md as `monitor`.
 _FIRST_STATEMENTS = f"""\
 CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{{password}}';
+CREATE ROLE monitor NOLOGIN;
+GRANT monitor TO {ROLE};
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE DATABASE {ROLE} OWNER {ROLE} TEMPLATE template1;

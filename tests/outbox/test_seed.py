@@ -86,6 +86,22 @@ VARIABLES = [
     "ENABLE_AUTO_SYNC",
     "CONNECTIVITY_CHECK_INTERVAL_MS",
 ]
+# Commands, paths and variables of the other documents, as they stand there.
+OTHERS = """
+`GET /health` `GET /status` `GET /connections` `GET /history` `GET /api-docs` `POST /sync`
+`POST /sync/connection/<id>` `POST /sync/force` `SYNC_FREQUENCY` `SYNC_TIME` `MAX_FILE_SIZE_MB` `BATCH_SIZE`
+`SUPPORTED_EXTENSIONS` docker-compose test_job.py
+`GET /api/connectors/sync` `POST /api/connectors/sync` `CRON_SECRET` `DATABASE_URL` connector:sync
+process-connector-syncs.mjs crontab vercel.json connector-sync.yml `autoSync` `syncInterval` `lastSyncAt`
+`lastSyncStatus` `lastSyncError` `SYNCING` `recordsFetched` `recordsProcessed` `testConnectorAction`
+`GET /api/v1/sync/status` `POST /api/v1/sync/cleanup` `SYNC_BASE_TIMEOUT_SECONDS` `SYNC_PER_FILE_TIMEOUT_SECONDS`
+`SYNC_MAX_TIMEOUT_SECONDS` `SYNC_MIN_TIMEOUT_SECONDS` `SYNC_HEARTBEAT_INTERVAL_SECONDS`
+`SYNC_CLEANUP_INTERVAL_SECONDS` migrate_sync_operations.sql `heartbeat_at` `expected_duration_seconds`
+`progress_stage` `progress_percentage` `total_files_to_process` `current_file_index`
+`GET /api/workspaces/:workspaceId/sync-jobs` `POST /api/workspaces/:workspaceId/sync-jobs`
+`PUT /api/workspaces/:workspaceId/sync-jobs/:id` `DELETE /api/workspaces/:workspaceId/sync-jobs/:id`
+:id/toggle :id/run :id/status worker:dev db.worker_locks.find() db.job_execution_locks.find() db.syncjobs.find(
+"""
 EVENTS = ["connected", "disconnected", "state-change"]
 EXAMPLE = """
 // Start sync manager
@@ -142,18 +158,25 @@ def first_stream(settings: Settings, **variables: Any) -> Stream:
 
 
 def test_no_point_is_left_out_and_each_named_test_exists() -> None:
-    rows = ROW.findall((DOCS / "seeds.md").read_text())
+    page = (DOCS / "seeds.md").read_text()
+    rows = ROW.findall(page)
     points = [re.findall(r"`([\w-]+)", point) for point, _, _ in rows]
     named = {words[0] for words in points if words}
     expected = {*METHODS, *STATUS, *CONNECTIVITY, *STATS, *VARIABLES, *EVENTS}
     assert expected - named == set()
-    assert len(rows) == (DOCS / "seeds.md").read_text().count("\n| ") - 7  # each table has a head
+    assert len(rows) == page.count("\n| ") - page.count("\n| point |")
     missing = [
         f"{file}::{name}"
         for _, file, name in rows
         if f"def {name}(" not in (ROOT / "tests" / file).read_text()
     ]
     assert missing == []
+
+
+def test_item_09_commands_paths_and_variables_of_all_documents_are_mapped() -> None:
+    points = " ".join(point for point, _, _ in ROW.findall((DOCS / "seeds.md").read_text()))
+    wanted = re.findall(r"`[^`]+`|\S+", OTHERS)
+    assert [one for one in wanted if one.strip("`") not in points] == []
 
 
 def test_the_example_is_line_by_line_the_documented_one(

@@ -13,6 +13,7 @@ from django.db import connection
 
 from cli.chores import DEMO, plan_chores
 from cli.command import Command as DatabaseCommand
+from cli.monitor_role import grant_monitor
 from datasets.installation import HALT_WORDS, settle_here
 from datasets.seeing import StoreState
 from datasets.store import ensure_store
@@ -48,6 +49,8 @@ class Command(DatabaseCommand):
         warnings = _settle_installation()
         missing = check_vector_extension(databases=["default"])
         warnings += [f"{one.msg} {one.hint}" for one in missing]
+        if unread := grant_monitor():
+            warnings.append(unread)
         for warning in warnings:
             self.stderr.write(warning)
         plan_chores()
