@@ -33,6 +33,7 @@ from syncjobs.core.states import Stage
 from syncjobs.queries.at_work import RunningLine, look_at_work
 from syncjobs.queries.attention import Decision, FailingJob, find_decisions, find_failing
 from syncjobs.queries.history import read_history_of_days
+from syncjobs.queries.progress import estimate_remaining_s
 from workspaces.models import Role
 
 SHOWN = 8  # decisions, failing jobs, alerts
@@ -240,22 +241,19 @@ def _tell_files(record: RunningLine) -> list[str]:
     if record.rows_read is not None:
         told.append(f"{group_digits(record.rows_read)} rows")
     if record.total_bytes:
-        told.append(f"{size_words(record.bytes_transferred)} of {size_words(record.total_bytes)}")
+        told.append(f"{size_words(record.bytes_done)} of {size_words(record.total_bytes)}")
     elif record.bytes_transferred:
         told.append(size_words(record.bytes_transferred))
     return told
 
 
 def _tell_speed(record: RunningLine) -> list[str]:
-    """The time that is left is said where the bytes of all files are known, and enough of them came."""
-    ran_s = max(record.ran_s, 1.0)
-    if record.stage != Stage.PROCESSING_FILES or not record.bytes_transferred:
+    """The rate of the last seconds; the time that is left where the bytes of all files are known."""
+    if record.stage != Stage.PROCESSING_FILES or not record.bytes_per_s:
         return []
-    rate = record.bytes_transferred / ran_s
-    told = [f"{size_words(rate)}/s"]
-    left = (record.total_bytes or 0) - record.bytes_transferred
-    if record.total_bytes and left > 0 and record.bytes_transferred > record.total_bytes / 50:
-        told.append(f"about {span_words(max(1, round(left / rate)))} left")
+    told = [f"{size_words(record.bytes_per_s)}/s"]
+    if left_s := estimate_remaining_s(record):
+        told.append(f"about {span_words(max(1, round(left_s)))} left")
     return told
 
 

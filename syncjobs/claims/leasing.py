@@ -31,7 +31,6 @@ RECORDS = Leased(
         ToldColumn("percentage", "float", attrgetter("percentage")),
         ToldColumn("current_file_index", "bigint", attrgetter("current_file_index")),
         ToldColumn("total_files", "bigint", attrgetter("total_files")),
-        ToldColumn("total_bytes", "bigint", attrgetter("known_bytes")),
         ToldColumn("bytes_transferred", "bigint", attrgetter("bytes_transferred")),
         ToldColumn("total_bytes", "bigint", attrgetter("total_bytes")),
         ToldColumn("bytes_done", "bigint", attrgetter("bytes_done")),

@@ -43,11 +43,6 @@ class Snapshot:
     waiting_for: str = ""  # within the attempt, such as for a host that asked for patience
 
     @property
-    def known_bytes(self) -> int | None:
-        """The bytes of all files; None where the far end tells no sizes, or nothing is listed yet."""
-        return self.total_bytes or None
-
-    @property
     def got_further(self) -> bool:
         """Whether a next attempt has less to do than this one had."""
         return self.kept_files > 0 or self.kept_bytes > 0

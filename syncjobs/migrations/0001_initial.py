@@ -658,11 +658,6 @@ class Migration(migrations.Migration):
                 ('held_bytes', models.BigIntegerField(default=0)),
             ],
         ),
-        migrations.AddField(
-            model_name='syncrecord',
-            name='total_bytes',
-            field=models.PositiveBigIntegerField(null=True),
-        ),
         migrations.AddIndex(
             model_name='syncrecord',
             index=models.Index(condition=models.Q(('verdict', 'suspect')), fields=['-queued_at'], name='record_suspect'),

@@ -129,7 +129,6 @@ class SyncRecord(models.Model):
     percentage = models.FloatField(default=0)
     current_file_index = models.PositiveBigIntegerField(default=0)
     total_files = models.PositiveBigIntegerField(null=True)
-    total_bytes = models.PositiveBigIntegerField(null=True)  # of these files, where it is known
     files_added = models.PositiveBigIntegerField(default=0)
     files_changed = models.PositiveBigIntegerField(default=0)
     files_removed = models.PositiveBigIntegerField(default=0)

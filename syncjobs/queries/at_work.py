@@ -24,10 +24,10 @@ SELECT
  (SELECT count(*) FROM connectors_connector WHERE {mine}) AS connector_count,
  (SELECT json_agg(x) FROM (
    SELECT r.id, j.name AS job, w.name AS workspace, r.stage, r.percentage, r.current_file_index, r.total_files,
-          r.total_bytes, r.bytes_transferred, r.rows_read, r.waiting_for, r.expected_duration_s AS expected_s,
+          r.total_bytes, r.bytes_done, r.bytes_per_s, r.bytes_transferred, r.rows_read, r.waiting_for, r.expected_duration_s AS expected_s,
           r.cancel_asked_at IS NOT NULL AS is_cancelled, r.heartbeat_at AS heartbeat,
           extract(epoch FROM now() - r.heartbeat_at)::float AS heartbeat_s,
-          extract(epoch FROM now() - r.started_at)::float AS ran_s
+          coalesce(r.worked_s, 0) + coalesce(extract(epoch FROM now() - r.claimed_at), 0)::float AS ran_s
      FROM syncjobs_syncrecord r JOIN syncjobs_syncjob j ON j.id = r.job_id
      JOIN workspaces_workspace w ON w.id = r.workspace_id
     WHERE r.state = 'running' AND NOT r.dry_run AND {record_mine} ORDER BY r.started_at LIMIT %(most)s) x) AS running,
@@ -68,6 +68,8 @@ class RunningLine:
     current_file_index: int
     total_files: int | None
     total_bytes: int | None
+    bytes_done: int
+    bytes_per_s: int | None
     bytes_transferred: int
     rows_read: int | None
     waiting_for: str  # within the attempt, such as for a host that asked for patience

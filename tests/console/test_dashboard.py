@@ -68,8 +68,10 @@ def test_it_tells_what_runs_with_bytes_speed_and_time_left(acme: Tenant, root: C
         current_file_index=1_478,
         total_files=2_310,
         total_bytes=10 * 1024**3,
+        bytes_done=5 * 1024**3,
+        bytes_per_s=80 * 1024**2,
         bytes_transferred=5 * 1024**3,
-        started_at=timezone.now() - timedelta(seconds=100),
+        claimed_at=timezone.now() - timedelta(seconds=100),
         expected_duration_s=80,
     )
     for url in ("/admin/", LIVE):
