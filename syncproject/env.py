@@ -298,7 +298,7 @@ def _read(env: Variables) -> Environment:
         sse_max_streams_per_workspace=env.whole("SSE_MAX_STREAMS_PER_WORKSPACE", 6),
         sse_max_streams_per_token=env.whole("SSE_MAX_STREAMS_PER_TOKEN", 4),
         sse_max_s=env.number("SSE_MAX_SECONDS", 600),
-        invited_may_sign_up=env.flag("INVITED_MAY_SIGN_UP"),
+        invited_may_sign_up=env.flag("INVITED_MAY_SIGN_UP", default=True),
         embedding_url=_read_embedding_url(env),
         embedding_model=env.text("EMBEDDING_MODEL", "text-embedding-3-small"),
         embedding_key=env.text("EMBEDDING_KEY"),

@@ -13,7 +13,13 @@ from api.rest.answers import CONFLICTS, REFUSALS, Refused
 from api.rest.callers import ADMIN, caller_of
 from api.rest.finding import WorkspaceIn, need_id
 from api.rest.pages import LAST_MADE_FIRST, PageQuery
-from api.shapes.invitations import InvitationMade, InvitationNew, InvitationPage, tell_invitation
+from api.shapes.invitations import (
+    InvitationMade,
+    InvitationNew,
+    InvitationOut,
+    InvitationPage,
+    tell_invitation,
+)
 from workspaces.invitations import AlreadyInvited, AlreadyMember, invite, withdraw
 from workspaces.models import Invitation
 
@@ -35,14 +41,23 @@ def list_invitations(
 def invite_person(
     request: HttpRequest, workspace: WorkspaceIn, body: InvitationNew
 ) -> Status[InvitationMade]:
-    """The answer is the same whether or not somebody has the name. Give them the link: who opens it within a
-    week, logged in under this name, becomes a member by their own consent."""
+    """The answer is the same whether or not somebody has the name. Give them the link: who opens it within a week
+    sets a password, or logs in under this name, and becomes a member by their own consent."""
     try:
         row, token = invite(caller_of(request).workspace, body.name, body.role)
     except (AlreadyInvited, AlreadyMember) as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.", errors={"name": [str(exc)]}) from None
     path = reverse("invitation", args=[token])
-    return Status(201, InvitationMade(**dict(tell_invitation(row)), path=path))
+    url = request.build_absolute_uri(path)
+    return Status(201, InvitationMade(**dict(tell_invitation(row)), url=url, path=path))
+
+
+@router.get("/{invitation}", response={200: InvitationOut, **REFUSALS}, auth=ADMIN)
+def read_invitation(
+    request: HttpRequest, workspace: WorkspaceIn, invitation: InvitationIn
+) -> InvitationOut:
+    """Without its link, which is not kept."""
+    return tell_invitation(_get(request, invitation))
 
 
 @router.delete("/{invitation}", response={204: None, **REFUSALS}, auth=ADMIN)
@@ -50,6 +65,11 @@ def withdraw_invitation(
     request: HttpRequest, workspace: WorkspaceIn, invitation: InvitationIn
 ) -> Status[None]:
     """Withdraws an invitation. Its link opens nothing any more; its row stays visible."""
-    owner = caller_of(request).workspace
-    withdraw(need_id(Invitation.objects.all(), owner, invitation, "invitation"))
+    withdraw(_get(request, invitation))
     return Status(204, None)
+
+
+def _get(request: HttpRequest, called: str) -> Invitation:
+    """Raises Refused."""
+    owner = caller_of(request).workspace
+    return need_id(Invitation.objects.all(), owner, called, "invitation")

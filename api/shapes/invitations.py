@@ -38,6 +38,7 @@ class InvitationOut(Told):
 
 
 class InvitationMade(InvitationOut):
+    url: str = Field(description="The link. Shown this once.")
     path: str = Field(description="Of the link, below this server's address. Shown this once.")
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from console.admin.scoped import PlatformAdmin
@@ -25,7 +26,8 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(UserAdminOf, PlatformAdmin):  # type: ignore[misc]  # the stubs name a parameter otherwise
-    """A member's rights come from their role; `staff` is what lets a person into the console."""
+    """A member's rights come from their role; `staff` is what lets a person into the console. Who is made here is made to
+    log in."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -39,6 +41,11 @@ class UserAdmin(UserAdminOf, PlatformAdmin):  # type: ignore[misc]  # the stubs 
         ("Times", {"fields": ["last_login", "date_joined"]}),
     ]
     readonly_fields = ["last_login", "date_joined"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            obj.is_staff = True
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(Group)
