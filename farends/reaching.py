@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from farends.contract import Context, Transport
 from farends.dialing import Dialer
@@ -16,19 +16,12 @@ from farends.proxying import parse_proxy
 from farends.spec import Target, Waypoint, option
 
 BANDWIDTH_MIN = 16 * 1024
+PATIENCE_MAX_S = 86_400  # what an option may ask to wait for
 _RECEIVE_BYTES_MIN, _RECEIVE_BYTES_MAX = 32 * 1024, 1024 * 1024
 _LUMP_BYTES = 512 * 1024
 _RECEIVE_S = 0.125  # how long what waits in one connection's buffer may last at the limited rate
 
 Open = Callable[[Target, Context], Transport]
-
-
-def at_least(minimum: float) -> Callable[[Any], None]:
-    def check(value: float) -> None:
-        if not value >= minimum:
-            raise ValueError(f"must be {minimum:g} or more")
-
-    return check
 
 
 def _check_bandwidth(bytes_per_s: int) -> None:
@@ -63,14 +56,16 @@ class Reach:
         "Seconds until a host that does not answer, at all of its addresses, counts as unreachable; 0 is the usual 10.",
         default=0.0,
         advanced=True,
-        check=at_least(0),
+        least=0,
+        most=PATIENCE_MAX_S,
     )
     idle_timeout_s: float = option(
         "Idle time-out",
         "Seconds in which a host must bring something; 0 is the usual 60.",
         default=0.0,
         advanced=True,
-        check=at_least(0),
+        least=0,
+        most=PATIENCE_MAX_S,
     )
 
     bandwidth_bytes_per_s: int = option(
@@ -80,6 +75,7 @@ class Reach:
         default=0,
         advanced=True,
         check=_check_bandwidth,
+        least=0,
     )
     modified_precision_s: float = option(
         "Precision of times",
@@ -87,7 +83,8 @@ class Reach:
         " host that rounds, such as FAT with its 2 s, needs more.",
         default=0.0,
         advanced=True,
-        check=at_least(0),
+        least=0,
+        most=PATIENCE_MAX_S,
     )
 
     @property
@@ -109,7 +106,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReachSecret:
-    """Secrets of every kind."""
+    """Secrets of every kind. Tokens that say who bears them have thousands of characters."""
+
+    characters_max: ClassVar[int] = 100_000
 
     proxy_username: str = option(
         "User name at the proxy", "Empty where it asks for none.", default="", advanced=True

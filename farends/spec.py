@@ -19,6 +19,10 @@ from farends.stages import FILE_STAGES, StageResult
 from farends.watched import WatchedConnection
 
 T = TypeVar("T")
+CHARACTERS_MAX = 1_000  # of a text, where its option says no other number
+LINES_MAX = 262_144  # of a text of several lines: what systems trust is a file of 220 KB
+ITEMS_MAX = 10_000  # of a list
+NUMBER_MAX = 1_000_000_000_000_000
 
 
 def option(
@@ -36,11 +40,14 @@ def option(
     needed_with: str = "",
     proofread: Callable[[str, str], str] | None = None,
     opened_by: str = "",
+    least: float | None = None,
+    most: float | None = None,
 ) -> Any:
     """A field of an options or secret dataclass; without a default it is required.
 
     `advanced`: few need it, so surfaces show it last. `late`: several kinds share it, so it is shown
-    after what is a kind's own. `check` raises ValueError with words that follow the field's name.
+    after what is a kind's own. `check` raises ValueError with words that follow the field's name. `least` and `most`
+    bound a number; `most` is of a text, or of each text of a list, how many characters it may have.
 
     What the frame has to know of a field it asks the field for, and never goes by names: `pins` says
     whose key the field pins, such as "host"; `goes_with` is the field that holds the user name which a
@@ -62,6 +69,8 @@ def option(
         "needed_with": needed_with,
         "proofread": proofread,
         "opened_by": opened_by,
+        "least": least,
+        "most": most,
     }
     return dataclasses.field(default=default, metadata=told)
 
@@ -194,7 +203,8 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class OptionField:
-    """One option as a surface needs it. `type` is str, int, float, bool or list."""
+    """One option as a surface needs it. `type` is str, int, float, bool or list. `least` and `most` bound a number;
+    `most` is also how many characters a text, or each text of a list, may have."""
 
     name: str
     label: str
@@ -213,6 +223,8 @@ class OptionField:
     proofread: Callable[[str, str], str] | None = None
     opened_by: str = ""
     attribute: str = ""  # of the options class
+    least: float = -NUMBER_MAX
+    most: float = NUMBER_MAX
 
 
 class InvalidOptions(ValueError):
@@ -254,9 +266,23 @@ def _fields_of(cls: Any) -> tuple[OptionField, ...]:
                 needed_with=str(field.metadata.get("needed_with", "")),
                 proofread=field.metadata.get("proofread"),
                 opened_by=str(field.metadata.get("opened_by", "")),
+                **_bounds_of(cls, kind, field.metadata),
             )
         )
     return tuple(sorted(fields, key=lambda field: (field.advanced, field.late)))
+
+
+def _bounds_of(cls: type, kind: type, about: Mapping[str, Any]) -> dict[str, float]:
+    """A class of options may say by `characters_max` how long its texts are."""
+    least, most = about.get("least"), about.get("most")
+    usual = NUMBER_MAX
+    if kind in (str, list):
+        of_class = getattr(cls, "characters_max", CHARACTERS_MAX)
+        usual = LINES_MAX if about.get("has_lines") else of_class
+    return {
+        "least": -NUMBER_MAX if least is None else least,
+        "most": usual if most is None else most,
+    }
 
 
 def flat_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,6 +319,7 @@ def parse_options(cls: type, given: Mapping[str, Any]) -> Any:
             continue
         try:
             values[name] = _convert(known[name], value)
+            _check_bounds(known[name], values[name])
             if (check := known[name].check) is not None:
                 check(values[name])
         except ValueError as exc:
@@ -318,6 +345,33 @@ def find_pasting_faults(
             if fault:
                 faults[field.name] = fault
     return faults
+
+
+def _check_bounds(field: OptionField, value: Any) -> None:
+    """Raises ValueError. What is no number is outside its bounds too."""
+    if field.type in (int, float):
+        if not value >= field.least:
+            raise ValueError(f"must be {_show_number(field.least)} or more")
+        if not value <= field.most:
+            raise ValueError(f"must be {_show_number(field.most)} or less")
+    elif field.type is list:
+        if len(value) > ITEMS_MAX:
+            raise ValueError(f"has over {ITEMS_MAX} items")
+        for text in value:
+            _check_text(text, field.most)
+    elif field.type is str:
+        _check_text(value, field.most)
+
+
+def _check_text(text: str, most: float) -> None:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which cannot be stored")
+    if len(text) > most:
+        raise ValueError(f"has over {_show_number(most)} characters")
+
+
+def _show_number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _refuse_name(cls: type, name: str, known: Mapping[str, OptionField]) -> str:

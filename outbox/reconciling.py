@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
@@ -87,7 +87,8 @@ class _DeadKey:
 def window_of(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
     """Without `since` seven days, without `until` up to now."""
     until = until or database_now() + _HOUR
-    return since or until - timedelta(days=DAYS), until
+    earliest = datetime.min.replace(tzinfo=UTC) + timedelta(days=DAYS)
+    return since or max(until, earliest) - timedelta(days=DAYS), until
 
 
 def read_hours(

@@ -29,7 +29,7 @@ BATCH_MAX = 2_048
 DIMENSIONS_MAX = 4_096
 LANGUAGES_MAX = 10  # each costs time for each chunk
 FIELDS = ("embedding", "languages")
-_URL_MAX, _MODEL_MAX, _KEY_MAX, _PREFIX_MAX = 1_000, 200, 4_096, 200
+URL_MAX, MODEL_MAX, KEY_MAX, PREFIX_MAX = 1_000, 200, 4_096, 200  # characters
 _KEY = "key"
 
 
@@ -301,8 +301,8 @@ def find_known_languages() -> tuple[str, ...]:
 
 
 def _check_url(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _URL_MAX:
-        return f"must be a URL of at most {_URL_MAX} characters"
+    if not isinstance(value, str) or len(value) > URL_MAX:
+        return f"must be a URL of at most {URL_MAX} characters"
     try:
         read_base_url(value)
     except ValueError as exc:
@@ -321,8 +321,8 @@ def _check_text(longest: int, *, may_be_empty: bool = True) -> Callable[[Any], s
 
 
 def _check_key(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _KEY_MAX:
-        return f"must be a text of at most {_KEY_MAX} characters"
+    if not isinstance(value, str) or len(value) > KEY_MAX:
+        return f"must be a text of at most {KEY_MAX} characters"
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         return "must be printable ASCII, without blanks around it"
     return ""
@@ -339,10 +339,10 @@ def _check_whole(most: int) -> Callable[[Any], str]:
 
 _CHECKS: Mapping[str, Callable[[Any], str]] = {
     "url": _check_url,
-    "model": _check_text(_MODEL_MAX, may_be_empty=False),
+    "model": _check_text(MODEL_MAX, may_be_empty=False),
     "dimensions": _check_whole(DIMENSIONS_MAX),
     "batch": _check_whole(BATCH_MAX),
-    "query_prefix": _check_text(_PREFIX_MAX),
-    "passage_prefix": _check_text(_PREFIX_MAX),
+    "query_prefix": _check_text(PREFIX_MAX),
+    "passage_prefix": _check_text(PREFIX_MAX),
     _KEY: _check_key,
 }

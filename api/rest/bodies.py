@@ -27,8 +27,25 @@ def parse_json(body: bytes, **more: Any) -> Any:
     try:
         return json.loads(body.decode("utf-8"), **more)
     except (ValueError, RecursionError) as exc:
-        words = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
-        raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {words}.") from None
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {_why(exc)}.") from None
+
+
+class _NoNumber(ValueError):
+    """A word of Python's that JSON does not have."""
+
+
+def _why(exc: ValueError | RecursionError) -> str:
+    match exc:
+        case RecursionError():
+            return "it is nested too deeply"
+        case UnicodeDecodeError():
+            return f"its byte {exc.start:,} is not UTF-8"
+        case json.JSONDecodeError():
+            return f"look at line {exc.lineno:,}, column {exc.colno:,}"
+        case _NoNumber():
+            return str(exc)
+        case _:
+            return "a number has too many digits"
 
 
 def takes_up_to(most_bytes: int) -> Callable[[V], V]:
@@ -59,4 +76,4 @@ def read_large_body(request: HttpRequest, most_bytes: int) -> bytes:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise _NoNumber(f"{name} is no number there")

@@ -53,6 +53,7 @@ LastEventId = Annotated[
     str,
     Header(
         alias="Last-Event-ID",
+        max_length=18,
         pattern=r"^[0-9]{0,18}$",
         description="Of a stream: the last event that came; what was after it comes first.",
     ),

@@ -45,7 +45,7 @@ PARAMETER: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": PATTERN},
+    "schema": {"type": "string", "maxLength": 255, "pattern": PATTERN},
     "description": "Any text of your own, another for each thing to be done. Sent again with the same one within a"
     " day, the request is answered as the first time, and nothing is done.",
 }

@@ -12,9 +12,15 @@ from api.rest.answers import CONFLICTS, REFUSALS, Refused
 from api.rest.callers import ADMIN, caller_of
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
-from api.shapes.members import MemberChange, MemberOut, MemberPage, tell_member
+from api.shapes.members import (
+    MemberChange,
+    MemberOut,
+    MemberPage,
+    MemberReplacement,
+    tell_member,
+)
 from workspaces.members import LastAdmin, remove_member, save_member
-from workspaces.models import Member
+from workspaces.models import Member, Role
 
 router = Router(tags=["members"])
 MemberIn = Annotated[str, Path(description="The person's user name.")]
@@ -28,18 +34,25 @@ def list_members(request: HttpRequest, workspace: WorkspaceIn, page: NumberedIn)
     return MemberPage(items=[tell_member(row) for row in found], next=following)
 
 
+@router.get("/{member}", response={200: MemberOut, **REFUSALS}, auth=ADMIN)
+def read_member(request: HttpRequest, workspace: WorkspaceIn, member: MemberIn) -> MemberOut:
+    return tell_member(_get(request, member))
+
+
+@router.put("/{member}", response={200: MemberOut, **CONFLICTS}, auth=ADMIN)
+def replace_member(
+    request: HttpRequest, workspace: WorkspaceIn, member: MemberIn, body: MemberReplacement
+) -> MemberOut:
+    """A member has nothing but a role that can change. The last admin of a workspace stays one."""
+    return _give(_get(request, member), body.role)
+
+
 @router.patch("/{member}", response={200: MemberOut, **CONFLICTS}, auth=ADMIN)
 def change_member(
     request: HttpRequest, workspace: WorkspaceIn, member: MemberIn, body: MemberChange
 ) -> MemberOut:
     """Gives a member another role. The last admin of a workspace stays one."""
-    found = _get(request, member)
-    found.role = body.role
-    try:
-        save_member(found)
-    except LastAdmin as exc:
-        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
-    return tell_member(found)
+    return _give(_get(request, member), body.role)
 
 
 @router.delete("/{member}", response={204: None, **CONFLICTS}, auth=ADMIN)
@@ -50,6 +63,16 @@ def drop_member(request: HttpRequest, workspace: WorkspaceIn, member: MemberIn) 
     except LastAdmin as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
     return Status(204, None)
+
+
+def _give(found: Member, role: Role) -> MemberOut:
+    """Raises Refused."""
+    found.role = role
+    try:
+        save_member(found)
+    except LastAdmin as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    return tell_member(found)
 
 
 def _get(request: HttpRequest, name: str) -> Member:

@@ -18,6 +18,7 @@ class NumberedQuery(Schema):
     limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many at most.")
     cursor: str | None = Field(
         None,
+        max_length=18,
         pattern=r"^[0-9]{1,18}$",
         description="`next` of the page before; without: the first page.",
     )

@@ -42,6 +42,7 @@ class OfferQuery(Schema):
     limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many at most.")
     cursor: str | None = Field(
         None,
+        max_length=8_000,
         pattern=r"^[A-Za-z0-9_-]{2,8000}$",
         description="`next` of the page before; without: the first page.",
     )

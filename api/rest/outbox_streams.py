@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
-from pydantic import AwareDatetime
 
 from api.rest.answers import CONFLICTS, REFUSALS, Refused, Responses, not_found
 from api.rest.bodies import parse_json, read_large_body, takes_up_to
@@ -16,6 +15,7 @@ from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageIn
 from api.shapes.answers import Problem
+from api.shapes.fields import Moment
 from api.shapes.outbox import (
     BULK_BODY,
     ClientConfigurationOut,
@@ -68,7 +68,7 @@ FULL: Responses = {**REFUSALS, 429: Problem}
 CALLED: Responses = {**CONFLICTS, 502: Problem}
 
 StreamIn = Annotated[str, Path(description="The stream's id or name.")]
-Instant = Annotated[AwareDatetime | None, Query()]
+Instant = Annotated[Moment | None, Query()]
 
 
 @router.get("", response={200: StreamPage, **REFUSALS}, auth=VIEWER)
@@ -247,12 +247,11 @@ def list_dead_letters(
     "/{stream}/dead-letters/redrive", response={202: RedrivenOut, **REFUSALS}, auth=OPERATOR
 )
 def redrive_dead_letters(
-    request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, body: RedriveIn | None = None
+    request: HttpRequest, workspace: WorkspaceIn, stream: StreamIn, body: RedriveIn
 ) -> Status[dict[str, int]]:
     """All of them, or these, each with another payload where one is given; all of these, or none. They get new
     numbers and keep their keys."""
     found = _get_stream(request, stream)
-    body = body or RedriveIn()
     if body.all is (body.items is not None):
         words = 'give {"all": true} or {"items": [{"id"}]}'
         raise Refused(HTTPStatus.BAD_REQUEST, f"{words}.", errors={"items": [words]})

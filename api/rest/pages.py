@@ -29,6 +29,7 @@ class PageQuery(Schema):
     limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many at most.")
     cursor: str | None = Field(
         None,
+        max_length=500,
         pattern=r"^[A-Za-z0-9_-]{40,500}$",
         description="`next` of the page before; without: the first page.",
     )

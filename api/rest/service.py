@@ -40,6 +40,7 @@ from api.rest import (
     operations,
     outbox_streams,
     overview,
+    parameters,
     quarantine,
     races,
     records,
@@ -54,6 +55,7 @@ from api.rest.bodies import StrictParser
 from api.rest.finding import PATH_NOUNS
 from api.rest.idempotency import name_of
 from api.shapes.answers import PROBLEM_TYPE
+from api.shapes.misfits import describe_misfit, find_field
 from farends.registry import SPECS
 
 log = structlog.get_logger(__name__)
@@ -120,6 +122,7 @@ def make_service() -> Service:
     service.add_decorator(
         races.answer_lost_races
     )  # around it: what was kept is worked at again too
+    service.add_decorator(parameters.refuse_unknown, mode="view")
     service.add_router(f"{TREE}/connectors", connectors.router)
     service.add_router(f"{TREE}/connectors", offers.router)
     service.add_router(f"{TREE}/settings", workspace.router)
@@ -202,21 +205,30 @@ def _malformed(request: HttpRequest, exc: Malformed | type[Malformed]) -> HttpRe
         return problem(not_found(PATH_NOUNS.get(str(missing[0]), "thing")))
     errors: dict[str, list[str]] = {}
     for error in found:
-        errors.setdefault(_field_of(error), []).append(str(error["msg"]))
-    fields = ", ".join(errors)
-    return problem(
-        Refused(HTTPStatus.BAD_REQUEST, f"The request does not fit: {fields}.", errors=errors)
-    )
+        field = _field_of(error, of_a_kind="/connectors" in request.path)
+        told, words = errors.setdefault(field, []), describe_misfit(error)
+        if words not in told:
+            told.append(words)
+    detail = f"The request does not fit: {', '.join(errors)}."
+    if request.method == "PUT" and any(error["type"] in _LEFT_OUT for error in found):
+        detail += f" {_REPLACES}"
+    return problem(Refused(HTTPStatus.BAD_REQUEST, detail, errors=errors))
 
 
-def _field_of(error: dict[str, Any]) -> str:
-    """Returns the path of the field without its origin, ninja's name for the body, and the kind by which a shape was chosen."""
+_LEFT_OUT = ("missing", "union_tag_not_found")
+_REPLACES = "PUT replaces the whole, and so it needs what has no default. PATCH changes what it is given, and leaves the rest."
+
+
+def _field_of(error: dict[str, Any], *, of_a_kind: bool) -> str:
+    """Returns the path of the field without its origin, ninja's name for the body, and the kind by which a shape was chosen
+    where the body is `of_a_kind`: a stream has a field that is called like a kind."""
     location: tuple[Any, ...] = error["loc"]
-    parts = [str(part) for part in location[1:]]
+    within = location[1:]
     if location and location[0] == "body":
-        parts = parts[1:]
-        if parts and parts[0] in SPECS:
-            parts = parts[1:]
+        within = within[1:]
+        if of_a_kind and within and within[0] in SPECS:
+            within = within[1:]
+    parts = find_field(within, unknown=error["type"] == "extra_forbidden")
     if (
         location and location[0] == "query" and len(parts) > 2
     ):  # one of several values of a parameter

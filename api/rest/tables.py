@@ -65,7 +65,7 @@ class TableQuery(Schema):
 
 
 class RowQuery(KeyedQuery, TableQuery):
-    key: list[str] = Field(
+    key: list[Annotated[str, Field(max_length=8_000)]] = Field(
         [],
         max_length=32,
         description='Only the row of this key: `{"id": "5"}`, or for each column of the key, in the key\'s order, a'

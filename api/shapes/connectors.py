@@ -38,7 +38,15 @@ from connectors.secrets import secret_fields
 from connectors.telling import tell_connectivity
 from farends.errors import ConnectionStage
 from farends.registry import SPECS
-from farends.spec import OptionField, Spec, group_options, option_fields
+from farends.spec import (
+    ITEMS_MAX,
+    LINES_MAX,
+    NUMBER_MAX,
+    OptionField,
+    Spec,
+    group_options,
+    option_fields,
+)
 from farends.stages import StageOutcome, StageResult
 from syncjobs.order.rows import RESOURCES
 from syncjobs.queries.connectivity import has_passed, judge_connectivity
@@ -54,19 +62,22 @@ else:
 Host = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/@?#]+$")]
 
 
+_List: Any = list
+
+
 def _refuse_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("holds a NUL character, which cannot be stored")
     return text
 
 
-_LIMIT = 1_000_000_000_000_000
+_LIMIT = NUMBER_MAX
 _PORT = Annotated[int, Field(ge=1, le=65_535), EXACT]
 _WHOLE = Annotated[int, Field(ge=-_LIMIT, le=_LIMIT), EXACT]
 _NUMBER = Annotated[float, Field(strict=True, ge=-_LIMIT, le=_LIMIT)]
 # Of an option of a kind. No pattern says that NUL is refused: in the document it would stand 200 times.
-_Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_refuse_nul)]
-_LIST = Annotated[list[_Text], Field(max_length=10_000)]
+_Text = Annotated[StrictStr, Field(max_length=LINES_MAX), AfterValidator(_refuse_nul)]
+_LIST = Annotated[list[_Text], Field(max_length=ITEMS_MAX)]
 _GROUP = Annotated[dict[str, _Text | StrictBool | _WHOLE | _NUMBER | None], Field(max_length=20)]
 OptionValue = _Text | StrictBool | _WHOLE | _NUMBER | _LIST | _GROUP | None
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*$")]
@@ -75,7 +86,7 @@ OptionName = Annotated[
     StrictStr,
     Field(min_length=1, max_length=64, pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"),
 ]
-Secret = Annotated[StrictStr, Field(max_length=100_000), AfterValidator(_refuse_nul)]
+Secret = Annotated[StrictStr, Field(max_length=LINES_MAX), AfterValidator(_refuse_nul)]
 Options = Annotated[
     dict[OptionName, OptionValue],
     Field(max_length=100, description="Of its kind: docs/protocols.md. null takes one away."),
@@ -157,7 +168,16 @@ CONNECTOR_FACTS = tuple(set(ConnectorFacts.model_fields) - set(ConnectorChange.m
 def _type_of(field: OptionField) -> Any:
     if field.choices:
         return Literal[field.choices]
-    return {str: _Text, int: _WHOLE, float: _NUMBER, bool: StrictBool, list: _LIST}[field.type]
+    made: Any = Annotated  # for the type checker, which knows no types that are made
+    text = made[StrictStr, Field(max_length=int(field.most)), AfterValidator(_refuse_nul)]
+    kinds: dict[type, Any] = {
+        str: text,
+        bool: StrictBool,
+        list: made[_List[text], Field(max_length=ITEMS_MAX)],
+        int: made[int, Field(ge=field.least, le=field.most), EXACT],
+        float: made[float, Field(strict=True, ge=field.least, le=field.most)],
+    }
+    return kinds[field.type]
 
 
 def _shape_of(name: str, cls: type, *, secret: bool = False, answered: bool = False) -> Any:
@@ -169,7 +189,7 @@ def _shape_of(name: str, cls: type, *, secret: bool = False, answered: bool = Fa
         words = f"{field.label}. {field.help}"
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         more = {} if secret or field.required or answered else {"default": default}
-        kind = Secret if secret else _type_of(field)
+        kind = _type_of(field)
         flat[field.name] = (kind | None, Field(None, description=words, json_schema_extra=more))
     fields = {}
     for word, told in group_options(flat).items():

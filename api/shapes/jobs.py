@@ -37,6 +37,7 @@ from syncjobs.queries.fires import describe_schedule, find_fires
 from syncjobs.queries.job_facts import JobFacts, load_facts
 from timing.clock import database_now
 from timing.schedules import Condition, CountedFrom
+from timing.windows import WINDOWS_MAX
 
 Text = Annotated[StrictStr, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 Name = Annotated[
@@ -46,8 +47,15 @@ Name = Annotated[
     ),
 ]
 # What an answer tells, where a body may have it too, without effect.
+_FACT_MAX = 9_000_000_000_000_000_000
+_FactText = Annotated[StrictStr, Field(max_length=100_000)]
 Fact = Annotated[
-    StrictStr | StrictBool | StrictInt | StrictFloat | list[StrictStr] | None,
+    _FactText
+    | StrictBool
+    | Annotated[StrictInt, Field(ge=-_FACT_MAX, le=_FACT_MAX)]
+    | Annotated[StrictFloat, Field(ge=-_FACT_MAX, le=_FACT_MAX)]
+    | Annotated[list[_FactText], Field(max_length=1_000)]
+    | None,
     Field(description="Without effect."),
 ]
 Instant = Annotated[Text, Field(json_schema_extra={"format": "date-time"})]
@@ -91,6 +99,10 @@ class PeriodIn(BodyShape):
     reason: Text | None = None
 
 
+WindowsIn = Annotated[list[WindowIn], Field(max_length=WINDOWS_MAX)]
+BlackoutsIn = Annotated[list[WindowIn | PeriodIn], Field(max_length=WINDOWS_MAX)]
+
+
 def _taken(option: Option) -> Any:
     """The type of an option in a body."""
     about = option.about
@@ -126,8 +138,8 @@ _LIST: Any = list
 _TAKEN: dict[Form, Any] = {
     Form.FLAG: StrictBool,
     Form.SCHEDULE: ScheduleIn,
-    Form.WINDOWS: list[WindowIn],
-    Form.BLACKOUTS: list[WindowIn | PeriodIn],
+    Form.WINDOWS: WindowsIn,
+    Form.BLACKOUTS: BlackoutsIn,
 }
 
 

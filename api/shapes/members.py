@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from api.shapes.answers import Told
+from api.shapes.jobs import Fact
 from workspaces.models import Member, Role
 
 
@@ -12,6 +13,13 @@ class MemberChange(Told):
     model_config = ConfigDict(extra="forbid")
 
     role: Role
+
+
+class MemberReplacement(MemberChange):
+    """What else an answer tells is taken too, without effect: a program may send what it has read."""
+
+    user: Fact = None
+    is_active: Fact = None
 
 
 class MemberOut(Told):

@@ -56,6 +56,7 @@ class RowRedriveIn(BodyShape):
         description="By row and column, what to put in the place of its value. A row without any is read again from"
         " the source.",
         examples=[{"7": {"day": "2026-12-13"}}],
+        json_schema_extra={"additionalProperties": False},  # each number fits the pattern
     )
     drop: Annotated[list[RowNumber], Field(max_length=_MOST)] = Field(
         default_factory=list, description="Rows that are not sent again, now or later."

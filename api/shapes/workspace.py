@@ -3,32 +3,58 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
 from api.shapes.answers import Told
 from api.shapes.fields import EXACT
-from api.shapes.jobs import BodyShape, Count, PeriodIn, Text, WindowIn, write_calendar
-from search.choices import tell_choice
+from api.shapes.jobs import BlackoutsIn, BodyShape, Count, Fact, Text, WindowsIn, write_calendar
+from search.choices import (
+    BATCH_MAX,
+    DIMENSIONS_MAX,
+    KEY_MAX,
+    LANGUAGES_MAX,
+    MODEL_MAX,
+    PREFIX_MAX,
+    SERVICES,
+    URL_MAX,
+    tell_choice,
+)
 from workspaces.models import Workspace
 
 _NULLABLE = ("max_running", "max_store_bytes", "search")
+_NAMES = ("id", "name")  # which no request changes
+_DEFAULTS: dict[str, Any] = {
+    "max_running": None,
+    "max_store_bytes": None,
+    "one_sync_at_a_time": False,
+    "windows": [],
+    "blackouts": [],
+}
+if TYPE_CHECKING:
+    _Service = str
+else:
+    _Service = Literal[SERVICES]
 
 
 class EmbeddingIn(BodyShape):
     """The service that makes vectors. All but `service` belongs to `openai`."""
 
-    service: Text = Field(description="builtin, openai or off.")
-    url: Text | None = Field(None, description="The base; `/embeddings` is appended.")
-    model: Text | None = None
-    dimensions: Annotated[int, EXACT] | None = Field(
+    service: _Service
+    url: Annotated[Text, Field(max_length=URL_MAX)] | None = Field(
+        None, description="The base; `/embeddings` is appended."
+    )
+    model: Annotated[Text, Field(max_length=MODEL_MAX)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=DIMENSIONS_MAX), EXACT] | None = Field(
         None, description="null: as many as the model gives."
     )
-    batch: Annotated[int, EXACT] | None = Field(None, description="Texts of one request.")
-    query_prefix: Text | None = None
-    passage_prefix: Text | None = None
-    key: Annotated[StrictStr, Field(max_length=4096)] | None = Field(
+    batch: Annotated[int, Field(ge=1, le=BATCH_MAX), EXACT] | None = Field(
+        None, description="Texts of one request."
+    )
+    query_prefix: Annotated[Text, Field(max_length=PREFIX_MAX)] | None = None
+    passage_prefix: Annotated[Text, Field(max_length=PREFIX_MAX)] | None = None
+    key: Annotated[StrictStr, Field(max_length=KEY_MAX)] | None = Field(
         None, description="Write-only. Left out, it stays, for the host that it was given for."
     )
 
@@ -37,9 +63,22 @@ class SearchIn(BodyShape):
     """What is left out stays; null goes back to the installation's default."""
 
     embedding: EmbeddingIn | None = None
-    languages: list[Text] | None = Field(
+    # `simple` may stand beside the others.
+    languages: Annotated[list[Text], Field(max_length=LANGUAGES_MAX + 1)] | None = Field(
         None, description="Text search configurations of PostgreSQL; `simple` is always there."
     )
+
+
+class EmbeddingReplacement(EmbeddingIn):
+    """As an answer tells it, or as a change gives it."""
+
+    has_key: Fact = None
+
+
+class SearchReplacement(SearchIn):
+    """What is left out goes back to the installation's default."""
+
+    embedding: EmbeddingReplacement | None = None
 
 
 class SettingsChange(BodyShape):
@@ -48,8 +87,8 @@ class SettingsChange(BodyShape):
     max_running: Annotated[int, Field(ge=1, le=32_767), EXACT] | None = None
     max_store_bytes: Count | None = None
     one_sync_at_a_time: StrictBool | None = None
-    windows: list[WindowIn] | None = None
-    blackouts: list[WindowIn | PeriodIn] | None = None
+    windows: WindowsIn | None = None
+    blackouts: BlackoutsIn | None = None
     search: SearchIn | None = None
 
     def written(self) -> dict[str, Any]:
@@ -60,6 +99,31 @@ class SettingsChange(BodyShape):
         }
         write_calendar(given)
         return given
+
+
+class SettingsReplacement(SettingsChange):
+    """What is left out gets its default. What else an answer tells is taken too, without effect: a program may send
+    what it has read."""
+
+    id: Fact = None
+    name: Fact = None
+    search: SearchReplacement | None = None
+
+    def replacing(self, told: SettingsOut) -> dict[str, Any]:
+        """All settings as the YAML has them. A part of `search` that is sent as it was told stays what it was: the
+        workspace's own, or the installation's default."""
+        given = {name: self.written()[name] for name in self.written() if name not in _NAMES}
+        search = given.get("search") or {}
+        embedding = search.get("embedding")
+        if embedding is not None:
+            had_key = embedding.pop("has_key", None)
+            same = {name: told.search.embedding.get(name) for name in embedding} == embedding
+            if same and had_key == told.search.embedding.get("has_key"):
+                del search["embedding"]
+        if search.get("languages") == told.search.languages:
+            del search["languages"]
+        left = {"embedding", "languages"} - (self.search.model_fields_set if self.search else set())
+        return _DEFAULTS | given | {"search": search | dict.fromkeys(left)}
 
 
 class SearchOut(Told):

@@ -327,7 +327,9 @@ def _option_field(field: OptionField) -> forms.Field:
         return forms.FloatField(widget=widgets.UnfoldAdminDecimalFieldWidget(), **kwargs)
     if field.type is list:
         return LinesField(**{**kwargs, "help_text": f"{help_text} One on each line.".strip()})
-    return forms.CharField(widget=widgets.UnfoldAdminTextInputWidget(), **kwargs)
+    area = widgets.UnfoldAdminTextareaWidget({"rows": 6})
+    line = widgets.UnfoldAdminTextInputWidget()
+    return forms.CharField(widget=area if field.has_lines else line, **kwargs)
 
 
 def _secret_field(field: OptionField, held: dict[str, Any] | None) -> forms.Field:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from farends.reaching import Reach, ReachSecret, at_least
+from farends.reaching import Reach, ReachSecret
 from farends.spec import Waypoint, option
 
 TIMEOUT_MAX_S = 600
@@ -24,8 +24,8 @@ def _check_base(path: str) -> None:
 
 
 def _check_timeout(seconds: float) -> None:
-    if not 0 < seconds <= TIMEOUT_MAX_S:
-        raise ValueError(f"must be above 0 and at most {TIMEOUT_MAX_S}")
+    if not seconds > 0:
+        raise ValueError("must be above 0")
 
 
 def _check_statuses(statuses: tuple[str, ...]) -> None:
@@ -40,7 +40,10 @@ class ClientOptions(Reach):
     )
     tls: bool = option("TLS", "Speak https. Without it the key travels in the clear.", default=True)
     ca_certificate: str = option(
-        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
+        "CA certificate",
+        "PEM text of a private authority; then no other is trusted.",
+        default="",
+        has_lines=True,
     )
     auth: Literal["header", "bearer", "login"] = option(
         "Log-in",
@@ -92,6 +95,8 @@ class ClientOptions(Reach):
         "Seconds that one exchange may take as a whole.",
         default=30.0,
         check=_check_timeout,
+        least=0,
+        most=TIMEOUT_MAX_S,
     )
     success_status: tuple[str, ...] = option(
         "Statuses of success", "HTTP statuses that may stand for a success.",
@@ -125,7 +130,7 @@ class ClientOptions(Reach):
     )  # fmt: skip
     max_tries: int = option(
         "Tries", "Of one round; after them the next round begins. 0 is OUTBOX_MAX_RETRIES.",
-        default=0, advanced=True, check=at_least(0),
+        default=0, advanced=True, least=0, most=1_000,
     )  # fmt: skip
 
     def detour(self) -> tuple[Waypoint, ...]:

@@ -57,6 +57,8 @@ class _Common(Reach):
         " whose answers take over 5 ms. Data connections are always passive. Where the host grants"
         " fewer, the sync uses those.",
         default=0,
+        least=0,
+        most=SESSIONS_MAX,
     )
 
     list_timezone: str = option(
@@ -206,7 +208,7 @@ def _open(
     tls: Tls | None = None,
     implicit: bool = False,
 ) -> FtpTransport:
-    sessions = min(max(target.options.sessions, 0), SESSIONS_MAX)
+    sessions = target.options.sessions
     client = FtpClient(
         target.host, target.port, login, context, sessions=sessions, tls=tls, implicit=implicit
     )

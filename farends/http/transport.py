@@ -61,13 +61,14 @@ class HttpOptions(Reach):
         "Paths or URLs on this host; with them no index page is read.",
         default=(),
         check=_check_urls,
+        most=8_000,
     )
     username: str = option("User name", "For basic and digest log-in.", default="")
     auth: Literal["none", "basic", "digest", "bearer", "header"] = option(
         "Log-in", "How the secret is shown to the host.", default="none"
     )
     header_name: str = option("Header", "For log-in by header, such as X-API-Key.", default="")
-    sessions: int = option("Connections", "How many at once, 1 to 32.", default=8)
+    sessions: int = option("Connections", "How many at once, 1 to 32.", default=8, least=1, most=32)
 
     @property
     def lists_whole(self) -> bool:
@@ -188,7 +189,7 @@ def _open(host: _Host, options: HttpOptions, context: Context) -> Transport:
         host.credentials,
         host.tls,
         host.tls_elsewhere,
-        min(max(options.sessions, 1), 32),
+        options.sessions,
         context,
     )
     try:

@@ -43,11 +43,6 @@ def _check_header(name: str) -> None:
         raise ValueError("must be the name of a header field for credentials, such as X-API-Key")
 
 
-def _check_most(count: int) -> None:
-    if not 1 <= count <= RESOURCES_MAX:
-        raise ValueError(f"must be from 1 to {RESOURCES_MAX}")
-
-
 @dataclass(frozen=True, slots=True)
 class McpOptions(PrivateAuthority, Reach):
     scheme: Literal["https", "http"] = option(
@@ -69,7 +64,8 @@ class McpOptions(PrivateAuthority, Reach):
         "Resources",
         f"How many the server may list, 1 to {RESOURCES_MAX}; with more the record fails and removes nothing.",
         default=10_000,
-        check=_check_most,
+        least=1,
+        most=RESOURCES_MAX,
     )
     protocol: Literal["auto", "2026-07-28", "2025-11-25"] = option(
         "Protocol",

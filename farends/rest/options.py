@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from farends.errors import ProtocolViolation
-from farends.reaching import Reach, ReachSecret, at_least
+from farends.reaching import Reach, ReachSecret
 from farends.spec import Waypoint, option
 from farends.web.url import Origin, Url, resolve
 from farends.wire.tls import PrivateAuthority
@@ -40,14 +40,9 @@ def read_token_url(url: str) -> Url:
     return found
 
 
-def _check_at_once(count: int) -> None:
-    if not 1 <= count <= AT_ONCE_MAX:
-        raise ValueError(f"must be from 1 to {AT_ONCE_MAX}")
-
-
 def _check_answer_s(seconds: float) -> None:
-    if not 0 < seconds <= ANSWER_S_MAX:
-        raise ValueError(f"must be above 0 and at most {ANSWER_S_MAX}")
+    if not seconds > 0:
+        raise ValueError("must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +81,19 @@ class RestOptions(PrivateAuthority, Reach):
     scope: str = option("Scope", "Of OAuth2 tokens, separated by spaces.", default="")
     requests_per_s: float = option(
         "Requests a second", "At most, of one sync; 0 for no limit.",
-        default=0.0, check=at_least(0),
+        default=0.0, least=0, most=1_000_000,
     )  # fmt: skip
     requests_at_once: int = option(
         "Requests at once",
         f"Pages that are on their way together where the API counts pages or rows, 1 to {AT_ONCE_MAX}.",
         default=8,
         advanced=True,
-        check=_check_at_once,
+        least=1,
+        most=AT_ONCE_MAX,
     )
     answer_timeout_s: float = option(
         "Time-out of an answer", "Seconds that one answer may take as a whole.",
-        default=120.0, advanced=True, check=_check_answer_s,
+        default=120.0, advanced=True, check=_check_answer_s, least=0, most=ANSWER_S_MAX,
     )  # fmt: skip
 
     def detour(self) -> tuple[Waypoint, ...]:

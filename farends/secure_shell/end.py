@@ -13,11 +13,6 @@ from farends.spec import Target, Waypoint, option
 from farends.wire.key_faults import find_key_fault
 
 
-def _check_port(port: int) -> None:
-    if not 0 < port < 65536:
-        raise ValueError("must be a port, 1 to 65535")
-
-
 def _check_ciphers(names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in CIPHERS]
     if unknown:
@@ -48,7 +43,8 @@ class SshReach(Reach):
         "Where its SSH listens.",
         default=22,
         advanced=True,
-        check=_check_port,
+        least=1,
+        most=65_535,
     )
     jump_username: str = option(
         "User name on the jump host", "Empty: the same as on the host.", default="", advanced=True

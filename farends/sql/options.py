@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from farends.reaching import Reach, ReachSecret, at_least
+from farends.reaching import PATIENCE_MAX_S, Reach, ReachSecret
 from farends.spec import Waypoint, option
 
 IDLE_S = 120.0
@@ -39,7 +39,10 @@ class SqlOptions(Reach):
         default="verify",
     )
     ca_certificate: str = option(
-        "CA certificate", "PEM text of a private authority; then no other is trusted.", default=""
+        "CA certificate",
+        "PEM text of a private authority; then no other is trusted.",
+        default="",
+        has_lines=True,
     )
     idle_timeout_s: float = option(
         "Idle time-out",
@@ -47,7 +50,8 @@ class SqlOptions(Reach):
         " its key is sorted first, in silence.",
         default=IDLE_S,
         late=True,
-        check=at_least(1),
+        least=1,
+        most=PATIENCE_MAX_S,
     )
     writable: bool = option("Writable", "Jobs may fill tables here.", default=False)
     schemas: tuple[str, ...] = option(

@@ -60,7 +60,11 @@ class WebdavOptions(PrivateAuthority, Reach):
         "Log-in", "How the secret is shown to the host.", default="none"
     )
     sessions: int = option(
-        "Connections", f"How many at once for files, 1 to {SESSIONS_MAX}.", default=8
+        "Connections",
+        f"How many at once for files, 1 to {SESSIONS_MAX}.",
+        default=8,
+        least=1,
+        most=SESSIONS_MAX,
     )
 
     def detour(self) -> tuple[Waypoint, ...]:
@@ -161,7 +165,7 @@ class WebdavTransport:
 @follow_options
 def open_webdav(target: Target, context: Context) -> Transport:
     host, options = _Host.of(target), target.options
-    sessions = min(max(options.sessions, 1), SESSIONS_MAX)
+    sessions = options.sessions
     client = HttpClient(
         host.origin, host.credentials, host.tls, host.tls_elsewhere, sessions, context
     )

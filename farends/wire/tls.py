@@ -33,6 +33,7 @@ class PrivateAuthority:
         "PEM text of a private authority; then no other is trusted.",
         default="",
         late=True,
+        has_lines=True,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from pydantic import ValidationError
 
+from api.shapes.misfits import describe_misfit
 from api.shapes.quarantine import RowRedriveIn
 from cli.command import WorkspaceCommand
 from cli.finding import need_record
@@ -79,7 +80,9 @@ def _read(path: Path) -> dict[int, dict[str, str | None]]:
     except ValidationError as exc:
         first = exc.errors()[0]
         place = ".".join(map(str, first["loc"][1:]))
-        raise CommandError(f"{path}: {place or 'the whole'}: {first['msg']}") from None
+        raise CommandError(
+            f"{path}: {place or 'the whole'}: {describe_misfit(dict(first))}"
+        ) from None
     except ValueError as exc:
         raise CommandError(f"{path} is no JSON: {exc}") from None
     return {int(number): row for number, row in body.values.items()}

@@ -1,0 +1,56 @@
+"""Refuses a query parameter that a route does not have: passed over, a filter with a slip in its name would show all
+that there is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest
+from ninja.operation import Operation
+
+from api.rest.answers import Refused
+
+
+def refuse_unknown(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Holds an operation to the parameters that the document tells of it. Ninja gives a decorator of mode `view` the bound
+    method of the operation. What is refused is refused inside, to those alone who were let in."""
+    operation: Operation = run.__self__  # type: ignore[attr-defined]  # it is bound
+    operation.view_func = _hold(operation.view_func, names_of(operation))
+    return run
+
+
+def names_of(operation: Operation) -> list[str]:
+    """The query parameters that the operation has."""
+    queries = [each for each in operation.models if each.__ninja_param_source__ == "query"]
+    return [name for each in queries for name in getattr(each, "__ninja_flatten_map__", {})]
+
+
+def _hold(view: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        unknown = [name for name in request.GET if name not in names]
+        if unknown:
+            raise _refusal_of(unknown, names)
+        return view(request, *args, **kwargs)
+
+    return answer
+
+
+def _refusal_of(unknown: Sequence[str], names: Sequence[str]) -> Refused:
+    shown = [name[:60].replace("\0", "\ufffd") for name in unknown[:10]]
+    return Refused(
+        HTTPStatus.BAD_REQUEST,
+        f"This path has no query parameter {', '.join(shown)}: leave it out.",
+        errors={name: [_guess(name, names)] for name in shown},
+    )
+
+
+def _guess(name: str, names: Sequence[str]) -> str:
+    if near := difflib.get_close_matches(name, names, n=1):
+        return f"There is no such query parameter; did you mean {near[0]}?"
+    known = f"there are {', '.join(names)}" if names else "this path has none"
+    return f"There is no such query parameter; {known}."
