@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import Field, StrictBool
 
 from api.shapes.answers import Told
 from api.shapes.connectors import WatchedOut
@@ -174,21 +174,6 @@ class LetterIn(BodyShape):
 
 class RedriveIn(BodyShape):
     """One of `all` and `items`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {
-                    "required": ["all"],
-                    "properties": {"all": {"const": True}, "items": {"type": "null"}},
-                },
-                {
-                    "required": ["items"],
-                    "properties": {"all": {"const": False}, "items": {"type": "array"}},
-                },
-            ]
-        }
-    )
 
     all: StrictBool = False
     items: Annotated[list[LetterIn], Field(min_length=1, max_length=BULK_MAX)] | None = None

@@ -27,6 +27,11 @@ from workspaces.tokens import create_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 PACKAGE = "generated_sync_client"
+CLIENT = """\
+post_hooks: []
+content_type_overrides:
+  application/zip: application/octet-stream
+"""
 
 # By resource: what a new one is made of, and a change of it. A resource without `POST` has no first part.
 OF_FILES = {
@@ -114,7 +119,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The document as it is served, made into a package by openapi-python-client."""
     home = tmp_path_factory.mktemp("generated")
     (home / "openapi.json").write_bytes(Client().get("/api/openapi.json").content)
-    (home / "config.yaml").write_text("post_hooks: []\n")
+    (home / "config.yaml").write_text(CLIENT)
     made = subprocess.run(
         [
             Path(sys.executable).with_name("openapi-python-client"),
