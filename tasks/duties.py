@@ -228,6 +228,10 @@ class Rota:
             log.warning("beat.duty_failed", duty=duty.name, error=str(exc).splitlines()[0])
             connection.close()
             return False
+        except Exception:
+            # An error of ours in one duty must not keep the others from their turns.
+            log.exception("beat.duty_crashed", duty=duty.name)
+            return False
         self._done_at[duty.name] = time.monotonic()
         return again
 

@@ -18,7 +18,7 @@ from alerts.core.judging import Sign
 from alerts.core.words import SubjectKind
 from alerts.models import AlertRule
 from alerts.watching.conditions import IN_SCOPE
-from alerts.watching.news import AlertKey, News, move_alerts
+from alerts.watching.news import AlertKey, News, load_rules, move_alerts
 from database.rows import fetch_rows
 from timing.clock import database_now
 from timing.schedules import InvalidSchedule, Manual, draw_offset, parse_text
@@ -167,12 +167,15 @@ def watch_idle_jobs() -> int:
                 [each.look_at for each in found],
             ],
         )
-    rules = AlertRule.objects.in_bulk({one.rule_id for one in due})
-    news = {
-        AlertKey(one.rule_id, SubjectKind.JOB.value, one.job_id): one.tell(
-            each, rules[one.rule_id], now
-        )
+    found_of = {
+        AlertKey(one.rule_id, SubjectKind.JOB.value, one.job_id): (one, each)
         for one, each in zip(due, found, strict=True)
+    }
+    rules = load_rules(found_of)
+    news = {
+        key: one.tell(each, rules[key.rule_id], now)
+        for key, (one, each) in found_of.items()
+        if key.rule_id in rules
     }
     move_alerts(rules, news, now)
     return len(due)

@@ -41,13 +41,19 @@ class News:
     error_code: str = ""
 
 
+def load_rules(keys: Iterable[AlertKey]) -> dict[uuid.UUID, AlertRule]:
+    """Those that are still there."""
+    return AlertRule.objects.in_bulk({key.rule_id for key in keys})
+
+
 def move_alerts(
     rules: Mapping[uuid.UUID, AlertRule],
     news: Mapping[AlertKey, Sequence[News]],
     now: datetime,
 ) -> int:
     """Moves the alerts and writes whom it is to be told, in the caller's transaction; the count of what is told. News
-    of one subject stand in order."""
+    of one subject stand in order. Those of a rule that is not there are left out."""
+    news = {key: items for key, items in news.items() if key.rule_id in rules}
     bad = {key for key, items in news.items() if any(item.sign.is_bad for item in items)}
     held = lock_alerts({key: key in bad for key in news})
     moves: list[AlertMove] = []

@@ -15,7 +15,7 @@ from alerts.watching.closing import close_unattended
 from alerts.watching.conditions import find_wrong, is_by_state
 from alerts.watching.counting import drop_old_counts
 from alerts.watching.idle import meet_jobs, watch_idle_jobs
-from alerts.watching.news import SEEN_AGAIN, AlertKey, News, let_time_pass, move_alerts
+from alerts.watching.news import SEEN_AGAIN, AlertKey, News, let_time_pass, load_rules, move_alerts
 from alerts.watching.records import watch_records
 from timing.clock import database_now
 
@@ -100,8 +100,7 @@ def _watch_kind(kind: RuleKind) -> None:
     for key, alert in firing.items():
         news[key] = [News(Sign(is_bad=False, is_state=True), now, alert.subject_name)]
     if news:
-        rules = AlertRule.objects.in_bulk({key.rule_id for key in news})
-        move_alerts(rules, news, now)
+        move_alerts(load_rules(news), news, now)
 
 
 def _take_turn() -> bool:

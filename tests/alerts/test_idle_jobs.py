@@ -26,13 +26,13 @@ from tests.rows import fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MINUTE = {"every_s": 60}
+HOUR = {"every_s": 3600}
 
 
 @pytest.fixture
 def job(sshd: Sshd, source: Path) -> SyncJob:
     fill(source, {"a.txt": b"x"})
-    job = make_job(make_connector(sshd.target(source)), name="nightly", schedule=MINUTE)
+    job = make_job(make_connector(sshd.target(source)), name="nightly", schedule=HOUR)
     make_channel(job.workspace)
     AlertRule.objects.all().delete()
     return job
@@ -67,7 +67,7 @@ def test_a_job_that_runs_is_no_matter(job: SyncJob) -> None:
     for _ in range(3):
         run(job)
         assert told() == []
-        pass_time(100)
+        pass_time(6000)
         assert told() == []
     assert IdleWatch.objects.count() == 1
 
@@ -76,14 +76,14 @@ def test_a_job_of_which_nothing_runs_is_told_and_its_return(job: SyncJob) -> Non
     rule = make_rule(job.workspace, "nothing_ran")
     run(job)
     told()
-    pass_time(119)
+    pass_time(7000)
     assert told() == []
-    pass_time(2)
+    pass_time(300)
     assert told() == [("nightly", "opened")]
     alert = find_alert(rule)
     assert alert.detail.startswith("nothing has run since ")
-    assert alert.detail.endswith(" UTC; it is due every 60 s")
-    pass_time(600)
+    assert alert.detail.endswith(" UTC; it is due every 3600 s")
+    pass_time(6000)
     assert told() == [("nightly", "opened")]
     run(job)
     pass_time(11)  # until it is looked at again
@@ -91,14 +91,14 @@ def test_a_job_of_which_nothing_runs_is_told_and_its_return(job: SyncJob) -> Non
 
 
 def test_c11_what_stood_still_is_told_when_beat_is_back(job: SyncJob) -> None:
-    """Nobody looked for ten minutes. Meanwhile `/health` says that beat stands still; then beat serves the job before
+    """Nobody looked for hours. Meanwhile `/health` says that beat stands still; then beat serves the job before
     anybody looks, and it is told all the same."""
     make_rule(job.workspace, "nothing_ran")
     run(job)
     assert told() == []
     Pulse.objects.create(part="beat", at=Now())
-    pass_time(600)
-    Pulse.objects.update(at=Now() - timedelta(seconds=600))
+    pass_time(10_000)
+    Pulse.objects.update(at=Now() - timedelta(seconds=10_000))
     assert [(part.word, part.level) for part in look_for("scheduler")] == [("late", Level.DOWN)]
     dispatch_due(10)
     execute(SyncRecord.objects.get(state="queued").pk, Heart("test"))
@@ -111,13 +111,13 @@ def test_paused_and_disabled_jobs_do_not_count(job: SyncJob) -> None:
     told()
     SyncJob.objects.update(paused_at=Now())
     told()
-    pass_time(1000)
+    pass_time(10_000)
     assert told() == []
     resume(SyncJob.objects.all())
     assert told() == []  # it counts from now on
-    pass_time(119)
+    pass_time(7000)
     assert told() == []
-    pass_time(2)
+    pass_time(300)
     assert told() == [("nightly", "opened")]
     job.enabled = False
     save_job(job)
@@ -130,7 +130,7 @@ def test_jobs_of_a_paused_connector_do_not_count(job: SyncJob) -> None:
     told()
     Connector.objects.update(status=ConnectorStatus.PAUSED)
     told()
-    pass_time(1000)
+    pass_time(10_000)
     assert told() == []
 
 
@@ -159,15 +159,15 @@ def test_a_job_that_follows_others_counts_where_the_rule_says_a_time(job: SyncJo
 
 def test_another_schedule_counts_from_when_it_was_given(job: SyncJob) -> None:
     make_rule(job.workspace, "nothing_ran")
-    job.schedule = {"every_s": 86_400}
+    job.schedule = {"every_s": 864_000}
     save_job(job)
     told()
     pass_time(80_000)
     assert told() == []
-    job.schedule = MINUTE
+    job.schedule = HOUR
     save_job(job)
     assert told() == []
-    pass_time(121)
+    pass_time(7300)
     assert told() == [("nightly", "opened")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -66,9 +67,9 @@ def lose(connector: Connector, *, for_s: int) -> None:
 
 def test_a_far_end_that_stays_away_is_told_and_its_return(connector: Connector) -> None:
     rule = make_rule(connector.workspace, "offline", params={"after_s": 300})
-    lose(connector, for_s=290)
+    lose(connector, for_s=100)
     assert told() == []
-    lose(connector, for_s=310)
+    lose(connector, for_s=400)
     assert told() == [("host", "opened")]
     assert find_alert(rule).detail == "no route to host"
     assert told() == [("host", "opened")]
@@ -79,7 +80,7 @@ def test_a_far_end_that_stays_away_is_told_and_its_return(connector: Connector) 
 
 def test_a_paused_connector_is_not_looked_at(connector: Connector) -> None:
     rule = make_rule(connector.workspace, "offline", params={"after_s": 300})
-    lose(connector, for_s=310)
+    lose(connector, for_s=400)
     told()
     Connector.objects.update(status=ConnectorStatus.PAUSED)
     assert told() == [("host", "opened")]
@@ -124,11 +125,11 @@ def test_an_index_that_stays_behind_is_told(job: SyncJob) -> None:
         dataset=job.dataset,
         defaults={
             "workspace": job.workspace, "state": IndexState.CATCHING_UP, "pending_chunks": 7,
-            "since": Now() - timedelta(seconds=899),
+            "since": Now() - timedelta(seconds=600),
         },
     )  # fmt: skip
     assert told() == []
-    DatasetIndex.objects.update(since=Now() - timedelta(seconds=901))
+    DatasetIndex.objects.update(since=Now() - timedelta(seconds=1000))
     assert told() == [(job.dataset.name, "opened")]
     alert = find_alert(rule)
     assert (alert.subject_kind, alert.subject_id) == ("dataset", job.dataset_id)
@@ -148,22 +149,22 @@ def start(job: SyncJob, *, expected_s: float, since_s: float) -> SyncRecord:
 
 def test_a_record_that_takes_longer_than_usual_is_overdue(job: SyncJob) -> None:
     rule = make_rule(job.workspace, "overdue", params={"factor": 3})
-    record = start(job, expected_s=20, since_s=59)
+    record = start(job, expected_s=100, since_s=100)
     assert told() == []
-    SyncEvent.objects.update(at=Now() - timedelta(seconds=61))
+    SyncEvent.objects.update(at=Now() - timedelta(seconds=310))
     assert told() == [("nightly", "opened")]
     alert = find_alert(rule)
     assert alert.record_id == record.pk
-    assert alert.detail == "it has been running for 61 s; usual are 20 s"
+    assert re.fullmatch(r"it has been running for 3\d\d s; usual are 100 s", alert.detail)
     move(record.pk, Event.FAILED)
     assert told() == [("nightly", "opened"), ("nightly", "recovered")]
 
 
 def test_a_quick_job_is_not_overdue_within_seconds(job: SyncJob) -> None:
     make_rule(job.workspace, "overdue", params={"factor": 3})
-    start(job, expected_s=0.3, since_s=9)
+    start(job, expected_s=0.3, since_s=0)
     assert told() == []
-    SyncEvent.objects.update(at=Now() - timedelta(seconds=11))
+    SyncEvent.objects.update(at=Now() - timedelta(seconds=15))
     assert told() == [("nightly", "opened")]
 
 
@@ -222,7 +223,7 @@ def test_every_workspace_hears_of_the_disk_that_is_full(workspace: Workspace) ->
 
 def test_a_rule_that_is_disabled_closes_its_alerts_without_a_word(connector: Connector) -> None:
     rule = make_rule(connector.workspace, "offline", params={"after_s": 300})
-    lose(connector, for_s=310)
+    lose(connector, for_s=400)
     told()
     AlertRule.objects.update(enabled=False)
     assert told() == [("host", "opened")]
@@ -238,7 +239,7 @@ def test_a_rule_that_looks_elsewhere_or_at_something_else_closes_its_alerts(
         workspace=connector.workspace, name="other", kind="sftp", host="127.0.0.1", port=2
     )
     rule = make_rule(connector.workspace, "offline", params={"after_s": 300})
-    lose(connector, for_s=310)
+    lose(connector, for_s=400)
     told()
     AlertRule.objects.update(connector=other)
     assert len(told()) == 1
