@@ -17,9 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from alerts.core.words import ChannelState
+from alerts.core.words import AlertState, ChannelState
 from alerts.links import find_page_of
 from alerts.models import Alert, AlertChannel
+from alerts.queries.alerts import in_state
 from console import tenancy
 from console.charts import StripMark, draw_progress, draw_strip
 from console.figures_of_days import draw_history
@@ -262,8 +263,9 @@ def _tell_speed(record: RunningLine) -> list[str]:
 
 def _describe_beside(request: HttpRequest, told: dict[str, Any]) -> dict[str, Any]:
     workspaces = _workspaces(request)
-    firing = Alert.objects.filter(firing=True, opened_at__isnull=False).order_by("-opened_at")
-    broken = AlertChannel.objects.exclude(state=ChannelState.OK).filter(enabled=True)
+    is_firing = in_state(AlertState.FIRING)  # what a person has silenced is left out
+    firing = Alert.objects.filter(is_firing, opened_at__isnull=False).order_by("-opened_at")
+    broken = AlertChannel.objects.filter(state=ChannelState.BROKEN, enabled=True)
     if workspaces is not None:
         firing = firing.filter(workspace__in=workspaces)
         broken = broken.filter(workspace__in=workspaces)

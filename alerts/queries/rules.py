@@ -6,7 +6,6 @@ import uuid
 
 from django.db.models import Count, Q, QuerySet
 
-from alerts.core.words import ChannelState
 from alerts.models import AlertChannel, AlertRule
 
 
@@ -21,10 +20,3 @@ def rules_of(workspace_id: uuid.UUID) -> QuerySet[AlertRule]:
 
 def channels_of(workspace_id: uuid.UUID) -> QuerySet[AlertChannel]:
     return AlertChannel.objects.filter(workspace=workspace_id).select_related("workspace")
-
-
-def find_broken_channels(workspace_id: uuid.UUID) -> list[AlertChannel]:
-    """The broken channels of a workspace in which no other one works: a person can be told in the console alone."""
-    channels = list(channels_of(workspace_id).filter(enabled=True).order_by("name"))
-    broken = [one for one in channels if one.state == ChannelState.BROKEN]
-    return broken if len(broken) == len(channels) else []

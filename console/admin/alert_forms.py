@@ -28,6 +28,15 @@ _HELP = {
 }
 
 
+_LABELS = {
+    "min_severity": "Least severity",
+    "breaks_quiet": "Breaks quiet hours",
+    "timezone": "Time zone",
+    "group_s": "Group (s)",
+    "most_per_hour": "Messages per hour, at most",
+}
+
+
 class WrittenForm(ScopedForm):
     """`given` is what the form says, in the words of the written form, once it is valid."""
 
@@ -38,6 +47,9 @@ class WrittenForm(ScopedForm):
         for name, words in _HELP.items():
             if name in self.fields:  # a viewer has none
                 self.fields[name].help_text = words
+        for name, label in _LABELS.items():
+            if name in self.fields:
+                self.fields[name].label = label
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()

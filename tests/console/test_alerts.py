@@ -212,3 +212,17 @@ def test_a_rule_is_told_as_a_sentence(kind: str, fields: dict[str, Any], words: 
     rule = make_rule("r", kind, **fields)
     assert describe_rule(rule).startswith(words)
     assert describe_scope(make_rule("t", "held", tag="night")) == "tag night"
+
+
+def test_the_first_page_shows_what_fires_and_a_channel_that_is_broken(
+    acme: Tenant, root: Client
+) -> None:
+    make_channel("pager", workspace=acme.workspace, state=ChannelState.BROKEN, last_result="401")
+    make_channel("slow", workspace=acme.workspace, state=ChannelState.RETRYING)
+    silenced_until = timezone.now() + timedelta(hours=1)
+    make_alert(acme.rule, subject_name="quiet-job", silenced_until=silenced_until)
+    page = text_of(root, "/admin/")
+    assert "Channel pager" in page
+    assert "Channel slow" not in page
+    assert "Alerts firing" in page
+    assert "quiet-job" not in page
