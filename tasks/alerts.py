@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_app, shared_task
 from celery.signals import worker_ready
 
-from alerts.sending.office import send_in_this_process, warm_up
+from alerts.sending.office import send_in_this_process, prepare_courier
 from syncjobs.upkeep.workers import this_worker
 from tasks.bells import SEND_ALERTS
 from tasks.queues import ALERTS
@@ -25,4 +25,4 @@ def send_what_is_due() -> None:
 def start_courier(**_: Any) -> None:
     """The first message waits for no child to start."""
     if ALERTS in current_app.amqp.queues.consume_from:
-        threading.Thread(target=warm_up, name="warm up courier", daemon=True).start()
+        threading.Thread(target=prepare_courier, name="warm up courier", daemon=True).start()

@@ -135,7 +135,7 @@ def send_in_this_process(is_over: Callable[[], bool]) -> int:
         _lock.release()
 
 
-def warm_up() -> None:
+def prepare_courier() -> None:
     """Starts the child where there is a channel that may need it; it takes seconds on a busy machine."""
     try:
         with _lock:
