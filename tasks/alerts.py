@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_app, shared_task
 from celery.signals import worker_ready
 
-from alerts.sending.office import send_in_this_process, prepare_courier
+from alerts.sending.office import prepare_courier, send_in_this_process
 from syncjobs.upkeep.workers import this_worker
 from tasks.bells import SEND_ALERTS
 from tasks.queues import ALERTS

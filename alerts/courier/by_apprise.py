@@ -15,7 +15,7 @@ from apprise import NotifyBase, NotifyFormat, NotifyType
 from alerts.core.answers import CHANNEL_INVALID, SendAnswer
 from alerts.core.channel_urls import ChannelUrl
 from alerts.core.texts import end_line, shorten, title_of
-from alerts.courier.guard import Seen
+from alerts.courier.guard import Witnessed
 
 _TEXT_SPARE = 10
 _MAIL = frozenset({"mailto", "mailtos"})
@@ -44,7 +44,7 @@ def load_plugins() -> None:
 
 
 def send_by_apprise(
-    url: ChannelUrl, body: Mapping[str, Any], within_s: float, seen: Seen
+    url: ChannelUrl, body: Mapping[str, Any], within_s: float, seen: Witnessed
 ) -> SendAnswer:
     """A message of several events counts as delivered when all are; the keys make a repeated one harmless."""
     for event in _iter_events(url, body):

@@ -29,13 +29,13 @@ from alerts.courier.frames import (
     READY,
     FrameBuffer,
     Letter,
-    Receipt,
-    pack,
+    SendReceipt,
+    pack_told,
     read_letter,
     read_receipt,
     wrap,
 )
-from alerts.courier.guard import Seen, guard_process
+from alerts.courier.guard import Witnessed, guard_process
 from children.limits import ProcessLimits, allow_cpu, limit_process
 from farends.dialing import Policy
 from farends.wire.tls import trusting_system
@@ -103,22 +103,22 @@ class _Forker:
         elif not data:
             number = self._sendings[pipe].letter.number
             words = "The process that sent it ended without a word."
-            self._finish(pipe, Receipt(number, False, COURIER_LOST, words))
+            self._finish(pipe, SendReceipt(number, False, COURIER_LOST, words))
 
     def _end_late(self) -> None:
         now = time.monotonic()
         for pipe in [pipe for pipe, one in self._sendings.items() if one.ends_at <= now]:
             letter = self._sendings[pipe].letter
             words = f"There was no answer within {letter.within_s:g} s."
-            self._finish(pipe, Receipt(letter.number, False, TIMED_OUT, words))
+            self._finish(pipe, SendReceipt(letter.number, False, TIMED_OUT, words))
 
-    def _finish(self, pipe: int, receipt: Receipt) -> None:
+    def _finish(self, pipe: int, receipt: SendReceipt) -> None:
         sending = self._sendings.pop(pipe)
         self._select.unregister(pipe)
         os.close(pipe)
         _kill(sending.pid)
         receipt.took_s = round(time.monotonic() - sending.began_at, 3)
-        _write_all(_STDOUT, pack(receipt))
+        _write_all(_STDOUT, pack_told(receipt))
 
     def _kill_all(self) -> None:
         for sending in self._sendings.values():
@@ -145,16 +145,16 @@ def _send_and_end(letter: Letter, write_end: int) -> None:
             os.close(nowhere)
         allow_cpu(_CPU_S)
         answer = _send(letter)
-        receipt = Receipt(
+        receipt = SendReceipt(
             letter.number, answer.delivered, answer.code, answer.detail, answer.retry_after_s
         )
-        _write_all(write_end, pack(receipt))
+        _write_all(write_end, pack_told(receipt))
     finally:
         os._exit(0)
 
 
 def _send(letter: Letter) -> SendAnswer:
-    seen = Seen()
+    seen = Witnessed()
     policy = Policy.parse(letter.networks, letter.own_listeners)
     guard_process(policy, seen)
     try:

@@ -23,7 +23,7 @@ class Letter(msgspec.Struct):
     own_listeners: list[tuple[str, int]]
 
 
-class Receipt(msgspec.Struct):
+class SendReceipt(msgspec.Struct):
     """What became of it."""
 
     number: int
@@ -36,10 +36,10 @@ class Receipt(msgspec.Struct):
 
 _encoder = msgspec.msgpack.Encoder()
 _letters = msgspec.msgpack.Decoder(Letter)
-_receipts = msgspec.msgpack.Decoder(Receipt)
+_receipts = msgspec.msgpack.Decoder(SendReceipt)
 
 
-def pack(told: Letter | Receipt) -> bytes:
+def pack_told(told: Letter | SendReceipt) -> bytes:
     return wrap(_encoder.encode(told))
 
 
@@ -51,7 +51,7 @@ def read_letter(payload: bytes) -> Letter:
     return _letters.decode(payload)
 
 
-def read_receipt(payload: bytes) -> Receipt:
+def read_receipt(payload: bytes) -> SendReceipt:
     """Raises msgspec.DecodeError."""
     return _receipts.decode(payload)
 

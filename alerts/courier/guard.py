@@ -51,7 +51,7 @@ class ConnectForbidden(OSError):
 
 
 @dataclass
-class Seen:
+class Witnessed:
     """What happened while a message was sent."""
 
     forbidden: str = ""
@@ -81,7 +81,7 @@ class Seen:
         return SendAnswer(False, CONNECTION_LOST, _WORDS[CONNECTION_LOST])
 
 
-def guard_process(policy: Policy, seen: Seen) -> None:
+def guard_process(policy: Policy, seen: Witnessed) -> None:
     """From now on, for good: this process connects only where the policy permits, and starts nothing."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -96,7 +96,7 @@ def guard_process(policy: Policy, seen: Seen) -> None:
     sys.addaudithook(hook)
 
 
-def _judge(address: Any, policy: Policy, seen: Seen) -> None:
+def _judge(address: Any, policy: Policy, seen: Witnessed) -> None:
     try:
         host, port = str(address[0]), int(address[1])
         permitted = policy.permits(parse_address(host), port)
@@ -114,7 +114,7 @@ def _judge(address: Any, policy: Policy, seen: Seen) -> None:
         raise ConnectForbidden(seen.forbidden)
 
 
-def _note_http(seen: Seen) -> None:
+def _note_http(seen: Witnessed) -> None:
     class Noting(http.client.HTTPResponse):
         def begin(self) -> None:
             super().begin()
@@ -126,7 +126,7 @@ def _note_http(seen: Seen) -> None:
     http.client.HTTPConnection.response_class = Noting
 
 
-def _note_smtp(seen: Seen) -> None:
+def _note_smtp(seen: Witnessed) -> None:
     get_reply = smtplib.SMTP.getreply
 
     def noting(self: smtplib.SMTP) -> tuple[int, bytes]:
@@ -138,7 +138,7 @@ def _note_smtp(seen: Seen) -> None:
     smtplib.SMTP.getreply = noting  # type: ignore[method-assign]  # the one place that reads replies
 
 
-def _note_failures(seen: Seen) -> None:
+def _note_failures(seen: Witnessed) -> None:
     """Apprise swallows exceptions, and writes a log line while it does."""
 
     class Noting(logging.Handler):

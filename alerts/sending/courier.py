@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 
 from alerts.core.answers import COURIER_LOST, TIMED_OUT
-from alerts.courier.frames import READY, FrameBuffer, Letter, Receipt, pack, read_receipt
+from alerts.courier.frames import READY, FrameBuffer, Letter, SendReceipt, pack_told, read_receipt
 from children.confinement import Confinement
 from children.starting import end_child, start_module
 
@@ -81,7 +81,7 @@ class Courier:
         self._sent[number] = _Sent(number, time.monotonic() + within_s + _GRACE_S)
         try:
             if self._child is not None and self._child.stdin is not None:
-                self._child.stdin.write(pack(letter))
+                self._child.stdin.write(pack_told(letter))
                 self._child.stdin.flush()
         except OSError:
             pass  # it has ended, which `wait` tells
@@ -92,11 +92,11 @@ class Courier:
         if self.child_pid is None and not self._sent:
             self._start(within_s)
 
-    def wait(self, timeout_s: float) -> list[Receipt]:
+    def wait(self, timeout_s: float) -> list[SendReceipt]:
         """Receipts that come within that time; each letter gets one in the end."""
         if not self._sent or self._child is None:
             return []
-        told: list[Receipt] = []
+        told: list[SendReceipt] = []
         now = time.monotonic()
         soonest = min(one.ends_at for one in self._sent.values())
         if self._select.select(max(0.0, min(timeout_s, soonest - now))):
@@ -149,13 +149,13 @@ class Courier:
         self.close()
         raise CourierUnavailable("The child that sends messages does not start.")
 
-    def _lose(self, code: str) -> list[Receipt]:
+    def _lose(self, code: str) -> list[SendReceipt]:
         """The child is gone or stuck: whatever it was sending is tried again, under the same key."""
         lost = list(self._sent.values())
         self.close()
         log.warning("alerts.courier_lost", code=code, messages=len(lost))
         words = "The process that sends messages ended."
-        return [Receipt(one.number, False, code, words) for one in lost]
+        return [SendReceipt(one.number, False, code, words) for one in lost]
 
 
 def _find_trusted() -> Sequence[Path]:
