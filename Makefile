@@ -17,7 +17,8 @@ help:
 	@echo "make faults    ten minutes of kills, stops and cuts on a fleet of this machine's, judged (docs/faults.md)"
 	@echo "make kills     5000 kills of a worker at twenty points, and no version that is not whole (KILLS, SEED); then"
 	@echo "               200 of workers and servers while tables are synced, and no table is torn (ROWS=1: these alone); then"
-	@echo "               300 of all that carries 1,000,000 readings, and none is lost or doubled (OUTBOX=1: these alone)"
+	@echo "               300 of all that carries 1,000,000 readings, and none is lost or doubled (OUTBOX=1: these alone);"
+	@echo "               a tenth of KILLS are of what sends alerts (ALERTS=1: these alone)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
@@ -47,9 +48,9 @@ faults: .venv/.development test-tools
 	@$(if $(or $(SEED),$(SECONDS),$(KILLS),$(ARGS)),true,exec $(VENV)/python -m pytest tests/faults -m apart)
 
 kills: .venv/.development test-tools
-	@$(if $(or $(OUTBOX),$(ROWS)),true,$(VENV)/python -m pytest tests/kills -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS))
-	@$(if $(OUTBOX),true,$(VENV)/python -m tests.rowwork.killing --seed $(or $(SEED),1) --kills $(if $(ROWS),$(or $(KILLS),200),200) $(if $(ROWS),$(ARGS)))
-	@$(if $(ROWS),true,exec $(VENV)/python -m tests.outbox.kills --seed $(or $(SEED),1) --kills $(or $(KILLS),300) $(if $(OUTBOX),$(ARGS)))
+	@$(if $(or $(OUTBOX),$(ROWS)),true,$(VENV)/python -m pytest tests/kills$(if $(ALERTS),/test_killed_senders.py) -s --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) $(ARGS))
+	@$(if $(or $(OUTBOX),$(ALERTS)),true,$(VENV)/python -m tests.rowwork.killing --seed $(or $(SEED),1) --kills $(if $(ROWS),$(or $(KILLS),200),200) $(if $(ROWS),$(ARGS)))
+	@$(if $(or $(ROWS),$(ALERTS)),true,exec $(VENV)/python -m tests.outbox.kills --seed $(or $(SEED),1) --kills $(or $(KILLS),300) $(if $(OUTBOX),$(ARGS)))
 
 schema: .venv/.development
 	@exec $(VENV)/python -m pytest tests/api/test_schema.py -s --thorough $(ARGS)

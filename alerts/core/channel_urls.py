@@ -98,7 +98,8 @@ class ChannelUrl:
     @property
     def plugin_url(self) -> str:
         query = "&".join(f"{quote(name)}={quote(value, safe='')}" for name, value in self.query)
-        return f"{self.scheme.plugin}://{self.rest}" + (f"?{query}" if query else "")
+        rest = self.rest.replace("#", "%23")  # a channel such as #ops is no fragment
+        return f"{self.scheme.plugin}://{rest}" + (f"?{query}" if query else "")
 
 
 def read_channel_url(text: str) -> ChannelUrl:

@@ -60,7 +60,7 @@ SELECT EXISTS (SELECT FROM alerts_alertmessage m WHERE m.id IN ({_HEADS}) AND {_
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
+class ClaimedMessage:
     id: uuid.UUID
     channel_id: uuid.UUID
     attempts: int
@@ -104,7 +104,7 @@ class PostOffice:
                     settle_try(held, answer, self._clock())
 
     def _claim_and_send(self) -> int:
-        claimed = _claim(self._clock(), AT_ONCE - len(self._held), self._lease_s)
+        claimed = claim_messages(self._clock(), AT_ONCE - len(self._held), self._lease_s)
         urls = AlertChannel.objects.in_bulk([one.channel_id for one in claimed])
         for one in claimed:
             held = HeldMessage(one.id, one.channel_id, one.attempts)
@@ -154,8 +154,9 @@ def is_anything_due(now: datetime | None = None) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _claim(now: datetime, most: int, lease_s: float) -> list[_Claimed]:
+def claim_messages(now: datetime, most: int, lease_s: float) -> list[ClaimedMessage]:
+    """Of each channel that nobody sends to at most one; nobody else gets these until the lease is over."""
     asked: dict[str, Any] = {"now": now, "most": most, "until": now + timedelta(seconds=lease_s)}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, asked)
-        return fetch_rows(cursor, _Claimed)
+        return fetch_rows(cursor, ClaimedMessage)

@@ -17,6 +17,8 @@ from typing import Any
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from alerts.sending import office
+from alerts.sending.courier import Courier
 from datasets.places import Places
 from datasets.receipts import Receipts
 from search.indexing import batches, stage
@@ -53,6 +55,12 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "before texts are planned": (stage, "plan_texts", True),
     "after texts were planned": (stage, "plan_texts", False),
     "before an index is settled": (stage, "settle_index", True),
+    "before messages are claimed": (office, "claim_messages", True),
+    "after messages were claimed": (office, "claim_messages", False),
+    "while a message is sent": (Courier, "wait", True),
+    "between a sending and its mark": (office, "settle_try", True),
+    "after a message was marked": (office, "settle_try", False),
+    "after messages were made": (office, "make_messages", False),
     "before a removal": (os, "unlink", True),
     "after a removal": (os, "unlink", False),
 }

@@ -36,8 +36,8 @@ class Forks:
     def run(
         self, work: str, argument: str = "", *, kill_at: str | None = None, nth: int = 0
     ) -> Ended:
-        """`work` is `execute` with a record's id, `sweep` with an age in seconds, `compact` with a workspace's id, or
-        `index` with a dataset's."""
+        """`work` is `execute` with a record's id, `sweep` with an age in seconds, `compact` with a workspace's id,
+        `index` with a dataset's, or `alerts`."""
         order = {"work": work, "argument": argument, "kill_at": kill_at, "nth": nth}
         told = self._ask(order)
         return Ended(told["killed"], Counter(told["passed"]))
@@ -46,7 +46,11 @@ class Forks:
 @contextmanager
 def forking(database_url: str, log: Path) -> Iterator[Forks]:
     # Nothing here is TLS, and reading the system's authorities takes longer than a whole record.
-    environment = {"DATABASE_URL": database_url, "SSL_CERT_FILE": os.devnull}
+    environment = {
+        "DATABASE_URL": database_url,
+        "SSL_CERT_FILE": os.devnull,
+        "ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
     with answering("tests.kills.forks", log, **environment) as ask:
         yield Forks(ask)
 
@@ -88,6 +92,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def work(order: dict[str, Any]) -> Counter[str]:
+    from alerts.sending.courier import Courier
+    from alerts.sending.office import PostOffice
     from datasets.places import Places
     from datasets.store import open_store
     from search.indexing.catching_up import catch_up
@@ -109,6 +115,8 @@ def work(order: dict[str, Any]) -> Counter[str]:
         store, index = open_store(workspace_id), Places(workspace_id)
         sparse = repacking.find_sparse(store, index, lost_percent=1)
         repacking.compact(store, index, sparse)
+    elif order["work"] == "alerts":
+        PostOffice(Courier()).send_due()
     elif order["work"] == "index":
         catch_up(uuid.UUID(order["argument"]), owner=f"fork {os.getpid()}", check=lambda: None)
     else:
