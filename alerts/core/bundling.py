@@ -11,7 +11,7 @@ from alerts.core.words import Severity, Tell
 NAMED_MAX = 50  # alerts of one message; the others are counted
 HOUR = timedelta(hours=1)
 # More moves than this within so many seconds are a flood, whose critical alerts come in groups as well.
-FLOOD_COUNT, FLOOD_S = 3, 10.0
+FLOOD_COUNT, FLOOD_S = 5, 10.0
 SPACED_S = 2.0  # between messages that wait for no group, so that a flood is seen before it is sent one by one
 
 _RECOVERIES = frozenset({Tell.RECOVERED, Tell.OPENED_AND_RECOVERED})

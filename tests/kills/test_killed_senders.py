@@ -50,7 +50,9 @@ def forks(transactional_db: None, tmp_path: Path) -> Iterator[Forks]:
 
 
 def answer_slowly(_: Received) -> Reply:
-    threading.Event().wait(0.05)  # a host that takes a moment, so that a kill finds the message on its way
+    threading.Event().wait(
+        0.05
+    )  # a host that takes a moment, so that a kill finds the message on its way
     return Reply()
 
 
