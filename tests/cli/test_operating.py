@@ -121,9 +121,8 @@ def test_retry_takes_the_failed_files_alone(job: SyncJob, say: Any) -> None:
     with pytest.raises(CommandError, match="None of its files has failed"):
         call_command("retry", str(record.pk), "--failed-only")
     SyncItem.objects.create(record=record, path="a.txt", action="failed")
-    assert (
-        json.loads(say("retry", str(record.pk), "--failed-only", "--json"))["trigger"] == "redrive"
-    )
+    told = json.loads(say("retry", str(record.pk), "--failed-only", "--json"))
+    assert SyncRecord.objects.get(pk=told["id"]).redrive == {"record": str(record.pk)}
 
 
 def test_release_lets_a_held_record_go_on(job: SyncJob, source: Path, say: Any) -> None:
