@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -152,6 +152,8 @@ def _sentence(record: SyncRecord, held: int, go: int) -> str:
     if rule == "empty_listing" and held:
         return f"The source lists no files: all {group_digits(held)} would be removed"
     reason = record.error or "A guard stopped this sync"
+    if (record.hold or {}).get("tables"):
+        return reason  # it begins with the name of a table
     return reason[0].upper() + reason[1:]
 
 
@@ -167,8 +169,11 @@ def _files(count: int) -> str:
 
 
 def _draw_removals(
-    removals: list[RecordRemovals] | Any, decision: HeldDecision, record: SyncRecord
-) -> SafeString:
+    removals: Sequence[RecordRemovals], decision: HeldDecision, record: SyncRecord
+) -> SafeString | None:
+    """None where the hold is about something else than what goes."""
+    if not removals[-1].count:
+        return None
     rows = bool((record.hold or {}).get("tables"))
     noun = "rows" if rows else "files"
     values = [

@@ -117,7 +117,6 @@ def describe_record_page(record: SyncRecord) -> dict[str, Any]:
         "held_tables": _held_tables(record),
         "needs_answer": needs_answer(record),
         "quarantined": bool(record.rows_failed),
-        "events": events[::-1],
         "older_events": len(events) == EVENTS_SHOWN,
         "files": _first_files(record),
         "version": version,
