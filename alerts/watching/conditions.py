@@ -17,7 +17,7 @@ from database.rows import Cursor, fetch_rows
 from store.room import show_size
 from syncjobs.core.watching import SEEN_WITHIN_S
 
-# A job that takes a second now and then takes five without that anything is wrong.
+# A job of one second may take five now and then, and nothing is wrong with it.
 OVERDUE_FROM_S = 10
 COUNTED_MOST = 1_000  # dead letters: nobody needs to know how many more there are
 

@@ -1,9 +1,9 @@
 """Whether a record that succeeded did much less or much more than its job usually does.
 
-Usual is what lies between a third of the 5th and three times the 95th percentile of the job's latest successes. Nothing
-where something is usual is suspect too. What is too small to mean anything is not judged: durations below
-`DURATION_LEAST_S`, sizes below `BYTES_LEAST`. Where nothing is usual, anything may come: a source that seldom changes
-is not suspect when it does.
+Usual is what lies between a third of the 5th and three times the 95th percentile of the job's latest successes. A record
+that brings nothing is suspect too where at least half of these brought something. What is too small to mean anything is
+not judged: durations below `DURATION_LEAST_S`, sizes below `BYTES_LEAST`. Where the job usually brings nothing, anything
+may come: a source that seldom changes is not suspect when it does.
 """
 
 from __future__ import annotations
