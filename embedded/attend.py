@@ -3,7 +3,7 @@
 Docker only marks a container as unhealthy. It starts a container again that has ended.
 So the watchdog stands beside the process, ends one that is stuck as a whole, and ends itself with
 status 75. Signals go on to the process, and its end is ours. An orchestrator that acts on liveness probes
-(Kubernetes, Swarm) can ask `manage.py alive` instead.
+(Kubernetes, Swarm) can ask `python -m embedded.alive` instead.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import environ
 import psycopg
@@ -106,8 +107,14 @@ class Watchdog:
 
 def look(database_url: str) -> Rows:
     """Raises psycopg.Error where the database does not answer."""
+    with closing(open_short_session(database_url)) as session:
+        return dict(session.execute(_LOOK, {"host": socket.gethostname()}).fetchall())
+
+
+def open_short_session(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A session for one short question. Raises psycopg.Error."""
     address = environ.Env.db_url_config(database_url)
-    session = psycopg.connect(
+    return psycopg.connect(
         dbname=address["NAME"],
         user=address["USER"],
         password=address["PASSWORD"],
@@ -121,8 +128,6 @@ def look(database_url: str) -> Rows:
             "options": "-c statement_timeout=5s -c lock_timeout=5s",
         },
     )
-    with closing(session):
-        return dict(session.execute(_LOOK, {"host": socket.gethostname()}).fetchall())
 
 
 def _answer(future: Future[Rows]) -> Rows | None:

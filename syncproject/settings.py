@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "embedded",
 ]
 MIDDLEWARE = [
+    "console.proxies.believe_trusted_proxies",
     "console.policy.restrict_pages",
     "api.rest.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
@@ -148,6 +149,8 @@ LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENV.https_only
+# Only of proxies that TRUSTED_PROXIES names: console.proxies takes the field from all others.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^metrics$"]  # asked by neighbours, not through the proxy
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"

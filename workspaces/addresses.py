@@ -28,6 +28,11 @@ def find_client(peer: str, headers: Mapping[str, str], proxies: Sequence[str]) -
     return None if near and any(name in headers for name in _FORWARDED) else _key(peer)
 
 
+def is_in_networks(address: str, networks: Sequence[str]) -> bool:
+    """Whether an address lies in one of these networks, in CIDR form. What is no address lies in none."""
+    return _is_in(address, [ip_network(network, strict=False) for network in networks])
+
+
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

@@ -94,6 +94,7 @@ READERS: dict[str, list[str]] = {
     "farends/rsync/child.py": ["PATH"],
     "embedded/attend.py": [],  # passes all of it on
     "embedded/management/commands/demonstrate.py": ["DEMO"],  # the launcher gives it these
+    "embedded/alive.py": [],  # a copy of it goes to `check_part`
     "embedded/options.py": [],  # a copy of it goes to `options.read_options` and `keys.settle_keys`
     "embedded/samples/filling.py": ["DEMO"],  # the launcher gives it these
     "embedded/samples/hosts.py": ["PATH"],

@@ -70,7 +70,7 @@ def test_item_13_a_new_person_sets_a_password_and_is_in(
     guest.fill("input[name=password]", PASSWORD)
     guest.fill("input[name=again]", PASSWORD)
     guest.get_by_role("button", name="Sign up and accept").click()
-    guest.get_by_role("heading", name="Dashboard").wait_for()
+    guest.get_by_role("heading", name="Overview").wait_for()
     assert Member.objects.get(user__username="grace").role == Role.OPERATOR
     guest.goto(live_server.url + list_of(type(tenant.job)))
     shown = guest.inner_text("#result_list")
@@ -83,7 +83,7 @@ def test_item_13_a_new_person_sets_a_password_and_is_in(
     again.fill("input[name=username]", "grace")
     again.fill("input[name=password]", PASSWORD)
     again.click("button[type=submit]")
-    again.get_by_role("heading", name="Dashboard").wait_for()
+    again.get_by_role("heading", name="Overview").wait_for()
 
 
 def test_item_13_who_has_an_account_accepts_with_it(
@@ -107,7 +107,7 @@ def test_item_13_who_has_an_account_accepts_with_it(
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
     page.get_by_role("button", name="Accept").click()
-    page.get_by_role("heading", name="Dashboard").wait_for()
+    page.get_by_role("heading", name="Overview").wait_for()
     assert Member.objects.get(user__username="grace").role == Role.VIEWER
     assert "acme" in page.content()
 

@@ -121,8 +121,8 @@ def test_a_watchdog_stands_beside_each_process(name: str) -> None:
         assert SERVICES[name]["healthcheck"]["test"] == [
             "CMD",
             "python",
-            "manage.py",
-            "alive",
+            "-m",
+            "embedded.alive",
             name,
         ]
 

@@ -14,13 +14,14 @@ from tests.hosts.child import serving
 
 
 @contextlib.contextmanager
-def running_gunicorn(home: Path) -> Iterator[int]:
-    """Yields the port."""
+def running_gunicorn(home: Path, **settings: str) -> Iterator[int]:
+    """Yields the port. `settings` are of its environment."""
     told = connection.settings_dict
     url = f"postgresql://{told['USER']}:{told['PASSWORD']}@{told['HOST']}:{told['PORT']}/{told['NAME']}"
     port = find_free()
     command = [
-        *("env", f"DATABASE_URL={url}", sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
+        *("env", f"DATABASE_URL={url}", *(f"{name}={value}" for name, value in settings.items())),
+        *(sys.executable, "-m", "gunicorn", "syncproject.wsgi:application"),
         *("--bind", f"127.0.0.1:{port}", "--threads", "54"),
         *("--worker-class", "syncproject.serving.WebWorker", "--worker-connections", "500"),
         "--no-control-socket",
