@@ -28,6 +28,7 @@ VIOLATIONS = {
     "transports-apart": ("farends/http/transport.py", "import farends.sftp.transport"),
     "transports-by-registry": ("connectors/opening.py", "import farends.sftp.transport"),
     "requests-by-conversation": ("farends/http/client.py", "import urllib3.util"),
+    "apprise-in-a-child": ("alerts/sending/office.py", "import apprise"),
 }
 
 
