@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from cli.configfile import load
 from connectors.models import Connector
@@ -47,6 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "after_publish": "move",
     "move_to": "done",
     "index": "words",
+    "current_tree": "reports/nightly",
     "limits": {
         "max_file_size_bytes": 52428800,
         "max_age_s": 86400,
@@ -75,6 +77,11 @@ workspaces:
         limits: {timeout_s: "60"}
         pause_after_failures: null
 """
+
+
+@pytest.fixture(autouse=True)
+def _trees(settings: Settings, tmp_path: Path) -> None:
+    settings.TREE_ROOT = tmp_path
 
 
 @pytest.fixture
