@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "console.proxies.believe_trusted_proxies",
     "console.policy.restrict_pages",
+    "console.compressing.compress_pages",
     "api.rest.problems.tell_problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -10,11 +10,10 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.paginator import InfinitePaginator
 
 from console import tenancy
 from console.admin.filters import WorkspaceFilter
-from console.admin.scoped import ReadOnlyAdmin
+from console.admin.keyset import KeysetAdmin
 from console.labels import moment
 from console.words import NOTHING
 from workspaces.models import AuditEntry, Role
@@ -23,15 +22,12 @@ _SHOWN = 4  # changes in a row of the list
 
 
 @admin.register(AuditEntry)
-class AuditAdmin(ReadOnlyAdmin):
+class AuditAdmin(KeysetAdmin):
     list_display = ["when", "actor", "door", "action", "kind", "object_name", "what", "workspace"]
     list_filter = [WorkspaceFilter, "door", "kind", "action"]
     list_select_related = ["workspace"]
     search_fields = ["actor", "object_name", "object_id"]
     ordering = ["-id"]
-    sortable_by = ()
-    paginator = InfinitePaginator  # counts nothing
-    show_full_result_count = False
     fields = ["at", "actor", "door", "action", "kind", "object_name", "object_id", "all_changes"]
     readonly_fields = ["all_changes"]
 

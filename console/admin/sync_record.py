@@ -21,7 +21,6 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import content_disposition_header
-from unfold.paginator import InfinitePaginator
 
 from connectors.models import Connector
 from console import dashboard, held_page, record_page, tenancy
@@ -34,7 +33,7 @@ from console.admin.filters import (
     SyncsOrPlans,
     WorkspaceFilter,
 )
-from console.admin.scoped import ReadOnlyAdmin
+from console.admin.keyset import KeysetAdmin
 from console.labels import bar, changes, find_page_url, label, moment, shorten_text, taken
 from console.live import EVERY_S, fragment
 from console.words import NOTHING, size_words
@@ -102,7 +101,7 @@ _CHANGED = "The plan has changed meanwhile: this is the new one. Nothing was don
 
 
 @admin.register(SyncRecord)
-class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
+class SyncRecordAdmin(KeysetAdmin, ButtonsAdmin):
     list_display = [
         "began",
         "show_job",
@@ -127,10 +126,7 @@ class SyncRecordAdmin(ReadOnlyAdmin, ButtonsAdmin):
         "trigger",
     ]
     ordering = ["-queued_at"]
-    sortable_by = ()  # any other order would sort the whole table
     actions = ["cancel_selected"]
-    paginator = InfinitePaginator  # counts nothing
-    show_full_result_count = False
     list_disable_select_all = True  # unfold's: “select all” would need a count
     list_per_page = 50
     buttons = (

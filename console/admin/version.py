@@ -8,10 +8,9 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.paginator import InfinitePaginator
 
 from console.admin.buttons import Button, ButtonsAdmin
-from console.admin.scoped import ReadOnlyAdmin
+from console.admin.keyset import KeysetAdmin
 from console.labels import changes, find_page_url, label, link, moment
 from console.words import size_words
 from datasets.models import Version
@@ -26,13 +25,10 @@ def _is_older(version: Version) -> bool:
 
 
 @admin.register(Version)
-class VersionAdmin(ReadOnlyAdmin, ButtonsAdmin):
+class VersionAdmin(KeysetAdmin, ButtonsAdmin):
     workspace_path = "dataset__workspace"
     list_display = ["named", "show_dataset", "current", "held", "size", "changed", "created"]
     ordering = ["-pk"]
-    sortable_by = ()
-    paginator = InfinitePaginator  # counts nothing
-    show_full_result_count = False
     list_filter = ["is_current"]
     buttons = (
         Button(

@@ -42,7 +42,7 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         IntervalSchedule: pace,
         CrontabSchedule: CrontabSchedule.objects.create(),
         PeriodicTask: PeriodicTask.objects.create(name="tick", task="tasks.x", interval=pace),
-        Group: Group.objects.create(name="group"),
+        Group: Group.objects.get_or_create(name="group")[0],
         AuditEntry: AuditEntry.objects.filter(kind="sync job")[0],
         Invitation: invitation,
         get_user_model(): person,

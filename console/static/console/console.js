@@ -145,7 +145,6 @@
     // A hanging server answers nothing: after 10 s that is told too.
     if (window.htmx) window.htmx.config.timeout = 10000;
 
-    // Unfold's icons are words to a reader of a screen ("hub Connectors"). Its scrolling regions have no tab stop.
     // A time's tooltip says it in the person's own zone too.
     function localize(root) {
         all("time[datetime]:not([data-local])", root).forEach((time) => {
@@ -155,13 +154,18 @@
             time.title = `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" })}${time.title ? ` (${time.title})` : ""}`;
         });
     }
+    // Unfold's icons are words to a reader of a screen ("hub Connectors"), and some of its buttons have no others.
+    const NAMES = { "#searchbar-submit": "Search", 'a[x-on\\:click^="showActions"]': "Actions", ".select2-search__field": "Search", "[data-simplebar] .simplebar-content-wrapper": "Content" };
     function prepare(root) {
         localize(root);
+        for (const [selector, name] of Object.entries(NAMES)) all(selector, root).filter((each) => !each.getAttribute("aria-label")).forEach((each) => each.setAttribute("aria-label", name));
         all(".material-symbols-outlined", root).forEach((icon) => icon.setAttribute("aria-hidden", "true"));
+        all(".search-label-icon[aria-label]", root).forEach((each) => each.setAttribute("role", "img"));
         tameStrips(root);
         countOn();
     }
     const begin = () => { prepare(document); all("[data-live]").forEach((part) => told.set(part.id, part.dataset.live)); };
+    addEventListener("load", () => prepare(document)); // what Django's own scripts add by then
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
     else begin();
 })();
