@@ -59,13 +59,13 @@ _OVERDUE = f"""
 SELECT r.id AS rule_id, 'job' AS subject_kind, j.id AS subject_id, j.name, s.id AS record_id,
        format('it has been running for %%s s; usual are %%s s', round(t.worked_s), round(t.usual_s)) AS detail
   FROM syncjobs_syncrecord s
-  JOIN syncjobs_syncjob j ON j.id = s.job_id
+  JOIN syncjobs_syncjob j ON j.id = s.job_id AND NOT s.dry_run
   JOIN alerts_alertrule r ON r.kind = 'overdue' AND r.enabled AND {IN_SCOPE}
  CROSS JOIN LATERAL (
        SELECT extract(epoch FROM now() - e.at) AS worked_s, s.expected_duration_s::numeric AS usual_s
          FROM events_syncevent e
         WHERE e.record_id = s.id AND e.event = 'claimed' ORDER BY e.id DESC LIMIT 1) t
- WHERE s.state = 'running' AND NOT s.dry_run
+ WHERE s.state = 'running'
    AND t.worked_s > greatest(coalesce((r.params ->> 'factor')::numeric, 3) * t.usual_s, %(from_s)s)
 """  # noqa: S608 — the part above
 
