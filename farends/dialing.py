@@ -201,7 +201,7 @@ class Dialer:
                 addresses, port, deadline=deadline, check=self.check, prepare=self._prepare
             )
         except OSError as exc:
-            raise Unreachable(f"{host}:{port} did not answer: {exc}") from exc
+            raise Unreachable(f"{host}:{port} did not answer: {exc.strerror or exc}") from exc
         connected.settimeout(timeout_s)
         return connected
 

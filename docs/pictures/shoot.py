@@ -141,7 +141,8 @@ def follow(page: Page, url: str, what: str) -> bool:
         "dataset": "datasets/dataset/?q=sample-sftp",
     }
     page.goto(f"{url}/admin/{lists[what]}")
-    first = page.locator("#result_list tbody a[href*='/change/']").first
+    model = lists[what].partition("?")[0]
+    first = page.locator(f"#result_list tbody a[href*='{model}']").first
     if first.count() == 0:
         return False
     first.click()

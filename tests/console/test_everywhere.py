@@ -66,6 +66,12 @@ def test_the_chosen_workspace_is_remembered_by_the_next_log_in(acme: Tenant, lab
     assert "acme-job" not in second.get(list_of(type(lab.job))).content.decode()
 
 
+def test_each_page_has_a_field_that_finds_everything(acme: Tenant, browser_of: Browser) -> None:
+    told = browser_of(acme.people[Role.VIEWER]).get("/admin/").content.decode()
+    assert 'action="/admin/search/"' in told
+    assert "data-search" in told
+
+
 def test_keys_of_one_letter_can_be_switched_off_for_good(acme: Tenant, browser_of: Browser) -> None:
     person = acme.people[Role.VIEWER]
     browser = browser_of(person)

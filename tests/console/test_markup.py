@@ -20,6 +20,7 @@ ORIGINALS = {
     "unfold/helpers/header_title.html": "fcdccadd1dbd7b3a",
     "unfold/helpers/navigation_header.html": "1c7daee0bf41700d",
     "unfold/helpers/navigation_user.html": "826a0969f7632a34",
+    "unfold/helpers/search.html": "8072278587f28583",
     "unfold/helpers/welcomemsg.html": "dcc58bfea800725f",
     "unfold/layouts/base_simple.html": "200eb7101cd634ff",
     "unfold/layouts/skeleton.html": "0c51c82d14a134a8",
