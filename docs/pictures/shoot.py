@@ -116,8 +116,6 @@ def take_pictures(browser: Browser, url: str, password: str) -> None:
             for other, link in (
                 ("held", "sync_record: held"),
                 ("job", "job"),
-                ("connector", "connector"),
-                ("dataset", "dataset"),
             ):
                 if follow(page, url, link):
                     page.screenshot(path=HERE / f"console-{other}.png")
@@ -137,8 +135,6 @@ def follow(page: Page, url: str, what: str) -> bool:
     lists = {
         "sync_record: held": "syncjobs/syncrecord/?state__exact=held",
         "job": "syncjobs/syncjob/?q=sample-sftp-files",
-        "connector": "connectors/connector/?q=branch",
-        "dataset": "datasets/dataset/?q=sample-sftp",
     }
     page.goto(f"{url}/admin/{lists[what]}")
     model = lists[what].partition("?")[0]
