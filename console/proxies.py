@@ -14,6 +14,7 @@ from workspaces.addresses import is_in_networks
 
 log = structlog.get_logger(__name__)
 _FIELD = "HTTP_X_FORWARDED_PROTO"
+_SEEN = "HTTP_X_FORWARDED_BY"  # who judges by neighbours still sees that a proxy stands between
 _told: set[str] = set()  # peers that the log has named; few, for the set is bounded
 _TOLD_MAX = 100
 
@@ -27,6 +28,7 @@ def believe_trusted_proxies(
         if said is None or is_in_networks(peer, settings.TRUSTED_PROXIES):
             return get_response(request)
         del request.META[_FIELD]
+        request.META[_SEEN] = peer
         if (
             said != "https" or request.is_secure()
         ):  # a proxy on this machine, which gunicorn believes

@@ -156,7 +156,7 @@ def test_alerts_are_told_as_by_rest(db: None) -> None:
     told = checked(agent(), "list_alerts", state="firing", severity="critical")
     by_rest = asker().get("alerts", {"state": "firing", "severity": "critical"}).json()
     for one in (*told["items"], *by_rest["items"]):
-        assert one.pop("url").endswith(f"/admin/syncjobs/syncjob/{one['subject']['id']}/change/")
+        assert one.pop("url").endswith(f"/admin/syncjobs/syncjob/{one['subject']['id']}/")
     assert told == by_rest
     assert [one["id"] for one in told["items"]] == [str(row.pk) for row in rows]
     assert len(checked(agent(), "list_alerts")["items"]) == 5

@@ -66,7 +66,7 @@ def test_a_message_is_as_the_shapes_say(settings: Any) -> None:
     make_messages(NOON)
     row = AlertMessage.objects.get(channel=channel)
     body = json.loads(bytes(row.body))
-    page = f"https://sync.example.com/admin/syncjobs/syncjob/{alert.subject_id}/change/"
+    page = f"https://sync.example.com/admin/syncjobs/syncjob/{alert.subject_id}/"
     assert body == {
         "version": "1.0",
         "title": "[critical] nightly-reports failed",

@@ -327,7 +327,7 @@ def test_alerts_are_listed_newest_first_by_state_severity_and_rule(
         "id": str(old.pk), "rule": "a", "rule_id": str(warning.pk), "kind": "failure", "severity": "warning",
         "state": "firing", "record_id": None, "error_code": "root_missing", "occurrences": 1, "flapping": False,
         "resolved_at": None, "silenced_until": None, "silenced_by": "", "detail": "The root folder is missing.",
-        "url": f"{settings.PUBLIC_URL}/admin/syncjobs/syncjob/{old.subject_id}/change/",
+        "url": f"{settings.PUBLIC_URL}/admin/syncjobs/syncjob/{old.subject_id}/",
     }  # fmt: skip
     assert {name: told[name] for name in expected} == expected
     assert set(told) == {*expected, "subject", "opened_at", "last_seen_at"}

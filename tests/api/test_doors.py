@@ -62,6 +62,7 @@ BODIES = {
     "POST /api/workspaces/{workspace}/alerts/{alert_id}/silence": {"until": None},
     "POST /api/workspaces/{workspace}/datasets/{dataset}/rollback": {"version": 1},
     "PATCH /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
+    "PUT /api/workspaces/{workspace}/members/{member}": {"role": "viewer"},
     "POST /api/workspaces/{workspace}/backfills": {"job": "none", "since": "2026-01-01"},
 }
 OF_TABLES = {"schema", "rows", "changes"}

@@ -71,7 +71,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None]] = {
         {"severity": "critical"},
     ),
     "alert-channels": (
-        {"name": "ops", "url": "json://192.0.2.7/hook", "min_severity": "warning"},
+        {"name": "ops", "url": "json://hooks.example.com/hook", "min_severity": "warning"},
         {"enabled": False},
     ),
 }

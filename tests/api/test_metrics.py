@@ -25,7 +25,7 @@ from prometheus_client.samples import Sample
 from pytest_django import Settings
 
 from alerts.core.words import DeliveryOutcome, Severity
-from alerts.models import AlertChannel, AlertMessage, Notification
+from alerts.models import Alert, AlertChannel, AlertMessage, Notification
 from alerts.sending.totals import add_to_totals
 from datasets.store import find_known_store
 from embedded import ports
@@ -57,6 +57,12 @@ def read(text: str) -> dict[str, float]:
 def _name(sample: Sample) -> str:
     labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
     return f"{sample.name}{{{labels}}}" if labels else sample.name
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has just begun, whatever searches of earlier tests it has counted."""
+    monkeypatch.setattr(search_durations, "_sums", {})
 
 
 @pytest.fixture
@@ -423,6 +429,7 @@ def test_alerts_that_fire_and_their_messages_are_counted(acme: Tenant, scrape: S
         return f'{series}{{{told}{"," if told else ""}workspace="acme"}}'
 
     oldest = name("alert_oldest_undelivered_seconds")
+    Alert.objects.all().delete()  # the one that each tenant has
     told = scrape()
     for severity in Severity:
         assert told[name("alerts_firing", severity=severity)] == 0

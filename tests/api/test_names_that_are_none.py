@@ -50,7 +50,7 @@ class Operation:
 def _texts_of(schema: dict[str, Any]) -> Iterator[str]:
     """The properties that can be a text, of the schema or of those that it refers to."""
     for name, value in schema.get("properties", {}).items():
-        if '"string"' in json.dumps(value):
+        if '"string"' in json.dumps(value) and value.get("description") != "Without effect.":
             yield name
     for inner in [schema, *schema.get("anyOf", [])]:
         if "$ref" in inner:

@@ -206,7 +206,7 @@ def test_what_cannot_be_sent_again_is_refused(operator: Asker, job: SyncJob) -> 
         ({"drop": [theirs]}, "drop"),
         ({"values": {str(theirs): {}}}, "values"),
         ({"ids": ["x"]}, "ids.0"),
-        ({"values": {"x": {}}}, "values.x.[key]"),
+        ({"values": {"x": {}}}, "values.x"),
         ({"values": {str(number): {"day": 5}}}, f"values.{number}.day"),
         ({"rows": []}, "rows"),
     ):

@@ -237,7 +237,10 @@ FAR_ENDS = st.one_of(
             "kind": st.just("http"),
             "options": st.fixed_dictionaries(
                 {},
-                optional={"idle_timeout_s": st.sampled_from([0, 0.0, 2.5]), "sessions": POSITIVE},
+                optional={
+                    "idle_timeout_s": st.sampled_from([0, 0.0, 2.5]),
+                    "sessions": st.integers(1, 32),
+                },
             ),
             "secret": st.dictionaries(st.sampled_from(["token", "proxy_password"]), TEXT),
         }
@@ -254,6 +257,7 @@ JOB: dict[str, st.SearchStrategy[Any]] = {
     "on_delete": st.just("ignore"),
     "after_publish": st.sampled_from(["keep", "delete", "move"]),
     "move_to": st.just("done"),
+    "current_tree": st.just(""),  # two jobs never share one
     "index": st.sampled_from(["words_and_meaning", "words", "off"]),
     "schedule": SCHEDULES,
     "jitter_s": st.integers(0, 60),

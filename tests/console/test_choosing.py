@@ -114,6 +114,9 @@ def test_no_list_is_filtered_by_what_is_sealed(root: Client, acme: Tenant) -> No
             for kind in ("__startswith", "__regex", "", "__gt"):
                 tried += 1
                 answer = root.get(list_of(model), {f"{lookup}{kind}": "p"})
+                if answer.status_code == 200:  # a page of its own, which no such word filters
+                    assert "cl" not in (answer.context or {}), (model, lookup)
+                    continue
                 # Told as a filter that does not exist is.
                 assert answer.status_code in (302, 400), (model, lookup)
                 if answer.status_code == 302:

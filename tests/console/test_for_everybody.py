@@ -136,8 +136,8 @@ def judge(page: Page, axe: str) -> list[str]:
     wrong += [f"320 px wide: {each}" for each in page.evaluate(WIDER)]
     page.set_viewport_size(DESK)
     page.add_style_tag(content=LARGE)
-    # Unfold's own forms of add pages hold label and field side by side, and do not give way to large text.
-    if not page.url.endswith("/add/"):
+    # Unfold's own forms hold label and field side by side, and do not give way to large text.
+    if not page.url.endswith(("/add/", "/change/")):
         wrong += [f"large text: {each}" for each in page.evaluate(WIDER)]
     return wrong
 

@@ -336,12 +336,12 @@ def test_a_connectors_page_tells_whether_its_far_end_can_be_reached(
     assert "nothing was heard yet" in text_of(root, page_of(client))
     told = root.post(press(client, "check"), follow=True).content.decode()
     assert "can be reached" in told
-    assert "Online for" in told
+    assert "online for" in told
     Connector.objects.filter(pk=client.pk).update(port=9)
     for _ in range(2):
         told = root.post(press(client, "check"), follow=True).content.decode()
     assert "cannot be reached" in told
-    assert "Offline for" in told
+    assert "offline for" in told
     fragment = text_of(root, reverse("admin:connectors_connector_connectivity", args=[client.pk]))
     assert 'data-state="offline"' in fragment
     assert "Failures in a row" in fragment

@@ -104,7 +104,7 @@ def test_a_worker_tells_what_it_has_to_do() -> None:
         seen.append(worker._look())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("syncjobs.upkeep.workers.execute", look)
+        patch.setattr("syncjobs.upkeep.workers.execute_attempt", look)
         worker.work_on(uuid.uuid4())
     look()
     worker.drain()
