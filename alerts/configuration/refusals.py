@@ -53,6 +53,6 @@ def _word(column: Any, value: Any, error: ValidationError) -> str:
     if error.code != "invalid_choice":
         return " ".join(error.messages)
     words = [str(word) for word, _ in column.flatchoices]
-    near = difflib.get_close_matches(str(value), words, n=1)
+    near = difflib.get_close_matches(str(value)[:100], words, n=1)
     offer = f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
     return f"no {str(value)[:60]!r}; {offer}"

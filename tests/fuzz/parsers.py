@@ -17,12 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from alerts.core import channel_urls
+from alerts.core import texts as alert_texts
 from api.mcp import envelope
 from api.mcp.errors import RpcError
 from api.rest import files, idempotency
 from api.shapes import fields as moments
 from cli import configfile
-from connectors import attachments, folders
+from connectors import attachments, folders, pasted
 from console import window_lines
 from datasets.tables import row_copy
 from farends import addresses, dialing, masking, names, proxying
@@ -47,6 +48,7 @@ from farends.mcp import globs as mcp_globs
 from farends.mcp import json_stream as mcp_json
 from farends.mcp import paths as mcp_paths
 from farends.mcp import uris as mcp_uris
+from farends.registry import SPECS
 from farends.rest import cursors as rest_cursors
 from farends.rest import paging as rest_paging
 from farends.rows import copy_text, inference, json_text, printing
@@ -74,7 +76,7 @@ from farends.web import url as http_url
 from farends.web.response import Head
 from farends.web.url import Origin, Url
 from farends.webdav import multistatus, rows
-from farends.wire import far_text, listed_paths, month_names
+from farends.wire import far_text, key_faults, listed_paths, month_names
 from search.core.asking import read_query
 from search.core.chunking import cut
 from search.core.lexemes import split_compounds
@@ -569,12 +571,33 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "csv": _text(lambda text: picking.read_row(text.encode(errors="replace"), Encoding.CSV)),
     },
     "farends.tabular.learning": {"day": _text(learning._LIKE_DAY.fullmatch)},
+    "alerts.core.texts": {
+        "line": _text(alert_texts.clean_line),
+        "mentions": _text(alert_texts.break_mentions),
+    },
+    "connectors.pasted": {
+        "address": _text(lambda text: pasted.find_pasted_address(text, SPECS)),
+        "host": _text(pasted.find_host_fault),
+    },
+    "farends.wire.key_faults": {"key": _text(lambda text: key_faults.find_key_fault(text, ""))},
     "datasets.tables.row_copy": {
         "place": _text(lambda text: row_copy._WHERE.search(f"COPY s_1, line 3, column a: {text}")),
     },
 }
 
 NO_PARSERS: Mapping[str, str] = {
+    "alerts.configuration.refusals": "a word of a form or a body, cut to 100 characters",
+    "alerts.core.quiet_hours": "11 characters, whole against one form",
+    "api.rest.parameters": "names of query parameters, cut to 60 characters",
+    "api.shapes.misfits": "names of our own types",
+    "connectors.listings": "a listing of at most 8 MiB, in JSON",
+    "connectors.looks": "ten results that we wrote ourselves",
+    "console.live": "pages that we wrote ourselves, where others' words are escaped",
+    "console.proxies": "a path, whole against two forms of our own",
+    "console.things": "a few letters, whole against one form",
+    "docs.pictures.shoot": "the log of our own stack, for pictures",
+    "syncjobs.queries.held_plans": "a term of an address, split at its stars",
+    "syncproject.env": "the environment, by whoever runs the installation",
     "syncjobs.queries.offered_files": "a name that a person asks for, of a bounded length",
     "api.mcp.tools.calling": "words of msgspec, about arguments of at most 1 MiB that it has read",
     "farends.mcp.listing": "names, one look for control characters each",
