@@ -106,7 +106,6 @@ def stir(data_dir: Path) -> None:
 def take_pictures(browser: Browser, url: str, password: str) -> None:
     for name, scheme, size in (
         ("console", "light", DESK),
-        ("console-dark", "dark", DESK),
         ("console-phone", "light", PHONE),
     ):
         page = browser.new_context(viewport=size, color_scheme=scheme).new_page()  # type: ignore[arg-type]  # words of its own types
