@@ -19,7 +19,7 @@ from console.invited import InvitationView
 from console.personal import keys_view
 from console.searching import search_view
 
-# Here, and not at each start: a command and a worker show no pages, and start in a third less of the time.
+# Here, and not at each start: a command and a worker show no pages, and start sooner.
 admin.autodiscover()
 service = make_service()
 

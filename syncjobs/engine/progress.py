@@ -194,7 +194,7 @@ class Progress:
         done_files: int = 0,
         done_bytes: int = 0,
     ) -> None:
-        """What is to be fetched: `size_bytes` None where not every file's size is known. An earlier attempt has
+        """What this attempt fetches: `size_bytes` None where not every file's size is known. An earlier attempt has
         fetched `done_files` more, so that the bar goes on from there."""
         total = None if size_bytes is None else size_bytes + done_bytes
         with self._lock:

@@ -163,6 +163,9 @@ def test_item_14_a_folder_with_files_of_others_is_left_alone(job: SyncJob, root:
     record = succeed(job)
     assert "is not empty, and was not made by this job" in record.warning
     assert digests_below(root / "our" / "files").keys() == {"mine.txt"}
+    assert "is not empty" in CurrentTree.objects.get(job=job).warning
+    assert "is not empty" in succeed(job).warning  # nor is it taken over by the next
+    assert digests_below(root / "our" / "files").keys() == {"mine.txt"}
     (root / "our" / "files" / "mine.txt").unlink()
     assert succeed(job).warning == ""
 
@@ -267,3 +270,14 @@ def test_item_14_whoever_is_killed_leaves_what_the_next_makes_whole(
     found = json.loads(told.stdout.splitlines()[-1])
     assert found["kills"] >= int(KILLS)
     assert found["torn"] == 0, found
+
+
+def test_item_14_a_statement_that_takes_too_long_fails_no_record(
+    job: SyncJob, source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    too_long = "SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)"
+    with monkeypatch.context() as patch:
+        patch.setattr("syncjobs.works.files.trees._DROP_GONE", too_long)
+        assert "a statement took too long" in succeed(job).warning
+    assert succeed(job).warning == ""
+    assert digests_below(root / "our" / "files") == digests_below(source)

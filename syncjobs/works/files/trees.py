@@ -50,7 +50,12 @@ _END = """
 UPDATE syncjobs_currenttree SET version = target, target = NULL, warning = %(warning)s, at = now()
  WHERE job_id = %(job)s
 """
-_WARN = "UPDATE syncjobs_currenttree SET warning = %(warning)s, at = now() WHERE job_id = %(job)s"
+# Without a path where nothing was begun: a folder with files of others does not become ours by a warning.
+_WARN = """
+INSERT INTO syncjobs_currenttree (job_id, path, version, target, warning, at)
+VALUES (%(job)s, '', NULL, NULL, %(warning)s, now())
+ON CONFLICT (job_id) DO UPDATE SET warning = %(warning)s, at = now()
+"""
 # Of a source that tells no time: when the version came with which the file is held.
 _HELD = """
 SELECT e.path, e.sha256, e.size_bytes, e.since,
@@ -128,6 +133,9 @@ def bring_tree(session: psycopg.Connection[Any], assignment: Assignment, store: 
         reason = f"{exc.code}: {exc}"
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
+    except psycopg.errors.QueryCanceled:
+        lease.check()
+        reason = "a statement took too long; the next sync goes on"
     log.warning("tree.behind", reason=reason)
     with session.cursor() as cursor:
         cursor.execute(_WARN, {"job": job.pk, "warning": reason[:WARNING_MAX]})
