@@ -63,6 +63,7 @@ def _name(sample: Sample) -> str:
 def _nobody_has_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has just begun, whatever searches of earlier tests it has counted."""
     monkeypatch.setattr(search_durations, "_sums", {})
+    monkeypatch.setattr(search_durations, "_names", {})
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import requests
 from embedded import home
 from embedded.child import PROJECT
 from tests.embedded.processes import left
+from tests.hosts.databases import drop_database
 from tests.servers import servers
 from tests.waiting import until
 
@@ -135,7 +136,7 @@ def external_database() -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
     yield f"{own.rpartition('/')[0]}/{name}"
     with psycopg.connect(own, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 def test_external_servers_are_used_when_given(data_dir: Path, external_database: str) -> None:

@@ -19,6 +19,7 @@ from farends.sql.options import SqlOptions, SqlSecret
 from farends.sql.postgresql.source import PostgresSource, open_source
 from tests.hosts.sinks import loopback_context
 from tests.servers import servers
+from tests.waiting import until
 
 _numbers = itertools.count()
 
@@ -52,6 +53,20 @@ class Database:
         return psycopg.connect(self.url, options="-c timezone=UTC")
 
 
+def drop_database(admin: psycopg.Connection[Any], name: str) -> None:
+    """Who is connected is sent away; one whom only a superuser may send away, an autovacuum worker, ends soon."""
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+
+    def is_dropped() -> bool:
+        try:
+            admin.execute(drop)
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        return True
+
+    until(is_dropped, f"an autovacuum worker stays in {name}")
+
+
 @contextlib.contextmanager
 def making_database(url: str | None = None) -> Iterator[Database]:
     """A new one beside that of `url`, whose role may make databases."""
@@ -66,5 +81,4 @@ def making_database(url: str | None = None) -> Iterator[Database]:
             with psycopg.connect(where, autocommit=True, options="-c timezone=UTC") as session:
                 yield Database(host, port, name, username, password, session)
         finally:
-            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            admin.execute(drop)
+            drop_database(admin, name)

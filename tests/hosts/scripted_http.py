@@ -6,6 +6,7 @@ It runs in threads of the test's own process, so that a test sees the requests.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -129,7 +130,7 @@ def _requests(connected: socket.socket) -> Iterator[Request]:
     reader = connected.makefile("rb")
     with reader:
         while first := reader.readline():
-            if first.count(b" ") != 2:
+            if not re.fullmatch(rb"[^ ]+ [^ ]+ HTTP/1\.[01]\r?\n", first):
                 continue  # no HTTP, such as TLS: a host that waits for more
             method, target, _ = first.decode("latin-1").split(" ")
             fields = {}

@@ -31,6 +31,7 @@ from syncjobs.queueing.starting import start_due
 from syncjobs.upkeep.sweeping import sweep
 from syncjobs.upkeep.workers import Worker
 from tasks import duties
+from tests.hosts.databases import drop_database
 from tests.hosts.sshd import Sshd
 from tests.rows import digests_below, fill, make_connector, make_job
 from workspaces.models import AuditEntry
@@ -59,20 +60,21 @@ def copied() -> Iterator[Callable[[], None]]:
     copy = f"{original}_copy"
     parameters = connection.get_connection_params()
 
-    def run(statement: str) -> None:
+    def as_admin() -> psycopg.Connection[tuple[Any, ...]]:
         connection.close()
         keys = ("host", "port", "user", "password")
         words = {key: parameters[key] for key in keys}
-        with psycopg.connect(**words, dbname="postgres", autocommit=True) as session:
-            session.execute(statement)
+        return psycopg.connect(**words, dbname="postgres", autocommit=True)
 
     def copy_it() -> None:
-        run(f'CREATE DATABASE "{copy}" TEMPLATE "{original}"')
+        with as_admin() as session:
+            session.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{original}"')
         connection.settings_dict["NAME"] = copy
 
     yield copy_it
     connection.settings_dict["NAME"] = original
-    run(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+    with as_admin() as session:
+        drop_database(session, copy)
 
 
 def settle() -> Halt | None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.answering import ROOT
+from tests.hosts.databases import drop_database
 from tests.servers import servers
 
 BARE = "without_vector"
@@ -59,7 +60,7 @@ def bare_url() -> Iterator[str]:
         try:
             yield f"{url.rpartition('/')[0]}/{BARE}"
         finally:
-            session.execute(f"DROP DATABASE {BARE} WITH (FORCE)")
+            drop_database(session, BARE)
 
 
 def test_no_migration_fails_and_a_check_says_what_to_do(bare_url: str) -> None:
