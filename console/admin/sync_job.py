@@ -8,36 +8,29 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
 from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseNotAllowed,
     HttpResponseRedirect,
-    JsonResponse,
-    QueryDict,
 )
-from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from connectors.models import Connector
 from console import job_page, tenancy
-from console.admin import backfills
-from console.admin.buttons import Button, ButtonsAdmin
+from console.admin import backfills, job_typing
+from console.admin.buttons import Button
 from console.admin.deleting import count_words
-from console.admin.filters import ConnectorFilter, WorkspaceFilter
 from console.admin.option_fields import count_changed, is_advanced, names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
-from console.admin.schedule_preview import plan_ahead, preview
-from console.admin.selection_preview import lists_files, show_kept, show_matches
+from console.admin.schedule_preview import plan_ahead
+from console.admin.selection_preview import show_kept
 from console.admin.sync_job_form import SyncJobForm
-from console.labels import find_page_url, icon, label, link, moment
+from console.admin.sync_job_list import JobListAdmin
+from console.labels import find_page_url, moment
 from console.live import fragment
-from console.words import NOTHING, span_words
 from datasets.models import Dataset, DatasetKind
 from farends.spec import ROWS
 from syncjobs.configuration.jobs import resume_job, save_job
@@ -46,29 +39,13 @@ from syncjobs.order.files import FILES
 from syncjobs.order.job import GROUPS
 from syncjobs.order.shared import COMPARISON
 from syncjobs.order.timing import GROUP as SCHEDULE
-from syncjobs.queries.fires import describe_schedule
-from syncjobs.queries.job_facts import JobFacts, load_facts
-from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
 from syncjobs.records.asking import ConnectorPaused
 from syncjobs.works.table import kinds_with_work
-from workspaces.lookup import filter_by_part
-from workspaces.models import Role, Workspace
+from workspaces.models import Role
 
-NAMES_SHOWN = 20
 AT_FOOT = ("plan", "sync")  # on a phone
 FOLLOWERS_SHOWN = 20
-
-
-class JobList(ChangeList):
-    def url_for_result(self, result: Any) -> str:
-        return find_page_url(result)
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        facts = load_facts(list(self.result_list))
-        for job in self.result_list:
-            job.facts = facts.get(job.pk, JobFacts())
 
 
 def _fold_advanced(shown: dict[str, dict[str, Any]], job: SyncJob | None) -> None:
@@ -101,24 +78,8 @@ def _has_fires(job: SyncJob) -> bool:
 
 
 @admin.register(SyncJob)
-class SyncJobAdmin(ButtonsAdmin):
+class SyncJobAdmin(JobListAdmin):
     form = SyncJobForm
-    list_display = [
-        "name",
-        "workspace",
-        "show_connector",
-        "show_schedule",
-        "enabled",
-        "next_run",
-        "last_run",
-        "version",
-        "average",
-        "run_now",
-    ]
-    list_filter = [WorkspaceFilter, ConnectorFilter, "enabled", "sync_mode"]
-    list_select_related = ["workspace", "connector", "source_dataset"]
-    search_fields = ["name", "connector__name"]
-    actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
     conditional_fields = SHOWN  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
 
@@ -135,13 +96,16 @@ class SyncJobAdmin(ButtonsAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
+        preview = partial(job_typing.preview_view, self)
         own = [
-            path("schedule/", self.preview_view, name="syncjobs_syncjob_preview_new"),
+            path("schedule/", preview, name="syncjobs_syncjob_preview_new"),
             path(
-                "names/", self.admin_site.admin_view(self.names_view), name="syncjobs_syncjob_names"
+                "names/",
+                self.admin_site.admin_view(partial(job_typing.names_view, self)),
+                name="syncjobs_syncjob_names",
             ),
-            path("<uuid:pk>/schedule/", self.preview_view, name="syncjobs_syncjob_preview"),
-            path("match/", self.match_view, name="syncjobs_syncjob_match"),
+            path("<uuid:pk>/schedule/", preview, name="syncjobs_syncjob_preview"),
+            path("match/", partial(job_typing.match_view, self), name="syncjobs_syncjob_match"),
             path(
                 "<uuid:pk>/",
                 self.admin_site.admin_view(self.status_view),
@@ -226,79 +190,6 @@ class SyncJobAdmin(ButtonsAdmin):
             "side_buttons": [item for item in buttons if item["button"].name not in AT_FOOT],
             "may_backfill": _has_fires(job) and self.has_operate_permission(request, job),
         }
-
-    def preview_view(self, request: HttpRequest, pk: UUID | None = None) -> HttpResponse:
-        """What the form as it stands would do. Whoever may not save it is refused; a log-in form in its
-        place would only hide that what was typed is still there."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not self.admin_site.has_permission(request):
-            return HttpResponse(status=403)
-        job: SyncJob | None = SyncJob() if pk is None else self.get_object(request, str(pk))
-        if job is None:
-            return HttpResponse(status=404)
-        allowed = (
-            self.has_change_permission(request, job) if pk else self.has_add_permission(request)
-        )
-        if not allowed:
-            return HttpResponse(status=403)
-        if pk is None and (workspace := self._workspace_named(request, request.POST)) is not None:
-            job.workspace = workspace
-        shown = preview(request.POST, job)
-        return HttpResponse(shown, headers={"Cache-Control": "no-store"})
-
-    def match_view(self, request: HttpRequest) -> HttpResponse:
-        """Which files of the chosen host the form as it stands takes. For those who may save such a form."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not self.admin_site.has_permission(request):
-            return HttpResponse(status=403)
-        try:
-            pk = UUID(request.POST.get("connector", ""))
-        except ValueError:
-            context: dict[str, Any] = {"wrong": "Choose a connector first."}
-        else:
-            rows = tenancy.scope(request, Connector.objects.all(), needed=Role.ADMIN)
-            connector = rows.select_related("workspace").filter(pk=pk).first()
-            if connector is None:
-                return HttpResponse(status=404)
-            context = (
-                show_matches(request.POST, connector)
-                if lists_files(connector)
-                else {"wrong": "This connector has tables: choose them on its page."}
-            )
-        context["match_url"] = reverse("admin:syncjobs_syncjob_match")
-        answer = render_to_string("console/selection_matches.html", context, request)
-        return HttpResponse(answer, headers={"Cache-Control": "no-store"})
-
-    def names_view(self, request: HttpRequest) -> JsonResponse:
-        """What `schedule.js` offers: jobs of one workspace, or of all in which the person may make one."""
-        rows = tenancy.scope(request, SyncJob.objects.order_by("name"), needed=Role.ADMIN)
-        if (workspace := self._workspace_named(request, request.GET)) is not None:
-            rows = rows.filter(workspace=workspace)
-        found = filter_by_part(rows, request.GET.get("term", ""))
-        page = request.GET.get("page", "1")
-        start = (int(page) - 1) * NAMES_SHOWN if page.isdecimal() and 0 < int(page) < 10_000 else 0
-        names = list(
-            found.values_list("name", flat=True).distinct()[start : start + NAMES_SHOWN + 1]
-        )
-        return JsonResponse(
-            {
-                "results": [{"id": name, "text": name} for name in names[:NAMES_SHOWN]],
-                "pagination": {"more": len(names) > NAMES_SHOWN},
-            }
-        )
-
-    def _workspace_named(self, request: HttpRequest, given: QueryDict) -> Workspace | None:
-        try:
-            pk = UUID(given.get("workspace", ""))
-        except ValueError:
-            return None
-        rows = tenancy.scope(request, Workspace.objects.all(), path="pk", needed=Role.ADMIN)
-        return rows.filter(pk=pk).first()
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return JobList
 
     def get_fieldsets(self, request: HttpRequest, obj: SyncJob | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
@@ -419,7 +310,7 @@ class SyncJobAdmin(ButtonsAdmin):
     def _sync(
         self, request: HttpRequest, job: SyncJob, mode: SyncMode | None
     ) -> HttpResponse | None:
-        record = self._enqueue(request, job, mode)
+        record = self.enqueue_sync(request, job, mode)
         return None if record is None else HttpResponseRedirect(find_page_url(record))
 
     def press_resume(self, request: HttpRequest, job: SyncJob) -> None:
@@ -428,107 +319,14 @@ class SyncJobAdmin(ButtonsAdmin):
         messages.success(request, f"{job} goes on.")
 
     def press_enable(self, request: HttpRequest, job: SyncJob) -> None:
-        self._switch(request, job, enabled=True)
+        self.switch(request, job, enabled=True)
 
     def press_disable(self, request: HttpRequest, job: SyncJob) -> None:
-        self._switch(request, job, enabled=False)
-
-    @admin.action(description="Sync now", permissions=["operate"])
-    def sync_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.operable(request, rows):
-            self._enqueue(request, job, None)
-
-    @admin.action(description="Full sync now", permissions=["operate"])
-    def full_sync_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.operable(request, rows):
-            self._enqueue(request, job, SyncMode.FULL)
-
-    @admin.action(description="Enable", permissions=["change"])
-    def enable_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.changeable(request, rows):
-            self._switch(request, job, enabled=True)
-
-    @admin.action(description="Disable", permissions=["change"])
-    def disable_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.changeable(request, rows):
-            self._switch(request, job, enabled=False)
-
-    def _enqueue(
-        self, request: HttpRequest, job: SyncJob, mode: SyncMode | None
-    ) -> SyncRecord | None:
-        """Returns the record to show; None where there is none."""
-        try:
-            record = request_sync(job, mode=mode, by=str(request.user))
-        except ConnectorPaused as exc:
-            messages.warning(request, f"{job} is not queued: {exc}.")
-            return None
-        except AlreadyQueued as exc:
-            messages.info(request, f"{job}: a sync is queued already.")
-            return exc.record
-        except (WorkspaceBusy, JobBusy) as exc:
-            messages.warning(request, f"Not queued: {exc}.")
-            return exc.record
-        self.log_change(request, job, f"Queued {'a full' if mode else 'a'} sync.")
-        messages.success(request, f"{job}: queued.")
-        return record
-
-    def _switch(self, request: HttpRequest, job: SyncJob, *, enabled: bool) -> None:
-        word = "enabled" if enabled else "disabled"
-        if job.enabled != enabled:
-            job.enabled = enabled
-            save_job(job)
-            self.log_change(request, job, f"{word.capitalize()}.")
-        messages.success(request, f"{job} is {word}.")
-
-    @admin.display(description="connector", ordering="connector__name")
-    def show_connector(self, job: SyncJob) -> str:
-        source = job.connector or job.source_dataset
-        return link(source, source.name) if source is not None else ""
-
-    @admin.display(description="schedule")
-    def show_schedule(self, job: SyncJob) -> str:
-        return describe_schedule(job)
-
-    @admin.display(description="next run", ordering="next_run_at")
-    def next_run(self, job: SyncJob) -> str:
-        if job.paused_at is not None:
-            return label("paused", title=job.paused_reason)
-        return moment(job.next_run_at) if job.enabled else NOTHING
-
-    @admin.display(description="last run")
-    def last_run(self, job: Any) -> str:
-        latest: SyncRecord | None = job.facts.latest
-        if latest is None:
-            return NOTHING
-        shown = label(latest.state, title=latest.error)
-        return format_html(
-            "{} {}", link(latest, shown), moment(latest.finished_at or latest.queued_at)
-        )
+        self.switch(request, job, enabled=False)
 
     @admin.display(description="last verified")
     def verified(self, job: SyncJob) -> str:
         return moment(job.last_verified_at)
-
-    @admin.display(description="version")
-    def version(self, job: Any) -> str:
-        return f"v{job.facts.version}" if job.facts.version else NOTHING
-
-    @admin.display(description="takes")
-    def average(self, job: Any) -> str:
-        return span_words(job.facts.average_s)
-
-    @admin.display(description="")
-    def run_now(self, job: SyncJob) -> str:
-        """The list's own form carries the CSRF token; this button sends it elsewhere."""
-        return format_html(
-            '<button type="submit" class="sp-button sp-button-flat" title="Sync now" aria-label="Sync {} now"'
-            ' formaction="{}">{}</button>',
-            *(job.name, self.press_url(job, "sync"), icon("run")),
-        )
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        shown: list[Any] = list(super().get_list_display(request))
-        return shown if self.has_operate_permission(request) else shown[:-1]
 
     @admin.display(description="next runs")
     def fires(self, job: SyncJob) -> str:

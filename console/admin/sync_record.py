@@ -1,4 +1,4 @@
-"""Sync records: a list that stays fast at a million rows, and a page that moves by itself."""
+"""Sync records: a page that moves by itself, and the decisions that a person takes there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import (
     Http404,
     HttpRequest,
@@ -25,18 +24,10 @@ from django.utils.http import content_disposition_header
 from connectors.models import Connector
 from console import dashboard, held_page, record_page, tenancy
 from console.admin import quarantine
-from console.admin.buttons import Button, ButtonsAdmin
-from console.admin.filters import (
-    ConnectorFilter,
-    JobFilter,
-    QueuedSince,
-    SyncsOrPlans,
-    WorkspaceFilter,
-)
-from console.admin.keyset import KeysetAdmin
-from console.labels import bar, changes, find_page_url, label, moment, shorten_text, taken
+from console.admin.buttons import Button
+from console.admin.sync_record_list import RecordListAdmin
+from console.labels import find_page_url
 from console.live import EVERY_S, fragment
-from console.words import NOTHING, size_words
 from syncjobs.claims.reaping import clean_up
 from syncjobs.core.states import ACTIVE, State
 from syncjobs.models import ItemAction, SyncMode, SyncRecord
@@ -101,34 +92,7 @@ _CHANGED = "The plan has changed meanwhile: this is the new one. Nothing was don
 
 
 @admin.register(SyncRecord)
-class SyncRecordAdmin(KeysetAdmin, ButtonsAdmin):
-    list_display = [
-        "began",
-        "show_job",
-        "workspace",
-        "show_state",
-        "progress",
-        "files",
-        "show_error",
-        "show_bytes",
-        "duration",
-        "version",
-        "trigger",
-    ]
-    list_display_links = ["began", "show_job"]
-    list_filter = [
-        "state",
-        QueuedSince,
-        SyncsOrPlans,
-        WorkspaceFilter,
-        JobFilter,
-        ConnectorFilter,
-        "trigger",
-    ]
-    ordering = ["-queued_at"]
-    actions = ["cancel_selected"]
-    list_disable_select_all = True  # unfold's: “select all” would need a count
-    list_per_page = 50
+class SyncRecordAdmin(RecordListAdmin):
     buttons = (
         Button(
             "cancel",
@@ -226,13 +190,6 @@ class SyncRecordAdmin(KeysetAdmin, ButtonsAdmin):
             ),
         ]
         return [*own, *super().get_urls()]
-
-    def rows(self, request: HttpRequest) -> QuerySet[Any]:
-        return SyncRecord.either.order_by(*self.ordering)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows.select_related("job__dataset", "connector", "source_dataset", "workspace")
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -420,12 +377,6 @@ class SyncRecordAdmin(KeysetAdmin, ButtonsAdmin):
         messages.success(request, "Approved: the plan is queued.")
         return HttpResponseRedirect(find_page_url(applying))
 
-    @admin.action(description="Cancel", permissions=["operate"])
-    def cancel_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:
-        chosen = list(self.operable(request, rows).values_list("pk", flat=True))
-        count = sum(cancel(pk, by=str(request.user)) for pk in chosen)
-        messages.success(request, f"Asked {count} of {len(chosen)} to end.")
-
     def _find(self, request: HttpRequest, pk: str | UUID) -> SyncRecord:
         record = self.get_object(request, str(pk))
         if not isinstance(record, SyncRecord):
@@ -444,43 +395,3 @@ class SyncRecordAdmin(KeysetAdmin, ButtonsAdmin):
             and tenancy.may(request, Role.ADMIN, record.workspace_id),
             "every_s": EVERY_S,
         }
-
-    @admin.display(description="queued")
-    def began(self, record: SyncRecord) -> str:
-        return moment(record.queued_at)
-
-    @admin.display(description="sync job")
-    def show_job(self, record: SyncRecord) -> str:
-        return record.job.name
-
-    @admin.display(description="state")
-    def show_state(self, record: SyncRecord) -> str:
-        return label(record.state, title=record.waiting_for or record.verdict)
-
-    @admin.display
-    def progress(self, record: SyncRecord) -> str:
-        if record.state == State.RUNNING:
-            return bar(record.percentage, record.get_stage_display() or "Starting")
-        if record.state == State.QUEUED:
-            return shorten_text(record.waiting_for)
-        return NOTHING
-
-    @admin.display
-    def files(self, record: SyncRecord) -> str:
-        return changes(record)
-
-    @admin.display(description="bytes")
-    def show_bytes(self, record: SyncRecord) -> str:
-        return size_words(record.bytes_transferred) if record.bytes_transferred else NOTHING
-
-    @admin.display(description="took")
-    def duration(self, record: SyncRecord) -> str:
-        return taken(record)
-
-    @admin.display
-    def version(self, record: SyncRecord) -> str:
-        return f"v{record.dataset_version}" if record.dataset_version else NOTHING
-
-    @admin.display(description="error")
-    def show_error(self, record: SyncRecord) -> str:
-        return shorten_text(record.error, tone="sp-bad")

@@ -25,7 +25,7 @@ ALIKE = {
     "console/admin/connector.py": "each record protects its connector",
     "console/admin/sync_job.py": "a running one protects its job",
     "console/things.py": "who has an id finds what it names",
-    "console/admin/sync_record.py": "pages of both; the list is filtered",
+    "console/admin/sync_record_list.py": "pages of both; the list is filtered",
     "syncjobs/attempt/budgeting.py": "both bear on a host",
     "syncjobs/attempt/execution.py": "both are worked on",
     "syncjobs/claims/claiming.py": "both are claimed",
