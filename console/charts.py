@@ -184,7 +184,8 @@ def draw_line(
             for number, value in stretch
         ]
         if len(points) == 1:  # a line of one point is invisible
-            points.append((points[0][0] + min(step, 3), points[0][1]))
+            (x, y), wide = points[0], min(step, 3)
+            points = [(min(x, width - wide), y), (min(x + wide, width), y)]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         area = f"{path}L{points[-1][0]:.1f} {height}L{points[0][0]:.1f} {height}Z"
         drawn.append(format_html('<path class="sp-area {}" d="{}"/>', css, area))
