@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from connectors.models import Connector
 from console.charts import draw_progress
-from console.words import NOTHING, moment_words, span_words
+from console.words import NOTHING, group_digits, moment_words, span_words
 from datasets.models import Dataset, Version
 from outbox.models import Stream
 from syncjobs.core.states import State
@@ -156,7 +156,9 @@ def changes(row: SyncRecord | Version) -> SafeString | str:
 def counts(added: int, changed: int, removed: int, failed: int = 0) -> SafeString | str:
     """Shows counts that are not zero: `+12 -1`."""
     given = zip(_SIGNS, (added, changed, removed, failed), strict=True)
-    shown = [(tone, word, sign, count) for (tone, word, sign), count in given if count]
+    shown = [
+        (tone, word, sign, group_digits(count)) for (tone, word, sign), count in given if count
+    ]
     if not shown:
         return NOTHING
     return format_html(

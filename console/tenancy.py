@@ -53,10 +53,19 @@ def find_current_workspace(request: HttpRequest) -> UUID | None:
 
 
 def count_workspaces(request: HttpRequest) -> int:
-    """Counts the person's workspaces, up to two: whether there is a choice."""
-    if sees_all(request):
-        return len(Workspace.objects.values_list("pk")[:2])
-    return len(find_roles(request))
+    """Counts the person's workspaces, up to two: whether there is a choice. Looked up once for each request."""
+    if not sees_all(request):
+        return len(find_roles(request))
+    if not hasattr(request, "console_count"):
+        found = len(Workspace.objects.values_list("pk")[:2])
+        request.console_count = found  # type: ignore[attr-defined]
+    count: int = request.console_count  # type: ignore[attr-defined]
+    return count
+
+
+def shows_one_workspace(request: HttpRequest) -> bool:
+    """Whether each row of each list is the same workspace's, so that its name tells nothing."""
+    return find_current_workspace(request) is not None or count_workspaces(request) < 2
 
 
 def switch_workspace(request: HttpRequest, workspace: UUID | None) -> None:

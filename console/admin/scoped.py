@@ -60,6 +60,12 @@ class ScopedAdmin(SettledAdmin):
         is_list = view == f"{self.opts.app_label}_{self.opts.model_name}_changelist"
         return tenancy.narrow(request, rows, path=self.workspace_path) if is_list else rows
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        shown: list[Any] = list(super().get_list_display(request))
+        if tenancy.shows_one_workspace(request) and shown[0] != "workspace":
+            return [column for column in shown if column != "workspace"]
+        return shown
+
     def rows(self, request: HttpRequest) -> QuerySet[Any]:
         """Of all workspaces, in the list's order."""
         return super().get_queryset(request)

@@ -30,9 +30,8 @@ class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
         "show_job",
         "workspace",
         "show_state",
-        "progress",
-        "files",
-        "show_error",
+        "how_it_goes",
+        "show_changes",
         "show_bytes",
         "duration",
         "version",
@@ -78,16 +77,17 @@ class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
     def show_state(self, record: SyncRecord) -> str:
         return label(record.state, title=record.waiting_for or record.verdict)
 
-    @admin.display
-    def progress(self, record: SyncRecord) -> str:
+    @admin.display(description="how it goes")
+    def how_it_goes(self, record: SyncRecord) -> str:
+        """What a running record has done, what a queued one waits for, why one failed."""
         if record.state == State.RUNNING:
             return bar(record.percentage, record.get_stage_display() or "Starting")
         if record.state == State.QUEUED:
             return shorten_text(record.waiting_for)
-        return NOTHING
+        return shorten_text(record.error, tone="sp-bad")
 
-    @admin.display
-    def files(self, record: SyncRecord) -> str:
+    @admin.display(description="changes")
+    def show_changes(self, record: SyncRecord) -> str:
         return changes(record)
 
     @admin.display(description="bytes")
@@ -101,7 +101,3 @@ class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
     @admin.display
     def version(self, record: SyncRecord) -> str:
         return f"v{record.dataset_version}" if record.dataset_version else NOTHING
-
-    @admin.display(description="error")
-    def show_error(self, record: SyncRecord) -> str:
-        return shorten_text(record.error, tone="sp-bad")

@@ -200,7 +200,7 @@ def test_what_was_left_at_the_source_is_a_warning(acme: Tenant, root: Client) ->
     text = _text(root, page_of(record))
     assert "1 files could not be moved" in text
     assert 'title="changed_since"' in text
-    assert "left at the source" in text
+    assert "Left at the source" in text
     assert NASTY not in text
     assert "at the source" not in _text(root, page_of(make_record(acme.job)))
 
