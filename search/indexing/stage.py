@@ -35,6 +35,7 @@ from search.indexing.plan import (
     plan_texts,
 )
 from search.indexing.settling import settle_index
+from search.indexing.writing import BatchWriter
 from store.blobs import BlobStore
 from store.errors import BlobDamaged, BlobMissing, BlobUnreadable
 from store.packs import Place
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_TEXTS = 400
 BATCH_BYTES = 4 << 20  # of files; so that a transaction makes words for about a second
+LISTED_TEXTS = 10 * BATCH_TEXTS  # to find them costs more than to hold them
 TRY_AGAIN_S = 600  # a text whose blob is damaged
 NO_CHILD = "extract_unavailable"
 
@@ -155,9 +157,13 @@ class TextStage:
         return TextsIndexed(self._done, left, self._reason, more=bool(left) and self.is_over)
 
     def _index_pending(self, recipe: WordsRecipe) -> None:
-        with Extractor(self.check) as extractor:
-            while batch := self._take_batch():
-                self._index_batch(recipe, extractor, batch)
+        with Extractor(self.check) as extractor, BatchWriter(self.session) as writer:
+            while texts := self._list_pending():
+                for batch in _split_batches(texts):
+                    self._index_batch(recipe, extractor, writer, batch)
+                    if self.is_over:
+                        break
+                writer.wait()  # what is being written is still listed
                 if self.is_over:
                     self._reason, self._has_unread = (
                         "the rest of the texts is left to the queue",
@@ -167,23 +173,27 @@ class TextStage:
         if self._done:
             self._clean_pending_list()
 
-    def _take_batch(self) -> list[PendingText]:
-        rows = fetch_rows(
+    def _list_pending(self) -> list[PendingText]:
+        return fetch_rows(
             self.session.execute(
                 _PENDING,
-                {"dataset": self.dataset_id, "again_s": TRY_AGAIN_S, "most": BATCH_TEXTS},
+                {"dataset": self.dataset_id, "again_s": TRY_AGAIN_S, "most": LISTED_TEXTS},
             ),
             PendingText,
         )
-        return list(_up_to(rows, BATCH_BYTES))
 
     def _index_batch(
-        self, recipe: WordsRecipe, extractor: Extractor, texts: Sequence[PendingText]
+        self,
+        recipe: WordsRecipe,
+        extractor: Extractor,
+        writer: BatchWriter,
+        texts: Sequence[PendingText],
     ) -> None:
         places = self.store.locate([text.sha256 for text in texts])
-        batch = TextBatch(recipe, self.session)
+        session = writer.free_session
+        batch = TextBatch(recipe, session)
         unread: list[tuple[PendingText, str, str]] = []
-        with staging(self.session) as copy:
+        with staging(session) as copy:
             for text in texts:
                 self.check()
                 try:
@@ -197,12 +207,12 @@ class TextStage:
                 self.told(self._done, self._total)
                 if self.is_over:
                     break
-        if batch.ids and not batch.write():
-            raise IndexBusy
         for text, code, note in unread:
             self._done -= 1
-            put_off(self.session, text.id, code, note)
+            put_off(session, text.id, code, note)
             self._reason, self._has_unread = f"{code}: {text.path}: {note}", True
+        if batch.ids:
+            writer.write(batch)
 
     def _stage(
         self,
@@ -245,11 +255,15 @@ class TextStage:
         self.moved()
 
 
-def _up_to(texts: Sequence[PendingText], most_bytes: int) -> Iterator[PendingText]:
-    """The first of them, whatever its size, and as many more as have so many bytes together."""
+def _split_batches(texts: Sequence[PendingText]) -> Iterator[list[PendingText]]:
+    """In their order; a text that is larger than a batch is one of its own."""
+    batch: list[PendingText] = []
     size_bytes = 0
-    for number, text in enumerate(texts):
+    for text in texts:
         size_bytes += text.size_bytes
-        if number and size_bytes > most_bytes:
-            return
-        yield text
+        if batch and (size_bytes > BATCH_BYTES or len(batch) == BATCH_TEXTS):
+            yield batch
+            batch, size_bytes = [], text.size_bytes
+        batch.append(text)
+    if batch:
+        yield batch

@@ -13,6 +13,7 @@ from search.core.wishes import IndexWish
 from search.indexing.marking import ask_reindex, note_wish
 from search.models import DatasetIndex, IndexedText, SearchChoice, TextChunk
 from tests.search.indexes import (
+    a_session,
     chunks_of,
     digest,
     fresh_chunks_of,
@@ -155,6 +156,28 @@ def test_a_spent_budget_leaves_the_rest_with_a_reason(dataset: Dataset) -> None:
     assert has_true_counts(dataset)
     index(dataset)
     assert facts(dataset)["state"] == "current"
+    assert chunks_of(dataset) == fresh_chunks_of(dataset)
+
+
+def test_texts_are_read_while_the_batch_before_them_is_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.indexing.stage.BATCH_TEXTS", 1)
+    publish(dataset, {f"{n}.txt": b"text number %d" % n for n in range(5)})
+    with a_session() as other:
+
+        def hold(done: int, _total: int) -> None:
+            if done == 1:
+                other.execute("BEGIN")
+                other.execute(
+                    "SELECT FROM search_datasetindex WHERE dataset_id = %s FOR UPDATE", [dataset.pk]
+                )
+            if done == 2:  # the database writes the first one, and waits for us
+                other.execute("COMMIT")
+
+        done = index(dataset, told=hold)
+    assert (done.texts, done.pending_texts) == (5, 0)
+    assert has_true_counts(dataset)
     assert chunks_of(dataset) == fresh_chunks_of(dataset)
 
 
