@@ -7,7 +7,9 @@ The tsvector `words` of a chunk holds, in this order:
 2. for each language of the workspace the stems of the body's words, such as those of configuration `english`;
 3. the words of the heading, once by each of these configurations, with weight B. All others have weight D;
 4. what `split_compounds` makes of the body and the heading, without positions: identifiers, serials, paths and
-   addresses, both whole and in parts. PostgreSQL's own parser splits some of them and keeps others whole.
+   addresses, both whole and in parts. PostgreSQL's own parser splits some of them and keeps others whole;
+5. of scripts that put no space between words, each two characters that stand side by side (Chinese, Japanese, Korean),
+   each three (Thai, Lao, Khmer, Burmese), and each Chinese character, again without positions.
 
 The path of a file is not in it: one content may have many paths.
 """
@@ -33,16 +35,46 @@ _TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
 _JOINERS = re.compile(r"[-_./:@+#]")
 # `HTTPServer2` is HTTP, Server, 2. Other letters than these have no humps that mean anything.
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Runs of letters of scripts without spaces: those of East Asia, whose characters tell much, and those of alphabets.
+_HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_EAST = re.compile(
+    rf"[{_HAN}\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uac00-\ud7a3\uff66-\uff9f]+"
+)
+_ALPHABETS = "\u0e01-\u0e3a\u0e40-\u0e5b\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
+RUN = re.compile(rf"{_EAST.pattern}|[{_ALPHABETS}]+")
+_ONE_HAN = re.compile(f"[{_HAN}]")
 
 
 def split_compounds(text: str) -> set[str]:
     """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
-    lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none."""
-    found: set[str] = set()
+    lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none. With them the
+    parts of runs without spaces."""
+    found: set[str] = (
+        set()
+        if text.isascii()
+        else {part for run in set(RUN.findall(text)) for _, part in list_parts(run)}
+    )
     for token in set(_TOKEN.findall(text)):
         if len(token) <= LONGEST_WORD and not (token.islower() and token.isalpha()):
             found.update(_take_apart(token))
     return found
+
+
+def list_parts(run: str) -> list[tuple[int, str]]:
+    """Returns the parts of a run by which its words are found, each with where it begins."""
+    size = _part_size(run)
+    parts = [(at, run[at : at + size]) for at in range(len(run) - size + 1)]
+    return parts + [(match.start(), match.group()) for match in _ONE_HAN.finditer(run)]
+
+
+def ask_parts(run: str) -> list[str]:
+    """Returns the parts that a text holds if it holds the run: the longest ones do."""
+    size = _part_size(run)
+    return [run[at : at + size] for at in range(len(run) - size + 1)] or [run]
+
+
+def _part_size(run: str) -> int:
+    return 2 if _EAST.match(run) else 3
 
 
 @lru_cache(8_192)  # the tokens of one file repeat

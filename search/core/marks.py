@@ -11,12 +11,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.core.lexemes import LONGEST_WORD
+from search.core.lexemes import LONGEST_WORD, RUN, list_parts
 
 SNIPPET_MAX = 400
 LEAD = 60  # characters before the first mark, at most
 
 _WORD = re.compile(r"[^\W_]+")
+_PHRASE_WORD = re.compile(rf"{RUN.pattern}|[^\W_]+")
 _COMPOUND = re.compile(r"[^\W_]+(?:[-_./:@+#]+[^\W_]+)+")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_A-Za-z0-9]+")
 
@@ -99,6 +100,11 @@ def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
             yield _Mark(match.start(), match.end(), name, weight)
     for match in _WORD.finditer(text):
         yield from _find_in_word(match.group(), match.start(), wanted)
+    for match in () if text.isascii() else RUN.finditer(text):
+        for at, part in list_parts(match.group()):
+            if weight := wanted.lexemes.get(part):
+                start = match.start() + at
+                yield _Mark(start, start + len(part), part, weight)
 
 
 def _find_in_word(word: str, start: int, wanted: WantedWords) -> Iterator[_Mark]:
@@ -181,8 +187,11 @@ def _join_marks(marks: Sequence[_Mark]) -> list[tuple[int, int]]:
 
 
 def _compile_phrase(phrase: str) -> re.Pattern[str] | None:
-    words = [re.escape(word) for word in _WORD.findall(phrase)]
+    """A word ends where no letter follows; in a run without spaces it ends anywhere."""
+    words = _PHRASE_WORD.findall(phrase)
     if not words:
         return None
-    side_by_side = r"[\W_]+".join(words)
-    return re.compile(rf"(?<![^\W_]){side_by_side}(?![^\W_])", re.IGNORECASE)
+    before = "" if RUN.match(words[0][0]) else r"(?<![^\W_])"
+    behind = "" if RUN.match(words[-1][-1]) else r"(?![^\W_])"
+    side_by_side = r"[\W_]+".join(map(re.escape, words))
+    return re.compile(f"{before}{side_by_side}{behind}", re.IGNORECASE)

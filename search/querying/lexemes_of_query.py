@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from database.rows import fetch_rows
-from search.core.lexemes import SIMPLE, split_compounds
+from search.core.lexemes import RUN, SIMPLE, ask_parts, split_compounds
 from search.core.terms import Term, write_tsquery
 
 # Configurations with a list of stop words. A question in one of these languages is full of words that tell nothing, and
@@ -20,6 +20,7 @@ WITH_STOP_WORDS = (
     "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian",
     "norwegian", "portuguese", "russian", "spanish", "swedish", "turkish",
 )  # fmt: skip
+PARTS_MAX = 40  # of runs without spaces: what is beyond adds nothing to a ranking
 COUNTED_MAX = 20_000  # chunks: who stands in more is common enough
 STATISTICS_FOR_S = 300.0
 
@@ -70,13 +71,27 @@ class _Lexized:
 
 
 def read_terms(words: Sequence[str], languages: Sequence[str]) -> tuple[Term, ...]:
-    """Returns a term for each word that the parser of PostgreSQL finds a lexeme in."""
-    cleaned = [each for each in (_OUTER.sub("", word) for word in words) if each]
+    """Returns a term for each word that the parser of PostgreSQL finds a lexeme in, and for each part of a run without
+    spaces."""
+    parts = _find_parts(words)[:PARTS_MAX]
+    runs = tuple(Term(part, (part,), (), (), is_stop=False, is_exact=False) for part in parts)
+    spaced = [piece for word in words for piece in RUN.sub(" ", word).split()]
+    cleaned = [each for each in (_OUTER.sub("", word) for word in spaced) if each]
+    return (*_read_spaced(cleaned, languages), *runs)
+
+
+def _find_parts(words: Iterable[str]) -> list[str]:
+    """The parts of runs without spaces, in their order."""
+    runs = (run for word in words if not word.isascii() for run in RUN.findall(word))
+    return list(dict.fromkeys(part for run in runs for part in ask_parts(run)))
+
+
+def _read_spaced(cleaned: Sequence[str], languages: Sequence[str]) -> tuple[Term, ...]:
     if not cleaned:
         return ()
     configurations = list(dict.fromkeys([SIMPLE, *languages, *WITH_STOP_WORDS]))
     with connection.cursor() as cursor:
-        cursor.execute(_LEXIZE, {"words": cleaned, "configurations": configurations})
+        cursor.execute(_LEXIZE, {"words": list(cleaned), "configurations": configurations})
         found: dict[int, dict[str, list[str]]] = {}
         for row in fetch_rows(cursor, _Lexized):
             found.setdefault(row.n - 1, {})[row.name] = row.lexemes
@@ -132,10 +147,27 @@ def write_without(refused: Sequence[str], languages: Sequence[str]) -> str:
     """Returns the tsquery of what no hit may hold: a word in any of its forms, a phrase as it stands. Empty for nothing."""
     if not refused:
         return ""
+    runs = [each for each in refused if RUN.search(each)]
+    queries = [write_tsquery(_find_parts([each]), "&") for each in runs]
     with connection.cursor() as cursor:
-        cursor.execute(_WITHOUT, {"refused": list(refused), "configurations": [SIMPLE, *languages]})
-        queries = [query for (query,) in cursor.fetchall() if query]
+        spaced = [each for each in refused if each not in runs]
+        cursor.execute(_WITHOUT, {"refused": spaced, "configurations": [SIMPLE, *languages]})
+        queries += [query for (query,) in cursor.fetchall() if query]
     return " | ".join(f"({query})" for query in queries)
+
+
+def write_phrase(phrase: str) -> str:
+    """Returns the tsquery of what each chunk that holds the phrase holds. Some of them hold no such phrase."""
+    parts = write_tsquery(_find_parts([phrase]), "&")
+    with connection.cursor() as cursor:
+        if not parts:
+            cursor.execute("SELECT phraseto_tsquery('simple', %s)::text", [phrase])
+        else:
+            rest = RUN.sub(" ", phrase)
+            cursor.execute(
+                "SELECT (%s::tsquery && plainto_tsquery('simple', %s))::text", [parts, rest]
+            )
+        return str(cursor.fetchone()[0])
 
 
 def find_stemmed(

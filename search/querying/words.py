@@ -15,6 +15,7 @@ from database.rows import fetch_rows
 from search.core.fusion import WordsHit
 from search.core.marks import has_phrase
 from search.core.terms import WeighedTerms, choose_gate, write_tsquery
+from search.querying.lexemes_of_query import write_phrase
 from search.querying.scope import SearchScope
 
 CANDIDATES_MAX = 3_000  # chunks that are ranked
@@ -32,7 +33,7 @@ SELECT c.id, c.text_id, {mask} AS mask, ts_rank_cd(c.words, %(any)s::tsquery, 1)
 
 _PHRASE = """
 SELECT c.id, c.text_id, c.heading, c.body FROM search_textchunk c
- WHERE c.words @@ phraseto_tsquery('simple', %(phrase)s) AND {scope}
+ WHERE c.words @@ %(phrase)s::tsquery AND {scope}
  LIMIT %(most)s
 """
 
@@ -136,7 +137,7 @@ def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -
 def _find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
     """The positions of a tsvector can pretend that a word of the heading follows the last one of the body, so the text is looked
     at."""
-    parameters = {**scope.parameters, "phrase": phrase, "most": CANDIDATES_MAX}
+    parameters = {**scope.parameters, "phrase": write_phrase(phrase), "most": CANDIDATES_MAX}
     with connection.cursor() as cursor:
         cursor.execute(_PHRASE.format(scope=scope.limit_chunks("c")), parameters)
         found = _hold(fetch_rows(cursor, _Read), phrase)

@@ -25,6 +25,9 @@ from search.core.lexemes import compose_words, split_compounds
         ("a plain Timeout, and no more.", set()),
         ("x" * 5000 + "Y", set()),
         ("", set()),
+        ("同步平台。", {"同步", "步平", "平台", "同", "步", "平", "台"}),
+        ("v2の設定", {"の設", "設定", "設", "定"}),
+        ("ตั้งค่า", {"ตั้", "ั้ง", "้งค", "งค่", "ค่า"}),
     ],
 )  # fmt: skip
 def test_a_compound_is_kept_whole_and_split(text: str, words: set[str]) -> None:

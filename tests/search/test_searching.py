@@ -335,3 +335,40 @@ def test_facets_count_what_was_found(acme: Workspace, handbook: Dataset) -> None
     assert [(each.value, each.count) for each in facets["dataset"]] == [("handbook", 3)]
     assert [(each.value, each.count) for each in facets["type"]] == [(".txt", 2), (".md", 1)]
     assert facets["age"][0].value == "day"
+
+
+SPACELESS = {
+    "zh.txt": "本平台每小时同步所有远程文件、并保存其版本。\n",
+    "ja.txt": "接続の設定を変更すると、次の同期から有効になります。\n",
+    "ko.txt": "원격서버에서 파일을 동기화합니다.\n",
+    "th.txt": "ระบบจะซิงค์ไฟล์ทุกชั่วโมงและเก็บทุกรุ่นไว้\n",
+    "en.txt": "The platform syncs all remote files each hour.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("q", "path", "marked"),
+    [
+        ("远程文件", "zh.txt", ["远程文件"]),
+        ("文件版本", "zh.txt", ["文件", "版本"]),
+        ("水 版", "zh.txt", ["版"]),
+        ('"同步所有"', "zh.txt", ["同步所有"]),
+        ("設定", "ja.txt", ["設定"]),
+        ("同期の設定", "ja.txt", ["の設定", "同期"]),
+        ("서버", "ko.txt", ["서버"]),
+        ("ชั่วโมง", "th.txt", ["ชั่วโมง"]),
+    ],
+)
+def test_words_within_a_run_without_spaces_are_found(
+    acme: Workspace, q: str, path: str, marked: list[str]
+) -> None:
+    fill_dataset(acme, "foreign", SPACELESS.items())
+    hit = ask(acme, q).items[0]
+    assert hit.path == path
+    assert [hit.snippet[start:end] for start, end in hit.highlights] == marked
+
+
+def test_a_run_without_spaces_is_refused_and_demanded_as_it_stands(acme: Workspace) -> None:
+    fill_dataset(acme, "foreign", SPACELESS.items())
+    assert [hit.path for hit in ask(acme, "同 -远程文件").items] == ["ja.txt"]
+    assert ask(acme, '"文件同步"').items == []
