@@ -60,6 +60,22 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(admin: Asker) -> No
     assert len(admin.items("tokens", limit=1)) == 2
 
 
+def test_a_token_comes_with_all_that_its_row_and_its_workspace_hold() -> None:
+    workspace = make_workspace()
+    workspace.windows = [{"start": "22:00", "end": "06:00"}]
+    workspace.save()
+    row, token = create_token(workspace, name="agent", role=Role.VIEWER)
+    found = find_token(token)
+    assert found is not None
+    stored = ApiToken.objects.select_related("workspace").get(pk=row.pk)
+    for one, other in ((found, stored), (found.workspace, stored.workspace)):
+        assert [getattr(one, field.attname) for field in one._meta.concrete_fields] == [
+            getattr(other, field.attname) for field in other._meta.concrete_fields
+        ]
+    assert found.workspace.windows == workspace.windows
+    assert not found._state.adding
+
+
 def test_x14_a_revoked_or_expired_token_tells_its_state(admin: Asker) -> None:
     past = timezone.now() - timedelta(seconds=1)
     row, token = create_token(make_workspace(), name="old", role=Role.VIEWER, expires_at=past)
