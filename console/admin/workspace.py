@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from console import tenancy
 from console.admin.forms import AnyModelForm, BlackoutsField, WindowsField, keep_calendar
 from console.admin.scoped import ScopedAdmin
+from console.search_settings import search_settings_view
 from syncjobs.configuration.jobs import delete_workspace, save_workspace
 from syncjobs.queries.fires import describe_calendar
 from workspaces.lookup import find_workspace
@@ -52,6 +53,7 @@ class WorkspaceSettingsForm(AnyModelForm):
 class WorkspaceAdmin(ScopedAdmin):
     form = WorkspaceSettingsForm
     workspace_path = "pk"
+    change_form_template = "console/workspace_form.html"
     list_display = ["name", "connectors", "sync_jobs", "members", "created_at"]
     search_fields = ["name"]
 
@@ -69,7 +71,19 @@ class WorkspaceAdmin(ScopedAdmin):
             self.admin_site.admin_view(self.choose_view),
             name="workspaces_workspace_choose",
         )
-        return [choose, *super().get_urls()]
+        searched = path(
+            "<uuid:object_id>/search/",
+            self.admin_site.admin_view(self.search_view),
+            name="workspaces_workspace_search",
+        )
+        return [choose, searched, *super().get_urls()]
+
+    def search_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """How the workspace is searched. 404 for one that is not there or not theirs, 403 for a viewer who writes."""
+        workspace = self.get_object(request, str(object_id))
+        if workspace is None:
+            raise Http404
+        return search_settings_view(request, workspace)
 
     def choose_view(self, request: HttpRequest) -> HttpResponse:
         """Which workspace the lists show, and requests by this session mean that name none."""

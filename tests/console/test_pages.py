@@ -77,6 +77,7 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         "/admin/search/",
         f"/admin/search/?q={quote(NASTY)}+a.txt",
         f"/invitations/{token}",
+        f"{page_of(acme.workspace).removesuffix('change/')}search/",
         f"{page_of(acme.connector).removesuffix('change/')}history/",
         f"{page_of(acme.job).removesuffix('change/')}delete/",
         f"{page_of(acme.connector).removesuffix('change/')}delete/",
