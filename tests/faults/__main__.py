@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults import checking, evidence, running
+from tests.faults.indexes import check_indexes
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.plans import Kind, Plan, make_plan
 from tests.faults.running import Report, Runner
@@ -117,6 +118,12 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         checked.find("process.died", death.process, f"{death.how}: {death.log_tail}")
     for name in report.behind:
         checked.find("job.behind", name, f"no good record {running.HEAL_S:.0f} s after the faults")
+    for words in report.unindexed:
+        checked.find(
+            "index.behind", words, f"not current {running.INDEX_S:.0f} s after all records"
+        )
+    if stand.processes.slots["index"]:
+        check_indexes(checked)
     killed = stand.processes.killed
     takeovers = checking.find_takeovers(found.history, killed)
     checked.figures |= {
@@ -129,7 +136,8 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         f" {len(found.blobs)} blobs read again",
         "swept": f"{swept} leftovers",
         "quiet": f"every job in order after {_seconds(report.healed_s)},"
-        f" every record final {_seconds(report.ended_s)} after the last fire",
+        f" every record final {_seconds(report.ended_s)} after the last fire,"
+        f" every index current {_seconds(report.indexed_s)} after that",
         "a person": f"released {report.released} held records",
     }
     return checked

@@ -77,6 +77,14 @@ class Injector:
         self.later(fault.lasts_s, lambda: self.stand.processes.replace(process))
         return f"killed {process.name}"
 
+    def _kill_index(self, fault: Fault) -> str:
+        process = self._choose("index", fault.target)
+        if process is None:
+            return "no index process to kill"
+        self.stand.processes.kill(process)
+        self.later(fault.lasts_s, lambda: self.stand.processes.replace(process))
+        return f"killed {process.name}"
+
     def _drain_worker(self, fault: Fault) -> str:
         process = self._choose("worker", fault.target)
         if process is None:
@@ -91,6 +99,9 @@ class Injector:
 
     def _stop_beat(self, fault: Fault) -> str:
         return self._stop("beat", fault)
+
+    def _stop_index(self, fault: Fault) -> str:
+        return self._stop("index", fault)
 
     def _stop(self, kind: str, fault: Fault) -> str:
         process = self._choose(kind, fault.target)

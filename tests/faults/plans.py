@@ -14,6 +14,8 @@ FILES = 40  # of a source at the start
 NAMES = 60  # that a source may ever have
 WORKERS = 4
 BEATS = 2
+INDEXERS = 1
+TEXTS = 5  # one name in so many is a text, which is indexed
 CLOCK_WORKER = 0  # the one whose clock jumps
 
 
@@ -26,6 +28,8 @@ class Kind(StrEnum):
     DRAIN_WORKER = "drain_worker"  # SIGTERM, replaced at once
     KILL_BEAT = "kill_beat"
     STOP_BEAT = "stop_beat"
+    KILL_INDEX = "kill_index"  # SIGKILL, replaced after `lasts_s`
+    STOP_INDEX = "stop_index"
     FLUSH_BROKER = "flush_broker"
     KILL_BROKER = "kill_broker"  # SIGKILL, back without memory after `lasts_s`
     RESTART_DATABASE = "restart_database"  # immediate: as if its machine had failed
@@ -53,7 +57,7 @@ POINTS = (
 )
 
 # How often a kind is in the deck that faults are dealt from.
-_OFTEN = (Kind.KILL_WORKER, Kind.KILL_AT, Kind.STOP_AT, Kind.CANCEL)
+_OFTEN = (Kind.KILL_WORKER, Kind.KILL_AT, Kind.STOP_AT, Kind.KILL_INDEX, Kind.CANCEL)
 _DECK = {kind: 2 if kind in _OFTEN else 1 for kind in Kind}
 _AT_POINTS = (Kind.KILL_AT, Kind.STOP_AT, Kind.CRASH_AT)
 _LASTS_S = {
@@ -64,6 +68,8 @@ _LASTS_S = {
     Kind.CRASH_AT: (0.0, 1.0),
     Kind.KILL_BEAT: (0.5, 4.0),
     Kind.STOP_BEAT: (3.0, 10.0),
+    Kind.KILL_INDEX: (0.0, 3.0),
+    Kind.STOP_INDEX: (3.0, 10.0),
     Kind.KILL_BROKER: (0.2, 4.0),
     Kind.RESTART_DATABASE: (0.0, 4.0),
     Kind.FILL_DISK: (3.0, 8.0),
@@ -146,7 +152,8 @@ def size_of(chance: random.Random) -> int:
 
 
 def name_of(number: int) -> str:
-    return f"folder-{number % 4}/{number:03}.bin" if number % 3 else f"{number:03}.bin"
+    kind = "txt" if number % TEXTS == 1 else "bin"
+    return f"folder-{number % 4}/{number:03}.{kind}" if number % 3 else f"{number:03}.{kind}"
 
 
 def _deal(seed: int, seconds: float, kinds: Collection[Kind], points: Sequence[str]) -> list[Fault]:

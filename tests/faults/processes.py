@@ -15,16 +15,18 @@ from urllib.parse import quote, urlsplit
 
 from embedded import logs
 from embedded.child import PROJECT, kill_group, spawn
-from tasks.queues import CONSUMED
+from tasks.queues import CONSUMED, CONSUMED_BESIDE, INDEX_THREADS
 
 DRAIN_S = 40.0  # a drained process is gone after that
 
 _ARGUMENTS = {
     "worker": f"worker -P threads -c {{threads}} -Q {CONSUMED} --without-gossip --without-mingle"
     " --loglevel INFO -n {name}@%h",
+    "index": f"worker -P threads -c {INDEX_THREADS} -Q {CONSUMED_BESIDE} --without-gossip --without-mingle"
+    " --loglevel INFO -n {name}@%h",
     "beat": "beat --scheduler tasks.beat:SyncScheduler --pidfile= --loglevel INFO",
 }
-_READY = {"worker": " ready.", "beat": "beat: Starting"}
+_READY = {"worker": " ready.", "index": " ready.", "beat": "beat: Starting"}
 
 
 @dataclass(slots=True)
@@ -104,11 +106,11 @@ class Processes:
     ) -> None:
         self._environment = environment
         self._logs = logs_folder
-        self._apps = {"worker": worker_app, "beat": beat_app}
+        self._apps = {"worker": worker_app, "index": "syncproject", "beat": beat_app}
         self._password = password
         self._threads = threads
         self._started = 0
-        self.slots: dict[str, list[Process]] = {"worker": [], "beat": []}
+        self.slots: dict[str, list[Process]] = {kind: [] for kind in self._apps}
         self.deaths: list[Death] = []
         self.killed: list[tuple[str, float]] = []  # by SIGKILL, and when, by this machine's clock
         self.hurt: list[tuple[str, float, float]] = []  # from when to when one could not work
@@ -119,12 +121,13 @@ class Processes:
         return self.slots["worker"]
 
     @property
-    def beats(self) -> list[Process]:
-        return self.slots["beat"]
+    def working(self) -> list[Process]:
+        """Those that are to run now, of every kind."""
+        return [process for slots in self.slots.values() for process in slots]
 
     @property
     def all(self) -> list[Process]:
-        return [*self.workers, *self.beats, *self._leaving]
+        return [*self.working, *self._leaving]
 
     def start(self, kind: str, extra: Mapping[str, str] | None = None) -> Process:
         self._started += 1
@@ -189,7 +192,7 @@ class Processes:
                 self._note(process, f"was asked to end and had not after {DRAIN_S:.0f} s")
                 process.kill("it would not end")
         self._leaving = [process for process in self._leaving if process.is_alive()]
-        return [process for process in (*self.workers, *self.beats) if not process.is_alive()]
+        return [process for process in self.working if not process.is_alive()]
 
     def _note(self, process: Process, how: str) -> None:
         process.dying = process.dying or how

@@ -20,6 +20,7 @@ from tests.proxy import Weather
 STEP_S = 0.05
 HEAL_S = 90.0  # after the last fault, until every job has synced its source as it is
 END_S = 60.0  # after the jobs were switched off, until every record is final
+INDEX_S = 120.0  # then, until every index is current
 _PERSON_S = 2.0  # how often a person looks at held records
 
 Say = Callable[[str], None]
@@ -34,6 +35,8 @@ class Report:
     off_at: float = 0.0
     healed_s: float | None = None  # from quiet; None: some job did not come back
     ended_s: float | None = None  # from switching off; None: some record is not final
+    indexed_s: float | None = None  # from the last record's end; None: some index is not current
+    unindexed: list[str] = field(default_factory=list)  # indexes that are not current, and why
     behind: list[str] = field(default_factory=list)  # jobs that did not sync after the faults
     cancelled: list[Cancelled] = field(default_factory=list)
     outages: list[tuple[float, float]] = field(default_factory=list)
@@ -82,6 +85,7 @@ class Runner:
         self._wait_for_every_job()
         self._switch_off()
         self._wait_for_every_record()
+        self._wait_for_every_index()
         self._end_processes()
         self._line.end()
         return self.report
@@ -105,7 +109,7 @@ class Runner:
 
     def _bring_back(self, name: str) -> None:
         """What died of itself is a finding; the run goes on with another."""
-        for process in [*self._stand.processes.workers, *self._stand.processes.beats]:
+        for process in self._stand.processes.working:
             if process.name == name and process.kind == "worker":
                 self._stand.start_worker_in_place_of(process)
             elif process.name == name:
@@ -210,6 +214,22 @@ class Runner:
             )
             if rows and rows[0][0] == 0:
                 self.report.ended_s = time.monotonic() - began
+                return
+
+    def _wait_for_every_index(self) -> None:
+        if not self._stand.processes.slots["index"]:
+            return
+        began = time.monotonic()
+        while time.monotonic() < began + INDEX_S:
+            self._step()
+            rows = self._stand.query(
+                "SELECT d.name || ': ' || i.state || ' ' || i.reason FROM search_datasetindex i"
+                " JOIN datasets_dataset d ON d.id = i.dataset_id"
+                " WHERE i.state <> 'current' OR i.pending_texts > 0 OR i.pending_chunks > 0"
+            )
+            self.report.unindexed = [words for (words,) in rows or []]
+            if rows == []:
+                self.report.indexed_s = time.monotonic() - began
                 return
 
     def _end_processes(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.faults.plans import FILES, Change, name_of, size_of
 
+TEXT_MAX = 3_000  # bytes: some chunks
 AGE_S = 3600  # of the first files: settled, so that equal times prove something
 
 
@@ -75,7 +76,11 @@ class Source:
 
     def _write(self, path: str, size_bytes: int, *, age_s: float = 0) -> None:
         self._written += 1
-        content = random.Random(f"{self._seed} {self._written}").randbytes(size_bytes)  # noqa: S311
+        chance = random.Random(f"{self._seed} {self._written}")  # noqa: S311 — to be repeated
+        if path.endswith(".txt"):
+            content = _text(chance, min(size_bytes, TEXT_MAX))
+        else:
+            content = chance.randbytes(size_bytes)
         self._aside.write_bytes(content)
         if age_s:
             then = time.time() - age_s
@@ -84,7 +89,7 @@ class Source:
         target.parent.mkdir(exist_ok=True)
         before = time.time()
         self._aside.rename(target)
-        self._note(path, hashlib.sha256(content).digest(), size_bytes, before)
+        self._note(path, hashlib.sha256(content).digest(), len(content), before)
 
     def _remove(self, path: str) -> None:
         before = time.time()
@@ -94,3 +99,12 @@ class Source:
     def _note(self, path: str, sha256: bytes | None, size_bytes: int, before: float) -> None:
         history = self.paths.setdefault(path, PathHistory())
         history.states.append(Held(sha256, size_bytes, before, time.time()))
+
+
+def _text(chance: random.Random, size_bytes: int) -> bytes:
+    """Lines of words, with an empty line now and then."""
+    written = ""
+    while len(written) < size_bytes:
+        words = [f"word{chance.randrange(500)}" for _ in range(chance.randrange(4, 12))]
+        written += " ".join(words) + ("\n\n" if chance.random() < 0.2 else "\n")
+    return written[:size_bytes].encode()

@@ -25,10 +25,11 @@ from embedded.keys import read_secret as read_secret
 from tests import servers
 from tests.faults import history
 from tests.faults.mutants import Mutant
-from tests.faults.plans import BEATS, HOSTS, JOBS, WORKERS, WORKSPACES, Kind, Plan
+from tests.faults.plans import BEATS, HOSTS, INDEXERS, JOBS, WORKERS, WORKSPACES, Kind, Plan
 from tests.faults.processes import Process, Processes
 from tests.faults.sources import Source
 from tests.hosts.nginx import running_nginx
+from tests.hosts.scripted_embeddings import scripted_embeddings
 from tests.hosts.sshd import Sshd, running_sshd
 from tests.proxy import Proxy, Weather, proxying
 
@@ -159,6 +160,8 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
             for number in range(HOSTS)
         ]
         jobs = _make_jobs(plan, sources, sshd, proxies)
+        embeddings = stack.enter_context(scripted_embeddings())
+        _choose_embeddings(embeddings.url, {job.workspace_id for job in jobs})
         password = secrets.token_hex(12)
         with connect_admin(started) as admin:
             history.install(admin)
@@ -181,11 +184,15 @@ def standing(plan: Plan, pace: Pace, mutant: Mutant) -> Iterator[Stand]:
         yield stand
 
 
-def start_processes(stand: Stand, *, workers: int = WORKERS, beats: int = BEATS) -> None:
+def start_processes(
+    stand: Stand, *, workers: int = WORKERS, beats: int = BEATS, indexers: int = INDEXERS
+) -> None:
     for slot in range(workers):
         stand.processes.add("worker", stand.extra_of(slot))
     for _ in range(beats):
         stand.processes.add("beat")
+    for _ in range(indexers):
+        stand.processes.add("index")
 
 
 def switch_on(stand: Stand) -> None:
@@ -289,6 +296,16 @@ def _make_jobs(plan: Plan, sources: list[Source], sshd: Sshd, proxies: list[Prox
     return made
 
 
+def _choose_embeddings(url: str, workspace_ids: set[uuid.UUID]) -> None:
+    """Vectors that are a function of the text: the judge knows which each text must have."""
+    from search.choices import write_choice
+    from workspaces.models import Workspace
+
+    embedding = {"service": "openai", "url": url, "model": "scripted", "batch": 8}
+    for workspace in Workspace.objects.filter(pk__in=workspace_ids):
+        write_choice(workspace, {"embedding": embedding})
+
+
 def _target(source: Source, sshd: Sshd, proxy: Proxy, number: int) -> tuple[Target, str]:
     from farends.http.transport import HttpOptions, HttpSecret
     from farends.spec import Target
@@ -305,13 +322,14 @@ def _target(source: Source, sshd: Sshd, proxy: Proxy, number: int) -> tuple[Targ
 def _make_roles(admin: psycopg.Connection[Any], password: str, count: int) -> None:
     """Each process logs in under a role of its own, which the history names; made ahead, because one may
     start while the database is away."""
-    for kind in ("worker", "beat"):
+    for kind in ("worker", "beat", "index"):
         for number in range(1, count + 1):
-            admin.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE syncproject").format(
-                    sql.Identifier(f"{kind}_{number}"), sql.Literal(password)
-                )
-            )
+            role = sql.Identifier(f"{kind}_{number}")
+            made = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE syncproject")
+            admin.execute(made.format(role, sql.Literal(password)))
+            # Who makes tables makes them for all; the history goes by who has logged in.
+            if kind == "index":
+                admin.execute(sql.SQL("ALTER ROLE {} SET role TO syncproject").format(role))
 
 
 def stop_at_signals() -> None:

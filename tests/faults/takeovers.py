@@ -29,7 +29,7 @@ class KillRunner(Runner):
         self._kills = kills
 
     def run(self) -> Report:
-        start_processes(self._stand, workers=WORKERS)
+        start_processes(self._stand, workers=WORKERS, indexers=0)
         self._wait_until_ready()
         for proxy in self._stand.proxies:
             proxy.weather = Weather(bytes_per_s=SLOW)
