@@ -72,6 +72,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.elsewhere)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.objects)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.text)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.hanging)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.mcp)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.query)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
