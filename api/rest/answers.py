@@ -9,7 +9,7 @@ from typing import Any
 from django.http import JsonResponse
 
 from api.shapes.answers import PROBLEM_TYPE, Problem, Told
-from syncjobs.configuration.yaml_in import InvalidConfiguration
+from syncjobs.configuration.findings import InvalidConfiguration
 
 Responses = dict[int | frozenset[int], type[Told] | None]  # a shape for each status
 REFUSALS: Responses = {frozenset({400, 401, 403, 404}): Problem}

@@ -16,24 +16,25 @@ from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageQuery
 from api.shapes.connectors import (
-    ConnectivityOut,
     ConnectorChange,
     ConnectorNew,
     ConnectorOut,
     ConnectorPage,
     ConnectorReplacement,
-    FolderOut,
-    HostKeyIn,
     Kind,
-    TestOut,
-    WatchIn,
-    tell_browsed,
-    tell_connectivity_of,
     tell_connector,
     tell_connectors,
-    tell_test,
 )
 from api.shapes.events import EventPage, tell_event
+from api.shapes.folders import FolderOut, tell_browsed
+from api.shapes.reaching import (
+    ConnectivityOut,
+    HostKeyIn,
+    TestOut,
+    WatchIn,
+    tell_connectivity_of,
+    tell_test,
+)
 from connectors.folders import look_into
 from connectors.models import Connector, ConnectorStatus
 from connectors.monitoring import check_now

@@ -32,8 +32,8 @@ from api.shapes.jobs import (
 from api.shapes.records import SHOWN, RecordOut, tell_record
 from connectors.models import Connector
 from syncjobs.configuration import single_jobs
+from syncjobs.configuration.findings import InvalidConfiguration
 from syncjobs.configuration.jobs import HasFollowers, delete_job, resume_job, save_job
-from syncjobs.configuration.yaml_in import InvalidConfiguration
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob
 from syncjobs.queries.records import find_current_and_latest, reread

@@ -17,7 +17,8 @@ from api.shapes.workspace import (
     SettingsReplacement,
     tell_settings,
 )
-from syncjobs.configuration.yaml_in import InvalidConfiguration, write_settings
+from syncjobs.configuration.findings import InvalidConfiguration
+from syncjobs.configuration.yaml_in import write_settings
 from workspaces.models import Workspace
 
 router = Router(tags=["settings"])

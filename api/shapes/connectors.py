@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -30,13 +29,9 @@ from pydantic_core import CoreSchema
 
 from api.shapes.answers import Told
 from api.shapes.fields import EXACT
-from api.shapes.jobs import BodyShape, Fact, Name, Text
-from connectors.folders import BrowsedRow
+from api.shapes.jobs import BodyShape, Fact, Name
 from connectors.models import Connector, ConnectorStatus
-from connectors.reachability import find_connectivity
 from connectors.secrets import secret_fields
-from connectors.telling import tell_connectivity
-from farends.errors import ConnectionStage
 from farends.registry import SPECS
 from farends.spec import (
     ITEMS_MAX,
@@ -47,18 +42,13 @@ from farends.spec import (
     group_options,
     option_fields,
 )
-from farends.stages import StageOutcome, StageResult
 from syncjobs.order.rows import RESOURCES
-from syncjobs.queries.connectivity import has_passed, judge_connectivity
 from syncjobs.queries.syncing import ShownStatus, name_statuses
 
 if TYPE_CHECKING:
     Kind = str
-    TestStage = str
 else:
     Kind = Literal[tuple(SPECS)]  # the registry is the list
-    # Records have stages too, and in the document two enums of one name are one.
-    TestStage = Literal[tuple(stage.value for stage in ConnectionStage)]
 Host = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f/@?#]+$")]
 
 
@@ -331,90 +321,6 @@ class ConnectorPage(Told):
     next: str | None
 
 
-class StageOut(Told):
-    stage: TestStage
-    outcome: StageOutcome
-    detail: str
-    advice: str = Field(description="What to do where it failed.")
-    code: str
-    offered: str = Field(description="A host key that a person may approve.")
-    option: str = Field(description="Where it is then kept.")
-
-
-class TestOut(Told):
-    passed: bool = Field(description="No stage failed.")
-    tested_at: datetime
-    stages: list[StageOut]
-
-
-class PathOut(Told):
-    name: str
-    path: str = Field(description="From the connector's root.")
-    type: Literal["file", "folder"]
-    size_bytes: int | None
-    modified_at: datetime | None
-    skipped: str = Field(description="Why a sync would leave it out; empty: it would not.")
-
-
-class FolderOut(Told):
-    path: str
-    items: list[PathOut]
-    complete: bool = Field(description="False where there is more than a look shows.")
-
-
-class CircuitOut(Told):
-    state: Literal["closed", "open", "half_open"]
-    until: datetime | None
-
-
-class WatchedOut(Told):
-    """What checks and work have shown."""
-
-    is_connected: bool | None = Field(description="null: nothing was heard yet.")
-    last_check_time: datetime | None
-    last_successful_connection: datetime | None
-    last_failed_connection: datetime | None
-    consecutive_failures: int
-    uptime: int = Field(description="Seconds since it is connected; 0 where it is not.")
-    downtime: int = Field(description="Seconds since it is not connected; 0 where it is.")
-
-
-class ConnectivityOut(WatchedOut):
-    """What checks and recent work have shown; null is unknown."""
-
-    watch: bool = Field(description="Whether it is checked each minute.")
-    connector: str
-    address: str
-    online: bool | None
-    last_success_at: datetime | None
-    last_failure_at: datetime | None
-    last_error: str
-    circuit: CircuitOut
-    paused_until: datetime | None = Field(description="The host asked for that.")
-    max_running: int | None = Field(description="Records at once that the host bears, as learned.")
-    running: int = Field(description="The workspace's records that are at it now.")
-    last_test_at: datetime | None
-    last_test_passed: bool | None
-    checked_at: datetime | None
-    uptime_s: float | None
-    downtime_s: float | None
-
-
-class WatchIn(Told):
-    model_config = ConfigDict(extra="forbid")
-
-    watch: StrictBool = Field(description="false: it is not checked until it is switched on again.")
-
-
-class HostKeyIn(Told):
-    model_config = ConfigDict(extra="forbid")
-
-    fingerprint: Annotated[Text, Field(min_length=1)] = Field(
-        description="The key that the last test was offered, as it stands there.",
-        examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"],
-    )
-
-
 _APART = {"has_secret", "secret_fields"}
 
 
@@ -440,50 +346,3 @@ def _tell(connector: Connector, status: ShownStatus) -> dict[str, Any]:
         "has_secret": bool(connector.sealed_secret),
         "secret_fields": secret_fields(connector),
     }
-
-
-def tell_test(connector: Connector, results: Sequence[StageResult]) -> dict[str, Any]:
-    """Fills `TestOut` with what a test of just now has shown."""
-    return {
-        "passed": bool(has_passed(connector)),
-        "tested_at": connector.last_test_at,
-        "stages": [asdict(result) for result in results],
-    }
-
-
-def tell_connectivity_of(connector: Connector) -> dict[str, Any]:
-    """Fills `ConnectivityOut`, in a few queries. The host is not called for this."""
-    judged, watch = asdict(judge_connectivity(connector)), find_connectivity(connector)
-    watched = tell_connectivity(connector)
-    known = watched["is_connected"] is not None
-    if watched["last_check_time"] is None:
-        del watched["consecutive_failures"]  # what records met is all that is known
-    beside = {
-        "connector": connector.name,
-        "watch": watch.watch,
-        "checked_at": watch.last_check_at,
-        "uptime_s": watched["uptime"] if known else None,
-        "downtime_s": watched["downtime"] if known else None,
-    }
-    return judged | watched | beside
-
-
-def tell_browsed(row: BrowsedRow) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "path": row.path,
-        "type": "folder" if row.is_folder else "file",
-        "size_bytes": row.size_bytes,
-        "modified_at": _moment(row.modified_ns),
-        "skipped": row.skipped,
-    }
-
-
-def _moment(since_1970_ns: int | None) -> datetime | None:
-    """Returns None also for what no calendar holds."""
-    if since_1970_ns is None:
-        return None
-    try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970_ns // 1_000)
-    except OverflowError:
-        return None

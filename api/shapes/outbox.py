@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool
 
 from api.shapes.answers import Told
-from api.shapes.connectors import WatchedOut
 from api.shapes.fields import EXACT
 from api.shapes.jobs import BodyShape, Count, Fact, Name, Text
+from api.shapes.reaching import WatchedOut
 from outbox.core.readings import BULK_MAX, KEY_MAX
 from outbox.core.reconciling import HourDigest
 from outbox.models import Delivery, Stream, StreamState

@@ -10,7 +10,8 @@ import pytest
 from alerts.channel_secrets import unseal_channel_url
 from alerts.models import AlertChannel, AlertRule
 from cli.configfile import dump, load
-from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.findings import InvalidConfiguration
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from tests.alerts.making import make_channel
 from workspaces.models import Workspace

@@ -16,8 +16,9 @@ from datasets.models import Dataset, DatasetKind, Version
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.claims.claiming import claim
+from syncjobs.configuration.findings import InvalidConfiguration
 from syncjobs.configuration.jobs import save_job
-from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.core.states import Event, State
 from syncjobs.models import SyncJob, SyncRecord, Trigger

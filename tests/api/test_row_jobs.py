@@ -14,7 +14,8 @@ from datasets.models import Table, Version
 from embedded.ports import find_free
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import ROWS, Target
-from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.findings import InvalidConfiguration
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.models import SyncJob
 from syncjobs.order.job import OPTIONS, belongs_to

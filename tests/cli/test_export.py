@@ -19,7 +19,8 @@ from connectors.models import Connector
 from connectors.secrets import seal, unseal
 from farends.registry import get_spec
 from farends.spec import parse_options
-from syncjobs.configuration.yaml_in import Change, apply_configuration
+from syncjobs.configuration.findings import Change
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from syncjobs.models import SyncJob
 from syncjobs.order.job import OPTIONS

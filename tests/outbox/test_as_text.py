@@ -8,7 +8,8 @@ import pytest
 
 from cli.configfile import dump
 from outbox.models import Stream
-from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.findings import InvalidConfiguration
+from syncjobs.configuration.yaml_in import apply_configuration
 from syncjobs.configuration.yaml_out import export_configuration
 from workspaces.models import Workspace
 

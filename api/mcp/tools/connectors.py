@@ -23,14 +23,9 @@ from api.rest.calling import calling
 from api.rest.offers import check_entity
 from api.rest.pages import BY_NAME
 from api.shapes.answers import Told
-from api.shapes.connectors import (
-    ConnectorFacts,
-    Kind,
-    tell_connectivity_of,
-    tell_connectors,
-    tell_test,
-)
+from api.shapes.connectors import ConnectorFacts, Kind, tell_connectors
 from api.shapes.offers import tell_offer
+from api.shapes.reaching import tell_connectivity_of, tell_test
 from connectors.models import Connector, ConnectorStatus
 from connectors.offers import OffersNoRows, list_offers, offers_rows, preview_offer
 from connectors.opening import test_connector

@@ -9,8 +9,8 @@ from __future__ import annotations
 from api.mcp.tools import alerts, connectors, files, jobs, records, rows, searching, streams
 from api.mcp.tools.tool import Hints, Tool
 from api.shapes.alerts import AlertPage
-from api.shapes.connectors import ConnectivityOut, TestOut
 from api.shapes.offers import OfferedEntityPage
+from api.shapes.reaching import ConnectivityOut, TestOut
 from api.shapes.records import RecordPage
 from workspaces.models import Role
 

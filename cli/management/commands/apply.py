@@ -13,7 +13,8 @@ from cli.command import Command as DatabaseCommand
 from cli.command import need_keys_of_stack
 from cli.configfile import UnreadableFile, load
 from cli.lines import make_lines
-from syncjobs.configuration.yaml_in import InvalidConfiguration, apply_configuration
+from syncjobs.configuration.findings import InvalidConfiguration
+from syncjobs.configuration.yaml_in import apply_configuration
 
 
 class Command(DatabaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from api.shapes.connectors import FolderOut, PathOut, tell_browsed
+from api.shapes.folders import FolderOut, PathOut, tell_browsed
 from cli.bars import busy
 from cli.command import WorkspaceCommand
 from cli.finding import need_connector
