@@ -15,7 +15,8 @@ from connectors.reachability import find_connectivity, note_look
 from farends.errors import Stalled, TransportError
 from farends.masking import make_target_mask
 from farends.reaching import dial_host
-from farends.registry import get_spec
+from farends.registry import SPECS, get_spec
+from farends.spec import InvalidOptions, parse_options
 
 CHECK_S = 10.0  # that one check may take
 AT_ONCE = 32
@@ -62,7 +63,8 @@ def take_due_checks(most: int = AT_ONCE * 4) -> list[uuid.UUID]:
 def check_due() -> int:
     """How many were checked. They are checked side by side, each within its own time: one that hangs holds up
     none of the others."""
-    due = list(Connector.objects.filter(pk__in=take_due_checks()))
+    taken = Connector.objects.filter(pk__in=take_due_checks())
+    due = [connector for connector in taken if _is_complete(connector)]
     if not due:
         return 0
     with ThreadPoolExecutor(min(AT_ONCE, len(due)), "connectivity") as pool:
@@ -70,6 +72,15 @@ def check_due() -> int:
         for look in as_completed(looks):
             note_look(looks[look], *look.result())
     return len(due)
+
+
+def _is_complete(connector: Connector) -> bool:
+    """The form of a new connector saves its address before its options: until these fit, no far end is to blame."""
+    spec = SPECS.get(connector.kind)
+    try:
+        return spec is None or bool(parse_options(spec.options, connector.options))
+    except InvalidOptions:
+        return False
 
 
 def check_now(connector: Connector) -> FarEndWatch:

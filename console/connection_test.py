@@ -29,12 +29,28 @@ def describe_test(connector: Connector) -> list[dict[str, Any]]:
         {
             "title": TITLES.get(stage.get("stage", ""), stage.get("stage", "")),
             "outcome": stage.get("outcome", ""),
+            "word": _tell_outcome(stage),
             "icon": ICONS.get(stage.get("outcome", ""), "unknown"),
-            "detail": stage.get("detail") or "",
+            "detail": _tell_detail(stage),
             "advice": stage.get("advice") or "",
         }
         for stage in connector.last_test or []
     ]
+
+
+_NOT_REACHED = "not reached"  # what follows a stage that failed
+
+
+def _tell_outcome(stage: dict[str, Any]) -> str:
+    outcome = str(stage.get("outcome", ""))
+    if outcome != "skipped":
+        return outcome
+    return _NOT_REACHED if stage.get("detail") == _NOT_REACHED else "left out"
+
+
+def _tell_detail(stage: dict[str, Any]) -> str:
+    detail = str(stage.get("detail") or "")
+    return "" if detail == _NOT_REACHED else detail
 
 
 def describe_host(connector: Connector) -> list[tuple[str, str]]:

@@ -133,6 +133,7 @@ def _describe_now(request: HttpRequest) -> dict[str, Any]:
         "failing_count": (failing[0].of if failing else 0) - (len(failing) - len(others)),
         "running": [_running_row(each) for each in at_work.running],
         "may_clean_up": tenancy.may(request, Role.OPERATOR),
+        "may_add": tenancy.may(request, Role.ADMIN),
         "said": f"{len(decisions)} decisions, {len(others)} failing, {at_work.running_count} running",
     }
 

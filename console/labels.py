@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
@@ -117,6 +117,25 @@ def moment(at: datetime | None) -> SafeString | str:
         f"{at:%Y-%m-%d %H:%M:%S}",
         round((now - at).total_seconds()),
         moment_words(at, now),
+    )
+
+
+_CLOCKS = {
+    "time": "%H:%M",
+    "second": "%H:%M:%S",
+    "minute": "%Y-%m-%d %H:%M",
+    "full": "%Y-%m-%d %H:%M:%S",
+}
+
+
+def clock(at: datetime | None, precision: str = "minute") -> SafeString | str:
+    """A time as text: in UTC, which the page turns into the person's own zone. `precision`: a key of `_CLOCKS`."""
+    if at is None:
+        return NOTHING
+    in_utc = at.astimezone(UTC)
+    return format_html(
+        '<time class="sp-nowrap" datetime="{}" data-clock="{}">{} UTC</time>',
+        *(in_utc.isoformat(), precision, in_utc.strftime(_CLOCKS[precision])),
     )
 
 

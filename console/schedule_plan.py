@@ -8,7 +8,7 @@ from datetime import datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from console.labels import moment
+from console.labels import clock, moment
 from syncjobs.models import SyncJob
 from syncjobs.queries.fires import (
     describe_fire,
@@ -61,7 +61,7 @@ def _look_at(job: SyncJob, at: datetime) -> Fire:
 def _fire(fire: Fire) -> SafeString:
     waits: SafeString | str = ""
     if fire.opens_at is not None:
-        words = f"{fire.opens_at:%a %d %b %H:%M} UTC"
+        words = clock(fire.opens_at)
         waits = format_html(' <em class="sp-reason">waits for its window, {}</em>', words)
     elif fire.never:
         waits = format_html(' <em class="sp-late">{}</em>', "no window for it within a year")

@@ -68,6 +68,19 @@ def shows_one_workspace(request: HttpRequest) -> bool:
     return find_current_workspace(request) is not None or count_workspaces(request) < 2
 
 
+def find_usual_workspace(request: HttpRequest, needed: Role) -> UUID | None:
+    """Where something new belongs as long as nobody says otherwise: the chosen workspace, or the only one in which the person
+    may make it. None: there are several."""
+    chosen = find_current_workspace(request)
+    if chosen is not None and may(request, needed, chosen):
+        return chosen
+    if sees_all(request):
+        found = list(Workspace.objects.values_list("pk", flat=True)[:2])
+    else:
+        found = workspaces_where(request, needed)
+    return found[0] if len(found) == 1 else None
+
+
 def switch_workspace(request: HttpRequest, workspace: UUID | None) -> None:
     choosing.choose(request.session, request.user, workspace)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
 from django.db import transaction
@@ -11,6 +13,7 @@ from unfold import widgets
 from alerts.configuration.channels import CHANNEL_FIELDS, write_channel
 from alerts.configuration.refusals import AlertNameTaken, InvalidAlerting
 from alerts.configuration.rules import RULE_FIELDS, write_rule
+from alerts.configuration.silences import REASON_MAX
 from alerts.core.parameters import FORMS, PARAMETERS, RuleScope
 from alerts.core.words import RuleKind
 from alerts.models import AlertChannel, AlertRule
@@ -35,6 +38,15 @@ _LABELS = {
     "group_s": "Group (s)",
     "most_per_hour": "Messages per hour, at most",
 }
+
+
+def _shown_with(name: str) -> str:
+    kinds = ", ".join(f"'{kind}'" for kind in RuleKind if name in FORMS[kind].defaults)
+    return f"[{kinds}].includes(kind)"
+
+
+# In the words of Unfold's script: a figure is shown with the kinds of rules that have it.
+FIGURES_SHOWN = {name: _shown_with(name) for name in PARAMETERS}
 
 
 class WrittenForm(ScopedForm):
@@ -63,7 +75,10 @@ class WrittenForm(ScopedForm):
                 transaction.set_rollback(True)
         except InvalidAlerting as exc:
             for name, words in exc.errors.items():
-                self.add_error(name if name in self.fields else None, words)
+                if self.is_in_sight(name):
+                    self.add_error(name, words)
+                else:
+                    self.add_error(None, [f"{name}: {word}" for word in words])
         except AlertNameTaken as exc:
             self.add_error("name", f"{exc}.")
         return self.cleaned_data
@@ -73,6 +88,10 @@ class WrittenForm(ScopedForm):
         return (
             kind(workspace=workspace) if self.instance._state.adding else kind(pk=self.instance.pk)
         )
+
+    def is_in_sight(self, name: str) -> bool:
+        """Whether a person sees what stands beside this field."""
+        return name in self.fields
 
     def write_given(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -103,10 +122,7 @@ class AlertRuleForm(WrittenForm):
         super().__init__(*args, **kwargs)
         for name, parameter in PARAMETERS.items():
             if name in self.fields:
-                kinds = [
-                    kind.replace("_", " ") for kind in RuleKind if name in FORMS[kind].defaults
-                ]
-                self.fields[name].help_text = f"{parameter.about} Only of: {', '.join(kinds)}."
+                self.fields[name].help_text = parameter.about
                 self.fields[name].initial = self.instance.params.get(name)
 
     def write_given(self) -> dict[str, Any]:
@@ -123,8 +139,59 @@ class AlertRuleForm(WrittenForm):
             if name not in PARAMETERS or name in known or name in self.changed_data
         }
 
+    def is_in_sight(self, name: str) -> bool:
+        known = FORMS[RuleKind(self.cleaned_data["kind"])].defaults
+        return super().is_in_sight(name) and (name not in PARAMETERS or name in known)
+
     def write(self, row: AlertRule, given: dict[str, Any]) -> object:
         return write_rule(row, given)
+
+
+_UNTIL = "until"
+_SPANS = {"4h": timedelta(hours=4), "1d": timedelta(days=1), "3d": timedelta(days=3), "7d": timedelta(days=7)}  # fmt: skip
+
+
+class SilenceForm(forms.Form):
+    """`zone` is the one of the person's clock, which only the browser knows; without a script it is UTC."""
+
+    until = forms.ChoiceField(
+        choices=[
+            ("4h", "4 hours"), ("1d", "a day"), ("3d", "three days"), ("7d", "a week"),
+            (_UNTIL, "until a day and a time"),
+        ],
+        label="For",
+        widget=forms.Select({"class": "sp-field"}),
+    )  # fmt: skip
+    at = forms.DateTimeField(
+        label="Until",
+        required=False,
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput({"class": "sp-field", "type": "datetime-local"}),
+    )
+    zone = forms.CharField(
+        required=False, max_length=64, widget=forms.HiddenInput({"data-zone": "", "value": "UTC"})
+    )
+    reason = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=REASON_MAX,
+        widget=forms.TextInput({"class": "sp-field", "placeholder": "Password change is ordered"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("until") == _UNTIL and not given.get("at"):
+            self.add_error("at", "Give the day and the time.")
+        if given.get("zone", "") not in available_timezones():
+            given["zone"] = "UTC"
+        return given
+
+    def find_end(self, now: datetime) -> datetime:
+        given = self.cleaned_data
+        if given["until"] != _UNTIL:
+            return now + _SPANS[given["until"]]
+        at: datetime = given["at"]  # Django has read it as UTC
+        return at.replace(tzinfo=ZoneInfo(given["zone"]))
 
 
 class AlertChannelForm(WrittenForm):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -20,15 +19,22 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from alerts.configuration.channels import delete_channel
+from alerts.configuration.refusals import InvalidAlerting
 from alerts.configuration.rules import delete_rule
-from alerts.configuration.silences import REASON_MAX, silence_alert
+from alerts.configuration.silences import SILENCE_MAX, silence_alert
 from alerts.core.parameters import PARAMETERS
 from alerts.core.words import Severity
 from alerts.models import Alert, AlertChannel, AlertRule
 from alerts.queries.alerts import with_state
 from alerts.sending.testing import send_test
 from console import tenancy
-from console.admin.alert_forms import AlertChannelForm, AlertRuleForm, WrittenForm
+from console.admin.alert_forms import (
+    FIGURES_SHOWN,
+    AlertChannelForm,
+    AlertRuleForm,
+    SilenceForm,
+    WrittenForm,
+)
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import describe_deletion
 from console.admin.filters import WorkspaceFilter
@@ -47,22 +53,6 @@ from console.labels import label, moment, shorten_text
 from console.live import fragment
 from timing.clock import database_now
 from workspaces.models import Role
-
-_SILENCES = {"4h": timedelta(hours=4), "1d": timedelta(days=1), "3d": timedelta(days=3), "7d": timedelta(days=7)}  # fmt: skip
-
-
-class SilenceForm(forms.Form):
-    until = forms.ChoiceField(
-        choices=[("4h", "4 hours"), ("1d", "a day"), ("3d", "three days"), ("7d", "a week")],
-        label="For",
-        widget=forms.Select({"class": "sp-field"}),
-    )
-    reason = forms.CharField(
-        label="Why",
-        required=False,
-        max_length=REASON_MAX,
-        widget=forms.TextInput({"class": "sp-field", "placeholder": "Password change is ordered"}),
-    )
 
 
 def _is_silent(alert: Any) -> bool:
@@ -146,13 +136,21 @@ class AlertAdmin(ButtonsAdmin):
             raise PermissionDenied
         form = SilenceForm(request.POST)
         if form.is_valid():
-            until = database_now() + _SILENCES[form.cleaned_data["until"]]
-            silence_alert(alert, until, form.cleaned_data["reason"], by=request.user.get_username())
-            messages.success(request, "Silenced. If it still fires then, one message is sent.")
+            until = form.find_end(database_now())
+            try:
+                silence_alert(
+                    alert, until, form.cleaned_data["reason"], by=request.user.get_username()
+                )
+            except InvalidAlerting:
+                words = (
+                    f"Nothing was silenced: give a time that comes, within {SILENCE_MAX.days} days."
+                )
+                messages.error(request, words)
+            else:
+                messages.success(request, "Silenced. If it still fires then, one message is sent.")
         else:
-            messages.error(
-                request, "Choose for how long, and give a reason of at most 500 letters."
-            )
+            words = "Choose for how long, or a day and a time, and give a reason of at most 500 letters."
+            messages.error(request, words)
         return HttpResponseRedirect(self.page(alert))
 
     def press_unsilence(self, request: HttpRequest, alert: Alert) -> None:
@@ -208,6 +206,7 @@ class AlertRuleAdmin(WrittenAdmin):
     list_filter = [WorkspaceFilter, "kind", "severity", "enabled"]
     list_select_related = ["workspace", "job", "connector", "stream"]
     search_fields = ["name"]
+    conditional_fields = FIGURES_SHOWN  # unfold's: fields that appear with another's value
 
     def rows(self, request: HttpRequest) -> QuerySet[Any]:
         firing = Count("alerts", filter=Q(alerts__firing=True))

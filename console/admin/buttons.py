@@ -88,9 +88,18 @@ class ButtonsAdmin(ScopedAdmin):
             if button.shown(obj) and self._may(request, button.needs, obj)
         ]
 
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
+        """What is saved is looked at next: its page has the buttons that go on with it."""
+        return HttpResponseRedirect(self.page(obj))
+
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
+        return HttpResponseRedirect(self.page(obj))
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        if (obj := context.get("original")) is not None:
+        obj = context.get("original")
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": obj is not None}
+        if obj is not None:
             context["buttons"] = self.buttons_for(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)

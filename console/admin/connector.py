@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from connectors.models import Connector
 from connectors.monitoring import check_now
 from connectors.opening import test_connector
+from connectors.pinning import find_offer
 from connectors.reachability import switch_watching
 from connectors.secrets import secret_fields
 from console.admin import host_key, tables
@@ -188,10 +189,11 @@ class ConnectorAdmin(ButtonsAdmin):
         may_change = self.has_change_permission(request, connector)
         has_tables = tables.has_tables(connector)
         passed = has_passed(connector)
+        told = describe_reach(connector) | describe_jobs(connector)
         return {
-            **describe_reach(connector),
+            **told,
             **describe_trouble(connector),
-            **describe_jobs(connector),
+            "is_new": passed is None and not (told["jobs"] or told["checks"] or connector.sealed_secret),
             "test": describe_test(connector),
             "passed": passed,
             "host_facts": describe_host(connector),
@@ -247,6 +249,8 @@ class ConnectorAdmin(ButtonsAdmin):
         self.log_change(request, connector, "Tested the connection.")
         passed, words = summarize_test(connector)
         level = messages.SUCCESS if passed else messages.ERROR
+        if find_offer(connector) is not None:
+            level, words = messages.WARNING, "a person must look at its key before anybody logs in."
         messages.add_message(request, level, f"{connector}: {words}")
 
     def press_tables(self, request: HttpRequest, connector: Connector) -> HttpResponse:

@@ -128,8 +128,9 @@ class ScopedAdmin(SettledAdmin):
                 return super().formfield_for_foreignkey(db_field, request, **kwargs)
             rows: QuerySet[Model] = model._default_manager.all()
             kwargs["queryset"] = tenancy.scope(request, rows, path=path, needed=Role.ADMIN)
-        if model is Workspace and (chosen := tenancy.find_current_workspace(request)) is not None:
-            kwargs.setdefault("initial", chosen)
+        if model is Workspace:
+            usual = tenancy.find_usual_workspace(request, Role.ADMIN)
+            kwargs.setdefault("initial", usual)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def _may(self, request: HttpRequest, needed: Role, obj: Any) -> bool:

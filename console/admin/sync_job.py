@@ -20,7 +20,7 @@ from django.utils.html import format_html
 
 from connectors.models import Connector
 from console import job_page, tenancy
-from console.admin import backfills, job_typing
+from console.admin import backfills, job_typing, new_job
 from console.admin.buttons import Button
 from console.admin.deleting import count_words
 from console.admin.option_fields import count_changed, is_advanced, names_in
@@ -32,8 +32,8 @@ from console.admin.sync_job_list import JobListAdmin
 from console.labels import find_page_url, moment
 from console.live import fragment
 from datasets.models import Dataset, DatasetKind
-from farends.spec import ROWS
-from syncjobs.configuration.jobs import resume_job, save_job
+from farends.spec import FILES as FILE_KINDS
+from syncjobs.configuration.jobs import default_schedule, resume_job, save_job
 from syncjobs.models import Dependency, SyncJob, SyncMode, SyncRecord
 from syncjobs.order.files import FILES
 from syncjobs.order.job import GROUPS
@@ -61,6 +61,14 @@ def _fold_advanced(shown: dict[str, dict[str, Any]], job: SyncJob | None) -> Non
     shown[heading] = {"classes": ["collapse", "sp-scheduled"], "fields": folded}
 
 
+def _show_what_was_sent(shown: dict[str, dict[str, Any]], sent: QueryDict) -> None:
+    """A field of another kind of job that was sent all the same is shown, with what is wrong with it."""
+    for group, fieldset in shown.items():
+        fieldset["fields"] += [
+            name for name in names_in(group) if sent.get(name) and name not in fieldset["fields"]
+        ]
+
+
 def _is_enabled(job: SyncJob) -> bool:
     return job.enabled
 
@@ -82,6 +90,7 @@ class SyncJobAdmin(JobListAdmin):
     form = SyncJobForm
     conditional_fields = SHOWN  # unfold's: fields that appear with another's value
     change_form_template = "console/sync_job_form.html"
+    delete_confirmation_template = "console/job_delete.html"
 
     class Media:
         js = ["console/selection.js"]
@@ -138,6 +147,16 @@ class SyncJobAdmin(JobListAdmin):
         ]
         return [*own, *super().get_urls()]
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if self.has_add_permission(request) and not new_job.is_source_given(request):
+            return new_job.choose_source_view(self, request)
+        return super().add_view(request, form_url, extra_context)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return new_job.suggest_values(request) | super().get_changeform_initial_data(request)
+
     def status_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         job = self._find(request, pk)
         context = self._page_context(request, job) | job_page.describe_job_page(job)
@@ -193,12 +212,14 @@ class SyncJobAdmin(JobListAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: SyncJob | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
-        far_end = self._find_far_end(request) if obj is None else obj.far_end
+        far_end = new_job.find_far_end(request) if obj is None else obj.far_end
         shown = {group: {"fields": names_in(group, far_end)} for group in GROUPS}
         shown[""]["fields"].insert(0, "workspace")
-        if obj is None or obj.source_dataset_id is not None:
+        if far_end != FILE_KINDS if obj is None else obj.source_dataset_id is not None:
             place = shown[""]["fields"].index("connector") + 1
             shown[""]["fields"].insert(place, "source_dataset")
+        if obj is None:
+            _show_what_was_sent(shown, request.POST)
         schedule = [*KIND, *RULES, "plan"] if editable else ["fires"]
         shown[SCHEDULE] = {"classes": ["sp-scheduled"], "fields": schedule}
         if obj:
@@ -211,21 +232,6 @@ class SyncJobAdmin(JobListAdmin):
         return [
             (group or None, fieldset) for group, fieldset in shown.items() if fieldset["fields"]
         ]
-
-    def _find_far_end(self, request: HttpRequest) -> str | None:
-        """What the source has that a new job was asked for, such as by a link of a connector: its form has the fields of
-        that kind alone. None where nothing was chosen yet."""
-        if request.method != "GET":
-            return None
-        if request.GET.get("source_dataset"):
-            return ROWS
-        try:
-            pk = UUID(request.GET.get("connector", ""))
-        except ValueError:
-            return None
-        rows = tenancy.scope(request, Connector.objects.all(), needed=Role.ADMIN)
-        chosen = rows.filter(pk=pk).first()
-        return None if chosen is None else SyncJob(connector=chosen).far_end
 
     def get_readonly_fields(self, request: HttpRequest, obj: SyncJob | None = None) -> list[str]:
         shown = ["plan", "matches"]
@@ -341,6 +347,8 @@ class SyncJobAdmin(JobListAdmin):
     def plan(self, job: SyncJob) -> str:
         """Follows what is typed; `job` holds what was sent where that could not be saved."""
         new = job._state.adding
+        if new and not job.schedule:
+            job.schedule = default_schedule() or {}  # what the form begins with
         stored = job if new else SyncJob.objects.select_related("workspace").get(pk=job.pk)
         view = "admin:syncjobs_syncjob_preview"
         names = reverse("admin:syncjobs_syncjob_names")

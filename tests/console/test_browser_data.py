@@ -21,6 +21,7 @@ from tests.console.test_browser import Watch, page, tenant  # noqa: F401 — fix
 from tests.console.urls import page_of
 from tests.hosts.sshd import Sshd
 from tests.search.documents import make_pdf
+from tests.waiting import until
 from workspaces.models import Role
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -179,6 +180,31 @@ def test_files_are_looked_at_and_nothing_of_them_runs(
     assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 1
     assert page.title() != "owned"
     assert seen.problems == []
+
+
+def test_a_pdf_opens_by_itself_in_a_sandbox_and_is_seen(
+    page: Page,  # noqa: F811
+    filled: Tenant,
+    live_server: LiveServer,
+) -> None:
+    """The browser's own viewer draws it, although the answer shuts it into a sandbox."""
+    _enter(page, live_server)
+    page.goto(live_server.url + page_of(filled.dataset))
+    page.get_by_role("link", name="files", exact=True).click()
+    page.get_by_role("link", name="paper.pdf", exact=True).click()
+    with page.expect_popup() as coming:
+        page.get_by_role("link", name="Open by itself").click()
+    shown = coming.value
+    shown.wait_for_load_state()
+    assert shown.evaluate("document.contentType") == "application/pdf"
+
+    def is_drawn() -> bool:
+        shown.evaluate("0")  # lets Playwright hear of new frames
+        return any(frame.url.startswith("chrome-extension://") for frame in shown.frames)
+
+    until(is_drawn, "the viewer did not come")
+    answer = page.request.get(shown.url)
+    assert "sandbox" in answer.headers["content-security-policy"]
 
 
 def test_a_folder_is_saved_as_a_zip_that_opens(

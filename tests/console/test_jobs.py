@@ -241,11 +241,12 @@ def test_what_becomes_of_the_source_is_checked_in_the_form(
 def test_the_form_tells_the_installations_defaults(
     acme: Tenant, root: Client, settings: Settings
 ) -> None:
-    assert "installation" not in root.get(add_to(SyncJob)).content.decode()
+    add = f"{add_to(SyncJob)}?connector={acme.connector.pk}"
+    assert "installation" not in root.get(add).content.decode()
     settings.SYNC = dataclasses.replace(
         settings.SYNC, supported_extensions=(".csv",), max_file_size_mb=50, max_retries=4
     )
-    text = root.get(add_to(SyncJob)).content.decode()
+    text = root.get(add).content.decode()
     assert "those of the installation (.csv)" in text
     assert "50 MiB" in text
     assert 'name="max_attempts" value="5"' in text

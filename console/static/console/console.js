@@ -145,19 +145,36 @@
     // A hanging server answers nothing: after 10 s that is told too.
     if (window.htmx) window.htmx.config.timeout = 10000;
 
-    // A time's tooltip says it in the person's own zone too.
+    // Times stand in the person's own zone: a clock as text, an age by its tooltip. What the server wrote, in UTC, goes into the
+    // tooltip. No seconds are guessed: data-clock says how exact it is.
+    const two = (number) => String(number).padStart(2, "0");
+    const LENGTHS = { time: [11, 16], second: [11, 19], minute: [0, 16], full: [0, 19] };
+    function write(at, exact) {
+        const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
+        return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":")}`.slice(...LENGTHS[exact]);
+    }
     function localize(root) {
         all("time[datetime]:not([data-local])", root).forEach((time) => {
             const at = new Date(time.dateTime);
             if (isNaN(at)) return;
             time.dataset.local = "";
+            if (LENGTHS[time.dataset.clock]) {
+                time.title ||= time.textContent;
+                time.textContent = write(at, time.dataset.clock);
+            }
             time.title = `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" })}${time.title ? ` (${time.title})` : ""}`;
         });
+    }
+    // A time that a person writes is meant on the person's clock: [data-zone] is its zone, as a value or as text.
+    function tellZone(root) {
+        const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+        if (timeZone) all("[data-zone]", root).forEach((each) => { each[each.tagName === "INPUT" ? "value" : "textContent"] = timeZone; });
     }
     // Unfold's icons are words to a reader of a screen ("hub Connectors"), and some of its buttons have no others.
     const NAMES = { "#searchbar-submit": "Search", 'a[x-on\\:click^="showActions"]': "Actions", ".select2-search__field": "Search", "[data-simplebar] .simplebar-content-wrapper": "Content" };
     function prepare(root) {
         localize(root);
+        tellZone(root);
         for (const [selector, name] of Object.entries(NAMES)) all(selector, root).filter((each) => !each.getAttribute("aria-label")).forEach((each) => each.setAttribute("aria-label", name));
         all(".material-symbols-outlined", root).forEach((icon) => icon.setAttribute("aria-hidden", "true"));
         all(".search-label-icon[aria-label]", root).forEach((each) => each.setAttribute("role", "img"));
