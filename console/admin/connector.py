@@ -193,7 +193,8 @@ class ConnectorAdmin(ButtonsAdmin):
         return {
             **told,
             **describe_trouble(connector),
-            "is_new": passed is None and not (told["jobs"] or told["checks"] or connector.sealed_secret),
+            "is_new": passed is None
+            and not (told["jobs"] or told["checks"] or connector.sealed_secret),
             "test": describe_test(connector),
             "passed": passed,
             "host_facts": describe_host(connector),

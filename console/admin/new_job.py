@@ -22,7 +22,7 @@ from farends.registry import SPECS
 from farends.spec import ROWS
 from syncjobs.models import SyncJob
 from syncjobs.works.table import kinds_with_work
-from workspaces.lookup import filter_by_part
+from workspaces.lookup import filter_by_part, find_by_name
 from workspaces.models import Role
 
 SOURCES_SHOWN = 50
@@ -70,7 +70,7 @@ def suggest_values(request: HttpRequest) -> dict[str, str]:
     chosen = find_source(request, request.GET.get("connector"))
     if chosen is None:
         return {}
-    taken = Dataset.objects.filter(workspace=chosen.workspace_id, name=chosen.name).exists()
+    taken = find_by_name(Dataset.objects.all(), chosen.workspace_id, chosen.name) is not None
     told = {"workspace": str(chosen.workspace_id)}
     return told if taken else told | {"name": chosen.name}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -61,7 +62,7 @@ def _fold_advanced(shown: dict[str, dict[str, Any]], job: SyncJob | None) -> Non
     shown[heading] = {"classes": ["collapse", "sp-scheduled"], "fields": folded}
 
 
-def _show_what_was_sent(shown: dict[str, dict[str, Any]], sent: QueryDict) -> None:
+def _show_what_was_sent(shown: dict[str, dict[str, Any]], sent: Mapping[str, str]) -> None:
     """A field of another kind of job that was sent all the same is shown, with what is wrong with it."""
     for group, fieldset in shown.items():
         fieldset["fields"] += [

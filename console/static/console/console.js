@@ -182,7 +182,9 @@
         countOn();
     }
     const begin = () => { prepare(document); all("[data-live]").forEach((part) => told.set(part.id, part.dataset.live)); };
-    addEventListener("load", () => prepare(document)); // what Django's own scripts add by then
+    // What asks for the focus is hidden until Unfold's script has run, and the browser then leaves it out.
+    const focusFirst = () => { if (document.activeElement === document.body && !location.hash) one("[autofocus]")?.focus(); };
+    addEventListener("load", () => { prepare(document); focusFirst(); }); // what Django's own scripts add by then
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
     else begin();
 })();
