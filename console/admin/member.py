@@ -75,10 +75,18 @@ class MemberAdmin(ScopedAdmin):
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        return ["workspace", "user" if obj else "username", "role"]
+        return ["workspace", self._whom(request) if obj else "username", "role"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return ["workspace", "user"] if obj else []
+        return ["workspace", self._whom(request)] if obj else []
+
+    def _whom(self, request: HttpRequest) -> str:
+        """Users are pages of the platform: nobody else is led there."""
+        return "user" if tenancy.sees_all(request) else "person"
+
+    @admin.display(description="user")
+    def person(self, member: Member) -> str:
+        return str(member.user)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return tenancy.sees_all(request)

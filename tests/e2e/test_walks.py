@@ -31,7 +31,7 @@ CHROMIUM = "/usr/bin/chromium"
 WITHIN_S = 120  # for what a quiet machine does at once
 DESK = ViewportSize(width=1280, height=900)
 PHONE = ViewportSize(width=390, height=844)
-SLOW = Weather(bytes_per_s=300_000.0)
+SLOW = Weather(bytes_per_s=60_000.0)  # of each connection
 FILES = (
     {f"contracts/2026/c{n:03}.txt": b"Turbines and zebras\n" * 90 for n in range(130)}
     | {f"scans/s{n:02}.bin": os.urandom(50_000) for n in range(60)}
@@ -58,7 +58,7 @@ def _running_stack(data_dir: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "stack"],
             cwd=ROOT,
-            env=environment(data_dir),
+            env=environment(data_dir) | {"WORKERS": "2"},
             stdout=output,
             stderr=output,
         )
