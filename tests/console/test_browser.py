@@ -172,7 +172,7 @@ def test_a_selection_is_confirmed_and_a_plan_is_applied(
     page.click("button[name=_continue]")
     assert "1 of 1 files leave the next version" in page.inner_text("#selection-preview")
     page.get_by_role("button", name="Save this selection").click()
-    page.wait_for_selector("#result_list")
+    page.locator("#job-figures").wait_for()
     tenant.job.refresh_from_db()
     assert tenant.job.include == ["**/*.txt"]
 
