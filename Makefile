@@ -75,6 +75,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.hanging)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.mcp)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.query)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.search.peer)
 	@$(if $(ARGS),true,exec $(VENV)/python -m benchmarks.surfaces)
 
 pictures: .venv/.development test-tools

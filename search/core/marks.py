@@ -7,7 +7,6 @@ offsets, and no text of a file can pass for a mark. Offsets count code points.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from search.core.lexemes import LONGEST_WORD, RUN, list_parts
 SNIPPET_MAX = 400
 LEAD = 60  # characters before the first mark, at most
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line end
 _WORD = re.compile(r"[^\W_]+")
 _PHRASE_WORD = re.compile(rf"{RUN.pattern}|[^\W_]+")
 _COMPOUND = re.compile(r"[^\W_]+(?:[-_./:@+#]+[^\W_]+)+")
@@ -76,7 +76,7 @@ def cut_snippet(body: str, wanted: WantedWords) -> Snippet:
 
 
 def _leave_out_controls(text: str) -> str:
-    return "".join(each for each in text if each in "\t\n" or unicodedata.category(each) != "Cc")
+    return _CONTROLS.sub("", text)
 
 
 def _find_marks(text: str, wanted: WantedWords) -> list[_Mark]:
@@ -98,8 +98,11 @@ def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
         weight = wanted.lexemes.get(name) or wanted.lexemes.get(re.sub(r"[-_./:@+#]", "", name))
         if weight:
             yield _Mark(match.start(), match.end(), name, weight)
+    single = wanted.lexemes.keys() | wanted.stemmed.keys()
     for match in _WORD.finditer(text):
-        yield from _find_in_word(match.group(), match.start(), wanted)
+        word = match.group()
+        if word.lower() in single or not (word.isalpha() and (word.islower() or word.istitle())):
+            yield from _find_in_word(word, match.start(), wanted)
     for match in () if text.isascii() else RUN.finditer(text):
         for at, part in list_parts(match.group()):
             if weight := wanted.lexemes.get(part):
@@ -112,8 +115,6 @@ def _find_in_word(word: str, start: int, wanted: WantedWords) -> Iterator[_Mark]
     name = word.lower()
     if weight := wanted.lexemes.get(name) or wanted.stemmed.get(name):
         yield _Mark(start, start + len(word), name, weight)
-        return
-    if word.isalpha() and (word.islower() or word.istitle()):
         return
     for hump in _HUMP.finditer(word):
         part = hump.group().lower()

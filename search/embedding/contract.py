@@ -6,6 +6,7 @@ is down, limits us, refuses the key) is an EmbedFailed, and no text is to blame.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # only a stub takes a type here
 else:
     Vector = array
 
+LENGTH_ERROR = 1e-4  # below what a half float tells; services mostly give vectors of length 1
 TEXT_MAX = 1_000  # characters that a model is given of one text: beyond, memory and time explode
 
 
@@ -128,8 +130,9 @@ def make_unit(values: Sequence[float]) -> Vector | None:
         vector = array("f", values)
     except OverflowError:
         return None
-    square = sum([value * value for value in vector])
-    if not 0.0 < square < float("inf"):  # also False for NaN
+    length = math.hypot(*vector)
+    if not 0.0 < length < math.inf:  # also False for NaN
         return None
-    scale = square**-0.5
-    return array("f", [value * scale for value in vector])
+    if abs(length - 1) < LENGTH_ERROR:
+        return vector
+    return array("f", [value / length for value in vector])

@@ -422,4 +422,6 @@ def _read_values(found: Any) -> Sequence[float]:
         return values
     if not isinstance(found, list):
         return ()
-    return [value if type(value) in (int, float) else float("nan") for value in found]
+    if set(map(type, found)) <= {int, float}:
+        return found
+    return [float("nan")] * len(found)  # no direction

@@ -11,8 +11,10 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection
@@ -115,25 +117,68 @@ MEMORY = QuestionMemory()
 
 def embed_question(workspace: Workspace, text: str, timeout_s: float) -> QueryVector:
     """Never raises for the service's sake, and takes no longer than `timeout_s` for it."""
-    try:
+    return begin_question(workspace, text).wait(timeout_s)
+
+
+def begin_question(workspace: Workspace, text: str) -> BegunQuestion:
+    """Lets the built-in model begin. So it is at work while the caller does something else; other services are asked when
+    they are waited for. Never raises for the service's sake."""
+    begun = BegunQuestion(workspace.pk, text.strip()[:TEXT_MAX])
+    with begun.keeping_failure():
         serving = _find_serving(workspace.pk)
         if serving is None:
-            return _tell_none(workspace.pk)
+            begun.told = _tell_none(workspace.pk)
+            return begun
         choice = restore_embedding(serving.embedding, serving.sealed_secret)
-        asked = text.strip()[:TEXT_MAX]
-        known = f"{choice.query_prefix}\0{asked}"
-        vector = MEMORY.find(serving.pk, known)
-        if vector is None:
-            vector = _embed(workspace.pk, serving, choice, asked, timeout_s)
-            MEMORY.keep(serving.pk, known, vector)
-        if len(vector) != serving.dimensions:
-            words = f"the service gives vectors of {len(vector)} dimensions, and not of {serving.dimensions}"
-            return QueryVector(code=EmbedCode.DIMENSION, detail=words)
-        return QueryVector(vector, serving.pk, serving.dimensions)
-    except EmbedFailed as exc:
-        return QueryVector(code=exc.code, detail=exc.detail)
-    except AuthConfig as exc:
-        return QueryVector(code=EmbedCode.REFUSED_KEY, detail=str(exc))
+        begun.serving, begun.choice = serving, choice
+        vector = MEMORY.find(serving.pk, begun.known)
+        if vector is not None:
+            begun.told = _tell(serving, vector)
+        elif choice.service == BUILTIN:
+            begun.asked = the_model().ask([begun.text])
+    return begun
+
+
+@dataclass(slots=True)
+class BegunQuestion:
+    """A question whose vector is on its way. `told` once it is known, or why there is none."""
+
+    workspace_id: uuid.UUID
+    text: str
+    serving: IndexGeneration | None = None
+    choice: EmbeddingChoice | None = None
+    asked: Future[list[Vector]] | None = None
+    told: QueryVector | None = None
+
+    @property
+    def known(self) -> str:
+        """By which its vector is remembered."""
+        return f"{self.choice.query_prefix if self.choice else ''}\0{self.text}"
+
+    def wait(self, timeout_s: float) -> QueryVector:
+        """Never raises for the service's sake, and takes no longer than `timeout_s` for it."""
+        with self.keeping_failure():
+            if self.told is None and self.serving is not None and self.choice is not None:
+                vector = _embed(self, self.serving, self.choice, timeout_s)
+                MEMORY.keep(self.serving.pk, self.known, vector)
+                self.told = _tell(self.serving, vector)
+        return self.told or QueryVector(code=EmbedCode.NO_VECTORS, detail=_NONE_YET)
+
+    @contextmanager
+    def keeping_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except EmbedFailed as exc:
+            self.told = QueryVector(code=exc.code, detail=exc.detail)
+        except AuthConfig as exc:
+            self.told = QueryVector(code=EmbedCode.REFUSED_KEY, detail=str(exc))
+
+
+def _tell(serving: IndexGeneration, vector: Vector) -> QueryVector:
+    if len(vector) != serving.dimensions:
+        words = f"the service gives vectors of {len(vector)} dimensions, and not of {serving.dimensions}"
+        return QueryVector(code=EmbedCode.DIMENSION, detail=words)
+    return QueryVector(vector, serving.pk, serving.dimensions)
 
 
 def warm_up_for_questions() -> None:
@@ -144,29 +189,26 @@ def warm_up_for_questions() -> None:
 
 
 def _embed(
-    workspace_id: uuid.UUID,
-    serving: IndexGeneration,
-    choice: EmbeddingChoice,
-    text: str,
-    timeout_s: float,
+    begun: BegunQuestion, serving: IndexGeneration, choice: EmbeddingChoice, timeout_s: float
 ) -> Vector:
-    if choice.service == BUILTIN:
-        return _ask_builtin(serving.pk, f"{choice.query_prefix}\0{text}", text, timeout_s)
+    if begun.asked is not None:
+        return _wait_for_builtin(begun.asked, serving.pk, begun.known, timeout_s)
     MEMORY.check(serving.pk)
-    _check_breaker(workspace_id)
+    _check_breaker(begun.workspace_id)
     embedder = OpenAIEmbedder(choice, total_s=timeout_s, dimensions=serving.dimensions)
     try:
-        return embedder.embed_query(text)
+        return embedder.embed_query(begun.text)
     except EmbedFailed as exc:
         MEMORY.note_failure(serving.pk, exc)
         raise
     finally:
         embedder.close()
-        count_requests(workspace_id, embedder.requests.take())
+        count_requests(begun.workspace_id, embedder.requests.take())
 
 
-def _ask_builtin(generation: int, known: str, text: str, timeout_s: float) -> Vector:
-    asked = the_model().ask([text])
+def _wait_for_builtin(
+    asked: Future[list[Vector]], generation: int, known: str, timeout_s: float
+) -> Vector:
     try:
         vector = make_unit(asked.result(timeout_s)[0])
     except NotYet:

@@ -1,66 +1,65 @@
 """The list of contents that are nearest in meaning, the nearest first.
 
-The rule of `search.core.scanning` decides how: PostgreSQL compares each vector in scope, or walks the graph (HNSW) with
-iterative scans, which go on until enough were found that the filters admit. A walk that ends early is made up for by
-comparing all. So a filter never makes the list short.
+The rule of `search.core.scanning` decides how: PostgreSQL compares each vector in scope, or walks the graph (HNSW) far
+enough that it finds the nearest among texts that are much alike, and takes of these what the filters admit. Where that is
+too little, the walk goes on until enough were found that the filters admit; and where that ends early, all are compared. So
+a filter never makes the list short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
 
 from database.rows import Cursor, fetch_rows
 from search.core.fusion import MeaningHit
-from search.core.scanning import EXACT_ROWS_OF_FEW, Scan, choose_scan
+from search.core.scanning import Scan, choose_scan
 from search.embedding.queries import QueryVector
-from search.models import DatasetIndex, IndexGeneration
+from search.models import IndexGeneration
 from search.querying.scope import SearchScope
 from search.vectors.tables import has_vector_table, vector_table
 
-EF = 1_000  # the most that pgvector takes: among texts that are nearly alike 300 finds 79 to 86 % of the nearest, this 94 to 97 %
-WALK_ENOUGH = 20  # contents; fewer are no answer of a walk
-WALK_ROWS_MAX = 200_000
-CHUNKS_OF_WALK = 3  # near chunks that are looked for, for each content that is wanted
+EF = 1_000  # the most that pgvector takes
+# Near chunks that a walk finds, for each content that is wanted: with fewer it misses some among texts that are much alike.
+WALKED = 20
+WALKED_ROWS = range(2_000, 6_000)
+WALKED_OF = 150  # the larger the graph, the more of it must be seen: one chunk of so many
+WALK_ENOUGH = 50  # contents; fewer are no answer of a walk
+SCANNED_MAX = 200_000
+CHUNKS_OF_CONTENT = 5  # near chunks that are looked for, for each content that is wanted
+LOOKED_FACTOR = 10  # of these, so many are looked at for each: filters admit some of them
 
+# Of the nearest, as many as are needed are asked whether they are in scope: that costs ten times what a comparison does.
 _EXACT = """
-SELECT text_id, chunk_id, likeness FROM (
-    SELECT DISTINCT ON (c.text_id) c.text_id, c.id AS chunk_id, 1 - v.d AS likeness
-      FROM (SELECT v.chunk_id, v.embedding <=> %(vector)s::halfvec AS d FROM {table} v
-             WHERE v.generation = %(generation)s AND {rows} OFFSET 0) v
-      JOIN search_textchunk c ON c.id = v.chunk_id
-     WHERE {scope}
-     ORDER BY c.text_id, v.d) best
- ORDER BY likeness DESC, text_id LIMIT %(most)s
+SELECT near.text_id, near.chunk_id, -near.d AS likeness
+  FROM (SELECT v.chunk_id, v.text_id, v.workspace_id, v.dataset_id, v.d
+          FROM (SELECT v.chunk_id, v.text_id, v.workspace_id, v.dataset_id, v.embedding <#> %(vector)s::halfvec AS d
+                  FROM {table} v WHERE v.generation = %(generation)s AND {first} OFFSET 0) v
+         ORDER BY v.d LIMIT %(looked)s) near
+ WHERE {scope}
+ ORDER BY near.d LIMIT %(chunks)s
 """
 
-_EXACT_OF_FEW = """
-WITH admitted AS MATERIALIZED (SELECT t.id FROM search_indexedtext t WHERE {texts})
-SELECT text_id, chunk_id, likeness FROM (
-    SELECT DISTINCT ON (c.text_id) c.text_id, c.id AS chunk_id,
-           1 - (v.embedding <=> %(vector)s::halfvec) AS likeness
-      FROM admitted a JOIN search_textchunk c ON c.text_id = a.id
-      JOIN {table} v ON v.chunk_id = c.id AND v.generation = %(generation)s AND {rows}
-     ORDER BY c.text_id, v.embedding <=> %(vector)s::halfvec) best
- ORDER BY likeness DESC, text_id LIMIT %(most)s
-"""
-
+# The walk answers in no strict order, which PostgreSQL does not know: an order by the distance itself would not be sorted.
 _WALK = """
-SELECT c.text_id, near.chunk_id, 1 - near.d AS likeness
-  FROM (SELECT v.chunk_id, v.embedding <=> %(vector)s::halfvec AS d FROM {table} v
-         WHERE v.generation = %(generation)s AND {rows}
-           AND (SELECT true FROM search_textchunk c WHERE c.id = v.chunk_id AND {scope})
-         ORDER BY v.embedding <=> %(vector)s::halfvec LIMIT %(chunks)s) near
-  JOIN search_textchunk c ON c.id = near.chunk_id
- ORDER BY near.d, c.text_id
+SELECT near.text_id, near.chunk_id, 1 - near.d AS likeness
+  FROM (SELECT w.chunk_id, w.text_id, w.workspace_id, w.dataset_id, w.d + 0 AS d
+          FROM (SELECT v.chunk_id, v.text_id, v.workspace_id, v.dataset_id,
+                                v.embedding <=> %(vector)s::halfvec AS d
+                           FROM {table} v WHERE v.generation = %(generation)s AND {walked}
+                          ORDER BY v.embedding <=> %(vector)s::halfvec LIMIT %(looked)s) w
+         ORDER BY w.d + 0 OFFSET 0) near
+ WHERE {scope}
+ ORDER BY near.d LIMIT %(chunks)s
 """
 
 _COUNT = """
-SELECT coalesce(sum(few.chunk_count), 0)
-  FROM (SELECT t.chunk_count FROM search_indexedtext t WHERE t.state = 'done' AND {texts} LIMIT %(most)s) few
+SELECT coalesce(sum(i.chunk_count), 0)::bigint FROM search_datasetindex i WHERE {scope}
+"""
+_COUNT_TEXTS = """
+SELECT coalesce(sum(t.chunk_count), 0)::bigint FROM search_indexedtext t WHERE {texts}
 """
 
 
@@ -74,66 +73,79 @@ def list_by_meaning(scope: SearchScope, asked: QueryVector, most: int) -> list[M
         **scope.parameters,
         "vector": asked.literal,
         "generation": generation.pk,
-        "most": most,
-        "chunks": most * CHUNKS_OF_WALK,
+        "chunks": most * CHUNKS_OF_CONTENT,
     }
     with connection.cursor() as cursor:
         if _choose(cursor, scope, has_graph=generation.has_graph) is Scan.GRAPH:
-            found = _walk(cursor, scope, table, parameters)
+            found = _walk(cursor, scope, table, parameters, most)
             if len(found) >= min(most, WALK_ENOUGH):
-                return found
-        is_narrow = scope.has_filters or scope.text_ids is not None
-        return _fetch(cursor, _EXACT_OF_FEW if is_narrow else _EXACT, scope, table, parameters)
+                return found[:most]
+        return _compare(cursor, scope, table, parameters, most)
 
 
 def _choose(cursor: Cursor, scope: SearchScope, *, has_graph: bool) -> Scan:
     """Nothing is counted where there is no graph."""
     if not has_graph:
         return Scan.EXACT
-    rows = DatasetIndex.objects.filter(workspace_id=scope.workspace_id)
-    in_all = int(rows.aggregate(total=Sum("chunk_count"))["total"] or 0)
-    if scope.has_filters or scope.text_ids is not None:
-        in_scope = _count(cursor, scope)
-    elif scope.dataset_ids:
-        rows = rows.filter(dataset_id__in=scope.dataset_ids)
-        in_scope = int(rows.aggregate(total=Sum("chunk_count"))["total"] or 0)
+    if scope.chunk_count is not None:
+        return choose_scan(scope.chunk_count, has_graph=True)
+    if scope.text_ids is not None:
+        statement = _COUNT_TEXTS.format(texts=scope.limit_first("t", "id"))
     else:
-        in_scope = in_all
-    return choose_scan(in_scope, in_all, has_graph=True)
+        statement = _COUNT.format(scope=scope.limit_rows("i"))
+    cursor.execute(statement, scope.parameters)
+    [in_scope] = cursor.fetchone()
+    return choose_scan(in_scope, has_graph=True)
 
 
 def _walk(
-    cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any]
+    cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any], most: int
 ) -> list[MeaningHit]:
     cursor.execute(
         "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true),"
         " set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true)",
-        [str(EF), str(WALK_ROWS_MAX)],
+        [str(EF), str(SCANNED_MAX)],
     )
-    found: dict[int, MeaningHit] = {}
-    for hit in _fetch(cursor, _WALK, scope, table, parameters):
-        found.setdefault(hit.text_id, hit)
-    return list(found.values())[: parameters["most"]]
+    everything = SearchScope(scope.workspace_id)
+    cursor.execute(_COUNT.format(scope=everything.limit_rows("i")), everything.parameters)
+    [in_all] = cursor.fetchone()
+    wanted = max(most * WALKED, in_all // WALKED_OF, WALKED_ROWS.start)
+    looked = min(wanted, WALKED_ROWS.stop)
+    workspace = everything.limit_rows("v")
+    found: list[MeaningHit] = []
+    for walked, count in ((workspace, looked), (scope.limit_chunks("v"), most * CHUNKS_OF_CONTENT)):
+        statement = _WALK.format(table=table, walked=walked, scope=scope.limit_chunks("near"))
+        cursor.execute(statement, {**parameters, "looked": count})
+        found = _join_chunks(fetch_rows(cursor, MeaningHit))
+        if len(found) >= min(most, WALK_ENOUGH):
+            break
+    return found
 
 
-def _fetch(
-    cursor: Cursor, statement: str, scope: SearchScope, table: str, parameters: Mapping[str, Any]
+def _compare(
+    cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any], most: int
 ) -> list[MeaningHit]:
-    written = statement.format(
-        table=table,
-        rows=scope.limit_rows("v"),
-        scope=scope.limit_chunks("c"),
-        texts=scope.limit_texts("t"),
+    """Looks at a part of them first, and further where that is short."""
+    statement = _EXACT.format(
+        table=table, first=scope.limit_first("v"), scope=scope.limit_chunks("near")
     )
-    cursor.execute(written, parameters)
-    return fetch_rows(cursor, MeaningHit)
+    chunks = most * CHUNKS_OF_CONTENT
+    for enough, looked in (
+        (chunks, chunks * LOOKED_FACTOR),
+        (chunks * LOOKED_FACTOR, None),
+        (None, None),
+    ):
+        cursor.execute(statement, {**parameters, "chunks": enough, "looked": looked})
+        rows = fetch_rows(cursor, MeaningHit)
+        found = _join_chunks(rows)
+        if len(found) >= most or (looked is None and len(rows) != enough):
+            break
+    return found[:most]
 
 
-def _count(cursor: Cursor, scope: SearchScope) -> int:
-    """Chunks in scope; stops counting where the number decides nothing any more."""
-    cursor.execute(
-        _COUNT.format(texts=scope.limit_texts("t")),
-        {**scope.parameters, "most": EXACT_ROWS_OF_FEW + 1},
-    )
-    [count] = cursor.fetchone()
-    return int(count)
+def _join_chunks(rows: Iterable[MeaningHit]) -> list[MeaningHit]:
+    """Each content once."""
+    found: dict[int, MeaningHit] = {}
+    for hit in sorted(rows, key=lambda hit: (-hit.likeness, hit.text_id)):
+        found.setdefault(hit.text_id, hit)
+    return list(found.values())

@@ -16,7 +16,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class SearchScope:
     """`dataset_ids`, `prefix` and `types` may be empty: no such limit. `without` is a tsquery: no chunk of a hit's content
-    matches it. `text_ids` are the only contents that may be hits; None: all."""
+    matches it. `text_ids` are the only contents that may be hits, with so many chunks in all; None: all."""
 
     workspace_id: uuid.UUID
     dataset_ids: tuple[uuid.UUID, ...] = ()
@@ -25,6 +25,7 @@ class SearchScope:
     newer_than: timedelta | None = None
     without: str = ""
     text_ids: tuple[int, ...] | None = None
+    chunk_count: int | None = None
 
     @property
     def has_filters(self) -> bool:
@@ -73,24 +74,27 @@ class SearchScope:
         return f"{self._limit_content(alias, 'id')} AND {self._has_entry(alias)}"
 
     def limit_chunks(self, alias: str) -> str:
-        """The condition on chunks."""
+        """The condition on chunks, or on their vectors."""
         return (
             f"{self._limit_content(alias, 'text_id')} AND (SELECT {self._has_entry('t')}"
             f" FROM search_indexedtext t WHERE t.id = {alias}.text_id AND {self.limit_rows('t')})"
         )
 
-    def with_texts(self, text_ids: Sequence[int]) -> SearchScope:
+    def limit_first(self, alias: str, column: str = "text_id") -> str:
+        """What of the condition on chunks costs nothing for each of them. Who asks so asks `limit_texts` of what is left."""
+        texts = "" if self.text_ids is None else f" AND {alias}.{column} = ANY(%(texts)s)"
+        return f"{self.limit_rows(alias)}{texts}"
+
+    def with_texts(self, text_ids: Sequence[int], chunk_count: int | None = None) -> SearchScope:
         """The same, for these contents alone."""
-        return replace(self, text_ids=tuple(text_ids))
+        return replace(self, text_ids=tuple(text_ids), chunk_count=chunk_count)
 
     def without_words(self, query: str) -> SearchScope:
         """The same, for contents that match the tsquery nowhere."""
         return replace(self, without=query)
 
     def _limit_content(self, alias: str, column: str) -> str:
-        condition = self.limit_rows(alias)
-        if self.text_ids is not None:
-            condition += f" AND {alias}.{column} = ANY(%(texts)s)"
+        condition = self.limit_first(alias, column)
         if self.without:
             condition += (
                 f" AND NOT EXISTS (SELECT 1 FROM search_textchunk x"

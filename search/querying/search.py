@@ -23,11 +23,12 @@ from search.core.asking import Asked, InvalidQuery, read_query
 from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
 from search.core.terms import WeighedTerms, weigh_terms
 from search.embedding.contract import EmbedCode
-from search.embedding.queries import embed_question
+from search.embedding.queries import BegunQuestion, begin_question
 from search.querying.durations import search_durations
 from search.querying.hits import count_facets, read_hits, read_places
 from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
 from search.querying.meaning import list_by_meaning
+from search.querying.narrowing import narrow_scope
 from search.querying.question import (
     DEEPEST,
     LIMIT_MAX,
@@ -114,6 +115,7 @@ class _Run:
     weighed: WeighedTerms = field(default_factory=lambda: weigh_terms((), {}, 0))
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
+    begun: BegunQuestion | None = None
 
     def __post_init__(self) -> None:
         question = self.question
@@ -130,6 +132,8 @@ class _Run:
         """Returns at least `depth` contents, if there are so many. The first ones do not depend on `depth`, so pages neither
         repeat nor miss any."""
         asked = self.asked
+        if self.question.mode is not SearchMode.WORDS:
+            self.begun = begin_question(self.workspace, _text_of(asked))
         terms = read_terms([*asked.words, *_words_of(asked.phrases)], self.languages)
         telling = [term for term in terms if not term.is_stop]
         if not telling and not asked.phrases:
@@ -150,6 +154,7 @@ class _Run:
         """Limits the scope to contents that obey the phrases; False where none does."""
         asked = self.asked
         self.scope = self.scope.without_words(write_without(asked.without, self.languages))
+        self.scope = self._in_time("words", lambda: narrow_scope(self.scope)) or self.scope
         if not asked.phrases:
             return True
         held = self._in_time("words", lambda: find_phrases(self.scope, asked.phrases))
@@ -169,11 +174,9 @@ class _Run:
         return add_phrases(made or [], self.held, depth) if self.held else made or []
 
     def _list_meaning(self, depth: int) -> list[MeaningHit]:
-        if self.question.mode is SearchMode.WORDS:
+        if self.begun is None:
             return []
-        vector = embed_question(
-            self.workspace, _text_of(self.asked), max(SOON_S, self._left_s() - LIST_S)
-        )
+        vector = self.begun.wait(max(SOON_S, self._left_s() - LIST_S))
         if vector.code is not None:
             self._degrade("meaning", vector.code, vector.detail)
             return []

@@ -6,6 +6,8 @@ rarest words of the question. So a question costs what its rare words cost, howe
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,16 +21,26 @@ from search.querying.lexemes_of_query import write_phrase
 from search.querying.scope import SearchScope
 
 CANDIDATES_MAX = 3_000  # chunks that are ranked
+ADMITTED_MAX = 500  # where each is asked first whether it is in scope
 GATE_ROWS = 2_500  # chunks that the rarest words may stand in, together
-ENOUGH = 10  # hits; below, common words are asked for too
-PATHS_MAX = 100_000  # contents in scope: beyond, paths are not looked through
+ENOUGH = 10  # hits; below, more common words are asked for too
+WIDE_ROWS = (
+    50_000  # chunks that these may stand in: what more hold tells nothing beside a rare word
+)
+DENSITY_FACTOR = 0.05
 AROUND_FACTOR = 0.25  # of what other chunks of the same content hold
 
-_RANKED = """
-SELECT c.id, c.text_id, {mask} AS mask, ts_rank_cd(c.words, %(any)s::tsquery, 1)::float8 AS density
-  FROM search_textchunk c
- WHERE c.words @@ %(gate)s::tsquery AND {scope}
- LIMIT %(most)s
+DENSE_ROWS = 200  # chunks whose words are looked at closely, at least
+DENSE_COST = 1_000  # or so many words of chunks
+
+_HELD = """
+SELECT c.id, c.text_id, {mask} AS mask FROM search_textchunk c WHERE c.words @@ %(gate)s::tsquery AND {scope} LIMIT %(most)s
+"""
+_ADMITTED = """
+SELECT t.id FROM search_indexedtext t WHERE t.id = ANY(%(found)s) AND {texts}
+"""
+_DENSITY = """
+SELECT c.id, ts_rank_cd(c.words, %(any)s::tsquery, 1)::float8 FROM search_textchunk c WHERE c.id = ANY(%(chunks)s) AND {rows}
 """
 
 _PHRASE = """
@@ -48,11 +60,22 @@ SELECT a.id, a.text_id, '' AS heading, right(a.body, 300) || ' ' || left(b.body,
 
 
 @dataclass(frozen=True, slots=True)
-class _Ranked:
+class _Held:
+    """A chunk, and which words of the question it holds."""
+
     id: int
     text_id: int
     mask: int
-    density: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A content: what of the question its best chunks hold, alone and with what the others hold."""
+
+    text_id: int
+    chunk_ids: tuple[int, ...]
+    score: float
+    has_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,56 +88,103 @@ class _Read:
 
 def list_by_words(scope: SearchScope, weighed: WeighedTerms, *, limit: int) -> list[WordsHit]:
     """Each content once, with the chunk that holds most."""
-    rows = _rank(scope, weighed, GATE_ROWS)
-    hits = _score(rows, weighed)
-    if len(hits) < ENOUGH and len(weighed.forms) > len(choose_gate(weighed, GATE_ROWS)):
-        hits = _score(_rank(scope, weighed, None), weighed)
-    return hits[:limit]
-
-
-def _rank(scope: SearchScope, weighed: WeighedTerms, gate_rows: int | None) -> list[_Ranked]:
     forms = weighed.forms
     if not forms:
         return []
-    gate = forms if gate_rows is None else choose_gate(weighed, gate_rows)
+    gate = choose_gate(weighed, GATE_ROWS)
+    hits = _list_through(scope, weighed, gate, limit)
+    if len(hits) < ENOUGH:
+        wide = choose_gate(weighed, WIDE_ROWS)
+        if len(wide) > len(gate):
+            hits = _list_through(scope, weighed, wide, limit)
+    return hits
+
+
+def _list_through(
+    scope: SearchScope, weighed: WeighedTerms, gate: Sequence[str], limit: int
+) -> list[WordsHit]:
+    """Whether a chunk is in scope costs as much as all of its words: where no more chunks pass the gate than are ranked, the
+    best alone are asked."""
+    rows = _hold(scope.limit_first("c"), scope, weighed, gate, CANDIDATES_MAX)
+    found = _admit(scope, _join_chunks(rows, weighed), limit)
+    if len(rows) == CANDIDATES_MAX and len(found) < limit:
+        rows = _hold(scope.limit_chunks("c"), scope, weighed, gate, ADMITTED_MAX)
+        found = _join_chunks(rows, weighed)
+    return _rank(scope, weighed, found)[:limit]
+
+
+def _hold(
+    condition: str, scope: SearchScope, weighed: WeighedTerms, gate: Sequence[str], most: int
+) -> list[_Held]:
     mask = " | ".join(
         f"(CASE WHEN c.words @@ %(form_{bit})s::tsquery THEN {1 << bit} ELSE 0 END)::bigint"
-        for bit in range(len(forms))
+        for bit in range(len(weighed.forms))
     )
     parameters = {
         **scope.parameters,
-        **{f"form_{bit}": write_tsquery([form], "&") for bit, form in enumerate(forms)},
-        "any": write_tsquery(forms, "|"),
+        **{f"form_{bit}": write_tsquery([form], "&") for bit, form in enumerate(weighed.forms)},
         "gate": write_tsquery(gate, "|"),
-        "most": CANDIDATES_MAX,
+        "most": most,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_RANKED.format(mask=mask, scope=scope.limit_chunks("c")), parameters)
-        return fetch_rows(cursor, _Ranked)
+        cursor.execute(_HELD.format(mask=mask, scope=condition), parameters)
+        return fetch_rows(cursor, _Held)
 
 
-def _score(rows: Sequence[_Ranked], weighed: WeighedTerms) -> list[WordsHit]:
-    by_text: dict[int, list[_Ranked]] = {}
+def _join_chunks(rows: Sequence[_Held], weighed: WeighedTerms) -> list[_Found]:
+    """The best first; of equals, those with most chunks as good."""
+    scores = {mask: weighed.score(mask) for mask in {row.mask for row in rows}}
+    by_text: dict[int, list[_Held]] = {}
     for row in rows:
         by_text.setdefault(row.text_id, []).append(row)
-    scored = [_score_text(text_id, chunks, weighed) for text_id, chunks in by_text.items()]
+    found = []
+    for text_id, chunks in by_text.items():
+        share, has_all = max(scores[chunk.mask] for chunk in chunks)
+        union = functools.reduce(operator.or_, (chunk.mask for chunk in chunks))
+        around = scores[union][0] if union in scores else weighed.score(union)[0]
+        best = tuple(chunk.id for chunk in chunks if scores[chunk.mask][0] == share)
+        score = share + AROUND_FACTOR * (around - share)
+        found.append(_Found(text_id, best, score, has_all))
+    return sorted(found, key=lambda each: (-each.score, -len(each.chunk_ids), each.text_id))
+
+
+def _admit(scope: SearchScope, found: Sequence[_Found], limit: int) -> list[_Found]:
+    """The best that are in scope."""
+    admitted: list[_Found] = []
+    statement = _ADMITTED.format(texts=scope.limit_texts("t"))
+    with connection.cursor() as cursor:
+        for first in range(0, len(found), 2 * limit):
+            part = found[first : first + 2 * limit]
+            ids = [each.text_id for each in part]
+            cursor.execute(statement, {**scope.parameters, "found": ids})
+            fit = {text_id for (text_id,) in cursor.fetchall()}
+            admitted += [each for each in part if each.text_id in fit]
+            if len(admitted) >= limit:
+                break
+    return admitted
+
+
+def _rank(scope: SearchScope, weighed: WeighedTerms, found: Sequence[_Found]) -> list[WordsHit]:
+    """How densely a chunk holds the words decides between equals. It is dear, so the best alone are looked at."""
+    most = max(DENSE_ROWS, DENSE_COST // len(weighed.forms))
+    chunk_ids = [each for text in found for each in text.chunk_ids][:most]
+    parameters = {
+        **scope.parameters,
+        "any": write_tsquery(weighed.forms, "|"),
+        "chunks": chunk_ids,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_DENSITY.format(rows=scope.limit_rows("c")), parameters)
+        densities: dict[int, float] = dict(cursor.fetchall())
+    scored = [_score(each, densities) for each in found]
     scored.sort(key=lambda each: (-each[0], each[1].text_id))
     return [hit for _, hit in scored]
 
 
-def _score_text(
-    text_id: int, chunks: Sequence[_Ranked], weighed: WeighedTerms
-) -> tuple[float, WordsHit]:
-    best, best_key, union = chunks[0], (-1.0, -1.0), 0
-    for chunk in chunks:
-        union |= chunk.mask
-        key = (weighed.score(chunk.mask)[0], chunk.density)
-        if key > best_key:
-            best, best_key = chunk, key
-    share, has_all = weighed.score(best.mask)
-    around, _ = weighed.score(union)
-    score = share + AROUND_FACTOR * (around - share) + 0.05 * best.density
-    return score, WordsHit(text_id, best.id, min(1.0, score), has_all)
+def _score(found: _Found, densities: Mapping[int, float]) -> tuple[float, WordsHit]:
+    best = max(found.chunk_ids, key=lambda chunk_id: densities.get(chunk_id, 0.0))
+    score = found.score + DENSITY_FACTOR * densities.get(best, 0.0)
+    return score, WordsHit(found.text_id, best, min(1.0, score), found.has_all)
 
 
 def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
@@ -140,18 +210,18 @@ def _find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
     parameters = {**scope.parameters, "phrase": write_phrase(phrase), "most": CANDIDATES_MAX}
     with connection.cursor() as cursor:
         cursor.execute(_PHRASE.format(scope=scope.limit_chunks("c")), parameters)
-        found = _hold(fetch_rows(cursor, _Read), phrase)
+        found = _keep(fetch_rows(cursor, _Read), phrase)
         words = phrase.split()
         if len(found) < ENOUGH and len(words) > 1:
             longest = max(words, key=len)
             cursor.execute(
                 _ACROSS.format(scope=scope.limit_chunks("c")), {**parameters, "word": longest}
             )
-            found = _hold(fetch_rows(cursor, _Read), phrase) | found
+            found = _keep(fetch_rows(cursor, _Read), phrase) | found
     return found
 
 
-def _hold(rows: Sequence[_Read], phrase: str) -> dict[int, int]:
+def _keep(rows: Sequence[_Read], phrase: str) -> dict[int, int]:
     return {
         row.text_id: row.id
         for row in rows

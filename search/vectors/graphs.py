@@ -22,10 +22,10 @@ from search.vectors.tables import GRAPH_DIMENSIONS_MAX, find_vector_tables, vect
 
 log = structlog.get_logger(__name__)
 
-GRAPH_FROM = 25_000
-GRAPH_BELOW = 20_000  # it goes below so many: not at each file that comes and goes
+GRAPH_FROM = 50_000
+GRAPH_BELOW = 40_000  # it goes below so many: not at each file that comes and goes
 _NEIGHBOURS, _CANDIDATES = 16, 64  # pgvector's own defaults
-_MEMORY_KB = (64 * 1024, 1024 * 1024)
+_MEMORY_KB = (64 * 1024, 2 * 1024 * 1024)
 _LOCK = "search.graphs:"
 
 _IS_VALID = """

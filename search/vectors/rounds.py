@@ -63,8 +63,8 @@ SELECT c.id, c.digest, c.heading, c.body FROM search_textchunk c
  ORDER BY c.id LIMIT %(page)s
 """
 _COPY = """
-INSERT INTO {table} (chunk_id, generation, workspace_id, dataset_id, embedding)
-SELECT c.id, %(generation)s, c.workspace_id, c.dataset_id, k.embedding
+INSERT INTO {table} (chunk_id, generation, workspace_id, dataset_id, text_id, embedding)
+SELECT c.id, %(generation)s, c.workspace_id, c.dataset_id, c.text_id, k.embedding
   FROM search_textchunk c
  CROSS JOIN LATERAL (
        SELECT v.embedding FROM search_textchunk o
@@ -84,7 +84,9 @@ SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
  WHERE c.id = ANY(%(chunks)s)
 ON CONFLICT DO NOTHING RETURNING chunk_id
 """
-_STILL_THERE = "SELECT id FROM search_textchunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+_STILL_THERE = (
+    "SELECT id, text_id FROM search_textchunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+)
 _SETTLED = """
 UPDATE search_datasetindex SET pending_chunks = greatest(0, pending_chunks - %s) WHERE dataset_id = %s
 """
@@ -320,8 +322,8 @@ class _Filling:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(_STILL_THERE, [list(given)])
-                there = [chunk_id for (chunk_id,) in cursor.fetchall()]
-                vectors = self._write_vectors(cursor, {one: given[one] for one in there})
+                there = dict(cursor.fetchall())
+                vectors = self._write_vectors(cursor, given, there)
                 refused = self._write_refusals({one: given[one] for one in there})
                 self._count_settled(vectors + refused)
         except IntegrityError as exc:  # a vector came meanwhile: the next page shows what is left
@@ -330,17 +332,21 @@ class _Filling:
         self._done.embedded += vectors
         self._done.refused += refused
 
-    def _write_vectors(self, cursor: Any, given: dict[int, Vector | RefusedText]) -> int:
+    def _write_vectors(
+        self, cursor: Any, given: dict[int, Vector | RefusedText], there: dict[int, int]
+    ) -> int:
+        """`there` are chunks with their texts."""
         rows = [
             ChunkVector(
                 chunk_id,
                 self._target.pk,
                 self._lease.workspace_id,
                 self._lease.dataset_id,
+                text_id,
                 answer,
             )
-            for chunk_id, answer in given.items()
-            if not isinstance(answer, RefusedText)
+            for chunk_id, text_id in there.items()
+            if not isinstance(answer := given[chunk_id], RefusedText)
         ]
         if rows and self._target.dimensions is not None:
             copy_vectors(cursor, self._target.dimensions, rows)

@@ -1,7 +1,8 @@
 """The tables of vectors: one for each number of dimensions, made when the first vector of that size comes.
 
-`search_vector_<dimensions>(chunk_id, generation, workspace_id, dataset_id, embedding halfvec)`. Vectors have length 1, so
-each of pgvector's operators ranks them alike. A vector goes with its chunk, by a reference of the database: whoever
+`search_vector_<dimensions>(chunk_id, generation, workspace_id, dataset_id, text_id, embedding halfvec)`. Vectors have length
+1, so each of pgvector's operators ranks them alike. A question is answered by this table alone, without the chunks, which are
+large: so it says whose each vector is. A vector goes with its chunk, by a reference of the database: whoever
 deletes chunks leaves none.
 
 Without the extension `vector` there are no tables, and search goes by words alone.
@@ -33,9 +34,11 @@ CREATE TABLE IF NOT EXISTS {table} (
   generation bigint NOT NULL,
   workspace_id uuid NOT NULL,
   dataset_id uuid NOT NULL,
+  text_id bigint NOT NULL,
   embedding halfvec({dimensions}) NOT NULL,
   PRIMARY KEY (chunk_id, generation));
 CREATE INDEX IF NOT EXISTS {table}_in_dataset ON {table} (generation, dataset_id);
+CREATE INDEX IF NOT EXISTS {table}_of_text ON {table} (text_id);
 ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN;
 """
 
@@ -48,6 +51,7 @@ class ChunkVector:
     generation: int
     workspace_id: uuid.UUID
     dataset_id: uuid.UUID
+    text_id: int
     vector: Vector
 
 
@@ -92,17 +96,18 @@ def ensure_vector_table(dimensions: int) -> str:
 def copy_vectors(cursor: Any, dimensions: int, rows: Iterable[ChunkVector]) -> None:
     """Writes rows by binary COPY, in the caller's transaction. Raises IntegrityError for a chunk that is gone or has
     its vector."""
-    head = struct.Struct(">hiqiqi16si16sihh")
+    head = struct.Struct(">hiqiqi16si16siqihh")
     values = struct.Struct(f">{dimensions}e")
-    columns = "chunk_id, generation, workspace_id, dataset_id, embedding"
+    columns = "chunk_id, generation, workspace_id, dataset_id, text_id, embedding"
     statement = f"COPY {vector_table(dimensions)} ({columns}) FROM STDIN (FORMAT binary)"
     with cursor.copy(statement) as copying:
         copying.write(_COPY_HEAD)
         for row in rows:
             copying.write(
                 head.pack(
-                    *(5, 8, row.chunk_id, 8, row.generation),
+                    *(6, 8, row.chunk_id, 8, row.generation),
                     *(16, row.workspace_id.bytes, 16, row.dataset_id.bytes),
+                    *(8, row.text_id),
                     *(4 + 2 * dimensions, dimensions, 0),
                 )
                 + values.pack(*row.vector)

@@ -112,7 +112,9 @@ def fill_vectors(workspace: Workspace) -> IndexGeneration:
         passages = [write_passage(chunk.heading, chunk.body) for chunk in part]
         vectors = the_model().ask(passages).result()
         rows = [
-            ChunkVector(chunk.pk, generation.pk, workspace.pk, chunk.dataset_id, unit)
+            ChunkVector(
+                chunk.pk, generation.pk, workspace.pk, chunk.dataset_id, chunk.text_id, unit
+            )
             for chunk, vector in zip(part, vectors, strict=True)
             if (unit := make_unit(vector)) is not None
         ]

@@ -83,7 +83,6 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
         _give_vectors(fill_dataset(acme, name, texts), generation, chance)
     monkeypatch.setattr("search.vectors.graphs.GRAPH_FROM", 1)
     monkeypatch.setattr("search.core.scanning.EXACT_ROWS", 0)
-    monkeypatch.setattr("search.core.scanning.EXACT_ROWS_OF_FEW", 0)
     tend_graph(generation, SMALL + LARGE, lambda: None)
     assert generation.has_graph
     return generation
@@ -91,8 +90,8 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
 
 def _give_vectors(dataset: Dataset, generation: IndexGeneration, chance: random.Random) -> None:
     rows = [
-        ChunkVector(pk, generation.pk, dataset.workspace_id, dataset.pk, _vector(chance))
-        for pk in TextChunk.objects.filter(dataset=dataset).values_list("pk", flat=True)
+        ChunkVector(pk, generation.pk, dataset.workspace_id, dataset.pk, text_id, _vector(chance))
+        for pk, text_id in TextChunk.objects.filter(dataset=dataset).values_list("pk", "text_id")
     ]
     with connection.cursor() as cursor:
         copy_vectors(cursor, DIMENSIONS, rows)
@@ -124,6 +123,18 @@ def test_a_filter_never_makes_a_walk_short(graph: IndexGeneration) -> None:
             assert len(set(by_graph) & set(exact)) >= 0.95 * len(exact), scope
 
 
+def test_a_walk_that_meets_few_of_the_scope_goes_on(
+    graph: IndexGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.querying.meaning.WALKED", 0)
+    monkeypatch.setattr("search.querying.meaning.WALKED_ROWS", range(30, 30))
+    scope = SearchScope(graph.workspace_id, types=(".txt",))
+    asked = QueryVector(_vector(random.Random(5)), graph.pk, DIMENSIONS)  # noqa: S311 - filler
+    exact = _nearest(graph, scope, asked, has_graph=False)
+    monkeypatch.delattr("search.querying.meaning._compare")  # nobody has to compare all
+    assert len(set(_nearest(graph, scope, asked, has_graph=True)) & set(exact)) >= 9
+
+
 def _nearest(
     generation: IndexGeneration, scope: SearchScope, asked: QueryVector, *, has_graph: bool
 ) -> list[int]:
@@ -133,17 +144,15 @@ def _nearest(
 
 
 @pytest.mark.parametrize(
-    ("in_scope", "in_table", "has_graph", "scan"),
+    ("in_scope", "has_graph", "scan"),
     [
-        (900_000, 1_000_000, True, Scan.GRAPH),
-        (900_000, 1_000_000, False, Scan.EXACT),
-        (5_000, 5_000, True, Scan.EXACT),
-        (25_000, 1_000_000, True, Scan.EXACT),
-        (25_000, 100_000, True, Scan.GRAPH),
-        (26_000, 1_000_000, True, Scan.GRAPH),
+        (900_000, True, Scan.GRAPH),
+        (900_000, False, Scan.EXACT),
+        (50_000, True, Scan.EXACT),
+        (50_001, True, Scan.GRAPH),
     ],
 )
 def test_the_size_of_the_scope_decides_how_it_is_searched(
-    in_scope: int, in_table: int, *, has_graph: bool, scan: Scan
+    in_scope: int, *, has_graph: bool, scan: Scan
 ) -> None:
-    assert choose_scan(in_scope, in_table, has_graph=has_graph) is scan
+    assert choose_scan(in_scope, has_graph=has_graph) is scan

@@ -201,6 +201,37 @@ def test_filters_limit_what_is_found(acme: Workspace, handbook: Dataset) -> None
     assert paths(ask(acme, "fault", dataset_ids=(other.pk,))) == ["x.txt"]
 
 
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_filters_find_the_same_in_few_files_and_in_many(
+    acme: Workspace, handbook: Dataset, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("search.querying.narrowing.FEW_FILES", few)
+    assert paths(ask(acme, "fault", prefix="office/")) == ["office/ticket.txt"]
+    assert paths(ask(acme, "fault", types=(".TXT",), prefix="guide/")) == ["guide/limits.txt"]
+    assert paths(ask(acme, '"page fault"', prefix="guide/")) == ["guide/limits.txt"]
+    assert paths(ask(acme, "fault", prefix="attic/")) == []
+    assert paths(ask(acme, "fault -page", prefix="office/")) == []
+    assert len(paths(ask(acme, "fault", newer_than_s=3600.0))) == 2
+
+
+def test_a_word_that_many_hold_is_found_where_the_filter_admits_it(
+    acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.querying.words.CANDIDATES_MAX", 5)
+    monkeypatch.setattr("search.querying.narrowing.FEW_FILES", 0)
+    fill_dataset(acme, "pumps", [(f"{n:02}.txt", f"pump {n}\n") for n in range(12)])
+    assert paths(ask(acme, "pump", prefix="11")) == ["11.txt"]
+
+
+def test_what_is_gone_leaves_no_list_short(
+    acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.querying.words.CANDIDATES_MAX", 5)
+    fill_dataset(acme, "pumps", [(f"{n:02}.txt", f"pump {n}\n") for n in range(12)])
+    Entry.objects.filter(path__lt="10").update(until=2)
+    assert sorted(paths(ask(acme, "pump"))) == ["10.txt", "11.txt"]
+
+
 def test_a_newer_time_alone_does_not_make_a_content_new(acme: Workspace) -> None:
     dataset = fill_dataset(acme, "notes", [("a.txt", "the heron"), ("b.txt", "another heron")])
     first = Version.objects.get()

@@ -1,18 +1,24 @@
-"""A large index, made of the labelled documents: their chunks again and again, each with words and vectors of its own."""
+"""A large index, made of real text: chunks of the labelled documents and of files of this machine, in their own order,
+each mixed with another one. Its vector is a mix of theirs, moved a little towards a third one."""
 
 from __future__ import annotations
 
+import itertools
 import random
+import sysconfig
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.db import connection
 
 from datasets.models import Dataset, Version
-from search.core.lexemes import DEFAULT_LANGUAGES, compose_words
+from search.core.chunking import cut
+from search.core.lexemes import DEFAULT_LANGUAGES, compose_words, split_compounds
+from search.core.texts import Extracted, Piece
 from search.embedding.builtin import the_model
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
 from search.vectors.graphs import tend_graph
@@ -22,8 +28,15 @@ from workspaces.models import Workspace
 SHARES = {"forty": 0.4, "thirty": 0.3, "nineteen": 0.19, "ten": 0.1, "one": 0.01}  # of all chunks
 CHUNKS_OF_TEXT = 8
 BATCH = 20_000
-_NOISE = np.random.default_rng(7)
+SAMPLES = range(1_500, 5_000)
+CHUNKS_OF_SAMPLE = (
+    20  # so many chunks are made of one real one, beyond the largest number of samples more
+)
+CHUNKS_OF_FILE = 40
+NUDGE = 0.2
 _SUFFIXES = (".md", ".txt", ".py", ".pdf")
+_ROOTS = (sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"], "/usr/share/doc")
+_READ = {".py", ".md", ".rst", ".txt", ".html", ".js", ".c", ".h", ".json", ".xml", ".csv"}
 
 _TEXTS = """
 INSERT INTO search_indexedtext (id, workspace_id, dataset_id, sha256, state, code, note, kind, chunk_count)
@@ -51,9 +64,14 @@ class Sample:
     vector: Sequence[float]
 
 
+def count_samples(chunk_count: int) -> int:
+    return min(max(chunk_count // CHUNKS_OF_SAMPLE, SAMPLES.start), SAMPLES.stop)
+
+
 def read_samples(most: int) -> list[Sample]:
-    """Chunks of the labelled documents, which are in the index already."""
-    chunks = list(TextChunk.objects.order_by("id").values_list("heading", "body")[:most])
+    """Chunks of the labelled documents, which are in the index already, and of files, with vectors of the built-in model."""
+    labelled = TextChunk.objects.order_by("id").values_list("heading", "body")
+    chunks = list(itertools.islice(itertools.chain(labelled[: most // 2], _iter_chunks()), most))
     found: list[Sample] = []
     for first in range(0, len(chunks), 64):
         part = chunks[first : first + 64]
@@ -63,6 +81,17 @@ def read_samples(most: int) -> list[Sample]:
             for (heading, body), vector in zip(part, vectors, strict=True)
         ]
     return found
+
+
+def _iter_chunks() -> Iterator[tuple[str, str]]:
+    """Of each tenth file, so that few stem from one program."""
+    found = (path for root in _ROOTS for path in sorted(Path(root).rglob("*")))
+    fit = (path for path in found if path.suffix in _READ and path.is_file())
+    for path in itertools.islice(fit, 0, None, 10):
+        text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+        cuts = cut(Extracted(path.suffix, [Piece(text, line=1)]), path.name)
+        for each in itertools.islice(cuts, CHUNKS_OF_FILE):
+            yield each.heading, each.body
 
 
 def fill_large(
@@ -79,115 +108,133 @@ def fill_large(
         state=GenerationState.SERVING,
     )
     ensure_vector_table(512)
-    chance = random.Random(7)  # noqa: S311 - filler
     text_id = 1_000_000
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         for name, share in SHARES.items():
-            text_count = int(chunk_count * share / CHUNKS_OF_TEXT)
-            dataset = _make_dataset(workspace, name, text_count)
-            ids: dict[str, Any] = {
-                "workspace": workspace.pk,
-                "dataset": dataset.pk,
-                "each": CHUNKS_OF_TEXT,
-            }
-            ids |= {"first": text_id, "last": text_id + text_count - 1}
-            cursor.execute(_TEXTS, ids)
-            cursor.execute(_ENTRIES, ids | {"suffixes": list(_SUFFIXES)})
-            for first in range(0, text_count, BATCH // CHUNKS_OF_TEXT):
-                last = min(text_count, first + BATCH // CHUNKS_OF_TEXT)
-                _add_chunks(
-                    cursor,
-                    generation,
-                    dataset,
-                    range(text_id + first, text_id + last),
-                    samples,
-                    chance,
-                )
-            text_id += text_count
+            texts = range(text_id, text_id + int(chunk_count * share / CHUNKS_OF_TEXT))
+            dataset = _make_dataset(cursor, workspace, name, texts)
+            for first in range(0, len(texts), BATCH // CHUNKS_OF_TEXT):
+                part = texts[first : first + BATCH // CHUNKS_OF_TEXT]
+                add_words(cursor, dataset, part, samples)
+                add_vectors(cursor, generation, dataset, part, samples)
+            text_id = texts.stop
+        cursor.execute(
+            "SELECT gin_clean_pending_list('chunk_words')"
+        )  # as the stage does at its end
         cursor.execute("ANALYZE")
         cursor.execute("RESET statement_timeout")
     tend_graph(generation, chunk_count, lambda: None)
     return generation
 
 
-def _make_dataset(workspace: Workspace, name: str, text_count: int) -> Dataset:
+def _make_dataset(cursor: Any, workspace: Workspace, name: str, texts: range) -> Dataset:
+    """With a file for each text, none of which has chunks yet."""
     dataset = Dataset.objects.create(workspace=workspace, name=name)
     Version.objects.create(
-        dataset=dataset, number=1, file_count=text_count, size_bytes=text_count * 1000
+        dataset=dataset, number=1, file_count=len(texts), size_bytes=len(texts) * 1000
     )
     DatasetIndex.objects.create(
         dataset=dataset,
         workspace=workspace,
         state=IndexState.CURRENT,
         indexed_version=1,
-        text_count=text_count,
-        chunk_count=text_count * CHUNKS_OF_TEXT,
+        text_count=len(texts),
+        chunk_count=len(texts) * CHUNKS_OF_TEXT,
     )
+    told = {
+        "workspace": workspace.pk,
+        "dataset": dataset.pk,
+        "each": CHUNKS_OF_TEXT,
+        "first": texts.start,
+        "last": texts.stop - 1,
+        "suffixes": list(_SUFFIXES),
+    }
+    cursor.execute(_TEXTS, told)
+    cursor.execute(_ENTRIES, told)
     return dataset
 
 
-def _add_chunks(
+def add_words(cursor: Any, dataset: Dataset, texts: range, samples: Sequence[Sample]) -> None:
+    """Their chunks."""
+    cursor.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS raw"
+        " (id bigint, text_id bigint, n int, heading text, body text, compounds text[]); TRUNCATE raw"
+    )
+    with cursor.copy("COPY raw FROM STDIN") as copying:
+        for each in _iter_mixed(texts, samples):
+            heading, body = each.one.heading, each.write_body()
+            compounds = sorted(split_compounds(f"{heading}\n{body}"))
+            copying.write_row((each.chunk_id, each.text_id, each.n, heading, body, compounds))
+    words = compose_words(
+        DEFAULT_LANGUAGES, heading="r.heading", body="r.body", compounds="r.compounds"
+    )
+    cursor.execute(
+        _CHUNKS.format(words=words), {"workspace": dataset.workspace_id, "dataset": dataset.pk}
+    )
+
+
+def add_vectors(
     cursor: Any,
     generation: IndexGeneration,
     dataset: Dataset,
     texts: range,
     samples: Sequence[Sample],
-    chance: random.Random,
 ) -> None:
-    cursor.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS raw (id bigint, text_id bigint, n int, heading text, body text);"
-        " TRUNCATE raw"
+    """Those of their chunks."""
+    rows = (
+        ChunkVector(
+            each.chunk_id,
+            generation.pk,
+            dataset.workspace_id,
+            dataset.pk,
+            each.text_id,
+            each.mix_vectors(),
+        )
+        for each in _iter_mixed(texts, samples)
     )
-    vectors: list[ChunkVector] = []
-    with cursor.copy("COPY raw FROM STDIN") as copying:
-        for row in _make_rows(texts, samples, chance):
-            chunk_id, text_id, n, one, other = row
-            copying.write_row(
-                (chunk_id, text_id, n, one.heading, _mix_words(chunk_id, one, other, chance))
-            )
-            vectors.append(
-                ChunkVector(
-                    chunk_id,
-                    generation.pk,
-                    dataset.workspace_id,
-                    dataset.pk,
-                    _mix_vectors(one.vector, other.vector, chance),
-                )
-            )
-    compounds = "regexp_split_to_array(lower(substring(r.body from '[A-Za-z0-9]+-[0-9]+')), '-')"
-    words = compose_words(
-        DEFAULT_LANGUAGES,
-        heading="r.heading",
-        body="r.body",
-        compounds=f"coalesce({compounds}, '{{}}')",
-    )
-    cursor.execute(
-        _CHUNKS.format(words=words), {"workspace": dataset.workspace_id, "dataset": dataset.pk}
-    )
-    copy_vectors(cursor, 512, vectors)
+    copy_vectors(cursor, 512, rows)
 
 
-def _make_rows(
-    texts: range, samples: Sequence[Sample], chance: random.Random
-) -> Iterator[tuple[int, int, int, Sample, Sample]]:
+@dataclass(frozen=True, slots=True)
+class _Mixed:
+    """A chunk that is made of two samples; `part` of its vector is the first one's. A third one moves the vector a little: so
+    all are different, and none is where no text is."""
+
+    chunk_id: int
+    text_id: int
+    n: int
+    one: Sample
+    other: Sample
+    third: Sample
+    cut: int
+    part: float
+
+    def write_body(self) -> str:
+        """Two halves of real chunks, and a serial of its own."""
+        return f"{self.one.body[: self.cut]} SN-{self.chunk_id} {self.other.body[-self.cut :]}"[
+            :990
+        ]
+
+    def mix_vectors(self) -> array[float]:
+        one, other, third = (np.asarray(each.vector) for each in (self.one, self.other, self.third))
+        mixed = self.part * one + (1 - self.part) * other + NUDGE * third
+        return array("f", (mixed / np.linalg.norm(mixed)).astype("float32").tobytes())
+
+
+def _iter_mixed(texts: range, samples: Sequence[Sample]) -> Iterator[_Mixed]:
+    """The chunks of a text follow one another in a real one. Each time the same."""
     for text_id in texts:
+        chance = random.Random(text_id)  # noqa: S311 - filler
+        begin = chance.randrange(len(samples))
         for n in range(CHUNKS_OF_TEXT):
-            one, other = chance.choices(samples, k=2)
-            yield text_id * CHUNKS_OF_TEXT + n, text_id, n, one, other
-
-
-def _mix_words(chunk_id: int, one: Sample, other: Sample, chance: random.Random) -> str:
-    """Two halves of real chunks, and a serial of its own."""
-    cut = chance.randint(100, 400)
-    return f"{one.body[:cut]} SN-{chunk_id} {other.body[-cut:]}"[:990]
-
-
-def _mix_vectors(
-    one: Sequence[float], other: Sequence[float], chance: random.Random
-) -> array[float]:
-    part = chance.uniform(0.55, 1.0)
-    mixed = (
-        part * np.asarray(one) + (1 - part) * np.asarray(other) + _NOISE.normal(0, 0.012, len(one))
-    )
-    return array("f", (mixed / np.linalg.norm(mixed)).astype("float32").tobytes())
+            yield _Mixed(
+                text_id * CHUNKS_OF_TEXT + n,
+                text_id,
+                n,
+                one=samples[(begin + n) % len(samples)],
+                other=chance.choice(samples),
+                third=chance.choice(samples),
+                cut=chance.randint(100, 400),
+                part=chance.uniform(0.55, 1.0),
+            )

@@ -18,14 +18,18 @@ DEEP = 100
 RRF = 60  # as textbooks have it
 Recipe = Callable[[Workspace, str], list[str]]
 
+_MAKE_TEXTBOOK = """
+CREATE TEMP TABLE textbook AS
+SELECT e.path, to_tsvector('english', c.body) AS words
+  FROM search_textchunk c JOIN search_indexedtext t ON t.id = c.text_id
+  JOIN datasets_entry e ON e.dataset_id = t.dataset_id AND e.sha256 = t.sha256 AND e.until IS NULL
+ WHERE c.workspace_id = %(workspace)s;
+CREATE INDEX ON textbook USING gin (words);
+"""
 _TEXTBOOK_WORDS = """
 WITH q AS (SELECT replace(plainto_tsquery('english', %(q)s)::text, '&', '|')::tsquery AS query)
 SELECT path FROM (
-    SELECT e.path, max(ts_rank_cd(to_tsvector('english', c.body), q.query)) AS rank
-      FROM q, search_textchunk c JOIN search_indexedtext t ON t.id = c.text_id
-      JOIN datasets_entry e ON e.dataset_id = t.dataset_id AND e.sha256 = t.sha256 AND e.until IS NULL
-     WHERE c.workspace_id = %(workspace)s AND to_tsvector('english', c.body) @@ q.query
-     GROUP BY e.path) ranked
+    SELECT path, max(ts_rank_cd(words, q.query)) AS rank FROM q, textbook WHERE words @@ q.query GROUP BY path) ranked
  ORDER BY rank DESC, path LIMIT %(most)s
 """
 
@@ -45,7 +49,10 @@ def ask(mode: SearchMode) -> Recipe:
 
 def rank_by_textbook_words(workspace: Workspace, q: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(_TEXTBOOK_WORDS, {"q": q, "workspace": workspace.pk, "most": DEEP})
+        cursor.execute("SELECT to_regclass('pg_temp.textbook') IS NULL")
+        if cursor.fetchone()[0]:
+            cursor.execute(_MAKE_TEXTBOOK, {"workspace": workspace.pk})
+        cursor.execute(_TEXTBOOK_WORDS, {"q": q, "most": DEEP})
         return [path for (path,) in cursor.fetchall()]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import stand
+from search.core.wishes import IndexWish
 
 if TYPE_CHECKING:
     from datasets.models import Dataset
@@ -89,13 +90,14 @@ def iter_files(most_bytes: int, *, skip: int = 0) -> Iterator[Path]:
             return
 
 
-def publish_files(dataset: Dataset, files: Sequence[Path], *, number: int = 1) -> None:
+def publish_files(
+    dataset: Dataset, files: Sequence[Path], *, number: int = 1, wish: IndexWish = IndexWish.WORDS
+) -> None:
     """Makes a version of them; one that is not the first has a line more at the top of each."""
     from django.db import connection
 
     from datasets.models import Entry, Version
     from datasets.store import open_store
-    from search.core.wishes import IndexWish
     from search.indexing.marking import note_published
 
     store = open_store(dataset.workspace_id)
@@ -117,7 +119,7 @@ def publish_files(dataset: Dataset, files: Sequence[Path], *, number: int = 1) -
     dataset.versions.update(is_current=False)
     Version.objects.create(dataset=dataset, number=number, file_count=len(files), size_bytes=0)
     with connection.cursor() as cursor:
-        note_published(cursor, dataset.pk, IndexWish.WORDS)
+        note_published(cursor, dataset.pk, wish)
 
 
 def index_texts(dataset: Dataset) -> TextCost:
