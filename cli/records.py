@@ -85,8 +85,10 @@ def _count_lines(record: SyncRecord) -> Iterator[str]:
 
 
 def _plan_lines(record: SyncRecord) -> list[str]:
-    lines = []
-    if record.dry_run and record.plan is not None:
+    lines: list[str] = []
+    if record.dry_run and record.plan is not None and "tables" in record.plan:
+        lines += _row_plan_lines(record, record.plan)
+    elif record.dry_run and record.plan is not None:
         lines.append(f"{record.plan['files']} files, {record.plan['bytes']:,} bytes to fetch")
         if guard := record.plan["guard"]:
             lines.append(f"would be held: {guard['reason']}")
@@ -103,6 +105,18 @@ def _plan_lines(record: SyncRecord) -> list[str]:
     for file in (record.drift or {}).get("files", [])[:FILES_SHOWN]:
         lines.append(f"{file['what']:<8} {file['path']}")
     return lines
+
+
+def _row_plan_lines(record: SyncRecord, plan: dict[str, Any]) -> Iterator[str]:
+    for name, told in plan["tables"].items():
+        counts = ", ".join(f"{told[how]:,} {how}" for how in ("added", "changed", "removed"))
+        yield f"{name}: {counts}"
+    for name, told in plan["not_planned"].items():
+        yield f"{name}: not planned: {told['code']}: {told['error']}"
+    if guard := plan["guard"]:
+        yield f"would be held: {guard['reason']}"
+    if plan["tables"]:
+        yield f"apply it with: sync {record.job.name} --apply {record.pk}"
 
 
 def dump_record(record: SyncRecord) -> dict[str, Any]:

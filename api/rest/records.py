@@ -37,6 +37,7 @@ from syncjobs.records.asking import (
     AnswerNeeded,
     ConnectorPaused,
     NoPlan,
+    approve,
     cancel,
     release,
 )
@@ -142,6 +143,23 @@ def release_record(
             more=tell_in_the_way(record),
         )
     return Status(202, tell_record(record))
+
+
+@router.post("/{record_id}/approve", response={202: RecordOut, **CONFLICTS}, auth=OPERATOR)
+def approve_plan(
+    request: HttpRequest, workspace: WorkspaceIn, record_id: uuid.UUID
+) -> Status[dict[str, Any]]:
+    """Does what the plan of a dry run says, as a new record. Where anything differs by then, nothing is done, and the
+    record fails with `plan_drifted`; of rows this is so for each table. The approval covers the guard that the plan
+    showed."""
+    plan = get_record(request, record_id)
+    try:
+        made = approve(plan, by=caller_of(request).name)
+    except (NoPlan, ConnectorPaused) as exc:
+        raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
+    except AlreadyApplied as exc:
+        raise conflict_with(str(exc), exc.record) from None
+    return Status(202, tell_record(get_record(request, made.pk)))
 
 
 def get_record(request: HttpRequest, record_id: uuid.UUID) -> SyncRecord:

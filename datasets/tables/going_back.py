@@ -1,21 +1,25 @@
 """Publishes what a dataset's tables held at an older version as the next one: rows, columns and mark. The caller owns the
 transaction, holds the dataset's row, and has taken a fencing token.
 
+The rows go back in the database that they lie in (`restore_table`), versions, columns and marks at home (`write_restored`).
+
 With the mark of then the next incremental sync brings what has changed at the source since.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.db import DataError, IntegrityError, connection
 from django.db.models import Sum
 
 from datasets.models import Table, TableColumn, TableVersion, Version
-from datasets.tables.columns import ColumnAt, TableAt, see_table
+from datasets.tables.columns import ColumnAt, TableAt, describe_table, see_table
 from datasets.tables.moments import print_alike
-from datasets.tables.restoring import restore_rows
+from datasets.tables.restoring import Restored, restore_rows
 from datasets.tables.staging import forget_staged
 from datasets.versions import Published
 
@@ -24,40 +28,66 @@ class CannotGoBack(Exception):
     """The tables cannot hold what they held then; the message says why."""
 
 
+_REFUSALS = (IntegrityError, DataError, psycopg.IntegrityError, psycopg.DataError)
+
+
 def write_rollback_of_tables(dataset_id: UUID, *, current: int, target: int, by: str) -> Published:
-    """Publishes what version `target` holds once more, in one version for all tables. `number` is None where `current`
-    holds the same, and then nothing was written. Raises CannotGoBack, TableGone."""
+    """Publishes what version `target` of tables of the home database holds once more, in one version for all tables. `number`
+    is None where `current` holds the same, and then nothing was written. Raises CannotGoBack, TableGone."""
     number = current + 1
-    changed: list[TableVersion] = []
-    tables = Table.objects.filter(dataset=dataset_id, version__gt=target).order_by("name")
+    restored: dict[UUID, Restored] = {}
     with connection.cursor() as own:
         cursor: Any = own  # psycopg's, but for its errors
         print_alike(cursor)
-        for table in tables:
-            told = _go_back(cursor, table, target, number)
+        for table in find_later_tables(dataset_id, target):
+            told = restore_table(cursor, table, target, number)
             if told is not None:
-                changed.append(told)
-    if not changed:
+                restored[table.pk] = told
+    if not restored:
         return Published(None)
-    made = _add_version(dataset_id, changed, number=number, target=target, by=by)
+    made = write_restored(dataset_id, restored, number=number, target=target, by=by)
     return Published(number, made.rows_added or 0, made.rows_changed or 0, made.rows_removed or 0)
 
 
-def _go_back(cursor: Any, table: Table, target: int, number: int) -> TableVersion | None:
-    """What version `number` changed in the table, None for nothing."""
-    if table.connector_id is not None:
-        raise CannotGoBack(f"{table.name} lies in the database of a connector")
+def find_later_tables(dataset_id: UUID, target: int) -> list[Table]:
+    """The tables that versions after `target` have changed."""
+    return list(Table.objects.filter(dataset=dataset_id, version__gt=target).order_by("name"))
+
+
+def restore_table(cursor: Any, table: Table, target: int, number: int) -> Restored | None:
+    """Brings the rows back, within a transaction of the database that they lie in. None where neither they nor the columns
+    differ. Raises CannotGoBack, TableGone."""
     seen = see_table(cursor, table, target)
     try:
         restored = restore_rows(cursor, seen, number)
-    except (IntegrityError, DataError) as exc:
+    except _REFUSALS as exc:
         raise CannotGoBack(f"{table.name} does not take a row of then: {_first_line(exc)}") from exc
     forget_staged(cursor, seen.place)  # it goes on from a later state
-    reshaped = _restore_columns(table, seen, number)
-    if not restored.differs and not reshaped:
-        return None
+    ended, begun = _plan_columns(table, seen, number)
+    return restored if restored.differs or ended or begun else None
+
+
+def find_state_of_then(table: Table, target: int) -> tuple[dict[str, Any] | None, int]:
+    """The table's mark and count of rows at version `target`."""
     then = table.versions.filter(number__lte=target).order_by("-number").first()
-    mark, rows = (then.mark, then.rows) if then else (None, 0)
+    return (then.mark, then.rows) if then else (None, 0)
+
+
+def write_restored(
+    dataset_id: UUID, restored: Mapping[UUID, Restored], *, number: int, target: int, by: str
+) -> Version:
+    """Makes what was brought back the current version, within a transaction of the home database that holds the dataset's
+    row."""
+    tables = Table.objects.filter(dataset=dataset_id, pk__in=restored).order_by("name")
+    changed = [_write_table(table, restored[table.pk], target, number) for table in tables]
+    return _add_version(dataset_id, changed, number=number, target=target, by=by)
+
+
+def _write_table(table: Table, restored: Restored, target: int, number: int) -> TableVersion:
+    ended, begun = _plan_columns(table, describe_table(table, target), number)
+    table.columns.filter(pk__in=ended).update(until=number, withdrawn=True)
+    TableColumn.objects.bulk_create(begun)
+    mark, rows = find_state_of_then(table, target)
     Table.objects.filter(pk=table.pk).update(version=number, rows=rows, mark=mark)
     return TableVersion.objects.create(
         table=table,
@@ -70,8 +100,8 @@ def _go_back(cursor: Any, table: Table, target: int, number: int) -> TableVersio
     )
 
 
-def _restore_columns(table: Table, seen: TableAt, number: int) -> bool:
-    """Columns that came later are withdrawn; those that the source had then are current again. Says whether any were."""
+def _plan_columns(table: Table, seen: TableAt, number: int) -> tuple[list[Any], list[TableColumn]]:
+    """Columns that came later are withdrawn; those that the source had then are current again."""
     current = {column.name: column for column in table.columns.filter(until=None)}
     wanted = {
         column.name: _describe(column, current.get(column.name))
@@ -88,9 +118,7 @@ def _restore_columns(table: Table, seen: TableAt, number: int) -> bool:
         for name, told in wanted.items()
         if name not in current or told != _describe(current[name])
     ]
-    table.columns.filter(pk__in=ended).update(until=number, withdrawn=True)
-    TableColumn.objects.bulk_create(begun)
-    return bool(ended or begun)
+    return ended, begun
 
 
 def _describe(

@@ -13,7 +13,7 @@ import psycopg
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from database.rows import fetch_rows
+from database.rows import Cursor, fetch_rows
 from datasets.models import Dataset, Table, TableColumn
 from datasets.tables.place import TablePlace, name_schema
 from farends.rows.names import make_names
@@ -128,10 +128,10 @@ def find_columns(table: Table) -> list[TableColumn]:
     return sorted(latest.values(), key=lambda one: (one.until is None, one.position))
 
 
-def next_number(cursor: psycopg.Cursor[Any], dataset_id: uuid.UUID) -> int:
+def next_number(cursor: Cursor, dataset_id: uuid.UUID) -> int:
     cursor.execute(_CURRENT, [dataset_id])
-    [number] = cursor.fetchone() or [0]
-    return int(number) + 1
+    row: tuple[int] = cursor.fetchone()
+    return row[0] + 1
 
 
 def write_table_version(cursor: psycopg.Cursor[Any], change: TableChange) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
@@ -153,6 +155,39 @@ def _sample(cursor: psycopg.Cursor[Any], layout: TableLayout, *changes: str) -> 
         [list(changes)],
     )
     return [dict(zip(key, row, strict=True)) for row in cursor.fetchall()]
+
+
+def digest_changes(cursor: psycopg.Cursor[Any], layout: TableLayout) -> str:
+    """One value for the columns that the relation would have, and for what table `change` would do to each row, with the
+    values of those that are written; of a table that is not there yet, for the staged rows."""
+    staged = [sql.SQL("i.{}").format(sql.Identifier(link.staged)) for link in layout.links]
+    cells: list[sql.Composable]
+    if layout.exists:
+        own = [sql.SQL("c.{}").format(sql.Identifier(link.name)) for link in layout.key]
+        cells = [sql.SQL("c._change"), *own, *staged]
+        source = sql.SQL(
+            "pg_temp.change c LEFT JOIN {} i ON c._change IN ('a', 'c') AND {}"
+        ).format(layout.place.staged, match_staged(layout.key))
+    else:
+        cells, source = [*staged], sql.SQL("{} i").format(layout.place.staged)
+    # Sums, because they do not depend on an order: a key names each row once.
+    cursor.execute(
+        sql.SQL(
+            "SELECT count(*), sum(hashtextextended(cells, 0)), sum(hashtextextended(cells, 1))"
+            " FROM (SELECT {} AS cells FROM {}) printed"
+        ).format(_print_cells(cells), source)
+    )
+    links = [asdict(link) for link in layout.links]
+    told = [links, layout.kept, layout.marks, [str(value) for value in cursor.fetchone() or ()]]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _print_cells(cells: Sequence[sql.Composable]) -> sql.Composed:
+    pieces = range(0, len(cells), _ROW_CELLS_MAX)
+    return sql.SQL(" || ").join(
+        sql.SQL("ROW({})::text").format(sql.SQL(", ").join(cells[at : at + _ROW_CELLS_MAX]))
+        for at in pieces
+    )
 
 
 def count_rows(cursor: psycopg.Cursor[Any], place: TablePlace) -> int:

@@ -33,6 +33,10 @@ _WRITE = f"""
 UPDATE {STATE}.table_state SET record_id = %(record)s, version = coalesce(%(version)s, version), mark = %(mark)s,
        counts = %(report)s WHERE table_id = %(table)s
 """
+_NOTE = f"UPDATE {STATE}.table_state SET counts = %(report)s WHERE table_id = %(table)s"
+_SETTLE_ROLLBACK = f"""
+UPDATE {STATE}.table_state SET counts = NULL WHERE counts -> 'rollback' ->> 'report_id' = %s
+"""
 _SETTLE = (
     f"UPDATE {STATE}.table_state SET counts = NULL WHERE table_id = %(table)s AND token = %(token)s"
 )
@@ -78,7 +82,7 @@ class PlaceFence:
         self,
         cursor: psycopg.Cursor[Any],
         *,
-        record_id: uuid.UUID,
+        record_id: uuid.UUID | None,
         version: int | None,
         mark: dict[str, Any] | None,
         report: dict[str, Any],
@@ -95,6 +99,15 @@ class PlaceFence:
             },
         )
 
+    def note(self, cursor: psycopg.Cursor[Any], report: dict[str, Any]) -> None:
+        """In the transaction of another table's rows: who takes this table first tells the home database of them."""
+        cursor.execute(_NOTE, {**self._parameters, "report": Jsonb(report)})
+
     def settle(self, session: psycopg.Connection[Any]) -> None:
         """The home database knows it."""
         session.execute(_SETTLE, self._parameters)
+
+
+def settle_report(session: psycopg.Connection[Any], report_id: uuid.UUID) -> None:
+    """The home database knows of this rollback; whoever has taken its tables meanwhile."""
+    session.execute(_SETTLE_ROLLBACK, [str(report_id)])

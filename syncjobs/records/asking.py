@@ -152,8 +152,8 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
     The guard that the plan showed is waived, up to what it showed. Raises NoPlan, AlreadyApplied, ConnectorPaused.
     """
     if not has_plan(plan) or plan.plan is None:
-        raise NoPlan("only the plan of a finished dry run can be applied")
-    guard = plan.plan["guard"]
+        raise NoPlan(_tell_why_none(plan))
+    guard: dict[str, Any] | None = plan.plan["guard"]
     try:
         with transaction.atomic():
             refuse_paused(plan.job)
@@ -168,7 +168,7 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
                 mode=plan.mode,
                 plan=plan.plan,
                 applies_id=plan.pk,
-                hold={"rule": guard["rule"], "files": guard["files"]} if guard else None,
+                hold={name: guard[name] for name in _WAIVED if name in guard} if guard else None,
                 guards_waived=guard is not None,
                 waiting_for="a worker",
                 requested_by=by,
@@ -182,8 +182,24 @@ def approve(plan: SyncRecord, *, by: str) -> SyncRecord:
         raise AlreadyApplied(applied) from None
 
 
+_WAIVED = ("rule", "files", "tables")  # of the guard that a plan shows; tables: of rows
+
+
 def has_plan(record: SyncRecord) -> bool:
-    return record.dry_run and record.plan is not None and record.state == State.SUCCEEDED
+    """Whether the record has a plan that can be applied: of rows it has at least one table."""
+    ended = record.dry_run and record.state == State.SUCCEEDED
+    return ended and record.plan is not None and record.plan.get("tables") != {}
+
+
+def _tell_why_none(record: SyncRecord) -> str:
+    waiting: dict[str, Any] = (record.plan or {}).get("not_planned") or {}
+    if record.dry_run and record.state == State.SUCCEEDED and waiting:
+        name, told = next(iter(waiting.items()))
+        return (
+            f"this plan has no rows to apply: {name}: {told['error'] or told['code']}. Run the job, and decide"
+            " on its record"
+        )
+    return "only the plan of a finished dry run can be applied"
 
 
 def find_applied(plan: SyncRecord) -> SyncRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from connectors.models import Connector
 from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
+from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
-from syncjobs.models import QuarantinedRow, SyncJob, SyncRecord, Trigger
+from syncjobs.leases.heart import Heart
+from syncjobs.models import QuarantinedRow, SyncJob, SyncMode, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.requesting import retry
 from tests.api.asking import Asker, asker
@@ -123,6 +126,23 @@ def test_a_changed_schema_is_released_with_an_answer(operator: Asker, job: SyncJ
     assert record.hold is not None
     assert (record.hold["answer"], record.guards_waived) == ("new_column", True)
     assert operator.post(path, {"schema_changes": "new_column"}).status_code == 409
+
+
+def test_the_plan_of_a_row_job_is_approved(operator: Asker, job: SyncJob) -> None:
+    run(job)
+    planned = run(job, mode=SyncMode.FULL, dry_run=True)
+    path = f"sync-records/{planned.pk}/approve"
+    assert asker(Role.VIEWER).post(path).status_code == 403
+    answer = operator.post(path)
+    told = answer.json()
+    assert (answer.status_code, told["state"], told["dry_run"]) == (202, "queued", False)
+    execute(uuid.UUID(told["id"]), Heart("test"))
+    ended = operator.get(f"sync-records/{told['id']}").json()
+    assert (ended["state"], ended["error"]) == ("succeeded", "")
+    twice = operator.post(path)
+    assert (twice.status_code, twice.json()["record"]["id"]) == (409, told["id"])
+    refused = operator.post(f"sync-records/{told['id']}/approve")
+    assert (refused.status_code, "dry run" in refused.json()["detail"]) == (409, True)
 
 
 def test_another_hold_takes_no_answer(operator: Asker, job: SyncJob) -> None:

@@ -12,14 +12,16 @@ from pytest_django import Settings
 from connectors.models import Connector
 from farends.rest.options import RestOptions, RestSecret
 from farends.spec import Target
+from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import QuarantinedRow, SyncJob, SyncRecord
 from syncjobs.records.asking import digest_of_hold
 from tests.api.row_sources import fill
 from tests.console.conftest import Tenant, make_person, make_record
 from tests.console.urls import page_of
 from tests.hosts.databases import Database, making_database
-from tests.rows import make_connector, make_job
+from tests.rows import make_connector, make_job, run
 from workspaces.models import Member, Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,6 +137,22 @@ def test_a_changed_schema_is_shown_with_its_three_offers(
     held.refresh_from_db()
     assert held.hold is not None
     assert (held.state, held.hold["answer"]) == ("queued", answer)
+
+
+def test_a_plan_of_rows_is_applied_and_its_drift_is_shown(browser: Client, job: SyncJob) -> None:
+    plan = run(job, dry_run=True)
+    shown = browser.get(page_of(plan)).content.decode()
+    assert "rows were read, and nothing was changed" in shown
+    assert "None" not in shown
+    pressed = browser.post(f"{page_of(plan).removesuffix('change/')}press/apply/")
+    applying = SyncRecord.objects.get(applies_id=plan.pk)
+    assert pressed["Location"] == page_of(applying)
+    run(job)  # in the meantime
+    assert execute(applying.pk, Heart("test")) == State.FAILED
+    shown = browser.get(page_of(applying)).content.decode()
+    assert "What differs from the approved plan" in shown
+    assert "100 added, 0 changed, 0 removed" in shown
+    assert "/press/replan/" in shown
 
 
 def test_another_hold_has_the_usual_buttons(browser: Client, held: SyncRecord) -> None:

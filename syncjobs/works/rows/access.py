@@ -5,6 +5,7 @@ Errors of another database are mapped here, so that none of them is taken for th
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -100,17 +101,20 @@ def map_destination(error: TransportError) -> Failed:
 def open_databases(assignment: Assignment, home: psycopg.Connection[Any]) -> Iterator[RowDatabases]:
     """Connects to the job's destination. Raises Failed where that fails."""
     claim = assignment.claim
-    fence = partial(_check_home, parameters={"dataset": claim.dataset_id, "token": claim.token})
+    fence = make_home_fence(claim.dataset_id, claim.token)
     destination = find_destination(assignment.record.job)
     if destination is None:
         yield RowDatabases(home, home, fence, claim.token)
         return
     lease = assignment.lease
-    place = _connect(
-        _get_connector(assignment.record.job, destination), lease.check, lease.progress.moved
-    )
+    connector = _get_connector(assignment.record.job, destination)
+    place = open_place(connector, lease.check, lease.progress.moved)
     with closing(place):
         yield RowDatabases(home, place, fence, claim.token, destination)
+
+
+def make_home_fence(dataset_id: uuid.UUID, token: int) -> Fence:
+    return partial(_check_home, parameters={"dataset": dataset_id, "token": token})
 
 
 def _check_home(cursor: psycopg.Cursor[Any], *, parameters: dict[str, Any]) -> None:
@@ -126,9 +130,12 @@ def _get_connector(job: SyncJob, destination: RowDestination) -> Connector:
     return found
 
 
-def _connect(
-    connector: Connector, check: Callable[[], None], moved: Callable[[], None]
+def open_place(
+    connector: Connector,
+    check: Callable[[], None] = lambda: None,
+    moved: Callable[[], None] = lambda: None,
 ) -> psycopg.Connection[Any]:
+    """A session of another database that takes rows. Raises Failed."""
     try:
         session = open_database(connector, check=check, moved=moved)
     except TransportError as exc:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from syncjobs.core.row_terms import PLAN_DRIFTED
 from syncjobs.core.states import Event
 from syncjobs.works.contract import Ending, end
+from syncjobs.works.rows.approving import make_row_plan
 from syncjobs.works.rows.outcome import (
     PUBLISHED,
     RowTally,
@@ -23,6 +25,9 @@ def end_rows(outcomes: Sequence[TableOutcome], *, dry_run: bool) -> Ending:
     changes = _count(outcomes)
     if dry_run:
         return _end_planned(outcomes, changes)
+    if drifted := [one for one in outcomes if one.error_code == PLAN_DRIFTED]:
+        tables = [one.drift for one in drifted]
+        changes["drift"] = {"reason": drifted[0].error, "tables": tables}
     failed = [one for one in outcomes if one.state is TableState.FAILED]
     held = [one for one in outcomes if one.state is TableState.HELD]
     partial = [one for one in outcomes if one.state is TableState.PARTIAL]
@@ -57,7 +62,7 @@ def _end_planned(outcomes: Sequence[TableOutcome], changes: dict[str, Any]) -> E
     return end(
         Event.SUCCEEDED,
         f"dry run: nothing was written{guard}",
-        **changes | {"verdict": "dry_run", "mark": None},
+        **changes | {"verdict": "dry_run", "mark": None, "plan": make_row_plan(outcomes)},
     )
 
 
@@ -65,7 +70,9 @@ def _end_failed(
     failed: Sequence[TableOutcome], published: Sequence[TableOutcome], changes: dict[str, Any]
 ) -> Ending:
     first = failed[0]
-    error = f"{len(failed)} tables were not published; the first: {first.name}: {first.error}"
+    error = first.error
+    if published or len(failed) > 1:
+        error = f"{len(failed)} tables were not published; the first: {first.name}: {first.error}"
     told = {"error_code": first.error_code, "error": error}
     if published:
         verdict = {"verdict": "partial"}

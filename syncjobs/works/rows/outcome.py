@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from syncjobs.core.row_guards import RowRule
+from syncjobs.core.row_terms import RowTerms
 
 
 class TableState(StrEnum):
@@ -56,15 +57,18 @@ class TableOutcome:
     mark: dict[str, Any] | None = None
     warning: str = ""
     sample: dict[str, list[dict[str, str | None]]] | None = None  # of a dry run: keys by change
+    drift: dict[str, Any] | None = None  # how it differs from the approved plan
+    terms: RowTerms | None = None  # of a dry run, for the record's plan
 
     def to_json(self) -> dict[str, Any]:
         told = asdict(self)
         tally = told.pop("tally")
+        del told["terms"]
         return {**told, **tally, "state": self.state.value}
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> TableOutcome:
-        own = {one.name for one in fields(cls)} - {"tally"}
+        own = {one.name for one in fields(cls)} - {"tally", "terms"}
         counted = {one.name: given.get(one.name) or 0 for one in fields(RowTally)}
         kept = {name: value for name, value in given.items() if name in own}
         return cls(**kept | {"state": TableState(given["state"]), "tally": RowTally(**counted)})
@@ -75,6 +79,11 @@ def sum_up(outcomes: Iterable[TableOutcome]) -> RowTally:
     for outcome in outcomes:
         total = total.plus(outcome.tally)
     return total
+
+
+def has_published(tables: Iterable[dict[str, Any]] | None) -> bool:
+    """Whether one of a record's `tables` became a version."""
+    return any(one["state"] in PUBLISHED for one in tables or ())
 
 
 class RowsHeld(Exception):

@@ -15,6 +15,7 @@ from datasets.tables.row_plan import (
     RowChanges,
     TableLayout,
     count_rows,
+    digest_changes,
     plan_rows,
     sample_changes,
     sample_removed,
@@ -26,12 +27,12 @@ from datasets.tables.row_writing import (
     create_filled,
     keep_images,
     need_key,
-    renumber_history,
     settle_key,
 )
-from datasets.tables.staging import RowStaging, StagedReading, forget_bad_rows, read_bad_rows
+from datasets.tables.staging import RowStaging, StagedReading
 from datasets.tables.table_state import PlaceFence
 from syncjobs.core.row_guards import RowCounts, RowWaiver, judge_rows
+from syncjobs.core.row_terms import RowTerms, confirm_terms
 from syncjobs.core.states import Stage
 from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncRecord
@@ -41,7 +42,8 @@ from syncjobs.works.rows.failpoints import BEFORE_COMMIT, die_at
 from syncjobs.works.rows.home import TableReport, write_at_home, write_into_record
 from syncjobs.works.rows.layout import list_published
 from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState
-from syncjobs.works.rows.quarantine import add_to_quarantine, move_to_quarantine
+from syncjobs.works.rows.quarantine import move_to_quarantine
+from syncjobs.works.rows.telling import tell_home
 
 _TIME = "SET LOCAL statement_timeout = '15min'"
 
@@ -62,6 +64,7 @@ class Publication:
     swaps: bool = False  # changed rows are taken out before they are put back
     redriven: tuple[int, ...] = ()  # rows of the quarantine that were sent again
     verified: bool = False  # all rows of the source were compared, or their keys
+    approved: RowTerms | None = None  # with the plan that the record applies
 
     @property
     def is_first(self) -> bool:
@@ -85,8 +88,11 @@ class Publisher:
         with self._session.transaction(force_rollback=True), self._session.cursor() as cursor:
             cursor.execute(_TIME)
             counts = self._plan(cursor, wanted)
-            sample = sample_changes(cursor, wanted.layout)
-            outcome = replace(make_outcome(wanted, counts, None), sample=sample)
+            outcome = replace(
+                make_outcome(wanted, counts, None),
+                sample=sample_changes(cursor, wanted.layout),
+                terms=_list_terms(cursor, wanted, counts),
+            )
             try:
                 self._judge(cursor, wanted, counts)
             except RowsHeld as exc:
@@ -96,8 +102,8 @@ class Publisher:
     def publish(
         self, wanted: Publication, staging: RowStaging, before: Sequence[TableOutcome]
     ) -> TableOutcome:
-        """`before`: the record's tables that ended already. Raises RowsHeld, Fenced, UniqueViolation where the key is
-        none, and then nothing was written."""
+        """`before`: the record's tables that ended already. Raises RowsHeld, RowsDrifted, Fenced, UniqueViolation where
+        the key is none, and then nothing was written."""
         if self._databases.is_home:
             return self._publish_at_home(wanted, staging, before)
         return self._publish_elsewhere(wanted, staging, before)
@@ -108,6 +114,7 @@ class Publisher:
         with self._session.transaction(), self._session.cursor() as cursor:
             cursor.execute(_TIME)
             counts = self._plan(cursor, wanted)
+            self._confirm(cursor, wanted, counts)
             self._judge(cursor, wanted, counts)
             self._databases.home_fence(cursor)
             number = None
@@ -131,6 +138,7 @@ class Publisher:
         with self._session.transaction(), self._session.cursor() as cursor:
             cursor.execute(_TIME)
             counts = self._plan(cursor, wanted)
+            self._confirm(cursor, wanted, counts)
             self._judge(cursor, wanted, counts)
             fence.check(cursor)
             number = None
@@ -156,34 +164,14 @@ class Publisher:
         with self._session.transaction(), self._session.cursor() as cursor:
             return can_swap(cursor, wanted.layout)
 
-    def tell_home(self, report: TableReport, before: Sequence[TableOutcome] | None) -> None:
-        """What another database has committed. `before` None: it was another record, which has ended meanwhile."""
-        bad = read_bad_rows(self._session, report.table_id)
-        record_id = self._claim.record_id
-        if before is None and report.change is not None:
-            record_id = report.change.record_id
-        with self._databases.at_home() as cursor:
-            report = self._renumber(cursor, report)
-            write_at_home(cursor, report)
-            add_to_quarantine(cursor, record_id, report.outcome.name, bad)
-            if before is not None:
-                write_into_record(cursor, self._record, self._claim, report, before)
-        PlaceFence(report.table_id, self._claim.token).settle(self._session)
-        forget_bad_rows(self._session, report.table_id)
+    def tell_home(self, report: TableReport, before: Sequence[TableOutcome]) -> None:
+        """What this record has committed in another database."""
 
-    def _renumber(self, cursor: psycopg.Cursor[Any], report: TableReport) -> TableReport:
-        """Another table may have taken the number since: versions have one order."""
-        if report.change is None:
-            return report
-        number = next_number(cursor, self._claim.dataset_id)
-        if number == report.change.number:
-            return report
-        renumber_history(self._session, report.table_id, report.change.number, number)
-        return replace(
-            report,
-            change=replace(report.change, number=number),
-            outcome=replace(report.outcome, dataset_version=number),
-        )
+        def write(cursor: psycopg.Cursor[Any], told: TableReport) -> None:
+            write_into_record(cursor, self._record, self._claim, told, before)
+
+        claim = self._claim
+        tell_home(self._databases, claim.dataset_id, claim.record_id, report, write)
 
     def _report(self, wanted: Publication, counts: RowCounts, number: int | None) -> TableReport:
         self._lease.progress.enter(Stage.FINALIZING)
@@ -220,6 +208,10 @@ class Publisher:
             max(0, staged.rows - found.added - found.changed),
             looked_for_gone=layout.removes,
         )
+
+    def _confirm(self, cursor: psycopg.Cursor[Any], wanted: Publication, counts: RowCounts) -> None:
+        if wanted.approved is not None:
+            confirm_terms(wanted.table.name, wanted.approved, _list_terms(cursor, wanted, counts))
 
     def _judge(self, cursor: psycopg.Cursor[Any], wanted: Publication, counts: RowCounts) -> None:
         found = judge_rows(counts, wanted.waiver)
@@ -274,6 +266,16 @@ def _differs(wanted: Publication, counts: RowCounts) -> bool:
     """Whether there is a version to write: the first is one even where it is empty."""
     return bool(
         counts.added or counts.changed or counts.removed or wanted.alters or wanted.is_first
+    )
+
+
+def _list_terms(cursor: psycopg.Cursor[Any], wanted: Publication, counts: RowCounts) -> RowTerms:
+    return RowTerms(
+        digest_changes(cursor, wanted.layout),
+        wanted.table.version,
+        counts.added,
+        counts.changed,
+        counts.removed,
     )
 
 

@@ -28,11 +28,13 @@ from farends.errors import SchemaGone
 from farends.rows.contract import Column, EntityKind, Mark, MarkKind, Reading, RowSource
 from farends.rows.inference import ValueType, join_columns, make_column
 from syncjobs.core.row_guards import RowRule, RowWaiver, exceeds_share
+from syncjobs.core.row_terms import RowsDrifted
 from syncjobs.core.schema_drift import SchemaOffer, SchemaPlan, SourceColumn, plan_schema
 from syncjobs.core.states import Event, Stage
 from syncjobs.models import SyncMode, Trigger
 from syncjobs.works.contract import Assignment, Failed
 from syncjobs.works.rows.access import DESTINATION, RowDatabases
+from syncjobs.works.rows.approving import need_terms
 from syncjobs.works.rows.failpoints import AFTER_COMMIT, FENCED, die_at
 from syncjobs.works.rows.home import TableReport, make_event
 from syncjobs.works.rows.layout import (
@@ -54,6 +56,7 @@ from syncjobs.works.rows.publishing import Publication, Publisher
 from syncjobs.works.rows.quarantine import add_to_quarantine
 from syncjobs.works.rows.reading import EntityReader, ReadResult
 from syncjobs.works.rows.redriving import find_sent_rows, stage_again
+from syncjobs.works.rows.telling import tell_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,12 @@ class TableSync:
         self._session = databases.place
         self._source = source
         self._before = before
+        self._applies = self._record.applies_id is not None  # the plan of a dry run
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._publisher = Publisher(databases, self._record, assignment.claim, assignment.lease)
 
     def run(self, order: TableOrder) -> TableOutcome:
-        """Raises TransportError's children, Failed, RowsHeld, Fenced and a Stop."""
+        """Raises TransportError's children, Failed, RowsHeld, RowsDrifted, Fenced and a Stop."""
         self._lease.progress.enter(Stage.DETECTING_CHANGES)
         with self._databases.mapping():
             entity = describe_entity(order, self._source)
@@ -107,7 +111,7 @@ class TableSync:
             )
             try:
                 return self._sync(looked, staging)
-            except RowsHeld:
+            except (RowsHeld, RowsDrifted):
                 staging.throw_away()  # what a person is to look at is read anew after the release
                 raise
             except TooManyBadRows as exc:
@@ -131,11 +135,13 @@ class TableSync:
         committed = fence.take(self._session)
         if committed.report is None:
             return None
+        if committed.record_id != self._record.pk:
+            tell_other(self._databases, self._assignment.claim.dataset_id, committed)
+            table.refresh_from_db()
+            return None
         report = TableReport.from_json(committed.report)
-        mine = committed.record_id == self._record.pk
-        self._publisher.tell_home(report, self._before if mine else None)
-        table.refresh_from_db()
-        return report.outcome if mine else None
+        self._publisher.tell_home(report, self._before)
+        return report.outcome
 
     def _look(self, entity: EntityOrder) -> _Looked:
         table = self._find_table(entity)
@@ -201,7 +207,7 @@ class TableSync:
         staged = result.staged
         self._check_failures(staged, staging, looked.table)
         swept = self._sweep(looked, staged, staging)
-        if looked.view.exists or staged.segment > 0 or not staged.key:
+        if looked.view.exists or staged.segment > 0 or not staged.key or self._applies:
             staged = self._prove_key(staged, staging)
         self._ask_for_doubles(looked, staged, staging)
         wanted = self._describe(looked, result, staged, swept)
@@ -272,7 +278,8 @@ class TableSync:
             partial(self._tell, looked.table),
         )
         by_place = not looked.key and looked.entity.kind is EntityKind.FILE
-        is_first = not looked.view.exists and not self._record.dry_run
+        # What is compared with a plan is staged as it was for the plan.
+        is_first = not (looked.view.exists or self._record.dry_run or self._applies)
         return reader.read(self._make_reading(looked, plan), by_place=by_place, is_first=is_first)
 
     def _takes_new(self, looked: _Looked) -> bool:
@@ -358,6 +365,7 @@ class TableSync:
             events=tuple(self._events),
             warning=result.warning,
             verified=staged.full or swept is not None,
+            approved=need_terms(self._record, looked.table.name),
         )
 
     def _find_waiver(self, table: str) -> RowWaiver | None:

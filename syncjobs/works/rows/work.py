@@ -16,9 +16,12 @@ from datasets.tables.place import set_up
 from farends.errors import TransportError
 from farends.rows.contract import RowSource
 from syncjobs.core.retries import LAST_TRY_S
+from syncjobs.core.row_guards import RowRule
+from syncjobs.core.row_terms import RowsDrifted
 from syncjobs.models import SyncRecord, Trigger
 from syncjobs.works.contract import Assignment, Ending, Failed
 from syncjobs.works.rows.access import RowDatabases, open_databases
+from syncjobs.works.rows.approving import list_gone, need_terms, tell_drift
 from syncjobs.works.rows.endings import end_rows
 from syncjobs.works.rows.order import TableOrder, list_tables
 from syncjobs.works.rows.outcome import PUBLISHED, RowsHeld, TableOutcome, TableState
@@ -26,6 +29,9 @@ from syncjobs.works.rows.redriving import find_sent_rows
 from syncjobs.works.rows.source import open_rows_of
 from syncjobs.works.rows.table_sync import TableSync
 from timing.clock import database_now
+
+# No plan is made of rows that are held by these.
+_OF_SOURCE = (RowRule.SCHEMA_CHANGE, RowRule.DUPLICATE_KEY)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +71,7 @@ def _sync_all(
     for order in tables:
         if order.name not in done:
             outcomes.append(_sync_one(assignment, databases, source, order, outcomes, errors))
+    outcomes += list_gone(record, {order.name for order in tables})
     again = [exc for exc in errors if exc.retryable and not _is_last_try(record, exc)]
     if again or (errors and len(tables) == 1):
         raise (again or errors)[0]
@@ -89,8 +96,15 @@ def _sync_one(
 ) -> TableOutcome:
     """What the table failed with is added to `errors`."""
     try:
+        need_terms(assignment.record, order.name)
         return TableSync(assignment, databases, source, before).run(order)
+    except RowsDrifted as exc:
+        log.warning("table.drifted", table=order.name)
+        return tell_drift(exc)
     except RowsHeld as exc:
+        if assignment.record.applies_id is not None and exc.rule in _OF_SOURCE:
+            reason = f"{order.name} is not as it was approved: {exc}. Nothing of it was written; make a new plan"
+            return tell_drift(RowsDrifted(order.name, reason, {"then": None, "now": None}))
         log.warning("table.held", table=order.name, rule=exc.rule.value)
         state = TableState.PLANNED if assignment.record.dry_run else TableState.HELD
         return TableOutcome(
