@@ -14,6 +14,7 @@ from api.rest.conflicts import conflict_with
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageIn
+from api.shapes.answers import Problem
 from api.shapes.datasets import (
     DatasetOut,
     DatasetPage,
@@ -29,6 +30,7 @@ from datasets.tables.columns import TableGone
 from datasets.tables.going_back import CannotGoBack
 from syncjobs.queries.datasets import described_datasets
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from syncjobs.upkeep.rollback_elsewhere import AFTERWARDS, DestinationAway
 
 router = Router(tags=["datasets"])
 _INSTEAD = {
@@ -62,7 +64,9 @@ def list_versions(
     return {"items": [tell_version(version) for version in found], "next": following}
 
 
-@router.post("/{dataset}/rollback", response={200: VersionOut, **CONFLICTS}, auth=ADMIN)
+@router.post(
+    "/{dataset}/rollback", response={200: VersionOut, **CONFLICTS, 503: Problem}, auth=ADMIN
+)
 def roll_back_dataset(
     request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, body: RollbackIn
 ) -> dict[str, Any]:
@@ -75,6 +79,9 @@ def roll_back_dataset(
         raise not_found("version") from None
     except NothingToRollBack as exc:
         raise Refused(HTTPStatus.CONFLICT, f"Nothing to do: {exc}.") from None
+    except DestinationAway as exc:
+        words = f"The database of its tables cannot be worked with: {exc}. {AFTERWARDS}."
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
     except (CannotGoBack, TableGone) as exc:
         raise Refused(HTTPStatus.CONFLICT, f"Nothing was changed: {exc}.") from None
     except DatasetBusy as exc:

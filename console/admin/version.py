@@ -17,6 +17,7 @@ from datasets.models import Version
 from datasets.tables.columns import TableGone
 from datasets.tables.going_back import CannotGoBack
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from syncjobs.upkeep.rollback_elsewhere import AFTERWARDS, DestinationAway
 from workspaces.models import Role
 
 
@@ -60,8 +61,16 @@ class VersionAdmin(KeysetAdmin, ButtonsAdmin):
     def press_rollback(self, request: HttpRequest, version: Version) -> HttpResponse:
         try:
             published = roll_back(version.dataset_id, version.number, by=str(request.user))
-        except (CannotGoBack, DatasetBusy, NothingToRollBack, TableGone, VersionMissing) as exc:
+        except (
+            CannotGoBack,
+            DatasetBusy,
+            NothingToRollBack,
+            TableGone,
+            VersionMissing,
+        ) as exc:
             messages.error(request, f"Nothing was changed: {exc}.")
+        except DestinationAway as exc:
+            messages.error(request, f"{exc}. {AFTERWARDS}.")
         else:
             messages.success(
                 request, f"v{published.number} holds what v{version.number} does, and is current."

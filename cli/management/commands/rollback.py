@@ -13,6 +13,7 @@ from datasets.models import DatasetKind
 from datasets.tables.columns import TableGone
 from datasets.tables.going_back import CannotGoBack
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
+from syncjobs.upkeep.rollback_elsewhere import AFTERWARDS, DestinationAway
 from workspaces.acting import actor_now
 
 
@@ -41,6 +42,8 @@ class Command(WorkspaceCommand):
             VersionMissing,
         ) as exc:
             raise CommandError(f"nothing was changed: {exc}") from None
+        except DestinationAway as exc:
+            raise CommandError(f"{exc}; {AFTERWARDS[0].lower()}{AFTERWARDS[1:]}") from None
         if options["json"]:
             told = tell_version(version)
             self.write_json(told | {"published_at": version.created_at.isoformat()})
