@@ -47,6 +47,18 @@ def preview_files(version: Version, spec: Mapping[str, Any], limit: int) -> Prev
     return cut_preview(source.preview(spec, limit), limit)
 
 
+def preview_named(version: Version, name: str, form: FileFormat | None, limit: int) -> Preview:
+    """The same of a file by its path, or of all files that the name matches as a pattern. Raises what `preview_files`
+    raises."""
+    try:
+        return preview_files(version, name_file(name, form), limit)
+    except RootMissing:
+        known = form or _find_format(name)
+        if known is None or not _GLOB_SIGN.search(name):
+            raise
+        return preview_files(version, {"path": name, "format": known.value}, limit)
+
+
 def preview_held(version: Version, file: HeldFile, limit: int) -> Preview:
     """The first rows of this one file. Raises what `preview_files` raises."""
     source = _open_source(version, _OneFile(_open_files(version), file))

@@ -12,7 +12,7 @@ from tests.agents.asking import Agent, agent
 from tests.agents.things import checked, make_file_job
 from tests.api.conftest import shop, shop_database
 from tests.hosts.databases import Database
-from tests.rows import run
+from tests.rows import make_version, run
 from tests.rowwork.conftest import connector_of_rows, database, make_row_job, orders
 from tests.rowwork.memory import MemoryTable
 from tests.rowwork.test_destinations import job, make_filling_job, warehouse
@@ -250,6 +250,30 @@ def test_tables_of_a_far_end_are_listed_and_previewed(shop: Connector) -> None:
         assert (
             checked(who, "preview_rows", connector=shop.name, entity=wrong)["error"]["code"] == code
         )
+
+
+def test_files_of_a_dataset_are_listed_and_previewed_as_tables(db: None) -> None:
+    job = make_file_job(name="drop")
+    make_version(
+        job.dataset, {"a/1.csv": b"id,day\n1,\n", "a/2.csv": b"id,day\n2,\n", "x.bin": b"n\n"}
+    )
+    who = agent(Role.OPERATOR)
+    first = checked(who, "list_entities", dataset="drop", limit=1)
+    assert [one["name"] for one in first["items"]] == ["a/1.csv"]
+    rest = checked(who, "list_entities", dataset="drop", cursor=first["next"])
+    assert ([one["name"] for one in rest["items"]], rest["next"]) == (["a/2.csv"], None)
+    assert checked(who, "list_entities", dataset="drop", format="xlsx")["items"] == []
+    for entity in ("a/*.csv", {"path": "a/*.csv", "format": "csv"}):
+        told = checked(who, "preview_rows", dataset="drop", entity=entity)
+        assert [row[0] for row in told["rows"]] == ["1", "2"]
+    told = checked(who, "preview_rows", dataset="drop", entity="x.bin", format="csv")
+    assert told["columns"] == [{"name": "n", "type": "text"}]
+    for wrong in ("none.csv", "x.bin"):
+        error = checked(who, "preview_rows", dataset="drop", entity=wrong)["error"]
+        assert error["code"] == "not_found"
+    both = {"dataset": "drop", "connector": "x"}
+    for given in ({}, both):
+        assert checked(who, "list_entities", **given)["error"]["code"] == "invalid_arguments"
 
 
 def test_a_far_end_without_tables_says_so(db: None) -> None:

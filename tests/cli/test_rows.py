@@ -13,15 +13,20 @@ from pytest_django import Settings
 
 from cli.records import describe_progress, describe_record
 from connectors.models import Connector
+from datasets.models import Dataset
+from farends.sftp.transport import SftpOptions, SftpSecret
+from farends.spec import Target
 from syncjobs.core.states import State
 from syncjobs.models import QuarantinedRow, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.api.row_sources import fill
 from tests.console.conftest import make_record
 from tests.hosts.databases import Database, making_database
-from tests.rows import make_connector, make_job, run
+from tests.rows import make_connector, make_job, make_version, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+SFTP = Target("192.0.2.1", 22, SftpOptions(username="sync"), SftpSecret())
 
 
 @pytest.fixture
@@ -50,6 +55,54 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     call_command(*words, "--workspace", "acme")
     return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def drop() -> Dataset:
+    job = make_job(make_connector(SFTP), name="drop")
+    files = {"orders/a.csv": b"id,day\n1,2026-01-01\n", "orders/b.csv": b"id,day\n2,\n"}
+    make_version(job.dataset, files | {"data.bin": b"x;y\n1;2\n", "events.jsonl": b'{"id": 1}\n'})
+    return job.dataset
+
+
+def test_files_of_a_dataset_are_listed_as_tables(
+    drop: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = said(capsys, "entities", "drop")
+    assert [line.split()[:2] for line in lines] == [
+        ["NAME", "KIND"],
+        ["events.jsonl", "file"],
+        ["orders/a.csv", "file"],
+        ["orders/b.csv", "file"],
+    ]
+    items = told(capsys, "entities", "drop", "--format", "csv", "--prefix", "orders/b")["items"]
+    assert [(one["name"], one["entity"]) for one in items] == [
+        ("orders/b.csv", {"path": "orders/b.csv", "format": "csv"})
+    ]
+    Connector.objects.update(name="drop")
+    with pytest.raises(CommandError, match="sftp"):
+        call_command("entities", "drop")
+    assert len(told(capsys, "entities", "drop", "--dataset")["items"]) == 3
+    with pytest.raises(CommandError, match="no connector and no dataset of files 'none'"):
+        call_command("entities", "none")
+
+
+def test_files_of_a_dataset_are_previewed(
+    drop: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = told(capsys, "preview", "drop", "orders/a.csv")
+    assert one["items"] == [{"id": "1", "day": "2026-01-01"}]
+    assert [column["type"] for column in one["columns"]] == ["bigint", "date"]
+    both = told(capsys, "preview", "drop", "orders/*.csv", "--limit", "5")
+    assert [row["id"] for row in both["items"]] == ["1", "2"]
+    named = told(capsys, "preview", "--dataset", "drop", "data.bin", "--format", "csv")
+    assert named["items"] == [{"x": "1", "y": "2"}]
+    for wrong in ("none.csv", "data.bin", "no/*.csv"):
+        with pytest.raises(CommandError, match="`entities drop` lists what there is"):
+            call_command("preview", "drop", wrong)
+    drop.versions.all().delete()
+    with pytest.raises(CommandError, match="no version yet"):
+        call_command("preview", "drop", "orders/a.csv")
 
 
 def test_entities_are_listed(shop: Connector, capsys: pytest.CaptureFixture[str]) -> None:

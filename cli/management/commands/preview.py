@@ -1,4 +1,4 @@
-"""`preview CONNECTOR ENTITY`: the first rows of a table of a far end."""
+"""`preview CONNECTOR ENTITY`: the first rows of a table of a far end, or of files of a dataset."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from django.core.management.base import CommandParser
 
 from api.shapes.offers import PREVIEW_MAX, PreviewOut, tell_preview
 from cli.command import WorkspaceCommand, whole_number
-from cli.finding import need_connector
 from cli.lines import make_lines, one_line, print_columns
-from cli.offers import asking
+from cli.offers import add_source_arguments, asking, need_source
+from connectors.models import Connector
 from connectors.offers import preview_offer
+from syncjobs.queries.offered_files import preview_named
 
 CELL_SHOWN_MAX = 40
 
 
 class Command(WorkspaceCommand):
     help = (
-        "Show the first rows of a table that a connector of kind sql or rest offers, with the types that its"
-        " columns would get. Nothing is stored."
+        "Show the first rows of a table that a connector of kind sql or rest offers, or of files of a dataset,"
+        " with the types that its columns would get. Nothing is stored."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("connector", metavar="CONNECTOR")
-        parser.add_argument("entity", metavar="ENTITY", help="its name, as `entities` lists it")
+        add_source_arguments(parser)
+        parser.add_argument(
+            "entity",
+            metavar="ENTITY",
+            help="its name, as `entities` lists it; of a dataset also a pattern such as orders/*.csv",
+        )
         parser.add_argument(
             "--limit",
             type=whole_number(1, PREVIEW_MAX),
@@ -37,9 +42,12 @@ class Command(WorkspaceCommand):
 
     def run(self, *args: object, **options: Any) -> None:
         workspace = self.get_workspace(options["workspace"])
-        connector = need_connector(workspace, options["connector"])
-        with asking(connector):
-            found = preview_offer(connector, options["entity"], options["limit"])
+        source, entity, limit = need_source(workspace, options), options["entity"], options["limit"]
+        with asking(source):
+            if isinstance(source, Connector):
+                found = preview_offer(source, entity, limit)
+            else:
+                found = preview_named(source, entity, options["format"], limit)
         told = tell_preview(found)
         if options["json"]:
             self.write_json(PreviewOut(**told).model_dump(mode="json"))
