@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -162,8 +163,7 @@ class RowStaging:
 
     def start(self, reading: StagedReading) -> StagedReading:
         """Forgets what was staged, and begins with nothing."""
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             self._forget(cursor)
             required = set(reading.key_names)
             parts: list[Sql] = [
@@ -198,14 +198,12 @@ class RowStaging:
         target = self._target(reading, chunk)
         chunk = _place_rows(reading, chunk)
         try:
-            with self._session.transaction(), self._session.cursor() as cursor:
-                self._fence(cursor)
+            with self._writing() as cursor:
                 if chunk.rows:
                     copy_rows(cursor, target, chunk)
                 return self._settle(cursor, reading, target, chunk, chunk.bad)
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded):
-            with self._session.transaction(), self._session.cursor() as cursor:
-                self._fence(cursor)
+            with self._writing() as cursor:
                 bad = copy_good_rows(cursor, target, chunk, check=self._check)
                 return self._settle(cursor, reading, target, chunk, (*chunk.bad, *bad), len(bad))
 
@@ -216,8 +214,7 @@ class RowStaging:
     def begin_pass(self, reading: StagedReading, *, whole: bool) -> StagedReading:
         """Rows that come from here on are newer than those that are staged. `whole`: all of them come again."""
         reading = replace(reading, segment=reading.segment + 1, without_cursor=0)
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             if whole:
                 reading = replace(reading, failed=0, nulled=0)
                 cursor.execute(_FORGET_BAD, [self._place.table_id])
@@ -283,8 +280,7 @@ class RowStaging:
         """Stages the keys of all rows of the source, from nothing, and returns their count."""
         named = {column.source_name: column for column in reading.columns}
         columns = [named[name] for name in reading.key]
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._place.swept))
             cursor.execute(
                 sql.SQL("CREATE UNLOGGED TABLE {} ({}) WITH (autovacuum_enabled = off)").format(
@@ -301,13 +297,29 @@ class RowStaging:
             order = tuple(named[column.name].name for column in chunk.columns)
             sources = tuple(column.name for column in chunk.columns)
             target = RowTarget(self._place.swept, order, sources, reading.key)
-            with self._session.transaction(), self._session.cursor() as cursor:
-                self._fence(cursor)
+            with self._writing() as cursor:
                 if chunk.rows:
                     copy_rows(cursor, target, chunk)
             count += len(chunk.rows)
         self._session.execute(sql.SQL("ANALYZE {}").format(self._place.swept))
         return count
+
+    def forget_unswept(self, reading: StagedReading) -> StagedReading:
+        """Drops the staged rows whose keys `stage_keys` did not bring."""
+        with self._writing() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '15min'")
+            cursor.execute(
+                sql.SQL(
+                    "DELETE FROM {} s WHERE NOT EXISTS (SELECT FROM {} k WHERE ({}) = ({}))"
+                ).format(
+                    self._place.staged,
+                    self._place.swept,
+                    names_sql(reading.key_names, "k"),
+                    names_sql(reading.key_names, "s"),
+                )
+            )
+            reading = replace(reading, rows=reading.rows - cursor.rowcount)
+        return reading
 
     def drop(self, cursor: psycopg.Cursor[Any], *, but_bad: bool = False) -> None:
         """Within the caller's transaction: nothing of it stays, unless the rows that could not be loaded are to."""
@@ -324,6 +336,15 @@ class RowStaging:
             self._set_up(cursor)
             self._fence(cursor)
             self._forget(cursor)
+
+    @contextmanager
+    def _writing(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A transaction behind the fence. Its commit does not wait for the disk: a crash of PostgreSQL, which alone could lose
+        it, empties the checkpoint in any case."""
+        with self._session.transaction(), self._session.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+            self._fence(cursor)
+            yield cursor
 
     def _set_up(self, cursor: psycopg.Cursor[Any]) -> None:
         cursor.execute("SELECT to_regclass(%s)", [f"{STAGING}.checkpoint"])
@@ -342,8 +363,7 @@ class RowStaging:
         cursor.execute(_KEEP, [self._place.table_id, Jsonb(asdict(reading))])
 
     def _write(self, reading: StagedReading) -> StagedReading:
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             self._keep(cursor, reading)
         return reading
 
@@ -417,8 +437,7 @@ class RowStaging:
         fresh = [column for column in columns if column.name not in staged]
         taken = RESERVED | {column.name for column in reading.columns}
         names = make_names([column.name for column in fresh], taken)
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             for column in columns:
                 known = staged.get(column.name)
                 name = known.name if known else names[column.name]
@@ -445,8 +464,7 @@ class RowStaging:
         return reading
 
     def _add_key(self, reading: StagedReading) -> None:
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             cursor.execute("SET LOCAL maintenance_work_mem = '64MB'")
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             cursor.execute(
@@ -469,8 +487,7 @@ class RowStaging:
             ),
             "row": _as_record(reading.columns, "s"),
         }
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             self._need_segment(cursor)
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             cursor.execute(
@@ -537,8 +554,7 @@ class RowStaging:
         """Rows without a key are named by their content, equal ones by their number."""
         row = _as_record(reading.columns, "s")
         names = [sql.Identifier(column.name) for column in reading.columns]
-        with self._session.transaction(), self._session.cursor() as cursor:
-            self._fence(cursor)
+        with self._writing() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             cursor.execute(
                 sql.SQL(

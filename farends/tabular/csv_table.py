@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from farends.rows.contract import Chunk, Column, Encoding
@@ -19,6 +19,7 @@ from farends.tabular.opening import CsvLayout, find_layout, open_utf8
 from farends.tabular.row_shape import RowShape
 from farends.tabular.scanning import (
     BrokenRow,
+    ProvedRanges,
     RowOfCells,
     RowScanner,
     Scanned,
@@ -32,15 +33,21 @@ class CsvTable:
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
         self._told: dict[str, str] = {}  # types that the files tell themselves
+        self._proved: dict[str, _Proof] = {}  # by path
 
     def find_columns(self, files: Sequence[HeldFile], *, most_bytes: int | None) -> FoundColumns:
         learner = ColumnLearner(self._opened.entity.types)
+        proved: dict[str, ProvedRanges] = {}
         for file in files:
             with self._open(file) as (content, layout):
                 learner.take_types(self._told)
                 learner.add_columns(layout.names)
                 scanner = self._scan(content, layout)
-                learner.learn(scanner, layout.names, layout.dialect, most_bytes=most_bytes)
+                proved[file.path] = learner.learn(
+                    scanner, layout.names, layout.dialect, most_bytes=most_bytes
+                )
+        if self._opened.entity.format is FileFormat.CSV:  # else it is converted once more
+            self._proved = {path: _Proof(ranges, learner) for path, ranges in proved.items()}
         return FoundColumns(learner.columns, learner.row_count)
 
     def read(
@@ -53,6 +60,9 @@ class CsvTable:
             writer = _RowWriter(types, file, layout, wanted)
             scanner = self._scan(content, layout, after)
             scanner.shape = writer.shape
+            proof = self._proved.get(file.path)
+            if proof is not None and proof.is_of(layout.names, writer.kinds):
+                scanner.proved = proof.ranges.again()
             for scanned in scanner:
                 writer.add(scanned)
                 if writer.builder.is_full:
@@ -90,6 +100,19 @@ class CsvTable:
             yield content, find_layout(content, start, opened.entity, file.path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """Parts of a file that were looked at while its types were learned."""
+
+    ranges: ProvedRanges
+    learner: ColumnLearner
+
+    def is_of(self, names: Sequence[str], kinds: Sequence[ValueType | None]) -> bool:
+        """Whether rows are read as the types that were learned; a column without any value is read as text."""
+        learned = [self.learner.shape_of(name) for name in names]
+        return all(one in (kind, ValueType.NULL) for one, kind in zip(learned, kinds, strict=True))
+
+
 class _RowWriter:
     """Writes the rows of one file in the order of the wanted columns."""
 
@@ -101,10 +124,8 @@ class _RowWriter:
         self._layout = layout
         self._wanted = wanted
         columns = {column.name: column for column in wanted.columns}
-        self._kinds = [
-            _kind_of(columns.get(name), is_chosen=name in types) for name in layout.names
-        ]
-        self.shape = RowShape(layout.dialect, self._kinds)
+        self.kinds = [_kind_of(columns.get(name), is_chosen=name in types) for name in layout.names]
+        self.shape = RowShape(layout.dialect, self.kinds)
         places = {name: index for index, name in enumerate(layout.names)}
         self._picks = [places.get(column.name) for column in wanted.columns]
         self._is_straight = self._picks == list(range(len(layout.names)))
@@ -159,7 +180,7 @@ class _RowWriter:
     def _add_cells(self, data: bytes, line: int, cells: tuple[tuple[str, bool], ...]) -> None:
         values: list[str | None] = []
         for index, (text, quoted) in enumerate(cells):
-            kind = self._kinds[index]
+            kind = self.kinds[index]
             if is_null(text, quoted=quoted, kind=kind, dialect=self._layout.dialect):
                 values.append(None)
             elif _fits(text, kind):
@@ -193,7 +214,7 @@ class _RowWriter:
             name: None
             if is_null(cell[0], quoted=cell[1], kind=kind, dialect=self._layout.dialect)
             else cell[0]
-            for name, cell, kind in zip(self._layout.names, cells, self._kinds, strict=False)
+            for name, cell, kind in zip(self._layout.names, cells, self.kinds, strict=False)
             if cell is not None
         }
         names = self._layout.names

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from farends.rows.contract import Column
 from farends.rows.inference import ValueType, classify_text, make_column, widen
-from farends.tabular.row_shape import Dialect, RowShape
-from farends.tabular.scanning import RowOfCells, RowScanner, WholeLines
+from farends.tabular.row_shape import Dialect, LearningShape
+from farends.tabular.scanning import ProvedRanges, RowOfCells, RowScanner, WholeLines
 
 _ROWS_BEFORE_SHAPE = 200  # taken apart, so that a shape is seldom made in vain
 # Looks like a day, and may be none: 2026-13-01. Few of them are mistakes, and make no text of a column of days.
@@ -51,12 +51,17 @@ class ColumnLearner:
         dialect: Dialect,
         *,
         most_bytes: int | None = None,
-    ) -> None:
-        """Reads to the end, or so many bytes."""
+    ) -> ProvedRanges:
+        """Reads to the end, or so many bytes. Returns which parts of the file COPY takes as they are, whatever is learned
+        further: a type that is wider then takes them too."""
+        proved, shape = ProvedRanges(), None
         start, apart, is_stale = scanner.offset, 0, True
+        begin = start
         for scanned in scanner:
             if isinstance(scanned, WholeLines):
                 self._row_count += scanned.count
+                if shape is not None and shape.was_for_copy:
+                    proved.add(begin, scanner.offset)
             else:
                 self._row_count += 1
             if isinstance(scanned, RowOfCells):
@@ -64,13 +69,16 @@ class ColumnLearner:
                 is_stale |= self._learn_row(scanned, names, dialect)
             # A shape that is too narrow refuses good rows, and accepts no bad one: it may serve a while.
             if is_stale and apart >= _ROWS_BEFORE_SHAPE:
-                kinds = [self._shape_of(name) for name in names]
-                scanner.shape = RowShape(dialect, kinds, takes_empty_texts=True)
+                kinds = [self.shape_of(name) for name in names]
+                scanner.shape = shape = LearningShape(dialect, kinds)
                 apart, is_stale = 0, False
-            if most_bytes is not None and scanner.offset - start >= most_bytes:
-                return
+            begin = scanner.offset
+            if most_bytes is not None and begin - start >= most_bytes:
+                break
+        return proved
 
-    def _shape_of(self, name: str) -> ValueType | None:
+    def shape_of(self, name: str) -> ValueType | None:
+        """As what its cells are looked at; None: as any text, because the type was chosen."""
         return None if name in self._types else self._kinds[name]
 
     def _learn_row(self, row: RowOfCells, names: tuple[str, ...], dialect: Dialect) -> bool:

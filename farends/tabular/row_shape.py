@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import re2
 
@@ -91,6 +92,28 @@ class RowShape:
         if any(token in row for token in self._tokens) or not _is_utf8(row):
             return None
         return found.end()
+
+
+class LearningShape:
+    """What who learns types accepts: rows that COPY takes as they are (`was_for_copy`), and those with two quotes in any
+    column."""
+
+    def __init__(self, dialect: Dialect, kinds: Sequence[ValueType | None]) -> None:
+        self.was_for_copy = False
+        self._strict = RowShape(dialect, kinds)
+        self._make_lenient = partial(RowShape, dialect, kinds, takes_empty_texts=True)
+        self._lenient: RowShape | None = None
+
+    def holds(self, piece: bytes) -> bool:
+        self.was_for_copy = self._strict.holds(piece)
+        return self.was_for_copy or self._widen().holds(piece)
+
+    def find_end(self, data: bytes, start: int) -> int | None:
+        return self._widen().find_end(data, start)
+
+    def _widen(self) -> RowShape:
+        self._lenient = self._lenient or self._make_lenient()
+        return self._lenient
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from farends.rows.contract import ROW_BYTES_MAX
 from farends.tabular.cells import OPEN_QUOTE, CellRow, CsvCell, RowCut, make_cell_reader
-from farends.tabular.row_shape import Dialect, RowShape
+from farends.tabular.row_shape import Dialect, LearningShape, RowShape
 
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 256 << 10  # so much is judged at once,
@@ -21,6 +21,7 @@ _SMALL_BYTES = (
     4 << 10
 )  # and so much where something in it was refused, before it is read row by row
 _RAW_BYTES = (64 << 10) + 1  # of a broken row: one more than is kept of it, so that a cut is seen
+_RANGES_MAX = 10_000  # kept of one file
 _LINES_TRIED = 20  # behind a quote that closed in a later line
 
 
@@ -62,14 +63,40 @@ class BrokenRow:
     cells: tuple[tuple[str, bool] | None, ...] = ()
 
 
+class ProvedRanges:
+    """Parts of a file whose rows were all looked at already, in the order of the file."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+        self._index = 0
+
+    def add(self, start: int, stop: int) -> None:
+        if self._ranges and self._ranges[-1][1] == start:
+            self._ranges[-1] = (self._ranges[-1][0], stop)
+        elif len(self._ranges) < _RANGES_MAX:
+            self._ranges.append((start, stop))
+
+    def cover(self, start: int, stop: int) -> bool:
+        """Whether all of this is proved. What is asked for must not lie before what was asked for earlier."""
+        while self._index < len(self._ranges) and self._ranges[self._index][1] < stop:
+            self._index += 1
+        return self._index < len(self._ranges) and self._ranges[self._index][0] <= start
+
+    def again(self) -> ProvedRanges:
+        """The same, to be asked from the file's beginning."""
+        made = ProvedRanges()
+        made._ranges = self._ranges
+        return made
+
+
 Scanned = WholeLines | WholeRow | RowOfCells | BrokenRow
 
 
 class RowScanner:
     """Iterates over the rows from `offset`, which is where a row begins; `line` is its number.
 
-    `shape` may be set at any time; while it is None each row is taken apart. `offset` and `line` are behind what was
-    given last.
+    `shape` may be set at any time; while it is None each row is taken apart. `proved` are ranges of the file that are known to
+    fit it. `offset` and `line` are behind what was given last.
     """
 
     def __init__(
@@ -82,7 +109,8 @@ class RowScanner:
         line: int = 1,
         check: Callable[[], None],
     ) -> None:
-        self.shape: RowShape | None = None
+        self.shape: RowShape | LearningShape | None = None
+        self.proved = ProvedRanges()
         self.line = line
         self._file = file
         self._file.seek(offset)
@@ -108,7 +136,8 @@ class RowScanner:
                 yield self._skip_large_line()
                 continue
             piece = self._data[self._at : end]
-            if self.shape is not None and self.shape.holds(lines := _end_lines(piece)):
+            lines = _end_lines(piece)
+            if self._fits(lines, end):
                 size_bytes = min(size_bytes * 4, _PIECE_BYTES)
                 line = self._advance(piece)
                 yield WholeLines(lines, line, self.line - line)
@@ -116,6 +145,11 @@ class RowScanner:
                 size_bytes //= 16
             else:
                 yield from self._scan_rows(self._base + end)
+
+    def _fits(self, lines: bytes, end: int) -> bool:
+        if self.shape is None:
+            return False
+        return self.proved.cover(self.offset, self._base + end) or self.shape.holds(lines)
 
     def _has_more(self) -> bool:
         if len(self._data) - self._at < _PIECE_BYTES and not self._is_last:

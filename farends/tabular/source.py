@@ -51,6 +51,7 @@ class TabularSource:
         self._folder = folder
         self._reading: Reading | None = None
         self._described: Entity | None = None
+        self._learned: tuple[TabularEntity, TableFormat] | None = None  # it knows what it has read
 
     @property
     def capabilities(self) -> RowCapabilities:
@@ -72,7 +73,10 @@ class TabularSource:
 
     def _describe(self, spec: Mapping[str, Any], *, most_bytes: int | None) -> Entity:
         entity, files = self._find_files(spec)
-        found = self._open(entity).find_columns(files, most_bytes=most_bytes)
+        table = self._open(entity)
+        found = table.find_columns(files, most_bytes=most_bytes)
+        if most_bytes is None:
+            self._learned = (entity, table)
         if not found.columns:
             raise ProtocolViolation(f"{entity.path}: all files that match are empty.")
         if unknown := sorted(set(entity.types) - {one.name for one in found.columns}):
@@ -121,7 +125,8 @@ class TabularSource:
     def read(self, after: Any | None = None) -> Iterator[Chunk]:
         reading = self._get_reading()
         entity, files = self._find_files(reading.spec)
-        table = self._open(entity)
+        learned = self._learned
+        table = learned[1] if learned and learned[0] == entity else self._open(entity)
         wanted = WantedRows(reading.columns, reading.key)
         begin = FileResume.from_json(after)
         for file in files:
