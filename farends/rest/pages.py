@@ -37,6 +37,8 @@ class Pages:
         self._params = [*resource.list_params(), *params]
         self._pager = make_pager(resource)
         self._count: int | None = None
+        self._asked: deque[tuple[Place, str, Future[ApiReply]]] = deque()
+        self._ahead: Iterator[Place] | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -51,25 +53,45 @@ class Pages:
 
     def read(self, start: Place) -> Iterator[Page]:
         """From there to the end. Raises TransportError's children."""
-        asked: deque[tuple[Place, str, Future[ApiReply]]] = deque()
-        ahead: Iterator[Place] | None = None
-        self._ask(asked, start)
-        while asked:
-            place, target, future = asked.popleft()
-            page = self._open(place, self._api.take(future, target))
-            if ahead is None:
-                ahead = self._pager.ahead(self._seen(place, page))
-            while len(asked) < self._api.at_once and (known := next(ahead, None)) is not None:
-                self._ask(asked, known)
-            if asked:
-                self.drifted |= page.following != asked[0][0]
-            elif page.following is not None:
-                self._ask(asked, page.following)
-            yield page
+        self.begin(start)
+        while self.is_asked:
+            yield self.take()
 
-    def _ask(self, asked: deque[tuple[Place, str, Future[ApiReply]]], place: Place) -> None:
+    def begin(self, start: Place) -> None:
+        """Asks for the page there, and does not wait."""
+        self._ask(start)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is a further page."""
+        return bool(self._asked)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether `take` would return at once, with a page."""
+        if not self._asked or not self._asked[0][2].done():
+            return False
+        return self._asked[0][2].exception() is None
+
+    def take(self) -> Page:
+        """The next page; what follows it is asked for. Raises TransportError's children."""
+        place, target, future = self._asked.popleft()
+        page = self._open(place, self._api.take(future, target))
+        if self._ahead is None:
+            self._ahead = self._pager.ahead(self._seen(place, page))
+        while (
+            len(self._asked) < self._api.at_once and (known := next(self._ahead, None)) is not None
+        ):
+            self._ask(known)
+        if self._asked:
+            self.drifted |= page.following != self._asked[0][0]
+        elif page.following is not None:
+            self._ask(page.following)
+        return page
+
+    def _ask(self, place: Place) -> None:
         target = self._target(place)
-        asked.append((place, target, self._api.ask(target)))
+        self._asked.append((place, target, self._api.ask(target)))
 
     def _target(self, place: Place) -> str:
         if "url" in place:

@@ -153,5 +153,10 @@ class Slices:
         number, place = (number + 1, {}) if place is None else (number, place)
         return {_SLICE: number, _LAST: self._last, _AT: place}
 
+    def is_open(self, number: int) -> bool:
+        """Whether it is the window without an end. What changes while the others are read moves there, so it is asked for
+        when all others have been read."""
+        return isinstance(self._slicing, Windows) and number == self._last
+
     def from_on(self, number: int) -> range:
         return range(number, self._last + 1)

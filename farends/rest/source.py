@@ -22,6 +22,7 @@ from farends.rest.pages import Page, Pages
 from farends.rest.paging import FIRST, Place
 from farends.rest.proposing import known_columns, propose_cursors, propose_key
 from farends.rest.resource import Resource, find_resource
+from farends.rest.slices_ahead import read_slices
 from farends.rest.slicing import Slices
 from farends.rows.contract import (
     CHUNK_BYTES,
@@ -296,14 +297,12 @@ class _Reading:
     def _read_pages(self, start: Place) -> Iterator[tuple[Page, Place | None]]:
         """Each page, with where the reading goes on behind it."""
         self._keys = KeysSeen()
-        first, place = self._slices.start(start)
-        for number in self._slices.from_on(first):
+        for number, pages in read_slices(self._source.api, self._resource, self._slices, start):
             self._keys.begin_slice()
-            params = self._slices.params(number)
-            pages = self._pages = Pages(self._source.api, self._resource, params)
-            for page in pages.read(place if number == first else FIRST):
+            self._pages = pages.of
+            for page in pages:
                 yield page, self._slices.following(number, page.following)
-            self._moved = self._moved or pages.drifted
+            self._moved = self._moved or pages.of.drifted
 
     def _pages_of_all(self) -> Iterator[Page]:
         """Whatever their cursor says."""
