@@ -62,6 +62,31 @@ def test_a_second_attempt_goes_on_and_reads_again_what_moved_meanwhile(
     assert staged_of(job) == []
 
 
+def test_a_row_that_went_between_two_attempts_is_not_in_a_first_load(
+    job: SyncJob, database: MemoryDatabase, orders: MemoryTable
+) -> None:
+    Cut(database, 5)
+    record = run(job)
+    orders.remove(id="1")  # staged already
+    try_again(record)
+    assert (record.state, record.rows_read, record.rows_added) == (State.SUCCEEDED, 99, 99)
+    assert rows_of(job) == held_as(orders)
+
+
+def test_a_row_that_went_between_two_attempts_is_removed_by_a_full_record(
+    job: SyncJob, database: MemoryDatabase, orders: MemoryTable
+) -> None:
+    run(job)
+    orders.touch(orders.find(id="99"), name="changed")
+    Cut(database, 5)
+    record = run(job, mode=SyncMode.FULL)
+    assert record.state == State.QUEUED
+    orders.remove(id="1")
+    try_again(record)
+    assert (record.state, record.rows_removed, record.rows_changed) == (State.SUCCEEDED, 1, 1)
+    assert rows_of(job) == held_as(orders)
+
+
 def test_an_attempt_that_is_cut_in_its_second_pass_owes_it_still(
     job: SyncJob, database: MemoryDatabase, orders: MemoryTable
 ) -> None:

@@ -209,6 +209,32 @@ def test_t11_wider_types_are_taken_over_with_values_past_the_old_ones(shop: Data
     ]
 
 
+def test_a_materialized_view_on_a_column_that_is_widened_is_there_afterwards(
+    shop: Database,
+) -> None:
+    job = job_of(shop)
+    run(job)
+    at_home("CREATE MATERIALIZED VIEW {schema}.kept AS SELECT id, qty FROM {table}", job)
+    at_home("CREATE UNIQUE INDEX kept_id ON {schema}.kept (id)", job)
+    at_home("COMMENT ON MATERIALIZED VIEW {schema}.kept IS 'quantities'", job)
+    at_home("GRANT SELECT ON {schema}.kept TO PUBLIC", job)
+    at_home("CREATE VIEW {schema}.on_kept AS SELECT qty FROM {schema}.kept", job)
+    at_home("CREATE MATERIALIZED VIEW {schema}.empty AS SELECT qty FROM {table} WITH NO DATA", job)
+    shop.session.execute("ALTER TABLE orders ALTER qty TYPE bigint")
+    shop.session.execute("UPDATE orders SET qty = 1::bigint << 40 WHERE id = 7")
+    record = run(job, mode=SyncMode.FULL)
+    assert (record.state, record.error) == (State.SUCCEEDED, "")
+    assert at_home("SELECT count(*) FROM {schema}.on_kept", job) == [(1000,)]
+    at_home("REFRESH MATERIALIZED VIEW CONCURRENTLY {schema}.kept", job)  # needs the index
+    assert at_home("SELECT qty FROM {schema}.kept WHERE id = 7", job) == [(1 << 40,)]
+    assert at_home(
+        "SELECT obj_description('{schema}.kept'::regclass, 'pg_class'),"
+        " has_table_privilege('public', '{schema}.kept', 'SELECT'),"
+        " (SELECT relispopulated FROM pg_class WHERE oid = '{schema}.empty'::regclass)",
+        job,
+    ) == [("quantities", True, False)]
+
+
 @pytest.fixture
 def changed(shop: Database) -> SyncRecord:
     """Held, because a number became text."""

@@ -1,7 +1,8 @@
 """Reads one entity into the staging, and goes on where an earlier attempt of the record was cut.
 
 A resumed attempt owes one more pass over the source, from the mark that was taken before the first row was read: what
-the first attempt staged may be older than what the second one read.
+the first attempt staged may be older than what the second one read. Rows that were deleted between the two are in no such
+pass: where all rows are read, the keys tell them.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ class EntityReader:
         if resumed or self._source.drifted:
             self._note("second_pass", {"reason": "resumed" if resumed else "drifted"})
             staged = self._read_again(reading, staged)
+            if resumed and full:
+                staged = self._forget_gone(staged)
         return ReadResult(staged, begun.warning)
 
     def _find_resumable(self, terms: dict[str, Any]) -> StagedReading | None:
@@ -100,6 +103,13 @@ class EntityReader:
         mark = None if self._mark is None else self._mark.to_json()
         # Not written down: an attempt that is cut from here on owes the whole pass again.
         return replace(staged, mark=mark)
+
+    def _forget_gone(self, staged: StagedReading) -> StagedReading:
+        """An earlier attempt has staged rows that the source may lack by now."""
+        if not staged.key or not self._source.capabilities.sweeps_keys:
+            return staged
+        self._staging.stage_keys(staged, self._source.read_keys())
+        return self._staging.forget_unswept(staged)
 
     def _take(
         self, staged: StagedReading, chunks: Iterator[Chunk], *, moves_mark: bool
