@@ -33,6 +33,7 @@ from syncjobs.leases.lease import Lease
 from syncjobs.models import SyncJob, SyncRecord
 from syncjobs.records.transition import INTERNAL
 from syncjobs.works.contract import Ending, Failed, end
+from syncjobs.works.rows.outcome import has_published
 from timing.clock import database_now
 
 log = structlog.get_logger(__name__)
@@ -196,7 +197,7 @@ def _fail(
     changes: dict[str, Any] = {"vain_attempts": vain, "waits_in_a_row": 0, "tries_until": None}
     if decision.delay_s is not None:
         changes["attempt"] = record.attempt + 1
-    return _try_again(code, message, decision, changes, {"code": code})
+    return _try_again(record, code, message, decision, changes, {"code": code})
 
 
 def _wait(
@@ -214,7 +215,7 @@ def _wait(
     )
     changes = {"waits_in_a_row": tries, "tries_until": until}
     evidence = {"code": code, "waits": "time", "tries_until": until.isoformat()}
-    return _try_again(code, message, decision, changes, evidence)
+    return _try_again(record, code, message, decision, changes, evidence)
 
 
 def _find_end(record: SyncRecord, now: datetime) -> datetime:
@@ -229,6 +230,7 @@ def _find_end(record: SyncRecord, now: datetime) -> datetime:
 
 
 def _try_again(
+    record: SyncRecord,
     code: str,
     message: str,
     decision: RetryDecision,
@@ -237,10 +239,18 @@ def _try_again(
 ) -> Ending:
     changes = {"error_code": code, "error": message} | changes
     if decision.delay_s is None:
-        return end(Event.FAILED, f"{message} ({decision.reason})", **changes, verdict=code)
+        return _end_for_good(record, f"{message} ({decision.reason})", changes)
     changes |= {
         "not_before": Now() + timedelta(seconds=decision.delay_s),
         "waiting_for": f"its next attempt, after: {message}"[:200],
     }
     reason = f"{message}; again in {decision.delay_s:.0f} s ({decision.reason})"
     return Ending(Event.RETRY_SCHEDULED, reason, changes, evidence)
+
+
+def _end_for_good(record: SyncRecord, reason: str, changes: dict[str, Any]) -> Ending:
+    """Tables that this attempt or an earlier one has published are there: such a record did a part."""
+    record.refresh_from_db(fields=["tables"])
+    if has_published(record.tables):
+        return end(Event.PARTLY_SUCCEEDED, reason, **changes, verdict="partial")
+    return end(Event.FAILED, reason, **changes, verdict=changes["error_code"])

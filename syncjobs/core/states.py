@@ -45,6 +45,7 @@ class Event(StrEnum):
     FAILED = "failed"
     RETRY_SCHEDULED = "retry_scheduled"
     GAVE_UP = "gave_up"  # it waited for its next try until its time was over
+    GAVE_UP_PARTLY = "gave_up_partly"  # the same, when some of its tables were published
     DEADLINE_PASSED = "deadline_passed"
     INTERRUPTED = "interrupted"  # drained: costs no attempt
     LEASE_EXPIRED = "lease_expired"
@@ -79,6 +80,7 @@ MOVES: dict[Event, Move] = {
     Event.FAILED: Move(_RUNNING, State.FAILED),
     Event.RETRY_SCHEDULED: Move(_RUNNING, State.QUEUED),
     Event.GAVE_UP: Move(frozenset({State.QUEUED}), State.FAILED),
+    Event.GAVE_UP_PARTLY: Move(frozenset({State.QUEUED}), State.PARTIAL),
     Event.DEADLINE_PASSED: Move(_RUNNING, State.TIMED_OUT),
     Event.INTERRUPTED: Move(_RUNNING, State.QUEUED),
     Event.LEASE_EXPIRED: Move(_RUNNING, State.QUEUED),
@@ -95,6 +97,9 @@ MOVES: dict[Event, Move] = {
 }
 
 
+_LATE = (Event.CLAIMED, Event.COALESCED, Event.GAVE_UP, Event.GAVE_UP_PARTLY)
+
+
 class Refusal(StrEnum):
     """Why an event does not move a record."""
 
@@ -108,5 +113,5 @@ def decide(state: State, event: Event) -> State | Refusal:
     if state in move.sources:
         return move.target
     # Whoever works on a record, or answers a bell, may find it taken back, cancelled or finished.
-    late = move.sources <= _RUNNING or event in (Event.CLAIMED, Event.COALESCED, Event.GAVE_UP)
+    late = move.sources <= _RUNNING or event in _LATE
     return Refusal.STALE if late or state in FINAL else Refusal.ILLEGAL

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
+from django.db.models.functions import Now
 
 from datasets.models import Version
 from farends.errors import ConnectionLost
@@ -11,10 +14,11 @@ from syncjobs.attempt.execution import execute
 from syncjobs.core.states import State
 from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
+from syncjobs.queueing.giving_up import give_up
 from syncjobs.records.asking import release
 from tests.rows import fresh, run
 from tests.rowwork.conftest import ORDERS, MakeJob, held_as, rows_of
-from tests.rowwork.memory import MemoryDatabase, MemoryTable
+from tests.rowwork.memory import MemoryDatabase, MemoryRows, MemoryTable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,6 +129,64 @@ def test_a_table_that_stays_lost_ends_the_record_in_part(
         "public.invoices": "succeeded",
         "public.orders": "succeeded",
     }
+
+
+def test_a_source_that_is_lost_for_good_after_some_tables_leaves_a_part(
+    job: SyncJob, shop: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.max_attempts = 2
+    job.save()
+
+    def lose(*_: object) -> NoReturn:
+        raise ConnectionLost
+
+    def cut(number: int) -> None:
+        if shop.readings[-1][0] == "customers":
+            lose()
+
+    shop.before_chunk = cut
+    record = run(job)
+    assert record.state == State.QUEUED
+    monkeypatch.setattr(MemoryRows, "entities", lose)
+    for _ in range(2):  # the first attempt got further, and so counts for nothing
+        SyncRecord.objects.filter(pk=record.pk).update(not_before=None)
+        execute(record.pk, Heart("test"))
+    record = fresh(record)
+    assert (record.state, record.verdict) == (State.PARTIAL, "partial")
+    assert record.error_code == "connection_lost"
+    assert Version.objects.count() == 2
+
+
+def test_a_record_that_gives_up_waiting_after_some_tables_did_a_part(
+    job: SyncJob, shop: MemoryDatabase
+) -> None:
+    def cut(number: int) -> None:
+        if shop.readings[-1][0] == "customers":
+            raise ConnectionLost
+
+    shop.before_chunk = cut
+    record = run(job)
+    SyncRecord.objects.filter(pk=record.pk, state=State.QUEUED).update(tries_until=Now())
+    assert give_up() == 1
+    record = fresh(record)
+    assert (record.state, record.verdict) == (State.PARTIAL, "partial")
+    assert record.error_code == "connection_lost"
+    last = record.events.last()
+    assert last is not None
+    assert last.event == "gave_up_partly"
+
+
+def test_a_record_that_gives_up_before_any_table_has_failed(
+    job: SyncJob, shop: MemoryDatabase
+) -> None:
+    def cut(number: int) -> None:
+        raise ConnectionLost
+
+    shop.before_chunk = cut
+    record = run(job)
+    SyncRecord.objects.filter(pk=record.pk, state=State.QUEUED).update(tries_until=Now())
+    assert give_up() == 1
+    assert fresh(record).state == State.FAILED
 
 
 def test_a_table_that_is_held_waits_alone(job: SyncJob, shop: MemoryDatabase) -> None:
