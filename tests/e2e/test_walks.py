@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.process, pytest.mark.browser, pytest.mark.timeout(600)
 CHROMIUM = "/usr/bin/chromium"
 WITHIN_S = 120  # for what a quiet machine does at once
 DESK = ViewportSize(width=1280, height=900)
+PHONE = ViewportSize(width=390, height=844)
 SLOW = Weather(bytes_per_s=60_000.0)  # of each connection
 FILES = (
     {f"contracts/2026/c{n:03}.txt": b"Turbines and zebras\n" * 90 for n in range(130)}
@@ -106,8 +107,8 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def _open(browser: Browser) -> Page:
-    context = browser.new_context(viewport=DESK, locale="en-GB", timezone_id="America/New_York")
+def _open(browser: Browser, size: ViewportSize = DESK) -> Page:
+    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="America/New_York")
     context.set_default_timeout(WITHIN_S * 1_000)
     return context.new_page()
 
@@ -304,3 +305,118 @@ def test_a_worker_that_stands_still_is_seen_and_another_one_goes_on(
         site.proxy.weather = Weather()
     page.locator("#record-dataset").click()
     page.get_by_text(re.compile("^191 files")).wait_for()
+
+
+def test_all_of_it_by_keyboard_alone(browser: Browser, site: Site) -> None:
+    """Log in, find the job, start it, keep the focus while the page moves, look at what is held, and release it."""
+    page = _open(browser)
+    page.goto(f"{site.url}/admin/")
+    page.wait_for_function("document.activeElement.name === 'username'")
+    page.keyboard.type("admin")
+    page.keyboard.press("Tab")
+    page.keyboard.type(site.password)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Overview").wait_for()
+    for path in sorted((site.source / "contracts/2026").iterdir())[:120]:
+        path.unlink()
+
+    page.keyboard.press("/")
+    page.keyboard.type("file-server")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="By name").wait_for()
+    _tab_to(
+        page, page.locator("li", has_text="job").get_by_role("link", name="file-server", exact=True)
+    )
+    page.keyboard.press("Enter")
+    page.locator("#job-state").wait_for()
+    _tab_to(page, page.locator("#press-sync"))
+    page.keyboard.press("Enter")
+    page.locator("#record-live").wait_for()
+    _tab_to(page, page.locator("#record-job"))
+    page.get_by_role("heading", name="120 of 191 files would be removed").wait_for()
+
+    _tab_to(page, page.locator("#open-release"))
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert dialog.evaluate("each => each.contains(document.activeElement)")
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.evaluate("document.activeElement.id") == "open-release"
+    _type_and_release(page, "120")
+    page.locator("#record-live[data-state=succeeded]").wait_for()
+
+
+def _type_and_release(page: Page, number: str) -> None:
+    _tab_to(page, page.locator("#open-release"))
+    page.keyboard.press("Enter")
+    _tab_to(page, page.locator("#release-typed"))
+    page.keyboard.type(number)
+    page.keyboard.press("Enter")
+
+
+# What is drawn around the thing that has the focus.
+_RING = """() => {
+    const style = getComputedStyle(document.activeElement);
+    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== 'none'
+        || document.activeElement.matches('.sp-strip a');
+}"""
+
+
+def _tab_to(page: Page, wanted: Locator) -> None:
+    """Goes on by Tab until the thing has the focus, which a person must be able to see."""
+    wanted.wait_for()
+    for _ in range(120):
+        if wanted.evaluate("each => each === document.activeElement"):
+            assert page.evaluate(_RING), page.evaluate("document.activeElement.outerHTML")
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError("no Tab leads there")
+
+
+@pytest.mark.parametrize("role", ["operator", "viewer"])
+def test_a_person_is_invited_and_works_on_a_phone(
+    admin: Page, browser: Browser, site: Site, role: str
+) -> None:
+    admin.goto(f"{site.url}/admin/workspaces/invitation/add/")
+    _field(admin, "User name or e-mail address").fill(f"the-{role}")
+    _field(admin, "Role").select_option(role)
+    admin.get_by_role("button", name="Save", exact=True).click()
+    link = admin.locator("code", has_text="http").inner_text()
+
+    page = _open(browser, PHONE)
+    page.goto(link)
+    page.get_by_label("Password:").fill("turbines-and-zebras-7")
+    page.get_by_label("Password again").fill("turbines-and-zebras-7")
+    page.get_by_role("button", name="Sign up and accept").click()
+    page.goto(f"{site.url}/admin/")
+    page.get_by_role("heading", name="Overview").wait_for()
+    assert page.get_by_role("link", name="New job").count() == 0
+    assert page.get_by_role("button", name="Clean up stuck syncs").count() == (role == "operator")
+    _go_to_job_on_a_phone(page)
+    assert _fits(page)
+    if role == "operator":
+        fill(site.source, {"for-the-operator.txt": b"zebras"})
+        page.locator("button:visible", has_text="Sync now").first.click()
+        page.locator("#record-live[data-state=succeeded]").wait_for()
+        page.locator("#ledger").get_by_text("for-the-operator.txt").wait_for()
+    else:
+        assert page.locator("main form[method=post]").count() == 0
+        page.locator("#job-current").click()
+        page.locator("#record-live").wait_for()
+    assert _fits(page)
+    page.locator("#record-dataset").click()
+    page.get_by_role("link", name="notes.csv", exact=True).click()
+    page.locator("#preview").get_by_role("cell", name="2", exact=True).wait_for()
+    assert _fits(page)
+    page.context.close()
+
+
+def _go_to_job_on_a_phone(page: Page) -> None:
+    page.locator("#open-sidebar").click()
+    page.get_by_role("link", name="Sync jobs", exact=True).click()
+    page.get_by_role("link", name="file-server", exact=True).first.click()
+    page.locator("#job-state").wait_for()
+
+
+def _fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

@@ -24,6 +24,8 @@
         field.value = "";
         const judge = () => { go.disabled = typed !== "" && field.value.trim() !== typed; };
         field.oninput = judge;
+        // Enter would press the first button, which is the other one.
+        field.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); go.click(); } };
         judge();
         dialog.onclose = () => {
             if (dialog.returnValue !== "go") return;
