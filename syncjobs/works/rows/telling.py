@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 _IS_TOLD = """
 SELECT EXISTS (SELECT FROM datasets_version
                 WHERE dataset_id = %(dataset)s AND record_id = %(record)s AND %(table)s = ANY(tables_changed))
-    OR EXISTS (SELECT FROM syncjobs_syncrecord WHERE id = %(record)s AND tables @> ANY(%(outcomes)s::jsonb[]))
+    OR EXISTS (SELECT FROM syncjobs_syncrecord
+                WHERE id = %(record)s AND NOT dry_run AND tables @> ANY(%(outcomes)s::jsonb[]))
 """
 
 
