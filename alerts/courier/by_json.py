@@ -16,7 +16,6 @@ from alerts.core.answers import (
     code_of_status,
 )
 from alerts.core.channel_urls import ChannelUrl
-from alerts.courier.guard import read_retry_after
 from farends.contract import Context, Patience
 from farends.conversation import Conversation, ConversationLimits
 from farends.dialing import Dialer, Policy
@@ -28,6 +27,7 @@ from farends.errors import (
     TransportError,
     Unreachable,
 )
+from farends.web.answers import read_wait
 from farends.web.auth import Credentials
 from farends.web.url import Origin
 from farends.wire.tls import trusting_anybody, trusting_system
@@ -46,18 +46,19 @@ def send_by_json(
     url: ChannelUrl, body: bytes, delivery: str, policy: Policy, within_s: float
 ) -> SendAnswer:
     try:
-        status, retry_after = _post(url, body, delivery, policy, within_s)
+        status, wait_s = _post(url, body, delivery, policy, within_s)
     except TransportError as exc:
         return SendAnswer(False, _CODES.get(type(exc), CONNECTION_LOST), str(exc))
     if 200 <= status < 300:
         return SendAnswer(True)
     told = f"The host answered {status}."
-    return SendAnswer(False, code_of_status(status), told, read_retry_after(retry_after))
+    return SendAnswer(False, code_of_status(status), told, wait_s)
 
 
 def _post(
     url: ChannelUrl, body: bytes, delivery: str, policy: Policy, within_s: float
-) -> tuple[int, str]:
+) -> tuple[int, float | None]:
+    """The status, and how many seconds the host wants to be left alone; None where it does not say."""
     scheme = "http" if url.scheme.is_plain else "https"
     is_blind = dict(url.query).get("verify", "").lower() in ("no", "false", "0", "off")
     tls = trusting_anybody() if is_blind else trusting_system()
@@ -76,7 +77,7 @@ def _post(
             body=body,
         ) as answer,
     ):
-        return answer.status, answer.head.fields.get("retry-after", "")
+        return answer.status, read_wait(answer.head.fields)
 
 
 def _target_of(url: ChannelUrl) -> str:

@@ -12,6 +12,7 @@ import smtplib
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from alerts.core.answers import (
 )
 from farends.addresses import parse_address
 from farends.dialing import Policy
+from farends.web.dates import seconds_until
 
 _NEVER = (
     "subprocess.",
@@ -56,7 +58,7 @@ class Witnessed:
 
     forbidden: str = ""
     status: int = 0  # of the last answer by HTTP
-    retry_after: str = ""
+    retry_after_s: float | None = None  # which that answer asked for
     smtp: int = 0  # the last reply that was no success
     failure: str = ""  # code of the last exception
 
@@ -67,9 +69,7 @@ class Witnessed:
         if self.status >= 300:
             reason = http.client.responses.get(self.status, "")
             told = f"The service answered {self.status} {reason}".rstrip() + "."
-            return SendAnswer(
-                False, code_of_status(self.status), told, read_retry_after(self.retry_after)
-            )
+            return SendAnswer(False, code_of_status(self.status), told, self.retry_after_s)
         if self.smtp:
             return SendAnswer(
                 False, code_of_smtp(self.smtp), f"The mail server answered {self.smtp}."
@@ -119,7 +119,9 @@ def _note_http(seen: Witnessed) -> None:
         def begin(self) -> None:
             super().begin()
             seen.status = self.status
-            seen.retry_after = self.headers.get("Retry-After", "")
+            seen.retry_after_s = seconds_until(
+                self.headers.get("Retry-After"), self.headers.get("Date"), now_s=time.time()
+            )
             if self.status >= 300:
                 del self.headers["Location"]  # a redirect that leads nowhere is followed by nobody
 
@@ -184,9 +186,3 @@ _WORDS = {
     TIMED_OUT: "The host took too long to answer.",
     CONNECTION_LOST: "The connection was lost.",
 }
-
-
-def read_retry_after(text: str) -> float | None:
-    """Seconds; None where the field says none, or a date."""
-    text = text.strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

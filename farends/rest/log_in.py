@@ -21,8 +21,8 @@ from farends.errors import (
 from farends.masking import Mask, make_mask
 from farends.rest.options import RestOptions, RestSecret, read_token_url
 from farends.rest.resource import write_query
+from farends.web.answers import read_wait
 from farends.web.auth import Credentials
-from farends.web.dates import seconds_until
 from farends.wire.far_text import show
 from farends.wire.tls import trusting, trusting_system
 
@@ -189,8 +189,7 @@ class OAuthLogIn(LogIn):
             words += f" {show(code, 60)}"
             words += f", {show(described)}" if isinstance(described, str) else ""
         if status == 429:
-            delay = seconds_until(fields.get("retry-after"), fields.get("date"))
-            return Throttled(words, retry_after_s=delay)
+            return Throttled(words, retry_after_s=read_wait(fields))
         error: TransportError
         if code in _FINAL:
             error = AuthRefused(words)

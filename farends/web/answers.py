@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 from farends.errors import (
     AuthRefused,
     PermanentError,
@@ -45,7 +48,7 @@ def status_error(head: Head, doing: str) -> TransportError:
     status = head.status
     message = f"{doing}: the host answered {status}"
     if status in (429, 503):
-        delay = seconds_until(head.fields.get("retry-after"), head.fields.get("date"))
+        delay = read_wait(head.fields)
         return Throttled(message, retry_after_s=delay)
     if status == 401:
         return AuthRefused(message)
@@ -58,6 +61,11 @@ def status_error(head: Head, doing: str) -> TransportError:
     if status in REDIRECTS:
         return ProtocolViolation(f"{message} without a usable Location")
     return PermanentError(show(message))
+
+
+def read_wait(fields: Mapping[str, str]) -> float | None:
+    """How many seconds the host wants to be left alone; None where it does not say. Names of `fields` are in lower case."""
+    return seconds_until(fields.get("retry-after"), fields.get("date"), now_s=time.time())
 
 
 def asks_for_less(error: TransportError, head: Head | None) -> bool:

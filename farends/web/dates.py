@@ -66,13 +66,18 @@ def minute_ns(text: str) -> int | None:
     return int(moment.timestamp()) * 1_000_000_000
 
 
-def seconds_until(retry_after: str | None, date: str | None) -> float | None:
-    """Retry-After in seconds, 0 to a day; a date in it is measured from the host's own clock."""
+def seconds_until(
+    retry_after: str | None, date: str | None, *, now_s: float | None = None
+) -> float | None:
+    """Retry-After in seconds, 0 to a day (RFC 9110 §10.2.3). A date in it is measured from the host's own clock, which its
+    field Date tells, else from `now_s`, seconds since the epoch."""
     if not retry_after:
         return None
-    if retry_after.strip().isascii() and retry_after.strip().isdigit():
-        return min(float(retry_after.strip()[:9]), RETRY_AFTER_MAX_S)
-    until, now = epoch_s(retry_after), epoch_s(date)
-    if until is None or now is None:
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), RETRY_AFTER_MAX_S)
+    until_s, told_s = epoch_s(text), epoch_s(date)
+    began_s = now_s if told_s is None else told_s
+    if until_s is None or began_s is None:
         return None
-    return min(max(until - now, 0.0), RETRY_AFTER_MAX_S)
+    return min(max(until_s - began_s, 0.0), RETRY_AFTER_MAX_S)

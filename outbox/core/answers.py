@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from farends.web.dates import seconds_until
+
 SHOWN_MAX = 300  # characters of an answer that a reason quotes
-RETRY_AFTER_MAX_S = 3600
+RETRY_AFTER_MAX_S = 3600.0
 _ASK_A_PERSON = frozenset({403, 404, 405, 410, 415, 451})
 _LATER = frozenset({408, 409, 425, 429})
 
@@ -114,7 +115,7 @@ def judge_answer(
         if status >= 500 and answer.fields.get("idempotent-replayed", "").strip().lower() == "true":
             told = f"{words}: its saved answer to this batch, which will not change"
             return Judgement(TryOutcome.PAUSE, told, status)
-        wait_s = _retry_after(answer.fields, now) if status in (429, 503) else None
+        wait_s = _read_wait(answer.fields, now) if status in (429, 503) else None
         return Judgement(TryOutcome.LATER, words, status, wait_s, uncertain=status >= 500)
     if status in _ASK_A_PERSON or status == 401 or 300 <= status < 400:
         return Judgement(TryOutcome.PAUSE, words, status)
@@ -233,16 +234,7 @@ def _quote(body: bytes) -> str:
     return f": {shown}" if shown else ""
 
 
-def _retry_after(fields: Mapping[str, str], now: datetime) -> float | None:
-    """Reads `Retry-After` in seconds, at most an hour; None where the field tells nothing (RFC 9110 §10.2.3)."""
-    text = fields.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), RETRY_AFTER_MAX_S))
-    try:
-        moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        left_s = (moment - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(left_s, 0.0), float(RETRY_AFTER_MAX_S))
+def _read_wait(fields: Mapping[str, str], now: datetime) -> float | None:
+    """How long the client system wants to be left alone, at most an hour; None where it does not say."""
+    wait_s = seconds_until(fields.get("retry-after"), fields.get("date"), now_s=now.timestamp())
+    return None if wait_s is None else min(wait_s, RETRY_AFTER_MAX_S)

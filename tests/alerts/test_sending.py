@@ -195,6 +195,22 @@ def test_a_service_that_limits_us_is_asked_when_it_said(
             assert len(receiver.received) == count
 
 
+@pytest.mark.parametrize("scheme", ["json", "gotify"])
+def test_a_service_that_names_the_time_is_asked_at_that_time(
+    scheme: str, workspace: Workspace, office: PostOffice, clock: Clock
+) -> None:
+    """By its own clock, whatever ours says."""
+    told = {"Date": "Sat, 28 Nov 2020 10:00:00 GMT", "Retry-After": "Sat, 28 Nov 2020 10:00:07 GMT"}
+    replies = iter([Reply(429, told), Reply(503, told), Reply(body=b'{"id": 1}')])
+    with receiving_alerts(lambda _: next(replies)) as receiver:
+        make_channel(workspace, url=f"{scheme}://127.0.0.1:{receiver.port}/token")
+        fail_once(workspace, clock.now)
+        for wait_s, count in ((0, 1), (6, 1), (1, 2), (6, 2), (1, 3)):
+            clock.pass_s(wait_s)
+            office.send_due()
+            assert len(receiver.received) == count
+
+
 def test_a_channel_that_hangs_delays_no_other(
     workspace: Workspace, courier: Courier, clock: Clock
 ) -> None:

@@ -77,8 +77,8 @@ def receiving_alerts(
             receiver.note(received)
             reply = receiver.answer(received)
             try:
-                self.send_response(reply.status)
-                for name, value in reply.fields.items():
+                self.send_response_only(reply.status)
+                for name, value in ({"Date": self.date_time_string()} | reply.fields).items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()

@@ -273,6 +273,14 @@ def test_o19_retry_after_is_heeded_up_to_an_hour(text: str, wait_s: float | None
     assert told(status=429, retry_after=text).wait_s == wait_s
 
 
+def test_o19_a_time_to_come_back_is_read_by_the_client_systems_own_clock() -> None:
+    fields = {
+        "date": "Sat, 28 Nov 2020 10:00:00 GMT",
+        "retry-after": "Sat, 28 Nov 2020 10:00:30 GMT",
+    }
+    assert judge_answer(ClientAnswer(429, fields, b""), SENT, SuccessRule(), NOW).wait_s == 30
+
+
 def test_a_reason_quotes_no_control_characters() -> None:
     judgement = told(b"\x1b[31m" + b"no\n" * 500, 500)
     assert judgement.reason.isprintable()
