@@ -1,5 +1,5 @@
 """`python -m embedded.alive PART`: the health check of a container, once a minute in each. It asks the database one
-question and loads neither Django's applications nor their models, as `manage.py alive` does.
+question and loads neither Django's applications nor their models.
 
 Exit status 1 where this host's process has not told of itself for SYNC_SILENT_SECONDS, or never. 0 also while
 PostgreSQL does not answer, has just started or takes no writes: no process can tell of itself then.
