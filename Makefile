@@ -21,7 +21,7 @@ help:
 	@echo "               a tenth of KILLS are of what sends alerts (ALERTS=1: these alone)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
 	@echo "make check     format, lint, types, import contracts, migrations"
-	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, REST (ARGS='--kinds sftp --corpora S')"
+	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, alerts, REST (ARGS='--kinds sftp --corpora S')"
 	@echo "make pictures  takes the pictures of the console anew (README, docs/console.md)"
 	@echo "make clean     removes the environment and the caches, never var/"
 	@echo "               SEED=n replays a run, SECONDS=n its length; KILLS=50 measures takeovers instead"
@@ -68,6 +68,7 @@ bench: .venv/.development test-tools bench-tools
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.queues)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.schedules)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.outbox)
+	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.alerts)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.elsewhere)
 	@$(if $(ARGS),true,$(VENV)/python -m benchmarks.rows.objects)
