@@ -95,15 +95,26 @@ class _WaitingRow:
     severity: str
 
 
-def make_messages(now: datetime) -> int:
-    """Makes what is due, a transaction for each channel. Returns how many messages there are now to be sent."""
+@dataclass(frozen=True, slots=True)
+class MessagesMade:
+    """`next_at`: when the next one can be made of what is due already; None: nothing waits for its time."""
+
+    count: int
+    next_at: datetime | None = None
+
+
+def make_messages(now: datetime) -> MessagesMade:
+    """Makes what is due, a transaction for each channel."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE_CHANNELS, {"now": now})
         due = [channel_id for (channel_id,) in cursor.fetchall()]
-    return sum(_make_for(channel_id, now) for channel_id in due)
+    at = [when for channel_id in due if (when := _make_for(channel_id, now)) is not None]
+    later = [when for when in at if when > now]
+    return MessagesMade(len(at) - len(later), min(later, default=None))
 
 
-def _make_for(channel_id: uuid.UUID, now: datetime) -> bool:
+def _make_for(channel_id: uuid.UUID, now: datetime) -> datetime | None:
+    """When the channel's message is to be made: one that is not to wait has been made. None: there is none."""
     asked: dict[str, Any] = {
         "channel": channel_id,
         "now": now,
@@ -113,14 +124,14 @@ def _make_for(channel_id: uuid.UUID, now: datetime) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOCK, asked)
         if cursor.fetchone() is None:
-            return False
+            return None
         cursor.execute(_LOAD, asked)
         load = fetch_row(cursor, ChannelLoad)
         if load is None:
-            return False
+            return None
         timing = plan_message(load)
         if timing.at > now:
-            return False
+            return timing.at
         key = uuid.uuid4()
         asked["message"] = key
         cursor.execute(_TAKE, asked)
@@ -133,7 +144,7 @@ def _make_for(channel_id: uuid.UUID, now: datetime) -> bool:
         if suppressed := len(rows) - len(message.named):
             add_to_totals(channel.workspace_id, DeliveryOutcome.SUPPRESSED, suppressed)
     log.info("alerts.message_made", message=str(key), channel=channel.name, alerts=len(rows))
-    return True
+    return timing.at
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ and the writing leaves a lease that runs out: the message is sent again, with th
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from django.db import connection
 
 from alerts.channel_secrets import unseal_channel_url
 from alerts.core.answers import CHANNEL_INVALID, COURIER_LOST, SendAnswer
+from alerts.core.bundling import SPACED_S
 from alerts.models import AlertChannel
 from alerts.sending.courier import WITHIN_S, Courier, CourierUnavailable
 from alerts.sending.making import make_messages
@@ -31,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 LEASE_S = 45.0  # longer than a courier that must be started takes for a message
 AT_ONCE = 16
+RETRIES_AT_ONCE = (
+    8  # of these, to channels whose last try failed: hosts that hang take their whole time
+)
 _LOOKS_EVERY_S = 0.5
 
 # Of each channel the message that is under way, else the one that is due first: no other overtakes it. One that has no
@@ -47,7 +52,8 @@ m.ended_at IS NULL AND (m.next_at IS NULL OR m.next_at <= %(now)s)
 """
 _CLAIM = f"""
 WITH due AS (
-    SELECT m.id FROM alerts_alertmessage m WHERE m.id IN ({_HEADS}) AND {_DUE}
+    SELECT m.id FROM alerts_alertmessage m JOIN alerts_alertchannel c ON c.id = m.channel_id
+     WHERE m.id IN ({_HEADS}) AND {_DUE} AND (c.state = 'retrying') = %(is_retry)s
      ORDER BY m.next_at NULLS FIRST LIMIT %(most)s FOR UPDATE OF m SKIP LOCKED)
 UPDATE alerts_alertmessage m SET leased_until = %(until)s, attempts = m.attempts + 1 FROM due WHERE m.id = due.id
 RETURNING m.id, m.channel_id, m.attempts, m.body
@@ -78,33 +84,57 @@ class PostOffice:
         is_over: Callable[[], bool] = lambda: False,
         lease_s: float = LEASE_S,
         within_s: float = WITHIN_S,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._courier = courier
         self._clock = clock
         self._is_over = is_over
         self._lease_s = lease_s
         self._within_s = within_s
+        self._pause = pause
         self._held: dict[int, HeldMessage] = {}
+        self._retried: set[int] = set()  # of these, the numbers of what has failed before
 
     def send_due(self) -> int:
         """Until nothing is due and nothing is under way; the count of tries. What becomes due meanwhile goes too, so
-        that a channel that hangs delays no other."""
+        that a channel that hangs delays no other. What only waits for the end of its spacing is waited for: beat would ask
+        a second later."""
         count = 0
+        has_waited = False
         while True:
-            if not self._is_over():
-                make_messages(self._clock())
-                count += self._claim_and_send()
+            sent, wait_s = (0, None) if self._is_over() else self._make_and_send()
+            count += sent
             if not self._held:
-                return count
+                if wait_s is None or wait_s > SPACED_S or (has_waited and not sent):
+                    return count
+                self._pause(wait_s)
+                has_waited = True
+                continue
             for receipt in self._courier.wait(_LOOKS_EVERY_S):
                 answer = SendAnswer(
                     receipt.delivered, receipt.code, receipt.detail, receipt.retry_after_s
                 )
+                self._retried.discard(receipt.number)
                 if (held := self._held.pop(receipt.number, None)) is not None:
                     settle_try(held, answer, self._clock())
 
+    def _make_and_send(self) -> tuple[int, float | None]:
+        """The count of tries that have begun; and in how many seconds a message can be made of what is due."""
+        now = self._clock()
+        made = make_messages(now)
+        count = self._claim_and_send()
+        return count, None if made.next_at is None else (made.next_at - now).total_seconds()
+
     def _claim_and_send(self) -> int:
-        claimed = claim_messages(self._clock(), AT_ONCE - len(self._held), self._lease_s)
+        """What has failed before gets what is left, and never more than its share: hosts that hang leave room."""
+        count = self._send(is_retry=False, most=AT_ONCE - len(self._held))
+        free = min(AT_ONCE - len(self._held), RETRIES_AT_ONCE - len(self._retried))
+        return count + self._send(is_retry=True, most=free)
+
+    def _send(self, *, is_retry: bool, most: int) -> int:
+        if most <= 0:
+            return 0
+        claimed = claim_messages(self._clock(), most, self._lease_s, is_retry=is_retry)
         urls = AlertChannel.objects.in_bulk([one.channel_id for one in claimed])
         for one in claimed:
             held = HeldMessage(one.id, one.channel_id, one.attempts)
@@ -118,6 +148,8 @@ class PostOffice:
                 settle_try(held, SendAnswer(False, COURIER_LOST, str(exc)), self._clock())
             else:
                 self._held[number] = held
+                if is_retry:
+                    self._retried.add(number)
         return len(claimed)
 
 
@@ -154,9 +186,17 @@ def is_anything_due(now: datetime | None = None) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def claim_messages(now: datetime, most: int, lease_s: float) -> list[ClaimedMessage]:
-    """Of each channel that nobody sends to at most one; nobody else gets these until the lease is over."""
-    asked: dict[str, Any] = {"now": now, "most": most, "until": now + timedelta(seconds=lease_s)}
+def claim_messages(
+    now: datetime, most: int, lease_s: float, *, is_retry: bool
+) -> list[ClaimedMessage]:
+    """Of each channel that nobody sends to at most one; nobody else gets these until the lease is over. `is_retry`: of
+    those whose last try failed, else of the others."""
+    asked: dict[str, Any] = {
+        "now": now,
+        "most": most,
+        "until": now + timedelta(seconds=lease_s),
+        "is_retry": is_retry,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, asked)
         return fetch_rows(cursor, ClaimedMessage)

@@ -47,10 +47,10 @@ def test_a_group_is_sent_when_it_is_whole_and_a_critical_alert_at_once() -> None
     workspace = make_workspace()
     channel = make_channel(workspace)
     tell(open_alert(make_alert(make_rule(workspace)), NOON), NOON)
-    assert make_messages(NOON + seconds(29)) == 0
+    assert make_messages(NOON + seconds(29)).count == 0
     critical = make_alert(make_rule(workspace, Severity.CRITICAL), "payroll")
     tell(open_alert(critical, NOON + seconds(29)), NOON + seconds(29))
-    assert make_messages(NOON + seconds(29)) == 1
+    assert make_messages(NOON + seconds(29)).count == 1
     [body] = bodies_of(channel)  # which takes the other along
     assert body["title"] == "[critical] 2 alerts: payroll, nightly-reports"
     assert body["type"] == "failure"
@@ -157,11 +157,11 @@ def test_while_a_message_is_under_way_what_follows_waits_for_the_next() -> None:
     channel = make_channel(workspace, group_s=0)
     alert = make_alert(make_rule(workspace))
     tell(open_alert(alert, NOON), NOON)
-    assert make_messages(NOON) == 1
+    assert make_messages(NOON).count == 1
     tell(recover_alert(alert, NOON + seconds(5)), NOON + seconds(5))
-    assert make_messages(NOON + minutes(5)) == 0
+    assert make_messages(NOON + minutes(5)).count == 0
     deliver_all(NOON + minutes(6))
-    assert make_messages(NOON + minutes(6)) == 1
+    assert make_messages(NOON + minutes(6)).count == 1
     told = [body["syncproject"]["alerts"][0]["tell"] for body in bodies_of(channel)]
     assert told == ["opened", "recovered"]
 
@@ -175,11 +175,11 @@ def test_c06_quiet_hours_hold_a_warning_with_its_recovery_and_let_what_is_critic
     morning = datetime(2026, 11, 3, 6, 0, tzinfo=UTC)  # 07:00
     tell(open_alert(warning, night), night)
     tell(open_alert(critical, night + minutes(10)), night + minutes(10))
-    assert make_messages(night + minutes(10)) == 1
+    assert make_messages(night + minutes(10)).count == 1
     deliver_all(night + minutes(10))
     tell(recover_alert(warning, night + minutes(180)), night + minutes(180))
-    assert make_messages(morning - seconds(1)) == 0
-    assert make_messages(morning) == 1
+    assert make_messages(morning - seconds(1)).count == 0
+    assert make_messages(morning).count == 1
     first, second = bodies_of(channel)
     assert [one["subject"]["name"] for one in first["syncproject"]["alerts"]] == ["payroll"]
     [held] = second["syncproject"]["alerts"]
@@ -208,8 +208,8 @@ def test_a_full_hour_is_waited_for_and_the_rest_comes_as_counts() -> None:
         make_messages(at)
         deliver_all(at)
     assert len(bodies_of(channel)) == 2
-    assert make_messages(NOON + minutes(59)) == 0
-    assert make_messages(NOON + minutes(60)) == 1
+    assert make_messages(NOON + minutes(59)).count == 0
+    assert make_messages(NOON + minutes(60)).count == 1
     digest = bodies_of(channel)[-1]
     assert digest["syncproject"]["reason"] == MessageReason.DIGEST
     assert (digest["title"], digest["type"]) == ("[digest] 3 further alerts", "warning")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from alerts.models import AlertChannel, AlertDeliveryTotal, AlertMessage, Notifi
 from alerts.sending.courier import Courier
 from alerts.sending.keeping import drop_old_messages
 from alerts.sending.making import make_messages
-from alerts.sending.office import PostOffice, is_anything_due
+from alerts.sending.office import AT_ONCE, PostOffice, is_anything_due
 from alerts.sending.testing import send_test
 from tests.alerts.things import (
     NOON,
@@ -211,49 +212,130 @@ def test_a_service_that_names_the_time_is_asked_at_that_time(
             assert len(receiver.received) == count
 
 
-def test_a_channel_that_hangs_delays_no_other(
+class PressingClock(Clock):
+    """More is to be told each time that the healthy host has heard what there was, while others still have the first."""
+
+    def __init__(self, workspace: Workspace, healthy: AlertReceiver, most: int) -> None:
+        super().__init__()
+        self._workspace, self._healthy, self._most = workspace, healthy, most
+        self.told = 0
+        self.settled_before: list[int] = []  # how many channels had failed when it heard so many
+
+    def __call__(self) -> datetime:
+        if len(self._healthy.received) == self.told < self._most:
+            failed = AlertChannel.objects.filter(state=ChannelState.RETRYING)
+            self.settled_before.append(failed.count())
+            self.pass_s(3)
+            fail_once(self._workspace, self.now, f"job-{self.told}")
+            self.told += 1
+        return self.now
+
+
+@contextmanager
+def answering_by(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A host that accepts; what it does then is the test's. Yields the URL of a channel."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                accepted, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=behave, args=(accepted,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"json://127.0.0.1:{listening.getsockname()[1]}/"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+
+
+def hang(accepted: socket.socket) -> None:
+    with accepted:
+        while accepted.recv(4096):
+            pass
+
+
+def drip(accepted: socket.socket) -> None:
+    """A byte of its answer each second."""
+    over = threading.Event()
+    with accepted, suppress(OSError):
+        for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 3_600:
+            accepted.sendall(bytes([byte]))
+            over.wait(1)
+
+
+def test_hosts_that_hang_or_drip_delay_no_other(workspace: Workspace, courier: Courier) -> None:
+    """The healthy one is told one thing after the other meanwhile."""
+    with answering_by(hang) as hanging, answering_by(drip) as dripping, receiving_alerts() as quick:
+        channels = [
+            make_channel(workspace, "hanging", hanging),
+            make_channel(workspace, "dripping", dripping),
+        ]
+        make_channel(workspace, "quick", quick.url())
+        clock = PressingClock(workspace, quick, 4)
+        fail_once(workspace, clock.now)
+        clock.told = 1
+        PostOffice(courier, clock=clock, within_s=8).send_due()
+    assert len(quick.received) == 4
+    assert clock.settled_before == [0, 0, 0]
+    for channel in channels:
+        row = state_of(channel)
+        assert (row.state, row.last_result.partition(":")[0]) == ("retrying", "timed_out")
+
+
+def test_many_hosts_that_hang_leave_room_for_the_others(
     workspace: Workspace, courier: Courier, clock: Clock
 ) -> None:
+    """More than are sent to at once: those that failed before share half of the places."""
     released = threading.Event()
 
-    def hang(_: Received) -> Reply:
+    def wait(_: Received) -> Reply:
         released.wait(60)
         return Reply()
 
-    def release_after(count: int, receiver: AlertReceiver) -> None:
-        receiver.wait_for(count)
+    def release_after(receiver: AlertReceiver) -> None:
+        receiver.wait_for(1)
         released.set()
 
-    with receiving_alerts(hang) as hanging, receiving_alerts() as quick:
-        make_channel(workspace, "hanging", hanging.url())
-        for number in range(5):
-            make_channel(workspace, f"quick-{number}", quick.url())
+    with receiving_alerts(wait) as slow, receiving_alerts() as quick:
+        for number in range(AT_ONCE + 1):
+            make_channel(workspace, f"slow-{number}", slow.url(), state=ChannelState.RETRYING)
+        make_channel(workspace, "quick", quick.url())
         fail_once(workspace, clock.now)
-        # All quick ones must have theirs while the other still hangs: only then it is let go.
-        thread = threading.Thread(target=release_after, args=(5, quick))
+        # The quick one must have its message while the others hang: only then they are let go.
+        thread = threading.Thread(target=release_after, args=(quick,))
         thread.start()
         PostOffice(courier, clock=clock).send_due()
         thread.join()
-    assert len(hanging.received) == 1
+    assert (len(quick.received), len(slow.received)) == (1, AT_ONCE + 1)
     assert not AlertMessage.objects.filter(ended_at=None).exists()
 
 
-def test_a_host_that_drips_is_given_up(
+def test_what_only_waits_for_its_spacing_is_waited_for(
     workspace: Workspace, courier: Courier, clock: Clock
 ) -> None:
-    released = threading.Event()
+    """Beat would ask a second later. What waits for a group, or for an hour that is full, is left to beat."""
+    waits: list[float] = []
 
-    def hang(_: Received) -> Reply:
-        released.wait(60)
-        return Reply()
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        clock.pass_s(seconds)
 
-    with receiving_alerts(hang) as receiver:
-        channel = make_channel(workspace, url=receiver.url())
-        fail_once(workspace, clock.now)
-        PostOffice(courier, clock=clock, within_s=1.5).send_due()
-        released.set()
-    row = state_of(channel)
-    assert (row.state, row.last_result.partition(":")[0]) == ("retrying", "timed_out")
+    with receiving_alerts() as receiver:
+        make_channel(workspace, url=receiver.url())
+        office = PostOffice(courier, clock=clock, pause=pause)
+        for number in range(3):
+            fail_once(workspace, clock.now, f"job-{number}")
+            office.send_due()
+            clock.pass_s(0.5)
+        assert (len(receiver.received), waits) == (3, [1.5, 1.5])
+        for number in range(3, 8):
+            fail_once(workspace, clock.now, f"job-{number}")
+        office.send_due()  # a flood
+    assert (len(receiver.received), waits) == (3, [1.5, 1.5])
 
 
 @pytest.mark.parametrize("scheme", ["json", "form", "gotify"])
