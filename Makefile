@@ -7,7 +7,7 @@ PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin
 
-.PHONY: help up demo test scale faults kills schema check bench pictures clean test-tools bench-tools
+.PHONY: help up demo test scale faults kills schema image check bench pictures clean test-tools bench-tools
 
 help:
 	@echo "make demo      the whole stack with sample hosts, real syncs, and readings through an outage (EXIT=1: stop after them)"
@@ -20,6 +20,7 @@ help:
 	@echo "               300 of all that carries 1,000,000 readings, and none is lost or doubled (OUTBOX=1: these alone);"
 	@echo "               a tenth of KILLS are of what sends alerts (ALERTS=1: these alone)"
 	@echo "make schema    the REST surface held against its OpenAPI document, in all of schemathesis' phases"
+	@echo "make image     the image by deploy/Dockerfile, and each container of docker-compose.yml at work in it, by podman (as root)"
 	@echo "make check     format, lint, types, import contracts, migrations"
 	@echo "make bench     whole records beside rclone, lftp, rsync, wget; rows beside COPY, sling, pgloader and dlt; queue, schedules, outbox, alerts, REST (ARGS='--kinds sftp --corpora S')"
 	@echo "make pictures  takes the pictures of the console anew (README, docs/console.md)"
@@ -54,6 +55,10 @@ kills: .venv/.development test-tools
 
 schema: .venv/.development
 	@exec $(VENV)/python -m pytest tests/api/test_schema.py -s --thorough $(ARGS)
+
+image: .venv/.development test-tools
+	@deploy/install-image-tools
+	@exec $(VENV)/python -m pytest tests/image -m image -s $(ARGS)
 
 check: .venv/.development
 	$(VENV)/ruff format --check .

@@ -4,80 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from embedded.child import PROJECT
 from embedded.ports import find_free
-from tests.embedded.test_compose import COMPOSE, SERVICES
-from tests.servers import servers
+from tests.embedded.containers import (
+    USER,
+    Container,
+    check_of,
+    describe_ssh_jobs,
+    environment_of,
+    succeeded_files,
+    words_of,
+    write_secrets,
+    write_users,
+)
+from tests.hosts.sshd import running_sshd
+from tests.rows import fill
 from tests.waiting import until
 
 pytestmark = [
     pytest.mark.process,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
-USER = 10001
-SECRETS = "/run/secrets"
-PARTS = ("worker", "index", "beat", "flower")
-
-
-@dataclass(frozen=True)
-class Container:
-    """A place where commands run as in a container: user, names of users, secrets, and nothing of our environment."""
-
-    home: Path
-    environment: dict[str, str]
-    knows_its_user: bool = True
-
-    def command(self, words: list[str]) -> list[str]:
-        named = [f"{name}={value}" for name, value in self.environment.items()]
-        within = ["env", "-i", *named, *words]
-        lower = [
-            *("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"),
-            *("--no-new-privs", "--bounding-set=-all"),
-        ]
-        binds = [("passwd", "/etc/passwd"), ("group", "/etc/group")] if self.knows_its_user else []
-        lines = [
-            *_show_python(),
-            *(f"mount --bind {self.home / name} {place}" for name, place in binds),
-            "mount -t tmpfs tmpfs /run",
-            f"mkdir {SECRETS}",
-            f"mount --bind {self.home / 'secrets'} {SECRETS}",
-            f"cd {PROJECT}",
-            f"exec {shlex.join([*lower, *within])}",
-        ]
-        script = " && ".join(lines)
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-
-    def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(words), capture_output=True, text=True, check=False, timeout=120
-        )
-
-
-def _show_python() -> list[str]:
-    """A Python in root's own home is moved to where others may read it, for these processes alone."""
-    prefix = Path(sys.base_prefix).resolve()
-    if not prefix.is_relative_to("/root"):
-        return []
-    return [
-        "mount -t tmpfs -o mode=755 tmpfs /mnt",
-        "mkdir /mnt/python",
-        f"mount --bind {prefix} /mnt/python",
-        "mount -t tmpfs -o mode=755 tmpfs /root",
-        f"mkdir -p {prefix}",
-        f"mount --bind /mnt/python {prefix}",
-    ]
+PARTS = ("web", "worker", "index", "beat", "flower")
 
 
 @pytest.fixture
@@ -89,67 +46,20 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     data = home / "data"
     data.mkdir()
     os.chown(data, USER, USER)
-    _write_secrets(home / "secrets")
-    _write_users(home)
+    write_secrets(home / "secrets")
+    write_users(home)
     environment = {
         "PATH": f"{PROJECT}/.venv/bin:/usr/bin:/bin",
         "PYTHONPATH": str(PROJECT),  # /app, by the Dockerfile
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        **{
-            name: str(value)
-            for name, value in SERVICES["worker"]["environment"].items()
-            if value is not None and "${" not in str(value)
-        },
+        **environment_of("worker"),
         "DATA_DIR": str(data),
         "SYNC_CONCURRENCY": "1",
-        "SYNC_SILENT_SECONDS": "15",
+        "SYNC_SILENT_SECONDS": "30",
     }
     yield Container(home, environment)
     shutil.rmtree(data)
-
-
-def _write_secrets(folder: Path) -> None:
-    folder.mkdir()
-    told = connection.settings_dict
-    place = f"{told['HOST']}:{told['PORT']}/{told['NAME']}"
-    values = {
-        "database_url": f"postgresql://{told['USER']}:{told['PASSWORD']}@{place}",
-        "redis_url": servers().redis_url,
-        "secret_key": "a key of the test",
-        "secrets_keys": os.environ["SECRETS_KEYS"],
-        "cron_secret": "a word",
-        "console_password": "a password of the test",
-        "flower_password": "another password",
-    }
-    for name in COMPOSE["secrets"]:
-        (folder / name).write_text(values.get(name, ""))
-
-
-def _write_users(home: Path) -> None:
-    """As the Dockerfile's own line makes them."""
-    for name in ("passwd", "group"):
-        lines = Path("/etc", name).read_text().splitlines(keepends=True)
-        (home / name).write_text("".join(line for line in lines if str(USER) not in line))
-    text = (PROJECT / "deploy" / "Dockerfile").read_text().replace("\\\n", " ")
-    [line] = re.findall(r"^RUN (echo .*10001.*)$", text, re.MULTILINE)
-    for name in ("passwd", "group"):
-        line = line.replace(f"/etc/{name}", str(home / name))
-    subprocess.run(["sh", "-c", line], check=True)
-
-
-def words_of(service: str, ports: dict[str, int]) -> list[str]:
-    return [_fill(word, ports) for word in SERVICES[service]["command"]]
-
-
-def _fill(word: str, ports: dict[str, int]) -> str:
-    for port, free in ports.items():
-        word = word.replace(port, str(free))
-    return word.replace("$$", "$").replace("0.0.0.0", "127.0.0.1")  # noqa: S104 — what is replaced
-
-
-def check_of(service: str, ports: dict[str, int]) -> list[str]:
-    return [_fill(word, ports) for word in SERVICES[service]["healthcheck"]["test"][1:]]
 
 
 @pytest.mark.parametrize("service", PARTS)
@@ -158,6 +68,8 @@ def test_item_12_each_container_starts_and_its_health_check_passes(
 ) -> None:
     ports = {"8091": find_free(), "5555": find_free()}
     check = check_of(service, ports)
+    if service == "web":  # which also looks whether the store is there
+        assert container.run(words_of("prepare", {})).returncode == 0
     before = container.run(check)
     assert before.returncode != 0 or before.stdout.startswith("nothing can be told"), before
     log = container.home / "output"
@@ -178,7 +90,9 @@ def test_item_12_each_container_starts_and_its_health_check_passes(
         return ran.returncode == 0 and (not silent or ran.stdout.startswith("alive: "))
 
     try:
-        until(is_healthy, f"{service} did not become healthy: {told[-1:]}", within_s=150)
+        until(is_healthy, f"{service} did not become healthy", within_s=150)
+    except AssertionError as exc:
+        raise AssertionError(f"{exc}: {told[-1:]} {log.read_text()[-3000:]}") from None
     finally:
         running.terminate()
         running.wait(60)
@@ -198,6 +112,29 @@ def test_item_12_rsync_over_ssh_knows_the_user_of_the_container(container: Conta
     known = container.run(asked)
     assert known.returncode == 0, known.stderr
     assert "user syncproject" in known.stdout
+
+
+def test_item_12_records_over_ssh_succeed_as_that_user(
+    container: Container, tmp_path: Path
+) -> None:
+    """By rsync, which starts OpenSSH, and by SFTP."""
+    (tmp_path / "host").mkdir()
+    fill(tmp_path / "served", {"a.txt": b"one", "b/c.txt": b"two"})
+    with running_sshd(tmp_path / "host") as sshd:
+        told = container.home / "jobs.yaml"
+        told.write_text(describe_ssh_jobs(sshd, tmp_path / "served"))
+        within = replace(
+            container,
+            environment=container.environment
+            | {"ALLOWED_NETWORKS": "127.0.0.0/8", "SSH_KEY": sshd.private_key},
+        )
+        assert within.run(words_of("prepare", {})).returncode == 0
+        for words in (("apply", str(told)), ("sync", "by-rsync"), ("sync", "by-sftp")):
+            ran = within.run(["python", "manage.py", *words])
+            assert ran.returncode == 0, ran.stderr[-3000:]
+        ran = within.run(["python", "manage.py", "process_due", "--json"])
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert succeeded_files(ran.stdout) == {"by-rsync": 2, "by-sftp": 2}
 
 
 @pytest.mark.parametrize("service", ["worker", "index", "beat"])

@@ -64,33 +64,44 @@ class Site:
     authority: str  # a file
     web_url: str  # past the proxy
 
-    def log_in(self, session: requests.Session) -> requests.Response:
+    def log_in(
+        self, session: requests.Session, name: str = "ada", password: str = PASSWORD
+    ) -> requests.Response:
         session.verify, session.trust_env = self.authority, False
         page = session.get(f"{self.url}/admin/login/", timeout=90)
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
         assert token is not None, page.text[:500]
-        form = {"username": "ada", "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        form = {"username": name, "password": password, "csrfmiddlewaretoken": token[1]}
         headers = {"Origin": self.url, "Referer": f"{self.url}/admin/login/"}
         return session.post(f"{self.url}/admin/login/", form, headers=headers, timeout=90)
 
 
 @contextlib.contextmanager
 def running_site(home: Path, **settings: str) -> Iterator[Site]:
+    static = home / "data"
+    static.mkdir()
+    with (
+        running_gunicorn(home, DATA_DIR=str(static), DEBUG="true", **settings) as web,
+        proxying(home, web) as site,
+    ):
+        yield site
+
+
+@contextlib.contextmanager
+def proxying(home: Path, web: int) -> Iterator[Site]:
+    """nginx that speaks TLS in front of our web server's port."""
     made = make_certificates(home, NAME)
     authority = home / "authority.pem"
     authority.write_text(made.authority)
     port = find_free()
-    static = home / "data"
-    static.mkdir()
-    with running_gunicorn(home, DATA_DIR=str(static), DEBUG="true", **settings) as web:
-        config = home / "nginx.conf"
-        config.write_text(
-            "user root;\n"
-            + _NGINX.format(home=home, port=port, certificate=made.server, web=web, proxy=PROXY)
-        )
-        command = [find_binary("nginx"), "-c", str(config), "-p", str(home)]
-        with serving(command, port, home / "nginx.log"):
-            yield Site(f"https://{NAME}:{port}", str(authority), f"http://127.0.0.1:{web}")
+    config = home / "nginx.conf"
+    config.write_text(
+        "user root;\n"
+        + _NGINX.format(home=home, port=port, certificate=made.server, web=web, proxy=PROXY)
+    )
+    command = [find_binary("nginx"), "-c", str(config), "-p", str(home)]
+    with serving(command, port, home / "nginx.log"):
+        yield Site(f"https://{NAME}:{port}", str(authority), f"http://127.0.0.1:{web}")
 
 
 @pytest.fixture(autouse=True)
