@@ -24,7 +24,7 @@ class AlertsConfig(AppConfig):
 
 
 def _give_default_rules(instance: Any, *, created: bool, **_: Any) -> None:
-    from alerts.default_rules import make_default_rules
+    from alerts.configuration.defaults import make_default_rules
 
     if created:
         make_default_rules(instance.pk)

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from alerts.core.words import RuleKind
 from alerts.models import AlertRule
-from alerts.queries.covering import CoveringRule, find_covering_rules
+from alerts.queries.rules import CoveringRule, find_covering_rules
 from console.charts import StripMark, draw_columns, draw_strip
 from console.labels import find_page_url, seconds_taken
 from console.words import code_words, show_unprintable, span_words

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts.configuration.channels import CHANNEL_FIELDS, write_channel
+from alerts.configuration.defaults import DEFAULT_RULES
 from alerts.configuration.refusals import AlertNameTaken, InvalidAlerting
 from alerts.configuration.rules import RULE_FIELDS, names_of_channels, write_rule
-from alerts.core.defaults import DEFAULT_RULES
 from alerts.core.parameters import FORMS, RuleScope
 from alerts.core.words import RuleKind
 from alerts.models import AlertChannel, AlertRule

@@ -33,7 +33,6 @@ from alerts.core.bundling import (
 from alerts.core.texts import DigestLine, make_digest, make_message, make_title
 from alerts.core.words import DeliveryOutcome, MessageReason, Severity, Tell
 from alerts.models import AlertChannel, AlertMessage, Notification
-from alerts.sending.totals import add_to_totals
 from database.rows import fetch_row, fetch_rows
 
 log = structlog.get_logger(__name__)
@@ -84,6 +83,10 @@ SELECT n.alert_id, array_agg(n.tell ORDER BY n.id) AS tells, max(n.id) AS newest
 """
 _NAME = """
 UPDATE alerts_notification SET suppressed = false WHERE message_id = %(message)s AND alert_id = ANY(%(named)s)
+"""
+_ADD_TO_TOTAL = """
+INSERT INTO alerts_alertdeliverytotal AS t (workspace_id, outcome, total) VALUES (%s, %s, %s)
+ON CONFLICT (workspace_id, outcome) DO UPDATE SET total = t.total + excluded.total
 """
 
 
@@ -233,3 +236,9 @@ def make_row(
 
 def _read_waiting(row: _WaitingRow) -> WaitingAlert:
     return WaitingAlert(tuple(map(Tell, row.tells)), Severity(row.severity), row.newest)
+
+
+def add_to_totals(workspace_id: uuid.UUID, outcome: DeliveryOutcome, count: int = 1) -> None:
+    """Counts tries by their outcome, for /metrics: totals that only rise."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_TO_TOTAL, [workspace_id, outcome.value, count])

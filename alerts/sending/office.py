@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from alerts.channel_secrets import unseal_channel_url
 from alerts.core.answers import CHANNEL_INVALID, COURIER_LOST, SendAnswer
@@ -102,7 +102,7 @@ class PostOffice:
         count = 0
         has_waited = False
         while True:
-            sent, wait_s = (0, None) if self._is_over() else self._make_and_send()
+            sent, wait_s = (0, None) if self._is_over() else self._begin()
             count += sent
             if not self._held:
                 if wait_s is None or wait_s > SPACED_S or (has_waited and not sent):
@@ -116,7 +116,33 @@ class PostOffice:
                 )
                 self._retried.discard(receipt.number)
                 if (held := self._held.pop(receipt.number, None)) is not None:
-                    settle_try(held, answer, self._clock())
+                    self._settle(held, answer)
+
+    def _begin(self) -> tuple[int, float | None]:
+        """As `_make_and_send`. A database that is away begins nothing; what is under way is still waited for."""
+        try:
+            return self._make_and_send()
+        except (OperationalError, InterfaceError) as exc:
+            connection.close()
+            if not self._held:
+                raise
+            log.warning("alerts.database_away", error=str(exc).splitlines()[0])
+            return 0, None
+
+    def _settle(self, held: HeldMessage, answer: SendAnswer) -> None:
+        """Tries for as long as nobody else sends the message: what is not written down is sent twice."""
+        ends_at = time.monotonic() + self._lease_s / 2
+        while True:
+            try:
+                settle_try(held, answer, self._clock())
+            except (OperationalError, InterfaceError) as exc:
+                connection.close()
+                if time.monotonic() > ends_at:
+                    raise
+                log.warning("alerts.database_away", error=str(exc).splitlines()[0])
+                self._pause(_LOOKS_EVERY_S)
+            else:
+                return
 
     def _make_and_send(self) -> tuple[int, float | None]:
         """The count of tries that have begun; and in how many seconds a message can be made of what is due."""

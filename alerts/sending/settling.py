@@ -15,8 +15,7 @@ from alerts.core.routing import plan_due
 from alerts.core.texts import clean_line, make_notice
 from alerts.core.words import ChannelState, DeliveryOutcome, MessageReason, Severity
 from alerts.models import AlertChannel, AlertMessage
-from alerts.sending.making import Frame, make_row
-from alerts.sending.totals import add_to_totals
+from alerts.sending.making import Frame, add_to_totals, make_row
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.db.migrations import RunSQL
 
-from alerts.core.defaults import DEFAULT_RULES
+from alerts.configuration.defaults import DEFAULT_RULES
 from alerts.models import AlertRule
 from syncjobs.configuration.yaml_out import export_configuration
 from workspaces.models import Workspace

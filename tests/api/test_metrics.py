@@ -26,7 +26,7 @@ from pytest_django import Settings
 
 from alerts.core.words import DeliveryOutcome, Severity
 from alerts.models import Alert, AlertChannel, AlertMessage, Notification
-from alerts.sending.totals import add_to_totals
+from alerts.sending.making import add_to_totals
 from datasets.store import find_known_store
 from embedded import ports
 from embedded.child import PROJECT

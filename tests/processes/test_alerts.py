@@ -6,11 +6,15 @@ import os
 import resource
 import signal
 import statistics
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from django.db import connection
 
 from alerts.core.words import Severity
 from alerts.models import AlertMessage
@@ -20,11 +24,14 @@ from tests.alerts.things import (
     make_rule,
     make_workspace,
     open_alert,
+    recover_alert,
     tell,
 )
-from tests.hosts.alert_receiver import receiving_alerts
+from tests.hosts.alert_receiver import Received, Reply, receiving_alerts
 from tests.processes.conftest import Start
+from tests.processes.test_broker_faults import Full, Killed
 from tests.processes.test_index_worker import children_of
+from tests.servers import servers
 from tests.waiting import until
 from timing.clock import database_now
 
@@ -78,3 +85,62 @@ def test_a_critical_alert_arrives_by_a_child_of_one_process_and_no_other_loads_a
             f" load {os.getloadavg()[0]:.1f}; the courier has {size >> 20} MiB, others grew by"
             f" {', '.join(f'{name} {more >> 10} KiB' for name, more in grown.items())}"
         )
+
+
+@pytest.mark.parametrize("fault", [Killed, Full])
+def test_what_is_due_while_the_broker_is_away_arrives_once_when_it_is_back(
+    fault: Callable[[redis.Redis], Killed | Full], start: Start, broker: redis.Redis, settings: Any
+) -> None:
+    settings.ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    workspace = make_workspace()
+    with receiving_alerts() as receiver:
+        make_channel(workspace, url=receiver.url())
+        rule = make_rule(workspace, Severity.CRITICAL)
+        start("index")
+        beat = start("beat")
+        broken = fault(broker)
+        broken.begin()
+        try:
+            now = database_now()
+            tell(open_alert(make_alert(rule), now), now)
+            beat.wait_for_line("bell.broker_away", within_s=60)
+        finally:
+            broken.end()
+        receiver.wait_for(1)
+        until(lambda: not AlertMessage.objects.filter(ended_at=None).exists(), "it is not marked")
+    assert len(receiver.received) == 1
+
+
+def test_a_database_that_restarts_while_a_message_is_under_way_doubles_nothing(
+    start: Start, settings: Any
+) -> None:
+    settings.ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    workspace = make_workspace()
+    is_back = threading.Event()
+
+    def answer(_: Received) -> Reply:
+        is_back.wait(10)
+        return Reply()
+
+    with receiving_alerts(answer) as receiver:
+        make_channel(workspace, url=receiver.url())
+        rule = make_rule(workspace, Severity.CRITICAL)
+        start("index")
+        start("beat")
+        now = database_now()
+        alert = make_alert(rule)
+        tell(open_alert(alert, now), now)
+        receiver.wait_for(1)
+        database = servers().postgres
+        os.kill(database.pid, signal.SIGQUIT)
+        until(lambda: not database.is_alive(), "PostgreSQL did not end")
+        connection.close()
+        is_back.set()  # the message is taken, and nobody can write it down
+        database.start()
+        database.wait_until_ready()
+        until(lambda: not AlertMessage.objects.filter(ended_at=None).exists(), "it is not marked")
+        now = database_now()
+        tell(recover_alert(alert, now), now)
+        receiver.wait_for(2)
+    told = [one.told["syncproject"]["alerts"][0]["tell"] for one in receiver.received]
+    assert told == ["opened", "recovered"]
