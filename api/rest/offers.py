@@ -1,9 +1,12 @@
-"""`…/connectors/{connector}/entities`: what a source of rows offers, before a job is made for it."""
+"""`…/connectors/{connector}/entities` and `…/datasets/{dataset}/entities`: what a source of rows offers, and which files of a
+dataset can be read as tables, before a job is made for them."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,6 +18,7 @@ from api.rest.answers import Refused, not_found
 from api.rest.callers import OPERATOR
 from api.rest.calling import CALLED, calling
 from api.rest.connectors import ConnectorIn, get_connector
+from api.rest.datasets import DatasetIn, get_dataset, need_kind, need_version
 from api.rest.finding import WorkspaceIn
 from api.rest.pages import LIMIT_MAX
 from api.shapes.offers import (
@@ -27,14 +31,20 @@ from api.shapes.offers import (
 )
 from connectors.models import Connector
 from connectors.offers import OffersNoRows, list_offers, offers_rows, preview_offer
-from datasets.models import Dataset
+from datasets.models import Dataset, DatasetKind, Version
 from farends.errors import RootMissing, UnsafeName
+from farends.rows.contract import Entity
+from farends.tabular.entity import FileFormat
+from store.errors import StoreError
 from syncjobs.models import SyncJob, SyncMode
 from syncjobs.models.jobs import find_row_conflicts
 from syncjobs.order.job import OPTIONS
 from syncjobs.order.structures import Misfit
+from syncjobs.queries.offered_files import list_offered_files, name_file, preview_files
 
-router = Router(tags=["connectors"])
+connector_router = Router(tags=["connectors"])
+dataset_router = Router(tags=["datasets"])
+_FORMAT = Field(None, description="Of the files. Left out: what the end of each name says.")
 
 
 class OfferQuery(Schema):
@@ -52,7 +62,17 @@ class PreviewQuery(Schema):
     limit: int = Field(20, ge=1, le=PREVIEW_MAX, description="How many rows at most.")
 
 
-@router.get("/{connector}/entities", response={200: OfferedEntityPage, **CALLED}, auth=OPERATOR)
+class FileOfferQuery(OfferQuery):
+    format: FileFormat | None = _FORMAT
+
+
+class FilePreviewQuery(PreviewQuery):
+    format: FileFormat | None = _FORMAT
+
+
+@connector_router.get(
+    "/{connector}/entities", response={200: OfferedEntityPage, **CALLED}, auth=OPERATOR
+)
 def list_entities(
     request: HttpRequest,
     workspace: WorkspaceIn,
@@ -61,17 +81,16 @@ def list_entities(
 ) -> dict[str, Any]:
     """Lists tables by name, each with the key and the cursors that it could be synced with. The far end is called."""
     found = get_connector(request, connector)
-    after = None if query.cursor is None else read_name(query.cursor)
+    after = None if query.cursor is None else _read_name(query.cursor)
     try:
         with calling(found.workspace):
             offers, has_more = list_offers(found, query.prefix, after=after, most=query.limit)
     except OffersNoRows as exc:
         raise Refused(HTTPStatus.CONFLICT, f"{exc}.") from None
-    following = write_name(offers[-1].name) if has_more else None
-    return {"items": [tell_offer(offer) for offer in offers], "next": following}
+    return _tell_page(offers, has_more)
 
 
-@router.get(
+@connector_router.get(
     "/{connector}/entities/{path:entity}/preview",
     response={200: PreviewOut, **CALLED},
     auth=OPERATOR,
@@ -90,7 +109,7 @@ def preview_entity(
     return _preview(found, entity, query.limit)
 
 
-@router.post("/{connector}/preview", response={200: PreviewOut, **CALLED}, auth=OPERATOR)
+@connector_router.post("/{connector}/preview", response={200: PreviewOut, **CALLED}, auth=OPERATOR)
 def preview_unsaved_entity(
     request: HttpRequest, workspace: WorkspaceIn, connector: ConnectorIn, body: PreviewIn
 ) -> dict[str, Any]:
@@ -99,6 +118,59 @@ def preview_unsaved_entity(
     if offers_rows(found):  # else the shape of what is asked for is enough
         check_entity(found, body.entity)
     return _preview(found, body.entity, body.limit)
+
+
+@dataset_router.get(
+    "/{dataset}/entities", response={200: OfferedEntityPage, **CALLED}, auth=OPERATOR
+)
+def list_file_entities(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    dataset: DatasetIn,
+    query: Annotated[FileOfferQuery, Query()],
+) -> dict[str, Any]:
+    """Lists files of the current version that can be read as tables, by path, each with the columns that it would
+    have."""
+    found = get_dataset(request, dataset)
+    after = None if query.cursor is None else _read_name(query.cursor)
+    version = _need_files(found)
+    with _looking(found):
+        offers, has_more = list_offered_files(
+            version, query.format, query.prefix, after=after, most=query.limit
+        )
+    return _tell_page(offers, has_more)
+
+
+@dataset_router.get(
+    "/{dataset}/entities/{path:entity}/preview",
+    response={200: PreviewOut, **CALLED},
+    auth=OPERATOR,
+)
+def preview_file_entity(
+    request: HttpRequest,
+    workspace: WorkspaceIn,
+    dataset: DatasetIn,
+    entity: Annotated[str, Path(description="The path of a file, percent-encoded.")],
+    query: Annotated[FilePreviewQuery, Query()],
+) -> dict[str, Any]:
+    """The first rows of a file, and the types that its columns would get. Nothing of them is stored."""
+    found = get_dataset(request, dataset)
+    version = _need_files(found)
+    with _looking(found):
+        spec = name_file(entity, query.format)
+        return tell_preview(preview_files(version, spec, query.limit))
+
+
+@dataset_router.post("/{dataset}/preview", response={200: PreviewOut, **CALLED}, auth=OPERATOR)
+def preview_unsaved_files(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, body: PreviewIn
+) -> dict[str, Any]:
+    """The same of what a job's `entity` could be: all files that a pattern matches, read as it says."""
+    found = get_dataset(request, dataset)
+    version = _need_files(found)
+    check_entity(found, body.entity)
+    with _looking(found):
+        return tell_preview(preview_files(version, body.entity, body.limit))
 
 
 def check_entity(owner: Connector | Dataset, entity: Any) -> None:
@@ -131,12 +203,36 @@ def _preview(connector: Connector, entity: Any, limit: int) -> dict[str, Any]:
         raise not_found("entity") from None
 
 
-def write_name(name: str) -> str:
+def _need_files(dataset: Dataset) -> Version:
+    """Raises Refused."""
+    need_kind(dataset, DatasetKind.FILES)
+    return need_version(dataset, None)
+
+
+@contextmanager
+def _looking(dataset: Dataset) -> Iterator[None]:
+    """While files are read as tables: so many looks at once as far ends are called. Raises Refused."""
+    try:
+        with calling(dataset.workspace):
+            yield
+    except (UnsafeName, RootMissing):
+        raise not_found("entity") from None
+    except (StoreError, OSError) as exc:
+        words = f"A file cannot be read: {exc}."
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
+
+
+def _tell_page(offers: Sequence[Entity], has_more: bool) -> dict[str, Any]:
+    following = _write_name(offers[-1].name) if has_more else None
+    return {"items": [tell_offer(offer) for offer in offers], "next": following}
+
+
+def _write_name(name: str) -> str:
     """The cursor of a page that ends with this name."""
     return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
 
 
-def read_name(cursor: str) -> str:
+def _read_name(cursor: str) -> str:
     """Raises Refused."""
     try:
         return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

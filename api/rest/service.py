@@ -35,7 +35,6 @@ from api.rest import (
     jobs,
     ledger,
     members,
-    offered_files,
     offers,
     operations,
     outbox_streams,
@@ -124,7 +123,7 @@ def make_service() -> Service:
     )  # around it: what was kept is worked at again too
     service.add_decorator(parameters.refuse_unknown, mode="view")
     service.add_router(f"{TREE}/connectors", connectors.router)
-    service.add_router(f"{TREE}/connectors", offers.router)
+    service.add_router(f"{TREE}/connectors", offers.connector_router)
     service.add_router(f"{TREE}/settings", workspace.router)
     service.add_router(f"{TREE}/tokens", tokens.router)
     service.add_router(f"{TREE}/members", members.router)
@@ -144,7 +143,7 @@ def make_service() -> Service:
     service.add_router(f"{TREE}/datasets", datasets.router)
     service.add_router(f"{TREE}/datasets", contents.router)
     service.add_router(f"{TREE}/datasets", tables.router)
-    service.add_router(f"{TREE}/datasets", offered_files.router)
+    service.add_router(f"{TREE}/datasets", offers.dataset_router)
     service.add_router(f"{TREE}/datasets", files.router)
     service.add_router(f"{TREE}/datasets", archives.router)
     service.add_router(f"{TREE}/datasets", search.dataset_router)
