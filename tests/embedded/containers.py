@@ -9,8 +9,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.db import connection
 
@@ -147,8 +149,7 @@ def describe_ssh_jobs(sshd: Sshd, folder: Path) -> str:
     return json.dumps({"workspaces": [workspace]})  # which is YAML as well
 
 
-def succeeded_files(told: str) -> dict[str, int]:
-    """Of the records in the JSON of a command: by job, how many files were transferred. Each has succeeded."""
-    records = json.loads(told)
-    assert {one["state"] for one in records} == {"succeeded"}, told
-    return {one["job"]["name"]: one["files_transferred"] for one in records}
+def count_added(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Of records as a command prints them: by job, how many files were added. Each has succeeded."""
+    assert {one["state"] for one in records} == {"succeeded"}, records
+    return {one["job"]: one["files_added"] for one in records}

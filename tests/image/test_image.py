@@ -3,6 +3,7 @@ healthy, syncs over SSH, and lets people in through a proxy that speaks TLS. `ma
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import ExitStack
@@ -16,9 +17,9 @@ from tests.embedded.containers import (
     SECRETS,
     USER,
     check_of,
+    count_added,
     describe_ssh_jobs,
     environment_of,
-    succeeded_files,
     words_of,
     write_secrets,
 )
@@ -118,7 +119,7 @@ def sync_by_ssh(worker: RunningContainer) -> None:
     for job in ("by-rsync", "by-sftp"):
         ran = worker.execute("python", "manage.py", "sync", job, "--wait", "--json", within_s=300)
         assert ran.returncode == 0, f"{ran.stdout} {ran.stderr[-3000:]} {worker.log}"
-        assert succeeded_files(f"[{ran.stdout}]") == {job: 2}
+        assert count_added([json.loads(ran.stdout)]) == {job: 2}
         say(f"{job}: succeeded in the worker's container as {who.stdout.split()[0]}, 2 files")
 
 
