@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 from django.db import connection
 
 from alerts.core.words import Severity
@@ -28,12 +29,15 @@ from tests.alerts.things import (
     tell,
 )
 from tests.hosts.alert_receiver import Received, Reply, receiving_alerts
+from tests.hosts.gunicorn import running_gunicorn
 from tests.processes.conftest import Start
 from tests.processes.test_broker_faults import Full, Killed
 from tests.processes.test_index_worker import children_of
 from tests.servers import servers
 from tests.waiting import until
 from timing.clock import database_now
+from workspaces.models import Role
+from workspaces.tokens import create_token
 
 pytestmark = pytest.mark.process
 
@@ -144,3 +148,41 @@ def test_a_database_that_restarts_while_a_message_is_under_way_doubles_nothing(
         receiver.wait_for(2)
     told = [one.told["syncproject"]["alerts"][0]["tell"] for one in receiver.received]
     assert told == ["opened", "recovered"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_web_keeps_nothing_of_the_messages_that_it_tests(tmp_path: Path) -> None:
+    """Each goes by a child of its own, which ends with it: Apprise alone would be 57 MB."""
+    workspace = make_workspace()
+    _, token = create_token(workspace, name="tester", role=Role.OPERATOR)
+    headers = {"Authorization": f"Bearer {token}"}
+    with (
+        receiving_alerts() as receiver,
+        running_gunicorn(tmp_path, ALLOWED_NETWORKS="127.0.0.0/8") as port,
+    ):
+        make_channel(workspace, url=receiver.url())
+        channels = f"http://127.0.0.1:{port}/api/workspaces/{workspace.name}/alert-channels"
+        for _ in range(30):
+            assert requests.get(channels, headers=headers, timeout=90).status_code == 200
+        web = find_web()
+        before = private_bytes(web)
+        for _ in range(3):
+            told = requests.post(f"{channels}/ops/test", headers=headers, timeout=90).json()
+            assert told["delivered"], told
+        grown = private_bytes(web) - before
+        assert not courier_of(web)
+    assert grown < 3 << 20, grown
+
+
+def find_web() -> int:
+    """The process that answers: gunicorn's child."""
+    [arbiter] = [child for child, words in children_of(os.getpid()) if "gunicorn" in words]
+    [(web, _)] = children_of(arbiter)
+    return web
+
+
+def private_bytes(pid: int) -> int:
+    """What is its own, and not shared with files or other processes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kept = [line.split() for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:"))]
+    return sum(int(words[1]) for words in kept) * 1024
