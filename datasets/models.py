@@ -43,10 +43,21 @@ class DatasetKind(models.TextChoices):
     TABLE = "table"
 
 
+class _Held(models.Manager["Dataset"]):
+    def get_queryset(self) -> models.QuerySet[Dataset]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
+class _HeldAndDeleted(models.Manager["Dataset"]):
+    """Django's own."""
+
+
 class Dataset(models.Model):
     """A named collection, owned by one sync job.
 
-    `fencing_token` is the highest token given to any record of that job; see `datasets.fencing`.
+    `fencing_token` is the highest token given to any record of that job; see `datasets.fencing`. The row of a deleted
+    dataset stays while a job or a record needs it: it is empty, `objects` do not have it, and the next version that its
+    job publishes brings it back.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -57,6 +68,10 @@ class Dataset(models.Model):
     )
     fencing_token = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = _Held()
+    either = _HeldAndDeleted()
 
     class Meta:
         ordering = ["name"]
@@ -68,8 +83,21 @@ class Dataset(models.Model):
         return self.name
 
 
+class _KeptVersions(models.Manager["Version"]):
+    def get_queryset(self) -> models.QuerySet[Version]:
+        return super().get_queryset().filter(expired_at=None)
+
+
+class _KeptAndExpired(models.Manager["Version"]):
+    """Django's own."""
+
+
 class Version(models.Model):
-    """An immutable, numbered state of a dataset; exactly one is current."""
+    """An immutable, numbered state of a dataset; exactly one is current.
+
+    The row of an expired version stays: files that came with it may be current, and tell of it where they came from.
+    `objects` have those that are kept.
+    """
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -92,11 +120,18 @@ class Version(models.Model):
     mark = models.JSONField(
         null=True
     )  # of the table that changed, see `farends.rows.contract.Mark`
+    expired_at = models.DateTimeField(null=True)  # from then on nobody can read it or go back to it
+
+    objects = _KeptVersions()
+    either = _KeptAndExpired()
 
     class Meta:
         ordering = ["-number"]
         constraints = [
             models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | Q(expired_at=None), name="version_current_is_kept"
+            ),
             models.UniqueConstraint(
                 fields=["dataset"], condition=Q(is_current=True), name="version_one_current"
             ),
@@ -131,6 +166,8 @@ class Entry(models.Model):
     seen_modified_ns = models.BigIntegerField(null=True)
     since = models.PositiveIntegerField()
     until = models.PositiveIntegerField(null=True)
+    # The version in which this content came to the path, where the entries that told so have expired.
+    arrived = models.PositiveIntegerField(null=True)
 
     class Meta:
         verbose_name_plural = "entries"
@@ -243,6 +280,9 @@ class Table(models.Model):
     )  # the latest that changed it; NULL: never published
     rows = models.PositiveBigIntegerField(default=0)
     mark = models.JSONField(null=True)
+    cleared_to = models.PositiveIntegerField(
+        default=0
+    )  # what its history had of versions below is gone
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -19,14 +19,30 @@ class NoSuchVersion(LookupError):
     """The dataset has no version of that number."""
 
 
+class VersionExpired(NoSuchVersion):
+    """It had one, which is not kept any more; the message says since when."""
+
+
 def get_version(dataset: Dataset, number: int | None = None) -> Version:
-    """Returns the numbered version, or the current one. Raises NoSuchVersion."""
+    """Returns the numbered version, or the current one. Raises NoSuchVersion, and its child VersionExpired."""
     wanted = Q(is_current=True) if number is None else Q(number=number)
     version = dataset.versions.filter(wanted).first()
+    if version is None and number is not None:
+        refuse_expired(dataset, number)
     if version is None:
         what = "a version yet" if number is None else f"a version {number}"
         raise NoSuchVersion(f"dataset {dataset.name} does not have {what}")
     return version
+
+
+def refuse_expired(dataset: Dataset, number: int) -> None:
+    """Raises VersionExpired for a version that is kept no longer."""
+    expired = Version.either.filter(dataset=dataset, number=number).exclude(expired_at=None)
+    at = expired.values_list("expired_at", flat=True).first()
+    if at is not None:
+        raise VersionExpired(
+            f"version {number} of dataset {dataset.name} was removed on {at:%Y-%m-%d}: it is not kept any more"
+        )
 
 
 def find_entries(dataset: Dataset, number: int) -> QuerySet[Entry]:
@@ -38,12 +54,12 @@ def find_entries(dataset: Dataset, number: int) -> QuerySet[Entry]:
 
 # An entry ends too where the source tells another time of the same content.
 _ARRIVAL = """
-WITH RECURSIVE came (since) AS (
-    SELECT %(since)s
+WITH RECURSIVE came (since, arrived) AS (
+    SELECT %(since)s, %(arrived)s
      UNION ALL
-    SELECT e.since FROM came JOIN datasets_entry e
+    SELECT e.since, coalesce(e.arrived, e.since) FROM came JOIN datasets_entry e
         ON e.dataset_id = %(dataset)s AND e.path = %(path)s AND e.until = came.since AND e.sha256 = %(sha256)s)
-SELECT min(since) FROM came
+SELECT min(arrived) FROM came
 """
 
 
@@ -56,12 +72,13 @@ def find_arrival(version: Version, entry: Entry) -> Version:
             "path": entry.path,
             "sha256": entry.sha256,
             "since": entry.since,
+            "arrived": entry.since if entry.arrived is None else entry.arrived,
         }
         cursor.execute(_ARRIVAL, told)
         [number] = cursor.fetchone()
     if number == version.number:
         return version
-    return Version.objects.filter(dataset=entry.dataset_id, number=number).first() or version
+    return Version.either.filter(dataset=entry.dataset_id, number=number).first() or version
 
 
 def open_entry(dataset: Dataset, entry: Entry) -> CheckedBlob:

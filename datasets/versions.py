@@ -124,6 +124,12 @@ HAVING count(*) >= %(least)s AND count(DISTINCT held_sha256) > 1
 """
 
 
+REVIVE = "UPDATE datasets_dataset SET deleted_at = NULL WHERE id = %(dataset)s AND deleted_at IS NOT NULL"
+_LAST_NUMBER = (
+    "SELECT coalesce(max(number), 0) FROM datasets_version WHERE dataset_id = %(dataset)s"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Replaced:
     """Files that would become one thing: `what` is `redirect`, `type` or `content`, `shown` which
@@ -224,7 +230,7 @@ def write_version(
     catalog.moved()
     published = Published(None, same=found.same, is_held=current is not None)
     if found.added or found.changed or found.removed or (current is None and whole):
-        current = current or _Current()
+        current = current or _Current(_revive(cursor, parameters))
         number = current.number + 1
         published = Published(number, found.added, found.changed, found.removed, found.same)
         parameters |= {
@@ -248,6 +254,14 @@ def write_version(
     cursor.execute("DELETE FROM datasets_receipt WHERE dataset_id = %(dataset)s", parameters)
     catalog.moved()
     return published
+
+
+def _revive(cursor: psycopg.Cursor[Any], parameters: dict[str, Any]) -> int:
+    """Of a dataset without a current version: it is one that people see from now on. Returns the last number that was given,
+    which is 0 for a new one; after a deletion the numbers go on, so that no two versions ever had the same."""
+    cursor.execute(REVIVE, parameters)
+    row = cursor.execute(_LAST_NUMBER, parameters).fetchone()
+    return row[0] if row is not None else 0
 
 
 def mark_published(cursor: psycopg.Cursor[Any], catalog: Catalog) -> None:

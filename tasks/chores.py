@@ -25,6 +25,7 @@ from syncjobs.claims.halting import Halted
 from syncjobs.claims.reaping import reap
 from syncjobs.configuration.replanning import draw_near, replan
 from syncjobs.upkeep.counting import count_events
+from syncjobs.upkeep.retention import retain
 from syncjobs.upkeep.sweeping import sweep
 from timing.zones import VERSION
 from workspaces.answers import drop_old_answers
@@ -78,6 +79,14 @@ def sweep_store() -> None:
         )
 
 
+def remove_old_versions() -> None:
+    """Removes the versions of datasets that no rule keeps, and what only they needed."""
+    try:
+        retain()
+    except Halted as exc:
+        log.warning("datasets.not_retained", error=str(exc))
+
+
 def move_due_times() -> None:
     """Moves due times that newer zone data have moved."""
     if count := replan():
@@ -128,5 +137,6 @@ CHORES = (
     Chore(
         "control.tidy_vectors", "drop vectors of models that are no longer used", 600, tidy_vectors
     ),
+    Chore("control.retain", "remove versions that no rule keeps", 3600, remove_old_versions),
     Chore("control.sweep", "sweep partial files", 24 * 3600, sweep_store),
 )

@@ -7,7 +7,7 @@ import uuid
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -33,6 +33,7 @@ class Role(models.TextChoices):
         return ranks.index(self) >= ranks.index(needed)
 
 
+KEEP_DAYS_MAX = 36_500
 valid_name = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
     "use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit",
@@ -69,6 +70,16 @@ class Workspace(models.Model):
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
     max_store_bytes = models.PositiveBigIntegerField(  # of the contents it holds, each once
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    # What keeps older versions of its datasets, see `syncjobs.core.keeping`. Nothing set: each is kept.
+    keep_versions = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    keep_days = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(KEEP_DAYS_MAX)]
+    )
+    keep_bytes = models.PositiveBigIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
     # While a record runs, a further sync is answered with it instead of being queued.

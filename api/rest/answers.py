@@ -14,6 +14,8 @@ from syncjobs.configuration.findings import InvalidConfiguration
 Responses = dict[int | frozenset[int], type[Told] | None]  # a shape for each status
 REFUSALS: Responses = {frozenset({400, 401, 403, 404}): Problem}
 CONFLICTS: Responses = {frozenset({400, 401, 403, 404, 409}): Problem}
+# Of routes that take the number of a version, which may have been one.
+GONE: Responses = {410: Problem}
 Errors = Mapping[str, list[str]]
 
 

@@ -30,7 +30,7 @@ _ZIP: Any = {
         200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
     }
 }
-_RESPONSES: Any = {200: None, frozenset({400, 401, 403, 404, 409, 429, 503}): Problem}
+_RESPONSES: Any = {200: None, frozenset({400, 401, 403, 404, 409, 410, 429, 503}): Problem}
 
 
 class ArchiveQuery(Schema):

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router
 from pydantic import Field
 
-from api.rest.answers import CONFLICTS
+from api.rest.answers import CONFLICTS, GONE
 from api.rest.callers import VIEWER
 from api.rest.datasets import DatasetIn, get_dataset, need_kind, need_version
 from api.rest.finding import WorkspaceIn
@@ -46,7 +46,9 @@ class DiffQuery(ChangeQuery):
 
 
 @router.get(
-    "/{dataset}/versions/{number}/entries", response={200: EntryPage, **CONFLICTS}, auth=VIEWER
+    "/{dataset}/versions/{number}/entries",
+    response={200: EntryPage, **CONFLICTS, **GONE},
+    auth=VIEWER,
 )
 def list_entries(
     request: HttpRequest,

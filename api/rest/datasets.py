@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Path, Router
 
-from api.rest.answers import CONFLICTS, REFUSALS, Refused, not_found
+from api.rest.answers import CONFLICTS, GONE, REFUSALS, Refused, not_found
 from api.rest.callers import ADMIN, VIEWER, caller_of
-from api.rest.conflicts import conflict_with
+from api.rest.conflicts import conflict, conflict_with
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.numbered import NumberedIn, take_numbered
 from api.rest.pages import BY_NAME, PageIn
@@ -24,11 +24,15 @@ from api.shapes.datasets import (
     tell_dataset,
     tell_version,
 )
+from api.shapes.keeping import DeletedDatasetOut, RetentionOut, tell_deleted, tell_retention
 from datasets.models import Dataset, DatasetKind, Version
-from datasets.reading import NoSuchVersion, get_version
+from datasets.reading import NoSuchVersion, VersionExpired, get_version, refuse_expired
 from datasets.tables.columns import TableGone
 from datasets.tables.going_back import CannotGoBack
+from syncjobs.configuration.dataset_deletion import DatasetInUse, delete_dataset
 from syncjobs.queries.datasets import described_datasets
+from syncjobs.queries.records import reread
+from syncjobs.upkeep.retention import plan_retention
 from syncjobs.upkeep.rollback import DatasetBusy, NothingToRollBack, VersionMissing, roll_back
 from syncjobs.upkeep.rollback_elsewhere import AFTERWARDS, DestinationAway
 
@@ -54,6 +58,28 @@ def read_dataset(
     return tell_dataset(get_dataset(request, dataset))
 
 
+@router.delete("/{dataset}", response={200: DeletedDatasetOut, **CONFLICTS}, auth=ADMIN)
+def remove_dataset(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn
+) -> dict[str, Any]:
+    """Deletes all versions of a dataset, its tables in the home database and its index; its job has to be switched off
+    before. The job and its records stay. Tables in the database of a connector stay too, and are told."""
+    found = get_dataset(request, dataset)
+    try:
+        return tell_deleted(found, delete_dataset(found))
+    except DatasetInUse as exc:
+        words = f"Dataset {found.name} was not deleted: {exc}."
+        raise conflict(words, exc.record and reread(exc.record)) from None
+
+
+@router.get("/{dataset}/retention", response={200: RetentionOut, **REFUSALS}, auth=VIEWER)
+def read_retention(
+    request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn
+) -> dict[str, Any]:
+    """Tells which rule keeps the versions, and which ones the next pass removes."""
+    return tell_retention(plan_retention(get_dataset(request, dataset)))
+
+
 @router.get("/{dataset}/versions", response={200: VersionPage, **REFUSALS}, auth=VIEWER)
 def list_versions(
     request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, query: NumberedIn
@@ -65,7 +91,9 @@ def list_versions(
 
 
 @router.post(
-    "/{dataset}/rollback", response={200: VersionOut, **CONFLICTS, 503: Problem}, auth=ADMIN
+    "/{dataset}/rollback",
+    response={200: VersionOut, **CONFLICTS, **GONE, 503: Problem},
+    auth=ADMIN,
 )
 def roll_back_dataset(
     request: HttpRequest, workspace: WorkspaceIn, dataset: DatasetIn, body: RollbackIn
@@ -76,6 +104,7 @@ def roll_back_dataset(
     try:
         version = roll_back(found.pk, body.version, by=caller_of(request).name)
     except VersionMissing:
+        refuse_expired_version(found, body.version)
         raise not_found("version") from None
     except NothingToRollBack as exc:
         raise Refused(HTTPStatus.CONFLICT, f"Nothing to do: {exc}.") from None
@@ -106,5 +135,20 @@ def need_version(dataset: Dataset, number: int | None) -> Version:
     """Returns the named version, or the current one. Raises Refused."""
     try:
         return get_version(dataset, number)
+    except VersionExpired as exc:
+        raise _gone(exc) from None
     except NoSuchVersion:
         raise not_found("version") from None
+
+
+def refuse_expired_version(dataset: Dataset, number: int) -> None:
+    """Raises Refused for a version that is kept no longer."""
+    try:
+        refuse_expired(dataset, number)
+    except VersionExpired as exc:
+        raise _gone(exc) from None
+
+
+def _gone(exc: VersionExpired) -> Refused:
+    words = str(exc)
+    return Refused(HTTPStatus.GONE, f"{words[0].upper()}{words[1:]}.")

@@ -56,7 +56,7 @@ _RESPONSES: Any = {
     200: None,
     206: None,
     304: None,
-    frozenset({400, 401, 403, 404, 409, 412, 416, 429, 503}): Problem,
+    frozenset({400, 401, 403, 404, 409, 410, 412, 416, 429, 503}): Problem,
 }
 
 

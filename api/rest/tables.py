@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router, Schema
 from pydantic import Field
 
-from api.rest.answers import CONFLICTS, Refused, not_found
+from api.rest.answers import CONFLICTS, GONE, Refused, not_found
 from api.rest.callers import VIEWER, caller_of
-from api.rest.datasets import DatasetIn, need_kind, need_version
+from api.rest.datasets import DatasetIn, need_kind, need_version, refuse_expired_version
 from api.rest.finding import WorkspaceIn, need_row
 from api.rest.keyed import KeyedQuery, no_such_page, pack_key, unpack_key
 from api.shapes.answers import Problem
@@ -46,7 +46,7 @@ from syncjobs.queries.tables import (
 )
 
 router = Router(tags=["datasets"])
-ANSWERS: Any = {**CONFLICTS, 503: Problem}
+ANSWERS: Any = {**CONFLICTS, **GONE, 503: Problem}
 TABLE = (
     "A table's name, or what its source calls it; may be left out where the version has one alone."
 )
@@ -141,6 +141,8 @@ def list_changes(
     `limit` and have a `next` all the same."""
     held = _get_dataset_of_tables(request, dataset)
     need_version(held, number)
+    if number > 1:  # what it changed is told by the version before
+        refuse_expired_version(held, number - 1)
     return page_of_row_changes(held, number - 1, number, query)
 
 

@@ -21,14 +21,17 @@ from search.choices import (
     URL_MAX,
     tell_choice,
 )
+from syncjobs.order.shared import DAYS_MAX, VERSIONS_MAX
 from workspaces.models import Workspace
 
-_NULLABLE = ("max_running", "max_store_bytes", "search")
+_KEEPING = ("keep_versions", "keep_days", "keep_bytes")
+_NULLABLE = ("max_running", "max_store_bytes", *_KEEPING, "search")
 _NAMES = ("id", "name")  # which no request changes
 _DEFAULTS: dict[str, Any] = {
     "max_running": None,
     "max_store_bytes": None,
     "one_sync_at_a_time": False,
+    **dict.fromkeys(_KEEPING),
     "windows": [],
     "blackouts": [],
 }
@@ -87,6 +90,9 @@ class SettingsChange(BodyShape):
     max_running: Annotated[int, Field(ge=1, le=32_767), EXACT] | None = None
     max_store_bytes: Count | None = None
     one_sync_at_a_time: StrictBool | None = None
+    keep_versions: Annotated[int, Field(ge=1, le=VERSIONS_MAX), EXACT] | None = None
+    keep_days: Annotated[int, Field(ge=1, le=DAYS_MAX), EXACT] | None = None
+    keep_bytes: Count | None = None
     windows: WindowsIn | None = None
     blackouts: BlackoutsIn | None = None
     search: SearchIn | None = None
@@ -151,6 +157,17 @@ class SettingsOut(Told):
     one_sync_at_a_time: bool = Field(
         description="A further sync by hand is refused while one runs."
     )
+    keep_versions: int | None = Field(
+        description="So many of the newest versions of each dataset are kept, the current one and the one before it"
+        " always. A version that one of the three rules keeps stays; a job with rules of its own obeys these alone."
+        " null in all three: every version is kept."
+    )
+    keep_days: int | None = Field(
+        description="A version is kept for so many days after a newer one took its place."
+    )
+    keep_bytes: int | None = Field(
+        description="The newest versions are kept for which what only older versions need is no larger than this."
+    )
     windows: list[dict[str, Any]] = Field(description="When its jobs may work. Empty: always.")
     blackouts: list[dict[str, Any]] = Field(description="When they may not, whatever the windows.")
     search: SearchOut = Field(description="Its own, or the installation's default.")
@@ -163,6 +180,9 @@ def tell_settings(row: Workspace) -> SettingsOut:
         max_running=row.max_running,
         max_store_bytes=row.max_store_bytes,
         one_sync_at_a_time=row.one_sync_at_a_time,
+        keep_versions=row.keep_versions,
+        keep_days=row.keep_days,
+        keep_bytes=row.keep_bytes,
         windows=row.windows,
         blackouts=row.blackouts,
         search=SearchOut(**tell_choice(row.pk)),

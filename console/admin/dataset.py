@@ -16,6 +16,7 @@ from django.urls import URLPattern, path
 
 from console import browsing
 from console.admin.buttons import ButtonsAdmin
+from console.admin.dataset_keeping import describe_keeping, save_keeping, show_deletion
 from console.admin.filters import WorkspaceFilter
 from console.admin.scoped import ReadOnlyAdmin
 from console.calling import call_far_end
@@ -55,6 +56,7 @@ class DatasetAdmin(ReadOnlyAdmin):
             "versions/": ("versions", self.versions_view),
             "versions/<int:number>/archive/": ("archive", self.archive_view),
             "keeping/": ("keeping", self.keeping_view),
+            "delete/": ("delete_all", self.delete_all_view),
         }
         own = [
             path(
@@ -193,10 +195,31 @@ class DatasetAdmin(ReadOnlyAdmin):
         return {"before": before, "after": after, "differences": rows, "following": following}
 
     def keeping_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """What is kept, and what would go."""
-        dataset = self._get(request, pk)
-        context = self._begin(request, dataset, "keeping") | {"kept": measure_kept(dataset)}
+        """What is kept, what goes next, and the rule."""
+        dataset, form = self._get(request, pk), None
+        if request.method == "POST":
+            if not self.may_keep(request, dataset):
+                raise PermissionDenied
+            answer = save_keeping(request, dataset)
+            if isinstance(answer, HttpResponse):
+                return answer
+            form = answer
+        context = self._begin(request, dataset, "keeping") | {
+            "kept": measure_kept(dataset),
+            "may_keep": self.may_keep(request, dataset),
+            **describe_keeping(dataset, form),
+        }
         return TemplateResponse(request, "console/dataset_keeping.html", context)
+
+    def delete_all_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        dataset = self._get(request, pk)
+        if not self.may_keep(request, dataset):
+            raise PermissionDenied
+        return show_deletion(request, dataset, self.admin_site.each_context(request))
+
+    def may_keep(self, request: HttpRequest, dataset: Dataset) -> bool:
+        """Whether the person decides what is kept."""
+        return self._may(request, Role.ADMIN, dataset)
 
     def archive_view(self, request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
         """The version, or a folder of it, as a ZIP."""

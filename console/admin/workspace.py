@@ -21,6 +21,7 @@ from workspaces.lookup import find_workspace
 from workspaces.models import Workspace
 
 LIMITS = ["max_running", "max_store_bytes", "one_sync_at_a_time"]
+KEEPING = ["keep_versions", "keep_days", "keep_bytes"]
 
 
 class WorkspaceSettingsForm(AnyModelForm):
@@ -34,12 +35,22 @@ class WorkspaceSettingsForm(AnyModelForm):
 
     class Meta:
         model = Workspace
-        fields = ["name", *LIMITS, "windows", "blackouts"]
-        labels = {"max_running": "Records at once", "max_store_bytes": "Bytes it may hold"}
+        fields = ["name", *LIMITS, *KEEPING, "windows", "blackouts"]
+        labels = {
+            "max_running": "Records at once",
+            "max_store_bytes": "Bytes it may hold",
+            "keep_versions": "Keep versions",
+            "keep_days": "Keep for (days)",
+            "keep_bytes": "Keep as long as they need (bytes)",
+        }
         help_texts = {
             "max_running": "Further ones wait. Empty: no limit of its own.",
             "max_store_bytes": "Of the contents that its versions name, each once; a sync that would go over"
             " it fails before it fetches. Empty: no limit.",
+            "keep_versions": "So many of the newest of each dataset; the current one and the one before it always stay."
+            " Empty in all three: every version is kept.",
+            "keep_days": "Each, for so many days after a newer one took its place.",
+            "keep_bytes": "The newest for which what only older versions need is no larger than this.",
             "one_sync_at_a_time": "A further sync by hand is refused while one runs.",
         }
 
@@ -62,6 +73,7 @@ class WorkspaceAdmin(ScopedAdmin):
         when = ["windows", "blackouts"] if editable else ["show_windows"]
         return [
             (None, {"fields": ["name", *LIMITS, "created_at"]}),
+            ("How long versions of its datasets are kept", {"fields": KEEPING}),
             ("When its jobs may work", {"fields": when}),
         ]
 

@@ -276,4 +276,28 @@ class Migration(migrations.Migration):
             model_name='entry',
             index=models.Index(condition=models.Q(('until', None)), fields=['dataset', 'sha256'], name='entry_content'),
         ),
+        migrations.AddField(
+            model_name='dataset',
+            name='deleted_at',
+            field=models.DateTimeField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='entry',
+            name='arrived',
+            field=models.PositiveIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name='version',
+            name='expired_at',
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddConstraint(
+            model_name='version',
+            constraint=models.CheckConstraint(condition=models.Q(('is_current', False), ('expired_at', None), _connector='OR'), name='version_current_is_kept'),
+        ),
+        migrations.AddField(
+            model_name='table',
+            name='cleared_to',
+            field=models.PositiveIntegerField(default=0),
+        ),
     ]

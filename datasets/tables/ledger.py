@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from database.rows import Cursor, fetch_rows
 from datasets.models import Dataset, Table, TableColumn
 from datasets.tables.place import TablePlace, name_schema
+from datasets.versions import REVIVE
 from farends.rows.names import make_names
 
 _CURRENT = "SELECT coalesce(max(number), 0) FROM datasets_version WHERE dataset_id = %s"
@@ -94,7 +95,7 @@ def ensure_table(
     """The dataset's table of this name, with a place of its own where it is new. `wanted` is what its relation is called
     where nobody else's is; `schema` None: the workspace's home schema."""
     with transaction.atomic():
-        held = Dataset.objects.select_for_update(no_key=True).select_related("workspace")
+        held = Dataset.either.select_for_update(no_key=True).select_related("workspace")
         dataset = held.get(pk=dataset.pk)
         known = {table.name: table for table in dataset.tables.all()}
         if name in known:
@@ -154,6 +155,8 @@ def write_table_version(cursor: psycopg.Cursor[Any], change: TableChange) -> Non
     cursor.execute(_SIZE, [change.dataset_id])
     [parameters["size_bytes"]] = cursor.fetchone() or [0]
     cursor.execute(_NO_LONGER, parameters)
+    if cursor.rowcount == 0:
+        cursor.execute(REVIVE, parameters)
     cursor.execute(_ADD_VERSION, parameters)
     cursor.execute(_ADD_TABLE_VERSION, parameters)
 

@@ -36,6 +36,12 @@ SELECT t.id FROM search_indexedtext t
 _ANY = """
 SELECT id FROM search_indexedtext WHERE dataset_id = %(dataset)s LIMIT %(most)s FOR UPDATE SKIP LOCKED
 """
+_UNNAMED = """
+SELECT t.id FROM search_indexedtext t
+ WHERE t.dataset_id = %(dataset)s AND t.gone_at IS NOT NULL
+   AND NOT EXISTS (SELECT FROM datasets_entry e WHERE e.dataset_id = %(dataset)s AND e.sha256 = t.sha256)
+ LIMIT %(most)s FOR UPDATE OF t SKIP LOCKED
+"""
 _EMPTY = """
 UPDATE search_datasetindex
    SET emptying = false, indexed_version = NULL, recipe = '', pending_texts = 0, pending_chunks = 0, text_count = 0,
@@ -52,11 +58,23 @@ _FORGET = (
     "DELETE FROM search_chunkrefusal WHERE workspace_id = %s",
     "DELETE FROM search_datasetindex WHERE workspace_id = %s",
 )
+_FORGET_DATASET = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('index of ' || %s::text, 0))",
+    "DELETE FROM search_indexedtext WHERE dataset_id = %s",
+    "DELETE FROM search_textchunk WHERE dataset_id = %s",
+    "DELETE FROM search_chunkrefusal WHERE dataset_id = %s",
+    "DELETE FROM search_datasetindex WHERE dataset_id = %s",
+)
 
 
 def drop_gone(session: psycopg.Connection[Any], dataset_id: uuid.UUID, *, keep_s: float) -> int:
     """Deletes some texts that no current entry has named for so long, or that are too many; their number."""
     return _delete(session, _GONE, {"dataset": dataset_id, "keep_s": keep_s, "least": KEPT_CHUNKS})
+
+
+def drop_unnamed(session: psycopg.Connection[Any], dataset_id: uuid.UUID) -> int:
+    """Deletes some texts that no entry names, of no version; their number."""
+    return _delete(session, _UNNAMED, {"dataset": dataset_id})
 
 
 def empty_index(session: psycopg.Connection[Any], dataset_id: uuid.UUID) -> bool:
@@ -71,6 +89,12 @@ def forget_workspace(cursor: Cursor, workspace_id: uuid.UUID) -> None:
     """Call it in the transaction that deletes the workspace."""
     for statement in _FORGET:
         cursor.execute(statement, [workspace_id])
+
+
+def forget_dataset(cursor: Cursor, dataset_id: uuid.UUID) -> None:
+    """Call it in the transaction that deletes what the dataset holds."""
+    for statement in _FORGET_DATASET:
+        cursor.execute(statement, [dataset_id])
 
 
 def _delete(session: psycopg.Connection[Any], chosen: str, parameters: dict[str, Any]) -> int:

@@ -1,18 +1,21 @@
-"""Deletes texts that are kept for a rollback no longer, also in datasets that nothing has changed since."""
+"""Deletes texts that are kept for a rollback no longer: also in datasets that nothing has changed since, and where the
+versions that had them are gone."""
 
 from __future__ import annotations
 
+import uuid
 from contextlib import closing
 
 from django.conf import settings
 
 from database.sessions import open_session
-from search.indexing.emptying import drop_gone
+from search.indexing.emptying import drop_gone, drop_unnamed
 
 _OLD = """
 SELECT DISTINCT dataset_id FROM search_indexedtext
  WHERE gone_at IS NOT NULL AND gone_at < now() - make_interval(secs => %s)
 """
+_ANY_GONE = "SELECT FROM search_indexedtext WHERE dataset_id = %s AND gone_at IS NOT NULL LIMIT 1"
 
 
 def drop_old_texts() -> int:
@@ -23,4 +26,15 @@ def drop_old_texts() -> int:
         for (dataset_id,) in session.execute(_OLD, [keep_s]).fetchall():
             while dropped := drop_gone(session, dataset_id, keep_s=keep_s):
                 count += dropped
+    return count
+
+
+def drop_unnamed_texts(dataset_id: uuid.UUID) -> int:
+    """Deletes the texts of contents that no version of the dataset has any more; their number."""
+    count = 0
+    with closing(open_session(statement_timeout_s=300, name="old texts")) as session:
+        if session.execute(_ANY_GONE, [dataset_id]).fetchone() is None:
+            return 0
+        while dropped := drop_unnamed(session, dataset_id):
+            count += dropped
     return count

@@ -36,17 +36,17 @@ SELECT t.id AS text_id, t.dataset_id, d.name AS dataset, t.sha256, p.path, p.siz
        extract(epoch FROM clock_timestamp() - o.created_at)::float8 AS age_s
   FROM search_indexedtext t JOIN datasets_dataset d ON d.id = t.dataset_id AND d.workspace_id = t.workspace_id
  CROSS JOIN LATERAL (
-       SELECT e.path, e.size_bytes, e.modified_ns, e.source, e.since FROM datasets_entry e
+       SELECT e.path, e.size_bytes, e.modified_ns, e.source, e.since, e.arrived FROM datasets_entry e
         WHERE e.dataset_id = t.dataset_id AND e.sha256 = t.sha256 AND {entries}
         ORDER BY e.path LIMIT 1) p
  CROSS JOIN LATERAL (
-       WITH RECURSIVE came (since) AS (
-           SELECT p.since
+       WITH RECURSIVE came (since, arrived) AS (
+           SELECT p.since, coalesce(p.arrived, p.since)
             UNION ALL
-           SELECT b.since FROM came JOIN datasets_entry b
+           SELECT b.since, coalesce(b.arrived, b.since) FROM came JOIN datasets_entry b
                ON b.dataset_id = t.dataset_id AND b.path = p.path AND b.until = came.since AND b.sha256 = t.sha256)
        SELECT v.record_id, v.created_at FROM datasets_version v
-        WHERE v.dataset_id = t.dataset_id AND v.number = (SELECT min(since) FROM came)) o
+        WHERE v.dataset_id = t.dataset_id AND v.number = (SELECT min(arrived) FROM came)) o
  WHERE {texts} AND t.id = ANY(%(found)s) {newer}
 """
 

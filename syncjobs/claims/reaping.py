@@ -213,7 +213,7 @@ def _take_back(sweep: _Sweep, record_id: uuid.UUID) -> Finding | None:
             return None
         # The owner may be in the middle of a publish: never queue behind it, come back next round.
         dataset = (
-            Dataset.objects.select_for_update(skip_locked=True, no_key=True)
+            Dataset.either.select_for_update(skip_locked=True, no_key=True)
             .filter(pk=record.job.dataset_id)
             .first()
         )
@@ -221,7 +221,7 @@ def _take_back(sweep: _Sweep, record_id: uuid.UUID) -> Finding | None:
             if finding.rule is Rule.CANCEL_UNANSWERED:
                 _end_session(record)
             return None
-        Dataset.objects.filter(pk=dataset.pk).update(fencing_token=F("fencing_token") + 1)
+        Dataset.either.filter(pk=dataset.pk).update(fencing_token=F("fencing_token") + 1)
         return finding if _move(record, finding, _evidence(sweep, seen, finding)) else None
 
 

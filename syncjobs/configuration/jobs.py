@@ -20,6 +20,7 @@ from search.indexing.emptying import forget_workspace
 from search.indexing.marking import note_wish
 from syncjobs.claims.windowing import reopen
 from syncjobs.configuration.current_trees import refuse_taken_tree
+from syncjobs.configuration.dataset_deletion import forget_deleted
 from syncjobs.configuration.destinations import refuse_taken_table
 from syncjobs.configuration.fixed import forget_marks, refuse_fixed
 from syncjobs.models import Dependency, SyncJob, SyncRecord
@@ -103,6 +104,7 @@ def delete_job(job: SyncJob) -> None:
             )
         auditing.note_deleted(job)
         job.delete()
+        forget_deleted(job.dataset)
 
 
 def delete_workspace(workspace: Workspace) -> None:
@@ -271,20 +273,20 @@ def _find_free(name: str, taken: set[str]) -> str:
 def _take_dataset(job: SyncJob) -> Dataset:
     """A new one, or the one that a deleted job of this name left: data outlive their job."""
     kind = get_work(job.connector).dataset_kind
-    named = find_by_name(Dataset.objects.all(), job.workspace, job.name)
+    named = find_by_name(Dataset.either.all(), job.workspace, job.name)
     if named is None:
         return Dataset.objects.create(workspace=job.workspace, name=job.name, kind=kind)
     if named.kind == kind and not SyncJob.objects.filter(dataset=named).exists():
         return named
-    taken = set(job.workspace.datasets.values_list("name", flat=True))
+    taken = set(Dataset.either.filter(workspace=job.workspace).values_list("name", flat=True))
     free = _find_free(job.name, taken)
     return Dataset.objects.create(workspace=job.workspace, name=free, kind=kind)
 
 
 def _rename_dataset(job: SyncJob) -> None:
     """A dataset is called as its job, unless another has that name already."""
-    if find_by_name(Dataset.objects.all(), job.workspace, job.name) is None:
-        Dataset.objects.filter(pk=job.dataset_id).update(name=job.name)
+    if find_by_name(Dataset.either.all(), job.workspace, job.name) is None:
+        Dataset.either.filter(pk=job.dataset_id).update(name=job.name)
 
 
 def _next_run_at(job: SyncJob, stored: SyncJob | None) -> datetime | None:

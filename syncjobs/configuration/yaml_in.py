@@ -35,8 +35,9 @@ from workspaces.models import Workspace
 from workspaces.races import work_again_where_taken
 
 WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
+KEEPING_FIELDS = ("keep_versions", "keep_days", "keep_bytes")
 CALENDAR_FIELDS = ("windows", "blackouts")
-WORKSPACE_OWN = (*WORKSPACE_LIMITS, *CALENDAR_FIELDS)
+WORKSPACE_OWN = (*WORKSPACE_LIMITS, *KEEPING_FIELDS, *CALENDAR_FIELDS)
 SEARCH = "search"  # what a workspace has set of its search
 WORKSPACE_FIELDS = ("name", *WORKSPACE_OWN, SEARCH, "connectors", "sync_jobs")
 _EMPTY: dict[str, Any] = {"windows": [], "blackouts": []}  # what null stands for

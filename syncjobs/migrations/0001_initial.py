@@ -666,4 +666,19 @@ class Migration(migrations.Migration):
             model_name='hourtotal',
             constraint=models.UniqueConstraint(fields=('workspace_id', 'hour', 'state'), name='hour_total_once'),
         ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='keep_bytes',
+            field=models.PositiveBigIntegerField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='keep_days',
+            field=models.PositiveIntegerField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
+            model_name='syncjob',
+            name='keep_versions',
+            field=models.PositiveIntegerField(blank=True, default=None, null=True),
+        ),
     ]

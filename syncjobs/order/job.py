@@ -9,7 +9,7 @@ from typing import Any
 from syncjobs.order.files import FILES, SEARCH, TREE, FileOrder
 from syncjobs.order.option import Form, Option, job_option, options_of
 from syncjobs.order.rows import DESTINATION, RISKS, ROWS, RowOrder
-from syncjobs.order.shared import COMPARISON, DELETION, SharedOrder
+from syncjobs.order.shared import COMPARISON, DELETION, KEEPING, SharedOrder
 from syncjobs.order.structures import KnownWords, Words, text_or
 from syncjobs.order.timing import GROUP as SCHEDULE
 from syncjobs.order.timing import SECONDS_MAX, Timing
@@ -102,7 +102,7 @@ IDENTITY = tuple(name for name, each in OPTIONS.items() if each.required)
 # The mappings of the written form that options stand in.
 WITHIN = tuple(dict.fromkeys(each.about.within for each in OPTIONS.values() if each.about.within))
 GROUPS = (
-    "", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, SEARCH, TREE, RISKS, DESTINATION, TRIES_GROUP,
+    "", SCHEDULE, FILES, ROWS, COMPARISON, DELETION, KEEPING, SEARCH, TREE, RISKS, DESTINATION, TRIES_GROUP,
 )  # fmt: skip
 # What a kind of work has alone, by `Spec.far_end`.
 WORK_ORDERS: dict[str, type] = {"files": FileOrder, "rows": RowOrder}

@@ -9,6 +9,9 @@ from syncjobs.order.option import job_option
 from syncjobs.order.timing import SECONDS_MAX
 
 COMPARISON, DELETION = "Comparison", "What goes from the source"
+KEEPING = "How long versions are kept"
+VERSIONS_MAX, DAYS_MAX, BYTES_MAX = 2_147_483_647, 36_500, 9_223_372_036_854_775_807
+_AS_WORKSPACE = "as the workspace says"
 
 
 class SyncMode(StrEnum):
@@ -57,4 +60,38 @@ class SharedOrder:
             OnDelete.IGNORE: "what the source removes stays",
             OnDelete.MARK: "jobs of rows alone: the row stays, with a time in its column _deleted_at",
         },
+    )
+    keep_versions: int | None = job_option(
+        "Keep versions",
+        "So many of the newest versions of its dataset are kept; 0: every version. The current one and the one before"
+        " it always are. Where one of these three options is set, the workspace's do not count.",
+        default=None,
+        null=_AS_WORKSPACE,
+        unit="versions",
+        least=0,
+        most=VERSIONS_MAX,
+        group=KEEPING,
+        advanced=True,
+    )
+    keep_days: int | None = job_option(
+        "Keep for",
+        "A version is kept for so many days after a newer one took its place.",
+        default=None,
+        null=_AS_WORKSPACE,
+        unit="days",
+        least=1,
+        most=DAYS_MAX,
+        group=KEEPING,
+        advanced=True,
+    )
+    keep_bytes: int | None = job_option(
+        "Keep as long as they need",
+        "The newest versions are kept for which what only older versions need is no larger than this.",
+        default=None,
+        null=_AS_WORKSPACE,
+        unit="bytes",
+        least=1,
+        most=BYTES_MAX,
+        group=KEEPING,
+        advanced=True,
     )

@@ -31,6 +31,9 @@ EVERYTHING = {
     "max_running": 3,
     "max_store_bytes": 5_000_000_000_000,
     "one_sync_at_a_time": True,
+    "keep_versions": 10,
+    "keep_days": 90,
+    "keep_bytes": 1_000_000,
     "windows": [WINDOW],
     "blackouts": [PERIOD, {"from": "12:00", "to": "13:00"}],
 }
@@ -57,6 +60,9 @@ def test_the_settings_are_those_that_apply_takes_and_export_tells(admin: Asker) 
         "max_running": None,
         "max_store_bytes": None,
         "one_sync_at_a_time": False,
+        "keep_versions": None,
+        "keep_days": None,
+        "keep_bytes": None,
         "windows": [],
         "blackouts": [],
     }
@@ -71,9 +77,10 @@ def test_the_settings_are_those_that_apply_takes_and_export_tells(admin: Asker) 
 
 def test_what_is_left_out_stays_and_null_lifts_a_limit(admin: Asker) -> None:
     admin.patch("settings", EVERYTHING)
-    lifted = {"max_running": None, "max_store_bytes": None}
+    lifted: dict[str, Any] = dict.fromkeys(("max_running", "max_store_bytes", "keep_versions"))
     told = admin.patch("settings", lifted | {"windows": None, "one_sync_at_a_time": None}).json()
-    assert (told["max_running"], told["max_store_bytes"]) == (None, None)
+    assert {told[name] for name in lifted} == {None}
+    assert (told["keep_days"], told["keep_bytes"]) == (90, 1_000_000)
     assert (told["windows"], told["one_sync_at_a_time"]) == ([WINDOW], True)
     assert admin.patch("settings", {"windows": []}).json()["windows"] == []
 

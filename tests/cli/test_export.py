@@ -208,6 +208,9 @@ SCHEDULES = st.sampled_from(
 WORKSPACE: dict[str, st.SearchStrategy[Any]] = {
     "max_running": MAYBE,
     "max_store_bytes": MAYBE,
+    "keep_versions": MAYBE,
+    "keep_days": st.none() | st.integers(1, 36_500),
+    "keep_bytes": MAYBE,
     "one_sync_at_a_time": st.booleans(),
     "windows": st.lists(WINDOW, max_size=2),
     "blackouts": st.lists(BLACKOUT, max_size=2),
@@ -256,6 +259,9 @@ JOB: dict[str, st.SearchStrategy[Any]] = {
     "comparison": st.sampled_from(["modified", "checksum", "size", "etag"]),
     "verify_every_s": MAYBE,
     "on_delete": st.just("ignore"),
+    "keep_versions": st.none() | st.integers(0, 9),
+    "keep_days": st.none() | st.integers(1, 36_500),
+    "keep_bytes": MAYBE,
     "after_publish": st.sampled_from(["keep", "delete", "move"]),
     "move_to": st.just("done"),
     "current_tree": st.just(""),  # two jobs never share one

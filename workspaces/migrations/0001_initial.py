@@ -39,6 +39,9 @@ class Migration(migrations.Migration):
                 ('windows', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_windows])),
                 ('blackouts', models.JSONField(blank=True, default=list, validators=[workspaces.models.validate_blackouts])),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('keep_bytes', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('keep_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)])),
+                ('keep_versions', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
             ],
             options={
                 'ordering': ['name'],

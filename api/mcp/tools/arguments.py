@@ -19,7 +19,7 @@ from api.shapes.datasets import NUMBER_MAX
 from api.shapes.fields import Moment
 from connectors.models import Connector
 from datasets.models import Dataset, DatasetKind, Version
-from datasets.reading import NoSuchVersion, get_version
+from datasets.reading import NoSuchVersion, VersionExpired, get_version
 from outbox.models import Stream
 from syncjobs.configuration.single_jobs import find_called_job
 from syncjobs.models import SyncJob
@@ -136,5 +136,7 @@ def need_version_of(dataset: Dataset, number: int | None) -> Version:
     """The named version, or the current one. Raises ToolFailed."""
     try:
         return get_version(dataset, number)
+    except VersionExpired as exc:
+        raise ToolFailed("not_found", f"{exc}.") from None
     except NoSuchVersion:
         raise not_there("version") from None
