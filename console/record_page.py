@@ -95,7 +95,7 @@ class ToldEvent:
 def describe_record_page(record: SyncRecord) -> dict[str, Any]:
     version = None
     if record.dataset_version is not None:
-        version = Version.objects.filter(
+        version = Version.either.filter(
             dataset=record.job.dataset_id, number=record.dataset_version
         ).first()
     events = list(record.events.order_by("-id")[:EVENTS_SHOWN])

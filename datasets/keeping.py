@@ -12,10 +12,12 @@ from datasets.models import Dataset
 # Contents are counted once, however many paths and versions name them. What another dataset of the workspace names too
 # would not be freed; that is not looked for.
 _SQL = """
-WITH named AS (
+WITH kept AS (SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND expired_at IS NULL),
+named AS (
     SELECT sha256, max(size_bytes) AS size_bytes, bool_or(until IS NULL) AS is_current
-      FROM datasets_entry WHERE dataset_id = %s GROUP BY sha256)
-SELECT (SELECT count(*) FROM datasets_version WHERE dataset_id = %s) AS version_count,
+      FROM datasets_entry
+     WHERE dataset_id = %(dataset)s AND (until IS NULL OR until > (SELECT min(number) FROM kept)) GROUP BY sha256)
+SELECT (SELECT count(*) FROM kept) AS version_count,
        coalesce(sum(size_bytes) FILTER (WHERE is_current), 0)::bigint AS current_bytes,
        coalesce(sum(size_bytes) FILTER (WHERE NOT is_current), 0)::bigint AS older_bytes,
        count(*) FILTER (WHERE NOT is_current) AS older_contents
@@ -36,6 +38,6 @@ class Kept:
 def measure_kept(dataset: Dataset) -> Kept:
     """Reads every entry of the dataset."""
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, [dataset.pk, dataset.pk])
+        cursor.execute(_SQL, {"dataset": dataset.pk})
         [kept] = fetch_rows(cursor, Kept)
     return kept

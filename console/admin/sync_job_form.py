@@ -157,6 +157,6 @@ class SyncJobForm(ScheduleFields, WorkFields, ScopedForm):
         name = self.cleaned_data.get("name")
         if not (self.instance._state.adding and name and workspace):
             return
-        kept = Dataset.objects.filter(job__isnull=False)
+        kept = Dataset.either.filter(job__isnull=False)
         if find_by_name(kept, getattr(workspace, "pk", workspace), name) is not None:
             self.add_error("name", "There is a dataset of this name already: choose another one.")

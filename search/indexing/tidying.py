@@ -15,7 +15,6 @@ _OLD = """
 SELECT DISTINCT dataset_id FROM search_indexedtext
  WHERE gone_at IS NOT NULL AND gone_at < now() - make_interval(secs => %s)
 """
-_ANY_GONE = "SELECT FROM search_indexedtext WHERE dataset_id = %s AND gone_at IS NOT NULL LIMIT 1"
 
 
 def drop_old_texts() -> int:
@@ -33,8 +32,6 @@ def drop_unnamed_texts(dataset_id: uuid.UUID) -> int:
     """Deletes the texts of contents that no version of the dataset has any more; their number."""
     count = 0
     with closing(open_session(statement_timeout_s=300, name="old texts")) as session:
-        if session.execute(_ANY_GONE, [dataset_id]).fetchone() is None:
-            return 0
         while dropped := drop_unnamed(session, dataset_id):
             count += dropped
     return count

@@ -36,6 +36,7 @@ from datasets.expiring import (
 from datasets.models import Dataset, Table, Version
 from farends.errors import Stalled, TransportError
 from search.indexing.tidying import drop_unnamed_texts
+from search.models import IndexedText
 from syncjobs.claims.halting import refuse_if_halted
 from syncjobs.core.keeping import (
     KEEP_ALL,
@@ -122,7 +123,8 @@ def clear_expired(dataset: Dataset, *, grace_s: float = GRACE_S) -> None:
     entries, rows = clear_entries(dataset.pk, below), 0
     for table in dataset.tables.filter(cleared_to__lt=below):
         rows += _clear_table(table, below)
-    texts = drop_unnamed_texts(dataset.pk)
+    gone = IndexedText.objects.filter(dataset=dataset).exclude(gone_at=None)
+    texts = drop_unnamed_texts(dataset.pk) if gone.exists() else 0
     if entries or rows or texts:
         log.info(
             "dataset.cleared", dataset=str(dataset.pk), entries=entries, rows=rows, texts=texts

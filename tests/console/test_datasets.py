@@ -402,7 +402,7 @@ def test_the_tabs_cost_few_queries(
             root.get(page)
 
 
-@pytest.mark.parametrize("name", ["versions", "keeping", "archive", "shown"])
+@pytest.mark.parametrize("name", ["versions", "keeping", "archive", "shown", "delete_all"])
 def test_the_tabs_of_another_workspace_are_not_there(
     acme: Tenant, lab: Tenant, browser_of: Callable[[User], Client], name: str
 ) -> None:

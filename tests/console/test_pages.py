@@ -68,6 +68,7 @@ def all_pages(acme: Tenant, person: Any) -> list[str]:
         f"{dataset}?preview={acme.entry.pk}",
         f"{dataset.removesuffix('change/')}versions/",
         f"{dataset.removesuffix('change/')}keeping/",
+        f"{dataset.removesuffix('change/')}delete/",
         "/admin/syncjobs/syncrecord/dashboard/",
         "/admin/syncjobs/syncrecord/dashboard/beside/",
         "/admin/syncjobs/syncrecord/dashboard/charts/",
