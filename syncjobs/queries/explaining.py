@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from datasets.models import Version
 from events.models import SyncEvent
 from syncjobs.core.advice import next_steps
 from syncjobs.core.retries import CRASHES_MAX
@@ -268,7 +269,21 @@ def _summary(
         return f"Held by a guard: {record.error or record.verdict}."
     ending = ended or record.events.order_by("-id").first()
     reason = record.error or (ending.reason if ending else "") or record.verdict
-    return f"{record.state.replace('_', ' ').capitalize()}: {reason.rstrip('.')}."
+    ended_so = f"{record.state.replace('_', ' ').capitalize()}: {reason.rstrip('.')}."
+    return f"{ended_so}{_tell_removed(record)}"
+
+
+def _tell_removed(record: SyncRecord) -> str:
+    """What has become of the version that the dataset had when the record ended; empty while it is kept."""
+    if record.dataset_version is None:
+        return ""
+    rows = Version.either.filter(dataset=record.job.dataset_id, number=record.dataset_version)
+    version = rows.exclude(expired_at=None).select_related("dataset").first()
+    if version is None:
+        return ""
+    if version.dataset.deleted_at is not None:
+        return f" The dataset was deleted on {version.dataset.deleted_at:%Y-%m-%d}."
+    return f" Version {version.number} was removed on {version.expired_at:%Y-%m-%d}: it is not kept any more."
 
 
 def _tell_hold(hold: dict[str, Any]) -> dict[str, Any]:

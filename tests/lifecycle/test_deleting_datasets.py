@@ -20,6 +20,7 @@ from syncjobs.configuration.dataset_deletion import (
 from syncjobs.configuration.jobs import delete_job, save_job
 from syncjobs.core.states import State
 from syncjobs.models import CurrentTree, SyncJob, SyncRecord, Trigger
+from syncjobs.queries.explaining import explain
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.upkeep.sweeping import sweep
 from tests.hosts.sshd import Sshd
@@ -50,6 +51,7 @@ def test_all_of_it_goes_and_job_and_records_stay(job: SyncJob, source: Path) -> 
     assert not Version.objects.exists()
     assert SyncJob.objects.get() == job
     assert fresh(first).dataset_version == 1
+    assert "The dataset was deleted on" in explain(fresh(first)).summary
     [entry] = AuditEntry.objects.filter(kind="dataset", action="deleted")
     assert (entry.object_name, entry.changes["versions"]) == ("nightly", [2, None])
 

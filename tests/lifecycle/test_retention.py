@@ -30,6 +30,7 @@ from syncjobs.claims.halting import Halted
 from syncjobs.core.keeping import KeepDecision
 from syncjobs.core.states import State
 from syncjobs.models import CurrentTree, SyncJob, SyncRecord
+from syncjobs.queries.explaining import explain
 from syncjobs.upkeep import retention
 from syncjobs.upkeep.retention import RetentionPlan, clear_expired, plan_all, retain
 from syncjobs.upkeep.rollback import VersionMissing, roll_back
@@ -127,6 +128,9 @@ def test_an_expired_version_can_neither_be_read_nor_gone_back_to(
         get_version(job.dataset, 9)
     with pytest.raises(VersionMissing):
         roll_back(job.dataset_id, 2, by="ada")
+    first, *_, last = SyncRecord.objects.filter(job=job).order_by("queued_at")
+    assert "Version 1 was removed on" in explain(first).summary
+    assert "removed" not in explain(last).summary
     assert roll_back(job.dataset_id, 3, by="ada").number == 5
 
 
