@@ -172,8 +172,8 @@ def _expire_within(seen: _Seen) -> RetentionPlan:
     with connection.cursor() as cursor:
         expire_versions(cursor, dataset.pk, oldest)
     _forget_tree(dataset, oldest)
-    numbers = [going[0], going[-1]]
-    auditing.note(dataset, ACTION, {"versions": numbers, "kept_by": describe_rule(now.rule)})
+    rule = ", ".join(f"{name} {value}" for name, value in describe_rule(now.rule).items())
+    auditing.note(dataset, ACTION, {"oldest_version": [going[0], oldest], "rule": [None, rule]})
     log.info(
         "dataset.versions_removed",
         dataset=str(dataset.pk),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from datasets.models import Dataset, Entry, Version
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
+from syncjobs.upkeep.retention import retain
 from tests.console.conftest import Tenant
 from tests.console.urls import page_of, status_of
 from workspaces.models import AuditEntry, Role, Workspace
@@ -58,6 +59,10 @@ def test_a_rule_is_said_in_peoples_units_and_what_goes_is_told(held: Tenant, roo
     assert "Kept are the newest 3 versions." in text
     assert "<b>2 versions</b> go (v1 to v2)" in text
     assert "2 contents that no kept version has" in text
+    retain()
+    trail = root.get(page_of(AuditEntry.objects.get(action="versions removed"))).content.decode()
+    assert "<b>oldest_version</b>: 1 → 3" in trail
+    Version.either.update(expired_at=None)
     text = save(root, held, choice="own", days="90", versions="10", size="1.5", unit="GiB")
     assert rule_of(held) == (10, 90, 3 << 29)
     assert "each for 90 days after a newer one took its place" in text

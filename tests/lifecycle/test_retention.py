@@ -113,7 +113,7 @@ def test_older_versions_go_and_those_that_stay_are_whole(
     assert all(is_there(store, bytes.fromhex(each)) for each in kept)
     assert digests_of(job.dataset) == digests_below(source)
     [entry] = AuditEntry.objects.filter(action="versions removed")
-    assert entry.changes == {"versions": [1, 2], "kept_by": {"keep_versions": 3}}
+    assert entry.changes == {"oldest_version": [1, 3], "rule": [None, "keep_versions 3"]}
 
 
 def test_an_expired_version_can_neither_be_read_nor_gone_back_to(
