@@ -15,14 +15,14 @@ from datasets.models import Dataset
 from syncjobs.configuration.dataset_deletion import (
     DatasetInUse,
     delete_dataset,
-    describe_deletion,
     find_use,
+    measure_deletion,
 )
 from syncjobs.configuration.jobs import save_job
 from syncjobs.core.keeping import KeepRule
 from syncjobs.models import SyncJob
 from syncjobs.order.shared import DAYS_MAX, VERSIONS_MAX
-from syncjobs.upkeep.retention import plan_retention, read_rule
+from syncjobs.upkeep.retention import plan_retention, read_keep_rule
 from workspaces.models import Workspace
 
 AS_WORKSPACE, EVERY, OWN = "workspace", "every", "own"
@@ -100,9 +100,9 @@ def describe_keeping(dataset: Dataset, form: KeepingForm | None = None) -> dict[
     going = plan.decision.going
     return {
         "plan": plan,
-        "words": tell_rule(plan.rule),
+        "words": tell_keep_rule(plan.rule),
         "going": (going[0], going[-1], len(going)) if going else None,
-        "workspace_words": tell_rule(read_rule(dataset.workspace)),
+        "workspace_words": tell_keep_rule(read_keep_rule(dataset.workspace)),
         "form": form or (KeepingForm(initial=_initial(job, dataset.workspace)) if job else None),
     }
 
@@ -119,7 +119,8 @@ def save_keeping(request: HttpRequest, dataset: Dataset) -> HttpResponse | Keepi
     job.keep_versions, job.keep_days, job.keep_bytes = rule.versions, rule.days, rule.size_bytes
     save_job(job)
     messages.success(
-        request, f"Saved. {tell_rule(read_rule(job)) or 'The rule of the workspace holds.'}"
+        request,
+        f"Saved. {tell_keep_rule(read_keep_rule(job)) or 'The rule of the workspace holds.'}",
     )
     return HttpResponseRedirect(request.path)
 
@@ -140,14 +141,14 @@ def show_deletion(request: HttpRequest, dataset: Dataset, page: dict[str, Any]) 
         "title": f"Delete {dataset.name}",
         "opts": Dataset._meta,
         "original": dataset,
-        "goes": describe_deletion(dataset),
+        "goes": measure_deletion(dataset),
         "use": find_use(dataset),
         "form": form,
     }
     return TemplateResponse(request, "console/dataset_delete.html", context)
 
 
-def tell_rule(rule: KeepRule) -> str:
+def tell_keep_rule(rule: KeepRule) -> str:
     """The rule as a sentence; empty where none is set."""
     if not rule.is_set:
         return ""
@@ -175,9 +176,9 @@ def _find_job(dataset: Dataset) -> SyncJob | None:
 
 
 def _initial(job: SyncJob, workspace: Workspace) -> dict[str, Any]:
-    own = read_rule(job)
+    own = read_keep_rule(job)
     choice = EVERY if own.versions == 0 else OWN if own.is_set else AS_WORKSPACE
-    shown = own if choice == OWN else read_rule(workspace)
+    shown = own if choice == OWN else read_keep_rule(workspace)
     size, unit = _split_size(shown.size_bytes)
     return {
         "choice": choice,

@@ -66,7 +66,7 @@ class WhatGoes:
     tree: str
 
 
-def describe_deletion(dataset: Dataset) -> WhatGoes:
+def measure_deletion(dataset: Dataset) -> WhatGoes:
     """Reads every entry of the dataset."""
     kept = measure_kept(dataset)
     tables = list(Table.objects.filter(dataset=dataset).exclude(version=None).order_by("name"))
@@ -108,7 +108,7 @@ def delete_dataset(dataset: Dataset) -> WhatGoes:
             cursor.execute("SET LOCAL statement_timeout = '15min'")
             take_token(cursor, dataset.pk)  # from here on nobody claims or publishes
             _refuse_in_use(dataset)
-            gone = describe_deletion(dataset)
+            gone = measure_deletion(dataset)
             _drop_tables(dataset)
             forget_dataset(cursor, dataset.pk)
             for statement in _FORGET:

@@ -89,8 +89,8 @@ def find_rule(dataset: Dataset) -> tuple[KeepRule, str]:
     job = getattr(dataset, "job", None)
     if not isinstance(job, SyncJob):
         return KEEP_ALL, ""
-    own = read_rule(job)
-    chosen = choose_rule(own, read_rule(dataset.workspace))
+    own = read_keep_rule(job)
+    chosen = choose_rule(own, read_keep_rule(dataset.workspace))
     return chosen, "job" if own.is_set else "workspace" if chosen.is_set else ""
 
 
@@ -172,7 +172,7 @@ def _expire_within(seen: _Seen) -> RetentionPlan:
     with connection.cursor() as cursor:
         expire_versions(cursor, dataset.pk, oldest)
     _forget_tree(dataset, oldest)
-    rule = ", ".join(f"{name} {value}" for name, value in describe_rule(now.rule).items())
+    rule = ", ".join(f"{name} {value}" for name, value in name_keep_rule(now.rule).items())
     auditing.note(dataset, ACTION, {"oldest_version": [going[0], oldest], "rule": [None, rule]})
     log.info(
         "dataset.versions_removed",
@@ -185,7 +185,7 @@ def _expire_within(seen: _Seen) -> RetentionPlan:
     return plan
 
 
-def describe_rule(rule: KeepRule) -> dict[str, int]:
+def name_keep_rule(rule: KeepRule) -> dict[str, int]:
     """What is set, by the names of the options."""
     told = dict(zip(_RULES, (rule.versions, rule.days, rule.size_bytes), strict=True))
     return {name: value for name, value in told.items() if value is not None}
@@ -236,7 +236,7 @@ def _forget_tree(dataset: Dataset, oldest: int) -> None:
     trees.exclude(path="").delete()
 
 
-def read_rule(row: SyncJob | Workspace) -> KeepRule:
+def read_keep_rule(row: SyncJob | Workspace) -> KeepRule:
     return KeepRule(row.keep_versions, row.keep_days, row.keep_bytes)
 
 

@@ -14,8 +14,8 @@ from search.models import DatasetIndex, IndexedText, TextChunk
 from syncjobs.configuration.dataset_deletion import (
     DatasetInUse,
     delete_dataset,
-    describe_deletion,
     find_use,
+    measure_deletion,
 )
 from syncjobs.configuration.jobs import delete_job, save_job
 from syncjobs.core.states import State
@@ -41,7 +41,7 @@ def test_all_of_it_goes_and_job_and_records_stay(job: SyncJob, source: Path) -> 
     first = run(job)
     fill(source, {"a.txt": b"other words"}, age_s=7200)
     run(job)
-    told = describe_deletion(job.dataset)
+    told = measure_deletion(job.dataset)
     assert (told.versions, told.job, told.records) == (2, "nightly", 2)
     assert told.size_bytes == 100_000 + len(b"some words" + b"other words")
     assert delete_dataset(job.dataset) == told

@@ -15,8 +15,8 @@ from syncjobs.configuration.dataset_deletion import (
     DatasetInUse,
     WhatGoes,
     delete_dataset,
-    describe_deletion,
     find_use,
+    measure_deletion,
 )
 
 
@@ -41,7 +41,7 @@ class Command(WorkspaceCommand):
         try:
             if options["dry_run"] and (use := find_use(dataset)) is not None:
                 raise use
-            gone = describe_deletion(dataset) if options["dry_run"] else delete_dataset(dataset)
+            gone = measure_deletion(dataset) if options["dry_run"] else delete_dataset(dataset)
         except DatasetInUse as exc:
             raise CommandError(f"{dataset.name} was not deleted: {exc}") from None
         if options["json"]:
@@ -56,7 +56,7 @@ class Command(WorkspaceCommand):
             raise CommandError(
                 "nobody can be asked here: add --yes, or --dry-run to see what would go"
             )
-        for line in _tell(dataset, describe_deletion(dataset), would=True):
+        for line in _tell(dataset, measure_deletion(dataset), would=True):
             self.stdout.write(line)
         self.stdout.flush()
         if input(f"Type {dataset.name} to delete it: ").strip() != dataset.name:

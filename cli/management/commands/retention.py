@@ -10,7 +10,7 @@ from api.shapes.keeping import tell_retention
 from cli.command import WorkspaceCommand
 from datasets.models import DatasetKind
 from syncjobs.claims.halting import Halted
-from syncjobs.upkeep.retention import RetentionPlan, describe_rule, plan_all, retain
+from syncjobs.upkeep.retention import RetentionPlan, name_keep_rule, plan_all, retain
 
 
 class Command(WorkspaceCommand):
@@ -46,7 +46,7 @@ def _as_json(plan: RetentionPlan) -> dict[str, Any]:
 
 def _line(plan: RetentionPlan, *, would: bool) -> str:
     where = f"{plan.dataset.workspace.name}/{plan.dataset.name}"
-    rule = ", ".join(f"{name} {value}" for name, value in describe_rule(plan.rule).items())
+    rule = ", ".join(f"{name} {value}" for name, value in name_keep_rule(plan.rule).items())
     if plan.busy:
         return f"{where} ({rule}): it was published just then, so the next pass looks again"
     held = f"; {plan.decision.held_back.reason}" if plan.decision.held_back else ""
