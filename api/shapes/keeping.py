@@ -59,7 +59,7 @@ class DeletedDatasetOut(Told):
     )
     job: str | None = Field(description="It stays with its records, and is switched off.")
     records: int
-    current_tree: str | None = Field(
+    tree_left: str | None = Field(
         description="The folder that the job kept. Its files stay; empty it before the job syncs again."
     )
 
@@ -98,7 +98,7 @@ def tell_deleted(dataset: Dataset, gone: WhatGoes) -> dict[str, Any]:
         "tables_left": [_tell_table(table, names) for table in gone.tables_left],
         "job": gone.job,
         "records": gone.records,
-        "current_tree": gone.tree or None,
+        "tree_left": gone.tree or None,
     }
 
 

@@ -141,7 +141,7 @@ def test_a_dataset_is_deleted_and_nobody_finds_it(admin: Asker, job: SyncJob) ->
         "tables_left": [],
         "job": "nightly",
         "records": 0,
-        "current_tree": None,
+        "tree_left": None,
     }
     for called in ("nightly", str(job.dataset_id)):
         for path in ("", "/versions", "/files/a.txt", "/retention", "/search?q=x", "/index"):
