@@ -136,7 +136,11 @@ def declared_names(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
 SHARED = {"windows", "blackouts", "name", "connector", "enabled", "schedule"}
 SHARED |= {"entity", "entities", "columns", "key", "cursor", "destination"}
 SHARED |= {"index"}  # an answer of a search says how the index stands
-SHARED |= {"keep_versions", "keep_days", "keep_bytes"}  # a workspace has them for all of its datasets
+SHARED |= {
+    "keep_versions",
+    "keep_days",
+    "keep_bytes",
+}  # a workspace has them for all of its datasets
 
 
 def test_no_other_list_names_the_options() -> None:
