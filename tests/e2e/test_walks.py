@@ -396,7 +396,7 @@ def test_a_person_is_invited_and_works_on_a_phone(
     assert _fits(page)
     if role == "operator":
         fill(site.source, {"for-the-operator.txt": b"zebras"})
-        page.locator("button:visible", has_text="Sync now").first.click()
+        page.locator(".sp-bottom").get_by_role("button", name="Sync now", exact=True).click()
         page.locator("#record-live[data-state=succeeded]").wait_for()
         page.locator("#ledger").get_by_text("for-the-operator.txt").wait_for()
     else:
