@@ -18,12 +18,12 @@ def copy_row(
     columns = [str(field.column) for field in row._meta.concrete_fields]
     names = ", ".join(f'"{column}"' for column in columns)
     values = ", ".join(other.get(column, f'template."{column}"') for column in columns)
-    table = table_of(type(row))
+    table, key = table_of(type(row)), f'"{row._meta.pk.column}"'
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '20min'")
         cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} template"  # noqa: S608 — our own names
-            f" CROSS JOIN generate_series(1, %(count)s) n {join} WHERE template.id = %(template)s",
+            f" CROSS JOIN generate_series(1, %(count)s) n {join} WHERE template.{key} = %(template)s",
             {"count": count, "template": row.pk, **parameters},
         )
 

@@ -18,7 +18,7 @@ from alerts.core.parameters import RuleScope
 from alerts.core.words import AlertState, ChannelState, RuleKind, Severity
 from alerts.links import find_page_of
 from alerts.models import Alert, AlertChannel, AlertRule, Notification
-from alerts.queries.alerts import in_state, with_state
+from alerts.queries.alerts import in_state, with_firing, with_state
 from console import tenancy
 from console.words import span_words
 from workspaces.models import Role
@@ -68,14 +68,16 @@ class ShownAlert:
 
 
 def describe_alerts(request: HttpRequest, named: str = "") -> dict[str, Any]:
-    """The alerts of the named state, the newest first; `before` is when the last of the page before opened."""
+    """The alerts of the named state, the newest first; `before` is the place of the last of the page before."""
     state = AlertState(named) if named in set(AlertState) else AlertState.FIRING
     rows = _find_rows(request)
     counts = _count_states(rows)
     listed = with_state(rows.filter(in_state(state))).select_related("rule", "workspace")
-    before = _read_instant(request.GET.get("before", ""))
+    before = _read_place(request.GET.get("before", ""))
     if before is not None:
-        listed = listed.filter(opened_at__lt=before)
+        at, key = before
+        behind = Q(opened_at__lt=at) | Q(pk__lt=key)
+        listed = listed.filter(behind, opened_at__lte=at)
     found = list(listed.order_by("-opened_at", "-pk")[: LISTED + 1])
     shown = show_alerts(found[:LISTED])
     return {
@@ -84,7 +86,7 @@ def describe_alerts(request: HttpRequest, named: str = "") -> dict[str, Any]:
         "pills": [(each.value, _HEADINGS[each], counts[each]) for each in AlertState],
         "alerts": shown,
         "is_older": before is not None,
-        "older": found[LISTED - 1].opened_at if len(found) > LISTED else None,
+        "older": _write_place(found[LISTED - 1]) if len(found) > LISTED else None,
         "state_words": f"{counts[AlertState.FIRING]} alerts fire",
         "every_s": LIVE_EVERY_S,
         "may_silence": tenancy.may(request, Role.OPERATOR),
@@ -97,8 +99,7 @@ def describe_setup(request: HttpRequest) -> dict[str, Any]:
     """The rules and channels of the person's workspaces."""
     rules = tenancy.narrow(request, tenancy.scope(request, AlertRule.objects.all()))
     channels = tenancy.narrow(request, tenancy.scope(request, AlertChannel.objects.all()))
-    counted = rules.annotate(firing=Count("alerts", filter=Q(alerts__firing=True)))
-    related = counted.select_related("job", "connector", "stream", "workspace")
+    related = with_firing(rules).select_related("job", "connector", "stream", "workspace")
     shown = channels.select_related("workspace").order_by("workspace__name", "name")[:LISTED]
     return {
         "rules": [
@@ -207,9 +208,15 @@ def _tell_of(notification: Notification) -> str:
     return f"{channel.name} is being told"
 
 
-def _read_instant(text: str) -> datetime | None:
+def _write_place(alert: Alert) -> str:
+    """Where an alert stands among those that opened before it: several may have opened at once."""
+    return f"{alert.opened_at.isoformat() if alert.opened_at else ''}~{alert.pk}"
+
+
+def _read_place(text: str) -> tuple[datetime, uuid.UUID] | None:
+    at, _, key = text.partition("~")
     try:
-        found = parse_datetime(text)
+        found = parse_datetime(at)
+        return None if found is None or timezone.is_naive(found) else (found, uuid.UUID(key))
     except ValueError:
         return None
-    return found if found is not None and timezone.is_aware(found) else None

@@ -78,6 +78,7 @@ class ShownFacet:
 def search_view(request: HttpRequest) -> HttpResponse:
     asked = {name: _without_nul(request.GET.get(name, "")) for name in _WORDS}
     mine = list(tenancy.scope(request, Workspace.objects.order_by("name"), path="pk"))
+    tenancy.note_workspace_count(request, len(mine))
     workspace = _choose_workspace(request, mine, asked["workspace"])
     context: dict[str, Any] = {
         **admin.site.each_context(request),

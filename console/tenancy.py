@@ -53,14 +53,18 @@ def find_current_workspace(request: HttpRequest) -> UUID | None:
 
 
 def count_workspaces(request: HttpRequest) -> int:
-    """Counts the person's workspaces, up to two: whether there is a choice. Looked up once for each request."""
+    """Counts the person's workspaces, up to two: whether there is a choice. Counted once for each request."""
     if not sees_all(request):
         return len(find_roles(request))
-    if not hasattr(request, "console_count"):
-        found = len(Workspace.objects.values_list("pk")[:2])
-        request.console_count = found  # type: ignore[attr-defined]
-    count: int = request.console_count  # type: ignore[attr-defined]
+    if not hasattr(request, "console_workspace_count"):
+        note_workspace_count(request, len(Workspace.objects.values_list("pk")[:2]))
+    count: int = request.console_workspace_count  # type: ignore[attr-defined]
     return count
+
+
+def note_workspace_count(request: HttpRequest, count: int) -> None:
+    """For a page that has read the person's workspaces anyway."""
+    request.console_workspace_count = count  # type: ignore[attr-defined]
 
 
 def shows_one_workspace(request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Value
 from django.urls import reverse
 
 from connectors.models import Connector
@@ -54,15 +55,18 @@ def _iter_named(workspace: Workspace, text: str) -> Iterator[Thing]:
         ("dataset", Dataset, "datasets_dataset"),
         ("stream", Stream, "outbox_stream"),
     )
-    for noun, model, page in kinds:
-        rows = filter_by_part_of_name(model._default_manager.all(), workspace, text)
-        for pk, name in rows.order_by("name").values_list("pk", "name")[:MOST]:
-            yield Thing(noun, name, reverse(f"admin:{page}_change", args=[pk]))
-    by_host = Connector.objects.filter(workspace=workspace, host__icontains=text)
-    for pk, name, host in by_host.order_by("host").values_list("pk", "name", "host")[:MOST]:
-        yield Thing(
-            "connector", name, reverse("admin:connectors_connector_change", args=[pk]), host
-        )
+    # One statement for all kinds: the search itself costs enough of them.
+    found = [
+        filter_by_part_of_name(model._default_manager.all(), workspace, text)
+        .order_by("name")
+        .values_list(Value(at), "pk", "name", Value(""))[:MOST]
+        for at, (_, model, _) in enumerate(kinds)
+    ]
+    by_host = Connector.objects.filter(workspace=workspace, host__icontains=text).order_by("host")
+    found.append(by_host.values_list(Value(1), "pk", "name", "host")[:MOST])
+    for at, pk, name, host in found[0].union(*found[1:], all=True):
+        noun, _, page = kinds[at]
+        yield Thing(noun, name, reverse(f"admin:{page}_change", args=[pk]), host)
 
 
 def _iter_records(workspace: Workspace, text: str) -> Iterator[Thing]:

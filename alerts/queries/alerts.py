@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import Case, CharField, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Now
 
 from alerts.core.words import AlertState
-from alerts.models import Alert
+from alerts.models import Alert, AlertRule
 
 _STATES = {
     AlertState.FIRING: Q(firing=True) & (Q(silenced_until=None) | Q(silenced_until__lte=Now())),
@@ -23,6 +34,13 @@ def alerts_of(workspace_id: uuid.UUID, state: AlertState | None = None) -> Query
     if state is not None:
         rows = rows.filter(_STATES[state])
     return with_state(rows.select_related("rule"))
+
+
+def with_firing(rules: QuerySet[AlertRule]) -> QuerySet[AlertRule]:
+    """Each rule with how many of its alerts fire, as `firing`: from the index of what fires, however many have ended."""
+    firing = Alert.objects.filter(rule=OuterRef("pk"), firing=True).order_by()
+    counts = firing.annotate(count=Func("pk", function="count")).values("count")
+    return rules.annotate(firing=Subquery(counts, output_field=IntegerField()))
 
 
 def in_state(state: AlertState) -> Q:

@@ -56,6 +56,44 @@ def main() -> None:
             return
         with web(home) as port:
             measure(routes, token, port, asked.clients, asked.seconds)
+        if not asked.only:
+            measure_pages()
+
+
+def measure_pages() -> None:
+    """Every page of the console and each list of REST of a large installation, asked in process by who sees all."""
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    from benchmarks.surfaces.estate import Estate, build
+    from benchmarks.surfaces.pages import iter_pages, iter_rest, measure_page
+    from workspaces.models import Role, Workspace
+    from workspaces.tokens import create_token
+
+    settings.ROOT_URLCONF = "syncproject.urls"
+    settings.ALLOWED_HOSTS = ["*"]
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    began = time.perf_counter()
+    build(Estate())
+    say(
+        f"\nbeside them an installation of several workspaces, in {time.perf_counter() - began:.0f} s\n"
+    )
+    browser, program = Client(), Client()
+    people = get_user_model()._default_manager
+    browser.force_login(people.create(username="root", is_staff=True, is_superuser=True))
+    _, token = create_token(Workspace.objects.get(name="north"), name="bench", role=Role.VIEWER)
+    program.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    say("| page | queries | kB on the wire | ms | slowest statement, ms |")
+    say("|---|---|---|---|---|")
+    for client, pages in ((browser, iter_pages()), (program, iter_rest())):
+        for name, url in pages:
+            cost = measure_page(client, name, url, rounds=5)
+            say(
+                f"| {name} | {cost.queries} | {cost.size_bytes / 1000:.1f} | {cost.wall_ms:.0f}"
+                f" | {cost.slowest_ms:.0f}{'' if cost.is_within else ', over'} |"
+            )
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import (
     Http404,
     HttpRequest,
@@ -25,7 +25,7 @@ from alerts.configuration.silences import SILENCE_MAX, silence_alert
 from alerts.core.parameters import PARAMETERS
 from alerts.core.words import Severity
 from alerts.models import Alert, AlertChannel, AlertRule
-from alerts.queries.alerts import with_state
+from alerts.queries.alerts import with_firing, with_state
 from alerts.sending.testing import send_test
 from console import tenancy
 from console.admin.alert_forms import (
@@ -209,9 +209,7 @@ class AlertRuleAdmin(WrittenAdmin):
     conditional_fields = FIGURES_SHOWN  # unfold's: fields that appear with another's value
 
     def rows(self, request: HttpRequest) -> QuerySet[Any]:
-        firing = Count("alerts", filter=Q(alerts__firing=True))
-        rows: QuerySet[Any] = super().rows(request).annotate(firing=firing)
-        return rows
+        return with_firing(super().rows(request))
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return [

@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from console.admin.bulk import BULK_MAX, BulkAct, NotDone, work_through
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.filters import WorkspaceFilter
 from console.fresh_tokens import keep_fresh_token
@@ -29,6 +30,14 @@ class ApiTokenAdmin(ButtonsAdmin):
     list_select_related = ["workspace"]
     search_fields = ["name", "prefix"]
     actions = ["revoke_selected"]
+    bulk_acts = {
+        "revoke_selected": BulkAct(
+            "Programs that use these tokens stop working at once.",
+            "revoked",
+            Role.ADMIN,
+            tone="risk",
+        )
+    }
     buttons = (
         Button(
             "revoke",
@@ -75,7 +84,12 @@ class ApiTokenAdmin(ButtonsAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        self._revoke(request, self.changeable(request, rows))
+        def revoke(row: ApiToken) -> None:
+            if row.revoked_at is not None or not revoke_token(row):
+                raise NotDone("revoked already")
+            self.log_change(request, row, "Revoked.")
+
+        work_through(request, rows[:BULK_MAX], self.bulk_acts["revoke_selected"], revoke)
 
     def _revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         revoked = [row for row in rows.filter(revoked_at=None) if revoke_token(row)]

@@ -23,6 +23,7 @@ from connectors.pinning import find_offer
 from connectors.reachability import switch_watching
 from connectors.secrets import secret_fields
 from console.admin import host_key, tables
+from console.admin.bulk import BulkAct
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.connector_form import (
     OPTION,
@@ -83,6 +84,13 @@ class ConnectorAdmin(ButtonsAdmin):
     list_select_related = ["workspace"]
     search_fields = ["name", "host"]
     actions = ["test_selected"]
+    bulk_acts = {
+        "test_selected": BulkAct(
+            f"Each host is called now, {TESTED_AT_ONCE} at once at most: the page waits for them. The others are left"
+            " alone.",
+            "tested",
+        )
+    }
     change_form_template = "console/connector_form.html"
     buttons = (
         Button("test", "Test connection", "pulse", tone="main"),

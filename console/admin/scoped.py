@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.contrib import messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import ForeignKey, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.forms import ModelChoiceField
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from console import tenancy
+from console.admin.bulk import BulkAct, ask_first, asks_for_all
+from console.admin.keyset import KeysetChangeList, KeysetPaginator
+from console.admin.long_choices import keep_what_the_form_takes, offer_as_typed
 from workspaces.models import Role, Workspace
 from workspaces.races import work_again_where_taken
 
@@ -28,7 +33,18 @@ SEALED = frozenset({"sealed_secret", "digest", "password", "session_data"})
 
 
 class SettledAdmin(UnfoldAdmin):
-    """A form that loses a race for a name comes back with the field's error, as if it had been sent later."""
+    """A form that loses a race for a name comes back with the field's error, as if it had been sent later. Lists are
+    paged by their rows, and counted up to a bound."""
+
+    counts_rows = True
+    bulk_acts: Mapping[
+        str, BulkAct
+    ] = {}  # by the action's name: what may be done to all that match
+    paginator = KeysetPaginator
+    show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetChangeList
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Refuses filters on sealed values, even on their beginning: a person who may filter by a value can find it out."""
@@ -106,6 +122,20 @@ class ScopedAdmin(SettledAdmin):
         """Returns those of the selected rows that the person may change."""
         return tenancy.scope(request, rows, path=self.workspace_path, needed=Role.ADMIN)
 
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any
+    ) -> HttpResponse | None:
+        """Of all that match, an action gets the first ones alone, and it is asked for once more with these."""
+        name = request.POST.get("action", "")
+        if not asks_for_all(request):
+            answer: HttpResponse | None = super().response_action(request, queryset, *args)
+            return answer
+        act, action = self.bulk_acts.get(name), self.get_actions(request).get(name)
+        if act is None or action is None:
+            messages.error(request, "This is done to ticked rows only. Nothing was changed.")
+            return HttpResponseRedirect(request.get_full_path())
+        return ask_first(self, request, queryset, str(action[2]), act)
+
     def refuse_deletion(self, request: HttpRequest, objs: Iterable[Any]) -> set[str]:
         """For `get_deleted_objects`: not empty where any of the rows is not theirs to delete."""
         refused = any(not self.has_delete_permission(request, obj) for obj in objs)
@@ -131,7 +161,16 @@ class ScopedAdmin(SettledAdmin):
         if model is Workspace:
             usual = tenancy.find_usual_workspace(request, Role.ADMIN)
             kwargs.setdefault("initial", usual)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None:
+            offer_as_typed(db_field, field, self.admin_site)
+        return field
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        rows, may_repeat = super().get_search_results(request, queryset, search_term)
+        return keep_what_the_form_takes(request, rows), may_repeat
 
     def _may(self, request: HttpRequest, needed: Role, obj: Any) -> bool:
         workspace = self.workspace_of(obj) if isinstance(obj, self.model) else None
@@ -152,6 +191,13 @@ class ReadOnlyAdmin(ScopedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class KeysetAdmin(ReadOnlyAdmin):
+    """Rows whose list grows for ever: nobody counts them, and no other order would have an index."""
+
+    counts_rows = False
+    sortable_by = ()
 
 
 class PlatformAdmin(SettledAdmin):

@@ -21,6 +21,7 @@ from console.admin import dead_letters, stream_views
 from console.admin.buttons import Button, ButtonsAdmin
 from console.admin.deleting import describe_deletion
 from console.admin.filters import ScopedFilter, WorkspaceFilter
+from console.admin.keyset import KeysetChangeList
 from console.admin.stream_form import StreamForm
 from console.calling import call_far_end
 from console.labels import label, link, moment, shorten_text
@@ -42,7 +43,7 @@ from outbox.streams import (
 from workspaces.models import Role
 
 
-class StreamList(ChangeList):
+class StreamList(KeysetChangeList):
     """A page of streams with their figures, which come by one query."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -24,6 +24,7 @@ from console import job_page, tenancy
 from console.admin import backfills, job_typing, new_job
 from console.admin.buttons import Button
 from console.admin.deleting import count_words
+from console.admin.once import show_once
 from console.admin.option_fields import count_changed, is_advanced, names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead
@@ -336,15 +337,18 @@ class SyncJobAdmin(JobListAdmin):
         return moment(job.last_verified_at)
 
     @admin.display(description="next runs")
+    @show_once
     def fires(self, job: SyncJob) -> str:
         return plan_ahead(job, job).markup()
 
     @admin.display(description="files of the host")
+    @show_once
     def matches(self, job: SyncJob) -> str:
         """Follows what is typed."""
         return show_kept(job, reverse("admin:syncjobs_syncjob_match"))
 
     @admin.display(description="next runs")
+    @show_once
     def plan(self, job: SyncJob) -> str:
         """Follows what is typed; `job` holds what was sent where that could not be saved."""
         new = job._state.adding

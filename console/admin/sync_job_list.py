@@ -10,8 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from console.admin.bulk import BULK_MAX, BulkAct, NotDone, work_through
 from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
+from console.admin.keyset import KeysetChangeList
 from console.labels import find_page_url, icon, label, link, moment
 from console.words import NOTHING, span_words
 from syncjobs.configuration.jobs import save_job
@@ -21,9 +23,10 @@ from syncjobs.queries.job_facts import JobFacts, load_facts
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
 from syncjobs.queueing.requesting import request_sync
 from syncjobs.records.asking import ConnectorPaused
+from workspaces.models import Role
 
 
-class JobList(ChangeList):
+class JobList(KeysetChangeList):
     def url_for_result(self, result: Any) -> str:
         return find_page_url(result)
 
@@ -48,9 +51,31 @@ class JobListAdmin(ButtonsAdmin):
         "run_now",
     ]
     list_filter = [WorkspaceFilter, ConnectorFilter, "enabled", "sync_mode"]
-    list_select_related = ["workspace", "connector", "source_dataset"]
     search_fields = ["name", "connector__name"]
     actions = ["sync_selected", "full_sync_selected", "enable_selected", "disable_selected"]
+    bulk_acts = {
+        "sync_selected": BulkAct(
+            "A sync of each job is queued. A job that has one queued already, or whose connector is paused, is left"
+            " alone.",
+            "queued",
+        ),
+        "full_sync_selected": BulkAct(
+            "A full sync of each job is queued: it fetches and compares every file's content. A job that has a sync"
+            " queued already, or whose connector is paused, is left alone.",
+            "queued in full",
+        ),
+        "enable_selected": BulkAct("Each job runs by its schedule again.", "enabled", Role.ADMIN),
+        "disable_selected": BulkAct(
+            "No job of these runs by its schedule any more; what runs now is finished.",
+            "disabled",
+            Role.ADMIN,
+            tone="risk",
+        ),
+    }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("workspace", "connector", "source_dataset", "dataset")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
@@ -61,23 +86,42 @@ class JobListAdmin(ButtonsAdmin):
 
     @admin.action(description="Sync now", permissions=["operate"])
     def sync_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.operable(request, rows):
-            self.enqueue_sync(request, job, None)
+        self._sync_all(request, rows, "sync_selected", None)
 
     @admin.action(description="Full sync now", permissions=["operate"])
     def full_sync_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.operable(request, rows):
-            self.enqueue_sync(request, job, SyncMode.FULL)
+        self._sync_all(request, rows, "full_sync_selected", SyncMode.FULL)
 
     @admin.action(description="Enable", permissions=["change"])
     def enable_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.changeable(request, rows):
-            self.switch(request, job, enabled=True)
+        self._switch_all(request, rows, "enable_selected", enabled=True)
 
     @admin.action(description="Disable", permissions=["change"])
     def disable_selected(self, request: HttpRequest, rows: QuerySet[SyncJob]) -> None:
-        for job in self.changeable(request, rows):
-            self.switch(request, job, enabled=False)
+        self._switch_all(request, rows, "disable_selected", enabled=False)
+
+    def _sync_all(
+        self, request: HttpRequest, rows: QuerySet[SyncJob], name: str, mode: SyncMode | None
+    ) -> None:
+        def sync(job: SyncJob) -> None:
+            try:
+                request_sync(job, mode=mode, by=str(request.user))
+            except AlreadyQueued:
+                raise NotDone("a sync is queued already") from None
+            except (ConnectorPaused, WorkspaceBusy, JobBusy) as exc:
+                raise NotDone(str(exc)) from None
+            self.log_change(request, job, f"Queued {'a full' if mode else 'a'} sync.")
+
+        work_through(request, rows[:BULK_MAX], self.bulk_acts[name], sync)
+
+    def _switch_all(
+        self, request: HttpRequest, rows: QuerySet[SyncJob], name: str, *, enabled: bool
+    ) -> None:
+        def switch(job: SyncJob) -> None:
+            if not self._set_enabled(request, job, enabled=enabled):
+                raise NotDone(f"{'enabled' if enabled else 'disabled'} already")
+
+        work_through(request, rows[:BULK_MAX], self.bulk_acts[name], switch)
 
     def enqueue_sync(
         self, request: HttpRequest, job: SyncJob, mode: SyncMode | None
@@ -99,12 +143,17 @@ class JobListAdmin(ButtonsAdmin):
         return record
 
     def switch(self, request: HttpRequest, job: SyncJob, *, enabled: bool) -> None:
-        word = "enabled" if enabled else "disabled"
-        if job.enabled != enabled:
-            job.enabled = enabled
-            save_job(job)
-            self.log_change(request, job, f"{word.capitalize()}.")
-        messages.success(request, f"{job} is {word}.")
+        self._set_enabled(request, job, enabled=enabled)
+        messages.success(request, f"{job} is {'enabled' if enabled else 'disabled'}.")
+
+    def _set_enabled(self, request: HttpRequest, job: SyncJob, *, enabled: bool) -> bool:
+        """False where it was so already."""
+        if job.enabled == enabled:
+            return False
+        job.enabled = enabled
+        save_job(job)
+        self.log_change(request, job, "Enabled." if enabled else "Disabled.")
+        return True
 
     @admin.display(description="connector", ordering="connector__name")
     def show_connector(self, job: SyncJob) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from console.admin.bulk import BULK_MAX, BulkAct, NotDone, work_through
 from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import (
     ConnectorFilter,
@@ -16,12 +18,14 @@ from console.admin.filters import (
     SyncsOrPlans,
     WorkspaceFilter,
 )
-from console.admin.keyset import KeysetAdmin
+from console.admin.scoped import KeysetAdmin
 from console.labels import bar, changes, label, moment, shorten_text, taken
 from console.words import NOTHING, size_words
 from syncjobs.core.states import State
 from syncjobs.models import SyncRecord
-from syncjobs.records.asking import cancel
+from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
+from syncjobs.queueing.requesting import NothingToRetry, retry
+from syncjobs.records.asking import AlreadyApplied, ConnectorPaused, NoPlan, cancel
 
 
 class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
@@ -48,8 +52,20 @@ class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
         "trigger",
     ]
     ordering = ["-queued_at"]
-    actions = ["cancel_selected"]
-    list_disable_select_all = True  # unfold's: “select all” would need a count
+    actions = ["retry_selected", "cancel_selected"]
+    bulk_acts = {
+        "retry_selected": BulkAct(
+            "A new record of each job is queued, with what the failed one was asked for. What has succeeded, still runs"
+            " or is held is left alone, and a job with several of these is queued once.",
+            "queued again",
+        ),
+        "cancel_selected": BulkAct(
+            "Each record that waits, runs or is held ends without a further change. What a running one has fetched is"
+            " kept for the next.",
+            "asked to end",
+            tone="risk",
+        ),
+    }
     list_per_page = 50
 
     def rows(self, request: HttpRequest) -> QuerySet[Any]:
@@ -61,9 +77,36 @@ class RecordListAdmin(KeysetAdmin, ButtonsAdmin):
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:
-        chosen = list(self.operable(request, rows).values_list("pk", flat=True))
-        count = sum(cancel(pk, by=str(request.user)) for pk in chosen)
-        messages.success(request, f"Asked {count} of {len(chosen)} to end.")
+        def end(record: SyncRecord) -> None:
+            if not cancel(record.pk, by=str(request.user)):
+                raise NotDone("it had ended already")
+
+        work_through(request, rows[:BULK_MAX], self.bulk_acts["cancel_selected"], end)
+
+    @admin.action(description="Retry", permissions=["operate"])
+    def retry_selected(self, request: HttpRequest, rows: QuerySet[SyncRecord]) -> None:
+        """The newest failed record of a job is the one that is retried: the list has it first."""
+        jobs: set[UUID] = set()
+
+        def again(record: SyncRecord) -> None:
+            if record.job_id in jobs:
+                raise NotDone("a newer record of its job is queued again")
+            try:
+                retry(record, by=str(request.user))
+            except AlreadyQueued:
+                raise NotDone("a sync of its job is queued already") from None
+            except (
+                NothingToRetry,
+                NoPlan,
+                AlreadyApplied,
+                ConnectorPaused,
+                WorkspaceBusy,
+                JobBusy,
+            ) as exc:
+                raise NotDone(str(exc)) from None
+            jobs.add(record.job_id)
+
+        work_through(request, rows[:BULK_MAX], self.bulk_acts["retry_selected"], again)
 
     @admin.display(description="queued")
     def began(self, record: SyncRecord) -> str:

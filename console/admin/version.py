@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from console.admin.buttons import Button, ButtonsAdmin
-from console.admin.keyset import KeysetAdmin
+from console.admin.scoped import KeysetAdmin
 from console.labels import changes, find_page_url, label, link, moment
 from console.words import size_words
 from datasets.models import Version

@@ -83,7 +83,7 @@ def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int)
     index = read_state(workspace.pk, question.dataset_ids)
     run = _Run(workspace, question, asked, languages, time.monotonic() + WITHIN_S)
     found = run.find(offset + question.limit)
-    if question.newer_than_s is not None or question.with_facets:
+    if found and (question.newer_than_s is not None or question.with_facets):
         places = read_places(run.scope, [each.text_id for each in found])
         found = [each for each in found if each.text_id in places]
     else:

@@ -681,4 +681,8 @@ class Migration(migrations.Migration):
             name='keep_versions',
             field=models.PositiveIntegerField(blank=True, default=None, null=True),
         ),
+        migrations.AddIndex(
+            model_name='syncrecord',
+            index=models.Index(condition=models.Q(('trigger', 'schedule'), _negated=True), fields=['trigger', '-queued_at'], name='record_by_trigger'),
+        ),
     ]

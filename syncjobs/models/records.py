@@ -302,6 +302,12 @@ class SyncRecord(models.Model):
                 name="record_troubled",
             ),
             models.Index(fields=["-queued_at"], condition=Q(state=State.HELD), name="record_held"),
+            # Most are due by a schedule; the others are few, and looked for by what started them.
+            models.Index(
+                fields=["trigger", "-queued_at"],
+                condition=~Q(trigger=Trigger.SCHEDULE),
+                name="record_by_trigger",
+            ),
             models.Index(
                 fields=["-queued_at"], condition=Q(verdict="suspect"), name="record_suspect"
             ),

@@ -16,10 +16,14 @@ from django.db import connection
 
 from database.rows import fetch_rows
 
+# What waits is read first, from the index of what waits: the index by time is one of all records that ever were.
 _LOOK = """
+WITH waits AS MATERIALIZED (
+  SELECT id, job_id, workspace_id, waiting_for, queued_at, not_before FROM syncjobs_syncrecord
+   WHERE state = 'queued' AND NOT dry_run AND {mine})
 SELECT
  (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'running' AND NOT dry_run AND {mine}) AS running_count,
- (SELECT count(*) FROM syncjobs_syncrecord WHERE state = 'queued' AND NOT dry_run AND {mine}) AS waiting_count,
+ (SELECT count(*) FROM waits) AS waiting_count,
  (SELECT count(*) FROM syncjobs_syncjob WHERE {mine}) AS job_count,
  (SELECT count(*) FROM connectors_connector WHERE {mine}) AS connector_count,
  (SELECT json_agg(x) FROM (
@@ -33,9 +37,9 @@ SELECT
     WHERE r.state = 'running' AND NOT r.dry_run AND {record_mine} ORDER BY r.started_at LIMIT %(most)s) x) AS running,
  (SELECT json_agg(x) FROM (
    SELECT r.id, j.name AS job, w.name AS workspace, r.waiting_for, r.queued_at AS at, r.not_before
-     FROM syncjobs_syncrecord r JOIN syncjobs_syncjob j ON j.id = r.job_id
-     JOIN workspaces_workspace w ON w.id = r.workspace_id
-    WHERE r.state = 'queued' AND NOT r.dry_run AND {record_mine} ORDER BY r.queued_at LIMIT %(few)s) x) AS waiting,
+     FROM (SELECT * FROM waits r WHERE {record_mine} ORDER BY r.queued_at LIMIT %(few)s) r
+     JOIN syncjobs_syncjob j ON j.id = r.job_id
+     JOIN workspaces_workspace w ON w.id = r.workspace_id ORDER BY r.queued_at) x) AS waiting,
  (SELECT json_agg(x) FROM (
    SELECT j.id, j.name AS job, w.name AS workspace, j.next_run_at AS at
      FROM syncjobs_syncjob j JOIN workspaces_workspace w ON w.id = j.workspace_id

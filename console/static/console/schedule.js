@@ -1,8 +1,14 @@
-/* The names of other jobs, offered as one types. */
+/* The names of other jobs, and long lists of choices, offered as one types. */
 "use strict";
 {
     const $ = django.jQuery;
     $(function () {
+        for (const field of document.querySelectorAll("select.admin-autocomplete")) {
+            // What jQuery triggers alone, neither the page's conditions nor its preview would hear.
+            $(field).on("select2:select select2:unselect select2:clear", () => {
+                field.dispatchEvent(new Event("change", { bubbles: true }));
+            });
+        }
         for (const field of document.querySelectorAll("select.sp-names-input")) {
             const workspace = () => {
                 const chosen = field.form.elements.namedItem("workspace")?.value;
@@ -15,10 +21,6 @@
                     delay: 250,
                     data: (asked) => ({ term: asked.term, page: asked.page, ...workspace() }),
                 },
-            });
-            // What jQuery triggers alone, neither the page's conditions nor its preview would hear.
-            $(field).on("select2:select select2:unselect select2:clear", () => {
-                field.dispatchEvent(new Event("change", { bubbles: true }));
             });
             const typed = field.parentElement.querySelector(".select2-search__field");
             const label = field.form.querySelector(`label[for="${field.id}"]`);
