@@ -136,7 +136,8 @@ def _add_version(
     dataset_id: UUID, changed: list[TableVersion], *, number: int, target: int, by: str
 ) -> Version:
     versions = Version.objects.filter(dataset=dataset_id)
-    then = versions.get(number=target)
+    # It may have expired since the rows went back in another database.
+    then = Version.either.get(dataset=dataset_id, number=target)
     versions.filter(is_current=True).update(is_current=False)
     tables = Table.objects.filter(dataset=dataset_id).exclude(version=None)
     return Version.objects.create(
