@@ -135,6 +135,29 @@ class IndexedText(models.Model):
         return f"{bytes(self.sha256).hex()}: {self.state}"
 
 
+class TextPaths(models.Model):
+    """The words of the paths under which a content lies. They may be behind the paths until texts are indexed: who
+    finds a content by them looks at its entries."""
+
+    text = models.OneToOneField(
+        IndexedText, models.DO_NOTHING, primary_key=True, related_name="+", db_constraint=False
+    )
+    workspace = models.ForeignKey(
+        Workspace, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    dataset = models.ForeignKey(
+        Dataset, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    words = SearchVectorField()
+
+    class Meta:
+        verbose_name_plural = "text paths"
+        indexes = [GinIndex(fields=["words"], name="textpaths_words")]
+
+    def __str__(self) -> str:
+        return f"{self.text_id}: {self.words}"
+
+
 class TextChunk(models.Model):
     """A part of a text that is found and shown together. `digest` is of what a model is given: heading and body.
 

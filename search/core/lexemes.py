@@ -11,7 +11,8 @@ The tsvector `words` of a chunk holds, in this order:
 5. of scripts that put no space between words, each two characters that stand side by side (Chinese, Japanese, Korean),
    each three (Thai, Lao, Khmer, Burmese), and each Chinese character, again without positions.
 
-The path of a file is not in it: one content may have many paths.
+The path of a file is not in it: one content may have many paths. What `split_path_words` makes of them, and the stems of
+this, stands beside the content, in `TextPaths`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
 
 # Runs of letters and digits with single joiners between them.
 _TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+")
 _JOINERS = re.compile(r"[-_./:@+#]")
 # `HTTPServer2` is HTTP, Server, 2. Other letters than these have no humps that mean anything.
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -58,6 +60,15 @@ def split_compounds(text: str) -> set[str]:
         if len(token) <= LONGEST_WORD and not (token.islower() and token.isalpha()):
             found.update(_take_apart(token))
     return found
+
+
+def split_path_words(path: str) -> set[str]:
+    """Returns the words of a path: each run of letters and digits, and what `split_compounds` makes of its names, with
+    and without what stands behind their last dot."""
+    names = re.split(r"[/\n]", path)
+    stems = [name.rpartition(".")[0] for name in names]
+    words = {word.lower() for word in _WORD.findall(path) if len(word) <= LONGEST_WORD}
+    return words | split_compounds("\n".join([*names, *stems]))
 
 
 def list_parts(run: str) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ word that stands in one chunk of a thousand tells more than one that stands in e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +53,14 @@ class WeighedTerms:
     def score(self, mask: int) -> tuple[float, bool]:
         """Returns the part of `most` that a chunk with this mask has (0 to 1), and whether it holds each term that is
         no stop word, the exact ones whole."""
-        held = {form for bit, form in enumerate(self.forms) if mask >> bit & 1}
+        return self.score_held(self.read_mask(mask))
+
+    def read_mask(self, mask: int) -> set[str]:
+        """Returns the forms that a chunk with this mask holds."""
+        return {form for bit, form in enumerate(self.forms) if mask >> bit & 1}
+
+    def score_held(self, held: Set[str]) -> tuple[float, bool]:
+        """The same for these forms."""
         total, has_all = 0.0, True
         for term in self.terms:
             got, is_held = self._held(term, held)
@@ -61,9 +68,13 @@ class WeighedTerms:
             has_all = has_all and is_held
         return total / self.most, has_all
 
+    def count_held(self, held: Set[str]) -> int:
+        """Returns how many terms are held by these forms: whole, by their stem, or by all their parts."""
+        return sum(self._held(term, held)[1] for term in self.terms)
+
     def holds_exact(self, mask: int) -> float:
         """Returns the weight of the exact terms that a chunk holds whole."""
-        held = {form for bit, form in enumerate(self.forms) if mask >> bit & 1}
+        held = self.read_mask(mask)
         return sum(
             max((self.weights[form] for form in term.whole if form in held), default=0.0)
             for term in self.terms
@@ -73,7 +84,7 @@ class WeighedTerms:
     def _best(self, term: Term) -> float:
         return max((self.weights[form] for form in term.whole), default=0.0)
 
-    def _held(self, term: Term, held: set[str]) -> tuple[float, bool]:
+    def _held(self, term: Term, held: Set[str]) -> tuple[float, bool]:
         weights = self.weights
         whole = max((weights[form] for form in term.whole if form in held), default=0.0)
         stem = max((weights[form] for form in term.stems if form in held), default=0.0)

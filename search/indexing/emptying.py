@@ -19,6 +19,7 @@ _DELETE = """
 WITH chosen AS ({chosen}),
 texts AS (DELETE FROM search_indexedtext t USING chosen WHERE t.id = chosen.id RETURNING t.id),
 chunks AS (DELETE FROM search_textchunk c USING texts WHERE c.text_id = texts.id RETURNING c.id),
+paths AS (DELETE FROM search_textpaths p USING texts WHERE p.text_id = texts.id),
 refusals AS (DELETE FROM search_chunkrefusal r USING chunks WHERE r.chunk_id = chunks.id)
 SELECT (SELECT count(*) FROM texts), coalesce(array_agg(id), '{{}}') FROM chunks
 """
@@ -53,6 +54,8 @@ UPDATE search_datasetindex
 _FORGET = (
     "SELECT pg_advisory_xact_lock(hashtextextended('index of ' || id::text, 0)) FROM datasets_dataset"
     " WHERE workspace_id = %s ORDER BY id",
+    "DELETE FROM search_textpaths WHERE text_id IN (SELECT t.id FROM search_indexedtext t"
+    " JOIN datasets_dataset d ON d.id = t.dataset_id WHERE d.workspace_id = %s)",
     "DELETE FROM search_indexedtext WHERE dataset_id IN (SELECT id FROM datasets_dataset WHERE workspace_id = %s)",
     "DELETE FROM search_textchunk WHERE workspace_id = %s",
     "DELETE FROM search_chunkrefusal WHERE workspace_id = %s",

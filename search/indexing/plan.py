@@ -16,6 +16,7 @@ import psycopg
 
 from database.rows import fetch_row
 from search.core.wishes import IndexWish
+from search.indexing.paths import keep_paths
 from search.models import IndexState
 
 # Raise one of these when what the same file gives has changed: every text is then made again.
@@ -148,9 +149,13 @@ def name_recipe(configurations: Sequence[str]) -> str:
 
 
 def plan_texts(
-    session: psycopg.Connection[Any], dataset_id: uuid.UUID, terms: IndexTerms, recipe: str
+    session: psycopg.Connection[Any],
+    dataset_id: uuid.UUID,
+    terms: IndexTerms,
+    configurations: Sequence[str],
 ) -> TextCounts | None:
     """Makes rows of what the index lacks; their counts, or None where nothing was published. Raises IndexBusy."""
+    recipe = name_recipe(configurations)
     parameters: dict[str, Any] = {
         "dataset": dataset_id,
         "workspace": terms.workspace_id,
@@ -175,6 +180,8 @@ def plan_texts(
         parameters["back"] = (cursor.fetchone() or (0,))[0]
         if not is_first:
             cursor.execute(_GONE, parameters)
+        known = terms.indexed_version if terms.recipe == recipe else None
+        keep_paths(cursor, terms.workspace_id, dataset_id, configurations, known)
         counts = fetch_row(cursor.execute(_COUNT, parameters), TextCounts)
         if counts is None:
             raise LookupError("a count has one row")

@@ -59,7 +59,7 @@ SELECT t.id, t.sha256, e.path, e.size_bytes, t.code
    AND (t.code = '' OR t.at < now() - make_interval(secs => %(again_s)s))
  ORDER BY t.at, t.id LIMIT %(most)s
 """
-_CLEAN = "SELECT gin_clean_pending_list('chunk_words')"
+_CLEAN = "SELECT gin_clean_pending_list('chunk_words'), gin_clean_pending_list('textpaths_words')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class TextStage:
             return TextsIndexed()
         self._total = terms.pending_texts
         if not terms.is_planned(recipe.name):
-            counts = plan_texts(self.session, self.dataset_id, terms, recipe.name)
+            counts = plan_texts(self.session, self.dataset_id, terms, configurations)
             self._total = 0 if counts is None else counts.pending_texts
         self._index_pending(recipe)
         self._drop_gone()

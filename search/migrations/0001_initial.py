@@ -141,6 +141,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='TextPaths',
+            fields=[
+                ('text', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='+', serialize=False, to='search.indexedtext')),
+                ('words', django.contrib.postgres.search.SearchVectorField()),
+                ('dataset', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.dataset')),
+                ('workspace', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.workspace')),
+            ],
+            options={
+                'verbose_name_plural': 'text paths',
+            },
+        ),
+        migrations.CreateModel(
             name='EmbeddingCount',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -191,6 +203,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='chunkrefusal',
             constraint=models.UniqueConstraint(fields=('chunk', 'generation'), name='chunk_refused_once'),
+        ),
+        migrations.AddIndex(
+            model_name='textpaths',
+            index=django.contrib.postgres.indexes.GinIndex(fields=['words'], name='textpaths_words'),
         ),
         migrations.RunSQL(
             # How rare a word is stands in the statistics of this column: the default keeps the 1,000 most common ones.

@@ -174,16 +174,24 @@ def find_stemmed(
     words: Iterable[str], stems: Mapping[str, float], languages: Sequence[str]
 ) -> dict[str, float]:
     """Returns the weight of each of these words whose stem is wanted, in any of the languages."""
-    asked = sorted(words)
-    if not asked or not stems:
+    found = find_stems(words, stems, languages)
+    return {word: max(stems[stem] for stem in held) for word, held in found.items()}
+
+
+def find_stems(
+    words: Iterable[str], stems: Iterable[str], languages: Sequence[str]
+) -> dict[str, set[str]]:
+    """Returns the words that have one of the stems in any of the languages, each with these."""
+    asked, wanted = sorted(words), list(stems)
+    if not asked or not wanted:
         return {}
+    found: dict[str, set[str]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            _STEMS_AMONG, {"words": asked, "languages": list(languages), "stems": list(stems)}
+            _STEMS_AMONG, {"words": asked, "languages": list(languages), "stems": wanted}
         )
-        found: dict[str, float] = {}
         for word, stem in cursor.fetchall():
-            found[word] = max(found.get(word, 0.0), stems[stem])
+            found.setdefault(word, set()).add(stem)
     return found
 
 

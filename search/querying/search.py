@@ -170,7 +170,9 @@ class _Run:
     def _list_words(self, depth: int) -> list[WordsHit]:
         if self.question.mode is SearchMode.MEANING:
             return []
-        made = self._in_time("words", lambda: list_by_words(self.scope, self.weighed, limit=depth))
+        made = self._in_time(
+            "words", lambda: list_by_words(self.scope, self.weighed, self.languages, limit=depth)
+        )
         return add_phrases(made or [], self.held, depth) if self.held else made or []
 
     def _list_meaning(self, depth: int) -> list[MeaningHit]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection
 
@@ -18,6 +18,7 @@ from search.core.fusion import WordsHit
 from search.core.marks import has_phrase
 from search.core.terms import WeighedTerms, choose_gate, write_tsquery
 from search.querying.lexemes_of_query import write_phrase
+from search.querying.paths import PathsHit, list_by_paths
 from search.querying.scope import SearchScope
 
 CANDIDATES_MAX = 3_000  # chunks that are ranked
@@ -29,6 +30,7 @@ WIDE_ROWS = (
 )
 DENSITY_FACTOR = 0.05
 AROUND_FACTOR = 0.25  # of what other chunks of the same content hold
+PATH_FACTOR = 0.5  # of what its paths hold and its best chunk does not
 
 DENSE_ROWS = 200  # chunks whose words are looked at closely, at least
 DENSE_COST = 1_000  # or so many words of chunks
@@ -86,8 +88,36 @@ class _Read:
     body: str
 
 
-def list_by_words(scope: SearchScope, weighed: WeighedTerms, *, limit: int) -> list[WordsHit]:
-    """Each content once, with the chunk that holds most."""
+def list_by_words(
+    scope: SearchScope, weighed: WeighedTerms, languages: Sequence[str], *, limit: int
+) -> list[WordsHit]:
+    """Each content once, with the chunk that holds most, or the first one where its path alone holds the words."""
+    hits = _list_by_chunks(scope, weighed, limit=limit)
+    by_paths = list_by_paths(scope, weighed, languages)
+    return _join_paths(hits, by_paths, weighed)[:limit] if by_paths else hits
+
+
+def _join_paths(
+    hits: Sequence[WordsHit], by_paths: Mapping[int, PathsHit], weighed: WeighedTerms
+) -> list[WordsHit]:
+    shares = {text: weighed.score_held(path.held) for text, path in by_paths.items()}
+    # A folder's name proves nothing of each file in it.
+    is_telling = sum(has_all for _, has_all in shares.values()) <= ENOUGH
+    joined: list[WordsHit] = []
+    known = {hit.text_id for hit in hits}
+    rest = [
+        WordsHit(path.text_id, path.chunk_id, 0.0, is_sure=False)
+        for path in by_paths.values()
+        if path.text_id not in known
+    ]
+    for hit in (*hits, *rest):
+        part, has_all = shares.get(hit.text_id, (0.0, False))
+        share = hit.share + PATH_FACTOR * part * (1 - hit.share)
+        joined.append(replace(hit, share=share, is_sure=hit.is_sure or (has_all and is_telling)))
+    return sorted(joined, key=lambda hit: -hit.share)
+
+
+def _list_by_chunks(scope: SearchScope, weighed: WeighedTerms, *, limit: int) -> list[WordsHit]:
     forms = weighed.forms
     if not forms:
         return []

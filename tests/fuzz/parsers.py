@@ -79,7 +79,7 @@ from farends.webdav import multistatus, rows
 from farends.wire import far_text, key_faults, listed_paths, month_names
 from search.core.asking import read_query
 from search.core.chunking import cut
-from search.core.lexemes import split_compounds
+from search.core.lexemes import split_compounds, split_path_words
 from search.core.texts import Extracted, Piece, split_row
 from search.extracting import charsets, html, kinds, xlsx
 from search.extracting.telling import Teller
@@ -315,7 +315,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "syncjobs.core.markers": {"parse_done_pattern": _text(markers.parse_done_pattern)},
     "api.mcp.envelope": {"message": _mcp_message},
     "search.core.asking": {"query": _text(read_query)},
-    "search.core.lexemes": {"compounds": _text(split_compounds)},
+    "search.core.lexemes": {"compounds": _text(split_compounds), "path": _text(split_path_words)},
     "search.core.chunking": {"plain": _cut(".txt"), "lines": _cut(".csv")},
     "search.core.outlines": {
         "markdown": _cut(".md"),

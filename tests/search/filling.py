@@ -17,6 +17,7 @@ from search.core.passages import digest_passage, write_passage
 from search.core.texts import Cut, Extracted, Piece
 from search.embedding.builtin import DIMENSIONS, MODEL, the_model
 from search.embedding.contract import make_unit
+from search.indexing.paths import keep_paths
 from search.models import (
     DatasetIndex,
     GenerationState,
@@ -47,6 +48,8 @@ def fill_dataset(
         size_bytes += len(content)
     Version.objects.create(dataset=dataset, number=version, file_count=count, size_bytes=size_bytes)
     chunk_count = TextChunk.objects.filter(dataset=dataset).count()
+    with connection.cursor() as cursor:
+        keep_paths(cursor, workspace.pk, dataset.pk, DEFAULT_LANGUAGES, None)
     DatasetIndex.objects.create(
         dataset=dataset,
         workspace=workspace,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from search.core.lexemes import compose_words, split_compounds
+from search.core.lexemes import compose_words, split_compounds, split_path_words
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,20 @@ from search.core.lexemes import compose_words, split_compounds
 )  # fmt: skip
 def test_a_compound_is_kept_whole_and_split(text: str, words: set[str]) -> None:
     assert split_compounds(text) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("bills/Invoice_2024-03.pdf", {"bills", "invoice", "2024", "03", "pdf", "invoice_2024-03"}),
+        ("src/HeaderMismatch.py", {"src", "headermismatch", "header", "mismatch", "py"}),
+        ("März 2024/Angebot7.docx", {"märz", "2024", "angebot7", "angebot", "7", "docx"}),
+        ("报告/季度.txt", {"报告", "季度", "txt"}),
+    ],
+)
+def test_a_path_is_found_by_its_names_and_their_parts(path: str, words: set[str]) -> None:
+    assert words <= split_path_words(path)
+    assert not any("/" in word for word in split_path_words(path))
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from search.embedding.breaker import note_embed_failure
 from search.embedding.contract import EmbedCode, EmbedFailed
 from search.indexing import batches, stage
 from search.indexing.troubles import TroubleSource, list_troubles
-from search.models import DatasetIndex, EmbeddingCount, IndexedText, TextChunk
+from search.models import DatasetIndex, EmbeddingCount, IndexedText, TextChunk, TextPaths
 from store.errors import StoreMissing
 from syncjobs.configuration.jobs import delete_workspace, save_job
 from syncjobs.core.states import Stage, State
@@ -336,5 +336,5 @@ def test_nothing_is_left_of_a_deleted_workspace(job: SyncJob) -> None:
     assert connector is not None
     connector.delete()
     delete_workspace(workspace)
-    for model in (DatasetIndex, IndexedText, TextChunk):
+    for model in (DatasetIndex, IndexedText, TextChunk, TextPaths):
         assert not model._default_manager.exists(), model

@@ -403,3 +403,46 @@ def test_a_run_without_spaces_is_refused_and_demanded_as_it_stands(acme: Workspa
     fill_dataset(acme, "foreign", SPACELESS.items())
     assert [hit.path for hit in ask(acme, "同 -远程文件").items] == ["ja.txt"]
     assert ask(acme, '"文件同步"').items == []
+
+
+BILLS = {
+    "bills/2024/march/Invoice_Nord.txt": "An amount is due within thirty days.\n",
+    "bills/2024/april/Invoice_Sued.txt": "Another amount is due within ten days.\n",
+    "bills/2023/march/letter.txt": "The invoice of the year before was paid in march.\n",
+    "notes/deliveries.txt": "Goods that come late are told to the office.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("q", "path"),
+    [
+        ("invoice 2024 march", "bills/2024/march/Invoice_Nord.txt"),
+        ("invoices sued", "bills/2024/april/Invoice_Sued.txt"),
+        ("Invoice_Nord", "bills/2024/march/Invoice_Nord.txt"),
+        ("invoice nord amount", "bills/2024/march/Invoice_Nord.txt"),
+        ("delivery", "notes/deliveries.txt"),
+    ],
+)
+def test_words_that_stand_in_the_path_alone_are_found(acme: Workspace, q: str, path: str) -> None:
+    fill_dataset(acme, "bills", BILLS.items())
+    hit = ask(acme, q).items[0]
+    assert (hit.path, hit.matched, hit.line) == (path, Matched.WORDS, 1)
+    assert hit.snippet == BILLS[path].strip()
+
+
+def test_what_a_text_says_stands_before_what_a_path_says(acme: Workspace) -> None:
+    fill_dataset(acme, "bills", BILLS.items())
+    paths = [hit.path for hit in ask(acme, "invoice march").items]
+    assert paths[:2] == ["bills/2023/march/letter.txt", "bills/2024/march/Invoice_Nord.txt"]
+
+
+def test_only_a_path_that_the_question_admits_is_looked_at(acme: Workspace) -> None:
+    text = "The same text lies twice.\n"
+    bills = fill_dataset(acme, "bills", {"old/invoice.txt": text, "new/plain.txt": text}.items())
+    [hit] = ask(acme, "invoice").items
+    assert hit.paths == ("new/plain.txt", "old/invoice.txt")
+    assert ask(acme, "invoice", prefix="new/").items == []
+    assert len(ask(acme, "invoice", prefix="old/").items) == 1
+    assert ask(make_workspace("globex"), "invoice").items == []
+    Entry.objects.filter(dataset=bills, path="old/invoice.txt").update(until=2)
+    assert ask(acme, "invoice").items == []

@@ -11,7 +11,7 @@ from datasets.models import Dataset
 from datasets.store import open_store
 from search.core.wishes import IndexWish
 from search.indexing.marking import ask_reindex, note_wish
-from search.models import DatasetIndex, IndexedText, SearchChoice, TextChunk
+from search.models import DatasetIndex, IndexedText, SearchChoice, TextChunk, TextPaths
 from tests.search.indexes import (
     a_session,
     chunks_of,
@@ -145,6 +145,38 @@ def _writes() -> list[tuple[str, ...]]:
             )
             rows += cursor.fetchall()
     return rows
+
+
+def paths_of(dataset: Dataset, word: str) -> set[bytes]:
+    """Contents of which some path is known to hold the word."""
+    rows = TextPaths.objects.filter(dataset=dataset, words=word).values_list("text__sha256")
+    return {bytes(sha256) for (sha256,) in rows}
+
+
+def test_a_file_that_moves_takes_the_words_of_its_path_along_and_is_not_read(
+    dataset: Dataset,
+) -> None:
+    publish(dataset, {"bills/a.txt": b"one text", "copy/a.txt": b"one text", "b.txt": b"another"})
+    index(dataset)
+    chunks = set(TextChunk.objects.values_list("pk", flat=True))
+    assert paths_of(dataset, "bill") == paths_of(dataset, "copy") == {digest(b"one text")}
+    publish(dataset, {"moved/a.txt": b"one text", "b.txt": b"another"})
+    told: list[tuple[int, int]] = []
+    index(dataset, told=lambda done, total: told.append((done, total)))
+    assert told == []
+    assert set(TextChunk.objects.values_list("pk", flat=True)) == chunks
+    assert paths_of(dataset, "bill") == paths_of(dataset, "copy") == set()
+    assert paths_of(dataset, "moved") == {digest(b"one text")}
+    publish(dataset, {"b.txt": b"another"})
+    index(dataset)
+    assert TextPaths.objects.filter(dataset=dataset).count() == 1
+    publish(dataset, {"back/a.txt": b"one text", "b.txt": b"another"})
+    index(dataset)
+    assert paths_of(dataset, "back") == {digest(b"one text")}
+    with connection.cursor() as cursor:
+        note_wish(cursor, dataset.pk, IndexWish.OFF)
+    index(dataset)
+    assert not TextPaths.objects.exists()
 
 
 def test_a_spent_budget_leaves_the_rest_with_a_reason(dataset: Dataset) -> None:

@@ -20,6 +20,7 @@ from search.core.chunking import cut
 from search.core.lexemes import DEFAULT_LANGUAGES, compose_words, split_compounds
 from search.core.texts import Extracted, Piece
 from search.embedding.builtin import the_model
+from search.indexing.paths import keep_paths
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
 from search.vectors.graphs import tend_graph
 from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
@@ -114,6 +115,7 @@ def fill_large(
         for name, share in SHARES.items():
             texts = range(text_id, text_id + int(chunk_count * share / CHUNKS_OF_TEXT))
             dataset = _make_dataset(cursor, workspace, name, texts)
+            keep_paths(cursor, workspace.pk, dataset.pk, DEFAULT_LANGUAGES, None)
             for first in range(0, len(texts), BATCH // CHUNKS_OF_TEXT):
                 part = texts[first : first + BATCH // CHUNKS_OF_TEXT]
                 add_words(cursor, dataset, part, samples)
