@@ -101,7 +101,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
 
     def get_results(self, request: HttpRequest) -> None:
         """One row more than a page tells whether there is another one."""
-        columns = find_columns(self.model, self.queryset.query.order_by)
+        columns = find_order_columns(self.model, self.queryset.query.order_by)
         after, before = request.GET.get(AFTER, ""), request.GET.get(BEFORE, "")
         backwards = bool(before)
         rows, place = self._find_beyond(columns, before or after, backwards=backwards)
@@ -165,7 +165,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
         return str(self.get_query_string({name: value}))
 
 
-def find_columns(model: type[Model], ordering: Sequence[Any]) -> list[KeysetColumn]:
+def find_order_columns(model: type[Model], ordering: Sequence[Any]) -> list[KeysetColumn]:
     """The columns of an order, the key last: it breaks ties."""
     columns = [_read_column(model, part) for part in ordering]
     keys = {"pk", str(getattr(model._meta.pk, "name", "pk"))}
