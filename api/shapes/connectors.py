@@ -42,7 +42,7 @@ from farends.spec import (
     group_options,
     option_fields,
 )
-from syncjobs.order.rows import RESOURCES
+from syncjobs.order.row_entities import RESOURCES
 from syncjobs.queries.syncing import ShownStatus, name_statuses
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from farends.spec import (
     parse_options,
 )
 from syncjobs.configuration.connectors import find_kind_problems
-from syncjobs.order.rows import RESOURCES
+from syncjobs.order.row_entities import RESOURCES
 
 OPTION = "option_"
 ENTITIES = "entities"

@@ -134,3 +134,11 @@ def has_unique_key(
         [schema, relation, list(key)],
     )
     return cursor.fetchone() is not None
+
+
+def create_schema(cursor: psycopg.Cursor[Any], name: str) -> None:
+    """Makes a schema where there is none: who may not create schemas may still use what is there."""
+    cursor.execute("SELECT to_regnamespace(quote_ident(%s))", [name])
+    [found] = cursor.fetchone() or [None]
+    if found is None:
+        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from datasets.tables.place import DELETED_AT, STAGING, TablePlace, names_sql, type_sql
-from datasets.tables.staging import SAMPLE
+from datasets.tables.staged_keys import SAMPLE
 
 _TUNING = "SET LOCAL work_mem = '64MB'; SET LOCAL random_page_cost = 1.1; SET LOCAL jit = off"
 _ROW_CELLS_MAX = 1_600  # PostgreSQL takes 1,664 in one row

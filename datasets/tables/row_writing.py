@@ -19,6 +19,7 @@ from datasets.tables.place import (
     HISTORY_SCHEMA,
     Sql,
     TablePlace,
+    create_schema,
     has_unique_key,
     list_columns_of,
     names_sql,
@@ -31,7 +32,6 @@ from datasets.tables.row_plan import (
     match_change,
     match_staged,
 )
-from datasets.tables.staging import create_schema
 
 _HAS_REFERENCES = """
 SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid IN (k.conrelid, k.confrelid)

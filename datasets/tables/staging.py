@@ -7,32 +7,25 @@ rows that are gone. A stale worker is fenced off before it writes.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from database.rows import fetch_rows
-from datasets.tables.place import RESERVED, STAGING, Sql, TablePlace, names_sql, type_sql
-from datasets.tables.row_copy import RowTarget, add_cells, copy_good_rows, copy_rows
-from farends.names import printable
+from datasets.tables.bad_rows import FORGET_BAD, add_bad_rows
+from datasets.tables.place import RESERVED, STAGING, Sql, TablePlace, create_schema, type_sql
+from datasets.tables.row_copy import RowTarget, copy_good_rows, copy_rows
+from datasets.tables.staged_keys import SEGMENT, StagedKeys, need_segment
+from datasets.tables.staged_reading import PLACE_KEY, StagedColumn, StagedReading
 from farends.rows.contract import BadRow, Chunk, Column, Encoding
-from farends.rows.copy_text import encode_row, show_bytes
+from farends.rows.copy_text import encode_row
 from farends.rows.names import make_names
 
-RAW_BYTES_MAX = 65_536
 KEPT_BAD_MAX = 100_000  # rows that a person could still look at
-SAMPLE = 20
-KEYS_AT_ONCE = 1_000
-PLACE_KEY = ("_path", "_line")  # names a row of a file without a key
-CONTENT_KEY = (
-    "_row",
-)  # names a row that has neither: its content, and the how-manieth of its like it is
 
 _SET_UP = (
     f"CREATE UNLOGGED TABLE IF NOT EXISTS {STAGING}.checkpoint (table_id uuid PRIMARY KEY, state jsonb NOT NULL)",
@@ -45,93 +38,13 @@ _KEEP = f"""
 INSERT INTO {STAGING}.checkpoint (table_id, state) VALUES (%s, %s)
 ON CONFLICT (table_id) DO UPDATE SET state = excluded.state
 """
-_ADD_BAD = f"""
-COPY {STAGING}.bad_row (table_id, key, path, line, "column", code, message, raw, raw_complete, "values") FROM STDIN
-"""
-
-_READ_BAD = f"""
-SELECT key, path, line, "column", code, message, raw, raw_complete, "values" FROM {STAGING}.bad_row
- WHERE table_id = %s
-"""
-_FORGET_BAD = f"DELETE FROM {STAGING}.bad_row WHERE table_id = %s"
 _FORGET_STATE = f"DELETE FROM {STAGING}.checkpoint WHERE table_id = %s"
 
 Fence = Callable[[psycopg.Cursor[Any]], None]
 
 
-class KeyNotUnique(Exception):
-    """Rows that differ have one key. `samples` are some of the keys, `rows` counts the rows."""
-
-    def __init__(self, samples: list[dict[str, str | None]], rows: int) -> None:
-        super().__init__(f"{rows} rows share their key with another row that differs")
-        self.samples = samples
-        self.rows = rows
-
-
 class TooManyBadRows(Exception):
     """More rows could not be loaded than anybody would look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class StagedColumn:
-    """A column as it is staged: `name` is the staging's, which the relation's need not be."""
-
-    source_name: str
-    source_type: str
-    type: str
-    name: str
-    nullable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class StagedReading:
-    """What is staged: for which record, on which terms, and how far the reading came.
-
-    `mark` is where the next reading begins. `segment` counts passes over the source: of two rows of one key the later
-    segment's is the newer one (a lasting table has no column for it until there is a second). `rows` counts those of the table, all segments together.
-    """
-
-    record_id: str
-    terms: dict[str, Any]
-    columns: tuple[StagedColumn, ...]
-    key: tuple[str, ...]  # source names; empty: rows are named by their place or content
-    mark: dict[str, Any] | None = None
-    full: bool = False
-    finished: bool = False
-    resume: Any | None = None
-    segment: int = 0
-    rows: int = 0
-    failed: int = 0
-    nulled: int = 0
-    without_cursor: int = 0
-    duplicates: int = 0
-    by_place: bool = False
-    lasting: bool = False  # the staged table may become the relation
-
-    @property
-    def key_names(self) -> tuple[str, ...]:
-        """The key's columns, by their names in the staging."""
-        if not self.key:
-            return PLACE_KEY if self.by_place else CONTENT_KEY
-        named = {column.source_name: column.name for column in self.columns}
-        return tuple(named[name] for name in self.key)
-
-    @classmethod
-    def from_json(cls, given: dict[str, Any]) -> StagedReading:
-        columns = tuple(StagedColumn(**column) for column in given["columns"])
-        return cls(**given | {"columns": columns, "key": tuple(given["key"])})
-
-
-def stage_columns(columns: Iterable[Column]) -> tuple[StagedColumn, ...]:
-    """Names for the columns of a reading."""
-    columns = list(columns)
-    names = make_names([column.name for column in columns], RESERVED)
-    return tuple(
-        StagedColumn(
-            column.name, column.source_type, column.type, names[column.name], column.nullable
-        )
-        for column in columns
-    )
 
 
 class RowStaging:
@@ -149,6 +62,7 @@ class RowStaging:
         self._place = place
         self._fence = fence
         self._check = check
+        self.keys = StagedKeys(session, place, self._writing, self._keep, check)
 
     def find(self) -> StagedReading | None:
         """What an earlier attempt left, if it is whole."""
@@ -181,7 +95,7 @@ class RowStaging:
                     *parts,
                 ]
             if not reading.lasting:
-                parts.append(_SEGMENT)
+                parts.append(SEGMENT)
             cursor.execute(
                 sql.SQL("CREATE {} TABLE {} ({}) WITH (autovacuum_enabled = off)").format(
                     sql.SQL("" if reading.lasting else "UNLOGGED"),
@@ -217,13 +131,13 @@ class RowStaging:
         with self._writing() as cursor:
             if whole:
                 reading = replace(reading, failed=0, nulled=0)
-                cursor.execute(_FORGET_BAD, [self._place.table_id])
+                cursor.execute(FORGET_BAD, [self._place.table_id])
                 if (
                     not reading.key and not reading.by_place
                 ):  # nothing else tells that a row has come again
                     cursor.execute(sql.SQL("TRUNCATE {}").format(self._place.staged))
                     reading = replace(reading, rows=0)
-            self._need_segment(cursor)
+            need_segment(cursor, self._place)
             cursor.execute(
                 sql.SQL(
                     "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ALTER COLUMN _segment SET DEFAULT {}"
@@ -236,89 +150,6 @@ class RowStaging:
                 )
             )
             self._keep(cursor, reading)
-        return reading
-
-    def prove_key(self, reading: StagedReading) -> StagedReading:
-        """Makes the key unique: a newer pass's row takes the place of an older one, and of equal rows one stays. Raises
-        KeyNotUnique where rows of one pass differ."""
-        if not reading.key and not reading.by_place:
-            reading = self._name_by_content(reading)
-        if reading.segment == 0:
-            try:
-                self._add_key(reading)
-            except psycopg.errors.UniqueViolation:
-                pass
-            else:
-                return reading
-        reading = self._settle_doubles(reading)
-        self._add_key(reading)
-        return reading
-
-    def iter_keys(self, reading: StagedReading) -> Iterator[list[dict[str, str | None]]]:
-        """The staged keys by the source's names, some at a time."""
-        cells = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in reading.key_names]
-        statement = sql.SQL(
-            "SELECT ctid::text, {} FROM {} WHERE ctid > {}::tid ORDER BY ctid LIMIT {}"
-        )
-        last = "(0,0)"
-        while True:
-            found = self._session.execute(
-                statement.format(
-                    sql.SQL(", ").join(cells),
-                    self._place.staged,
-                    sql.Literal(last),
-                    sql.Literal(KEYS_AT_ONCE),
-                )
-            ).fetchall()
-            if found:
-                last = found[-1][0]
-                yield [dict(zip(reading.key, row[1:], strict=True)) for row in found]
-            if len(found) < KEYS_AT_ONCE:
-                return
-
-    def stage_keys(self, reading: StagedReading, chunks: Iterable[Chunk]) -> int:
-        """Stages the keys of all rows of the source, from nothing, and returns their count."""
-        named = {column.source_name: column for column in reading.columns}
-        columns = [named[name] for name in reading.key]
-        with self._writing() as cursor:
-            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._place.swept))
-            cursor.execute(
-                sql.SQL("CREATE UNLOGGED TABLE {} ({}) WITH (autovacuum_enabled = off)").format(
-                    self._place.swept,
-                    sql.SQL(", ").join(
-                        sql.SQL("{} {}").format(sql.Identifier(one.name), type_sql(one.type))
-                        for one in columns
-                    ),
-                )
-            )
-        count = 0
-        for chunk in chunks:
-            self._check()
-            order = tuple(named[column.name].name for column in chunk.columns)
-            sources = tuple(column.name for column in chunk.columns)
-            target = RowTarget(self._place.swept, order, sources, reading.key)
-            with self._writing() as cursor:
-                if chunk.rows:
-                    copy_rows(cursor, target, chunk)
-            count += len(chunk.rows)
-        self._session.execute(sql.SQL("ANALYZE {}").format(self._place.swept))
-        return count
-
-    def forget_unswept(self, reading: StagedReading) -> StagedReading:
-        """Drops the staged rows whose keys `stage_keys` did not bring."""
-        with self._writing() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = '15min'")
-            cursor.execute(
-                sql.SQL(
-                    "DELETE FROM {} s WHERE NOT EXISTS (SELECT FROM {} k WHERE ({}) = ({}))"
-                ).format(
-                    self._place.staged,
-                    self._place.swept,
-                    names_sql(reading.key_names, "k"),
-                    names_sql(reading.key_names, "s"),
-                )
-            )
-            reading = replace(reading, rows=reading.rows - cursor.rowcount)
         return reading
 
     def drop(self, cursor: psycopg.Cursor[Any], *, but_bad: bool = False) -> None:
@@ -387,37 +218,9 @@ class RowStaging:
         if reading.failed > KEPT_BAD_MAX:
             raise TooManyBadRows(f"more than {KEPT_BAD_MAX} rows could not be loaded")
         if bad:
-            self._keep_bad(cursor, target, chunk, bad)
+            add_bad_rows(cursor, self._place.table_id, target, chunk, bad)
         self._keep(cursor, reading)
         return reading
-
-    def _keep_bad(
-        self,
-        cursor: psycopg.Cursor[Any],
-        target: RowTarget,
-        chunk: Chunk,
-        bad: Sequence[BadRow],
-    ) -> None:
-        with cursor.copy(_ADD_BAD) as copy:
-            copy.set_types(
-                ["uuid", "jsonb", "text", "int8", "text", "text", "text", "bytea", "bool", "jsonb"]
-            )
-            for found in bad:
-                row = add_cells(found, target, chunk.encoding)
-                copy.write_row(
-                    (
-                        self._place.table_id,
-                        _cells(row.key),
-                        row.path,
-                        row.line,
-                        None if row.column is None else printable(row.column),
-                        row.code,
-                        printable(row.message),
-                        row.raw[:RAW_BYTES_MAX],
-                        len(row.raw) <= RAW_BYTES_MAX,
-                        _cells(row.values) if len(row.raw) <= RAW_BYTES_MAX else None,
-                    )
-                )
 
     def _target(self, reading: StagedReading, chunk: Chunk) -> RowTarget:
         named = {column.source_name: column.name for column in reading.columns}
@@ -463,145 +266,6 @@ class RowStaging:
             self._keep(cursor, reading)
         return reading
 
-    def _add_key(self, reading: StagedReading) -> None:
-        with self._writing() as cursor:
-            cursor.execute("SET LOCAL maintenance_work_mem = '64MB'")
-            cursor.execute("SET LOCAL statement_timeout = '15min'")
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
-                    self._place.staged, names_sql(reading.key_names)
-                )
-            )
-            # The plan joins by the key alone: of a hundred columns this costs more than all else.
-            cursor.execute(
-                sql.SQL("ANALYZE {} ({})").format(self._place.staged, names_sql(reading.key_names))
-            )
-
-    def _settle_doubles(self, reading: StagedReading) -> StagedReading:
-        key = names_sql(reading.key_names)
-        ours = {
-            "staged": self._place.staged,
-            "key": key,
-            "match": sql.SQL("({}) = ({})").format(
-                names_sql(reading.key_names, "s"), names_sql(reading.key_names, "d")
-            ),
-            "row": _as_record(reading.columns, "s"),
-        }
-        with self._writing() as cursor:
-            self._need_segment(cursor)
-            cursor.execute("SET LOCAL statement_timeout = '15min'")
-            cursor.execute(
-                sql.SQL(
-                    "CREATE TEMP TABLE doubled ON COMMIT DROP AS"
-                    " SELECT {key}, max(_segment) AS latest FROM {staged} GROUP BY {key} HAVING count(*) > 1"
-                ).format(**ours)
-            )
-            cursor.execute("ANALYZE doubled")
-            cursor.execute(
-                sql.SQL(
-                    "DELETE FROM {staged} s USING doubled d WHERE {match} AND s._segment < d.latest"
-                ).format(**ours)
-            )
-            replaced = cursor.rowcount
-            cursor.execute(
-                sql.SQL(
-                    "DELETE FROM {staged} WHERE ctid IN (SELECT e.ctid FROM (SELECT s.ctid, row_number() OVER"
-                    " (PARTITION BY {row}::text ORDER BY s.ctid) AS nth FROM {staged} s JOIN doubled d ON {match}) e"
-                    " WHERE e.nth > 1)"
-                ).format(**ours)
-            )
-            equal = cursor.rowcount
-            cursor.execute(
-                sql.SQL(
-                    "SELECT count(*) FROM {staged} s WHERE ({skey}) IN (SELECT {key} FROM {staged} GROUP BY {key}"
-                    " HAVING count(*) > 1)"
-                ).format(**ours, skey=names_sql(reading.key_names, "s"))
-            )
-            [differing] = cursor.fetchone() or [0]
-            if differing:
-                raise KeyNotUnique(self._sample_doubles(cursor, reading), differing)
-            reading = replace(
-                reading,
-                rows=reading.rows - replaced - equal,
-                duplicates=reading.duplicates + equal,
-            )
-            self._keep(cursor, reading)
-        return reading
-
-    def _need_segment(self, cursor: psycopg.Cursor[Any]) -> None:
-        cursor.execute(
-            sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {}").format(
-                self._place.staged, _SEGMENT
-            )
-        )
-
-    def _sample_doubles(
-        self, cursor: psycopg.Cursor[Any], reading: StagedReading
-    ) -> list[dict[str, str | None]]:
-        key = names_sql(reading.key_names, "s")
-        cells = sql.SQL(", ").join(
-            sql.SQL("{}::text").format(sql.Identifier(name)) for name in reading.key_names
-        )
-        cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM {} s GROUP BY {} HAVING count(*) > 1 ORDER BY {} LIMIT {}"
-            ).format(cells, self._place.staged, key, key, sql.Literal(SAMPLE))
-        )
-        names = reading.key or reading.key_names
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def _name_by_content(self, reading: StagedReading) -> StagedReading:
-        """Rows without a key are named by their content, equal ones by their number."""
-        row = _as_record(reading.columns, "s")
-        names = [sql.Identifier(column.name) for column in reading.columns]
-        with self._writing() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = '15min'")
-            cursor.execute(
-                sql.SQL(
-                    "CREATE UNLOGGED TABLE {swept} WITH (autovacuum_enabled = off) AS"
-                    " SELECT {names}"
-                    " FROM (SELECT md5({row}::text) AS digest, s.* FROM {staged} s) n"
-                ).format(
-                    swept=self._place.swept,
-                    names=sql.SQL(", ").join([_NUMBERED, *names, sql.Identifier("_segment")]),
-                    row=row,
-                    staged=self._place.staged,
-                )
-            )
-            cursor.execute(sql.SQL("DROP TABLE {}").format(self._place.staged))
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} RENAME TO {}").format(
-                    self._place.swept, sql.Identifier(f"s_{self._place.table_id.hex}")
-                )
-            )
-        return reading
-
-
-@dataclass(frozen=True, slots=True)
-class KeptBadRow:
-    """A row that could not be loaded, as the quarantine keeps it."""
-
-    key: dict[str, str | None] | None
-    path: str | None
-    line: int | None
-    column: str | None
-    code: str
-    message: str
-    raw: bytes
-    raw_complete: bool
-    values: dict[str, str | None] | None
-
-
-def read_bad_rows(session: psycopg.Connection[Any], table_id: uuid.UUID) -> list[KeptBadRow]:
-    """The rows of a table that could not be loaded."""
-    with session.cursor() as cursor:
-        cursor.execute(_READ_BAD, [table_id])
-        return fetch_rows(cursor, KeptBadRow)
-
-
-def forget_bad_rows(session: psycopg.Connection[Any], table_id: uuid.UUID) -> None:
-    session.execute(_FORGET_BAD, [table_id])
-
 
 def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:
     """Within the caller's transaction: nothing of it stays."""
@@ -610,16 +274,8 @@ def forget_staged(cursor: psycopg.Cursor[Any], place: TablePlace) -> None:
     cursor.execute("SELECT to_regclass(%s)", [f"{STAGING}.checkpoint"])
     [found] = cursor.fetchone() or [None]
     if found is not None:
-        for statement in (_FORGET_STATE, _FORGET_BAD):
+        for statement in (_FORGET_STATE, FORGET_BAD):
             cursor.execute(statement, [place.table_id])
-
-
-_SEGMENT = sql.SQL("_segment smallint NOT NULL DEFAULT 0")
-_NUMBERED = sql.SQL("digest || '-' || row_number() OVER (PARTITION BY digest) AS _row")
-
-
-def _as_record(columns: Sequence[StagedColumn], alias: str) -> sql.Composed:
-    return sql.SQL("ROW({})").format(names_sql([column.name for column in columns], alias))
 
 
 def _place_rows(reading: StagedReading, chunk: Chunk) -> Chunk:
@@ -633,22 +289,3 @@ def _place_rows(reading: StagedReading, chunk: Chunk) -> Chunk:
             b'"%s",%d,' % (path.replace('"', '""').encode(), line) for path, line in chunk.places
         ]
     return replace(chunk, rows=[a + b for a, b in zip(places, chunk.rows, strict=True)])
-
-
-def _cells(cells: Any) -> Jsonb | None:
-    if cells is None:
-        return None
-    return Jsonb(
-        {
-            name: None if text is None else show_bytes(text.encode(errors="surrogateescape"))
-            for name, text in cells.items()
-        }
-    )
-
-
-def create_schema(cursor: psycopg.Cursor[Any], name: str) -> None:
-    """Makes a schema where there is none: who may not create schemas may still use what is there."""
-    cursor.execute("SELECT to_regnamespace(quote_ident(%s))", [name])
-    [found] = cursor.fetchone() or [None]
-    if found is None:
-        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))

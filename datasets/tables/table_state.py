@@ -14,8 +14,7 @@ from psycopg.types.json import Jsonb
 
 from database.rows import fetch_row
 from datasets.fencing import Fenced
-from datasets.tables.place import STATE
-from datasets.tables.staging import create_schema
+from datasets.tables.place import STATE, create_schema
 
 _MAKE = f"""
 CREATE TABLE IF NOT EXISTS {STATE}.table_state (table_id uuid PRIMARY KEY, token bigint NOT NULL, record_id uuid,

@@ -22,7 +22,7 @@ from farends.rows.contract import Entity, EntityKind
 from farends.spec import ROWS
 from syncjobs.configuration.destinations import find_target
 from syncjobs.models import SyncJob, SyncMode
-from syncjobs.order.rows import read_table
+from syncjobs.order.row_entities import read_table
 from syncjobs.order.structures import Place, guess
 from workspaces.places import CALLS_MAX, CALLS_OF_WORKSPACE, NoPlace, calls
 

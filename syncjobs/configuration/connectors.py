@@ -25,7 +25,7 @@ from syncjobs.configuration.jobs import (
 )
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import Misplaced
-from syncjobs.order.rows import RESOURCES
+from syncjobs.order.row_entities import RESOURCES
 from syncjobs.order.structures import Misfit, Place
 from syncjobs.works.table import has_work
 from workspaces import auditing

@@ -15,7 +15,7 @@ from datasets.models import Table
 from farends.registry import get_spec
 from farends.rows.names import NAME_BYTES_MAX, make_name
 from syncjobs.models import SyncJob
-from syncjobs.order.rows import find_table
+from syncjobs.order.row_entities import find_table
 from syncjobs.order.structures import Misfit
 from workspaces.lookup import find_row
 from workspaces.models import Workspace

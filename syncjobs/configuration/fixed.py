@@ -11,7 +11,7 @@ from farends.spec import ROWS
 from syncjobs.models import SyncJob
 from syncjobs.models.jobs import Misplaced
 from syncjobs.order.job import OPTIONS
-from syncjobs.order.rows import read_table
+from syncjobs.order.row_entities import read_table
 
 FIXED = [option.name for option in OPTIONS.values() if option.about.fixed]
 _WORDS = "cannot change while the dataset has versions, which were made with the present one: make another job"

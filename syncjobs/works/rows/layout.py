@@ -9,7 +9,7 @@ from datasets.models import TableColumn
 from datasets.tables.ledger import PublishedColumn
 from datasets.tables.place import DELETED_AT, RESERVED, RelationColumn, TablePlace
 from datasets.tables.row_plan import ColumnLink, TableLayout
-from datasets.tables.staging import CONTENT_KEY, PLACE_KEY, StagedReading
+from datasets.tables.staged_reading import CONTENT_KEY, PLACE_KEY, StagedReading
 from farends.rows.contract import Column
 from farends.rows.names import make_name, make_names
 from syncjobs.core.schema_drift import (

@@ -29,7 +29,8 @@ from datasets.tables.row_writing import (
     need_key,
     settle_key,
 )
-from datasets.tables.staging import RowStaging, StagedReading
+from datasets.tables.staged_reading import StagedReading
+from datasets.tables.staging import RowStaging
 from datasets.tables.table_state import PlaceFence
 from syncjobs.core.row_guards import RowCounts, RowWaiver, judge_rows
 from syncjobs.core.row_terms import RowTerms, confirm_terms

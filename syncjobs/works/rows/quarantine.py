@@ -10,8 +10,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from datasets.models import Table
+from datasets.tables.bad_rows import KeptBadRow
 from datasets.tables.place import STAGING
-from datasets.tables.staging import KeptBadRow
 
 _MOVE = f"""
 INSERT INTO syncjobs_quarantinedrow (record_id, state, "table", key, path, line, "column", code, message, raw,

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from datasets.tables.staging import RowStaging, StagedReading, stage_columns
+from datasets.tables.staged_reading import StagedReading, stage_columns
+from datasets.tables.staging import RowStaging
 from farends.rows.contract import Chunk, Mark, MarkLostReason, Reading, RowSource
 from farends.rows.packed import count_row_bytes
 from syncjobs.leases.lease import Lease
@@ -108,8 +109,8 @@ class EntityReader:
         """An earlier attempt has staged rows that the source may lack by now."""
         if not staged.key or not self._source.capabilities.sweeps_keys:
             return staged
-        self._staging.stage_keys(staged, self._source.read_keys())
-        return self._staging.forget_unswept(staged)
+        self._staging.keys.stage_all(staged, self._source.read_keys())
+        return self._staging.keys.forget_others(staged)
 
     def _take(
         self, staged: StagedReading, chunks: Iterator[Chunk], *, moves_mark: bool

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from datasets.tables.staging import RowStaging, StagedReading, stage_columns
+from datasets.tables.staged_reading import StagedReading, stage_columns
+from datasets.tables.staging import RowStaging
 from farends.rows.contract import Chunk, Encoding, Reading, RowSource
 from farends.rows.copy_text import encode_row
 from syncjobs.models import QuarantinedRow, SyncRecord

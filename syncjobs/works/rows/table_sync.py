@@ -10,17 +10,13 @@ from typing import Any
 import psycopg
 
 from datasets.models import Table
+from datasets.tables.bad_rows import read_bad_rows
 from datasets.tables.ledger import ensure_table, find_columns, get_place
 from datasets.tables.place import list_columns_of
 from datasets.tables.row_plan import TableLayout
-from datasets.tables.staging import (
-    SAMPLE,
-    KeyNotUnique,
-    RowStaging,
-    StagedReading,
-    TooManyBadRows,
-    read_bad_rows,
-)
+from datasets.tables.staged_keys import SAMPLE, KeyNotUnique
+from datasets.tables.staged_reading import StagedReading
+from datasets.tables.staging import RowStaging, TooManyBadRows
 from datasets.tables.table_state import PlaceFence
 from events.models import SyncEvent
 from events.writing import write_events
@@ -317,11 +313,11 @@ class TableSync:
         """The count of the source's keys, where they were read."""
         if not looked.sweeps or staged.full:
             return None
-        return staging.stage_keys(staged, self._source.read_keys())
+        return staging.keys.stage_all(staged, self._source.read_keys())
 
     def _prove_key(self, staged: StagedReading, staging: RowStaging) -> StagedReading:
         try:
-            return staging.prove_key(staged)
+            return staging.keys.prove(staged)
         except KeyNotUnique as exc:
             reason = f"{exc}: the key does not name one row"
             raise RowsHeld(
@@ -420,7 +416,7 @@ class TableSync:
             return
         if not self._source.capabilities.counts_doubles:
             return
-        for keys in staging.iter_keys(staged):
+        for keys in staging.keys.iterate(staged):
             self._lease.check()
             if doubles := self._source.count_doubles(keys):
                 raise RowsHeld(

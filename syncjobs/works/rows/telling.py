@@ -13,10 +13,10 @@ from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from datasets.models import Version
+from datasets.tables.bad_rows import forget_bad_rows, read_bad_rows
 from datasets.tables.ledger import next_number
 from datasets.tables.rollback_report import RollbackReport, tell_rollback
 from datasets.tables.row_writing import renumber_history
-from datasets.tables.staging import forget_bad_rows, read_bad_rows
 from datasets.tables.table_state import CommittedState, PlaceFence, settle_report
 from search.indexing.marking import note_published
 from syncjobs.works.following import wake_readers
