@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from django.db import connection
 
+from database.rows import fetch_row
 from search.querying.scope import SearchScope
 
 FEW_FILES = 10_000
@@ -15,10 +19,20 @@ WITH fit AS MATERIALIZED (
      CROSS JOIN LATERAL (SELECT e.dataset_id, e.sha256 FROM datasets_entry e
                           WHERE e.dataset_id = d.id AND {entries} LIMIT %(most)s) f
      WHERE d.workspace_id = %(workspace)s {datasets} LIMIT %(most)s)
-SELECT (SELECT count(*) FROM fit) < %(most)s, coalesce(array_agg(few.id), '{{}}'), coalesce(sum(few.chunk_count), 0)::bigint
+SELECT (SELECT count(*) FROM fit) < %(most)s AS is_few, coalesce(array_agg(few.id), '{{}}') AS text_ids,
+       coalesce(sum(few.chunk_count), 0)::bigint AS chunk_count
   FROM (SELECT DISTINCT t.id, t.chunk_count FROM fit JOIN search_indexedtext t USING (dataset_id, sha256)
          WHERE {rows} AND (SELECT count(*) FROM fit) < %(most)s) few
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Contents that the filters admit; none is named where they are not few."""
+
+    is_few: bool
+    text_ids: list[Any]
+    chunk_count: int
 
 
 def narrow_scope(scope: SearchScope) -> SearchScope:
@@ -32,5 +46,7 @@ def narrow_scope(scope: SearchScope) -> SearchScope:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {**scope.parameters, "most": FEW_FILES + 1})
-        is_few, text_ids, chunk_count = cursor.fetchone()
-    return scope.with_texts(text_ids, chunk_count) if is_few else scope
+        found = fetch_row(cursor, Admitted)
+    if found is None or not found.is_few:
+        return scope
+    return scope.with_texts(found.text_ids, found.chunk_count)

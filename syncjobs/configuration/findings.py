@@ -108,7 +108,7 @@ class Findings:
         self.problems.append(Mistake(path, message))
 
 
-def state_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
+def own_fields_of(row: models.Model, fields: Iterable[str]) -> dict[str, Any]:
     return {field: getattr(row, field) for field in fields if field in row.__dict__}
 
 

@@ -14,7 +14,7 @@ from datasets.models import Dataset, DatasetKind
 from syncjobs.configuration.asking import SourceAnswers, find_source_problems
 from syncjobs.configuration.connectors import tell_errors
 from syncjobs.configuration.destinations import choose_destination
-from syncjobs.configuration.findings import Findings, Mistake, Path, list_changed, state_of
+from syncjobs.configuration.findings import Findings, Mistake, Path, list_changed, own_fields_of
 from syncjobs.configuration.fixed import FixedByVersions
 from syncjobs.configuration.jobs import default_schedule, save_job
 from syncjobs.configuration.previewing import preview_selection
@@ -71,7 +71,7 @@ class JobEntries:
             return None
         found = found or self._find_job(workspace, name)
         job = found or SyncJob(workspace=workspace, schedule=default_schedule())
-        before = state_of(job, _STATE)
+        before = own_fields_of(job, _STATE)
         job.name = name
         if not self._choose_source(workspace, fields, job, path):
             return None
@@ -88,7 +88,7 @@ class JobEntries:
             job, path, exclude=("workspace", "connector", "source_dataset", "dataset")
         ):
             return None
-        changed = None if found is None else list_changed(before, state_of(job, _STATE))
+        changed = None if found is None else list_changed(before, own_fields_of(job, _STATE))
         if changed != [] and not self._fits_source(job, path):
             return None
         if changed is None:

@@ -24,7 +24,7 @@ from syncjobs.configuration.findings import (
     Mistake,
     Path,
     list_changed,
-    state_of,
+    own_fields_of,
 )
 from syncjobs.configuration.job_entries import JobEntries
 from syncjobs.configuration.jobs import hold_dependencies, save_workspace
@@ -194,13 +194,13 @@ class _Application:
         """The fields that changed; None where some do not fit. Whoever calls holds a stored one's row, else a
         change that another makes meanwhile is written over."""
         is_new = workspace._state.adding
-        before = state_of(workspace, WORKSPACE_OWN)
+        before = own_fields_of(workspace, WORKSPACE_OWN)
         for field in set(fields) & {*WORKSPACE_OWN}:
             value = fields[field]
             setattr(workspace, field, _EMPTY.get(field) if value is None else value)
         if not self._found.clean(workspace, path):
             return None
-        changed = list_changed(before, state_of(workspace, WORKSPACE_OWN))
+        changed = list_changed(before, own_fields_of(workspace, WORKSPACE_OWN))
         if is_new or changed:
             save_workspace(workspace)
         if SEARCH in fields:

@@ -21,8 +21,6 @@ OF_NO_WORKSPACE = {"PeriodicTask", "CursorPlace", "get_user_model"}
 ALLOWED = {
     # The first workspace is made by its name, whoever else starts at that moment.
     "cli/management/commands/prepare.py": {"get_or_create"},
-    # A token's prefix is looked up in all workspaces: it says whose it is.
-    "workspaces/tokens.py": {"filter"},
 }
 
 
