@@ -47,18 +47,29 @@ SELECT DISTINCT phraseto_tsquery(c.name::regconfig, r.text)::text
  WHERE c.name = 'simple' OR numnode(phraseto_tsquery('simple', r.text)) = 1
 """
 
+# A table that was never analysed has no row of statistics.
 _STATISTICS = """
-SELECT coalesce(most_common_elems::text::text[], '{}'), coalesce(most_common_elem_freqs, '{}')
-  FROM pg_stats WHERE schemaname = current_schema() AND tablename = 'search_textchunk' AND attname = 'words'
+SELECT greatest(c.reltuples, 0) AS chunk_count, coalesce(s.most_common_elems::text::text[], '{}') AS lexemes,
+       coalesce(s.most_common_elem_freqs, '{}') AS parts
+  FROM pg_class c
+  LEFT JOIN pg_stats s ON s.schemaname = current_schema() AND s.tablename = c.relname AND s.attname = 'words'
+ WHERE c.oid = 'search_textchunk'::regclass
 """
-
-_CHUNKS = "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'search_textchunk'::regclass"
 
 _COUNT = """
 SELECT l.lexeme, (SELECT count(*) FROM (SELECT 1 FROM search_textchunk c WHERE c.words @@ l.query::tsquery
                                          LIMIT %(most)s) counted)
   FROM unnest(%(lexemes)s::text[], %(queries)s::text[]) l (lexeme, query)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """What ANALYZE knows of the chunks: their number, and the part of them that holds each common lexeme."""
+
+    chunk_count: float
+    lexemes: list[str]
+    parts: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +254,9 @@ class LexemeCounts:
 def _read_statistics() -> _Statistics:
     with connection.cursor() as cursor:
         cursor.execute(_STATISTICS)
-        row = cursor.fetchone()
-        cursor.execute(_CHUNKS)
-        [chunk_count] = cursor.fetchone()
-    parts = {} if row is None else dict(zip(row[0], row[1], strict=False))
-    return _Statistics(parts, float(chunk_count), time.monotonic())
+        [row] = fetch_rows(cursor, _Collected)
+    parts = dict(zip(row.lexemes, row.parts, strict=False))
+    return _Statistics(parts, row.chunk_count, time.monotonic())
 
 
 def _count_exactly(lexemes: Sequence[str]) -> dict[str, float]:

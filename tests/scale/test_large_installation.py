@@ -35,7 +35,7 @@ SMALL = Estate(
 @pytest.mark.parametrize(
     "estate",
     [
-        pytest.param(SMALL, id="30000-records"),
+        pytest.param(SMALL, id="12000-records"),
         pytest.param(Estate(), id="1000000-records"),
     ],
 )
