@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
@@ -117,15 +117,23 @@ MEMORY = QuestionMemory()
 
 def embed_question(workspace: Workspace, text: str, timeout_s: float) -> QueryVector:
     """Never raises for the service's sake, and takes no longer than `timeout_s` for it."""
-    return begin_question(workspace, text).wait(timeout_s)
+    return begin_question(workspace, text, list_generations(workspace.pk)).wait(timeout_s)
 
 
-def begin_question(workspace: Workspace, text: str) -> BegunQuestion:
+def list_generations(workspace_id: uuid.UUID) -> list[IndexGeneration]:
+    """The one that serves and the one that is built, as far as there are any."""
+    rows = IndexGeneration.objects.filter(workspace=workspace_id)
+    return list(rows.exclude(state=GenerationState.RETIRED))
+
+
+def begin_question(
+    workspace: Workspace, text: str, generations: Iterable[IndexGeneration]
+) -> BegunQuestion:
     """Lets the built-in model begin. So it is at work while the caller does something else; other services are asked when
-    they are waited for. Never raises for the service's sake."""
+    they are waited for. `generations` are those of `list_generations`. Never raises for the service's sake."""
     begun = BegunQuestion(workspace.pk, text.strip()[:TEXT_MAX])
     with begun.keeping_failure():
-        serving = _find_serving(workspace.pk)
+        serving = _choose_serving(workspace.pk, generations)
         if serving is None:
             begun.told = _tell_none(workspace.pk)
             return begun
@@ -236,9 +244,10 @@ def _check_breaker(workspace_id: uuid.UUID) -> None:
         raise EmbedFailed(EmbedCode(breaker.code), breaker.detail)
 
 
-def _find_serving(workspace_id: uuid.UUID) -> IndexGeneration | None:
-    rows = IndexGeneration.objects.filter(workspace_id=workspace_id, state=GenerationState.SERVING)
-    serving = rows.first()
+def _choose_serving(
+    workspace_id: uuid.UUID, generations: Iterable[IndexGeneration]
+) -> IndexGeneration | None:
+    serving = next((row for row in generations if row.state == GenerationState.SERVING), None)
     if serving is None or serving.dimensions is None:
         return None
     is_off = find_embedding(workspace_id).service == OFF

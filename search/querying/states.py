@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from datasets.models import Version
+from search.embedding.queries import list_generations
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState
 from search.querying.question import BuildingModel, DatasetBehind, ServingModel, StateOfIndex
 
@@ -16,8 +17,13 @@ BEHIND_SHOWN = 20
 _WORSE = {state: rank for rank, state in enumerate(IndexState)}
 
 
-def read_state(workspace_id: uuid.UUID, dataset_ids: Sequence[uuid.UUID]) -> StateOfIndex:
-    """Datasets that were never published have no index and are left out. Without any, the state is `off`."""
+def read_state(
+    workspace_id: uuid.UUID,
+    dataset_ids: Sequence[uuid.UUID],
+    generations: Sequence[IndexGeneration] | None = None,
+) -> StateOfIndex:
+    """Datasets that were never published have no index and are left out. Without any, the state is `off`. Who has
+    `list_generations` already gives it."""
     rows = DatasetIndex.objects.filter(workspace=workspace_id, dataset__workspace=workspace_id)
     if dataset_ids:
         rows = rows.filter(dataset__in=dataset_ids)
@@ -25,7 +31,9 @@ def read_state(workspace_id: uuid.UUID, dataset_ids: Sequence[uuid.UUID]) -> Sta
     behind = _list_behind(rows) if any(state != IndexState.CURRENT for state, *_ in states) else ()
     worst = max((IndexState(state) for state, *_ in states), key=_rank, default=IndexState.OFF)
     oldest = min((since for *_, since in states if since is not None), default=None)
-    serving, building = _read_generations(workspace_id)
+    if generations is None:
+        generations = list_generations(workspace_id)
+    serving, building = _tell_generations(generations)
     return StateOfIndex(
         state=worst,
         pending_texts=sum(texts for _, texts, _, _ in states),
@@ -69,11 +77,11 @@ def _list_behind(rows: QuerySet[DatasetIndex]) -> tuple[DatasetBehind, ...]:
     )
 
 
-def _read_generations(workspace_id: uuid.UUID) -> tuple[ServingModel | None, BuildingModel | None]:
+def _tell_generations(
+    generations: Sequence[IndexGeneration],
+) -> tuple[ServingModel | None, BuildingModel | None]:
     serving, building = None, None
-    for row in IndexGeneration.objects.filter(workspace=workspace_id).exclude(
-        state=GenerationState.RETIRED
-    ):
+    for row in generations:
         if row.state == GenerationState.SERVING:
             serving = ServingModel(row.service, row.model, row.dimensions)
         else:
