@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.urls import reverse
 
 from connectors.models import Connector
@@ -43,7 +43,6 @@ def find_things(workspace: Workspace, text: str) -> list[Thing]:
         return []
     return [
         *_iter_named(workspace, text),
-        *_iter_records(workspace, text),
         *_iter_paths(workspace, text),
     ]
 
@@ -64,20 +63,22 @@ def _iter_named(workspace: Workspace, text: str) -> Iterator[Thing]:
     ]
     by_host = Connector.objects.filter(workspace=workspace, host__icontains=text).order_by("host")
     found.append(by_host.values_list(Value(1), "pk", "name", "host")[:MOST])
-    for at, pk, name, host in found[0].union(*found[1:], all=True):
-        noun, _, page = kinds[at]
-        yield Thing(noun, name, reverse(f"admin:{page}_change", args=[pk]), host)
+    if _ID_BEGINS.fullmatch(text) is not None:
+        records = _find_records(workspace, text)
+        found.append(records.values_list(Value(len(kinds)), "pk", "job__name", "state")[:MOST])
+    for at, pk, name, more in found[0].union(*found[1:], all=True):
+        if at < len(kinds):
+            noun, _, page = kinds[at]
+            yield Thing(noun, name, reverse(f"admin:{page}_change", args=[pk]), more)
+        else:
+            url = reverse("admin:syncjobs_syncrecord_change", args=[pk])
+            yield Thing("record", str(pk), url, f"{name}, {more.replace('_', ' ')}")
 
 
-def _iter_records(workspace: Workspace, text: str) -> Iterator[Thing]:
-    if _ID_BEGINS.fullmatch(text) is None:
-        return
-    digits = text.replace("-", "").lower()
+def _find_records(workspace: Workspace, beginning: str) -> QuerySet[SyncRecord]:
+    digits = beginning.replace("-", "").lower()
     least, most = (uuid.UUID(digits.ljust(32, end)) for end in ("0", "f"))
-    rows = SyncRecord.either.filter(workspace=workspace, pk__gte=least, pk__lte=most)
-    for pk, job, state in rows.values_list("pk", "job__name", "state")[:MOST]:
-        url = reverse("admin:syncjobs_syncrecord_change", args=[pk])
-        yield Thing("record", str(pk), url, f"{job}, {state.replace('_', ' ')}")
+    return SyncRecord.either.filter(workspace=workspace, pk__gte=least, pk__lte=most)
 
 
 def _iter_paths(workspace: Workspace, text: str) -> Iterator[Thing]:
