@@ -268,13 +268,14 @@ def _iter_other_pages() -> Iterator[tuple[str, str]]:
 
 def _deep(page: str, query: str) -> str:
     """The page of the list that begins nine tenths down."""
-    from console.admin.keyset import write_place
+    from console.admin.keyset import find_order_columns, write_place
 
     rows = SyncRecord.objects.order_by("-queued_at", "-pk")
     if query:
         rows = rows.filter(state=State.FAILED)
     row = rows[rows.count() * 9 // 10]
-    return f"{page}?{query}&after={write_place(row, ['queued_at'])}"
+    place = write_place(row, find_order_columns(SyncRecord, ["-queued_at"]))
+    return f"{page}?{query}&after={place}"
 
 
 def _list_of(model: type[Model]) -> str:

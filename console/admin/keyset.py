@@ -117,11 +117,10 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
         self.show_full_result_count, self.show_admin_actions = False, bool(found)
         self.can_show_all, self.multi_page = False, True
         self.paginator = self.model_admin.get_paginator(request, found, self.list_per_page)
-        lookups = [column.lookup for column in columns]
         if found and (has_more or backwards):
-            self.older_url = self._lead(AFTER, write_place(found[-1], lookups))
+            self.older_url = self._lead(AFTER, write_place(found[-1], columns))
         if found and place is not None and (has_more or not backwards):
-            self.newer_url = self._lead(BEFORE, write_place(found[0], lookups))
+            self.newer_url = self._lead(BEFORE, write_place(found[0], columns))
 
     @property
     def may_take_all(self) -> bool:
@@ -151,7 +150,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
         """The rows from the place on, and the place; the whole list where the text is no place of it."""
         ways = [column.reversed() for column in columns] if backwards else columns
         rows = self.queryset.order_by(*(column.order for column in ways))
-        place = _read_place(text, len(columns))
+        place = _read_place(text, columns)
         if place is not None:
             try:
                 return rows.filter(_first(ways, place), _beyond(ways, place)), place
@@ -214,10 +213,14 @@ def _beyond(ways: Sequence[KeysetColumn], place: Sequence[Any]) -> Q:
     return found
 
 
-def write_place(row: Any, lookups: Sequence[str]) -> str:
-    """Where a row stands in a list that is ordered by these columns."""
-    values = [_plain(_value_of(row, lookup)) for lookup in lookups]
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+def write_place(row: Any, columns: Sequence[KeysetColumn]) -> str:
+    """Where a row stands in a list that is ordered by these columns; in another order it is no place."""
+    values = [_plain(_value_of(row, column.lookup)) for column in columns]
+    return base64.urlsafe_b64encode(json.dumps([_name_order(columns), *values]).encode()).decode()
+
+
+def _name_order(columns: Sequence[KeysetColumn]) -> str:
+    return ",".join(column.order for column in columns)
 
 
 def _value_of(row: Any, lookup: str) -> Any:
@@ -232,12 +235,14 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _read_place(text: str, length: int) -> Sequence[Any] | None:
+def _read_place(text: str, columns: Sequence[KeysetColumn]) -> Sequence[Any] | None:
     if not text:
         return None
     try:
         values = json.loads(base64.urlsafe_b64decode(text.encode()))
-        if not isinstance(values, list) or len(values) != length:
+        if not isinstance(values, list) or len(values) != len(columns) + 1:
+            return None
+        if values.pop(0) != _name_order(columns):
             return None
         for value in values:
             if isinstance(value, (list, dict)) or "\0" in str(value):

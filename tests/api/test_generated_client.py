@@ -10,7 +10,6 @@ import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -126,7 +125,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     (home / "config.yaml").write_text(CLIENT)
     made = subprocess.run(
         [
-            Path(sys.executable).with_name("openapi-python-client"),
+            *(sys.executable, "-m", "openapi_python_client"),
             "generate",
             "--path=openapi.json",
             "--config=config.yaml",

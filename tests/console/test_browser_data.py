@@ -245,7 +245,7 @@ def test_versions_are_compared_and_one_goes_back(
     dialog.get_by_role("button", name="Go back to v1").click()
     page.get_by_text("v3 holds what v1 does, and is current").wait_for()
     page.goto(live_server.url + page_of(filled.dataset).replace("change/", "keeping/"))
-    page.get_by_text("Every version is kept.").wait_for()
+    page.get_by_text("Every version is kept.", exact=True).wait_for()
 
 
 def test_a_viewer_sees_no_button_that_is_not_his(
