@@ -102,7 +102,7 @@ def _draw_bytes(days: Sequence[date], by_day: Mapping[date, Sequence[HourOfState
         f"{size_words(sum(sizes))} in all, most on {_day(days[top])} with {size_words(sizes[top])}"
     )
     return DayChart(
-        "Bytes and files per day",
+        "Bytes per day",
         f"{size_words(sizes[-1])} today",
         draw_columns(told, f"Bytes fetched per day, {len(days)} days: {words}"),
         _axis(days),

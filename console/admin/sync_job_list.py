@@ -14,7 +14,7 @@ from console.admin.bulk import BULK_MAX, BulkAct, NotDone, work_through
 from console.admin.buttons import ButtonsAdmin
 from console.admin.filters import ConnectorFilter, WorkspaceFilter
 from console.admin.keyset import KeysetChangeList
-from console.labels import find_page_url, icon, label, link, moment
+from console.labels import find_page_url, icon, label, link, moment, shorten_text
 from console.words import NOTHING, span_words
 from syncjobs.configuration.jobs import save_job
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
@@ -162,7 +162,7 @@ class JobListAdmin(ButtonsAdmin):
 
     @admin.display(description="schedule")
     def show_schedule(self, job: SyncJob) -> str:
-        return describe_schedule(job)
+        return shorten_text(describe_schedule(job))
 
     @admin.display(description="next run", ordering="next_run_at")
     def next_run(self, job: SyncJob) -> str:
