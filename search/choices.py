@@ -73,18 +73,29 @@ class InvalidSearch(Exception):
         self.problems = list(problems)
 
 
+def find_search_choice(workspace_id: uuid.UUID) -> SearchChoice | None:
+    """What the workspace has set; None: the installation's settings hold for it."""
+    return SearchChoice.objects.filter(pk=workspace_id).first()
+
+
 def find_languages(workspace_id: uuid.UUID) -> tuple[str, ...]:
+    return languages_of(find_search_choice(workspace_id))
+
+
+def languages_of(row: SearchChoice | None) -> tuple[str, ...]:
     """Returns the text search configurations that stem the workspace's words, beside `simple`."""
-    chosen = (
-        SearchChoice.objects.filter(pk=workspace_id).values_list("languages", flat=True).first()
-    )
+    chosen = None if row is None else row.languages
     return tuple(settings.SYNC.search_languages) if chosen is None else tuple(chosen)
 
 
 def find_embedding(workspace_id: uuid.UUID) -> EmbeddingChoice:
+    """As `embedding_of`."""
+    return embedding_of(find_search_choice(workspace_id))
+
+
+def embedding_of(row: SearchChoice | None) -> EmbeddingChoice:
     """Returns the service that the workspace's vectors are to come from, with its key. Raises AuthConfig where the
     stored key does not open."""
-    row = SearchChoice.objects.filter(pk=workspace_id).first()
     if row is None or row.embedding is None:
         return default_embedding()
     return restore_embedding(row.embedding, row.sealed_secret)

@@ -50,12 +50,15 @@ class PageCost:
         return self.status == 200 and self.queries <= QUERIES_MAX and self.size_bytes <= BYTES_MAX
 
 
-def measure_page(browser: Client, name: str, url: str, *, rounds: int = 1) -> PageCost:
-    """The first answer is not counted: it fills what the process keeps."""
+def measure_page(
+    browser: Client, name: str, url: str, *, rounds: int = 1, follows: bool = True
+) -> PageCost:
+    """The first answer is not counted: it fills what the process keeps. Who `follows` is led on by a redirect, and pays
+    for both."""
     headers = {"Accept-Encoding": "gzip"}
     browser.get(url, headers=headers)
     with CaptureQueriesContext(connection) as captured:
-        answer = browser.get(url, headers=headers, follow=True)
+        answer = browser.get(url, headers=headers, follow=follows)
     asked = [each for each in captured.captured_queries if not _is_of_transaction(each["sql"])]
     walls = []
     for _ in range(rounds):

@@ -26,14 +26,15 @@ from search.choices import (
     OFF,
     EmbeddingChoice,
     default_embedding,
-    find_embedding,
+    embedding_of,
+    find_search_choice,
     restore_embedding,
 )
 from search.embedding.breaker import count_requests, find_breaker
 from search.embedding.builtin import the_model, warm_up
 from search.embedding.contract import TEXT_MAX, EmbedCode, EmbedFailed, Vector, make_unit
 from search.embedding.openai import OpenAIEmbedder
-from search.models import GenerationState, IndexGeneration
+from search.models import GenerationState, IndexGeneration, SearchChoice
 from workspaces.models import Workspace
 
 REMEMBERED = 200
@@ -117,7 +118,8 @@ MEMORY = QuestionMemory()
 
 def embed_question(workspace: Workspace, text: str, timeout_s: float) -> QueryVector:
     """Never raises for the service's sake, and takes no longer than `timeout_s` for it."""
-    return begin_question(workspace, text, list_generations(workspace.pk)).wait(timeout_s)
+    generations, chosen = list_generations(workspace.pk), find_search_choice(workspace.pk)
+    return begin_question(workspace, text, generations, chosen).wait(timeout_s)
 
 
 def list_generations(workspace_id: uuid.UUID) -> list[IndexGeneration]:
@@ -127,15 +129,18 @@ def list_generations(workspace_id: uuid.UUID) -> list[IndexGeneration]:
 
 
 def begin_question(
-    workspace: Workspace, text: str, generations: Iterable[IndexGeneration]
+    workspace: Workspace,
+    text: str,
+    generations: Iterable[IndexGeneration],
+    chosen: SearchChoice | None,
 ) -> BegunQuestion:
     """Lets the built-in model begin. So it is at work while the caller does something else; other services are asked when
-    they are waited for. `generations` are those of `list_generations`. Never raises for the service's sake."""
+    they are waited for. `generations` and `chosen` are those of `list_generations` and `find_search_choice`. Never raises for the service's sake."""
     begun = BegunQuestion(workspace.pk, text.strip()[:TEXT_MAX])
     with begun.keeping_failure():
-        serving = _choose_serving(workspace.pk, generations)
+        serving = _choose_serving(generations, chosen)
         if serving is None:
-            begun.told = _tell_none(workspace.pk)
+            begun.told = _tell_none(workspace.pk, chosen)
             return begun
         choice = restore_embedding(serving.embedding, serving.sealed_secret)
         begun.serving, begun.choice = serving, choice
@@ -245,12 +250,12 @@ def _check_breaker(workspace_id: uuid.UUID) -> None:
 
 
 def _choose_serving(
-    workspace_id: uuid.UUID, generations: Iterable[IndexGeneration]
+    generations: Iterable[IndexGeneration], chosen: SearchChoice | None
 ) -> IndexGeneration | None:
     serving = next((row for row in generations if row.state == GenerationState.SERVING), None)
     if serving is None or serving.dimensions is None:
         return None
-    is_off = find_embedding(workspace_id).service == OFF
+    is_off = embedding_of(chosen).service == OFF
     return None if is_off else serving
 
 
@@ -260,8 +265,8 @@ def _has_building(workspace_id: uuid.UUID) -> bool:
     ).exists()
 
 
-def _tell_none(workspace_id: uuid.UUID) -> QueryVector:
-    if find_embedding(workspace_id).service == OFF:
+def _tell_none(workspace_id: uuid.UUID, chosen: SearchChoice | None) -> QueryVector:
+    if embedding_of(chosen).service == OFF:
         return QueryVector(code=EmbedCode.OFF, detail="the workspace has switched meaning off")
     with connection.cursor() as cursor:
         is_there = has_extension(cursor, "vector")

@@ -18,13 +18,13 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from datasets.models import Dataset
-from search.choices import find_languages
+from search.choices import find_search_choice, languages_of
 from search.core.asking import Asked, InvalidQuery, read_query
 from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
 from search.core.terms import WeighedTerms, weigh_terms
 from search.embedding.contract import EmbedCode
 from search.embedding.queries import BegunQuestion, begin_question, list_generations
-from search.models import IndexGeneration
+from search.models import IndexGeneration, SearchChoice
 from search.querying.durations import search_durations
 from search.querying.hits import count_facets, read_hits, read_places
 from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
@@ -80,10 +80,13 @@ def search(workspace: Workspace, question: Question) -> SearchAnswer:
 
 
 def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int) -> SearchAnswer:
-    languages = find_languages(workspace.pk)
+    chosen = find_search_choice(workspace.pk)
+    languages = languages_of(chosen)
     generations = list_generations(workspace.pk)
     index = read_state(workspace.pk, question.dataset_ids, generations)
-    run = _Run(workspace, question, asked, languages, time.monotonic() + WITHIN_S, generations)
+    run = _Run(
+        workspace, question, asked, languages, time.monotonic() + WITHIN_S, generations, chosen
+    )
     found = run.find(offset + question.limit)
     if found and (question.newer_than_s is not None or question.with_facets):
         places = read_places(run.scope, [each.text_id for each in found])
@@ -115,6 +118,7 @@ class _Run:
     languages: Sequence[str]
     until_s: float
     generations: Sequence[IndexGeneration]
+    chosen: SearchChoice | None
     weighed: WeighedTerms = field(default_factory=lambda: weigh_terms((), {}, 0))
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
@@ -136,7 +140,9 @@ class _Run:
         repeat nor miss any."""
         asked = self.asked
         if self.question.mode is not SearchMode.WORDS:
-            self.begun = begin_question(self.workspace, _text_of(asked), self.generations)
+            self.begun = begin_question(
+                self.workspace, _text_of(asked), self.generations, self.chosen
+            )
         terms = read_terms([*asked.words, *_words_of(asked.phrases)], self.languages)
         telling = [term for term in terms if not term.is_stop]
         if not telling and not asked.phrases:
