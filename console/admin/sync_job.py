@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django import forms
@@ -24,7 +24,6 @@ from console import job_page, tenancy
 from console.admin import backfills, job_typing, new_job
 from console.admin.buttons import Button
 from console.admin.deleting import count_words
-from console.admin.once import show_once
 from console.admin.option_fields import count_changed, is_advanced, names_in
 from console.admin.schedule_fields import KIND, RULES, SHOWN
 from console.admin.schedule_preview import plan_ahead
@@ -48,6 +47,7 @@ from workspaces.models import Role
 
 AT_FOOT = ("plan", "sync")  # on a phone
 FOLLOWERS_SHOWN = 20
+Shown = TypeVar("Shown")
 
 
 def _fold_advanced(shown: dict[str, dict[str, Any]], job: SyncJob | None) -> None:
@@ -85,6 +85,21 @@ def _is_paused(job: SyncJob) -> bool:
 
 def _has_fires(job: SyncJob) -> bool:
     return bool({"cron", "every_s", "frequency"} & set(job.schedule))
+
+
+def _show_once(show: Callable[[Any, Any], Shown]) -> Callable[[Any, Any], Shown]:
+    """Decorates a field that is only shown: it is worked out once for each row that was read. Unfold's templates ask for
+    it several times, and it costs queries."""
+    name = f"_shown_{show.__name__}"
+
+    @wraps(show)
+    def kept(page: Any, row: Any) -> Shown:
+        if name not in row.__dict__:
+            row.__dict__[name] = show(page, row)
+        shown: Shown = row.__dict__[name]
+        return shown
+
+    return kept
 
 
 @admin.register(SyncJob)
@@ -337,18 +352,18 @@ class SyncJobAdmin(JobListAdmin):
         return moment(job.last_verified_at)
 
     @admin.display(description="next runs")
-    @show_once
+    @_show_once
     def fires(self, job: SyncJob) -> str:
         return plan_ahead(job, job).markup()
 
     @admin.display(description="files of the host")
-    @show_once
+    @_show_once
     def matches(self, job: SyncJob) -> str:
         """Follows what is typed."""
         return show_kept(job, reverse("admin:syncjobs_syncjob_match"))
 
     @admin.display(description="next runs")
-    @show_once
+    @_show_once
     def plan(self, job: SyncJob) -> str:
         """Follows what is typed; `job` holds what was sent where that could not be saved."""
         new = job._state.adding

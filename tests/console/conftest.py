@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
+from playwright.sync_api import Page, sync_playwright
 from pytest_django import Settings
 
 from alerts.models import Alert, AlertChannel, AlertRule
@@ -32,6 +35,8 @@ from tests.alerts.making import make_alert, make_channel, make_rule
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import create_token
 
+CHROMIUM = "/usr/bin/chromium"
+WITHIN_MS = 20_000
 CANARY = "canary-sEcReT/ä+41"
 NASTY = "<img src=x onerror=alert(1)>"
 PLAN = {
@@ -250,3 +255,19 @@ def browser_of() -> Callable[[User], Client]:
         return client
 
     return open_browser
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    # Playwright runs an event loop in this thread, which Django would take for ours.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        opened = browser.new_context().new_page()
+        opened.set_default_timeout(WITHIN_MS)
+        yield opened
+        browser.close()
+        connections.close_all()  # beside a running loop Django keeps other ones than without

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request
 from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
@@ -28,25 +25,6 @@ from tests.outbox.hosts import keys, running_receiver
 from tests.outbox.rows import readings
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-CHROMIUM = "/usr/bin/chromium"
-WITHIN_MS = 20_000
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    # Playwright runs an event loop in this thread, which Django would take for ours.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        opened = browser.new_context().new_page()
-        opened.set_default_timeout(WITHIN_MS)
-        yield opened
-        browser.close()
-        connections.close_all()  # beside a running loop Django keeps other ones than without
 
 
 class Watch:

@@ -17,7 +17,7 @@ from connectors.opening import test_connector as run_test
 from connectors.secrets import seal
 from datasets.models import Entry, Version
 from tests.console.conftest import Tenant, make_blob, make_person
-from tests.console.test_browser import Watch, page, tenant  # noqa: F401 — fixtures
+from tests.console.test_browser import Watch, tenant  # noqa: F401 — a fixture
 from tests.console.urls import page_of
 from tests.hosts.sshd import Sshd
 from tests.search.documents import make_pdf
@@ -33,7 +33,7 @@ PIXEL = bytes.fromhex(
 OLD_KEY = "SHA256:0VkvK/r7bBhU0WF22lM8bYJsRZ2gK93PSqRQkEKK4Ew"
 
 
-def _log_in_as(page: Page, server: LiveServer, name: str, password: str) -> None:  # noqa: F811
+def _log_in_as(page: Page, server: LiveServer, name: str, password: str) -> None:
     page.goto(f"{server.url}/admin/login/")
     page.fill("input[name=username]", name)
     page.fill("input[name=password]", password)
@@ -41,17 +41,17 @@ def _log_in_as(page: Page, server: LiveServer, name: str, password: str) -> None
     page.locator("#content").wait_for()
 
 
-def _enter(page: Page, server: LiveServer) -> None:  # noqa: F811
+def _enter(page: Page, server: LiveServer) -> None:
     person = make_person("ada", superuser=True)
     _log_in_as(page, server, person.username, "pass-ada")
 
 
-def _fits(page: Page) -> bool:  # noqa: F811
+def _fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 def test_a_changed_host_key_is_approved_by_its_last_characters_and_tested(
-    page: Page,  # noqa: F811
+    page: Page,
     tenant: Tenant,  # noqa: F811
     live_server: LiveServer,
     sshd: Sshd,
@@ -96,7 +96,7 @@ def test_a_changed_host_key_is_approved_by_its_last_characters_and_tested(
 
 
 def test_escape_closes_the_dialog_and_gives_the_focus_back(
-    page: Page,  # noqa: F811
+    page: Page,
     tenant: Tenant,  # noqa: F811
     live_server: LiveServer,
 ) -> None:
@@ -152,7 +152,7 @@ def filled(tenant: Tenant) -> Tenant:  # noqa: F811
 
 @pytest.mark.parametrize("width", [390, 1400])
 def test_files_are_looked_at_and_nothing_of_them_runs(
-    page: Page,  # noqa: F811
+    page: Page,
     filled: Tenant,
     live_server: LiveServer,
     width: int,
@@ -183,7 +183,7 @@ def test_files_are_looked_at_and_nothing_of_them_runs(
 
 
 def test_a_pdf_opens_by_itself_in_a_sandbox_and_is_seen(
-    page: Page,  # noqa: F811
+    page: Page,
     filled: Tenant,
     live_server: LiveServer,
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_pdf_opens_by_itself_in_a_sandbox_and_is_seen(
 
 
 def test_a_folder_is_saved_as_a_zip_that_opens(
-    page: Page,  # noqa: F811
+    page: Page,
     filled: Tenant,
     live_server: LiveServer,
     tmp_path: Path,
@@ -227,7 +227,7 @@ def test_a_folder_is_saved_as_a_zip_that_opens(
 
 
 def test_versions_are_compared_and_one_goes_back(
-    page: Page,  # noqa: F811
+    page: Page,
     filled: Tenant,
     live_server: LiveServer,
 ) -> None:
@@ -249,7 +249,7 @@ def test_versions_are_compared_and_one_goes_back(
 
 
 def test_a_viewer_sees_no_button_that_is_not_his(
-    page: Page,  # noqa: F811
+    page: Page,
     filled: Tenant,
     live_server: LiveServer,
 ) -> None:

@@ -26,8 +26,7 @@ from connectors.models import FarEndWatch
 from datasets.store import ensure_store
 from syncjobs.core.states import State
 from syncjobs.models import HourTotal, SyncJob, SyncRecord
-from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
-from tests.console.test_browser import CHROMIUM
+from tests.console.conftest import CHROMIUM, PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.test_pages import all_pages
 from tests.console.urls import list_of, page_of
 

@@ -19,7 +19,7 @@ from workspaces.invitations import find_invitation
 from workspaces.models import Invitation, Member, Role
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-page, tenant = test_browser.page, test_browser.tenant  # fixtures
+tenant = test_browser.tenant  # a fixture
 WITHIN_MS = 60_000  # the first page of a test run has much to read
 PASSWORD = "a long one that is not common"
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
 from django.utils.html import strip_tags
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from console.searching import mark_snippet
@@ -19,7 +17,7 @@ from datasets.store import ensure_store
 from search.models import IndexState
 from search.querying.lexemes_of_query import lexeme_counts
 from tests.console.conftest import NASTY, Tenant, make_person, make_tenant
-from tests.console.test_browser import CHROMIUM, WITHIN_MS, Watch
+from tests.console.test_browser import Watch
 from tests.search.filling import fill_dataset
 from workspaces.models import Member, Role
 
@@ -153,21 +151,6 @@ def test_a_datasets_page_searches_within_it(acme: Tenant, handbook: Dataset) -> 
 
 def test_marks_are_ours_alone() -> None:
     assert mark_snippet("a<b & c", [(2, 3)]) == "a&lt;<mark>b</mark> &amp; c"
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        opened = browser.new_context().new_page()
-        opened.set_default_timeout(WITHIN_MS)
-        yield opened
-        browser.close()
-        connections.close_all()
 
 
 @pytest.mark.browser

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
 from django.utils.html import strip_tags
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from datasets.store import ensure_store
@@ -20,7 +18,7 @@ from search.embedding.trying import TRIAL_TEXT
 from search.models import SearchChoice
 from search.vectors.generations import find_wanted_generation
 from tests.console.conftest import Tenant, make_person, make_tenant
-from tests.console.test_browser import CHROMIUM, WITHIN_MS, Watch
+from tests.console.test_browser import Watch
 from tests.console.test_search import member_of
 from tests.hosts.scripted_embeddings import (
     DIMENSIONS,
@@ -176,21 +174,6 @@ def test_an_operator_reads_and_another_workspace_is_not_there(
     assert Client().get(page_of(acme)).status_code == 302
     assert service.batches == []
     assert not SearchChoice.objects.exists()
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        opened = browser.new_context().new_page()
-        opened.set_default_timeout(WITHIN_MS)
-        yield opened
-        browser.close()
-        connections.close_all()
 
 
 @pytest.mark.browser

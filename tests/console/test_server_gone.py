@@ -15,7 +15,7 @@ from tests.console.urls import page_of
 from tests.proxy import Weather, proxying
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-page, tenant = test_browser.page, test_browser.tenant  # fixtures
+tenant = test_browser.tenant  # a fixture
 WITHIN_MS = 60_000  # the first page of a test run has much to read
 
 

@@ -23,7 +23,6 @@ from workspaces.models import Member, Role
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-page = test_browser.page
 tenant = test_browser.tenant
 PHONE, DESK = 390, 1280
 
