@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,3 +20,11 @@ def until(look: Callable[[], T], complaint: str, *, within_s: float = 30.0) -> T
         if time.monotonic() > deadline:
             raise AssertionError(f"{complaint} within {within_s:.0f} s")
         time.sleep(0.05)
+
+
+@contextmanager
+def leaving_no_thread() -> Iterator[None]:
+    """Fails where a thread that was started inside goes on. Others may end meanwhile."""
+    before = set(threading.enumerate())
+    yield
+    until(lambda: not set(threading.enumerate()) - before, "a thread did not end", within_s=10)

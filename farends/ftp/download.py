@@ -11,6 +11,7 @@ from farends.errors import (
     ConnectionLost,
     ProtocolViolation,
     Stalled,
+    TlsRefused,
     TransportError,
     Truncated,
     Unreachable,
@@ -212,6 +213,7 @@ class Download:
                 return
             if data is None:
                 return
+            self._features.data_agreed = True
             if not data:
                 self._ended = True
                 self._ragged = self._data.ragged
@@ -233,9 +235,11 @@ class Download:
     def _lost(self, error: TransportError) -> None:
         """The data connection failed. Why, the control connection may tell."""
         self._ended = True
-        if self._failure is None:
-            plain = not self._begun and isinstance(error, ConnectionLost)
-            self._failure = self._unreached(str(error)) if plain else error
+        if self._features.data_agreed:  # what came about once is neither refused nor out of reach
+            error = ConnectionLost(str(error)) if isinstance(error, TlsRefused) else error
+        elif not self._begun and isinstance(error, ConnectionLost):
+            error = self._unreached(str(error))
+        self._failure = self._failure or error
         if self._confirmed is not None:
             self._fail(self._failure)
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from farends.addresses import parse_address
 from farends.dialing import Policy, tune
-from farends.errors import ConnectionLost, ConnectionStage, NetworkForbidden, TlsRefused
+from farends.errors import ConnectionLost, ConnectionStage, NetworkForbidden
 from farends.proxying import Dialog, Proxy, ask_proxy
 from farends.wire.far_text import show
+from farends.wire.tls import make_handshake_error
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -147,13 +148,8 @@ class FtpSocket:
             self.wants = select.POLLIN
         except ssl.SSLWantWriteError:
             self.wants = select.POLLOUT
-        except ssl.SSLError as exc:
-            raise TlsRefused(f"TLS with {self._tls.host} failed: {show(str(exc))}") from exc
         except (OSError, ValueError) as exc:
-            raise ConnectionLost(
-                f"the connection ended during the TLS handshake: {show(str(exc))}",
-                stage=ConnectionStage.IDENTITY,
-            ) from exc
+            raise make_handshake_error(exc, self._tls.host) from exc
         else:
             self._shaken = True
             self.wants = select.POLLIN

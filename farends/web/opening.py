@@ -8,9 +8,9 @@ import ssl
 import time
 
 from farends.contract import Context
-from farends.errors import ConnectionLost, ConnectionStage, Stalled, TlsRefused
+from farends.errors import ConnectionStage, Stalled
 from farends.web.url import Origin
-from farends.wire.far_text import show
+from farends.wire.tls import make_handshake_error
 
 _SLICE_S = 0.5
 
@@ -41,15 +41,9 @@ def secure_socket(
         raise
     try:
         _shake_hands(secured, context)
-    except ssl.SSLError as exc:
-        secured.close()
-        raise TlsRefused(f"TLS with {host} failed: {show(str(exc))}") from exc
     except OSError as exc:
         secured.close()
-        raise ConnectionLost(
-            f"the connection ended during the TLS handshake: {show(str(exc))}",
-            stage=ConnectionStage.IDENTITY,
-        ) from exc
+        raise make_handshake_error(exc, host) from exc
     except BaseException:
         secured.close()
         raise

@@ -15,8 +15,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from farends.errors import AuthConfig, TlsRefused
+from farends.errors import AuthConfig, ConnectionLost, ConnectionStage, TlsRefused, TransportError
 from farends.spec import option
+from farends.wire.far_text import show
 from farends.wire.key_faults import find_key_fault
 
 _PEM = serialization.Encoding.PEM
@@ -132,3 +133,15 @@ def _load_key(shown: ClientCertificate) -> PrivateKeyTypes:
         raise AuthConfig(
             "the client's private key cannot be read: no PEM text, or the passphrase is wrong"
         ) from None
+
+
+def make_handshake_error(exc: OSError | ValueError, host: str) -> TransportError:
+    """What a handshake that failed comes to. A connection that merely ended refuses nothing: OpenSSL reports
+    that as an error of TLS too."""
+    ended = isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+    if isinstance(exc, ssl.SSLError) and not ended:
+        return TlsRefused(f"TLS with {host} failed: {show(str(exc))}")
+    return ConnectionLost(
+        f"the connection ended during the TLS handshake: {show(str(exc))}",
+        stage=ConnectionStage.IDENTITY,
+    )

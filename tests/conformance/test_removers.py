@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.conformance.conftest import numbered
 from tests.conformance.hosts import HOSTS, Host, Tree
 from tests.conformance.test_transports import AWKWARD_NAMES, MODIFIED_S
 from tests.hosts.sinks import loopback_context
+from tests.waiting import leaving_no_thread
 
 REMOVERS = (
     "asyncssh",
@@ -211,12 +211,11 @@ def test_the_answer_is_what_the_disk_says(tree: Tree, remover: Remover) -> None:
 
 def test_a_closed_remover_leaves_nothing(tree: Tree, opened: Callable[..., Remover]) -> None:
     opened().close()
-    before = threading.active_count()
-    for _ in range(3):
-        remover = opened()
-        assert remover.find("nothing") is None
-        remover.close()
-    assert threading.active_count() == before
+    with leaving_no_thread():
+        for _ in range(3):
+            remover = opened()
+            assert remover.find("nothing") is None
+            remover.close()
 
 
 def test_kinds_that_only_read_have_no_remover() -> None:

@@ -447,6 +447,24 @@ def test_https_trusts_the_given_authority_alone(tmp_path: Path) -> None:
             made.ask("GET", "/")
 
 
+def test_a_connection_that_ends_in_the_handshake_refuses_nothing() -> None:
+    """A busy host closes so, and a later try may be served."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(64 * 1024)
+
+        peers = threading.Thread(target=hang_up)
+        peers.start()
+        host = ScriptedHttp(server.getsockname()[1])
+        with speaking(host, tls=trusting("")) as made, pytest.raises(ConnectionLost) as caught:
+            made.ask("GET", "/")
+        peers.join()
+    assert caught.value.retryable
+
+
 def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

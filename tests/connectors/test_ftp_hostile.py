@@ -52,7 +52,7 @@ from farends.ftp.transport import FTP_SPEC, FTPS_SPEC, FtpOptions, FtpSecret
 from farends.spec import Target
 from tests.holding import nothing_left_held
 from tests.hosts.certificates import Certificates, make_certificates
-from tests.hosts.scripted_ftp import Conversation, Script, scripted_ftp
+from tests.hosts.scripted_ftp import MODIFY, Conversation, Script, facts_of, scripted_ftp
 from tests.hosts.sinks import DigestReceiver, DigestSink, digest_of, loopback_context
 from tests.hosts.vsftpd import running_vsftpd
 
@@ -410,6 +410,44 @@ def test_data_under_tls_that_is_cut_off_is_truncated(
     assert isinstance(answers["file"].error, Truncated)
     assert answers["whole"].receipt == digest_of(TEN)
     assert (answers["unlisted"].receipt is not None) is proper
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"no TLS at all, but bytes of somebody else"])
+def test_a_data_connection_that_ends_in_its_handshake_is_made_anew(
+    certificates: Certificates, spoiled: bytes
+) -> None:
+    tls = server_tls(certificates)
+    asked: list[str] = []
+
+    def send(conversation: Conversation, argument: str, data: bytes) -> None:
+        connected = conversation.accept()
+        conversation.say("150 so")
+        asked.append(argument)
+        if argument in ("/sub", "/sub/file") and asked.count(argument) == 1:
+            with connected:
+                connected.recv(64 * 1024)  # the client's hello, so that the end is no reset
+                connected.sendall(spoiled)
+            conversation.say("425 the handshake failed")
+            return
+        with tls.wrap_socket(connected, server_side=True) as secured:
+            secured.sendall(data)
+            secured.unwrap().close()
+        conversation.say("226 done")
+
+    rows = {"/": f"type=dir;modify={MODIFY}; sub\r\n", "/sub": facts_of("file", TEN) + "\r\n"}
+    scripts: dict[str, Any] = {
+        "AUTH": starting_tls(certificates),
+        "MLSD": lambda c, a: send(c, a, rows[a].encode()),
+        "RETR": lambda c, a: send(c, a, TEN),
+    }
+    with scripted_ftp({"sub/file": TEN}, **scripts) as host:
+        transport = FTPS_SPEC.open(host.tls_target(certificates.authority), loopback_context())
+        found = list(transport.walk())
+        assert [item.path for item in found] == ["sub/file"], found
+        answers = list(transport.fetch([RemoteEntry("sub/file", 10, None)], DigestSink()))
+        transport.close()
+    assert [answer.receipt for answer in answers] == [digest_of(TEN)]
+    assert (asked.count("/sub"), asked.count("/sub/file")) == (2, 2)
 
 
 def test_implicit_tls_speaks_nothing_in_plain(certificates: Certificates) -> None:

@@ -50,6 +50,7 @@ from farends.sftp.tree import TreeWalk
 from tests.hosts.asyncssh_host import AsyncsshHost
 from tests.hosts.sinks import DigestSink, digest_of, loopback_context
 from tests.scale.rss import rss_growth
+from tests.waiting import leaving_no_thread
 
 
 def entries_of(transport: Transport) -> list[RemoteEntry]:
@@ -302,15 +303,14 @@ def test_what_is_no_ssh_fails_in_time_and_leaves_nothing(said: bytes) -> None:
                 pass
 
     server = threading.Thread(target=serve)
-    server.start()
-    before = threading.active_count()
     host = AsyncsshHost(listener.getsockname()[1], "SHA256:x")
-    with pytest.raises(TransportError) as caught:
-        SPEC.open(host.target("."), loopback_context(log_in_s=1.0))
-    assert caught.value.stage.value == "connect"
-    server.join(5)
+    with leaving_no_thread():
+        server.start()
+        with pytest.raises(TransportError) as caught:
+            SPEC.open(host.target("."), loopback_context(log_in_s=1.0))
+        server.join(5)
     listener.close()
-    assert threading.active_count() == before - 1
+    assert caught.value.stage.value == "connect"
 
 
 def named(*entries: tuple[bytes, int]) -> bytes:
@@ -657,16 +657,15 @@ def test_s01_a_flood_before_the_key_ends_and_leaves_nothing(line: bytes) -> None
                 connected.sendall(line * 100)
 
     server = threading.Thread(target=serve)
-    before = threading.active_count()
-    server.start()
     host = AsyncsshHost(listener.getsockname()[1], "SHA256:x")
-    with pytest.raises(TransportError) as caught:
-        SPEC.open(host.target("."), loopback_context(log_in_s=1.0))
-    server.join(5)
+    with leaving_no_thread():
+        server.start()
+        with pytest.raises(TransportError) as caught:
+            SPEC.open(host.target("."), loopback_context(log_in_s=1.0))
+        server.join(5)
     listener.close()
     assert caught.value.stage.value in ("connect", "identity")
     assert len(str(caught.value)) < 500
-    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(("code", "may_help"), [(4, True), (3, False)])

@@ -217,15 +217,14 @@ def test_a_newer_version_does_not_mix_into_it(
 def test_closing_it_frees_its_files(workspace: Workspace) -> None:
     version = hold_files(workspace, FILES)
 
-    def is_open() -> bool:
-        return any(
-            str(file.readlink()).startswith(str(settings.STORE_ROOT))
-            for file in Path("/proc/self/fd").iterdir()
-            if file.is_symlink()
-        )
+    def open_files() -> set[str]:
+        files = (file for file in Path("/proc/self/fd").iterdir() if file.is_symlink())
+        places = {f"{file.name} {file.readlink()}" for file in files}
+        return {place for place in places if str(settings.STORE_ROOT) in place}
 
+    before = open_files()
     archive = Archive(version)
-    assert is_open()
+    assert open_files() - before
     archive.close()
-    assert not is_open()
+    assert not open_files() - before
     assert list(archive) == []
