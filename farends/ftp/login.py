@@ -61,9 +61,7 @@ class Features:
     utf8: bool = False
     passive: bytes = b"EPSV"
     passive_known: bool = False  # only then may a transfer be asked for in the same write
-    data_agreed: bool = (
-        False  # whether a data connection came about, with its TLS where there is TLS
-    )
+    data_agreed: bool = False  # a data connection has come about, TLS included
     list_hidden: bool = True  # whether LIST takes -a
     telnet: bool = False  # whether 0xFF is an escape: no reply tells, so it is known by the make
     list_clock: ListClock | None = None  # how to read LIST's times, where somebody knows its zone
