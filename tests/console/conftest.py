@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import Settings
 
 from alerts.models import Alert, AlertChannel, AlertRule
@@ -258,16 +258,21 @@ def browser_of() -> Callable[[User], Client]:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     # Playwright runs an event loop in this thread, which Django would take for ours.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+        opened = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", CHROMIUM),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        opened = browser.new_context().new_page()
-        opened.set_default_timeout(WITHIN_MS)
         yield opened
-        browser.close()
+        opened.close()
         connections.close_all()  # beside a running loop Django keeps other ones than without
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Page:
+    opened = chromium.new_context().new_page()
+    opened.set_default_timeout(WITHIN_MS)
+    return opened

@@ -5,10 +5,8 @@ A page that is new adds its address to `all_pages`, and is held to all of this.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from pytest_django.live_server_helper import LiveServer
 
 from connectors.models import FarEndWatch
 from datasets.store import ensure_store
 from syncjobs.core.states import State
 from syncjobs.models import HourTotal, SyncJob, SyncRecord
-from tests.console.conftest import CHROMIUM, PLAN, Tenant, make_person, make_record, make_tenant
+from tests.console.conftest import PLAN, Tenant, make_person, make_record, make_tenant
 from tests.console.test_pages import all_pages
 from tests.console.urls import list_of, page_of
 
@@ -58,19 +55,6 @@ LONG = "n" * 255
 def axe() -> str:
     subprocess.run([PROJECT / "deploy/install-mcp-clients"], check=True, capture_output=True)
     return AXE.read_text()
-
-
-@pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield opened
-        opened.close()
-        connections.close_all()
 
 
 @pytest.fixture
@@ -146,7 +130,7 @@ GROUPS = 8  # of pages, so that a test is no longer than others
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
-    browser: Browser, tenant: Tenant, live_server: LiveServer, axe: str, group: int
+    chromium: Browser, tenant: Tenant, live_server: LiveServer, axe: str, group: int
 ) -> None:
     person = make_person("ada", superuser=True)
     pages = [
@@ -154,7 +138,7 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
         *(page_of(record) for record in SyncRecord.either.exclude(pk=tenant.record.pk)),
     ]
     whole = [path for path in pages if not re.search("/(live|dashboard|connectivity)/", path)]
-    page = open_context(browser, live_server, person).new_page()
+    page = open_context(chromium, live_server, person).new_page()
     wrong = {}
     for path in whole[group::GROUPS]:  # fragments are judged in their pages
         page.goto(f"{live_server.url}{path}", wait_until="load")
@@ -164,9 +148,9 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
 
 
 def test_the_frame_is_walked_by_keyboard_alone(
-    browser: Browser, tenant: Tenant, live_server: LiveServer
+    chromium: Browser, tenant: Tenant, live_server: LiveServer
 ) -> None:
-    page = open_context(browser, live_server, make_person("ada", superuser=True)).new_page()
+    page = open_context(chromium, live_server, make_person("ada", superuser=True)).new_page()
     page.goto(f"{live_server.url}/admin/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "sp-skip"
@@ -207,9 +191,9 @@ HIDE = """(hidden) => {
 
 
 def test_a_hidden_page_asks_nothing_and_asks_once_when_it_is_seen(
-    browser: Browser, tenant: Tenant, live_server: LiveServer
+    chromium: Browser, tenant: Tenant, live_server: LiveServer
 ) -> None:
-    page = open_context(browser, live_server, make_person("ada", superuser=True)).new_page()
+    page = open_context(chromium, live_server, make_person("ada", superuser=True)).new_page()
     page.clock.install()
     page.goto(f"{live_server.url}/admin/")
     asked: list[str] = []
@@ -226,9 +210,9 @@ def test_a_hidden_page_asks_nothing_and_asks_once_when_it_is_seen(
 
 
 def test_a_lost_server_is_said_and_a_change_of_state_is_read_aloud(
-    browser: Browser, tenant: Tenant, live_server: LiveServer
+    chromium: Browser, tenant: Tenant, live_server: LiveServer
 ) -> None:
-    page = open_context(browser, live_server, make_person("ada", superuser=True)).new_page()
+    page = open_context(chromium, live_server, make_person("ada", superuser=True)).new_page()
     page.clock.install()
     page.goto(f"{live_server.url}/admin/")
     stale = page.locator("#stale")
