@@ -174,6 +174,8 @@ def _iter_causes(exc: BaseException | None) -> Iterator[BaseException]:
 
 
 _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    # The connection merely ended: OpenSSL reports that as an error of TLS too.
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), CONNECTION_LOST),
     (ssl.SSLError, TLS),
     (socket.gaierror, NAME_NOT_RESOLVED),
     (ConnectionRefusedError, UNREACHABLE),

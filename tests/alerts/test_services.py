@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from email.message import Message
@@ -135,6 +138,10 @@ def running_smtp(mailbox: Mailbox) -> Iterator[int]:
 
 def send_mail(port: int, body: dict[str, Any]) -> tuple[bool, str]:
     url = f"mailto://127.0.0.1:{port}?from=sync@example.org&to=ops@example.org&mode=insecure"
+    return send_to(url, body)
+
+
+def send_to(url: str, body: dict[str, Any]) -> tuple[bool, str]:
     with closing(Courier()) as courier:
         courier.send(url, json.dumps(body).encode())
         while courier.sending_count:
@@ -164,3 +171,40 @@ def test_a_mail_server_that_refuses_says_whether_a_wait_helps(reply: str, code: 
     _, (body, _) = make_bodies()
     with running_smtp(Mailbox(reply)) as port:
         assert send_mail(port, body) == (False, code)
+
+
+@contextmanager
+def ending_handshakes(said: bytes) -> Iterator[int]:
+    """A host that reads the beginning of each TLS handshake, says this much, and ends the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _ = listener.accept()
+                    with peer, contextlib.suppress(OSError):
+                        peer.recv(64 * 1024)
+                        peer.sendall(said)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        serving.join()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "jsons://127.0.0.1:{}/in",
+        "gotifys://127.0.0.1:{}/token",
+        "mailtos://127.0.0.1:{}?from=sync@example.org&to=ops@example.org&mode=ssl",
+    ],
+)
+@pytest.mark.parametrize(("said", "code"), [(b"", "connection_lost"), (b"no TLS at all", "tls")])
+def test_a_handshake_that_merely_ends_is_worth_another_try(
+    url: str, said: bytes, code: str
+) -> None:
+    _, (body, _) = make_bodies()
+    with ending_handshakes(said) as port:
+        assert send_to(url.format(port), body) == (False, code)
