@@ -20,6 +20,7 @@ from farends.rest.source import END, KeysSeen, RestSource
 from farends.rows.contract import CursorOrder, Mark, MarkKind, Reading
 from tests.hosts.scripted_api import Asked, Odd, ScriptedApi, scripted_api
 from tests.rowsources.reading import Got, opened, read_entity
+from tests.waiting import until
 
 BY_REGION: dict[str, Any] = {
     "path": "/items",
@@ -266,11 +267,23 @@ class Gate:
 
     def wait(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):
-            self._barrier.wait(10)
+            self._barrier.wait(60)
             self.was_open = True
 
 
-def test_several_slices_are_on_their_way_together_page_after_page() -> None:
+def test_several_slices_are_on_their_way_together_page_after_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    move = SlicesAhead.move
+
+    def move_when_all_are_answered(ahead: SlicesAhead) -> None:
+        """It asks for what follows the pages that are there, and the host's three answers come in any order."""
+        others = [pages for _, pages in ahead._open][1:]
+        asked = [pages.of for pages in others if pages.of.is_asked and not pages.kept]
+        until(lambda: all(one.is_answered for one in asked), "a page was not answered")
+        move(ahead)
+
+    monkeypatch.setattr(SlicesAhead, "move", move_when_all_are_answered)
     first, second = Gate(3), Gate(2)  # two of the three have a second page
 
     def answer(asked: Asked) -> Any:

@@ -169,7 +169,7 @@ def test_who_sends_too_slowly_is_sent_away(tmp_path: Path, half: str, answer: st
 
 
 def test_who_reads_too_slowly_is_sent_away(tmp_path: Path) -> None:
-    with serving(tmp_path, STALL_S=0.5, MIN_RATE=1 << 30) as web, contextlib.ExitStack() as crowd:
+    with serving(tmp_path, STALL_S=0.1, MIN_RATE=1 << 30) as web, contextlib.ExitStack() as crowd:
         readers = [
             crowd.enter_context(web.say("GET /long HTTP/1.1\r\nHost: x\r\n\r\n", 2048))
             for _ in range(20)
