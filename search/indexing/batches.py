@@ -25,12 +25,12 @@ from search.models import TextState
 
 _TABLE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_chunk (
-    text_id bigint, n int, line int, place text, heading text, body text, digest bytea, compounds text[])
+    text_id bigint, n int, line int, place text, heading text, body text, digest bytea, compounds text)
 """
 _STAGE = """
 COPY staged_chunk (text_id, n, line, place, heading, body, digest, compounds) FROM STDIN (FORMAT binary)
 """
-_TYPES = ("int8", "int4", "int4", "text", "text", "text", "bytea", "text[]")
+_TYPES = ("int8", "int4", "int4", "text", "text", "text", "bytea", "text")
 # In one order, and past what somebody else has locked, so that nobody waits.
 _FINISH = """
 WITH told AS (
@@ -167,7 +167,10 @@ class TextBatch:
 
     def _words(self) -> str:
         return compose_words(
-            self.recipe.configurations, heading="s.heading", body="s.body", compounds="s.compounds"
+            self.recipe.configurations,
+            heading="s.heading",
+            body="s.body",
+            compounds="string_to_array(s.compounds, ' ')",
         )
 
     def _count(self, cursor: psycopg.Cursor[Any], finished: Sequence[_Finished], new: int) -> None:
@@ -199,7 +202,7 @@ class ChunkCopy:
         count = 0
         for cut in cuts:
             heading, body = clean_text(cut.heading), clean_text(cut.body)
-            compounds = list(split_compounds(f"{heading}\n{body}" if heading else body))
+            compounds = " ".join(split_compounds(f"{heading}\n{body}" if heading else body))
             self._copy.write_row(
                 (text_id, cut.n, cut.line, clean_text(cut.place), heading, body, digest_passage(heading, body), compounds)
             )  # fmt: skip

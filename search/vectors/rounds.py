@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
 
 from database.rows import fetch_rows
 from search.choices import EmbeddingChoice
@@ -87,6 +86,7 @@ ON CONFLICT DO NOTHING RETURNING chunk_id
 _STILL_THERE = (
     "SELECT id, text_id FROM search_textchunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
 )
+_DONE = "UPDATE search_indexgeneration SET done_chunks = done_chunks + %s WHERE id = %s"
 _SETTLED = """
 UPDATE search_datasetindex SET pending_chunks = greatest(0, pending_chunks - %s) WHERE dataset_id = %s
 """
@@ -207,6 +207,7 @@ class _Filling:
         self._done = done
         self._embedder: Embedder | None = None
         self._is_proved = breaker.failures == 0
+        self._has_table = False
 
     def close(self) -> None:
         if self._embedder is not None:
@@ -301,13 +302,14 @@ class _Filling:
 
     def _settle_dimensions(self, embedder: Embedder) -> None:
         """The first vector says how many dimensions the generation has, where nobody set it."""
-        if embedder.dimensions is None:
+        if embedder.dimensions is None or self._has_table:
             return
         if self._target.dimensions is None:
             rows = IndexGeneration.objects.filter(pk=self._target.pk, dimensions=None)
             rows.update(dimensions=embedder.dimensions)
             self._target.dimensions = embedder.dimensions
         ensure_vector_table(embedder.dimensions)
+        self._has_table = True
 
     def _write(
         self,
@@ -370,12 +372,11 @@ class _Filling:
 
     def _count_settled(self, count: int) -> None:
         """Ends a transaction: it holds the row of the index, for which publishers wait, for an instant."""
-        if count:
-            rows = IndexGeneration.objects.filter(pk=self._target.pk)
-            rows.update(done_chunks=F("done_chunks") + count)
-        self._lease.fence()
-        if count:
-            with connection.cursor() as cursor:
+        with connection.cursor() as cursor:
+            if count:
+                cursor.execute(_DONE, [count, self._target.pk])
+            self._lease.fence()
+            if count:
                 cursor.execute(_SETTLED, [count, self._lease.dataset_id])
 
 

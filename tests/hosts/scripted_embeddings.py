@@ -5,9 +5,11 @@ Its vectors are a function of the text alone, so a test can tell whose vector it
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +35,15 @@ def listed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> list[dict[str,
 
 def answer_all(texts: Sequence[str], dimensions: int = DIMENSIONS) -> dict[str, Any]:
     return {"object": "list", "data": listed(texts, dimensions), "model": "scripted"}
+
+
+def answer_base64(texts: Sequence[str]) -> dict[str, Any]:
+    """As OpenAI does when it is asked for it."""
+    answer = answer_all(texts)
+    for item in answer["data"]:
+        packed = struct.pack(f"<{DIMENSIONS}f", *item["embedding"])
+        item["embedding"] = base64.b64encode(packed).decode()
+    return answer
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from tests.hosts.scripted_embeddings import (
     Says,
     ScriptedEmbeddings,
     answer_all,
+    answer_base64,
     listed,
     scripted_embeddings,
     vector_of,
@@ -103,6 +104,54 @@ def test_batches_are_bounded_and_the_key_goes_along(service: ScriptedEmbeddings)
     embed(service, long, batch=2_000)
     assert {len(text) for text in service.texts} == {1_000}
     assert max(sum(map(len, batch)) for batch in service.batches) <= 96_000
+
+
+def test_vectors_come_as_base64_where_the_service_has_it(service: ScriptedEmbeddings) -> None:
+    service.habit = answer_base64
+    answers = embed(service, TEXTS, batch=64)
+    assert all(map(is_of, answers, TEXTS))
+    assert {asked["encoding_format"] for asked in service.asked} == {"base64"}
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable"])
+def test_a_service_without_base64_is_asked_for_lists(
+    service: ScriptedEmbeddings, status: str
+) -> None:
+    service.habit = lambda texts: (
+        Refuses(status, "extra fields not permitted")
+        if "encoding_format" in service.asked[-1]
+        else answer_all(texts)
+    )
+    opened = embedder(service, batch=64)
+    answers = opened.embed(TEXTS)
+    opened.close()
+    assert all(map(is_of, answers, TEXTS))
+    assert [len(batch) for batch in service.batches] == [64, 1, 1, 64, 64, 22]
+    assert opened.learned is None
+
+
+def test_a_bad_text_does_not_hide_that_a_service_has_no_base64(service: ScriptedEmbeddings) -> None:
+    poison = TEXTS[5]
+    service.habit = lambda texts: (
+        Refuses("400 Bad Request", "no")
+        if "encoding_format" in service.asked[-1] or poison in texts
+        else answer_all(texts)
+    )
+    answers = embed(service, TEXTS[:10])
+    assert [isinstance(answer, RefusedText) for answer in answers] == [
+        text == poison for text in TEXTS[:10]
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", ["no base64!", "AAAA AAAA", "AAAAA", "AAA=AAA=", "é" * 8, "AAAAAA=="]
+)
+def test_what_is_no_base64_of_floats_is_a_fault_of_the_service(
+    service: ScriptedEmbeddings, said: str
+) -> None:
+    service.habit = lambda texts: {"data": [{"index": 0, "embedding": said}]}
+    failure = fail(service, TEXTS[:1])
+    assert failure.code in (EmbedCode.PROTOCOL, EmbedCode.DIMENSION)
 
 
 def test_prefixes_tell_questions_from_passages(service: ScriptedEmbeddings) -> None:
@@ -314,6 +363,6 @@ def test_requests_are_counted_by_what_came_of_them(service: ScriptedEmbeddings) 
     opened.embed(TEXTS[:2])
     opened.close()
     counts = opened.requests.take()
-    assert counts == {"refused": 2, "ok": 1}
+    assert counts == {"refused": 2, "ok": 2}
     assert opened.requests.take() == {}
     assert sum(counts.values()) == len(service.batches)
