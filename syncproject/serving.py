@@ -8,7 +8,8 @@ that nobody reads, as far as it is short. What is long has bounds:
 - an answer is written by its thread as long as more than UNSENT_MAX of it is left, at MIN_RATE or faster.
 
 `/health` is answered by a thread of its own, also where all others are taken, and `/mcp` by MCP_THREADS that are none of
-the others': agents that ask without end keep nobody from REST and console. Of the 54 others, downloads, streams and
+the others': agents that ask without end keep nobody from REST and console. Nor do they slow them down much: MCP_AT_WORK
+are served at a time, and MCP_AT_WORK_BESIDE while others ask (`syncproject.turns`). Of the 54 others, downloads, streams and
 calls to far ends may hold 24, 8 and 6 (`workspaces.places`), so that 16 are left for what is short.
 """
 
@@ -31,6 +32,8 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # it has
     ThreadWorker,
 )
 
+from syncproject.turns import RecentlyBegun, Turns
+
 HEAD_S = 10.0  # for the whole head of a request, and a short body with it
 HEAD_MAX = 64 * 1024
 BODY_KEPT = 256 * 1024
@@ -48,6 +51,9 @@ MCP_THREADS = 16
 MCP_BODIES_AT_ONCE = 2
 MCP_UNSENT_MAX = 2 << 20
 MCP_LEAVING_MAX = 32
+MCP_AT_WORK = 4
+MCP_AT_WORK_BESIDE = 1  # while others ask
+TURN_S = 0.1
 _PIECE = 64 * 1024
 _NOT_NOW = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -195,6 +201,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._arriving: OrderedDict[ClientConnection, None] = OrderedDict()
         self._turns = BodyTurns(BODIES_AT_ONCE)
         self._mcp_turns = BodyTurns(MCP_BODIES_AT_ONCE)
+        self._others: RecentlyBegun[ClientConnection] = RecentlyBegun(TURN_S)
+        self._agents = Turns(MCP_AT_WORK, MCP_AT_WORK_BESIDE, TURN_S, self._others)
         self._leaving: OrderedDict[ClientConnection, Any] = (
             OrderedDict()
         )  # what is still to be written, then done
@@ -280,16 +288,36 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def enqueue_req(self, conn: ClientConnection) -> None:
         conn.data_ready = True
-        pool = self._health_pool if conn.is_health else self.tpool
-        pool = self._mcp_pool if conn.is_mcp else pool
         may_keep_more = conn.is_mcp and len(self._leaving) < MCP_LEAVING_MAX
         conn.sock.unsent_max = MCP_UNSENT_MAX if may_keep_more else UNSENT_MAX
+        if conn.is_mcp:
+            self._agents.wait(conn)
+            self._begin_next_agents()
+        elif conn.is_health:
+            self._begin(conn, self._health_pool)
+        else:
+            self._others.begin(conn)
+            self._begin(conn, self.tpool)
+
+    def _begin(self, conn: ClientConnection, pool: futures.Executor) -> None:
         served = pool.submit(self.handle, conn)
         served.add_done_callback(lambda done: self.method_queue.defer(self._served, conn, done))
+
+    def _begin_next_agents(self) -> None:
+        while (conn := self._agents.take_next()) is not None:
+            self._begin(conn, self._mcp_pool)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Runs in the server's loop."""
+        super().wait_for_and_dispatch_events(self._agents.wait_s(timeout))
+        self._begin_next_agents()
 
     # Answers go out.
 
     def _served(self, conn: ClientConnection, done: Any) -> None:
+        self._agents.end(conn)
+        self._others.end(conn)
+        self._begin_next_agents()
         if conn.has_body:
             conn.has_body = False
             self._turns_of(conn).reading -= 1

@@ -26,13 +26,23 @@ for _name, _value in json.loads(os.environ.get("SMALL_APP_LIMITS", "{}")).items(
     setattr(serving, _name, _value)
 
 _let_go = threading.Event()
+_agent_may_go = threading.Semaphore(0)
+_agents: list[None] = []
+_most_agents: list[int] = [0]
 
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
     path = environ["PATH_INFO"]
-    if path in ("/hold", "/mcp"):
+    if path == "/hold":
         _let_go.wait()
         _let_go.clear()
+    if path == "/mcp":
+        _agents.append(None)
+        _most_agents.append(len(_agents))
+        _agent_may_go.acquire()
+        _agents.pop()
+    if path == "/let-agent-go":
+        _agent_may_go.release()
     if path == "/let-go":
         _let_go.set()
     if path == "/long":
@@ -40,6 +50,8 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
         return (b"x" * 65_536 for _ in range(1024))
     body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] == "POST" else b""
     said = f"{path} {len(body)}".encode()
+    if path == "/agents":
+        said = f"{len(_agents)} of at most {max(_most_agents)}".encode()
     if path == "/short":
         said = b"x" * 200_000
     start("200 OK", [("Content-Length", str(len(said)))])

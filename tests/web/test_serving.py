@@ -52,7 +52,7 @@ class Web:
 
 
 def hear(made: socket.socket) -> str:
-    said = b""
+    said = bytearray()
     while data := made.recv(65_536):
         said += data
     return said.decode()
@@ -143,6 +143,39 @@ def test_agents_take_no_thread_and_no_turn_of_others(web: Web, kept: str) -> Non
             assert web.get("/quick").endswith("/quick 0")
         long = "POST /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n"
         assert web.ask(long + "x" * 300_000).endswith("/c 300000")
+
+
+def count_agents(web: Web) -> list[int]:
+    """How many are served now, and the most that ever were."""
+    return [int(each) for each in re.findall(r"\d+", web.get("/agents").partition("\r\n\r\n")[2])]
+
+
+AGENT = "POST /mcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_agents_are_served_few_at_a_time_and_fewer_beside_others(
+    tmp_path: Path, others: int
+) -> None:
+    limits = {"TURN_S": 3600, "MCP_AT_WORK": 3, "MCP_AT_WORK_BESIDE": 2}
+    most = 2 if others else 3
+    with serving(tmp_path, **limits) as web, contextlib.ExitStack() as crowd:
+        for _ in range(others):
+            crowd.enter_context(web.say("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"))
+        agents = [crowd.enter_context(web.say(AGENT)) for _ in range(8)]
+        until(lambda: count_agents(web)[0] >= 2, "no agent has its turn")
+        for _ in agents:
+            web.get("/let-agent-go")
+        assert all(hear(agent).endswith("/mcp 0") for agent in agents)
+        assert count_agents(web) == [0, most]
+
+
+def test_an_agent_that_waits_for_long_keeps_no_other_waiting(tmp_path: Path) -> None:
+    limits = {"TURN_S": 0.05, "MCP_AT_WORK": 1, "MCP_AT_WORK_BESIDE": 1}
+    with serving(tmp_path, **limits) as web, contextlib.ExitStack() as crowd:
+        for _ in range(5):
+            crowd.enter_context(web.say(AGENT))
+        until(lambda: count_agents(web)[0] == 5, "agents wait behind one that takes long")
 
 
 def test_bodies_that_threads_read_are_few_at_a_time(tmp_path: Path) -> None:
