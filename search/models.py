@@ -14,7 +14,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Reverse
 
 from datasets.models import Dataset
 from search.core.wishes import IndexWish
@@ -195,6 +195,25 @@ class TextChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.text_id}/{self.n}"
+
+
+class KnownWord(models.Model):
+    """A word that some text of the workspace has or had, and its key without accents: see `search.core.spelling`."""
+
+    workspace = models.ForeignKey(
+        Workspace, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    folded = models.TextField(db_collation="C")
+    word = models.TextField(db_collation="C")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "folded", "word"], name="word_once")
+        ]
+        indexes = [models.Index("workspace", Reverse("folded"), name="word_backwards")]
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class GenerationState(models.TextChoices):

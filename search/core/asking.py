@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from search.core.lexemes import clean_signs
+
 CHARACTERS_MAX = 1_000
 WORDS_MAX = 40  # what is beyond adds nothing to a ranking
 
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‟": '"'})
 _PART = re.compile(r'(?P<minus>(?<!\S)-(?=["\w]))?(?:"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 _LETTER = re.compile(r"[^\W_]")
+_WITHIN_NUMBER = re.compile("(?<=\\d)[\u00a0\u202f\u2009](?=\\d{3})")
 
 
 class InvalidQuery(ValueError):
@@ -34,7 +37,7 @@ def read_query(text: str) -> Asked:
     words: list[str] = []
     phrases: list[str] = []
     without: list[str] = []
-    for match in _PART.finditer(text.translate(_QUOTES)):
+    for match in _PART.finditer(clean_signs(_WITHIN_NUMBER.sub("", text.translate(_QUOTES)))):
         phrase, word = match["phrase"], match["word"]
         part = (phrase if word is None else word).strip()
         if not _LETTER.search(part):

@@ -2,8 +2,9 @@
 
 Ranks are fused by their reciprocals (RRF, Cormack 2009), which knows no scores. That alone buries what words put first
 for good reason: the one file with this serial, identifier or name stands below files that meaning likes somewhat and
-words like somewhat. So a content whose words prove it stands in an upper tier, in the order of words; and words count
-less in the lower tier where they found little of the question.
+words like somewhat. So a content whose words prove it stands in an upper tier, in the order of words, and below it what
+they would prove but for a slip of the hand; and words count less in the lowest tier where they found little of the
+question.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from search.core.terms import Proof
+
 K = 20
 # What words found of a question weighs as much as the share of it that they found: a question in another language shares
 # but a name with what it is about, or a small word with what it is not about.
 SHARE_POWER = 1.5
-SCORE_OF_TIER = 1.0
+SCORE_OF_PROOF = {Proof.NONE: 0.0, Proof.LIKELY: 0.5, Proof.SURE: 1.0}
 
 
 class Matched(StrEnum):
@@ -29,13 +32,13 @@ class Matched(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WordsHit:
-    """A content that words found. `share` is the part of the question's weight that it holds (0 to 1); `is_sure` says
-    that words alone prove it."""
+    """A content that words found. `share` is the part of the question's weight that it holds (0 to 1); `proof` says
+    what words alone prove of it."""
 
     text_id: int
     chunk_id: int
     share: float
-    is_sure: bool
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,7 @@ def fuse(words: Sequence[WordsHit], meaning: Sequence[MeaningHit]) -> list[Fused
     """Both lists are in their own order, the best first, each content once."""
     scores: dict[int, float] = {}
     for rank, found in enumerate(words, 1):
-        scores[found.text_id] = found.share**SHARE_POWER / (K + rank)
-        if found.is_sure:
-            scores[found.text_id] += SCORE_OF_TIER
+        scores[found.text_id] = found.share**SHARE_POWER / (K + rank) + SCORE_OF_PROOF[found.proof]
     for rank, near in enumerate(meaning, 1):
         scores[near.text_id] = scores.get(near.text_id, 0.0) + 1 / (K + rank)
     chunk_by_words = {found.text_id: found.chunk_id for found in words}

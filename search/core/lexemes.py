@@ -7,18 +7,21 @@ The tsvector `words` of a chunk holds, in this order:
 2. for each language of the workspace the stems of the body's words, such as those of configuration `english`;
 3. the words of the heading, once by each of these configurations, with weight B. All others have weight D;
 4. what `split_compounds` makes of the body and the heading, without positions: identifiers, serials, paths and
-   addresses, both whole and in parts. PostgreSQL's own parser splits some of them and keeps others whole;
+   addresses, both whole and in parts, and numbers without the signs between their thousands. PostgreSQL's own parser
+   splits some of them and keeps others whole;
 5. of scripts that put no space between words, each two characters that stand side by side (Chinese, Japanese, Korean),
    each three (Thai, Lao, Khmer, Burmese), and each Chinese character, again without positions.
 
 The path of a file is not in it: one content may have many paths. What `split_path_words` makes of them, and the stems of
 this, stands beside the content, in `TextPaths`.
+
+The texts of 1 to 3 are those that `clean_signs` returns.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 SIMPLE = "simple"
@@ -45,21 +48,57 @@ _EAST = re.compile(
 _ALPHABETS = "\u0e01-\u0e3a\u0e40-\u0e5b\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 RUN = re.compile(rf"{_EAST.pattern}|[{_ALPHABETS}]+")
 _ONE_HAN = re.compile(f"[{_HAN}]")
+# Signs that the parser of PostgreSQL takes for letters in a database of locale C, where all beyond ASCII are letters.
+_SIGNS = re.compile(
+    "[\u00a0-\u00a9\u00ab\u00ac\u00ae-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u200b\u200e-\u206f\u20a0-\u20bf"
+    "\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\ufeff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
+)
+_HYPHENATED = re.compile("(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad")
+# A number with signs between its thousands, or with a decimal comma.
+_NUMBER = re.compile(r"\d{1,3}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d+,\d\d")
+_NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
+_JOINED = ("_", ".", ",", "-", "/")
 
 
 def split_compounds(text: str) -> set[str]:
     """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
     lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none. With them the
     parts of runs without spaces."""
-    found: set[str] = (
-        set()
-        if text.isascii()
-        else {part for run in set(RUN.findall(text)) for _, part in list_parts(run)}
-    )
+    found: set[str] = set()
+    if not text.isascii():
+        found.update(part for run in set(RUN.findall(text)) for _, part in list_parts(run))
+        text = text.replace("\u2011", "-")  # one that does not break
     for token in set(_TOKEN.findall(text)):
         if len(token) <= LONGEST_WORD and not (token.islower() and token.isalpha()):
             found.update(_take_apart(token))
+    found.update(iter_plain_numbers(text))
     return found
+
+
+def iter_plain_numbers(text: str) -> Iterator[str]:
+    """Yields numbers without the signs between their thousands and with a decimal point: `26,619.59`, `26.619,59` and
+    `26 619,59` are all `26619.59`. A number that says no more than that is left out."""
+    for match in _NUMBER.finditer(text):
+        start, end = match.span()
+        before, after = text[start - 1 : start], text[end : end + 2]
+        if (
+            before.isalnum()
+            or before in _JOINED
+            or after[:1].isalnum()
+            or (after[:1] in ",.-/" and after[1:].isalnum())
+        ):
+            continue
+        *whole, last = _NUMBER_SIGNS.split(match.group())
+        is_decimal = len(last) != 3 or len({*_NUMBER_SIGNS.findall(match.group())}) > 1
+        yield f"{''.join(whole)}.{last}" if is_decimal else "".join([*whole, last])
+
+
+def clean_signs(text: str) -> str:
+    """Returns the text as PostgreSQL shall parse it: signs beyond ASCII such as `“`, `—` and `•` are spaces, and a word that
+    was hyphenated at the end of a line is whole."""
+    if text.isascii():
+        return text
+    return _SIGNS.sub(" ", _HYPHENATED.sub("", text))
 
 
 def split_path_words(path: str) -> set[str]:
@@ -101,8 +140,8 @@ def _take_apart(token: str) -> tuple[str, ...]:
 
 
 def compose_words(languages: Sequence[str], *, heading: str, body: str, compounds: str) -> str:
-    """Returns the SQL expression of `words`. The arguments are SQL: the columns or parameters that hold the texts, and
-    a `text[]`. `languages` are names of text search configurations, which the caller has looked up."""
+    """Returns the SQL expression of `words`. The arguments are SQL: the columns or parameters that hold the cleaned texts,
+    and a `text[]`. `languages` are names of text search configurations, which the caller has looked up."""
     configurations = (SIMPLE, *languages)
     bodies = [f"to_tsvector('{name}', {body})" for name in configurations]
     headings = " || ".join(f"to_tsvector('{name}', {heading})" for name in configurations)

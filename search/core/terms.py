@@ -10,18 +10,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 
 STEM_FACTOR = 0.9  # what is meant may be another word of the stem
+SAME_FACTOR = 0.95  # the same word with other accents
+SLIP_FACTORS = (0.0, 0.9, 0.75)  # by how many slips of the hand lie between
 PARTS_FACTOR = 0.6  # some parts of an identifier stand in many places that do not name it
 ALL_PARTS_FACTOR = 0.85  # it may be the beginning of a longer one
 FORMS_MAX = 60  # bits of a mask that fits a bigint
 
 
+class Proof(IntEnum):
+    """What the words of a content say of it, as an answer to a question. SURE: it holds all of them, the exact ones whole.
+    LIKELY: it holds all, but for slips of the hand in the question."""
+
+    NONE = 0
+    LIKELY = 1
+    SURE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """The lexemes by which a chunk can hold one word. `is_stop` is a word that tells nothing in some language;
-    `is_exact` is an identifier, a number or a serial, which somebody asks for because they know it."""
+    `is_exact` is an identifier, a number or a serial, which somebody asks for because they know it. `same` are the word
+    with other accents; `alike` are words of the index that the word may be a slip of the hand for, with how many."""
 
     text: str
     whole: tuple[str, ...]
@@ -29,6 +42,19 @@ class Term:
     parts: tuple[str, ...]
     is_stop: bool
     is_exact: bool
+    same: tuple[str, ...] = ()
+    alike: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """All lexemes by which a chunk can hold the word."""
+        return (
+            *self.whole,
+            *self.stems,
+            *self.parts,
+            *self.same,
+            *(form for form, _ in self.alike),
+        )
 
 
 @dataclass(frozen=True)
@@ -50,27 +76,26 @@ class WeighedTerms:
         """The score of a chunk that holds each term whole, also of those that no chunk holds."""
         return sum(self._best(term) for term in self.terms) or 1.0
 
-    def score(self, mask: int) -> tuple[float, bool]:
-        """Returns the part of `most` that a chunk with this mask has (0 to 1), and whether it holds each term that is
-        no stop word, the exact ones whole."""
+    def score(self, mask: int) -> tuple[float, Proof]:
+        """Returns the part of `most` that a chunk with this mask has (0 to 1), and what its words prove."""
         return self.score_held(self.read_mask(mask))
 
     def read_mask(self, mask: int) -> set[str]:
         """Returns the forms that a chunk with this mask holds."""
         return {form for bit, form in enumerate(self.forms) if mask >> bit & 1}
 
-    def score_held(self, held: Set[str]) -> tuple[float, bool]:
+    def score_held(self, held: Set[str]) -> tuple[float, Proof]:
         """The same for these forms."""
-        total, has_all = 0.0, True
+        total, proof = 0.0, Proof.SURE
         for term in self.terms:
-            got, is_held = self._held(term, held)
+            got, held_by = self._held(term, held)
             total += got
-            has_all = has_all and is_held
-        return total / self.most, has_all
+            proof = min(proof, held_by)
+        return total / self.most, proof
 
     def count_held(self, held: Set[str]) -> int:
-        """Returns how many terms are held by these forms: whole, by their stem, or by all their parts."""
-        return sum(self._held(term, held)[1] for term in self.terms)
+        """Returns how many terms are held by these forms: whole, by their stem, by all their parts, or but for a slip."""
+        return sum(self._held(term, held)[1] > Proof.NONE for term in self.terms)
 
     def holds_exact(self, mask: int) -> float:
         """Returns the weight of the exact terms that a chunk holds whole."""
@@ -81,28 +106,44 @@ class WeighedTerms:
             if term.is_exact
         )
 
+    def _weigh_slips(self, term: Term, held: Set[str]) -> float:
+        return max(
+            (
+                SLIP_FACTORS[slips] * min(self.weights[form], self._best(term))
+                for form, slips in term.alike
+                if form in held
+            ),
+            default=0.0,
+        )
+
     def _best(self, term: Term) -> float:
         return max((self.weights[form] for form in term.whole), default=0.0)
 
-    def _held(self, term: Term, held: Set[str]) -> tuple[float, bool]:
+    def _held(self, term: Term, held: Set[str]) -> tuple[float, Proof]:
         weights = self.weights
         whole = max((weights[form] for form in term.whole if form in held), default=0.0)
         stem = max((weights[form] for form in term.stems if form in held), default=0.0)
-        best = max(whole, stem * STEM_FACTOR)
+        same = max((weights[form] for form in term.same if form in held), default=0.0)
+        slip = self._weigh_slips(term, held)
+        best = max(whole, stem * STEM_FACTOR, same * SAME_FACTOR, slip)
+        proof = Proof.LIKELY if slip else Proof.NONE
+        if whole or same or (stem and not term.is_exact):
+            proof = Proof.SURE
         if whole or not term.parts:
-            return best, bool(whole or (stem and not term.is_exact))
+            return best, proof
         parts = [form for form in term.parts if form in held]
         has_all = len(parts) == len(term.parts)
         factor = ALL_PARTS_FACTOR if has_all else PARTS_FACTOR * len(parts) / len(term.parts)
         rarest = max((weights[form] for form in parts), default=0.0)
-        return max(best, factor * min(rarest, self._best(term))), has_all
+        best = max(best, factor * min(rarest, self._best(term)))
+        return best, Proof.SURE if has_all else proof
 
 
 def weigh_terms(
     terms: Sequence[Term], counts: Mapping[str, float], chunk_count: float
 ) -> WeighedTerms:
     """`counts` says how many chunks hold each lexeme, of `chunk_count` in all."""
-    lexemes = {form for term in terms for form in (*term.whole, *term.stems, *term.parts)}
+    lexemes = {form for term in terms for form in term.forms}
     known = {form: counts.get(form, 0.0) for form in lexemes}
     total = max(chunk_count, *known.values(), 1.0) if known else 1.0
     weights = {form: math.log(1 + total / (count + 0.5)) for form, count in known.items()}

@@ -17,20 +17,23 @@ from typing import Any
 import psycopg
 
 from database.rows import fetch_rows
-from search.core.lexemes import compose_words, split_compounds
+from search.core.lexemes import clean_signs, compose_words, split_compounds
 from search.core.passages import digest_passage
 from search.core.texts import Cut, TextRefusal
+from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.plan import IndexBusy
 from search.models import TextState
 
 _TABLE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_chunk (
-    text_id bigint, n int, line int, place text, heading text, body text, digest bytea, compounds text)
+    text_id bigint, n int, line int, place text, heading text, body text, digest bytea, compounds text,
+    clean_heading text, clean_body text)
 """
 _STAGE = """
-COPY staged_chunk (text_id, n, line, place, heading, body, digest, compounds) FROM STDIN (FORMAT binary)
+COPY staged_chunk (text_id, n, line, place, heading, body, digest, compounds, clean_heading, clean_body)
+FROM STDIN (FORMAT binary)
 """
-_TYPES = ("int8", "int4", "int4", "text", "text", "text", "bytea", "text")
+_TYPES = ("int8", "int4", "int4", "text", "text", "text", "bytea", "text", "text", "text")
 # In one order, and past what somebody else has locked, so that nobody waits.
 _FINISH = """
 WITH told AS (
@@ -120,6 +123,7 @@ class TextBatch:
     notes: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    words: set[str] = field(default_factory=set)
 
     def add_done(self, text_id: int, kind: str, chunk_count: int) -> None:
         self._add(text_id, TextState.DONE, kind=kind, chunk_count=chunk_count)
@@ -143,6 +147,10 @@ class TextBatch:
         changed: then nothing was written."""
         recipe = self.recipe
         told: dict[str, Any] = {"workspace": recipe.workspace_id, "dataset": recipe.dataset_id}
+        if self.words:
+            with self.session.transaction(), self.session.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit = off")
+                keep_words(cursor, recipe.workspace_id, self.words)
         with self.session.transaction(), self.session.cursor() as cursor:
             # All of it can be made again, so no commit waits for the disk.
             cursor.execute("SET LOCAL synchronous_commit = off")
@@ -168,8 +176,8 @@ class TextBatch:
     def _words(self) -> str:
         return compose_words(
             self.recipe.configurations,
-            heading="s.heading",
-            body="s.body",
+            heading="coalesce(s.clean_heading, s.heading)",
+            body="coalesce(s.clean_body, s.body)",
             compounds="string_to_array(s.compounds, ' ')",
         )
 
@@ -194,37 +202,47 @@ class TextBatch:
 class ChunkCopy:
     """A stream of chunks into the staging table."""
 
-    def __init__(self, copy: psycopg.Copy) -> None:
+    def __init__(self, copy: psycopg.Copy, words: WordCollector) -> None:
         self._copy = copy
+        self.words = words
 
     def write(self, text_id: int, cuts: Iterable[Cut]) -> int:
         """Stages the chunks of one text; their number."""
         count = 0
         for cut in cuts:
             heading, body = clean_text(cut.heading), clean_text(cut.body)
-            compounds = " ".join(split_compounds(f"{heading}\n{body}" if heading else body))
+            passage = f"{heading}\n{body}" if heading else body
+            compounds = split_compounds(passage)
+            self.words.add(passage, compounds)
             self._copy.write_row(
-                (text_id, cut.n, cut.line, clean_text(cut.place), heading, body, digest_passage(heading, body), compounds)
+                (text_id, cut.n, cut.line, clean_text(cut.place), heading, body, digest_passage(heading, body),
+                 " ".join(compounds), _clean_or_none(heading), _clean_or_none(body))
             )  # fmt: skip
             count += 1
         return count
 
 
 @contextmanager
-def staging(session: psycopg.Connection[Any]) -> Iterator[ChunkCopy]:
-    """What is written within is in the staging table afterwards. What was there before is gone: a batch that was not
-    written."""
+def staging(session: psycopg.Connection[Any], words: WordCollector) -> Iterator[ChunkCopy]:
+    """What is written within is in the staging table afterwards, and its words are in `words`. What was in the table
+    before is gone: a batch that was not written."""
     with session.cursor() as cursor:
         cursor.execute(_TABLE)
         cursor.execute("TRUNCATE staged_chunk")
         with cursor.copy(_STAGE) as copy:
             copy.set_types(_TYPES)
-            yield ChunkCopy(copy)
+            yield ChunkCopy(copy, words)
 
 
 def put_off(session: psycopg.Connection[Any], text_id: int, code: str, note: str) -> None:
     """A text stays pending, with the reason why it was not read."""
     session.execute(_PUT_OFF, {"id": text_id, "code": code[:30], "note": clean_text(note)[:2_000]})
+
+
+def _clean_or_none(text: str) -> str | None:
+    """None where PostgreSQL reads the text as it is."""
+    cleaned = clean_signs(text)
+    return None if cleaned == text else cleaned
 
 
 def clean_text(text: str) -> str:

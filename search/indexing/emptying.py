@@ -60,6 +60,7 @@ _FORGET = (
     "DELETE FROM search_textchunk WHERE workspace_id = %s",
     "DELETE FROM search_chunkrefusal WHERE workspace_id = %s",
     "DELETE FROM search_datasetindex WHERE workspace_id = %s",
+    "DELETE FROM search_knownword WHERE workspace_id = %s",
 )
 _FORGET_DATASET = (
     "SELECT pg_advisory_xact_lock(hashtextextended('index of ' || %s::text, 0))",

@@ -25,6 +25,7 @@ from search.core.wishes import IndexWish
 from search.extracting.extractor import ChildUnavailable, Extractor
 from search.indexing.batches import ChunkCopy, TextBatch, WordsRecipe, put_off, staging
 from search.indexing.emptying import drop_gone, empty_index
+from search.indexing.known_words import WordCollector
 from search.indexing.opening import ProvedOpener
 from search.indexing.plan import (
     IndexBusy,
@@ -104,6 +105,7 @@ class TextStage:
     told: Callable[[int, int], None] = _tell_nobody
     alone_s: int = 0
     _began_s: float = field(default_factory=time.monotonic)
+    _words: WordCollector = field(default_factory=WordCollector)
     _reason: str = ""
     _has_unread: bool = False
     _total: int = 0
@@ -193,7 +195,7 @@ class TextStage:
         session = writer.free_session
         batch = TextBatch(recipe, session)
         unread: list[tuple[PendingText, str, str]] = []
-        with staging(session) as copy:
+        with staging(session, self._words) as copy:
             for text in texts:
                 self.check()
                 try:
@@ -211,6 +213,7 @@ class TextStage:
             self._done -= 1
             put_off(session, text.id, code, note)
             self._reason, self._has_unread = f"{code}: {text.path}: {note}", True
+        batch.words = self._words.take()
         if batch.ids:
             writer.write(batch)
 

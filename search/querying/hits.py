@@ -135,7 +135,7 @@ def _collect_wanted(
     lexemes: dict[str, float] = {}
     stems: dict[str, float] = {}
     for term in weighed.terms:
-        for form in (*term.whole, *term.parts):
+        for form in (*term.whole, *term.parts, *term.same, *(form for form, _ in term.alike)):
             lexemes[form] = weighed.weights[form]
         for form in term.stems:
             stems[form] = weighed.weights[form]

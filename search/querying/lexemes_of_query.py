@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from database.rows import fetch_rows
-from search.core.lexemes import RUN, SIMPLE, ask_parts, split_compounds
+from search.core.lexemes import RUN, SIMPLE, ask_parts, iter_plain_numbers, split_compounds
 from search.core.terms import Term, write_tsquery
 
 # Configurations with a list of stop words. A question in one of these languages is full of words that tell nothing, and
@@ -81,14 +81,23 @@ class _Lexized:
     lexemes: list[str]
 
 
-def read_terms(words: Sequence[str], languages: Sequence[str]) -> tuple[Term, ...]:
+@dataclass(frozen=True, slots=True)
+class QuestionTerms:
+    """The words of a question; `is_foreign`: it is spoken in another language than those of the workspace."""
+
+    terms: tuple[Term, ...] = ()
+    is_foreign: bool = False
+
+
+def read_terms(words: Sequence[str], languages: Sequence[str]) -> QuestionTerms:
     """Returns a term for each word that the parser of PostgreSQL finds a lexeme in, and for each part of a run without
     spaces."""
     parts = _find_parts(words)[:PARTS_MAX]
     runs = tuple(Term(part, (part,), (), (), is_stop=False, is_exact=False) for part in parts)
     spaced = [piece for word in words for piece in RUN.sub(" ", word).split()]
     cleaned = [each for each in (_OUTER.sub("", word) for word in spaced) if each]
-    return (*_read_spaced(cleaned, languages), *runs)
+    spaced_terms = _read_spaced(cleaned, languages)
+    return QuestionTerms((*spaced_terms.terms, *runs), spaced_terms.is_foreign)
 
 
 def _find_parts(words: Iterable[str]) -> list[str]:
@@ -97,9 +106,9 @@ def _find_parts(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(part for run in runs for part in ask_parts(run)))
 
 
-def _read_spaced(cleaned: Sequence[str], languages: Sequence[str]) -> tuple[Term, ...]:
+def _read_spaced(cleaned: Sequence[str], languages: Sequence[str]) -> QuestionTerms:
     if not cleaned:
-        return ()
+        return QuestionTerms()
     configurations = list(dict.fromkeys([SIMPLE, *languages, *WITH_STOP_WORDS]))
     with connection.cursor() as cursor:
         cursor.execute(_LEXIZE, {"words": list(cleaned), "configurations": configurations})
@@ -108,11 +117,12 @@ def _read_spaced(cleaned: Sequence[str], languages: Sequence[str]) -> tuple[Term
             found.setdefault(row.n - 1, {})[row.name] = row.lexemes
     spoken = _guess_language(found)
     stop_in = dict.fromkeys([*languages, *spoken])
-    return tuple(
+    terms = tuple(
         _make_term(word, found[n], languages, stop_in)
         for n, word in enumerate(cleaned)
         if found[n][SIMPLE]
     )
+    return QuestionTerms(terms, is_foreign=bool(spoken) and spoken[0] not in languages)
 
 
 def _make_term(
@@ -133,7 +143,7 @@ def _make_term(
             is_stop=any(not lexemes[language] for language in stop_in),
             is_exact=bool(_DIGIT.search(word)),
         )
-    whole = [each for each in (name, joined) if each in compounds]
+    whole = [each for each in (name, joined, *iter_plain_numbers(word)) if each in compounds]
     return Term(
         word,
         whole=tuple(dict.fromkeys(whole)),

@@ -108,7 +108,8 @@ def _write_gate(terms: Sequence[Term]) -> str:
 
 def _write_term(term: Term) -> str:
     """Each term has a form: the parser of PostgreSQL has found one, or the word was taken apart."""
-    ways = [write_tsquery([*term.whole, *term.stems], "|")]
+    near = (*term.same, *(form for form, _ in term.alike))
+    ways = [write_tsquery([*term.whole, *term.stems, *near], "|")]
     if term.parts:
         ways.append(f"({write_tsquery(term.parts, '&')})")
     return f"({' | '.join(way for way in ways if way)})"

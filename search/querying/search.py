@@ -21,7 +21,7 @@ from datasets.models import Dataset
 from search.choices import find_search_choice, languages_of
 from search.core.asking import Asked, InvalidQuery, read_query
 from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
-from search.core.terms import WeighedTerms, weigh_terms
+from search.core.terms import Term, WeighedTerms, weigh_terms
 from search.embedding.contract import EmbedCode
 from search.embedding.queries import BegunQuestion, begin_question, list_generations
 from search.models import IndexGeneration, SearchChoice
@@ -42,6 +42,7 @@ from search.querying.question import (
     SearchMode,
 )
 from search.querying.scope import SearchScope
+from search.querying.spelling import respell
 from search.querying.states import read_state
 from search.querying.words import add_phrases, find_phrases, list_by_words
 from workspaces.lookup import find_row
@@ -143,13 +144,11 @@ class _Run:
             self.begun = begin_question(
                 self.workspace, _text_of(asked), self.generations, self.chosen
             )
-        terms = read_terms([*asked.words, *_words_of(asked.phrases)], self.languages)
-        telling = [term for term in terms if not term.is_stop]
+        read = read_terms([*asked.words, *_words_of(asked.phrases)], self.languages)
+        telling = [term for term in read.terms if not term.is_stop]
         if not telling and not asked.phrases:
             return []
-        forms = [form for term in telling for form in (*term.whole, *term.stems, *term.parts)]
-        counts, chunk_count = lexeme_counts.count(forms)
-        self.weighed = weigh_terms(telling, counts, chunk_count)
+        self.weighed = self._weigh(telling, is_foreign=read.is_foreign)
         if not self._narrow():
             return []
         near = self._fuse(NEAR)
@@ -158,6 +157,14 @@ class _Run:
         shown = {each.text_id for each in near}
         deep = [each for each in self._fuse(DEEPEST) if each.text_id not in shown]
         return [*near, *_below(near[-1].score, deep)][:DEEPEST]
+
+    def _weigh(self, terms: Sequence[Term], *, is_foreign: bool) -> WeighedTerms:
+        counts, chunk_count = lexeme_counts.count(form for term in terms for form in term.forms)
+        made = respell(terms, counts, self.workspace.pk, is_foreign=is_foreign)
+        more = {form for term in made for form in term.forms} - counts.keys()
+        if more:
+            counts |= lexeme_counts.count(more)[0]
+        return weigh_terms(made, counts, chunk_count)
 
     def _narrow(self) -> bool:
         """Limits the scope to contents that obey the phrases; False where none does."""

@@ -16,7 +16,7 @@ from django.db import connection
 from database.rows import fetch_rows
 from search.core.fusion import WordsHit
 from search.core.marks import has_phrase
-from search.core.terms import WeighedTerms, choose_gate, write_tsquery
+from search.core.terms import Proof, WeighedTerms, choose_gate, write_tsquery
 from search.querying.lexemes_of_query import write_phrase
 from search.querying.paths import PathsHit, list_by_paths
 from search.querying.scope import SearchScope
@@ -77,7 +77,7 @@ class _Found:
     text_id: int
     chunk_ids: tuple[int, ...]
     score: float
-    has_all: bool
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,17 @@ def list_by_words(
     """Each content once, with the chunk that holds most, or the first one where its path alone holds the words."""
     hits = _list_by_chunks(scope, weighed, limit=limit)
     by_paths = list_by_paths(scope, weighed, languages)
-    return _join_paths(hits, by_paths, weighed)[:limit] if by_paths else hits
+    if by_paths:
+        hits = _join_paths(hits, by_paths, weighed)[:limit]
+    return _doubt(hits)
+
+
+def _doubt(hits: Sequence[WordsHit]) -> list[WordsHit]:
+    """What stands in many contents is no likely slip for a word that stands in none."""
+    likely = sum(hit.proof is Proof.LIKELY for hit in hits)
+    if likely <= ENOUGH:
+        return list(hits)
+    return [replace(hit, proof=Proof.NONE) if hit.proof is Proof.LIKELY else hit for hit in hits]
 
 
 def _join_paths(
@@ -102,18 +112,20 @@ def _join_paths(
 ) -> list[WordsHit]:
     shares = {text: weighed.score_held(path.held) for text, path in by_paths.items()}
     # A folder's name proves nothing of each file in it.
-    is_telling = sum(has_all for _, has_all in shares.values()) <= ENOUGH
+    is_telling = sum(proof > Proof.NONE for _, proof in shares.values()) <= ENOUGH
     joined: list[WordsHit] = []
     known = {hit.text_id for hit in hits}
     rest = [
-        WordsHit(path.text_id, path.chunk_id, 0.0, is_sure=False)
+        WordsHit(path.text_id, path.chunk_id, 0.0, proof=Proof.NONE)
         for path in by_paths.values()
         if path.text_id not in known
     ]
     for hit in (*hits, *rest):
-        part, has_all = shares.get(hit.text_id, (0.0, False))
+        part, proof = shares.get(hit.text_id, (0.0, Proof.NONE))
         share = hit.share + PATH_FACTOR * part * (1 - hit.share)
-        joined.append(replace(hit, share=share, is_sure=hit.is_sure or (has_all and is_telling)))
+        joined.append(
+            replace(hit, share=share, proof=max(hit.proof, proof) if is_telling else hit.proof)
+        )
     return sorted(joined, key=lambda hit: -hit.share)
 
 
@@ -122,25 +134,43 @@ def _list_by_chunks(scope: SearchScope, weighed: WeighedTerms, *, limit: int) ->
     if not forms:
         return []
     gate = choose_gate(weighed, GATE_ROWS)
-    hits = _list_through(scope, weighed, gate, limit)
+    hits = _list_through(scope, weighed, [gate], limit)
     if len(hits) < ENOUGH:
-        wide = choose_gate(weighed, WIDE_ROWS)
-        if len(wide) > len(gate):
-            hits = _list_through(scope, weighed, wide, limit)
+        more = choose_gate(weighed, WIDE_ROWS)[len(gate) :]
+        if more:
+            hits = _list_through(scope, weighed, [gate, more], limit)
     return hits
 
 
 def _list_through(
-    scope: SearchScope, weighed: WeighedTerms, gate: Sequence[str], limit: int
+    scope: SearchScope, weighed: WeighedTerms, gates: Sequence[Sequence[str]], limit: int
 ) -> list[WordsHit]:
-    """Whether a chunk is in scope costs as much as all of its words: where no more chunks pass the gate than are ranked, the
-    best alone are asked."""
-    rows = _hold(scope.limit_first("c"), scope, weighed, gate, CANDIDATES_MAX)
+    """Whether a chunk is in scope costs as much as all of its words: where no more chunks pass the gates than are ranked,
+    the best alone are asked."""
+    rows, is_cut = _hold_any(scope.limit_first("c"), scope, weighed, gates, CANDIDATES_MAX)
     found = _admit(scope, _join_chunks(rows, weighed), limit)
-    if len(rows) == CANDIDATES_MAX and len(found) < limit:
-        rows = _hold(scope.limit_chunks("c"), scope, weighed, gate, ADMITTED_MAX)
+    if is_cut and len(found) < limit:
+        rows, _ = _hold_any(scope.limit_chunks("c"), scope, weighed, gates, ADMITTED_MAX)
         found = _join_chunks(rows, weighed)
     return _rank(scope, weighed, found)[:limit]
+
+
+def _hold_any(
+    condition: str,
+    scope: SearchScope,
+    weighed: WeighedTerms,
+    gates: Sequence[Sequence[str]],
+    most: int,
+) -> tuple[list[_Held], bool]:
+    """Each gate lets in so many at most, so a common word crowds out no chunk that holds a rare one. Returns also whether
+    there were more."""
+    found: dict[int, _Held] = {}
+    is_cut = False
+    for gate in gates:
+        rows = _hold(condition, scope, weighed, gate, most)
+        is_cut = is_cut or len(rows) == most
+        found.update((row.id, row) for row in rows)
+    return list(found.values()), is_cut
 
 
 def _hold(
@@ -169,12 +199,12 @@ def _join_chunks(rows: Sequence[_Held], weighed: WeighedTerms) -> list[_Found]:
         by_text.setdefault(row.text_id, []).append(row)
     found = []
     for text_id, chunks in by_text.items():
-        share, has_all = max(scores[chunk.mask] for chunk in chunks)
+        share, proof = max(scores[chunk.mask] for chunk in chunks)
         union = functools.reduce(operator.or_, (chunk.mask for chunk in chunks))
         around = scores[union][0] if union in scores else weighed.score(union)[0]
         best = tuple(chunk.id for chunk in chunks if scores[chunk.mask][0] == share)
         score = share + AROUND_FACTOR * (around - share)
-        found.append(_Found(text_id, best, score, has_all))
+        found.append(_Found(text_id, best, score, proof))
     return sorted(found, key=lambda each: (-each.score, -len(each.chunk_ids), each.text_id))
 
 
@@ -214,7 +244,7 @@ def _rank(scope: SearchScope, weighed: WeighedTerms, found: Sequence[_Found]) ->
 def _score(found: _Found, densities: Mapping[int, float]) -> tuple[float, WordsHit]:
     best = max(found.chunk_ids, key=lambda chunk_id: densities.get(chunk_id, 0.0))
     score = found.score + DENSITY_FACTOR * densities.get(best, 0.0)
-    return score, WordsHit(found.text_id, best, min(1.0, score), found.has_all)
+    return score, WordsHit(found.text_id, best, min(1.0, score), found.proof)
 
 
 def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
@@ -228,9 +258,9 @@ def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
 
 def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -> list[WordsHit]:
     """The contents that hold the phrases of the question: in the order of words, and then those whose words tell nothing."""
-    ranked = [WordsHit(hit.text_id, held[hit.text_id], hit.share, is_sure=True) for hit in hits]
+    ranked = [WordsHit(hit.text_id, held[hit.text_id], hit.share, Proof.SURE) for hit in hits]
     known = {hit.text_id for hit in hits}
-    rest = [WordsHit(text, held[text], 1.0, is_sure=True) for text in sorted(held.keys() - known)]
+    rest = [WordsHit(text, held[text], 1.0, Proof.SURE) for text in sorted(held.keys() - known)]
     return [*ranked, *rest][:limit]
 
 

@@ -12,11 +12,12 @@ from django.db import connection
 from datasets.models import Dataset, Entry, Version
 from search.choices import BUILTIN
 from search.core.chunking import cut
-from search.core.lexemes import DEFAULT_LANGUAGES, compose_words, split_compounds
+from search.core.lexemes import DEFAULT_LANGUAGES, clean_signs, compose_words, split_compounds
 from search.core.passages import digest_passage, write_passage
 from search.core.texts import Cut, Extracted, Piece
 from search.embedding.builtin import DIMENSIONS, MODEL, the_model
 from search.embedding.contract import make_unit
+from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.paths import keep_paths
 from search.models import (
     DatasetIndex,
@@ -72,11 +73,16 @@ def _add_text(dataset: Dataset, sha256: bytes, path: str, text: str) -> None:
     if not is_new:
         return
     chunks = list(cut(Extracted(kind, [Piece(text, line=1)]), path))
+    collector = WordCollector()
+    for chunk in chunks:
+        passage = f"{chunk.heading}\n{chunk.body}"
+        collector.add(passage, split_compounds(passage))
     words = compose_words(DEFAULT_LANGUAGES, heading="%s", body="%s", compounds="%s::text[]")
     columns = "workspace_id, dataset_id, text_id, n, line, place, heading, body, digest, words"
     values = f"{'%s, ' * 9}{words}"
     statement = f"INSERT INTO search_textchunk ({columns}) VALUES ({values})"  # noqa: S608 - placeholders
     with connection.cursor() as cursor:
+        keep_words(cursor, dataset.workspace_id, collector.take())
         for chunk in chunks:
             cursor.execute(statement, [*_values(dataset, made, chunk), *_words_of(chunk)])
     IndexedText.objects.filter(pk=made.pk).update(chunk_count=len(chunks))
@@ -92,7 +98,8 @@ def _words_of(chunk: Cut) -> list[Any]:
     """The parameters of `compose_words`, in its order: once for each configuration."""
     configurations = 1 + len(DEFAULT_LANGUAGES)
     compounds = sorted(split_compounds(f"{chunk.heading}\n{chunk.body}"))
-    return [*[chunk.body] * configurations, *[chunk.heading] * configurations, compounds]
+    body, heading = clean_signs(chunk.body), clean_signs(chunk.heading)
+    return [*[body] * configurations, *[heading] * configurations, compounds]
 
 
 def fill_vectors(workspace: Workspace) -> IndexGeneration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search.core.fusion import Matched, MeaningHit, WordsHit, fuse
+from search.core.terms import Proof
 
 
 def near(*text_ids: int) -> list[MeaningHit]:
@@ -10,7 +11,7 @@ def near(*text_ids: int) -> list[MeaningHit]:
 
 
 def test_a_sure_hit_stays_first_whatever_meaning_likes() -> None:
-    words = [WordsHit(7, 70, 1.0, is_sure=True), WordsHit(8, 80, 0.4, is_sure=False)]
+    words = [WordsHit(7, 70, 1.0, Proof.SURE), WordsHit(8, 80, 0.4, Proof.NONE)]
     fused = fuse(words, near(8, 9, 10))
     assert [each.text_id for each in fused][:2] == [7, 8]
     assert [each.matched for each in fused] == [
@@ -21,17 +22,24 @@ def test_a_sure_hit_stays_first_whatever_meaning_likes() -> None:
     ]
 
 
+def test_what_a_slip_hides_stands_between_what_words_prove_and_what_meaning_likes() -> None:
+    words = [WordsHit(7, 70, 0.7, Proof.LIKELY), WordsHit(8, 80, 0.6, Proof.SURE)]
+    assert [each.text_id for each in fuse(words, near(9, 10))] == [8, 7, 9, 10]
+
+
 def test_words_that_found_little_do_not_outvote_meaning() -> None:
-    fused = fuse([WordsHit(1, 10, 0.1, is_sure=False)], near(2, 3))
+    fused = fuse([WordsHit(1, 10, 0.1, Proof.NONE)], near(2, 3))
     assert [each.text_id for each in fused] == [2, 3, 1]
 
 
 def test_scores_fall_and_equal_ones_have_an_order() -> None:
     fused = fuse([], near(5, 4))
     assert [each.score for each in fused] == sorted((each.score for each in fused), reverse=True)
-    assert fuse([WordsHit(2, 1, 0.5, False)], []) == fuse([WordsHit(2, 1, 0.5, False)], [])
+    assert fuse([WordsHit(2, 1, 0.5, Proof.NONE)], []) == fuse(
+        [WordsHit(2, 1, 0.5, Proof.NONE)], []
+    )
 
 
 def test_the_chunk_that_holds_the_words_is_shown() -> None:
-    [both] = fuse([WordsHit(1, 11, 0.5, is_sure=False)], [MeaningHit(1, 12, 0.9)])
+    [both] = fuse([WordsHit(1, 11, 0.5, Proof.NONE)], [MeaningHit(1, 12, 0.9)])
     assert (both.chunk_id, both.matched) == (11, Matched.BOTH)

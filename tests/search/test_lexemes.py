@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from search.core.lexemes import compose_words, split_compounds, split_path_words
+from search.core.lexemes import (
+    clean_signs,
+    compose_words,
+    iter_plain_numbers,
+    split_compounds,
+    split_path_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +32,47 @@ from search.core.lexemes import compose_words, split_compounds, split_path_words
         ("x" * 5000 + "Y", set()),
         ("", set()),
         ("同步平台。", {"同步", "步平", "平台", "同", "步", "平", "台"}),
+        ("26,619.59 EUR", {"26619.59", "619.59", "61959", "619", "59"}),
+        ("1\u202f284\u202f300", {"1284300"}),
+        ("V\u20111138", {"v-1138", "v1138", "1138"}),
         ("v2の設定", {"の設", "設定", "設", "定"}),
         ("ตั้งค่า", {"ตั้", "ั้ง", "้งค", "งค่", "ค่า"}),
     ],
 )  # fmt: skip
 def test_a_compound_is_kept_whole_and_split(text: str, words: set[str]) -> None:
     assert split_compounds(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("26,619.59", ["26619.59"]),
+        ("26.619,59 €", ["26619.59"]),
+        ("26 619,59 26'619.59 26\u2019619.59", ["619.59", "26619.59", "26619.59"]),
+        ("1.284.300, then 4,850", ["1284300", "4850"]),
+        ("88,20;x", ["88.20"]),
+        ("31294.72 and 2026-11,50 and 1,2,3,400 and v1.234", []),
+        ("1.2.345 10.1000", []),
+    ],
+)
+def test_a_number_is_known_without_the_signs_between_its_thousands(
+    text: str, numbers: list[str]
+) -> None:
+    assert list(iter_plain_numbers(text)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("“Love is”, said\u00a0he", " Love is , said he"),
+        ("•item — l\u2019eau «x» 50 €", " item   l eau  x  50  "),
+        ("an expen\u2010\n       sive soft\u00adhyphen", "an expensive softhyphen"),
+        ("Größe, señora, 5 µm, ไทย, 設定。", "Größe, señora, 5 µm, ไทย, 設定 "),
+        ('plain "text", it\'s', 'plain "text", it\'s'),
+    ],
+)
+def test_signs_beyond_ascii_are_no_letters(text: str, cleaned: str) -> None:
+    assert clean_signs(text) == cleaned
 
 
 @pytest.mark.parametrize(

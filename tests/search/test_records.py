@@ -16,7 +16,7 @@ from search.embedding.breaker import note_embed_failure
 from search.embedding.contract import EmbedCode, EmbedFailed
 from search.indexing import batches, stage
 from search.indexing.troubles import TroubleSource, list_troubles
-from search.models import DatasetIndex, EmbeddingCount, IndexedText, TextChunk, TextPaths
+from search.models import DatasetIndex, EmbeddingCount, IndexedText, KnownWord, TextChunk, TextPaths
 from store.errors import StoreMissing
 from syncjobs.configuration.jobs import delete_workspace, save_job
 from syncjobs.core.states import Stage, State
@@ -331,10 +331,11 @@ def test_a_job_without_an_index_makes_none(sshd: Sshd, source: Path) -> None:
 def test_nothing_is_left_of_a_deleted_workspace(job: SyncJob) -> None:
     run(job)
     assert TextChunk.objects.exists()
+    assert KnownWord.objects.exists()
     workspace, connector = job.workspace, job.connector
     job.delete()
     assert connector is not None
     connector.delete()
     delete_workspace(workspace)
-    for model in (DatasetIndex, IndexedText, TextChunk, TextPaths):
+    for model in (DatasetIndex, IndexedText, KnownWord, TextChunk, TextPaths):
         assert not model._default_manager.exists(), model

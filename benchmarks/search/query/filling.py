@@ -20,6 +20,7 @@ from search.core.chunking import cut
 from search.core.lexemes import DEFAULT_LANGUAGES, compose_words, split_compounds
 from search.core.texts import Extracted, Piece
 from search.embedding.builtin import the_model
+from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.paths import keep_paths
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
 from search.vectors.graphs import tend_graph
@@ -109,9 +110,13 @@ def fill_large(
         state=GenerationState.SERVING,
     )
     ensure_vector_table(512)
+    collector = WordCollector()
+    for sample in samples:
+        collector.add(f"{sample.heading}\n{sample.body}", ())
     text_id = 1_000_000
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
+        keep_words(cursor, workspace.pk, collector.take())
         for name, share in SHARES.items():
             texts = range(text_id, text_id + int(chunk_count * share / CHUNKS_OF_TEXT))
             dataset = _make_dataset(cursor, workspace, name, texts)
