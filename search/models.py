@@ -240,7 +240,9 @@ class IndexGeneration(models.Model):
     made_at = models.DateTimeField(db_default=Now())
     ready_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
-    has_graph = models.BooleanField(default=False)  # whether an HNSW index stands
+    cell_count = models.PositiveIntegerField(
+        default=0
+    )  # of the index that stands (search.vectors.cells), 0: none
     total_chunks = models.PositiveBigIntegerField(default=0)
     done_chunks = models.PositiveBigIntegerField(default=0)
 

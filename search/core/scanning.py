@@ -1,8 +1,9 @@
-"""Decides how the nearest vectors are found: each one in scope is compared, or the graph of the index is walked.
+"""Decides how the nearest vectors are found: each one in scope is compared, or those of the nearest cells are.
 
-The planner of PostgreSQL decides by cost alone. It walks the graph where one chunk in a hundred is in scope, which is
-slower there than to compare all of them, and finds less. To compare them costs less than a microsecond each, and misses
-nothing, however alike they are; so a graph is for what is too much for that.
+The vectors of a large workspace are grouped into cells of vectors that are alike. A question compares those of the cells
+whose centres are nearest to it. The planner of PostgreSQL decides by cost alone: it looks into cells where one chunk in a
+hundred is in scope, which is slower there than to compare all of them, and finds less. To compare all misses nothing, so
+cells are for what is too much for that.
 """
 
 from __future__ import annotations
@@ -10,13 +11,32 @@ from __future__ import annotations
 from enum import Enum
 
 EXACT_ROWS = 50_000
+EXACT_PART = 10  # or one chunk in so many: to compare them costs no more than the cells do
+# Questions are short and chunks are long: the chunks nearest to a question lie in many cells. So cells are small, and many
+# are looked into.
+ROWS_OF_CELL = 500
+CELLS = range(10, 2_000)  # more would take more than 2 GB of memory to make
+PROBED_ROWS = 50_000
+PROBED_PART = 10  # or one cell in so many
 
 
 class Scan(Enum):
     EXACT = "exact"
-    GRAPH = "graph"
+    CELLS = "cells"
 
 
-def choose_scan(in_scope: int, *, has_graph: bool) -> Scan:
-    """`in_scope` chunks may be hits."""
-    return Scan.GRAPH if has_graph and in_scope > EXACT_ROWS else Scan.EXACT
+def choose_scan(in_scope: int, in_all: int, *, has_cells: bool) -> Scan:
+    """`in_scope` of the workspace's chunks may be hits."""
+    few = max(EXACT_ROWS, in_all // EXACT_PART)
+    return Scan.CELLS if has_cells and in_scope > few else Scan.EXACT
+
+
+def count_cells(vector_count: int) -> int:
+    """How many cells so many vectors are grouped into."""
+    return min(max(vector_count // ROWS_OF_CELL, CELLS.start), CELLS.stop)
+
+
+def count_probes(cell_count: int, in_all: int) -> int:
+    """How many cells a question looks into."""
+    by_rows = -(-cell_count * PROBED_ROWS // max(in_all, 1))
+    return min(max(by_rows, cell_count // PROBED_PART, 1), cell_count)

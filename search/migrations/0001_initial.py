@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('made_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('ready_at', models.DateTimeField(null=True)),
                 ('retired_at', models.DateTimeField(null=True)),
-                ('has_graph', models.BooleanField(default=False)),
+                ('cell_count', models.PositiveIntegerField(default=0)),
                 ('total_chunks', models.PositiveBigIntegerField(default=0)),
                 ('done_chunks', models.PositiveBigIntegerField(default=0)),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='generations', to='workspaces.workspace')),

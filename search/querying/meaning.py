@@ -1,9 +1,8 @@
 """The list of contents that are nearest in meaning, the nearest first.
 
-The rule of `search.core.scanning` decides how: PostgreSQL compares each vector in scope, or walks the graph (HNSW) far
-enough that it finds the nearest among texts that are much alike, and takes of these what the filters admit. Where that is
-too little, the walk goes on until enough were found that the filters admit; and where that ends early, all are compared. So
-a filter never makes the list short.
+The rule of `search.core.scanning` decides how: PostgreSQL compares each vector in scope, or those of the nearest cells, and
+takes of these, the nearest first, what the filters admit. Where that is too little, it looks into further cells until enough
+were found that the filters admit; and where that ends early, all are compared. So a filter never makes the list short.
 """
 
 from __future__ import annotations
@@ -15,19 +14,14 @@ from django.db import connection
 
 from database.rows import Cursor, fetch_rows
 from search.core.fusion import MeaningHit
-from search.core.scanning import Scan, choose_scan
+from search.core.scanning import Scan, choose_scan, count_probes
 from search.embedding.queries import QueryVector
 from search.models import IndexGeneration
 from search.querying.scope import SearchScope
 from search.vectors.tables import has_vector_table, vector_table
 
-EF = 1_000  # the most that pgvector takes
-# Near chunks that a walk finds, for each content that is wanted: with fewer it misses some among texts that are much alike.
-WALKED = 20
-WALKED_ROWS = range(2_000, 6_000)
-WALKED_OF = 150  # the larger the graph, the more of it must be seen: one chunk of so many
-WALK_ENOUGH = 50  # contents; fewer are no answer of a walk
-SCANNED_MAX = 200_000
+ENOUGH = 50  # contents; fewer are no answer of cells
+LOOKED_MAX = 50_000  # chunks of cells that are looked at, until enough are in scope
 CHUNKS_OF_CONTENT = 5  # near chunks that are looked for, for each content that is wanted
 LOOKED_FACTOR = 10  # of these, so many are looked at for each: filters admit some of them
 
@@ -42,18 +36,21 @@ SELECT near.text_id, near.chunk_id, -near.d AS likeness
  ORDER BY near.d LIMIT %(chunks)s
 """
 
-# The walk answers in no strict order, which PostgreSQL does not know: an order by the distance itself would not be sorted.
-_WALK = """
-SELECT near.text_id, near.chunk_id, 1 - near.d AS likeness
-  FROM (SELECT w.chunk_id, w.text_id, w.workspace_id, w.dataset_id, w.d + 0 AS d
-          FROM (SELECT v.chunk_id, v.text_id, v.workspace_id, v.dataset_id,
-                                v.embedding <=> %(vector)s::halfvec AS d
-                           FROM {table} v WHERE v.generation = %(generation)s AND {walked}
-                          ORDER BY v.embedding <=> %(vector)s::halfvec LIMIT %(looked)s) w
-         ORDER BY w.d + 0 OFFSET 0) near
- WHERE {scope}
- ORDER BY near.d LIMIT %(chunks)s
+# Cells answer in order, as far as one after another is asked for: so no more are looked at than it takes.
+_CELLS = """
+SELECT near.text_id, near.chunk_id, -near.d AS likeness
+  FROM (SELECT v.chunk_id, v.text_id, v.workspace_id, v.dataset_id, v.embedding <#> %(vector)s::halfvec AS d
+          FROM {table} v WHERE v.generation = %(generation)s AND {first}
+         ORDER BY v.embedding <#> %(vector)s::halfvec LIMIT %(looked)s) near
+ WHERE {scope} LIMIT %(chunks)s
 """
+
+# A sort is what PostgreSQL must not plan: it would compare all for it. That of all found vectors takes place in the index.
+_SET = """
+SELECT set_config('ivfflat.probes', %s, true), set_config('ivfflat.iterative_scan', 'relaxed_order', true),
+       set_config('work_mem', '64MB', true), set_config('enable_sort', 'off', true)
+"""
+_UNSET = "SELECT set_config('enable_sort', 'on', true)"
 
 _COUNT = """
 SELECT coalesce(sum(i.chunk_count), 0)::bigint FROM search_datasetindex i WHERE {scope}
@@ -76,49 +73,47 @@ def list_by_meaning(scope: SearchScope, asked: QueryVector, most: int) -> list[M
         "chunks": most * CHUNKS_OF_CONTENT,
     }
     with connection.cursor() as cursor:
-        if _choose(cursor, scope, has_graph=generation.has_graph) is Scan.GRAPH:
-            found = _walk(cursor, scope, table, parameters, most)
-            if len(found) >= min(most, WALK_ENOUGH):
+        in_all = _count_all(cursor, scope) if generation.cell_count else 0
+        if _choose(cursor, scope, in_all) is Scan.CELLS:
+            probes = count_probes(generation.cell_count, in_all)
+            found = _look_into_cells(cursor, scope, table, parameters, probes)
+            if len(found) >= min(most, ENOUGH):
                 return found[:most]
         return _compare(cursor, scope, table, parameters, most)
 
 
-def _choose(cursor: Cursor, scope: SearchScope, *, has_graph: bool) -> Scan:
-    """Nothing is counted where there is no graph."""
-    if not has_graph:
+def _count_all(cursor: Cursor, scope: SearchScope) -> int:
+    everything = SearchScope(scope.workspace_id)
+    cursor.execute(_COUNT.format(scope=everything.limit_rows("i")), everything.parameters)
+    [count] = cursor.fetchone()
+    return int(count)
+
+
+def _choose(cursor: Cursor, scope: SearchScope, in_all: int) -> Scan:
+    """Nothing is counted where there are no cells."""
+    if not in_all:
         return Scan.EXACT
     if scope.chunk_count is not None:
-        return choose_scan(scope.chunk_count, has_graph=True)
+        return choose_scan(scope.chunk_count, in_all, has_cells=True)
     if scope.text_ids is not None:
         statement = _COUNT_TEXTS.format(texts=scope.limit_first("t", "id"))
     else:
         statement = _COUNT.format(scope=scope.limit_rows("i"))
     cursor.execute(statement, scope.parameters)
     [in_scope] = cursor.fetchone()
-    return choose_scan(in_scope, has_graph=True)
+    return choose_scan(in_scope, in_all, has_cells=True)
 
 
-def _walk(
-    cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any], most: int
+def _look_into_cells(
+    cursor: Cursor, scope: SearchScope, table: str, parameters: Mapping[str, Any], probes: int
 ) -> list[MeaningHit]:
-    cursor.execute(
-        "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true),"
-        " set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true)",
-        [str(EF), str(SCANNED_MAX)],
+    cursor.execute(_SET, [str(probes)])
+    statement = _CELLS.format(
+        table=table, first=scope.limit_first("v"), scope=scope.limit_chunks("near")
     )
-    everything = SearchScope(scope.workspace_id)
-    cursor.execute(_COUNT.format(scope=everything.limit_rows("i")), everything.parameters)
-    [in_all] = cursor.fetchone()
-    wanted = max(most * WALKED, in_all // WALKED_OF, WALKED_ROWS.start)
-    looked = min(wanted, WALKED_ROWS.stop)
-    workspace = everything.limit_rows("v")
-    found: list[MeaningHit] = []
-    for walked, count in ((workspace, looked), (scope.limit_chunks("v"), most * CHUNKS_OF_CONTENT)):
-        statement = _WALK.format(table=table, walked=walked, scope=scope.limit_chunks("near"))
-        cursor.execute(statement, {**parameters, "looked": count})
-        found = _join_chunks(fetch_rows(cursor, MeaningHit))
-        if len(found) >= min(most, WALK_ENOUGH):
-            break
+    cursor.execute(statement, {**parameters, "looked": LOOKED_MAX})
+    found = _join_chunks(fetch_rows(cursor, MeaningHit))
+    cursor.execute(_UNSET)
     return found
 
 

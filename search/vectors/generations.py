@@ -29,7 +29,7 @@ from search.models import (
     GenerationState,
     IndexGeneration,
 )
-from search.vectors.graphs import drop_graph, needs_graph
+from search.vectors.cells import drop_cells, needs_cells
 from search.vectors.pending import forget_pending, recount_pending, settle_states
 from search.vectors.tables import has_vector_extension, has_vector_table, vector_table
 
@@ -107,7 +107,7 @@ def settle_generation(workspace_id: uuid.UUID) -> IndexGeneration | None:
         close_breaker(workspace_id)
         recount_pending(workspace_id, target.pk, target.dimensions)
         refresh_progress(target)
-        is_ready = target.has_graph or not needs_graph(target, target.total_chunks)
+        is_ready = target.cell_count > 0 or not needs_cells(target, target.total_chunks)
         if target.done_chunks == target.total_chunks and is_ready:
             _switch(target)
         settle_states(workspace_id)
@@ -124,8 +124,8 @@ def refresh_progress(generation: IndexGeneration) -> None:
 
 
 def switch_when_whole(workspace_id: uuid.UUID) -> bool:
-    """Lets the generation that is filled serve, if no chunk wants a vector of it and its graph stands where it needs
-    one; whether it does now."""
+    """Lets the generation that is filled serve, if no chunk wants a vector of it and its cells stand where it needs
+    them; whether it does now."""
     with transaction.atomic():
         _hold(workspace_id)
         building = find_building(workspace_id)
@@ -135,7 +135,7 @@ def switch_when_whole(workspace_id: uuid.UUID) -> bool:
         if _count_pending(workspace_id):
             settle_states(workspace_id)
             return False
-        if needs_graph(building, count_chunks(workspace_id)) and not building.has_graph:
+        if needs_cells(building, count_chunks(workspace_id)) and not building.cell_count:
             return False
         _switch(building)
     return True
@@ -189,7 +189,7 @@ def _drop_vectors(generation: IndexGeneration) -> bool:
     """Whether all are gone; else the next turn goes on."""
     if generation.dimensions is None or not has_vector_table(generation.dimensions):
         return True
-    drop_graph(generation)
+    drop_cells(generation)
     table = vector_table(generation.dimensions)
     statement = f"""
     DELETE FROM {table} WHERE ctid = ANY (ARRAY(

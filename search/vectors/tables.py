@@ -22,8 +22,8 @@ from database.extensions import has_extension
 from search.choices import DIMENSIONS_MAX
 from search.embedding.contract import Vector
 
-# HNSW takes halfvec up to 4,000 dimensions (pgvector, README, "HNSW").
-GRAPH_DIMENSIONS_MAX = 4_000
+# IVFFlat takes halfvec up to 4,000 dimensions (pgvector, README, "IVFFlat").
+CELLS_DIMENSIONS_MAX = 4_000
 _LOCK = "search.vectors.tables"
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)

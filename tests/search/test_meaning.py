@@ -1,4 +1,4 @@
-"""The list of meaning: by the built-in model, and as complete by a walk of the graph as by comparing all."""
+"""The list of meaning: by the built-in model, and as complete by cells as by comparing all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from datasets.models import Dataset
 from search.core.fusion import Matched
-from search.core.scanning import Scan, choose_scan
+from search.core.scanning import Scan, choose_scan, count_cells, count_probes
 from search.embedding.builtin import DIMENSIONS
 from search.embedding.contract import Vector, make_unit
 from search.embedding.queries import QueryVector
@@ -20,7 +20,7 @@ from search.querying.meaning import list_by_meaning
 from search.querying.question import Question, SearchMode
 from search.querying.scope import SearchScope
 from search.querying.search import search
-from search.vectors.graphs import tend_graph
+from search.vectors.cells import name_cells, tend_cells
 from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
 from tests.rows import make_workspace
 from tests.search.filling import fill_dataset, fill_vectors
@@ -67,8 +67,8 @@ def test_a_question_in_other_words_is_answered_and_an_exact_name_stays_first() -
 
 
 @pytest.fixture
-def graph(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
-    """800 contents with vectors of chance, a graph over them, and the rule that always walks it."""
+def cells(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
+    """800 contents with vectors of chance, 40 cells of them, and the rule that always looks into cells."""
     acme = make_workspace()
     chance = random.Random(3)  # noqa: S311 - filler
     generation = IndexGeneration.objects.create(
@@ -81,10 +81,12 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
             (f"area-{n % 40}/{n}.{'md' if n % 3 else 'txt'}", f"{name} {n}") for n in range(count)
         ]
         _give_vectors(fill_dataset(acme, name, texts), generation, chance)
-    monkeypatch.setattr("search.vectors.graphs.GRAPH_FROM", 1)
+    monkeypatch.setattr("search.vectors.cells.CELLS_FROM", 1)
+    monkeypatch.setattr("search.core.scanning.ROWS_OF_CELL", 20)
     monkeypatch.setattr("search.core.scanning.EXACT_ROWS", 0)
-    tend_graph(generation, SMALL + LARGE, lambda: None)
-    assert generation.has_graph
+    monkeypatch.setattr("search.core.scanning.EXACT_PART", 1_000_000)
+    assert tend_cells(generation, SMALL + LARGE, lambda: None)
+    assert generation.cell_count == 40
     return generation
 
 
@@ -103,8 +105,8 @@ def _vector(chance: random.Random) -> Vector:
     return unit
 
 
-def test_a_filter_never_makes_a_walk_short(graph: IndexGeneration) -> None:
-    acme: Workspace = graph.workspace
+def test_a_filter_never_makes_the_list_of_cells_short(cells: IndexGeneration) -> None:
+    acme: Workspace = cells.workspace
     small, large = (acme.datasets.get(name=name).pk for name in ("small", "large"))
     scopes = [
         SearchScope(acme.pk),
@@ -116,43 +118,85 @@ def test_a_filter_never_makes_a_walk_short(graph: IndexGeneration) -> None:
     chance = random.Random(5)  # noqa: S311 - filler
     for scope in scopes:
         for _ in range(QUESTIONS):
-            asked = QueryVector(_vector(chance), graph.pk, DIMENSIONS)
-            by_graph = _nearest(graph, scope, asked, has_graph=True)
-            exact = _nearest(graph, scope, asked, has_graph=False)
-            assert len(by_graph) == len(exact), scope
-            assert len(set(by_graph) & set(exact)) >= 0.95 * len(exact), scope
+            asked = QueryVector(_vector(chance), cells.pk, DIMENSIONS)
+            by_cells = _nearest(cells, scope, asked)
+            exact = _nearest(cells, scope, asked, is_exact=True)
+            assert len(by_cells) == len(exact), scope
+            assert len(set(by_cells) & set(exact)) >= 0.95 * len(exact), scope
 
 
-def test_a_walk_that_meets_few_of_the_scope_goes_on(
-    graph: IndexGeneration, monkeypatch: pytest.MonkeyPatch
+def test_cells_that_hold_few_of_the_scope_are_not_the_last_that_are_looked_into(
+    cells: IndexGeneration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.querying.meaning.WALKED", 0)
-    monkeypatch.setattr("search.querying.meaning.WALKED_ROWS", range(30, 30))
-    scope = SearchScope(graph.workspace_id, types=(".txt",))
-    asked = QueryVector(_vector(random.Random(5)), graph.pk, DIMENSIONS)  # noqa: S311 - filler
-    exact = _nearest(graph, scope, asked, has_graph=False)
+    monkeypatch.setattr("search.core.scanning.PROBED_ROWS", 0)
+    monkeypatch.setattr("search.core.scanning.PROBED_PART", 1_000_000)
+    scope = SearchScope(cells.workspace_id, types=(".txt",))
+    asked = QueryVector(_vector(random.Random(5)), cells.pk, DIMENSIONS)  # noqa: S311 - filler
     monkeypatch.delattr("search.querying.meaning._compare")  # nobody has to compare all
-    assert len(set(_nearest(graph, scope, asked, has_graph=True)) & set(exact)) >= 9
+    assert len(_nearest(cells, scope, asked, most=100)) == 100
+
+
+def test_only_the_nearest_cells_are_compared(
+    cells: IndexGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan of PostgreSQL is an index scan, with filters and without, and no sort of all vectors."""
+    monkeypatch.delattr("search.querying.meaning._compare")
+    large = cells.workspace.datasets.get(name="large").pk
+    asked = QueryVector(_vector(random.Random(5)), cells.pk, DIMENSIONS)  # noqa: S311 - filler
+    for scope in (
+        SearchScope(cells.workspace_id),
+        SearchScope(cells.workspace_id, dataset_ids=(large,)),
+    ):
+        before = _count_scans(cells)
+        assert _nearest(cells, scope, asked)
+        assert _count_scans(cells) == before + 1
+
+
+def _count_scans(generation: IndexGeneration) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT 1")
+        cursor.execute(
+            "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s",
+            [name_cells(generation.pk)],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _nearest(
-    generation: IndexGeneration, scope: SearchScope, asked: QueryVector, *, has_graph: bool
+    generation: IndexGeneration,
+    scope: SearchScope,
+    asked: QueryVector,
+    *,
+    is_exact: bool = False,
+    most: int = 10,
 ) -> list[int]:
-    IndexGeneration.objects.filter(pk=generation.pk).update(has_graph=has_graph)
+    cell_count = 0 if is_exact else generation.cell_count
+    IndexGeneration.objects.filter(pk=generation.pk).update(cell_count=cell_count)
     with transaction.atomic():
-        return [hit.text_id for hit in list_by_meaning(scope, asked, 100)][:10]
+        return [hit.text_id for hit in list_by_meaning(scope, asked, 100)][:most]
 
 
 @pytest.mark.parametrize(
-    ("in_scope", "has_graph", "scan"),
+    ("in_scope", "in_all", "has_cells", "scan"),
     [
-        (900_000, True, Scan.GRAPH),
-        (900_000, False, Scan.EXACT),
-        (50_000, True, Scan.EXACT),
-        (50_001, True, Scan.GRAPH),
+        (900_000, 900_000, True, Scan.CELLS),
+        (900_000, 900_000, False, Scan.EXACT),
+        (50_000, 60_000, True, Scan.EXACT),
+        (50_001, 60_000, True, Scan.CELLS),
+        (100_000, 1_000_000, True, Scan.EXACT),
+        (100_001, 1_000_000, True, Scan.CELLS),
     ],
 )
 def test_the_size_of_the_scope_decides_how_it_is_searched(
-    in_scope: int, *, has_graph: bool, scan: Scan
+    in_scope: int, in_all: int, *, has_cells: bool, scan: Scan
 ) -> None:
-    assert choose_scan(in_scope, has_graph=has_graph) is scan
+    assert choose_scan(in_scope, in_all, has_cells=has_cells) is scan
+
+
+def test_cells_are_small_and_many_are_looked_into() -> None:
+    assert [count_cells(n) for n in (50, 100_000, 1_000_000, 9_000_000)] == [10, 200, 2_000, 2_000]
+    assert count_probes(200, 100_000) == 100
+    assert count_probes(200, 400_000) == 25  # vectors that came since the cells were made
+    assert count_probes(2_000, 1_000_000) == 200
+    assert count_probes(10, 800) == 10

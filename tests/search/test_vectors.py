@@ -23,6 +23,7 @@ from search.models import (
     IndexGeneration,
     IndexState,
 )
+from search.vectors.cells import drop_left_cells, name_cells, tend_cells
 from search.vectors.generations import (
     drop_retired,
     find_building,
@@ -30,7 +31,6 @@ from search.vectors.generations import (
     find_serving,
     settle_generation,
 )
-from search.vectors.graphs import drop_left_graphs, name_graph, tend_graph
 from search.vectors.leases import IndexFenced, claim_index
 from search.vectors.rounds import index_vectors
 from syncjobs.configuration.jobs import delete_workspace
@@ -535,16 +535,16 @@ def test_a_workspace_without_vectors_says_so() -> None:
 
 def find_indexes() -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'search_graph_%%'")
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'search_cells_%%'")
         return {name for (name,) in cursor.fetchall()}
 
 
-def test_a_graph_comes_with_many_vectors_and_goes_with_few(
+def test_cells_come_with_many_vectors_and_go_with_few(
     service: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.vectors.graphs.GRAPH_FROM", 25)
-    monkeypatch.setattr("search.vectors.graphs.GRAPH_BELOW", 20)
-    drop_left_graphs()  # those of generations that went with earlier tests
+    monkeypatch.setattr("search.vectors.cells.CELLS_FROM", 25)
+    monkeypatch.setattr("search.vectors.cells.CELLS_BELOW", 20)
+    drop_left_cells()  # those of generations that went with earlier tests
     dataset = make_dataset()
     choose(service, dataset.workspace)
     add_text(dataset, BODIES)
@@ -555,24 +555,24 @@ def test_a_graph_comes_with_many_vectors_and_goes_with_few(
     def look() -> None:
         return None
 
-    assert not tend_graph(serving, 24, look)
-    assert tend_graph(serving, 30, look)
-    assert find_indexes() == {name_graph(serving.pk)}
-    assert IndexGeneration.objects.get().has_graph
-    assert not tend_graph(serving, 22, look)
-    assert tend_graph(serving, 19, look)
+    assert not tend_cells(serving, 24, look)
+    assert tend_cells(serving, 30, look)
+    assert find_indexes() == {name_cells(serving.pk)}
+    assert IndexGeneration.objects.get().cell_count == 10
+    assert not tend_cells(serving, 22, look)
+    assert tend_cells(serving, 19, look)
     assert find_indexes() == set()
-    assert not IndexGeneration.objects.get().has_graph
-    assert tend_graph(serving, 30, look)
+    assert not IndexGeneration.objects.get().cell_count
+    assert tend_cells(serving, 30, look)
     IndexGeneration.objects.all().delete()  # as with its workspace
-    assert drop_left_graphs() == 1
+    assert drop_left_cells() == 1
     assert find_indexes() == set()
 
 
 def test_a_build_that_is_broken_off_begins_anew(
     service: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.vectors.graphs.GRAPH_FROM", 25)
+    monkeypatch.setattr("search.vectors.cells.CELLS_FROM", 25)
     dataset = make_dataset()
     choose(service, dataset.workspace)
     add_text(dataset, BODIES)
@@ -586,7 +586,8 @@ def test_a_build_that_is_broken_off_begins_anew(
     def check() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s)", [name_graph(serving.pk)]
+                "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s)",
+                [f"{name_cells(serving.pk)}_next"],
             )
             if cursor.fetchone() == (True,):
                 raise Over
@@ -598,15 +599,43 @@ def test_a_build_that_is_broken_off_begins_anew(
                 "BEGIN; SELECT count(*) FROM search_vector_16; LOCK search_vector_16 IN ROW EXCLUSIVE MODE"
             )
             with pytest.raises(Over):
-                tend_graph(serving, 30, check)
+                tend_cells(serving, 30, check)
             cursor.execute("ROLLBACK")
     finally:
         blocker.close()
-    assert not IndexGeneration.objects.get().has_graph
-    assert tend_graph(serving, 30, lambda: None)
+    assert not IndexGeneration.objects.get().cell_count
+    assert tend_cells(serving, 30, lambda: None)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass",
-            [name_graph(serving.pk)],
+            [name_cells(serving.pk)],
         )
         assert cursor.fetchone() == (True,)
+
+
+def test_cells_of_a_workspace_that_outgrew_them_are_made_anew(
+    service: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.vectors.cells.CELLS_FROM", 25)
+    monkeypatch.setattr("search.vectors.cells.CELLS_BELOW", 20)
+    monkeypatch.setattr("search.core.scanning.ROWS_OF_CELL", 1)
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    index_once(dataset)
+    serving = find_serving(dataset.workspace_id)
+    assert serving is not None
+    assert tend_cells(serving, 30, lambda: None)
+    assert not tend_cells(serving, 59, lambda: None)
+    assert serving.cell_count == 30
+    known_before = IndexGeneration.objects.get()
+    assert tend_cells(serving, 60, lambda: None)
+    assert IndexGeneration.objects.get().cell_count == 60
+    assert name_cells(serving.pk) in find_indexes()
+    assert f"{name_cells(serving.pk)}_next" not in find_indexes()
+    assert not tend_cells(known_before, 60, lambda: None)  # another has made them meanwhile
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT reloptions FROM pg_class WHERE relname = %s", [name_cells(serving.pk)]
+        )
+        assert cursor.fetchone() == (["lists=60"],)

@@ -166,8 +166,9 @@ def measure_recall(
     asked = [query.text for query in QUERIES[:: 2 * EVERY]]
     vectors = [embed_question(workspace, text, PATIENCE_S) for text in asked]
     scope = make_scope(workspace, **more)
-    exact = list_nearest(generation, scope, vectors, has_graph=False)
-    found = list_nearest(generation, scope, vectors, has_graph=True)
+    cell_count = generation.cell_count
+    exact = list_nearest(generation, scope, vectors, cell_count=0)
+    found = list_nearest(generation, scope, vectors, cell_count=cell_count)
     parts = [
         sum(likeness >= best[-1] - ALIKE for likeness in each) / len(best)
         for best, each in zip(exact, found, strict=True)
@@ -196,7 +197,7 @@ def list_nearest(
     scope: SearchScope,
     vectors: Sequence[QueryVector],
     *,
-    has_graph: bool,
+    cell_count: int,
 ) -> list[list[float]]:
     """How alike the ten first are, for each question."""
     from django.db import connection, transaction
@@ -204,8 +205,8 @@ def list_nearest(
     from search.querying.meaning import list_by_meaning
     from search.querying.search import NEAR
 
-    generation.has_graph = has_graph
-    generation.save(update_fields=["has_graph"])
+    generation.cell_count = cell_count
+    generation.save(update_fields=["cell_count"])
     found = []
     for vector in vectors:
         with transaction.atomic(), connection.cursor() as cursor:

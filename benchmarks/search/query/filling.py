@@ -23,17 +23,15 @@ from search.embedding.builtin import the_model
 from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.paths import keep_paths
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
-from search.vectors.graphs import tend_graph
+from search.vectors.cells import tend_cells
 from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
 from workspaces.models import Workspace
 
 SHARES = {"forty": 0.4, "thirty": 0.3, "nineteen": 0.19, "ten": 0.1, "one": 0.01}  # of all chunks
 CHUNKS_OF_TEXT = 8
 BATCH = 20_000
-SAMPLES = range(1_500, 5_000)
-CHUNKS_OF_SAMPLE = (
-    20  # so many chunks are made of one real one, beyond the largest number of samples more
-)
+SAMPLES = range(1_500, 36_000)
+CHUNKS_OF_SAMPLE = 20  # are made of one real one, and more beyond the largest number of samples
 CHUNKS_OF_FILE = 40
 NUDGE = 0.2
 _SUFFIXES = (".md", ".txt", ".py", ".pdf")
@@ -99,7 +97,7 @@ def _iter_chunks() -> Iterator[tuple[str, str]]:
 def fill_large(
     workspace: Workspace, samples: Sequence[Sample], chunk_count: int
 ) -> IndexGeneration:
-    """Datasets of the sizes of SHARES, and the graph over all vectors."""
+    """Datasets of the sizes of SHARES, and the cells of all vectors."""
     generation = IndexGeneration.objects.create(
         workspace=workspace,
         service="builtin",
@@ -131,7 +129,7 @@ def fill_large(
         )  # as the stage does at its end
         cursor.execute("ANALYZE")
         cursor.execute("RESET statement_timeout")
-    tend_graph(generation, chunk_count, lambda: None)
+    tend_cells(generation, chunk_count, lambda: None)
     return generation
 
 
