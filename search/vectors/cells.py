@@ -7,7 +7,7 @@ beside the old ones. They are made beside readers and writers (CONCURRENTLY), on
 with memory of its own.
 
 A graph (HNSW) takes longer to make, and among many texts that are much alike it misses a quarter of the nearest
-(decision 017).
+(decision 016).
 """
 
 from __future__ import annotations
