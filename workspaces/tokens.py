@@ -130,12 +130,21 @@ def _find_statement() -> str:
 
 def _make(model: type[M], values: Sequence[Any]) -> M:
     """An instance of the values of all its columns, as the database gives them."""
-    made: dict[str, Any] = {}
-    for field, value in zip(model._meta.concrete_fields, values, strict=True):
-        for convert in field.get_db_converters(connection):
-            value = convert(value, None, connection)
-        made[field.attname] = value
-    return model.from_db(connection.alias, list(made), list(made.values()))
+    names, converted = _columns_of(model)
+    given = list(values)
+    for at, converters in converted:
+        for convert in converters:
+            given[at] = convert(given[at], None, connection)
+    return model.from_db(connection.alias, names, given)
+
+
+@cache
+def _columns_of(model: type[models.Model]) -> tuple[list[str], list[tuple[int, list[Any]]]]:
+    """The names of all columns, and by place the converters of those that have some."""
+    fields = model._meta.concrete_fields
+    converters = [field.get_db_converters(connection) for field in fields]
+    found = [(at, each) for at, each in enumerate(converters) if each]
+    return [field.attname for field in fields], found
 
 
 def _digest(token: str) -> str:
