@@ -21,6 +21,7 @@ The texts of 1 to 3 are those that `clean_signs` returns.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -38,6 +39,7 @@ LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
 _TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
 _WORD = re.compile(r"[^\W_]+")
 _JOINERS = re.compile(r"[-_./:@+#]")
+_SPACES = str.maketrans({sign: " " for sign in string.punctuation if not _JOINERS.match(sign)})
 # `HTTPServer2` is HTTP, Server, 2. Other letters than these have no humps that mean anything.
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Runs of letters of scripts without spaces: those of East Asia, whose characters tell much, and those of alphabets.
@@ -55,7 +57,10 @@ _SIGNS = re.compile(
 )
 _HYPHENATED = re.compile("(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad")
 # A number with signs between its thousands, or with a decimal comma.
-_NUMBER = re.compile(r"\d{1,3}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d+,\d\d")
+# It begins with one digit in either case, which makes the search for it four times as fast.
+_NUMBER = re.compile(
+    r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d*,\d\d)"
+)
 _NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
 _JOINED = ("_", ".", ",", "-", "/")
 
@@ -63,15 +68,24 @@ _JOINED = ("_", ".", ",", "-", "/")
 def split_compounds(text: str) -> set[str]:
     """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
     lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none. With them the
-    parts of runs without spaces."""
+    parts of runs without spaces, and plain numbers."""
+    return set(iter_plain_numbers(text)).union(*map(split_token, list_tokens(text)))
+
+
+def list_tokens(text: str) -> set[str]:
+    """Returns what stands between spaces and signs that join nothing."""
+    return set(text.translate(_SPACES).split())
+
+
+def split_token(token: str) -> set[str]:
+    """Returns what `split_compounds` does, numbers aside."""
     found: set[str] = set()
-    if not text.isascii():
-        found.update(part for run in set(RUN.findall(text)) for _, part in list_parts(run))
-        text = text.replace("\u2011", "-")  # one that does not break
-    for token in set(_TOKEN.findall(text)):
-        if len(token) <= LONGEST_WORD and not (token.islower() and token.isalpha()):
-            found.update(_take_apart(token))
-    found.update(iter_plain_numbers(text))
+    if not token.isascii():
+        found.update(part for run in set(RUN.findall(token)) for _, part in list_parts(run))
+        token = token.replace("\u2011", "-")  # one that does not break
+    for word in _TOKEN.findall(token):
+        if len(word) <= LONGEST_WORD and not (word.islower() and word.isalpha()):
+            found.update(_take_apart(word))
     return found
 
 

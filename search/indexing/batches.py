@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from database.rows import fetch_rows
-from search.core.lexemes import clean_signs, compose_words, split_compounds
+from search.core.lexemes import clean_signs, compose_words
 from search.core.passages import digest_passage
 from search.core.texts import Cut, TextRefusal
 from search.indexing.known_words import WordCollector, keep_words
@@ -212,8 +212,7 @@ class ChunkCopy:
         for cut in cuts:
             heading, body = clean_text(cut.heading), clean_text(cut.body)
             passage = f"{heading}\n{body}" if heading else body
-            compounds = split_compounds(passage)
-            self.words.add(passage, compounds)
+            compounds = self.words.read(passage)
             self._copy.write_row(
                 (text_id, cut.n, cut.line, clean_text(cut.place), heading, body, digest_passage(heading, body),
                  " ".join(compounds), _clean_or_none(heading), _clean_or_none(body))

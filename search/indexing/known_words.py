@@ -8,13 +8,14 @@ counts the chunks of each word before it looks for it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from database.rows import Cursor
+from search.core.lexemes import LONGEST_WORD, iter_plain_numbers, list_tokens, split_token
 from search.core.spelling import fold_word, iter_spelled
 
-TOLD_MAX = 100_000  # tokens that are remembered: a text repeats most of what the one before it held
+PLAIN_MAX, COMPOUNDS_MAX = 100_000, 50_000  # tokens that are remembered, in some 20 MB
 
 _KEEP = """
 INSERT INTO search_knownword (workspace_id, folded, word)
@@ -34,23 +35,44 @@ def keep_words(cursor: Cursor, workspace_id: uuid.UUID, words: Iterable[str]) ->
 
 @dataclass(slots=True)
 class WordCollector:
-    """Gathers the words of texts, each once."""
+    """Takes texts apart, each token once: a text repeats most of what the ones before it held. And gathers the words that
+    can be misspelt."""
 
-    _seen: set[str] = field(default_factory=set)
+    _plain: set[str] = field(default_factory=set)  # tokens that are made of no others
+    _compounds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _found: set[str] = field(default_factory=set)
 
-    def add(self, text: str, compounds: Iterable[str]) -> None:
-        tokens = set(text.lower().split())
-        tokens.update(compounds)
-        new = tokens - self._seen
-        if not new:
-            return
-        if len(self._seen) > TOLD_MAX:
-            self._seen.clear()
-        self._seen |= new
-        self._found.update(iter_spelled("\n".join(new)))
+    def read(self, text: str) -> set[str]:
+        """Returns what `split_compounds` does."""
+        compounds = set(iter_plain_numbers(text))
+        new = []
+        for token in list_tokens(text) - self._plain:
+            if (known := self._compounds.get(token)) is None:
+                new.append(token)
+            else:
+                compounds.update(known)
+        if new:
+            compounds.update(self._read_new(new))
+        return compounds
 
     def take(self) -> set[str]:
-        """Returns what came since the last time."""
+        """Returns the words that came since the last time."""
         found, self._found = self._found, set()
+        return found
+
+    def _read_new(self, tokens: Sequence[str]) -> set[str]:
+        if len(self._plain) > PLAIN_MAX:
+            self._plain.clear()
+        if len(self._compounds) > COMPOUNDS_MAX:
+            self._compounds.clear()
+        found: set[str] = set()
+        for token in tokens:
+            if not (compounds := split_token(token)):
+                if len(token) <= LONGEST_WORD:
+                    self._plain.add(token)
+                continue
+            if len(token) <= LONGEST_WORD:
+                self._compounds[token] = tuple(compounds)
+            found |= compounds
+        self._found.update(iter_spelled("\n".join([*tokens, *found])))
         return found

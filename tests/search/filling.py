@@ -75,8 +75,7 @@ def _add_text(dataset: Dataset, sha256: bytes, path: str, text: str) -> None:
     chunks = list(cut(Extracted(kind, [Piece(text, line=1)]), path))
     collector = WordCollector()
     for chunk in chunks:
-        passage = f"{chunk.heading}\n{chunk.body}"
-        collector.add(passage, split_compounds(passage))
+        collector.read(f"{chunk.heading}\n{chunk.body}")
     words = compose_words(DEFAULT_LANGUAGES, heading="%s", body="%s", compounds="%s::text[]")
     columns = "workspace_id, dataset_id, text_id, n, line, place, heading, body, digest, words"
     values = f"{'%s, ' * 9}{words}"

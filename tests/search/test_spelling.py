@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from search.core.fusion import Matched
+from search.core.lexemes import split_compounds
 from search.core.spelling import count_slips, fold_word, is_same_word, iter_spelled, rank_alike
+from search.indexing import known_words
 from search.indexing.known_words import WordCollector
 from search.models import KnownWord
 from search.querying.lexemes_of_query import lexeme_counts
@@ -94,11 +96,29 @@ def test_a_short_word_has_one_slip_at_most() -> None:
 
 def test_words_of_letters_are_collected_once() -> None:
     collector = WordCollector()
-    collector.add("The pump V-1138, the PUMP and 設定設定設定", {"headermismatch", "v-1138"})
-    assert collector.take() == {"pump", "headermismatch"}
-    collector.add("the pump again", ())
+    collector.read("The pump V-1138, the PUMP, HeaderMismatch and 設定設定設定")
+    assert collector.take() == {"pump", "headermismatch", "header", "mismatch"}
+    collector.read("the pump again")
     assert collector.take() == {"again"}
     assert list(iter_spelled("x" * 41 + " Straße 12 abc")) == ["straße"]
+
+
+@pytest.mark.parametrize("most", [100_000, 2])
+def test_words_that_were_read_before_give_the_same_compounds(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        "os.path.join(HeaderMismatch, V-1138) idle_in_transaction and timeout",
+        "3\u202f417.50 and 26,619.59; 1'000, 12,50. non\u2011breaking \u3000 設定ファイル,設定ファイル",
+        "x" * 300 + "-" + "y" * 20 + " " + "A1" * 200,
+        "Straßen-Bahn\x85naïve\xa0well-known \u2028 foo_bar",
+        "",
+    ]
+    monkeypatch.setattr(known_words, "PLAIN_MAX", most)
+    monkeypatch.setattr(known_words, "COMPOUNDS_MAX", most)
+    collector = WordCollector()
+    for text in texts * 3:
+        assert collector.read(text) == split_compounds(text)
 
 
 @pytest.mark.django_db

@@ -110,7 +110,7 @@ def fill_large(
     ensure_vector_table(512)
     collector = WordCollector()
     for sample in samples:
-        collector.add(f"{sample.heading}\n{sample.body}", ())
+        collector.read(f"{sample.heading}\n{sample.body}")
     text_id = 1_000_000
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
