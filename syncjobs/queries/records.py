@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
+from database.rows import fetch_rows
 from syncjobs.core.states import FINAL, OPEN, State
 from syncjobs.models import SyncJob, SyncRecord
 from workspaces.models import Workspace
 
 # By hand, because agents ask it again and again: to make it from a queryset costs more than to run it.
 _CURRENT_AND_LATEST = """
-SELECT job.id,
+SELECT job.id AS job,
        (SELECT id FROM syncjobs_syncrecord
          WHERE job_id = job.id AND NOT dry_run AND state = ANY(%s)
-         ORDER BY state <> %s, queued_at LIMIT 1),
+         ORDER BY state <> %s, queued_at LIMIT 1) AS current,
        (SELECT id FROM syncjobs_syncrecord
-         WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT 1)
+         WHERE job_id = job.id AND NOT dry_run ORDER BY queued_at DESC LIMIT 1) AS latest
   FROM syncjobs_syncjob job WHERE job.workspace_id = %s AND job.id = ANY(%s)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    job: uuid.UUID
+    current: uuid.UUID | None
+    latest: uuid.UUID | None
 
 
 def syncs_and_plans_of(workspace: Workspace, columns: Iterable[str]) -> QuerySet[SyncRecord]:
@@ -66,7 +75,7 @@ def load_current_and_latest(
         cursor.execute(
             _CURRENT_AND_LATEST, [states, State.RUNNING.value, workspace.pk, list(job_ids)]
         )
-        pairs = {job_id: (current, latest) for job_id, current, latest in cursor.fetchall()}
+        pairs = {row.job: (row.current, row.latest) for row in fetch_rows(cursor, _Standing)}
     wanted = {each for pair in pairs.values() for each in pair if each is not None}
     found = {line.pk: line for line in lines_of(workspace, columns).filter(pk__in=wanted)}
     return {
