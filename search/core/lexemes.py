@@ -69,10 +69,10 @@ def split_compounds(text: str) -> set[str]:
     """Returns the words of `text` that are made of several: each whole, without its joiners, and in parts, all in
     lower case. `idle_in_transaction`, `HeaderMismatch` and `V-1138` are such words; `timeout` is none. With them the
     parts of runs without spaces, and plain numbers."""
-    return set(iter_plain_numbers(text)).union(*map(split_token, list_tokens(text)))
+    return set(iter_plain_numbers(text)).union(*map(split_token, split_at_signs(text)))
 
 
-def list_tokens(text: str) -> set[str]:
+def split_at_signs(text: str) -> set[str]:
     """Returns what stands between spaces and signs that join nothing."""
     return set(text.translate(_SPACES).split())
 

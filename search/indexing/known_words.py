@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from database.rows import Cursor
-from search.core.lexemes import LONGEST_WORD, iter_plain_numbers, list_tokens, split_token
+from search.core.lexemes import LONGEST_WORD, iter_plain_numbers, split_at_signs, split_token
 from search.core.spelling import fold_word, iter_spelled
 
 PLAIN_MAX, COMPOUNDS_MAX = 100_000, 50_000  # tokens that are remembered, in some 20 MB
@@ -46,7 +46,7 @@ class WordCollector:
         """Returns what `split_compounds` does."""
         compounds = set(iter_plain_numbers(text))
         new = []
-        for token in list_tokens(text) - self._plain:
+        for token in split_at_signs(text) - self._plain:
             if (known := self._compounds.get(token)) is None:
                 new.append(token)
             else:
