@@ -17,9 +17,10 @@ from search.core.spelling import fold_word, iter_spelled
 
 PLAIN_MAX, COMPOUNDS_MAX = 100_000, 50_000  # tokens that are remembered, in some 20 MB
 
-_KEEP = """
+_KEEP = r"""
 INSERT INTO search_knownword (workspace_id, folded, word)
-SELECT %(workspace)s, s.folded, s.word FROM unnest(%(folded)s::text[], %(words)s::text[]) s (folded, word)
+SELECT %(workspace)s, s.folded, s.word
+  FROM unnest(string_to_array(%(folded)s, E'\n'), string_to_array(%(words)s, E'\n')) s (folded, word)
  ORDER BY s.folded, s.word
 ON CONFLICT DO NOTHING
 """
@@ -29,8 +30,9 @@ def keep_words(cursor: Cursor, workspace_id: uuid.UUID, words: Iterable[str]) ->
     """Words in lower case. Call it in no transaction that holds locks."""
     told = sorted(set(words))
     if told:
-        folded = [fold_word(word) for word in told]
-        cursor.execute(_KEEP, {"workspace": workspace_id, "folded": folded, "words": told})
+        # As texts, because psycopg makes an array one word at a time.
+        lines = {"folded": "\n".join(map(fold_word, told)), "words": "\n".join(told)}
+        cursor.execute(_KEEP, {"workspace": workspace_id, **lines})
 
 
 @dataclass(slots=True)

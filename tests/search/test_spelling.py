@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 
 from search.core.fusion import Matched
 from search.core.lexemes import split_compounds
 from search.core.spelling import count_slips, fold_word, is_same_word, iter_spelled, rank_alike
 from search.indexing import known_words
-from search.indexing.known_words import WordCollector
+from search.indexing.known_words import WordCollector, keep_words
 from search.models import KnownWord
 from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.question import Hit, Question, SearchMode
@@ -210,3 +211,14 @@ def test_a_common_part_of_a_serial_does_not_crowd_it_out(
     monkeypatch.setattr("search.querying.words.ADMITTED_MAX", 10)
     monkeypatch.setattr("search.querying.words.GATE_ROWS", 15)
     assert paths(acme, "BE-881084")[0] == "order.txt"
+
+
+@pytest.mark.django_db
+def test_words_are_kept_with_their_keys() -> None:
+    """One of them has spaces in its key."""
+    workspace = make_workspace("words")
+    words = {"straße", "ab\ufdfaab", "pump"}
+    with connection.cursor() as cursor:
+        keep_words(cursor, workspace.pk, [*words, "pump"])
+    found = KnownWord.objects.filter(workspace=workspace).values_list("word", "folded")
+    assert dict(found) == {word: fold_word(word) for word in words}
