@@ -12,6 +12,7 @@ import pytest
 from django.contrib import admin
 from django.test import TransactionTestCase
 
+from search.querying.lexemes_of_query import lexeme_counts
 from tests import emptying
 from tests.hosts.sshd import Sshd, running_sshd
 
@@ -62,6 +63,14 @@ def _quickly_emptied() -> Generator[None, None, None]:
 def _patient_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine leaves no list out of an answer: tests ask what is found, not how soon."""
     monkeypatch.setattr("search.querying.search.WITHIN_S", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts() -> Iterator[None]:
+    """How many chunks hold a word is remembered for a while, and each test has texts of its own."""
+    lexeme_counts.forget()
+    yield
+    lexeme_counts.forget()
 
 
 @pytest.fixture(scope="session")

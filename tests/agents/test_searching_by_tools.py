@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from search.querying.lexemes_of_query import lexeme_counts
 from tests.agents.asking import agent
 from tests.agents.things import checked
 from tests.api.asking import asker
@@ -19,13 +17,6 @@ TEXTS = {
     f"notes/day {n:02}.md": f"# Day {n}\n\nThe harbour was quiet, ship number {n} came in.\n"
     for n in range(30)
 }
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    lexeme_counts.forget()
-    yield
-    lexeme_counts.forget()
 
 
 @pytest.fixture

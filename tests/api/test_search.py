@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.question import SearchMode
 from tests.api.asking import Asker, asker
 from tests.rows import make_workspace
@@ -30,13 +28,11 @@ INDEX = {
 
 
 @pytest.fixture
-def ours() -> Iterator[Asker]:
-    lexeme_counts.forget()
+def ours() -> Asker:
     fill_dataset(make_workspace(), "handbook", SAME)
     fill_dataset(make_workspace("lab"), "handbook", SAME)
     fill_dataset(make_workspace("lab"), "theirs", SAME)
-    yield asker(Role.VIEWER)
-    lexeme_counts.forget()
+    return asker(Role.VIEWER)
 
 
 def test_a01_a_hit_has_all_its_fields(ours: Asker) -> None:

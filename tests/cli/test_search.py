@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from cli.hits import print_hit
-from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.question import Question
 from search.querying.search import search
 from tests.rows import make_workspace
@@ -26,12 +24,10 @@ TEXTS = [
 
 
 @pytest.fixture
-def acme() -> Iterator[Workspace]:
-    lexeme_counts.forget()
+def acme() -> Workspace:
     workspace = make_workspace()
     fill_dataset(workspace, "handbook", TEXTS)
-    yield workspace
-    lexeme_counts.forget()
+    return workspace
 
 
 def run(*words: str) -> tuple[str, str]:

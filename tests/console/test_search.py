@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from console.searching import mark_snippet
 from datasets.models import Dataset
 from datasets.store import ensure_store
 from search.models import IndexState
-from search.querying.lexemes_of_query import lexeme_counts
 from tests.console.conftest import NASTY, Tenant, make_person, make_tenant
 from tests.console.test_browser import Watch
 from tests.search.filling import fill_dataset
@@ -30,13 +28,6 @@ TEXTS = [
     ),
     ("copy/emden.txt", f"Die Lieferfrist beträgt 14 Tage. {NASTY} <mark>Emden</mark>\n"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    lexeme_counts.forget()
-    yield
-    lexeme_counts.forget()
 
 
 @pytest.fixture

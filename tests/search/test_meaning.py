@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 from django.db import connection, transaction
@@ -15,7 +14,6 @@ from search.embedding.builtin import DIMENSIONS
 from search.embedding.contract import Vector, make_unit
 from search.embedding.queries import QueryVector
 from search.models import GenerationState, IndexGeneration, TextChunk
-from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.meaning import list_by_meaning
 from search.querying.question import Question, SearchMode
 from search.querying.scope import SearchScope
@@ -35,13 +33,6 @@ TEXTS = [
 ]
 SMALL, LARGE = 20, 780
 QUESTIONS = 6
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    lexeme_counts.forget()
-    yield
-    lexeme_counts.forget()
 
 
 def test_a_question_in_other_words_is_answered_and_an_exact_name_stays_first() -> None:

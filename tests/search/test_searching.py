@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from django.utils import timezone
 from datasets.models import Dataset, Entry, Version
 from search.core.fusion import Matched
 from search.models import IndexState, TextChunk
-from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.question import (
     InvalidQuestion,
     NoSuchDataset,
@@ -37,13 +35,6 @@ TEXTS = {
     "office/brief.txt": "Die Häuser an der Straße gehören Frau Müller.\n",
     "office/to-be.txt": "to be or not to be, that is the question\n",
 }
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    lexeme_counts.forget()
-    yield
-    lexeme_counts.forget()
 
 
 @pytest.fixture

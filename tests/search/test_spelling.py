@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.db import connection
 
@@ -13,7 +11,6 @@ from search.core.spelling import count_slips, fold_word, is_same_word, iter_spel
 from search.indexing import known_words
 from search.indexing.known_words import WordCollector, keep_words
 from search.models import KnownWord
-from search.querying.lexemes_of_query import lexeme_counts
 from search.querying.question import Hit, Question, SearchMode
 from search.querying.search import search
 from tests.rows import make_workspace
@@ -32,13 +29,6 @@ TEXTS = {
     "audit.txt": "“The four-eyes principle is practised by one pair of eyes,” she writes of 3\u202f417.50.",
     "manual.txt": "It can be rather expen\u2010\n       sive to test often.",
 }
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    lexeme_counts.forget()
-    yield
-    lexeme_counts.forget()
 
 
 @pytest.fixture
