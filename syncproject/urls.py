@@ -9,7 +9,6 @@ from django.urls import path
 from django.views.generic import RedirectView
 from ninja.openapi.views import openapi_view
 
-from api.mcp import serving as mcp_serving
 from api.rest.health import health
 from api.rest.metrics import metrics
 from api.rest.service import make_service
@@ -31,7 +30,6 @@ urlpatterns = [
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),
     path("api-docs", partial(openapi_view, api=service), name="api-docs"),
-    path("mcp", mcp_serving.answer, name="mcp"),
     path("admin/search/", admin.site.admin_view(search_view), name="console-search"),
     path("admin/keys/", admin.site.admin_view(keys_view), name="console-keys"),
     path("admin/tokens/seen/", admin.site.admin_view(put_away_view), name="console-token-seen"),

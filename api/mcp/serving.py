@@ -1,5 +1,8 @@
 """`POST /mcp`: streamable HTTP, stateless. What is wrong is refused in this order: host, origin, token, turn, type and size of
-the body, JSON, envelope, headers, method."""
+the body, JSON, envelope, headers, method.
+
+It needs no session, no cookie and no message to a person, so a middleware answers it before these are looked for. A token is
+no cookie, and a page of elsewhere has none."""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.http.request import validate_host
-from django.views.decorators.csrf import csrf_exempt
 
 from api.mcp.call import Call, encode_answer
 from api.mcp.caller import McpCaller
@@ -41,6 +43,7 @@ from api.rest.throttling import take_turn
 from workspaces.acting import Actor, Door, acting
 from workspaces.places import Pieces, listens
 
+PATH = "/mcp"
 _JSON = "application/json"
 # The interpreter runs one thread at a time: whoever else wants it waits for each thread that wants it too. So agents work
 # few at a time, however many ask, and REST does not become slow behind them.
@@ -48,8 +51,18 @@ AT_WORK_MAX = 4
 _at_work = threading.BoundedSemaphore(AT_WORK_MAX)
 
 
-@csrf_exempt  # a token is no cookie, and a page of elsewhere has none
-def answer(request: HttpRequest) -> HttpResponseBase:
+def let_agents_in(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """The middleware."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        return _serve(request) if request.path_info == PATH else get_response(request)
+
+    return respond
+
+
+def _serve(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:

@@ -1,4 +1,4 @@
-"""Our side, as the queue `index` does it: texts, words, vectors, and the graph where one is needed. The files are in the store
+"""Our side, as the queue `index` does it: texts, words, vectors, and cells where they are needed. The files are in the store
 already, as a sync leaves them.
 
     python -m benchmarks.search.peer.ours DATASET
