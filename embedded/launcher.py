@@ -22,6 +22,8 @@ from embedded.errors import ChildFailed, StopAsked
 from embedded.watchdog import Watchdog
 
 TRIES = 3
+READY_WITHIN_S = 300.0  # a busy small machine takes two minutes
+_TELL_AFTER_S = 20.0
 _STEADY_S = 60.0  # a child that ran so long has shown that it can
 _TRIM_EVERY_S = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,7 +67,7 @@ class Launcher:
     def children(self) -> Sequence[Child]:
         return tuple(self._children)
 
-    def start(self, programs: Sequence[Program], timeout_s: float = 90.0) -> None:
+    def start(self, programs: Sequence[Program], timeout_s: float = READY_WITHIN_S) -> None:
         """Starts all at once and returns when all are ready.
 
         Raises ChildFailed when one will not start, StopAsked when told to stop meanwhile.
@@ -74,11 +76,16 @@ class Launcher:
         for child in fresh:
             self._children.append(child)
             child.start()
-        deadline = time.monotonic() + timeout_s
+        began, told = time.monotonic(), False
         while late := [child for child in fresh if not child.is_ready()]:
             self._tick()
-            if time.monotonic() > deadline:
+            waited_s = time.monotonic() - began
+            if waited_s > timeout_s:
                 raise self._failed(late[0], f"was not ready within {timeout_s:.0f} s")
+            if waited_s > _TELL_AFTER_S and not told:
+                told = True
+                names = ", ".join(child.name for child in late)
+                self._say(f"waiting for {names} (up to {timeout_s:.0f} s)")
             time.sleep(POLL_S)
         self._was_up.update(child.name for child in fresh)
 

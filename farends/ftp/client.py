@@ -253,6 +253,9 @@ class FtpClient:
             # The host grants no more than these; the work goes on with them.
             self._limit, self._full = max(1, len(self._sessions)), error
             return
+        if isinstance(error, ProtocolViolation):
+            # Another one might do the same: the log-ins of a host that speaks out of turn have an end.
+            self._limit = max(1, self._limit - 1)
         self._losses += 1
         if self._losses >= LOSSES_MAX:
             raise error

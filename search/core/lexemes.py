@@ -57,9 +57,10 @@ _SIGNS = re.compile(
 )
 _HYPHENATED = re.compile("(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad")
 # A number with signs between its thousands, or with a decimal comma.
-# It begins with one digit in either case, which makes the search for it four times as fast.
+# It begins with one digit in either case, which makes the search for it four times as fast. Digits without end are no
+# number: each of them would be looked for a comma to their end.
 _NUMBER = re.compile(
-    r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d*,\d\d)"
+    r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d{0,14},\d\d)"
 )
 _NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
 _JOINED = ("_", ".", ",", "-", "/")

@@ -26,7 +26,6 @@ from workspaces.models import Role
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True),
 ]
 CLIENTS = PROJECT / ".venv" / "mcp-clients"

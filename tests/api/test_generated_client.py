@@ -24,7 +24,7 @@ from tests.rows import make_workspace
 from workspaces.models import Member, Role
 from workspaces.tokens import create_token
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1_800)]
 PACKAGE = "generated_sync_client"
 CLIENT = """\
 post_hooks: []

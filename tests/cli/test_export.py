@@ -353,7 +353,7 @@ def some(fields: dict[str, st.SearchStrategy[Any]]) -> Any:
     return st.fixed_dictionaries({}, optional=fields)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 def test_export_after_apply_is_a_fixed_point(tmp_path: Path) -> None:
     made = 0
 

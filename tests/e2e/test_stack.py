@@ -24,7 +24,7 @@ from tests.hosts.sshd import Sshd, running_sshd
 from tests.rows import digests_below, fill
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(1_800)]
 
 ROOT = Path(__file__).parents[2]
 OURS = (
@@ -109,7 +109,7 @@ class Stack:
             assert self.process.poll() is None, self.said
             return len(states_in(self.said)) == 4
 
-        until(is_over, "the demonstration did not end", within_s=240)
+        until(is_over, "the demonstration did not end", within_s=300)
 
     def end(self) -> int:
         """As Ctrl-C does."""

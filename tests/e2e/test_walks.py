@@ -25,7 +25,7 @@ from tests.proxy import Proxy, Weather, proxying
 from tests.rows import fill
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.process, pytest.mark.browser, pytest.mark.timeout(1_800)]
 
 CHROMIUM = "/usr/bin/chromium"
 WITHIN_S = 120  # for what a quiet machine does at once
@@ -68,7 +68,7 @@ def _running_stack(data_dir: Path) -> Iterator[str]:
         return "SyncProject is up." in log.read_text()
 
     try:
-        until(is_up, "the stack did not come up", within_s=240)
+        until(is_up, "the stack did not come up", within_s=200)
         yield log.read_text()
     finally:
         process.send_signal(signal.SIGINT)

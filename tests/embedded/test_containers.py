@@ -34,7 +34,7 @@ from tests.waiting import until
 pytestmark = [
     pytest.mark.process,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1_800),
 ]
 PARTS = ("web", "worker", "index", "beat", "flower")
 

@@ -24,7 +24,7 @@ from tests.hosts.databases import drop_database
 from tests.servers import servers
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.process
 
 UP_S = 120.0
 

@@ -20,7 +20,7 @@ from tests.faults.mutants import MUTANTS
 from tests.hosts.child import find_binary
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # a loaded machine takes long to start
+pytestmark = [pytest.mark.process, pytest.mark.timeout(1_800)]
 COMMAND = [sys.executable, "-m", "tests.faults"]
 SEED = 7
 

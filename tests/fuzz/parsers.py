@@ -80,6 +80,7 @@ from farends.wire import far_text, key_faults, listed_paths, month_names
 from search.core.asking import read_query
 from search.core.chunking import cut
 from search.core.lexemes import split_compounds, split_path_words
+from search.core.spelling import fold_word, iter_spelled
 from search.core.texts import Extracted, Piece, split_row
 from search.extracting import charsets, html, kinds, xlsx
 from search.extracting.telling import Teller
@@ -316,6 +317,10 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "api.mcp.envelope": {"message": _mcp_message},
     "search.core.asking": {"query": _text(read_query)},
     "search.core.lexemes": {"compounds": _text(split_compounds), "path": _text(split_path_words)},
+    "search.core.spelling": {
+        "words": _text(lambda text: list(iter_spelled(text))),
+        "key": _text(lambda text: fold_word.__wrapped__(text)),
+    },
     "search.core.chunking": {"plain": _cut(".txt"), "lines": _cut(".csv")},
     "search.core.outlines": {
         "markdown": _cut(".md"),

@@ -23,6 +23,7 @@ from farends.web.url import Origin, Url, resolve, without_user
 
 KIB = 1024
 BUDGET_S_PER_MIB = 8.0  # of CPU; what is quadratic takes minutes
+TRIES = 4
 PAGE_BYTES = 256 * KIB
 FIELD_BYTES = 60 * KIB  # what a response's head may have
 HOME = Url(Origin("http", "host", 80), "/a/b/")
@@ -152,8 +153,16 @@ def hostile_texts(length: int, count: int) -> Iterator[str]:
 def test_no_text_of_a_web_server_costs_more_than_its_length(name: str) -> None:
     read, length = READERS[name]
     for text in hostile_texts(length, 80):
-        began = time.process_time()
-        with contextlib.suppress(TransportError, NotUnderstood, UnicodeEncodeError):
-            read(text)
-        spent_s = time.process_time() - began
-        assert spent_s < 0.25 + BUDGET_S_PER_MIB * len(text) / (KIB * KIB), text[:60]
+        budget_s = 0.25 + BUDGET_S_PER_MIB * len(text) / (KIB * KIB)
+        for _ in range(TRIES):  # what the machine does beside it only adds
+            spent_s = _cpu_s(read, text)
+            if spent_s < budget_s:
+                break
+        assert spent_s < budget_s, text[:60]
+
+
+def _cpu_s(read: Callable[[str], None], text: str) -> float:
+    began = time.thread_time()
+    with contextlib.suppress(TransportError, NotUnderstood, UnicodeEncodeError):
+        read(text)
+    return time.thread_time() - began

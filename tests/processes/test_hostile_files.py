@@ -48,7 +48,7 @@ class Watch:
         return fresh(record).state in FINAL
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 def test_a15_hostile_documents_are_told_one_by_one_and_the_record_succeeds(
     start: Start, sshd: Sshd, source: Path, client: Client
 ) -> None:

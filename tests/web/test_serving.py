@@ -19,7 +19,7 @@ import pytest
 from embedded.child import PROJECT
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 CROWD = 40
 PATIENCE_S = 10.0  # of a client that is to be answered; nothing is to take long
 

@@ -20,7 +20,6 @@ from tests.hosts.gunicorn import running_gunicorn
 pytestmark = [
     pytest.mark.process,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 NAME = "localhost"
 PROXY = (
