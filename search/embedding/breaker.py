@@ -8,6 +8,7 @@ that limits us has not failed: it gets the rest that it asked for.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -116,10 +117,9 @@ def note_embed_success(workspace_id: uuid.UUID, *, most: int | None) -> None:
         cursor.execute(_SUCCEED, {"workspace": workspace_id, "most": most})
 
 
-def count_requests(workspace_id: uuid.UUID, counts: dict[str, int]) -> None:
+def count_requests(workspace_id: uuid.UUID, counts: Mapping[str, int]) -> None:
     """Adds to the totals that /metrics shows."""
     with connection.cursor() as cursor:
-        for outcome in sorted(
-            counts
-        ):  # in one order, so that two who count do not wait for each other
+        # In one order, so that two who count do not wait for each other.
+        for outcome in sorted(counts):
             cursor.execute(_COUNT, [workspace_id, outcome, counts[outcome]])

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 
 from database.rows import fetch_rows
 from search.choices import EmbeddingChoice
@@ -30,7 +31,7 @@ from search.embedding.breaker import (
 from search.embedding.contract import EmbedCode, Embedder, EmbedFailed, RefusedText, Vector
 from search.embedding.openai import TOTAL_S
 from search.embedding.opening import open_embedder
-from search.models import ChunkRefusal, DatasetIndex, IndexGeneration
+from search.models import DatasetIndex, IndexGeneration
 from search.vectors.generations import (
     ensure_target,
     read_choice,
@@ -40,10 +41,9 @@ from search.vectors.generations import (
 from search.vectors.leases import IndexLease
 from search.vectors.pending import find_missing, recount_pending, settle_states
 from search.vectors.tables import (
-    ChunkVector,
-    copy_vectors,
     ensure_vector_table,
     has_vector_table,
+    insert_vectors,
     vector_table,
 )
 from search.vectors.turns import Turn, TurnOver, begin_turn
@@ -51,6 +51,7 @@ from search.vectors.turns import Turn, TurnOver, begin_turn
 log = structlog.get_logger(__name__)
 
 BUDGET_S = 10.0
+WRITE_EVERY_S = 1.0  # so much work may be done twice, and what people see is so old at most
 PROBE_S = 10.0  # for the one text that asks whether a service is back
 _PAGE = 512
 _SHRINK = 4  # a batch that took too long is so much smaller the next time
@@ -83,9 +84,13 @@ SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
  WHERE c.id = ANY(%(chunks)s)
 ON CONFLICT DO NOTHING RETURNING chunk_id
 """
-_STILL_THERE = (
-    "SELECT id, text_id FROM search_textchunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
-)
+_REFUSE = """
+INSERT INTO search_chunkrefusal (workspace_id, dataset_id, chunk_id, generation_id, code, note)
+SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
+  FROM unnest(%(chunks)s::bigint[], %(codes)s::text[], %(notes)s::text[]) k (id, code, note)
+  JOIN search_textchunk c ON c.id = k.id ORDER BY c.id FOR KEY SHARE OF c
+ON CONFLICT DO NOTHING
+"""
 _DONE = "UPDATE search_indexgeneration SET done_chunks = done_chunks + %s WHERE id = %s"
 _SETTLED = """
 UPDATE search_datasetindex SET pending_chunks = greatest(0, pending_chunks - %s) WHERE dataset_id = %s
@@ -208,13 +213,22 @@ class _Filling:
         self._embedder: Embedder | None = None
         self._is_proved = breaker.failures == 0
         self._has_table = False
+        self._requests: Counter[str] = Counter()
+        self._answers: dict[int, Vector | RefusedText] = {}  # of chunks, to be written
+        self._wrote_at = time.monotonic()
 
     def close(self) -> None:
         if self._embedder is not None:
             self._embedder.close()
 
     def fill(self, ends_at: float) -> bool:
-        """Whether no chunk is left that wants a vector."""
+        """Whether no chunk is left that wants a vector. What was answered is written, whatever ends it."""
+        try:
+            return self._fill(ends_at)
+        finally:
+            self._write()
+
+    def _fill(self, ends_at: float) -> bool:
         after = 0
         while page := self._read_page(after):
             after = page[-1].id
@@ -226,11 +240,14 @@ class _Filling:
             groups = list(wanted.values())
             while groups:
                 self._look()
-                if time.monotonic() > ends_at and self._done.embedded:
+                if time.monotonic() > ends_at and (self._done.embedded or self._answers):
                     return False
                 size = self._size_batch()
                 self._embed(groups[:size])
                 groups = groups[size:]
+                if time.monotonic() - self._wrote_at > WRITE_EVERY_S:
+                    self._write()
+            self._write()  # the next page asks what is known
         return True
 
     def _read_page(self, after: int) -> list[WantedChunk]:
@@ -284,9 +301,10 @@ class _Filling:
                 self._done.most = max(1, len(groups) // _SHRINK)
             raise
         finally:
-            count_requests(self._lease.workspace_id, embedder.requests.take())
+            self._requests.update(embedder.requests.take())
         self._settle_dimensions(embedder)
-        self._write(groups, answers)
+        for group, answer in zip(groups, answers, strict=True):
+            self._answers.update((chunk.id, answer) for chunk in group)
         self._note_success(embedder)
 
     def _note_success(self, embedder: Embedder) -> None:
@@ -311,64 +329,45 @@ class _Filling:
         ensure_vector_table(embedder.dimensions)
         self._has_table = True
 
-    def _write(
-        self,
-        groups: Sequence[Sequence[WantedChunk]],
-        answers: Sequence[Vector | RefusedText],
-    ) -> None:
-        given = {
-            chunk.id: answer
-            for group, answer in zip(groups, answers, strict=True)
-            for chunk in group
-        }
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(_STILL_THERE, [list(given)])
-                there = dict(cursor.fetchall())
-                vectors = self._write_vectors(cursor, given, there)
-                refused = self._write_refusals({one: given[one] for one in there})
-                self._count_settled(vectors + refused)
-        except IntegrityError as exc:  # a vector came meanwhile: the next page shows what is left
-            log.info("vectors.met_others", error=str(exc).splitlines()[0])
+    def _write(self) -> None:
+        """What was answered since the last time, in one transaction."""
+        self._wrote_at = time.monotonic()
+        count_requests(self._lease.workspace_id, self._requests)
+        self._requests.clear()
+        answers, self._answers = self._answers, {}
+        if not answers:
             return
-        self._done.embedded += vectors
-        self._done.refused += refused
+        vectors, refused = {}, {}
+        for chunk_id, answer in answers.items():
+            if isinstance(answer, RefusedText):
+                refused[chunk_id] = answer
+            else:
+                vectors[chunk_id] = answer
+        with transaction.atomic(), connection.cursor() as cursor:
+            embedded = self._write_vectors(cursor, vectors)
+            told = self._write_refusals(cursor, refused)
+            self._count_settled(embedded + told)
+        self._done.embedded += embedded
+        self._done.refused += told
 
-    def _write_vectors(
-        self, cursor: Any, given: dict[int, Vector | RefusedText], there: dict[int, int]
-    ) -> int:
-        """`there` are chunks with their texts."""
-        rows = [
-            ChunkVector(
-                chunk_id,
-                self._target.pk,
-                self._lease.workspace_id,
-                self._lease.dataset_id,
-                text_id,
-                answer,
-            )
-            for chunk_id, text_id in there.items()
-            if not isinstance(answer := given[chunk_id], RefusedText)
-        ]
-        if rows and self._target.dimensions is not None:
-            copy_vectors(cursor, self._target.dimensions, rows)
-        return len(rows)
+    def _write_vectors(self, cursor: Any, vectors: dict[int, Vector]) -> int:
+        if not vectors or self._target.dimensions is None:
+            return 0
+        return insert_vectors(cursor, self._target.dimensions, self._target.pk, vectors)
 
-    def _write_refusals(self, given: dict[int, Vector | RefusedText]) -> int:
-        rows = [
-            ChunkRefusal(
-                workspace_id=self._lease.workspace_id,
-                dataset_id=self._lease.dataset_id,
-                chunk_id=chunk_id,
-                generation=self._target,
-                code=answer.code.value,
-                note=answer.note[:1_000],
-            )
-            for chunk_id, answer in given.items()
-            if isinstance(answer, RefusedText)
-        ]
-        ChunkRefusal.objects.bulk_create(rows, ignore_conflicts=True)
-        return len(rows)
+    def _write_refusals(self, cursor: Any, refused: dict[int, RefusedText]) -> int:
+        if not refused:
+            return 0
+        cursor.execute(
+            _REFUSE,
+            {
+                "generation": self._target.pk,
+                "chunks": list(refused),
+                "codes": [answer.code.value for answer in refused.values()],
+                "notes": [answer.note[:1_000] for answer in refused.values()],
+            },
+        )
+        return int(cursor.rowcount)
 
     def _count_settled(self, count: int) -> None:
         """Ends a transaction: it holds the row of the index, for which publishers wait, for an instant."""

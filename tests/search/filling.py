@@ -28,7 +28,7 @@ from search.models import (
     TextChunk,
     TextState,
 )
-from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
+from search.vectors.tables import ensure_vector_table, insert_vectors
 from workspaces.models import Workspace
 
 
@@ -120,13 +120,11 @@ def fill_vectors(workspace: Workspace) -> IndexGeneration:
         part = chunks[first : first + 64]
         passages = [write_passage(chunk.heading, chunk.body) for chunk in part]
         vectors = the_model().ask(passages).result()
-        rows = [
-            ChunkVector(
-                chunk.pk, generation.pk, workspace.pk, chunk.dataset_id, chunk.text_id, unit
-            )
+        units = {
+            chunk.pk: unit
             for chunk, vector in zip(part, vectors, strict=True)
             if (unit := make_unit(vector)) is not None
-        ]
+        }
         with connection.cursor() as cursor:
-            copy_vectors(cursor, DIMENSIONS, rows)
+            insert_vectors(cursor, DIMENSIONS, generation.pk, units)
     return generation

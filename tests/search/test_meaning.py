@@ -19,7 +19,7 @@ from search.querying.question import Question, SearchMode
 from search.querying.scope import SearchScope
 from search.querying.search import search
 from search.vectors.cells import name_cells, tend_cells
-from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
+from search.vectors.tables import ensure_vector_table, insert_vectors
 from tests.rows import make_workspace
 from tests.search.filling import fill_dataset, fill_vectors
 from workspaces.models import Workspace
@@ -82,12 +82,9 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
 
 
 def _give_vectors(dataset: Dataset, generation: IndexGeneration, chance: random.Random) -> None:
-    rows = [
-        ChunkVector(pk, generation.pk, dataset.workspace_id, dataset.pk, text_id, _vector(chance))
-        for pk, text_id in TextChunk.objects.filter(dataset=dataset).values_list("pk", "text_id")
-    ]
+    chunks = TextChunk.objects.filter(dataset=dataset).values_list("pk", flat=True)
     with connection.cursor() as cursor:
-        copy_vectors(cursor, DIMENSIONS, rows)
+        insert_vectors(cursor, DIMENSIONS, generation.pk, {pk: _vector(chance) for pk in chunks})
 
 
 def _vector(chance: random.Random) -> Vector:

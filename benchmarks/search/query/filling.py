@@ -24,7 +24,7 @@ from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.paths import keep_paths
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
 from search.vectors.cells import tend_cells
-from search.vectors.tables import ChunkVector, copy_vectors, ensure_vector_table
+from search.vectors.tables import ensure_vector_table, insert_vectors
 from workspaces.models import Workspace
 
 SHARES = {"forty": 0.4, "thirty": 0.3, "nineteen": 0.19, "ten": 0.1, "one": 0.01}  # of all chunks
@@ -122,7 +122,7 @@ def fill_large(
             for first in range(0, len(texts), BATCH // CHUNKS_OF_TEXT):
                 part = texts[first : first + BATCH // CHUNKS_OF_TEXT]
                 add_words(cursor, dataset, part, samples)
-                add_vectors(cursor, generation, dataset, part, samples)
+                add_vectors(cursor, generation, part, samples)
             text_id = texts.stop
         cursor.execute(
             "SELECT gin_clean_pending_list('chunk_words')"
@@ -180,25 +180,12 @@ def add_words(cursor: Any, dataset: Dataset, texts: range, samples: Sequence[Sam
 
 
 def add_vectors(
-    cursor: Any,
-    generation: IndexGeneration,
-    dataset: Dataset,
-    texts: range,
-    samples: Sequence[Sample],
+    cursor: Any, generation: IndexGeneration, texts: range, samples: Sequence[Sample]
 ) -> None:
     """Those of their chunks."""
-    rows = (
-        ChunkVector(
-            each.chunk_id,
-            generation.pk,
-            dataset.workspace_id,
-            dataset.pk,
-            each.text_id,
-            each.mix_vectors(),
-        )
-        for each in _iter_mixed(texts, samples)
-    )
-    copy_vectors(cursor, 512, rows)
+    mixed = _iter_mixed(texts, samples)
+    while part := {each.chunk_id: each.mix_vectors() for each in itertools.islice(mixed, 10_000)}:
+        insert_vectors(cursor, 512, generation.pk, part)
 
 
 @dataclass(frozen=True, slots=True)
