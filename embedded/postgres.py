@@ -28,15 +28,14 @@ from embedded.errors import StackError
 
 ROLE = "syncproject"
 OUTSIDE = Path("/var/lib")
+_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    "shared_buffers": "256MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "128MB",
-    "effective_cache_size": "1GB",
     "random_page_cost": "1.1",
     "max_wal_size": "2GB",
     "wal_compression": "on",
@@ -50,6 +49,11 @@ SETTINGS = {
     "log_min_duration_statement": "-1",
     "log_error_verbosity": "terse",
 }
+
+_MIB = 1 << 20
+# An eighth of the memory: what search compares is read from there in half the time that the system's own cache takes.
+BUFFERS_PART = 8
+BUFFERS_MIB = range(128, 2_049)
 
 # The product's role is no superuser; what only a superuser may create stands in the template. Operators read the
 # views of docs/sql.md as `monitor`.
@@ -118,10 +122,29 @@ def prepare_postgres(
     if not (home / "data" / "PG_VERSION").exists():
         _initialise(home, binaries, user)
     _wait_for_leftover(home / "data")
-    _write_settings(home / "data", {**SETTINGS, **(settings or {})}, user)
+    _write_settings(home / "data", {**SETTINGS, **share_memory(), **(settings or {})}, user)
     password = keys.read_secret(home / "password")
     port = port or ports.keep_port(home / "port")
     return Postgres(home=home, binaries=binaries, port=port, password=password, user=user)
+
+
+def share_memory(usable_bytes: int | None = None) -> dict[str, str]:
+    """The settings that depend on how much memory the machine, or the container, has."""
+    usable_mib = (find_usable_memory() if usable_bytes is None else usable_bytes) // _MIB
+    buffers_mib = min(max(usable_mib // BUFFERS_PART, BUFFERS_MIB.start), BUFFERS_MIB.stop - 1)
+    return {
+        "shared_buffers": f"{buffers_mib}MB",
+        "effective_cache_size": f"{max(usable_mib // 2, buffers_mib)}MB",
+    }
+
+
+def find_usable_memory() -> int:
+    """In bytes: of the machine, or of the container (cgroup v2, memory.max), if that has less."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(whole, int(_OF_CONTAINER.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # none, or "max"
+        return whole
 
 
 def _find_home(data_dir: Path, *, for_nobody: bool) -> Path:
@@ -158,7 +181,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
     with (building / "postgresql.conf").open("a", encoding="ascii") as configuration:
         configuration.write("\n# Rewritten at every start; ALTER SYSTEM wins over it.\n")
         configuration.write("include = 'syncproject.conf'\n")
-    _write_settings(building, SETTINGS, user)
+    _write_settings(building, {**SETTINGS, **share_memory()}, user)
     password = secrets.token_urlsafe(24)
     keys.write_secret(home / "password", password)
     single = [str(binaries / "postgres"), "--single", "-D", str(building), "template1"]

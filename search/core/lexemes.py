@@ -38,7 +38,8 @@ LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
 # Runs of letters and digits with single joiners between them.
 _TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
 _WORD = re.compile(r"[^\W_]+")
-_JOINERS = re.compile(r"[-_./:@+#]")
+_JOINER_SIGNS = "-_./:@+#"
+_JOINERS = re.compile(f"[{_JOINER_SIGNS}]")
 _SPACES = str.maketrans({sign: " " for sign in string.punctuation if not _JOINERS.match(sign)})
 # `HTTPServer2` is HTTP, Server, 2. Other letters than these have no humps that mean anything.
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -80,6 +81,8 @@ def split_at_signs(text: str) -> set[str]:
 
 def split_token(token: str) -> set[str]:
     """Returns what `split_compounds` does, numbers aside."""
+    if _is_plain(token.strip(_JOINER_SIGNS)):
+        return set()
     found: set[str] = set()
     if not token.isascii():
         found.update(part for run in set(RUN.findall(token)) for _, part in list_parts(run))
@@ -88,6 +91,17 @@ def split_token(token: str) -> set[str]:
         if len(word) <= LONGEST_WORD and not (word.islower() and word.isalpha()):
             found.update(_take_apart(word))
     return found
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word is seen to be one piece without taking it apart: most are."""
+    if not word.isascii():
+        return False
+    return (
+        (word[1:].islower() and word.isalpha())
+        or word.isdigit()
+        or (word.isupper() and word.isalpha())
+    )
 
 
 def iter_plain_numbers(text: str) -> Iterator[str]:
@@ -145,13 +159,16 @@ def _part_size(run: str) -> int:
 @lru_cache(8_192)  # the tokens of one file repeat
 def _take_apart(token: str) -> tuple[str, ...]:
     parts = _JOINERS.split(token)
-    humps = [
-        hump for part in parts for hump in (_HUMPS.findall(part) if part.isascii() else [part])
-    ]
+    if token.isascii():
+        humps = _HUMPS.findall(token)
+    else:
+        humps = [
+            hump for part in parts for hump in (_HUMPS.findall(part) if part.isascii() else [part])
+        ]
     if len(humps) < 2:
         return ()
-    words = {token, "".join(parts), *parts, *humps}
-    return tuple({word.lower() for word in words if len(word) > 1 or word.isdigit()})
+    words = "\n".join([token, "".join(parts), *parts, *humps]).lower().split("\n")
+    return tuple({word for word in words if len(word) > 1 or word.isdigit()})
 
 
 def compose_words(languages: Sequence[str], *, heading: str, body: str, compounds: str) -> str:

@@ -37,8 +37,8 @@ _DIGRAPHS = re.compile("ae|oe|ue|aa")
 
 
 def iter_spelled(text: str) -> Iterator[str]:
-    """Yields the words of a text that can be misspelt, in lower case."""
-    for word in _LETTERS.findall(text.lower()):
+    """Yields the words of a text that can be misspelt, in lower case, each once."""
+    for word in set(_LETTERS.findall(text.lower())):
         if SHORTEST <= len(word) <= LONGEST and (word.isascii() or not RUN.search(word)):
             yield word
 

@@ -181,3 +181,22 @@ def test_a_package_that_nobody_may_not_read_is_copied_once(
     for name in ("postgres", "initdb"):
         argv = [str(binaries / name), "--version"]
         assert spawn(argv, env={}, cwd=Path("/"), user="nobody", stdout=2).wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("usable_gib", "buffers", "cache"),
+    [(0.5, "128MB", "256MB"), (2, "256MB", "1024MB"), (24, "2048MB", "12288MB")],
+)
+def test_its_memory_is_a_part_of_the_machines(usable_gib: float, buffers: str, cache: str) -> None:
+    shared = postgres.share_memory(int(usable_gib * (1 << 30)))
+    assert shared == {"shared_buffers": buffers, "effective_cache_size": cache}
+
+
+def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "memory.max"
+    monkeypatch.setattr(postgres, "_OF_CONTAINER", told)
+    whole = postgres.find_usable_memory()
+    told.write_text("max\n")
+    assert postgres.find_usable_memory() == whole
+    told.write_text(f"{256 << 20}\n")
+    assert postgres.find_usable_memory() == 256 << 20
