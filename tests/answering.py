@@ -43,7 +43,7 @@ def answering(module: str, log: Path, **environment: str) -> Iterator[Ask]:
     try:
         yield ask
     finally:
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def serve(answer: Callable[[dict[str, Any]], Any]) -> None:

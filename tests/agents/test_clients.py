@@ -58,7 +58,7 @@ def program(client: str, asked: dict[str, Any]) -> list[str]:
 def run(client: str, who: Agent, asked: dict[str, Any]) -> Any:
     env = environment() | {"SYNC_TOKEN": who.token}
     ran = subprocess.run(
-        program(client, asked), env=env, capture_output=True, text=True, check=False, timeout=120
+        program(client, asked), env=env, capture_output=True, text=True, check=False, timeout=400
     )
     assert ran.returncode == 0, ran.stderr[-4000:]
     return json.loads(ran.stdout)
@@ -139,7 +139,7 @@ def test_the_inspector_finds_all(era: str, web: str, uri: str) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=400,
         )
         assert ran.returncode == 0, ran.stderr[-4000:]
         return json.loads(ran.stdout)
@@ -228,7 +228,7 @@ def conformance(*words: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=400,
     )
 
 

@@ -26,7 +26,7 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 class Listener:
     def __init__(self, web: str, who: Agent, notifications: Any) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(web).netloc, timeout=10)
+        self._connection = http.client.HTTPConnection(urlsplit(web).netloc, timeout=60)
         meta = {META_VERSION: MODERN, META_CAPABILITIES: {}}
         body = {
             "jsonrpc": "2.0",

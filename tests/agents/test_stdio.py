@@ -66,7 +66,7 @@ def running(folder: Path, words: tuple[str, ...] = MANAGE, **variables: str) -> 
             yield program
             program.stdin.close()
             assert program.stdout.read() == b""
-            assert process.wait(30) == 0, (folder / "stderr.log").read_text()
+            assert process.wait(90) == 0, (folder / "stderr.log").read_text()
         finally:
             process.kill()
             process.wait()

@@ -64,7 +64,7 @@ class Container:
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(words), capture_output=True, text=True, check=False, timeout=120
+            self.command(words), capture_output=True, text=True, check=False, timeout=400
         )
 
 

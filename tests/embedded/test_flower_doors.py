@@ -24,7 +24,7 @@ class Flower:
     def status(self, path: str, password: str | None = None, **headers: str) -> int:
         auth = None if password is None else ("admin", password)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = requests.get(f"{self.url}{path}", auth=auth, headers=named, timeout=10)
+        answer = requests.get(f"{self.url}{path}", auth=auth, headers=named, timeout=60)
         return answer.status_code
 
 

@@ -55,7 +55,7 @@ def test_leftovers_are_found_by_their_mark_and_ended(data_dir: Path) -> None:
     try:
         home.wait_for_leftovers(data_dir, said.append)
 
-        assert stray.wait(timeout=10) == -9
+        assert stray.wait(timeout=90) == -9
         assert stranger.poll() is None
         assert said == ["waiting for 1 processes of an earlier run to end"]
     finally:

@@ -51,7 +51,7 @@ class Toy:
 
     def status(self) -> int:
         self.said += self.output.read().splitlines()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
 
 Start = Callable[..., Toy]

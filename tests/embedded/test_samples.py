@@ -124,9 +124,9 @@ def test_sftp_knows_one_user_with_one_key_and_no_shell(sample: SampleHosts) -> N
 
 def test_http_serves_pages_and_files_with_their_times(sample: SampleHosts) -> None:
     root = f"http://127.0.0.1:{sample.http_port}"
-    page = requests.get(f"{root}/notes/", timeout=5)
+    page = requests.get(f"{root}/notes/", timeout=60)
     assert 'href="na%C3%AFve%20caf%C3%A9.md"' in page.text
-    answer = requests.get(f"{root}/archive/measurements.dat", timeout=5)
+    answer = requests.get(f"{root}/archive/measurements.dat", timeout=60)
     local = sample.folder / "http" / "archive" / "measurements.dat"
     assert answer.content == local.read_bytes()
     at = parsedate_to_datetime(answer.headers["Last-Modified"])
@@ -142,7 +142,7 @@ def test_http_ends_at_its_folder(sample: SampleHosts, path: str) -> None:
     if not link.is_symlink():
         link.symlink_to(sample.folder.parent / "secret.txt")
     # By hand: requests would tidy the path up before asking.
-    with socket.create_connection(("127.0.0.1", sample.http_port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", sample.http_port), timeout=60) as connection:
         asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         connection.sendall(asked.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -172,12 +172,12 @@ def test_the_shop_shows_its_customers_page_by_page_to_who_has_the_key(sample: Sa
     url = f"http://127.0.0.1:{told['DEMO_SHOP_PORT']}/v1/customers"
     key = Path(told["DEMO_SHOP_KEY_FILE"]).read_text()
     shown = {"Authorization": f"Bearer {key}"}
-    assert requests.get(url, timeout=5).status_code == 401
+    assert requests.get(url, timeout=60).status_code == 401
     found: list[str] = []
     more = True
     while more:
         asked = {"limit": "100", "starting_after": found[-1] if found else ""}
-        page = requests.get(url, params=asked, headers=shown, timeout=5).json()
+        page = requests.get(url, params=asked, headers=shown, timeout=60).json()
         found += [one["id"] for one in page["data"]]
         more = page["has_more"]
     assert len(set(found)) == len(found) == CUSTOMERS

@@ -101,7 +101,7 @@ def run(data_dir: Path, **more: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -238,7 +238,7 @@ def test_a_process_that_is_stuck_as_a_whole_is_replaced_and_syncs_go_on(
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=400,
         )
         assert done.returncode == 0, done.stderr
         assert stack.end() == 0

@@ -178,7 +178,7 @@ class Injector:
             return "the broker is away already"
         self._down.add("valkey")
         child.process.kill()
-        child.process.wait(10)
+        child.process.wait(90)
         began = time.time()
 
         def bring_back() -> None:
@@ -198,7 +198,7 @@ class Injector:
         self._down.add("postgres")
         began = time.time()
         child.process.send_signal(signal.SIGQUIT)  # `immediate`: no checkpoint, no goodbye
-        child.process.wait(30)
+        child.process.wait(90)
 
         def bring_back() -> None:
             child.start()

@@ -90,7 +90,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(
         assert process.wait(60) == 130, log.read_text()
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(90)
     assert "Traceback" not in log.read_text()
     assert [pid for pid in _processes() if str(folder).encode() in _words_of(pid)] == []
     assert list(folder.iterdir()) == []

@@ -37,10 +37,10 @@ def serving(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(90)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(90)
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

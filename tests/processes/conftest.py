@@ -65,7 +65,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(90)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_container_that_loops_drains_when_it_is_stopped(sshd: Sshd, source: Pa
         try:
             until_fetching(record)
             loop.send_signal(signal.SIGTERM)
-            assert loop.wait(30) == 0
+            assert loop.wait(90) == 0
         finally:
             if loop.poll() is None:
                 os.killpg(loop.pid, signal.SIGKILL)

@@ -67,7 +67,7 @@ def test_the_model_is_in_a_child_of_the_index_process_and_nowhere_else(start: St
     until(lambda: Pulse.objects.filter(part="queue:index").exists(), "the canary was not answered")
     assert Pulse.objects.get(part="queue:index").holder == signs["index"].name
     index.send(signal.SIGTERM)
-    index.popen.wait(30)
+    index.popen.wait(90)
     until(lambda: not Path(f"/proc/{model}").exists(), "the model outlived its process")
 
 
@@ -116,7 +116,7 @@ def test_a_killed_index_process_loses_nothing_and_doubles_nothing(start: Start) 
         add_text(dataset, BODIES)
         service.wait_for_request(5)
         killed.send(signal.SIGKILL)
-        killed.popen.wait(10)
+        killed.popen.wait(90)
         index = index_of(dataset)
         assert index.pending_chunks == 40 - len(read_vectors())
         start("index")
@@ -141,7 +141,7 @@ def test_an_index_process_that_is_told_to_stop_leaves_at_once(start: Start) -> N
         add_text(dataset, BODIES)
         service.wait_for_request(1)
         index.send(signal.SIGTERM)
-        index.popen.wait(15)
+        index.popen.wait(90)
         row = index_of(dataset)
         assert (row.owner, row.leased_until, row.pending_chunks) == ("", None, 40)
         assert row.reason == ""  # the service is not to blame

@@ -32,7 +32,7 @@ class Flower:
         self._url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> Any:
-        answer = requests.get(f"{self._url}{path}", auth=("admin", PASSWORD), timeout=10)
+        answer = requests.get(f"{self._url}{path}", auth=("admin", PASSWORD), timeout=60)
         answer.raise_for_status()
         return answer
 

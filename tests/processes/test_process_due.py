@@ -174,7 +174,7 @@ def test_sigterm_hands_the_record_in_work_back(cron: Cron, sshd: Sshd, source: P
         job = slow_job(sshd, source, proxy)
         process, record = until_fetching_by(cron, job)
         process.process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(90)
         assert process.returncode == 75
         assert fresh(record).state == State.QUEUED
         assert events_of(record)[-1] == "interrupted"

@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_in_mid_load_leaves_nothing_and_the_next_goes_on
         )
         assert owner_pid(record) == first.popen.pid
         first.popen.kill()
-        first.popen.wait(10)
+        first.popen.wait(90)
         assert held(job) == []
         shop.session.execute("UPDATE items SET name = 'changed meanwhile' WHERE id = 1")
         far.bytes_per_s = None

@@ -138,7 +138,7 @@ def test_a_drained_worker_ends_its_batch_and_hands_the_stream_over(
     first.send(signal.SIGTERM)
     first.wait_for_line("Warm shutdown")
     receiver.control()
-    first.popen.wait(20)
+    first.popen.wait(90)
     assert len(receiver.keys) == 5
     assert not Batch.objects.filter(uncertain=True).exists()
     receiver.control()

@@ -36,13 +36,13 @@ def test_workers_and_beat_tell_of_themselves_while_they_live(start: Start) -> No
     answerer = Pulse.objects.get(part="queue:sync").holder
     assert ProcessSign.objects.filter(name=answerer).exists()
     drained.send(signal.SIGTERM)
-    drained.popen.wait(20)
+    drained.popen.wait(90)
     assert pids() == {killed.popen.pid}
     killed.send(signal.SIGKILL)
-    killed.popen.wait(10)
+    killed.popen.wait(90)
     assert pids() == {killed.popen.pid}  # its row is left to grow old
     beat.send(signal.SIGTERM)
-    beat.popen.wait(20)
+    beat.popen.wait(90)
     assert pids("beat") == set()
 
 

@@ -82,7 +82,7 @@ def test_d07_a_record_that_costs_three_workers_is_quarantined_and_its_sibling_re
             else:  # it shares its second worker with the bad one, and is done before that dies too
                 until_final(sibling)
             worker.send(signal.SIGKILL)
-            worker.popen.wait(10)
+            worker.popen.wait(90)
             proxy.bytes_per_s = None
         last = start("worker")
         until_final(bad)

@@ -85,7 +85,7 @@ def test_a_drained_worker_hands_its_record_over(start: Start, sshd: Sshd, source
     with proxying(sshd.port, bytes_per_s=SLOW) as proxy:
         record = until_fetching(enqueue(slow_job(sshd, source, proxy), trigger=Trigger.MANUAL))
         first.send(signal.SIGTERM)
-        first.popen.wait(20)
+        first.popen.wait(90)
         assert fresh(record).state == State.QUEUED
         proxy.bytes_per_s = None
         start("worker")

@@ -275,7 +275,7 @@ class Run:
 
 
 def wait_until_up(url: str) -> None:
-    ends_at = time.monotonic() + 60
+    ends_at = time.monotonic() + 300
     while True:
         try:
             with psycopg.connect(url, connect_timeout=5) as session:
@@ -299,7 +299,7 @@ def take_back(record: SyncRecord) -> None:
     connection.close()  # its server may have crashed
     if fresh(record).state == State.RUNNING:
         SyncRecord.objects.filter(pk=record.pk).update(lease_expires_at="2026-01-01T00:00:00Z")
-        ends_at = time.monotonic() + 60
+        ends_at = time.monotonic() + 300
         while not reap(young_s=0):  # the dead worker's transaction may still be on its way out
             if time.monotonic() > ends_at:
                 raise RuntimeError("the record was not taken back")

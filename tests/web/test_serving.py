@@ -80,7 +80,7 @@ def serving(folder: Path, **limits: Any) -> Iterator[Web]:
         yield Web(port(), log)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
 
 
 @pytest.fixture

@@ -292,7 +292,7 @@ class Runner:
         child = self.stand.servers.postgres
         assert child.process is not None
         child.process.send_signal(how)
-        child.process.wait(30)
+        child.process.wait(90)
         child.start()
         child.wait_until_ready()
         self.stand.kills["PostgreSQL, fast" if how == signal.SIGINT else "PostgreSQL, immediate"] += 1  # fmt: skip
