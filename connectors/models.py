@@ -76,7 +76,9 @@ class Connector(models.Model):
     )
     auto_sync = models.BooleanField(default=False)
     sync_interval_s = models.PositiveIntegerField(
-        default=3600, validators=[MinValueValidator(1), MaxValueValidator(31_536_000)]
+        "sync interval (s)",
+        default=3600,
+        validators=[MinValueValidator(1), MaxValueValidator(31_536_000)],
     )
     max_running = models.PositiveSmallIntegerField(  # records at once; further ones wait
         null=True, blank=True, validators=[MinValueValidator(1)]

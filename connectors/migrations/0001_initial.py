@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('sealed_secret', models.TextField(blank=True, default='', editable=False)),
                 ('status', models.CharField(choices=[('active', 'Active'), ('paused', 'Paused')], default='active', max_length=10)),
                 ('auto_sync', models.BooleanField(default=False)),
-                ('sync_interval_s', models.PositiveIntegerField(default=3600, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(31536000)])),
+                ('sync_interval_s', models.PositiveIntegerField(default=3600, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(31536000)], verbose_name='sync interval (s)')),
                 ('max_running', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('last_sync_at', models.DateTimeField(editable=False, null=True)),
                 ('last_sync_status', models.CharField(blank=True, default='', editable=False, max_length=10)),

@@ -213,9 +213,8 @@ class AlertRuleAdmin(WrittenAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return [
-            (None, {"fields": ["workspace", "name", "kind", "severity", "enabled"]}),
+            (None, {"fields": ["workspace", "name", "kind", *PARAMETERS, "severity", "enabled"]}),
             ("Looks at", {"fields": ["job", "connector", "stream", "tag"]}),
-            ("Figures", {"fields": list(PARAMETERS)}),
             ("Tells", {"fields": ["channels"]}),
         ]
 
