@@ -22,7 +22,7 @@ from django.db import connection
 from psycopg import sql
 
 from farends.watched import WatchedConnection
-from search.core.scanning import count_cells
+from search.core.scanning import count_cells, size_making
 from search.models import IndexGeneration
 from search.vectors.tables import CELLS_DIMENSIONS_MAX, find_vector_tables, vector_table
 
@@ -31,8 +31,7 @@ log = structlog.get_logger(__name__)
 CELLS_FROM = 50_000
 CELLS_BELOW = 40_000  # it goes below so many: not at each file that comes and goes
 OUTGROWN = 2
-_SAMPLES_OF_CELL = 50  # pgvector chooses a centre by so many vectors, and holds their distances to all centres in memory
-_SAMPLES_MIN = 10_000
+MAKING_BYTES = 2 << 30
 _LEAST_KB = 64 * 1024
 _LOCK = "search.cells:"
 
@@ -60,9 +59,10 @@ def tend_cells(generation: IndexGeneration, vector_count: int, check: Callable[[
             drop_cells(generation)
             return True
         return False
-    if not _wants_more(generation, vector_count):
+    wanted = _count_wanted(generation, vector_count)
+    if not _wants_more(generation, wanted):
         return False
-    return _make_cells(generation, vector_count, check)
+    return _make_cells(generation, vector_count, wanted, check)
 
 
 def drop_cells(generation: IndexGeneration) -> None:
@@ -91,9 +91,18 @@ def _name_next(generation: int) -> str:
     return f"{name_cells(generation)}_next"
 
 
-def _wants_more(generation: IndexGeneration, vector_count: int) -> bool:
+def _wants_more(generation: IndexGeneration, wanted: int) -> bool:
     standing = generation.cell_count
-    return standing == 0 or count_cells(vector_count) >= OUTGROWN * standing
+    return standing == 0 or wanted >= OUTGROWN * standing
+
+
+def _count_wanted(generation: IndexGeneration, vector_count: int) -> int:
+    """As many as the memory allows: the server's setting says how much its machine has for the files of a database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_size_bytes(current_setting('effective_cache_size'))")
+        [cached_bytes] = cursor.fetchone()
+    most_bytes = min(MAKING_BYTES, cached_bytes // 2)
+    return count_cells(vector_count, generation.dimensions or 0, most_bytes)
 
 
 def _note_cells(generation: IndexGeneration, cell_count: int) -> None:
@@ -101,10 +110,12 @@ def _note_cells(generation: IndexGeneration, cell_count: int) -> None:
     generation.cell_count = cell_count
 
 
-def _make_cells(generation: IndexGeneration, vector_count: int, check: Callable[[], None]) -> bool:
+def _make_cells(
+    generation: IndexGeneration, vector_count: int, cells: int, check: Callable[[], None]
+) -> bool:
     """False where another makes them, or has."""
     name, following = name_cells(generation.pk), _name_next(generation.pk)
-    cells, dimensions = count_cells(vector_count), generation.dimensions or 0
+    dimensions = generation.dimensions or 0
     with closing(_open_session(check)) as session:
         held = session.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"{_LOCK}{generation.pk}"]
@@ -112,7 +123,7 @@ def _make_cells(generation: IndexGeneration, vector_count: int, check: Callable[
         if held is None or not held[0]:
             return False
         generation.refresh_from_db(fields=["cell_count"])
-        if not _wants_more(generation, vector_count):
+        if not _wants_more(generation, cells):
             return False
         _drop(session, following)  # what an earlier one left unfinished
         _set_memory(session, cells, dimensions)
@@ -152,10 +163,7 @@ def _create(
 
 
 def _set_memory(session: WatchedConnection, cells: int, dimensions: int) -> None:
-    """As much as the choice of the centres takes: pgvector refuses to begin with less."""
-    samples = max(cells * _SAMPLES_OF_CELL, _SAMPLES_MIN)
-    wanted = samples * (dimensions * 2 + 64 + cells * 4) + cells * (cells * 4 + dimensions * 16)
-    memory_kb = _LEAST_KB + wanted // 1024
+    memory_kb = _LEAST_KB + size_making(cells, dimensions) // 1024
     session.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{memory_kb}kB")))
 
 

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from datasets.models import Dataset
 from search.core.fusion import Matched
-from search.core.scanning import Scan, choose_scan, count_cells, count_probes
+from search.core.scanning import Scan, choose_scan, count_cells, count_probes, size_making
 from search.embedding.builtin import DIMENSIONS
 from search.embedding.contract import Vector, make_unit
 from search.embedding.queries import QueryVector
@@ -182,9 +182,14 @@ def test_the_size_of_the_scope_decides_how_it_is_searched(
     assert choose_scan(in_scope, in_all, has_cells=has_cells) is scan
 
 
-def test_cells_are_small_and_many_are_looked_into() -> None:
-    assert [count_cells(n) for n in (50, 100_000, 1_000_000, 9_000_000)] == [10, 200, 2_000, 2_000]
+def test_cells_are_as_small_as_the_memory_allows_and_many_are_looked_into() -> None:
+    most = 2 << 30
+    found = [count_cells(n, 512, most) for n in (50, 120_000, 900_000, 1_000_000, 9_000_000)]
+    assert found == [10, 400, 3_000, 3_094, 3_094]
+    assert size_making(3_094, 512) <= most < size_making(3_095, 512)
+    assert count_cells(1_000_000, 512, most // 4) == 1_476
+    assert count_cells(1_000_000, 4_000, 0) == 10
     assert count_probes(200, 100_000) == 100
     assert count_probes(200, 400_000) == 25  # vectors that came since the cells were made
-    assert count_probes(2_000, 1_000_000) == 200
+    assert count_probes(3_000, 1_000_000) == 375
     assert count_probes(10, 800) == 10
