@@ -34,6 +34,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
+    "shared_buffers": "256MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "128MB",
     "random_page_cost": "1.1",
@@ -51,9 +52,6 @@ SETTINGS = {
 }
 
 _MIB = 1 << 20
-# An eighth of the memory: what search compares is read from there in half the time that the system's own cache takes.
-BUFFERS_PART = 8
-BUFFERS_MIB = range(128, 2_049)
 
 # The product's role is no superuser; what only a superuser may create stands in the template. Operators read the
 # views of docs/sql.md as `monitor`.
@@ -122,20 +120,17 @@ def prepare_postgres(
     if not (home / "data" / "PG_VERSION").exists():
         _initialise(home, binaries, user)
     _wait_for_leftover(home / "data")
-    _write_settings(home / "data", {**SETTINGS, **share_memory(), **(settings or {})}, user)
+    _write_settings(home / "data", {**SETTINGS, **tell_memory(), **(settings or {})}, user)
     password = keys.read_secret(home / "password")
     port = port or ports.keep_port(home / "port")
     return Postgres(home=home, binaries=binaries, port=port, password=password, user=user)
 
 
-def share_memory(usable_bytes: int | None = None) -> dict[str, str]:
-    """The settings that depend on how much memory the machine, or the container, has."""
+def tell_memory(usable_bytes: int | None = None) -> dict[str, str]:
+    """The setting that says how much of a database the machine, or the container, keeps in memory: half of what it has.
+    `search.vectors.cells` goes by it too."""
     usable_mib = (find_usable_memory() if usable_bytes is None else usable_bytes) // _MIB
-    buffers_mib = min(max(usable_mib // BUFFERS_PART, BUFFERS_MIB.start), BUFFERS_MIB.stop - 1)
-    return {
-        "shared_buffers": f"{buffers_mib}MB",
-        "effective_cache_size": f"{max(usable_mib // 2, buffers_mib)}MB",
-    }
+    return {"effective_cache_size": f"{max(usable_mib // 2, 256)}MB"}
 
 
 def find_usable_memory() -> int:
@@ -181,7 +176,7 @@ def _initialise(home: Path, binaries: Path, user: str | None) -> None:
     with (building / "postgresql.conf").open("a", encoding="ascii") as configuration:
         configuration.write("\n# Rewritten at every start; ALTER SYSTEM wins over it.\n")
         configuration.write("include = 'syncproject.conf'\n")
-    _write_settings(building, {**SETTINGS, **share_memory()}, user)
+    _write_settings(building, {**SETTINGS, **tell_memory()}, user)
     password = secrets.token_urlsafe(24)
     keys.write_secret(home / "password", password)
     single = [str(binaries / "postgres"), "--single", "-D", str(building), "template1"]

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from enum import Enum
 
 EXACT_ROWS = 50_000
-EXACT_PART = 10  # or one chunk in so many: to compare them costs no more than the cells do
+EXACT_PART = 7  # or one chunk in so many: to compare them costs no more than the cells do
 # Questions are short and chunks are long: the chunks nearest to a question lie in many cells. So cells are as small as the
 # memory allows that it takes to make them, and many are looked into.
 ROWS_OF_CELL = 300

@@ -24,7 +24,9 @@ UPDATE search_datasetindex
 RETURNING workspace_id, token
 """
 _RENEW = """
-UPDATE search_datasetindex SET leased_until = now() + make_interval(secs => %(lease_s)s)
+UPDATE search_datasetindex
+   SET leased_until = now() + make_interval(secs => %(lease_s)s),
+       pending_chunks = greatest(0, pending_chunks - %(settled)s)
  WHERE dataset_id = %(dataset)s AND token = %(token)s
 """
 _RELEASE = """
@@ -45,10 +47,11 @@ class IndexLease:
     token: int
     renewed_at: float = field(default_factory=time.monotonic)
 
-    def fence(self) -> None:
-        """Renews the lease in the caller's transaction, which holds the row from here on. Raises IndexFenced."""
+    def fence(self, settled: int = 0) -> None:
+        """Renews the lease in the caller's transaction, which holds the row from here on: end it then, because publishers
+        wait for this row. `settled` chunks want no vector any more. Raises IndexFenced."""
         with connection.cursor() as cursor:
-            cursor.execute(_RENEW, self._parameters())
+            cursor.execute(_RENEW, self._parameters() | {"settled": settled})
             if cursor.rowcount == 0:
                 raise IndexFenced(f"the index of dataset {self.dataset_id} is worked on elsewhere")
         self.renewed_at = time.monotonic()

@@ -44,6 +44,7 @@ from search.vectors.tables import (
     ensure_vector_table,
     has_vector_table,
     insert_vectors,
+    open_staging,
     vector_table,
 )
 from search.vectors.turns import Turn, TurnOver, begin_turn
@@ -51,7 +52,7 @@ from search.vectors.turns import Turn, TurnOver, begin_turn
 log = structlog.get_logger(__name__)
 
 BUDGET_S = 10.0
-WRITE_EVERY_S = 1.0  # so much work may be done twice, and what people see is so old at most
+TELL_EVERY_S = 1.0  # what people see of its progress is so old at most
 PROBE_S = 10.0  # for the one text that asks whether a service is back
 _PAGE = 512
 _SHRINK = 4  # a batch that took too long is so much smaller the next time
@@ -92,9 +93,6 @@ SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
 ON CONFLICT DO NOTHING
 """
 _DONE = "UPDATE search_indexgeneration SET done_chunks = done_chunks + %s WHERE id = %s"
-_SETTLED = """
-UPDATE search_datasetindex SET pending_chunks = greatest(0, pending_chunks - %s) WHERE dataset_id = %s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,19 +212,19 @@ class _Filling:
         self._is_proved = breaker.failures == 0
         self._has_table = False
         self._requests: Counter[str] = Counter()
-        self._answers: dict[int, Vector | RefusedText] = {}  # of chunks, to be written
-        self._wrote_at = time.monotonic()
+        self._settled = 0
+        self._told_at = time.monotonic()
 
     def close(self) -> None:
         if self._embedder is not None:
             self._embedder.close()
 
     def fill(self, ends_at: float) -> bool:
-        """Whether no chunk is left that wants a vector. What was answered is written, whatever ends it."""
+        """Whether no chunk is left that wants a vector."""
         try:
             return self._fill(ends_at)
         finally:
-            self._write()
+            self._tell()
 
     def _fill(self, ends_at: float) -> bool:
         after = 0
@@ -240,14 +238,13 @@ class _Filling:
             groups = list(wanted.values())
             while groups:
                 self._look()
-                if time.monotonic() > ends_at and (self._done.embedded or self._answers):
+                if time.monotonic() > ends_at and self._done.embedded:
                     return False
                 size = self._size_batch()
                 self._embed(groups[:size])
                 groups = groups[size:]
-                if time.monotonic() - self._wrote_at > WRITE_EVERY_S:
-                    self._write()
-            self._write()  # the next page asks what is known
+                if time.monotonic() - self._told_at > TELL_EVERY_S:
+                    self._tell()
         return True
 
     def _read_page(self, after: int) -> list[WantedChunk]:
@@ -272,7 +269,8 @@ class _Filling:
                 copied = {chunk_id for (chunk_id,) in cursor.fetchall()}
             cursor.execute(_COPY_REFUSED, told)
             refused = {chunk_id for (chunk_id,) in cursor.fetchall()}
-            self._count_settled(len(copied) + len(refused))
+            self._lease.fence(settled=len(copied) + len(refused))
+        self._settled += len(copied) + len(refused)
         self._done.copied += len(copied) + len(refused)
         return copied | refused
 
@@ -303,8 +301,7 @@ class _Filling:
         finally:
             self._requests.update(embedder.requests.take())
         self._settle_dimensions(embedder)
-        for group, answer in zip(groups, answers, strict=True):
-            self._answers.update((chunk.id, answer) for chunk in group)
+        self._write(groups, answers)
         self._note_success(embedder)
 
     def _note_success(self, embedder: Embedder) -> None:
@@ -327,28 +324,27 @@ class _Filling:
             rows.update(dimensions=embedder.dimensions)
             self._target.dimensions = embedder.dimensions
         ensure_vector_table(embedder.dimensions)
+        open_staging()
         self._has_table = True
 
-    def _write(self) -> None:
-        """What was answered since the last time, in one transaction."""
-        self._wrote_at = time.monotonic()
-        count_requests(self._lease.workspace_id, self._requests)
-        self._requests.clear()
-        answers, self._answers = self._answers, {}
-        if not answers:
-            return
-        vectors, refused = {}, {}
-        for chunk_id, answer in answers.items():
-            if isinstance(answer, RefusedText):
-                refused[chunk_id] = answer
-            else:
-                vectors[chunk_id] = answer
+    def _write(
+        self, groups: Sequence[Sequence[WantedChunk]], answers: Sequence[Vector | RefusedText]
+    ) -> None:
+        vectors: dict[int, Vector] = {}
+        refused: dict[int, RefusedText] = {}
+        for group, answer in zip(groups, answers, strict=True):
+            for chunk in group:
+                if isinstance(answer, RefusedText):
+                    refused[chunk.id] = answer
+                else:
+                    vectors[chunk.id] = answer
         with transaction.atomic(), connection.cursor() as cursor:
             embedded = self._write_vectors(cursor, vectors)
             told = self._write_refusals(cursor, refused)
-            self._count_settled(embedded + told)
+            self._lease.fence(settled=embedded + told)
         self._done.embedded += embedded
         self._done.refused += told
+        self._settled += embedded + told
 
     def _write_vectors(self, cursor: Any, vectors: dict[int, Vector]) -> int:
         if not vectors or self._target.dimensions is None:
@@ -369,14 +365,15 @@ class _Filling:
         )
         return int(cursor.rowcount)
 
-    def _count_settled(self, count: int) -> None:
-        """Ends a transaction: it holds the row of the index, for which publishers wait, for an instant."""
-        with connection.cursor() as cursor:
-            if count:
-                cursor.execute(_DONE, [count, self._target.pk])
-            self._lease.fence()
-            if count:
-                cursor.execute(_SETTLED, [count, self._lease.dataset_id])
+    def _tell(self) -> None:
+        """What people see, beside what the transactions wrote: progress, and how often the service was asked."""
+        self._told_at = time.monotonic()
+        count_requests(self._lease.workspace_id, self._requests)
+        self._requests.clear()
+        if self._settled:
+            with connection.cursor() as cursor:
+                cursor.execute(_DONE, [self._settled, self._target.pk])
+            self._settled = 0
 
 
 def _count_left(dataset_id: uuid.UUID) -> int:

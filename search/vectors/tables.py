@@ -95,19 +95,26 @@ def ensure_vector_table(dimensions: int) -> str:
     return table
 
 
+def open_staging() -> None:
+    """Makes the session's staging table, once. Before `insert_vectors`, outside of a transaction that may be rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('pg_temp.staged_vector') IS NULL")
+        [is_missing] = cursor.fetchone()
+        if is_missing:
+            cursor.execute(_MAKE_STAGED)
+
+
 def insert_vectors(
     cursor: Any, dimensions: int, generation: int, vectors: Mapping[int, Vector]
 ) -> int:
     """Writes vectors by the ids of their chunks, in the caller's transaction; how many those were. A chunk that is gone, or that
     has its vector, is passed over.
 
-    They are copied into a temporary table first: as 32-bit floats, because Python takes ten times as long to make half floats.
+    They are copied into the session's staging table first: as 32-bit floats, because Python takes ten times as long to make half
+    floats.
     """
     head, width = struct.Struct(">hiqihh"), 4 + 4 * dimensions
     with transaction.atomic(savepoint=False):
-        cursor.execute("SELECT to_regclass('pg_temp.staged_vector') IS NULL")
-        if cursor.fetchone()[0]:
-            cursor.execute(_MAKE_STAGED)
         with cursor.copy(_STAGE) as copying:
             copying.write(_COPY_HEAD)
             for chunk_id, vector in vectors.items():

@@ -28,7 +28,7 @@ from search.models import (
     TextChunk,
     TextState,
 )
-from search.vectors.tables import ensure_vector_table, insert_vectors
+from search.vectors.tables import ensure_vector_table, insert_vectors, open_staging
 from workspaces.models import Workspace
 
 
@@ -115,6 +115,7 @@ def fill_vectors(workspace: Workspace) -> IndexGeneration:
         },
     )
     ensure_vector_table(DIMENSIONS)
+    open_staging()
     chunks = list(TextChunk.objects.filter(workspace=workspace).order_by("id"))
     for first in range(0, len(chunks), 64):
         part = chunks[first : first + 64]

@@ -19,7 +19,7 @@ from search.querying.question import Question, SearchMode
 from search.querying.scope import SearchScope
 from search.querying.search import search
 from search.vectors.cells import name_cells, tend_cells
-from search.vectors.tables import ensure_vector_table, insert_vectors
+from search.vectors.tables import ensure_vector_table, insert_vectors, open_staging
 from tests.rows import make_workspace
 from tests.search.filling import fill_dataset, fill_vectors
 from workspaces.models import Workspace
@@ -67,6 +67,7 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
         state=GenerationState.SERVING,
     )  # fmt: skip
     ensure_vector_table(DIMENSIONS)
+    open_staging()
     for name, count in (("small", SMALL), ("large", LARGE)):
         texts = [
             (f"area-{n % 40}/{n}.{'md' if n % 3 else 'txt'}", f"{name} {n}") for n in range(count)
@@ -172,8 +173,8 @@ def _nearest(
         (900_000, 900_000, False, Scan.EXACT),
         (50_000, 60_000, True, Scan.EXACT),
         (50_001, 60_000, True, Scan.CELLS),
-        (100_000, 1_000_000, True, Scan.EXACT),
-        (100_001, 1_000_000, True, Scan.CELLS),
+        (142_857, 1_000_000, True, Scan.EXACT),
+        (142_858, 1_000_000, True, Scan.CELLS),
     ],
 )
 def test_the_size_of_the_scope_decides_how_it_is_searched(

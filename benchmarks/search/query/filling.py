@@ -24,7 +24,7 @@ from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.paths import keep_paths
 from search.models import DatasetIndex, GenerationState, IndexGeneration, IndexState, TextChunk
 from search.vectors.cells import tend_cells
-from search.vectors.tables import ensure_vector_table, insert_vectors
+from search.vectors.tables import ensure_vector_table, insert_vectors, open_staging
 from workspaces.models import Workspace
 
 SHARES = {"forty": 0.4, "thirty": 0.3, "nineteen": 0.19, "ten": 0.1, "one": 0.01}  # of all chunks
@@ -108,6 +108,7 @@ def fill_large(
         state=GenerationState.SERVING,
     )
     ensure_vector_table(512)
+    open_staging()
     collector = WordCollector()
     for sample in samples:
         collector.read(f"{sample.heading}\n{sample.body}")
