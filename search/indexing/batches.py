@@ -20,7 +20,7 @@ from database.rows import fetch_rows
 from search.core.lexemes import clean_signs, compose_words
 from search.core.passages import digest_passage
 from search.core.texts import Cut, TextRefusal
-from search.indexing.known_words import WordCollector, keep_words
+from search.indexing.known_words import WordCollector
 from search.indexing.plan import IndexBusy
 from search.models import TextState
 
@@ -123,7 +123,6 @@ class TextBatch:
     notes: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
-    words: set[str] = field(default_factory=set)
 
     def add_done(self, text_id: int, kind: str, chunk_count: int) -> None:
         self._add(text_id, TextState.DONE, kind=kind, chunk_count=chunk_count)
@@ -147,10 +146,6 @@ class TextBatch:
         changed: then nothing was written."""
         recipe = self.recipe
         told: dict[str, Any] = {"workspace": recipe.workspace_id, "dataset": recipe.dataset_id}
-        if self.words:
-            with self.session.transaction(), self.session.cursor() as cursor:
-                cursor.execute("SET LOCAL synchronous_commit = off")
-                keep_words(cursor, recipe.workspace_id, self.words)
         with self.session.transaction(), self.session.cursor() as cursor:
             # All of it can be made again, so no commit waits for the disk.
             cursor.execute("SET LOCAL synchronous_commit = off")

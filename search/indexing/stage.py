@@ -25,7 +25,7 @@ from search.core.wishes import IndexWish
 from search.extracting.extractor import ChildUnavailable, Extractor
 from search.indexing.batches import ChunkCopy, TextBatch, WordsRecipe, put_off, staging
 from search.indexing.emptying import drop_gone, empty_index
-from search.indexing.known_words import WordCollector
+from search.indexing.known_words import WordCollector, keep_words
 from search.indexing.opening import ProvedOpener
 from search.indexing.plan import (
     IndexBusy,
@@ -213,9 +213,16 @@ class TextStage:
             self._done -= 1
             put_off(session, text.id, code, note)
             self._reason, self._has_unread = f"{code}: {text.path}: {note}", True
-        batch.words = self._words.take()
         if batch.ids:
+            self._keep_words(session, recipe.workspace_id)
             writer.write(batch)
+
+    def _keep_words(self, session: psycopg.Connection[Any], workspace_id: uuid.UUID) -> None:
+        """Before the chunks that hold them, and while the batch before is still being written."""
+        if words := self._words.take():
+            with session.transaction(), session.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit = off")
+                keep_words(cursor, workspace_id, words)
 
     def _stage(
         self,
