@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -52,7 +51,6 @@ from search.vectors.turns import Turn, TurnOver, begin_turn
 log = structlog.get_logger(__name__)
 
 BUDGET_S = 10.0
-TELL_EVERY_S = 1.0  # what people see of its progress is so old at most
 PROBE_S = 10.0  # for the one text that asks whether a service is back
 _PAGE = 512
 _SHRINK = 4  # a batch that took too long is so much smaller the next time
@@ -211,9 +209,6 @@ class _Filling:
         self._embedder: Embedder | None = None
         self._is_proved = breaker.failures == 0
         self._has_table = False
-        self._requests: Counter[str] = Counter()
-        self._settled = 0
-        self._told_at = time.monotonic()
 
     def close(self) -> None:
         if self._embedder is not None:
@@ -221,12 +216,6 @@ class _Filling:
 
     def fill(self, ends_at: float) -> bool:
         """Whether no chunk is left that wants a vector."""
-        try:
-            return self._fill(ends_at)
-        finally:
-            self._tell()
-
-    def _fill(self, ends_at: float) -> bool:
         after = 0
         while page := self._read_page(after):
             after = page[-1].id
@@ -243,8 +232,6 @@ class _Filling:
                 size = self._size_batch()
                 self._embed(groups[:size])
                 groups = groups[size:]
-                if time.monotonic() - self._told_at > TELL_EVERY_S:
-                    self._tell()
         return True
 
     def _read_page(self, after: int) -> list[WantedChunk]:
@@ -269,8 +256,7 @@ class _Filling:
                 copied = {chunk_id for (chunk_id,) in cursor.fetchall()}
             cursor.execute(_COPY_REFUSED, told)
             refused = {chunk_id for (chunk_id,) in cursor.fetchall()}
-            self._lease.fence(settled=len(copied) + len(refused))
-        self._settled += len(copied) + len(refused)
+            self._count_settled(cursor, len(copied) + len(refused))
         self._done.copied += len(copied) + len(refused)
         return copied | refused
 
@@ -299,7 +285,7 @@ class _Filling:
                 self._done.most = max(1, len(groups) // _SHRINK)
             raise
         finally:
-            self._requests.update(embedder.requests.take())
+            count_requests(self._lease.workspace_id, embedder.requests.take())
         self._settle_dimensions(embedder)
         self._write(groups, answers)
         self._note_success(embedder)
@@ -341,10 +327,9 @@ class _Filling:
         with transaction.atomic(), connection.cursor() as cursor:
             embedded = self._write_vectors(cursor, vectors)
             told = self._write_refusals(cursor, refused)
-            self._lease.fence(settled=embedded + told)
+            self._count_settled(cursor, embedded + told)
         self._done.embedded += embedded
         self._done.refused += told
-        self._settled += embedded + told
 
     def _write_vectors(self, cursor: Any, vectors: dict[int, Vector]) -> int:
         if not vectors or self._target.dimensions is None:
@@ -365,15 +350,11 @@ class _Filling:
         )
         return int(cursor.rowcount)
 
-    def _tell(self) -> None:
-        """What people see, beside what the transactions wrote: progress, and how often the service was asked."""
-        self._told_at = time.monotonic()
-        count_requests(self._lease.workspace_id, self._requests)
-        self._requests.clear()
-        if self._settled:
-            with connection.cursor() as cursor:
-                cursor.execute(_DONE, [self._settled, self._target.pk])
-            self._settled = 0
+    def _count_settled(self, cursor: Any, count: int) -> None:
+        """Ends a transaction: it holds the row of the index, for which publishers wait, for an instant."""
+        if count:
+            cursor.execute(_DONE, [count, self._target.pk])
+        self._lease.fence(settled=count)
 
 
 def _count_left(dataset_id: uuid.UUID) -> int:
