@@ -20,6 +20,7 @@ from console.things import find_things
 from console.words import code_words, path_words
 from datasets.models import Dataset, DatasetKind
 from search.core.asking import CHARACTERS_MAX
+from search.models import DatasetIndex
 from search.querying.question import (
     LIMIT_DEFAULT,
     Facet,
@@ -105,8 +106,9 @@ def describe_index(dataset: Dataset) -> StateOfIndex | None:
 
 def _show(workspace: Workspace, asked: Mapping[str, str]) -> dict[str, Any]:
     """What the template needs of the answer."""
-    if not asked["q"].strip():
-        return {"has_datasets": Dataset.objects.filter(workspace=workspace).exists()}
+    has_datasets = Dataset.objects.filter(workspace=workspace).exists()
+    if not asked["q"].strip() or not (has_datasets or asked["dataset"]):
+        return {"has_datasets": has_datasets}
     try:
         datasets = find_datasets(workspace, [asked["dataset"]] if asked["dataset"] else [])
         answer = search(workspace, _make_question(asked, [dataset.pk for dataset in datasets]))
@@ -153,11 +155,15 @@ def _make_question(asked: Mapping[str, str], dataset_ids: Sequence[uuid.UUID]) -
 def _choose_workspace(
     request: HttpRequest, mine: Sequence[Workspace], called: str
 ) -> Workspace | None:
-    """The one in the address, else the one that the person works in, else the first of theirs."""
+    """The one in the address, else the one that the person works in, else the first of theirs that holds text."""
     chosen = tenancy.find_current_workspace(request)
     if called:
         rows = tenancy.scope(request, Workspace.objects.all(), path="pk")
         return find_workspace(called, rows)
+    if chosen is None and len(mine) > 1:
+        filled = DatasetIndex.objects.filter(workspace__in=mine, chunk_count__gt=0)
+        known = set(filled.values_list("workspace_id", flat=True).distinct())
+        chosen = next((each.pk for each in mine if each.pk in known), None)
     return next((each for each in mine if each.pk == chosen), next(iter(mine), None))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import strip_tags
 from playwright.sync_api import Page
@@ -17,7 +18,7 @@ from search.models import IndexState
 from tests.console.conftest import NASTY, Tenant, make_person, make_tenant
 from tests.console.test_browser import Watch
 from tests.search.filling import fill_dataset
-from workspaces.models import Member, Role
+from workspaces.models import Member, Role, Workspace
 
 PAGE = "/admin/search/"
 TEXTS = [
@@ -96,6 +97,22 @@ def test_a18_the_console_searches_the_persons_workspaces_alone(
         assert "There is no such dataset in this workspace." in text
         assert "s.txt" not in text
     assert "s.txt" in show(member_of(lab, "bob"), q="Lieferfrist")
+
+
+@pytest.mark.django_db
+def test_who_has_several_workspaces_searches_the_one_that_holds_text(
+    acme: Tenant, lab: Tenant
+) -> None:
+    person = member_of(acme, "eve")
+    eve = User.objects.get(username="eve")
+    Member.objects.create(workspace=lab.workspace, user=eve, role=Role.VIEWER)
+    fill_dataset(lab.workspace, "terms", [("s.txt", "Lieferfrist of the lab")])
+    assert "s.txt" in show(person, q="Lieferfrist")
+    assert "s.txt" not in show(person, q="Lieferfrist", workspace=acme.workspace.name)
+    fresh = Workspace.objects.create(name="fresh")
+    Member.objects.create(workspace=fresh, user=eve, role=Role.VIEWER)
+    asked = show(person, q="Lieferfrist", workspace="fresh")
+    assert "Nothing has been synced here yet." in asked
 
 
 @pytest.mark.django_db
