@@ -13,7 +13,7 @@ from typing import Protocol
 from tests.faults.evidence import Entry, Evidence, Note
 from tests.faults.sources import ABSENT, PathHistory
 
-CANCEL_S = 60.0  # beside the outages that fell into its time
+CANCEL_S = 20.0  # beside the outages that fell into its time
 CLOCK_S = 20.0  # between an event's time and the database's, which every process is to go by
 FIRE_SLACK_S = 5.0  # the last fires before the jobs were switched off may not have been served
 

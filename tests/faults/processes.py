@@ -17,7 +17,7 @@ from embedded import logs
 from embedded.child import PROJECT, kill_group, spawn
 from tasks.queues import CONSUMED, CONSUMED_BESIDE, INDEX_THREADS
 
-DRAIN_S = 120.0  # a drained process is gone after that
+DRAIN_S = 40.0  # a drained process is gone after that
 
 _ARGUMENTS = {
     "worker": f"worker -P threads -c {{threads}} -Q {CONSUMED} --without-gossip --without-mingle"

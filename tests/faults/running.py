@@ -17,11 +17,11 @@ from tests.faults.plans import Change, Fault
 from tests.faults.stand import Stand, start_processes, switch_on
 from tests.proxy import Weather
 
-READY_S = 300.0  # these limits leave a busy machine its time
+READY_S = 300.0  # a busy machine takes long to start
 STEP_S = 0.05
-HEAL_S = 300.0  # after the last fault, until every job has synced its source as it is
-END_S = 180.0  # after the jobs were switched off, until every record is final
-INDEX_S = 360.0  # then, until every index is current
+HEAL_S = 90.0  # after the last fault, until every job has synced its source as it is
+END_S = 60.0  # after the jobs were switched off, until every record is final
+INDEX_S = 120.0  # then, until every index is current
 _PERSON_S = 2.0  # how often a person looks at held records
 
 Say = Callable[[str], None]
