@@ -24,7 +24,7 @@ from syncjobs.records.transition import move
 from tests.hosts.scripted_http import Conversation, Request, ScriptedHttp, scripted_http
 from tests.hosts.sshd import Sshd
 from tests.rows import at_work, fill, fresh, make_connector, make_job
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +36,7 @@ def assert_cancelled(record: SyncRecord) -> None:
     until(
         lambda: fresh(record).state == State.CANCELLED,
         "the cancel was not obeyed",
-        within_s=PROMISE_S,
+        within_s=PROMISE_S / BUSY,
     )
     event = record.events.order_by("-id")[0]
     assert (event.event, "by a person" in event.reason) == ("stopped", True)
@@ -134,7 +134,7 @@ def test_while_a_call_never_returns(sshd: Sshd, source: Path) -> None:
     thread.start()
     try:
         cancel(record.pk, by="a person")
-        until(reap_cancelled, "nobody answered", within_s=PROMISE_S)
+        until(reap_cancelled, "nobody answered", within_s=PROMISE_S / BUSY)
         assert (fresh(record).state, record.verdict) == (State.CANCELLED, "cancel.unanswered")
         assert move(record.pk, Event.SUCCEEDED, token=held.token) is None
     finally:
