@@ -3,6 +3,8 @@
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
+# Without compiled modules each process compiles all anew, and takes twice as long to start.
+export PYTHONDONTWRITEBYTECODE :=
 PYTHON ?=
 UV_VERSION := 0.13.9
 VENV := .venv/bin

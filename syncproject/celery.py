@@ -10,6 +10,8 @@ from celery.signals import task_prerun
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syncproject.settings")
+# Celery would run Django's checks and drop what they find; a worker would import the whole web for it.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 # By alias, because a transport that is named in the settings would stand in every address that is shown.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:BrokerTransport"))

@@ -104,7 +104,7 @@ READERS: dict[str, list[str]] = {
     "cli/describing.py": ["DJANGO_SETTINGS_MODULE"],
     "outbox/client.py": ["DJANGO_SETTINGS_MODULE"],
     "search/embedding/model_process.py": ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"],  # sets them
-    "syncproject/celery.py": ["DJANGO_SETTINGS_MODULE"],
+    "syncproject/celery.py": ["DJANGO_SETTINGS_MODULE", "CELERY_SKIP_CHECKS"],  # sets them
     "syncproject/wsgi.py": ["DJANGO_SETTINGS_MODULE"],
     "syncproject/env.py": ["SECRETS_KEYS"],  # asked below
 }
@@ -279,3 +279,23 @@ def test_rows_of_more_than_two_columns_are_read_by_their_names() -> None:
                 if _reads_by_position(node)
             ]
     assert found == []
+
+
+def test_a_worker_imports_nothing_of_the_web() -> None:
+    """It would cost each worker half of its start and 40 MiB."""
+    words = (
+        "import sys; from syncproject.celery import app; app.loader.import_default_modules();"
+        "assert 'tasks.sync' in sys.modules; print('syncproject.urls' in sys.modules)"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if name != "CELERY_SKIP_CHECKS"
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout == "False\n", told.stderr

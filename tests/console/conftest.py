@@ -32,11 +32,12 @@ from syncjobs.configuration.jobs import save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
 from tests.alerts.making import make_alert, make_channel, make_rule
+from tests.waiting import BUSY
 from workspaces.models import ApiToken, Member, Role, Workspace
 from workspaces.tokens import create_token
 
 CHROMIUM = "/usr/bin/chromium"
-WITHIN_MS = 20_000
+WITHIN_MS = 20_000 * BUSY
 CANARY = "canary-sEcReT/ä+41"
 NASTY = "<img src=x onerror=alert(1)>"
 PLAN = {

@@ -19,7 +19,7 @@ from tests.proxy import Weather
 
 READY_S = 300.0  # a busy machine takes long to start
 STEP_S = 0.05
-HEAL_S = 90.0  # after the last fault, until every job has synced its source as it is
+HEAL_S = 90.0  # after the last fault, with every process at work, until every job has synced its source as it is
 END_S = 60.0  # after the jobs were switched off, until every record is final
 INDEX_S = 120.0  # then, until every index is current
 _PERSON_S = 2.0  # how often a person looks at held records
@@ -83,6 +83,7 @@ class Runner:
 
     def _finish(self) -> Report:
         self._heal()
+        self._wait_until_ready()
         self._wait_for_every_job()
         self._switch_off()
         self._wait_for_every_record()
@@ -92,13 +93,13 @@ class Runner:
         return self.report
 
     def _wait_until_ready(self) -> None:
+        """Until every process that is to work does: how long one takes to start is the machine's."""
         processes = self._stand.processes
         deadline = time.monotonic() + READY_S
-        while not all(process.is_ready() for process in processes.all):
-            processes.look()
-            if processes.deaths or time.monotonic() > deadline:
+        while not all(process.is_ready() for process in processes.working):
+            self._step()
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"the product did not start: {processes.deaths}")
-            time.sleep(STEP_S)
 
     def _step(self) -> None:
         while self._agenda and self._agenda[0][0] <= time.monotonic():
