@@ -113,7 +113,7 @@ def _become(words: list[str], environment: dict[str, str], out: str, err: str) -
     os.dup2(os.open(out, flags), 1)
     os.dup2(os.open(err, flags), 2)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment, CELERY_SKIP_CHECKS="1")  # as `syncproject.celery` does
     _read_settings()
     sys.argv = words
     if words[0] == "celery":
