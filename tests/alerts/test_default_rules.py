@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
-from django.db import connection
-from django.db.migrations import RunSQL
 
 from alerts.configuration.defaults import DEFAULT_RULES
 from alerts.models import AlertRule
@@ -43,18 +39,6 @@ def test_a_rule_that_a_person_deleted_stays_away() -> None:
     workspace.max_running = 3
     workspace.save()
     assert rules_of(workspace) == EXPECTED[1:]
-
-
-def test_workspaces_that_are_older_than_alerts_get_them_by_the_migration() -> None:
-    workspace = Workspace.objects.create(name="acme")
-    made = {rule.name: rule.params for rule in AlertRule.objects.filter(workspace=workspace)}
-    AlertRule.objects.all().delete()
-    migration = importlib.import_module("alerts.migrations.0001_initial").Migration
-    [statement] = [str(op.sql) for op in migration.operations if isinstance(op, RunSQL)]
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-    assert rules_of(workspace) == EXPECTED
-    assert {rule.name: rule.params for rule in AlertRule.objects.all()} == made
 
 
 def test_rules_that_nobody_has_changed_are_no_part_of_the_configuration() -> None:

@@ -58,6 +58,7 @@ class Host:
     )
     bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
     metadata: bool = True  # it tells of folders, and of a file's size and time
+    many: int = 2_000  # files in one folder; this server's time to list them grows with their square where it is less
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _rclone_dav(home: Path, served: Path, *, tls: bool = False) -> Iterator[Host
             return Target("127.0.0.1", port, options, WebdavSecret())
 
         spec, denies = get_spec("webdav"), os.geteuid() != 0
-        yield Host(spec, served, target, links=False, denies=denies, raw_names=False)
+        yield Host(spec, served, target, links=False, denies=denies, raw_names=False, many=400)
 
 
 def _ftp_host(
