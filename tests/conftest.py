@@ -7,10 +7,13 @@ import re
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db import connections
 from django.test import TransactionTestCase
+from whitenoise.base import WhiteNoise  # type: ignore[import-untyped]  # it has no types
 
 from search.querying.lexemes_of_query import lexeme_counts
 from tests import emptying
@@ -56,6 +59,32 @@ def _all_pages() -> None:
 def _quickly_emptied() -> Generator[None, None, None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Most tests are one transaction, and a busy machine takes long between two of its statements. The product's processes
+    keep their own limit."""
+    options = connections.settings["default"]["OPTIONS"]
+    options["options"] += " -c idle_in_transaction_session_timeout=600s"  # the last one counts
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_found_once() -> Iterator[None]:
+    """Each client makes the middleware anew, which looks at each static file: a sixth of what a test of pages does."""
+    find = WhiteNoise.update_files_dictionary
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+
+    def remember(middleware: WhiteNoise, root: str, prefix: str) -> None:
+        place = (root, prefix, Path(root).stat().st_mtime_ns)
+        if place not in found:
+            find(middleware, root, prefix)
+            found[place] = dict(middleware.files)
+        middleware.files.update(found[place])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoise, "update_files_dictionary", remember)
         yield
 
 
