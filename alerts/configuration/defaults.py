@@ -24,7 +24,6 @@ class DefaultRule:
         return f"default-{self.kind.replace('_', '-')}"
 
 
-# The alerts' first migration makes the same for workspaces that are older.
 DEFAULT_RULES = (
     DefaultRule(RuleKind.FAILURE, Severity.WARNING),
     DefaultRule(RuleKind.HELD, Severity.WARNING),

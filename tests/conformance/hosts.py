@@ -58,7 +58,7 @@ class Host:
     )
     bare_facts: bool = False  # a dangling link is left out, a FIFO looks like a file
     metadata: bool = True  # it tells of folders, and of a file's size and time
-    many: int = 2_000  # files in one folder; this server's time to list them grows with their square where it is less
+    many: int = 2_000  # files in one folder; fewer where the server's own time grows with their square
 
 
 @dataclass(frozen=True)

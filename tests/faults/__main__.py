@@ -116,6 +116,10 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         checked.find("store.orphan", path.name, f"{path.stat().st_size} bytes after the sweep")
     for death in stand.processes.deaths:
         checked.find("process.died", death.process, f"{death.how}: {death.log_tail}")
+    for name in report.unready:
+        checked.find(
+            "process.unready", name, f"not at work {running.READY_S:.0f} s after the faults"
+        )
     for name in report.behind:
         checked.find("job.behind", name, f"no good record {running.HEAL_S:.0f} s after the faults")
     for words in report.unindexed:
@@ -135,7 +139,8 @@ def _judge(stand: Stand, report: Report) -> checking.Checked:
         "versions": f"{len(found.versions)}, of {sum(map(len, found.entries.values()))} entries;"
         f" {len(found.blobs)} blobs read again",
         "swept": f"{swept} leftovers",
-        "quiet": f"every job in order after {_seconds(report.healed_s)},"
+        "quiet": f"every process at work after {report.ready_s:.1f} s,"
+        f" every job in order {_seconds(report.healed_s)} after that,"
         f" every record final {_seconds(report.ended_s)} after the last fire,"
         f" every index current {_seconds(report.indexed_s)} after that",
         "a person": f"released {report.released} held records",

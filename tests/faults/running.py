@@ -39,6 +39,8 @@ class Report:
     indexed_s: float | None = None  # from the last record's end; None: some index is not current
     unindexed: list[str] = field(default_factory=list)  # indexes that are not current, and why
     behind: list[str] = field(default_factory=list)  # jobs that did not sync after the faults
+    ready_s: float = 0.0  # from quiet, until every process was at work
+    unready: list[str] = field(default_factory=list)  # processes that did not come to work
     cancelled: list[Cancelled] = field(default_factory=list)
     outages: list[tuple[float, float]] = field(default_factory=list)
     released: int = 0
@@ -64,7 +66,7 @@ class Runner:
 
     def run(self) -> Report:
         start_processes(self._stand)
-        self._wait_until_ready()
+        self._wait_for_start()
         switch_on(self._stand)
         self._begin()
         while time.monotonic() < self._began + self._stand.plan.seconds:
@@ -83,7 +85,7 @@ class Runner:
 
     def _finish(self) -> Report:
         self._heal()
-        self._wait_until_ready()
+        self._wait_for_every_process()
         self._wait_for_every_job()
         self._switch_off()
         self._wait_for_every_record()
@@ -92,14 +94,24 @@ class Runner:
         self._line.end()
         return self.report
 
-    def _wait_until_ready(self) -> None:
-        """Until every process that is to work does: how long one takes to start is the machine's."""
+    def _wait_for_start(self) -> None:
         processes = self._stand.processes
         deadline = time.monotonic() + READY_S
-        while not all(process.is_ready() for process in processes.working):
-            self._step()
-            if time.monotonic() > deadline:
+        while not all(process.is_ready() for process in processes.all):
+            processes.look()
+            if processes.deaths or time.monotonic() > deadline:
                 raise RuntimeError(f"the product did not start: {processes.deaths}")
+            time.sleep(STEP_S)
+
+    def _wait_for_every_process(self) -> None:
+        """Those that were brought back are to work again: how long a start takes is the machine's."""
+        began = time.monotonic()
+        while time.monotonic() < began + READY_S:
+            waiting = [each.name for each in self._stand.processes.working if not each.is_ready()]
+            self.report.unready, self.report.ready_s = waiting, time.monotonic() - began
+            if not waiting:
+                return
+            self._step()
 
     def _step(self) -> None:
         while self._agenda and self._agenda[0][0] <= time.monotonic():

@@ -30,7 +30,7 @@ class KillRunner(Runner):
 
     def run(self) -> Report:
         start_processes(self._stand, workers=WORKERS, indexers=0)
-        self._wait_until_ready()
+        self._wait_for_start()
         for proxy in self._stand.proxies:
             proxy.weather = Weather(bytes_per_s=SLOW)
         switch_on(self._stand)
