@@ -34,8 +34,13 @@ INSERT INTO datasets_damagedblob (workspace_id, sha256, damage, found_at) VALUES
 ON CONFLICT (workspace_id, sha256) DO UPDATE SET damage = excluded.damage
 """
 _ANY_MARKED = "SELECT FROM datasets_damagedblob WHERE workspace_id = %s LIMIT 1"
-_UNMARK = "DELETE FROM datasets_damagedblob WHERE workspace_id = %s AND sha256 = ANY(%s)"
-# In one order everywhere, so that two writers of the same blobs never wait for each other in a circle.
+# Rows are locked in one order everywhere, so that nobody who locks the same blobs waits for another in a circle.
+_UNMARK = """
+DELETE FROM datasets_damagedblob d USING (
+    SELECT sha256 FROM datasets_damagedblob WHERE workspace_id = %(workspace)s AND sha256 = ANY(%(digests)s)
+     ORDER BY sha256 FOR UPDATE) sound
+ WHERE d.workspace_id = %(workspace)s AND d.sha256 = sound.sha256
+"""
 _REFRESH = """
 WITH known AS (SELECT sha256 FROM datasets_packedblob WHERE workspace_id = %s AND sha256 = ANY(%s)
                 ORDER BY sha256 FOR NO KEY UPDATE)
@@ -82,13 +87,19 @@ SELECT b.sha256 FROM unnest(%(digests)s::bytea[]) AS b (sha256) WHERE NOT EXISTS
 """  # noqa: S608 — made of constants
 # A blob that is stored once more meanwhile is young when its row's lock is had, and stays.
 _FORGET = f"""
-WITH gone AS (
-    DELETE FROM datasets_packedblob b WHERE workspace_id = %(workspace)s
-       AND stored_at < to_timestamp(%(before)s) AND NOT EXISTS ({_NAMED}) RETURNING size_bytes)
+WITH old AS (
+    SELECT b.sha256 FROM datasets_packedblob b WHERE b.workspace_id = %(workspace)s
+       AND b.stored_at < to_timestamp(%(before)s) AND NOT EXISTS ({_NAMED}) ORDER BY b.sha256 FOR UPDATE OF b),
+gone AS (
+    DELETE FROM datasets_packedblob b USING old
+     WHERE b.workspace_id = %(workspace)s AND b.sha256 = old.sha256 RETURNING b.size_bytes)
 SELECT count(*), coalesce(sum(size_bytes), 0)::bigint FROM gone
 """  # noqa: S608 — made of constants
 _FORGET_MARKS = f"""
-DELETE FROM datasets_damagedblob b WHERE workspace_id = %(workspace)s AND NOT EXISTS ({_NAMED})
+DELETE FROM datasets_damagedblob d USING (
+    SELECT b.sha256 FROM datasets_damagedblob b WHERE b.workspace_id = %(workspace)s AND NOT EXISTS ({_NAMED})
+     ORDER BY b.sha256 FOR UPDATE OF b) gone
+ WHERE d.workspace_id = %(workspace)s AND d.sha256 = gone.sha256
 """  # noqa: S608 — made of constants
 _LOCK = "SELECT pg_advisory_lock_shared(hashtextextended(%s::text, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock_shared(hashtextextended(%s::text, 0))"
@@ -187,7 +198,8 @@ class Places:
                 _ANY_MARKED, [self._workspace_id]
             )  # seldom; a list of digests takes its time
             if cursor.fetchall():
-                cursor.execute(_UNMARK, [self._workspace_id, list(digests)])
+                told: dict[str, Any] = {"workspace": self._workspace_id, "digests": list(digests)}
+                cursor.execute(_UNMARK, told)
 
     def find_orphans(self, packs: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         with self._cursor() as cursor:

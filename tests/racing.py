@@ -1,4 +1,4 @@
-"""Several requests that pass their checks together: a lock lets them read, and write when all have come so far."""
+"""Sessions beside each other: who waits for whose lock."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ T = TypeVar("T")
 
 
 def race(runners: Sequence[Callable[[], T]], *, table: str) -> list[T]:
-    """What each comes to. All of them write to `table`, or wait for one that does."""
+    """What each comes to, when all have passed their checks together: a lock lets them read, and write when all
+    have come so far. All of them write to `table`, or wait for one that does."""
     with ThreadPoolExecutor(len(runners)) as pool:
         with transaction.atomic():
             _execute(f"LOCK TABLE {table} IN SHARE MODE")
-            running = [pool.submit(_run, runner) for runner in runners]
-            until(lambda: _count_waiting() == len(runners), "not all came to the lock")
+            running = [pool.submit(in_a_session, runner) for runner in runners]
+            until(lambda: count_waiting() == len(runners), "not all came to the lock")
         return [one.result() for one in running]
 
 
-def _run(runner: Callable[[], T]) -> T:
+def in_a_session(call: Callable[[], T]) -> T:
+    """What it comes to, for a thread of its own, whose session ends with it."""
     try:
-        return runner()
+        return call()
     finally:
         connection.close()
 
 
-def _count_waiting() -> int:
-    _execute("SELECT pg_stat_clear_snapshot()")  # else the transaction sees the first look again
+def count_waiting() -> int:
+    """How many sessions of this database wait for a lock of another."""
+    _execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees its first look again
     rows = _execute(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -21,6 +21,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, SyncRecord
 from tests.console.conftest import Tenant, make_record
 from tests.console.urls import add_to, list_of, page_of, press
+from tests.racing import count_waiting, in_a_session
 from tests.waiting import until
 from timing.schedules import parse_schedule
 from workspaces.models import Role
@@ -334,27 +335,15 @@ def test_a_circle_that_another_closes_meanwhile_is_said_in_the_form(
     given = {"schedule_form": "after", "after_jobs": ["later"]}
     fields = _fields(connector=acme.connector.pk, name="acme-job") | given
 
-    def send() -> Any:
-        try:
-            return root.post(page_of(acme.job), fields)
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(1) as person:
         with transaction.atomic():
             save_job(later)
-            answer = person.submit(send)
-            until(_somebody_waits, "the other did not wait")
+            answer = person.submit(in_a_session, lambda: root.post(page_of(acme.job), fields))
+            until(count_waiting, "the other did not wait")
         page = answer.result(30)
     assert (
         "acme-job would run after itself" in page.context["adminform"].form.errors["after_jobs"][0]
     )
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        return cursor.fetchone() is not None
 
 
 def _preview(browser: Client, job: SyncJob | None, **given: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -29,6 +29,7 @@ from syncjobs.records.asking import cancel
 from syncjobs.works.contract import Claim
 from syncjobs.works.files.publishing import publish
 from tests.hosts.sshd import Sshd
+from tests.racing import count_waiting, in_a_session
 from tests.rows import fresh, make_connector, make_job
 from tests.waiting import until
 
@@ -265,25 +266,11 @@ def test_the_installation_sets_the_limits(record: SyncRecord, settings: Settings
 def test_item_04_two_sweeps_within_milliseconds_do_not_hold_each_other() -> None:
     """The later one waits for the row, which then has a time after its own transaction's beginning."""
     reap()
-    waiting = threading.Thread(target=_reap_and_close)
+    waiting = threading.Thread(target=in_a_session, args=(reap,))
     with transaction.atomic():
         Pulse.objects.select_for_update().get(part=PULSE)
         waiting.start()
-        until(_waits_for_a_lock, "the other sweep did not wait")
+        until(count_waiting, "the other sweep did not wait")
         Pulse.objects.filter(part=PULSE).update(at=RawSQL("clock_timestamp()", []))
     waiting.join()
     assert not Pulse.objects.filter(part=HOLD).exists()
-
-
-def _reap_and_close() -> None:
-    try:
-        reap()
-    finally:
-        connection.close()
-
-
-def _waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        (waits,) = cursor.fetchone()
-    return bool(waits)

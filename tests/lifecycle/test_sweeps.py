@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -34,7 +37,9 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.upkeep.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from tests.hosts.sshd import Sshd
+from tests.racing import count_waiting, in_a_session
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -189,6 +194,26 @@ def test_d11_p2_a_sweep_and_a_compaction_beside_a_reader_and_a_writer_break_neit
     assert min(len(swept), len(reads), sum(map(bool, moved))) > 2
     for number in range(1, ROUNDS + 2):
         digests_of(job.dataset, number)
+
+
+def test_a_sweep_and_a_writer_of_the_same_contents_never_wait_for_each_other(
+    job: SyncJob, store: BlobStore
+) -> None:
+    """The sweep meets the contents in the order in which they were stored; the writer asks in that of their
+    digests, and has the first of them when the sweep begins."""
+    by_digest = sorted((hashlib.sha256(each).digest(), each) for each in (b"one", b"two", b"three"))
+    digests = [digest for digest, _ in by_digest]
+    for digest, content in reversed(by_digest):
+        put(store, content)
+        make_old(store, [digest])
+    index = Places(job.workspace_id)
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            assert index.refresh(digests[:1])
+            swept = beside.submit(in_a_session, lambda: index.forget_unnamed(time.time() - GRACE_S))
+            until(count_waiting, "the sweep did not wait for the writer")
+            assert len(index.refresh(digests[1:])) == 2
+        assert swept.result(30) == (0, 0)
 
 
 def read(dataset: Dataset, folder: Path) -> None:
