@@ -21,6 +21,7 @@ from cli.lines import Lines, LineWriter, one_line
 from workspaces.acting import Actor, Door, acting
 from workspaces.lookup import find_workspace
 from workspaces.models import Workspace
+from workspaces.races import BUSY, is_busy
 
 
 class Command(BaseCommand, ABC):
@@ -45,6 +46,8 @@ class Command(BaseCommand, ABC):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
         except OperationalError as exc:
+            if is_busy(exc):
+                raise CommandError(BUSY) from None
             reason = str(exc).splitlines()[0]
             raise CommandError(f"the database does not answer: {one_line(reason)}") from None
         except CommandError as exc:

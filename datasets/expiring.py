@@ -56,6 +56,8 @@ SELECT max(number) + 1 FROM datasets_version WHERE dataset_id = %s AND expired_a
 _FIRST_ENDED = """
 SELECT min(until) FROM datasets_entry WHERE dataset_id = %s AND until IS NOT NULL
 """
+# Whoever publishes, goes back or deletes has this row, and the entries after it.
+_HOLD = "SELECT FROM datasets_dataset WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED"
 # All of a statement have ended with one version: an entry that goes on with the same content from there on is of none of
 # these, and learns since when the path has it.
 _CLEAR_ENTRIES = """
@@ -104,10 +106,14 @@ def find_clearable(dataset_id: uuid.UUID, before: datetime) -> int:
 
 
 def clear_entries(dataset_id: uuid.UUID, below: int) -> int:
-    """Deletes the entries that have ended by version `below`, some at a time; their number."""
+    """Deletes the entries that have ended by version `below`, some at a time; their number. While somebody publishes, goes
+    back or deletes, the rest stays for the next time."""
     cleared = 0
     while True:
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_HOLD, [dataset_id])
+            if not cursor.fetchall():
+                return cleared
             cursor.execute(_FIRST_ENDED, [dataset_id])
             [until] = cursor.fetchone()
             if until is None or until > below:

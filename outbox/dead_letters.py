@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from outbox.core.readings import ReadingsRefused, encode_bulk
 from outbox.intake import keep_again
-from outbox.models import DeadLetter, Stream
+from outbox.models import DeadLetter, Stream, StreamHead
 from workspaces import auditing
 
 AT_ONCE = 1_000
@@ -53,6 +53,7 @@ def waiting_letters(stream: Stream) -> QuerySet[DeadLetter]:
 @transaction.atomic
 def _redrive(stream: Stream, wanted: Sequence[LetterToSend]) -> int:
     chosen = {item.id: item for item in wanted}
+    StreamHead.objects.select_for_update().get(pk=stream.pk)  # before the letters, as who deletes
     letters = {
         letter.pk: letter
         for letter in waiting_letters(stream).filter(pk__in=chosen).select_for_update()

@@ -25,7 +25,10 @@ WITH due AS (
 UPDATE outbox_streamtail t SET rung_at = now() FROM due WHERE t.stream_id = due.stream_id
 RETURNING t.stream_id
 """
-_FORGET = "UPDATE outbox_streamtail SET rung_at = NULL WHERE stream_id = ANY(%s)"
+_FORGET = """
+UPDATE outbox_streamtail SET rung_at = NULL WHERE stream_id IN (
+    SELECT stream_id FROM outbox_streamtail WHERE stream_id = ANY(%s) FOR NO KEY UPDATE SKIP LOCKED)
+"""
 
 
 def take_due_streams(most: int = 200) -> list[uuid.UUID]:

@@ -85,6 +85,8 @@ def delete_stream(stream: Stream, *, discard: bool = False, counted: int | None 
     unsent = head.next_seq - 1 - tail.done_seq
     if (unsent and not discard) or (counted is not None and counted != unsent):
         raise UnsentReadings(unsent)
+    # After its tail, as a delivery does; before what hangs on it, as a contact does.
+    Stream.objects.select_for_update().filter(pk=stream.pk).first()
     auditing.note_deleted(stream)
     stream.delete()
 

@@ -164,7 +164,8 @@ def find_own_key(workspace: Workspace) -> str:
 
 def write_choice(workspace: Workspace, given: Any) -> list[str]:
     """Changes what the workspace has set: what is not named stays, and null goes back to the installation's default.
-    Answers with the fields that changed. Raises InvalidSearch."""
+    Answers with the fields that changed: where there are some, `search.vectors.generations.settle_generation` and then
+    `wake_indexes` are to follow. Raises InvalidSearch."""
     with transaction.atomic():
         row, _ = SearchChoice.objects.select_for_update(of=("self",)).get_or_create(
             workspace=workspace
@@ -182,7 +183,6 @@ def write_choice(workspace: Workspace, given: Any) -> list[str]:
         if changed:
             row.save()
             _note(row, before)
-            _wake_indexes(workspace.pk)
     return changed
 
 
@@ -194,8 +194,9 @@ def _note(row: SearchChoice, before: SearchChoice) -> None:
         auditing.note(row, "consented", {"embedding": [None, consent]})
 
 
-def _wake_indexes(workspace_id: uuid.UUID) -> None:
-    """The queue looks at every dataset anew: for other words, or other vectors."""
+def wake_indexes(workspace_id: uuid.UUID) -> None:
+    """The queue looks at every dataset anew: for other words, or other vectors. Generations are settled before, as whoever
+    fills one locks it before its indexes."""
     rows = DatasetIndex.objects.filter(workspace_id=workspace_id).exclude(wish=IndexWish.OFF)
     rows.exclude(state=IndexState.OFF).update(state=IndexState.CATCHING_UP, not_before=None)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
 
+from database.sessions import open_session
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -22,6 +24,31 @@ def race(runners: Sequence[Callable[[], T]], *, table: str) -> list[T]:
             running = [pool.submit(in_a_session, runner) for runner in runners]
             until(lambda: count_waiting() == len(runners), "not all came to the lock")
         return [one.result() for one in running]
+
+
+def meet(work: Callable[[], T], *, hold: Callable[[], object], rest: Callable[[], object]) -> T:
+    """What `work` comes to, when it finds rows that somebody else has locked by `hold`, who then does `rest` and is done.
+    Fails where the two wait for each other."""
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            hold()
+            working = beside.submit(in_a_session, work)
+            until(lambda: count_waiting() or working.done(), "it did not come to the rows")
+            assert not working.done(), f"it waited for nothing: {working.result()}"
+            rest()
+        return working.result(60)
+
+
+@contextmanager
+def locked_by_another(statement: str, parameters: Sequence[Any]) -> Iterator[None]:
+    """Another session has these rows; this one waits 0.2 s at most for any."""
+    with open_session(statement_timeout_s=60, name="another") as holder, holder.transaction():
+        assert holder.execute(statement, parameters).rowcount == 1
+        _execute("SET lock_timeout = '200ms'")
+        try:
+            yield
+        finally:
+            _execute("RESET lock_timeout")
 
 
 def in_a_session(call: Callable[[], T]) -> T:

@@ -79,6 +79,7 @@ def write_channel(given: AlertChannel, fields: Mapping[str, Any]) -> WrittenChan
 @transaction.atomic
 def delete_channel(channel: AlertChannel) -> None:
     """What waits to be told there goes with it. Rules that name it alone tell all channels from then on."""
+    AlertChannel.objects.select_for_update().filter(pk=channel.pk).first()  # first, as who sends
     auditing.note_deleted(channel)
     channel.delete()
 

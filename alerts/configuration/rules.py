@@ -73,6 +73,8 @@ def write_rule(given: AlertRule, fields: Mapping[str, Any]) -> WrittenRule:
 @transaction.atomic
 def delete_rule(rule: AlertRule) -> None:
     """Its alerts go with it."""
+    in_order = rule.alerts.order_by("subject_kind", "subject_id")  # as the watch locks them
+    list(in_order.select_for_update().values_list("pk"))
     auditing.note_deleted(rule)
     rule.delete()
 

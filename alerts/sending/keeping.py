@@ -24,7 +24,8 @@ SELECT m.id FROM alerts_alertmessage m
 _WAITING = f"""
 DELETE FROM alerts_notification WHERE id IN (
     SELECT id FROM alerts_notification
-     WHERE message_id IS NULL AND due_at < now() - make_interval(days => {WAITING_DAYS}) LIMIT {AT_ONCE})
+     WHERE message_id IS NULL AND due_at < now() - make_interval(days => {WAITING_DAYS}) LIMIT {AT_ONCE}
+       FOR UPDATE SKIP LOCKED)
 """  # noqa: S608
 
 

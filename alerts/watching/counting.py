@@ -19,9 +19,11 @@ SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::int[])
     ON CONFLICT (rule_id, since) DO UPDATE SET ended = k.ended + excluded.ended, failed = k.failed + excluded.failed
 """
 _DROP = """
-DELETE FROM alerts_endedcount k USING alerts_alertrule r
- WHERE r.id = k.rule_id AND (r.kind <> 'error_rate' OR NOT r.enabled
-       OR k.since < now() - make_interval(secs => (r.params ->> 'window_s')::float8))
+DELETE FROM alerts_endedcount WHERE (rule_id, since) IN (
+    SELECT k.rule_id, k.since FROM alerts_endedcount k JOIN alerts_alertrule r ON r.id = k.rule_id
+     WHERE r.kind <> 'error_rate' OR NOT r.enabled
+        OR k.since < now() - make_interval(secs => (r.params ->> 'window_s')::float8)
+     ORDER BY k.rule_id, k.since FOR UPDATE OF k)
 """
 
 

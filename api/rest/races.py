@@ -1,4 +1,5 @@
-"""A request that loses a race for a name is answered as if it had come later: with 409 and the field's error."""
+"""A request that loses a race is answered as if it had come later: for a name with 409 and the field's error. Where others
+are in its way for longer, it may be asked again."""
 
 from __future__ import annotations
 
@@ -7,28 +8,37 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DatabaseError
 from django.http import HttpRequest
 
 from api.rest.answers import Refused
-from workspaces.races import is_taken, work_again_where_taken
+from workspaces.races import (
+    BUSY,
+    BUSY_FOR_S,
+    STILL_TAKEN,
+    is_busy,
+    is_taken,
+    work_again_after_races,
+)
 
-_STILL_TAKEN = "Others keep making and removing the same thing: ask again."
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
 def answer_lost_races(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps every operation: a lost race is answered as if the request had come later."""
+    """Wraps every operation."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.method in _READS:
             return view(request, *args, **kwargs)
         try:
-            return work_again_where_taken(lambda: view(request, *args, **kwargs))
-        except IntegrityError as exc:
-            if not is_taken(exc):
-                raise
-            raise Refused(HTTPStatus.CONFLICT, _STILL_TAKEN) from None
+            return work_again_after_races(lambda: view(request, *args, **kwargs))
+        except DatabaseError as exc:
+            if is_taken(exc):
+                raise Refused(HTTPStatus.CONFLICT, STILL_TAKEN) from None
+            if is_busy(exc):
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+                raise Refused(status, BUSY, retry_after_s=BUSY_FOR_S) from None
+            raise
 
     return answer

@@ -18,7 +18,7 @@ from console.admin.bulk import BulkAct, ask_first, asks_for_all
 from console.admin.keyset import KeysetChangeList, KeysetPaginator
 from console.admin.long_choices import keep_what_the_form_takes, offer_as_typed
 from workspaces.models import Role, Workspace
-from workspaces.races import work_again_where_taken
+from workspaces.races import work_again_after_races
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -55,7 +55,11 @@ class SettledAdmin(UnfoldAdmin):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         answer: Callable[..., HttpResponse] = super().changeform_view
-        return work_again_where_taken(lambda: answer(request, *args, **kwargs))
+        return work_again_after_races(lambda: answer(request, *args, **kwargs))
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: Callable[..., HttpResponse] = super().delete_view
+        return work_again_after_races(lambda: answer(request, *args, **kwargs))
 
 
 class ScopedAdmin(SettledAdmin):

@@ -21,7 +21,10 @@ WITH due AS (
 UPDATE search_datasetindex i SET rung_at = now() FROM due WHERE i.dataset_id = due.dataset_id
 RETURNING i.dataset_id
 """
-_FORGET = "UPDATE search_datasetindex SET rung_at = NULL WHERE dataset_id = ANY(%s)"
+_FORGET = """
+UPDATE search_datasetindex SET rung_at = NULL WHERE dataset_id IN (
+    SELECT dataset_id FROM search_datasetindex WHERE dataset_id = ANY(%s) FOR NO KEY UPDATE SKIP LOCKED)
+"""
 
 
 def take_due_indexes(most: int = 50) -> list[uuid.UUID]:

@@ -69,7 +69,7 @@ SELECT c.id, %(generation)s, c.workspace_id, c.dataset_id, c.text_id, k.embeddin
        SELECT v.embedding FROM search_textchunk o
          JOIN {table} v ON v.chunk_id = o.id AND v.generation = %(generation)s
         WHERE o.workspace_id = c.workspace_id AND o.digest = c.digest LIMIT 1) k
- WHERE c.id = ANY(%(chunks)s) FOR KEY SHARE OF c
+ WHERE c.id = ANY(%(chunks)s) ORDER BY c.id FOR KEY SHARE OF c
 ON CONFLICT DO NOTHING RETURNING chunk_id
 """
 _COPY_REFUSED = """
@@ -80,7 +80,7 @@ SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
        SELECT r.code, r.note FROM search_textchunk o
          JOIN search_chunkrefusal r ON r.chunk_id = o.id AND r.generation_id = %(generation)s
         WHERE o.workspace_id = c.workspace_id AND o.digest = c.digest LIMIT 1) k
- WHERE c.id = ANY(%(chunks)s)
+ WHERE c.id = ANY(%(chunks)s) ORDER BY c.id
 ON CONFLICT DO NOTHING RETURNING chunk_id
 """
 _REFUSE = """

@@ -37,8 +37,9 @@ _STDERR = 2
 
 _TELL = """
 WITH forgotten AS (
-  DELETE FROM syncjobs_processsign
-   WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s)
+  DELETE FROM syncjobs_processsign WHERE name IN (
+      SELECT name FROM syncjobs_processsign
+       WHERE seen_at < now() - make_interval(secs => %(forgotten_s)s) AND name <> %(name)s FOR UPDATE SKIP LOCKED))
 INSERT INTO syncjobs_processsign AS p
        (name, part, host, session, slots, running, draining, store_id, store_free_bytes, store_size_bytes, halted,
         started_at, seen_at)

@@ -154,7 +154,9 @@ def _hold() -> tuple[datetime | None, bool]:
     with transaction.atomic():
         pulses = {
             pulse.part: pulse.at
-            for pulse in Pulse.objects.select_for_update().filter(part__in=(PULSE, HOLD))
+            for pulse in Pulse.objects.select_for_update()
+            .filter(part__in=(PULSE, HOLD))
+            .order_by("part")
         }
         # Read after the rows are locked: another sweep may have written a later time meanwhile.
         now = database_instant()

@@ -84,6 +84,8 @@ def wait_for_openings(workspace_id: uuid.UUID, now: datetime) -> int:
 
 def reopen(records: QuerySet[SyncRecord]) -> int:
     """Records that wait for a window look again, because it was changed; their count."""
-    return records.filter(state=State.QUEUED, waiting_for__startswith=WINDOW).update(
+    waiting = records.filter(state=State.QUEUED, waiting_for__startswith=WINDOW).order_by("pk")
+    held = list(waiting.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    return SyncRecord.either.filter(pk__in=held).update(
         not_before=None, rung_at=None, waiting_for="a worker"
     )

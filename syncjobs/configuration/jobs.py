@@ -23,6 +23,7 @@ from syncjobs.configuration.current_trees import refuse_taken_tree
 from syncjobs.configuration.dataset_deletion import forget_deleted
 from syncjobs.configuration.destinations import refuse_taken_table
 from syncjobs.configuration.fixed import forget_marks, refuse_fixed
+from syncjobs.core.states import OPEN
 from syncjobs.models import Dependency, SyncJob, SyncRecord
 from syncjobs.models.jobs import Misplaced
 from syncjobs.order.option import build
@@ -95,6 +96,8 @@ def delete_job(job: SyncJob) -> None:
     """Deletes a job and its records; its dataset stays. Raises HasFollowers."""
     with transaction.atomic():
         hold_dependencies(job.workspace_id)
+        open_records = SyncRecord.either.filter(job=job, state__in=sorted(OPEN)).order_by("pk")
+        list(open_records.select_for_update().values_list("pk"))  # first, as whoever moves one
         SyncJob.objects.select_for_update().filter(pk=job.pk).first()
         names = list(job.followers.order_by("job__name").values_list("job__name", flat=True))
         if names:
@@ -253,7 +256,8 @@ def _keep_parents(job: SyncJob, parents: list[SyncJob]) -> None:
 
 
 def _rename_in_followers(job: SyncJob, old: str) -> None:
-    for follower in SyncJob.objects.select_for_update(no_key=True).filter(parents__parent=job):
+    followers = SyncJob.objects.filter(parents__parent=job).order_by("pk")
+    for follower in followers.select_for_update(no_key=True, of=("self",)):
         names = [job.name if name == old else name for name in follower.schedule["after"]]
         follower.schedule = follower.schedule | {"after": names}
         follower.save(update_fields=["schedule"])

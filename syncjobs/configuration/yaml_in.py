@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from connectors.models import Connector
-from search.choices import InvalidSearch, write_choice
+from search.choices import InvalidSearch, wake_indexes, write_choice
 from search.vectors.generations import settle_generation
 from syncjobs.configuration.asking import SourceAnswers
 from syncjobs.configuration.connectors import FIELDS as CONNECTOR_FIELDS
@@ -32,7 +32,7 @@ from syncjobs.configuration.sections import Section, SectionRefused, all_section
 from syncjobs.models import SyncJob
 from workspaces.lookup import find_workspace_by_name
 from workspaces.models import Workspace
-from workspaces.races import work_again_where_taken
+from workspaces.races import work_again_after_races
 
 WORKSPACE_LIMITS = ("max_running", "max_store_bytes", "one_sync_at_a_time")
 KEEPING_FIELDS = ("keep_versions", "keep_days", "keep_bytes")
@@ -52,7 +52,7 @@ def apply_configuration(
     each as it comes; they count for nothing before this returns. What somebody else makes under the same name
     meanwhile is changed as if it had been there before.
     """
-    return work_again_where_taken(lambda: _apply(document, dry_run, tell))
+    return work_again_after_races(lambda: _apply(document, dry_run, tell))
 
 
 def _apply(document: Any, dry_run: bool, tell: Callable[[Change], None]) -> list[Change]:
@@ -217,6 +217,7 @@ class _Application:
             return []
         if changed:
             settle_generation(workspace.pk)
+            wake_indexes(workspace.pk)
         return [f"{SEARCH}.{name}" for name in changed]
 
     def _save_connector(self, workspace: Workspace, fields: Mapping[str, Any], path: Path) -> None:

@@ -337,16 +337,18 @@ class _Batch:
 
     def _queue(self) -> tuple[int, int]:
         serving = [
-            (job, job.record(job.service.serve))
+            (job, job.service.serve, job.record(job.service.serve))
             for job in self._jobs
             if job.service.serve and not job.left
         ]
-        made = insert_records([record for _, record in serving])
-        for job, record in serving:
+        made = insert_records([record for *_, record in serving])
+        for job, _, record in serving:
             if record.id in made:
                 self._awaited.add(job.id)
                 self._tell(job, record)
-        coalesced = self._coalesce([pair for pair in serving if pair[1].id not in made])
+        coalesced = self._coalesce(
+            [(job, fire) for job, fire, record in serving if record.id not in made]
+        )
         return len(made), coalesced
 
     def _tell(self, job: _Due, record: NewRecord) -> None:
@@ -357,23 +359,22 @@ class _Batch:
         if job.service.merged is not None:
             self._note_merged(job, record.id, job.service.merged)
 
-    def _coalesce(self, pairs: Sequence[tuple[_Due, NewRecord]]) -> int:
+    def _coalesce(self, pairs: Sequence[tuple[_Due, datetime]]) -> int:
         """A fire for which no record could be made is served by the one that waits, or by one that it has
         already. Where neither is there, the waiting one was claimed this instant: the fire stays due."""
         if not pairs:
             return 0
         jobs = [job.id for job, _ in pairs]
         queued = find_waiting_of_jobs(jobs)
-        fires = [record.scheduled_for for _, record in pairs]
-        own = _fetch_pairs(_SERVING, {"jobs": jobs, "fires": fires})
-        for job, record in pairs:
+        own = _fetch_pairs(_SERVING, {"jobs": jobs, "fires": [fire for _, fire in pairs]})
+        for job, fire in pairs:
             if (record_id := own.get(job.id)) is None:
                 record_id = queued.get(job.id)
                 if record_id is None or job.toward(State.QUEUED) is not Older.STAYS:
                     job.left = True
                     continue
                 self._awaited.add(job.id)
-                told = record.scheduled_for.isoformat()
+                told = fire.isoformat()
                 reason = f"also serves the fire of {told}"
                 self._note(job, record_id, Event.COALESCED, reason, {"fire": told})
             if job.service.merged is not None:

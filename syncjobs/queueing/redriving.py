@@ -57,7 +57,7 @@ def send_again(
     JobBusy."""
     values = values or {}
     with transaction.atomic():
-        rows = QuarantinedRow.objects.select_for_update().filter(record=record)
+        rows = QuarantinedRow.objects.select_for_update().filter(record=record).order_by("pk")
         states = dict(rows.values_list("pk", "state"))
         for field, named in (("ids", ids or ()), ("values", values), ("drop", drop)):
             if unknown := {*named} - {*states}:

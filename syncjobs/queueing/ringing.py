@@ -95,10 +95,14 @@ def take_to_ring(limit: int = 200, *, ring_again_s: float = RING_AGAIN_S) -> lis
     return sorted(taken, key=lambda one: (one.turn, one.due_at, one.id))
 
 
+# Whoever has one at this moment sees to it.
+_FORGET = """
+UPDATE syncjobs_syncrecord SET rung_at = NULL WHERE id IN (
+    SELECT id FROM syncjobs_syncrecord WHERE id = ANY(%s) AND state = 'queued' FOR NO KEY UPDATE SKIP LOCKED)
+"""
+
+
 def forget_rung(record_ids: Sequence[uuid.UUID]) -> None:
     """Their bells could not be rung: the next tick tries again, where it would wait for an answer."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE syncjobs_syncrecord SET rung_at = NULL WHERE state = 'queued' AND id = ANY(%s)",
-            [list(record_ids)],
-        )
+        cursor.execute(_FORGET, [list(record_ids)])

@@ -186,7 +186,7 @@ def _queue(
             address=job.address,
             dialled=job.dialled,
             trigger=trigger,
-            scheduled_for=None,  # type: ignore[arg-type]  # NULL: asked for, and no fire
+            scheduled_for=None,
             mode=mode or job.sync_mode,
             requested_by=by,
         )

@@ -14,16 +14,19 @@ WITHIN_S = 5.0
 AWAY = [kind.code for kind in (Unreachable, NameNotResolved, ConnectionLost, Stalled)]
 
 _CLOSE_CIRCUITS = """
-UPDATE connectors_hostbudget b SET opened_until = NULL, failures = 0
-  FROM connectors_connector c
- WHERE c.id = ANY(%(connectors)s) AND b.workspace_id = c.workspace_id
-   AND b.address = lower(c.host) || ':' || c.port AND b.failures > 0
+UPDATE connectors_hostbudget SET opened_until = NULL, failures = 0 WHERE id IN (
+    SELECT b.id FROM connectors_hostbudget b JOIN connectors_connector c ON b.workspace_id = c.workspace_id
+     WHERE c.id = ANY(%(connectors)s) AND b.address = lower(c.host) || ':' || c.port AND b.failures > 0
+     ORDER BY b.id FOR NO KEY UPDATE OF b)
 """
 _WAKE = """
-UPDATE syncjobs_syncrecord r
+UPDATE syncjobs_syncrecord
    SET not_before = now() + make_interval(secs => random() * %(within_s)s), rung_at = NULL
- WHERE r.connector_id = ANY(%(connectors)s) AND r.state = 'queued' AND r.error_code = ANY(%(away)s)
-   AND r.not_before > now()
+ WHERE id IN (
+    SELECT r.id FROM syncjobs_syncrecord r
+     WHERE r.connector_id = ANY(%(connectors)s) AND r.state = 'queued' AND r.error_code = ANY(%(away)s)
+       AND r.not_before > now()
+     ORDER BY r.id FOR NO KEY UPDATE)
 """
 
 

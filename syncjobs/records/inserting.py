@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
@@ -28,7 +28,7 @@ class NewRecord:
     address: str
     dialled: str
     trigger: str
-    scheduled_for: datetime
+    scheduled_for: datetime | None  # None: somebody asked for it, and it serves no fire
     mode: str
     state: State = State.QUEUED
     waiting_for: str = "a worker"
@@ -42,10 +42,12 @@ class NewRecord:
 
 
 def insert_records(records: Sequence[NewRecord]) -> set[uuid.UUID]:
-    """The ids of those that were made."""
+    """The ids of those that were made. An insertion waits for another one of the same job or fire; so all are made in
+    one order."""
     if not records:
         return set()
-    columns = [[getattr(record, name) for record in records] for name in _RECORD_COLUMNS]
+    in_order = sorted(records, key=lambda record: (record.job_id, record.scheduled_for or _NO_FIRE))
+    columns = [[getattr(record, name) for record in in_order] for name in _RECORD_COLUMNS]
     with connection.cursor() as cursor:
         cursor.execute(
             f"{_INSERT_RECORDS} ON CONFLICT DO NOTHING RETURNING id", [*_RECORD_DEFAULTS, *columns]
@@ -53,6 +55,7 @@ def insert_records(records: Sequence[NewRecord]) -> set[uuid.UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
+_NO_FIRE = datetime.min.replace(tzinfo=UTC)
 _RECORD_COLUMNS = tuple(NewRecord.__slots__)
 _ARRAYS = {"UUIDField": "uuid[]", "DateTimeField": "timestamptz[]", "JSONField": "jsonb[]"}
 

@@ -36,7 +36,8 @@ def plan_anew(job: SyncJob) -> datetime | None:
 def resume(jobs: QuerySet[SyncJob]) -> int:
     """Lets those that are paused go on, as of now; their count."""
     with transaction.atomic():
-        paused = list(jobs.exclude(paused_at=None).select_for_update(no_key=True, of=("self",)))
+        resting = jobs.exclude(paused_at=None).order_by("pk")
+        paused = list(resting.select_for_update(no_key=True, of=("self",)))
         for job in paused:
             for name, value in NOT_PAUSED.items():
                 setattr(job, name, value)

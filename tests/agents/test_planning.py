@@ -23,6 +23,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from tests.agents.asking import Agent, agent
 from tests.agents.things import Things, arguments_of, checked, make_file_job, make_things
+from tests.racing import locked_by_another
 from tests.rows import fresh, make_workspace
 from workspaces.models import AuditEntry, PlanToken, Role
 
@@ -113,6 +114,15 @@ def test_b04_a_start_is_planned_and_then_queued_once(job: SyncJob) -> None:
     record = SyncRecord.objects.get()
     assert (told["record"]["id"], told["record"]["trigger"]) == (str(record.pk), "mcp")
     assert (record.trigger, record.requested_by) == ("mcp", "token agent")
+
+
+def test_what_another_changes_just_now_is_told_as_busy_and_the_plan_stays(job: SyncJob) -> None:
+    who = operator()
+    token = plan(who, "stop_auto_sync", job="nightly")
+    with locked_by_another("SELECT FROM syncjobs_syncjob WHERE id = %s FOR UPDATE", [job.pk]):
+        told = checked(who, "stop_auto_sync", job="nightly", plan_token=token)
+    assert (told["error"]["code"], told["error"]["retry_after_s"]) == ("unavailable", 1)
+    assert "error" not in checked(who, "stop_auto_sync", job="nightly", plan_token=token)
 
 
 def test_b04_a_plan_that_cannot_be_used_is_refused_and_audited(job: SyncJob) -> None:

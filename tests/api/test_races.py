@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from connectors.models import Connector
 from datasets.models import Dataset
@@ -15,9 +18,10 @@ from farends.sftp.transport import SftpOptions, SftpSecret
 from farends.spec import Target
 from syncjobs.models import SyncJob
 from tests.api.asking import Asker, asker
-from tests.racing import race
-from tests.rows import make_connector, make_job
-from workspaces.models import Role
+from tests.racing import in_a_session, locked_by_another, race
+from tests.rows import make_connector, make_job, make_workspace
+from workspaces.models import Role, Workspace
+from workspaces.races import work_again_after_races
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RACERS = 8
@@ -71,6 +75,39 @@ def test_jobs_that_take_one_new_name() -> None:
     runners = [partial(program.patch, f"sync-jobs/{job.pk}", {"name": "new"}) for job in jobs]
     statuses = Counter(answer.status_code for answer in race(runners, table="datasets_dataset"))
     assert statuses == {HTTPStatus.OK: 1, HTTPStatus.CONFLICT: RACERS - 1}
+
+
+def test_a_row_that_another_has_for_too_long_is_told_as_busy() -> None:
+    job = make_job(make_connector(TARGET))
+    program = asker(Role.ADMIN)
+    with locked_by_another("SELECT FROM syncjobs_syncjob WHERE id = %s FOR UPDATE", [job.pk]):
+        busy = program.patch(f"sync-jobs/{job.pk}", {"settle_s": 7})
+    assert busy.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert busy.headers["Retry-After"] == "1"
+    assert busy.json()["detail"] == "Others are changing the same things just now: ask again."
+    assert program.patch(f"sync-jobs/{job.pk}", {"settle_s": 7}).status_code == HTTPStatus.OK
+
+
+def test_two_who_wait_for_each_other_both_come_through() -> None:
+    """The database ends one of the two, which is worked at once more."""
+    one, other = (make_workspace(name) for name in ("one", "other"))
+    both_hold = threading.Barrier(2)
+    tries = Counter[str]()
+
+    def work(first: Workspace, second: Workspace) -> None:
+        with transaction.atomic():
+            Workspace.objects.select_for_update().get(pk=first.pk)
+            tries[first.name] += 1
+            if tries[first.name] == 1:
+                both_hold.wait(60)
+            Workspace.objects.select_for_update().get(pk=second.pk)
+
+    with ThreadPoolExecutor(2) as pool:
+        works = [partial(work, one, other), partial(work, other, one)]
+        ends = [pool.submit(in_a_session, partial(work_again_after_races, each)) for each in works]
+        for end in ends:
+            end.result(60)
+    assert sorted(tries.values()) == [1, 2]
 
 
 def test_a_race_with_a_key_is_answered_the_same() -> None:

@@ -18,6 +18,7 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from tests.hosts.sshd import Sshd
+from tests.racing import locked_by_another
 from tests.rows import fill, make_connector, make_job, make_workspace, run
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,16 @@ def test_cancel_ends_what_waits_and_says_what_has_ended(job: SyncJob, say: Any) 
     record.refresh_from_db()
     assert record.state == State.CANCELLED
     with pytest.raises(CommandError, match="has ended, cancelled"):
+        call_command("cancel", str(record.pk))
+
+
+def test_a_record_that_another_changes_just_now_is_told_as_busy(job: SyncJob) -> None:
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    lock = "SELECT FROM syncjobs_syncrecord WHERE id = %s FOR UPDATE"
+    with (
+        locked_by_another(lock, [record.pk]),
+        pytest.raises(CommandError, match="changing the same things just now: ask again"),
+    ):
         call_command("cancel", str(record.pk))
 
 

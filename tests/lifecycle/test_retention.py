@@ -37,6 +37,7 @@ from syncjobs.upkeep.rollback import VersionMissing, roll_back
 from syncjobs.upkeep.sweeping import GRACE_S, sweep
 from tests.hosts.sshd import Sshd
 from tests.lifecycle.test_sweeps import ROUNDS, is_there, make_old, repeating
+from tests.racing import locked_by_another
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
 from workspaces.models import AuditEntry, Workspace
 
@@ -285,6 +286,24 @@ def remove_all(job: SyncJob) -> int:
         return sweep(grace_s=0).blobs
     finally:
         connection.close()
+
+
+def test_nothing_is_cleared_beside_somebody_who_changes_the_dataset(
+    job: SyncJob, source: Path
+) -> None:
+    publish(job, source, 4)
+    keep(job, keep_versions=1)
+    retain()
+    ended = job.dataset.entries.filter(until__lte=3)
+    held = ended.count()
+    assert held
+    with locked_by_another(
+        "SELECT FROM datasets_dataset WHERE id = %s FOR NO KEY UPDATE", [job.dataset_id]
+    ):
+        clear(job)
+        assert ended.count() == held
+    clear(job)
+    assert not ended.exists()
 
 
 def test_p2_retention_and_sweep_beside_a_writer_break_nothing(

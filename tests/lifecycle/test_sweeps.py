@@ -10,14 +10,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -37,9 +36,8 @@ from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.upkeep.sweeping import GRACE_S, Removed, sweep, sweep_partials
 from tests.hosts.sshd import Sshd
-from tests.racing import count_waiting, in_a_session
+from tests.racing import meet
 from tests.rows import digests_below, digests_of, fill, make_connector, make_job, run
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,13 +205,12 @@ def test_a_sweep_and_a_writer_of_the_same_contents_never_wait_for_each_other(
         put(store, content)
         make_old(store, [digest])
     index = Places(job.workspace_id)
-    with ThreadPoolExecutor(1) as beside:
-        with transaction.atomic():
-            assert index.refresh(digests[:1])
-            swept = beside.submit(in_a_session, lambda: index.forget_unnamed(time.time() - GRACE_S))
-            until(count_waiting, "the sweep did not wait for the writer")
-            assert len(index.refresh(digests[1:])) == 2
-        assert swept.result(30) == (0, 0)
+    swept = meet(
+        lambda: index.forget_unnamed(time.time() - GRACE_S),
+        hold=lambda: index.refresh(digests[:1]),
+        rest=lambda: index.refresh(digests[1:]),
+    )
+    assert swept == (0, 0)
 
 
 def read(dataset: Dataset, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from django.db import DatabaseError
 
 from api.mcp.call import Call, Result, cache_fields
 from api.mcp.errors import invalid_params
@@ -20,6 +21,14 @@ from api.mcp.tools.table import TOOLS
 from api.mcp.tools.tool import Planned, Tool, ToolFailed, bad_argument
 from api.rest.answers import Refused
 from workspaces.models import Role
+from workspaces.races import (
+    BUSY,
+    BUSY_FOR_S,
+    STILL_TAKEN,
+    is_busy,
+    is_taken,
+    work_again_after_races,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +66,16 @@ def call_tool(call: Call) -> Result:
     if arguments is not None and not isinstance(arguments, dict):
         raise invalid_params("`arguments` must be an object")
     given = arguments or {}
-    return run_once(call, tool, given, lambda: _run(call, tool, given))
+    try:
+        return work_again_after_races(
+            lambda: run_once(call, tool, given, lambda: _run(call, tool, given))
+        )
+    except DatabaseError as exc:
+        if is_taken(exc):
+            return _failed(ToolFailed("not_allowed", STILL_TAKEN))
+        if is_busy(exc):
+            return _failed(ToolFailed("unavailable", BUSY, retry_after_s=BUSY_FOR_S))
+        raise
 
 
 @cache
@@ -74,7 +92,9 @@ def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
         return _failed(exc)
     except Refused as exc:
         return _failed(_failure_of(exc))
-    except Exception:  # the one place that turns an error of ours into an answer
+    except Exception as exc:  # the one place that turns an error of ours into an answer
+        if is_taken(exc) or is_busy(exc):
+            raise  # the whole call is worked at again, with its key
         log.exception("mcp.tool_failed", tool=tool.name)
         words = "This is an error of ours; the server's log says more."
         return _failed(ToolFailed("unavailable", words))

@@ -11,7 +11,7 @@ from django.urls import reverse
 from cli.command import WorkspaceCommand
 from workspaces.invitations import AlreadyInvited, AlreadyMember, invite
 from workspaces.models import Role, valid_invited
-from workspaces.races import work_again_where_taken
+from workspaces.races import work_again_after_races
 
 
 class Command(WorkspaceCommand):
@@ -36,7 +36,7 @@ class Command(WorkspaceCommand):
         workspace, name = self.get_workspace(options["workspace"]), options["name"]
         try:
             valid_invited(name)
-            row, token = work_again_where_taken(
+            row, token = work_again_after_races(
                 lambda: invite(workspace, name, Role(options["role"]))
             )
         except ValidationError as exc:

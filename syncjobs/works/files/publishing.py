@@ -23,6 +23,7 @@ from syncjobs.core.plans import REPLACED_MIN, Held, Waiver, judge_replacement
 from syncjobs.engine.progress import Trouble
 from syncjobs.works.contract import Claim
 from syncjobs.works.following import wake_readers
+from syncjobs.works.verified import note_verified
 
 _LEDGER = """
 INSERT INTO syncjobs_syncitem (record_id, path, action, size_bytes, sha256, error_code, message)
@@ -42,13 +43,6 @@ UPDATE syncjobs_syncrecord SET
     dataset_version = coalesce(%(number)s, dataset_version, (
         SELECT number FROM datasets_version WHERE dataset_id = %(dataset)s AND is_current))
  WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
-"""
-
-
-# After the record's row, as whoever moves a record does it.
-_VERIFIED = """
-UPDATE syncjobs_syncjob SET last_verified_at = now()
- WHERE id = (SELECT job_id FROM syncjobs_syncrecord WHERE id = %s)
 """
 
 
@@ -118,8 +112,8 @@ def publish(
         )
         if cursor.rowcount != 1:
             raise Fenced("the record was taken back")
-        if verified:
-            cursor.execute(_VERIFIED, [claim.record_id])
+    if verified:
+        note_verified(session, claim.record_id)
     return published
 
 

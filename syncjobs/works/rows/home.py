@@ -36,13 +36,11 @@ UPDATE syncjobs_syncrecord SET tables = %(tables)s, dataset_version = coalesce(%
     values_nulled = %(values_nulled)s, cursor_column = %(cursor_column)s, mark = %(mark)s
  WHERE id = %(record)s AND token = %(token)s AND lease_owner = %(owner)s
 """
-_REDRIVEN = (
-    "UPDATE syncjobs_quarantinedrow SET state = 'redriven' WHERE id = ANY(%s) AND state = 'open'"
-)
-# After the record's row, as whoever moves a record does it.
-_VERIFIED = """
-UPDATE syncjobs_syncjob SET last_verified_at = now()
- WHERE id = (SELECT job_id FROM syncjobs_syncrecord WHERE id = %s)
+_REDRIVEN = """
+UPDATE syncjobs_quarantinedrow q SET state = 'redriven' FROM (
+    SELECT id FROM syncjobs_quarantinedrow WHERE id = ANY(%s) AND state = 'open'
+     ORDER BY id FOR NO KEY UPDATE) sent
+ WHERE q.id = sent.id
 """
 
 
@@ -138,8 +136,6 @@ def write_into_record(
     )
     if cursor.rowcount != 1:
         raise Fenced("the record was taken back")
-    if report.verified:
-        cursor.execute(_VERIFIED, [claim.record_id])
 
 
 def make_event(record: SyncRecord, claim: Claim, name: str, data: dict[str, Any]) -> NewEvent:

@@ -45,6 +45,7 @@ from syncjobs.works.rows.layout import list_published
 from syncjobs.works.rows.outcome import RowsHeld, RowTally, TableOutcome, TableState
 from syncjobs.works.rows.quarantine import move_to_quarantine
 from syncjobs.works.rows.telling import tell_home
+from syncjobs.works.verified import note_verified
 
 _TIME = "SET LOCAL statement_timeout = '15min'"
 
@@ -129,6 +130,7 @@ class Publisher:
             self._lease.check()
             write_into_record(cursor, self._record, self._claim, report, before)
             die_at(BEFORE_COMMIT)
+        self._note_verified(report)
         return report.outcome
 
     def _publish_elsewhere(
@@ -173,6 +175,11 @@ class Publisher:
 
         claim = self._claim
         tell_home(self._databases, claim.dataset_id, claim.record_id, report, write)
+        self._note_verified(report)
+
+    def _note_verified(self, report: TableReport) -> None:
+        if report.verified:
+            note_verified(self._databases.home, self._claim.record_id)
 
     def _report(self, wanted: Publication, counts: RowCounts, number: int | None) -> TableReport:
         self._lease.progress.enter(Stage.FINALIZING)
