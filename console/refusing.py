@@ -1,16 +1,20 @@
-"""The pages of a path that is not there, and of what a person may not do: what is missing, and what to do about it."""
+"""The pages of a path that is not there, of what a person may not do, and of what we could not do: what is missing, and
+what to do about it."""
 
 from __future__ import annotations
 
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.defaults import page_not_found, permission_denied
 
 from console import tenancy
+from database import away
 from workspaces.models import Member, Role
 
 NAMED_MAX = 5
@@ -36,6 +40,18 @@ def tell_forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
         role=roles.get(chosen) if chosen else None,
         admins=list(admins.values_list("user__username", flat=True)[:NAMED_MAX]),
     )
+
+
+def tell_error(request: HttpRequest) -> HttpResponse:
+    """Asks the database nothing: it may be what is missing."""
+    is_away = away.is_away(sys.exc_info()[1])
+    status = HTTPStatus.SERVICE_UNAVAILABLE if is_away else HTTPStatus.INTERNAL_SERVER_ERROR
+    context = {"is_away": is_away, "comes_again": is_away and request.method == "GET"}
+    page = render_to_string("console/error.html", context | {"after_s": away.RETRY_AFTER_S})
+    response = HttpResponse(page, status=status)
+    if is_away:
+        response["Retry-After"] = str(away.RETRY_AFTER_S)
+    return response
 
 
 def _is_page(request: HttpRequest) -> bool:

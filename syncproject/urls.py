@@ -24,6 +24,7 @@ service = make_service()
 
 handler403 = "console.refusing.tell_forbidden"
 handler404 = "console.refusing.tell_not_found"
+handler500 = "console.refusing.tell_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -10,11 +10,14 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import is_valid_path
 
 from api.rest.answers import Refused, problem
+from database.away import WORDS
 
+_KEPT = ("Allow", "Retry-After")
 _PAGES = ("/admin/", "/invitations/")
 _WORDS = {
     HTTPStatus.NOT_FOUND: "There is no such path: /api-docs lists them.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take this method.",
+    HTTPStatus.SERVICE_UNAVAILABLE: WORDS,
 }
 
 
@@ -34,8 +37,9 @@ def tell_problems(
         if status is HTTPStatus.NOT_FOUND and bare != request.path and is_valid_path(bare):
             words = f"There is no such path: leave out the slash at the end of {request.path}"
         told = problem(Refused(status, words))
-        if "Allow" in response:
-            told["Allow"] = response["Allow"]
+        for header in _KEPT:
+            if header in response:
+                told[header] = response[header]
         return told
 
     return answer

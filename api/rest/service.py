@@ -55,6 +55,7 @@ from api.rest.finding import PATH_NOUNS
 from api.rest.idempotency import name_of
 from api.shapes.answers import PROBLEM_TYPE
 from api.shapes.misfits import describe_misfit, find_field
+from database import away
 from farends.registry import SPECS
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,7 @@ def _tell_common(method: str, operation: dict[str, Any]) -> None:
     refused = next(
         answer for status, answer in operation["responses"].items() if int(status) == 401
     )
-    more = {HTTPStatus.TOO_MANY_REQUESTS}
+    more = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
     if method == "post" and operation["operationId"] not in idempotency.NOT_KEPT:
         operation.setdefault("parameters", []).append(idempotency.PARAMETER)
         more |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -191,6 +192,12 @@ def _failed(request: HttpRequest, exc: HttpError | type[HttpError]) -> HttpRespo
 
 
 def _broken(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+    if isinstance(exc, Exception) and away.is_away(exc):
+        log.warning(
+            "request.without_database", path=request.path, error=str(exc).partition("\n")[0]
+        )
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return problem(Refused(status, away.WORDS, retry_after_s=away.RETRY_AFTER_S))
     log.error("request.failed", path=request.path, exc_info=exc)
     words = "This is an error of ours; the server's log says more."
     return problem(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, words))

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.db.models.functions import Now
 
+from database.away import LOST, find_sqlstate, is_away
 from datasets.fencing import Fenced
 from farends.errors import Throttled, TransportError
 from syncjobs.attempt.budgeting import learn_of_host
@@ -37,13 +37,6 @@ from syncjobs.works.rows.outcome import has_published
 from timing.clock import database_now
 
 log = structlog.get_logger(__name__)
-
-DATABASE_LOST = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    OperationalError,
-    InterfaceError,
-)
 
 # Files or memory that this process lacks now: another may have them, and so may this one later.
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
@@ -84,7 +77,7 @@ def end_of_error(record: SyncRecord, lease: Lease, exc: Exception) -> Ending | N
             waits=exc.waits,
             retry_after_s=after_s,
         )
-    if isinstance(exc, DATABASE_LOST):
+    if isinstance(exc, LOST):
         return _end_without_database(record, lease, exc)
     log.error("record.crashed", exc_info=exc)
     if isinstance(exc, OSError) and exc.errno in _SHORT:
@@ -94,7 +87,7 @@ def end_of_error(record: SyncRecord, lease: Lease, exc: Exception) -> Ending | N
 
 
 def _end_without_database(record: SyncRecord, lease: Lease, exc: Exception) -> Ending:
-    if not _is_away(exc):
+    if not (is_away(exc) or _asks_to_come_again(exc)):
         return _fail(record, lease, "database", str(exc), retryable=True)
     log.warning("record.database_lost", error=str(exc).partition("\n")[0])
     connection.close()
@@ -102,11 +95,10 @@ def _end_without_database(record: SyncRecord, lease: Lease, exc: Exception) -> E
     return end(Event.INTERRUPTED, "the database was away", not_before=soon)
 
 
-def _is_away(exc: BaseException) -> bool:
-    """Whether the database could not be reached, or asks to come again; else it has refused."""
-    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
-    state = getattr(cause, "sqlstate", None)
-    return state is None or state.startswith(("08", "57P", "40")) or state == "55P03"
+def _asks_to_come_again(exc: BaseException) -> bool:
+    """Whether others were in the way: a deadlock, or a lock that was not had in time."""
+    state = find_sqlstate(exc) or ""
+    return state.startswith("40") or state == "55P03"
 
 
 def _cancelled(record: SyncRecord, lease: Lease, _stop: CancelAsked) -> Ending:

@@ -11,7 +11,8 @@ import structlog
 from django.db import connection
 
 from connectors.opening import read_granted_silence_s
-from syncjobs.attempt.endings import DATABASE_LOST, end_of_error, end_of_stop
+from database.away import LOST
+from syncjobs.attempt.endings import end_of_error, end_of_stop
 from syncjobs.attempt.suspecting import suspect
 from syncjobs.claims.claiming import claim
 from syncjobs.claims.leasing import RECORDS
@@ -121,7 +122,7 @@ def _finish(held: Claim, progress: Progress, ending: Ending) -> State | None:
                 data=ending.data,
                 changes=last_known | ending.changes,
             )
-        except DATABASE_LOST:
+        except LOST:
             connection.close()
             if last_try:
                 raise  # the lease runs out and the reaper decides

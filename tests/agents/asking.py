@@ -56,7 +56,7 @@ class Agent:
         """Sends a message, or a body as it is. A header that is empty is left out."""
         body = message if isinstance(message, bytes | str) else json.dumps(message)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        given = self._headers(message) | named
+        given = self.headers_of(message) | named
         return Client(raise_request_exception=False).post(
             "/mcp",
             body,
@@ -64,7 +64,7 @@ class Agent:
             headers={name: value for name, value in given.items() if value},
         )
 
-    def _headers(self, message: Any) -> dict[str, str]:
+    def headers_of(self, message: Any) -> dict[str, str]:
         told = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         told["MCP-Protocol-Version"] = self.version
         if self.version in LEGACY or not isinstance(message, dict):

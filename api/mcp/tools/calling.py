@@ -20,6 +20,7 @@ from api.mcp.tools.schemas import PlannedOut, describe_tool
 from api.mcp.tools.table import TOOLS
 from api.mcp.tools.tool import Planned, Tool, ToolFailed, bad_argument
 from api.rest.answers import Refused
+from database.away import RETRY_AFTER_S, WORDS, is_away
 from workspaces.models import Role
 from workspaces.races import (
     BUSY,
@@ -95,6 +96,8 @@ def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
     except Exception as exc:  # the one place that turns an error of ours into an answer
         if is_taken(exc) or is_busy(exc):
             raise  # the whole call is worked at again, with its key
+        if is_away(exc):
+            return _failed(ToolFailed("unavailable", WORDS, retry_after_s=RETRY_AFTER_S))
         log.exception("mcp.tool_failed", tool=tool.name)
         words = "This is an error of ours; the server's log says more."
         return _failed(ToolFailed("unavailable", words))
