@@ -15,6 +15,7 @@ from django.views.defaults import page_not_found, permission_denied
 
 from console import tenancy
 from database import away
+from workspaces import races
 from workspaces.models import Member, Role
 
 NAMED_MAX = 5
@@ -44,14 +45,16 @@ def tell_forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def tell_error(request: HttpRequest) -> HttpResponse:
     """Asks the database nothing: it may be what is missing."""
-    is_away = away.is_away(sys.exc_info()[1])
-    status = HTTPStatus.SERVICE_UNAVAILABLE if is_away else HTTPStatus.INTERNAL_SERVER_ERROR
-    context = {"is_away": is_away, "comes_again": is_away and request.method == "GET"}
-    page = render_to_string("console/error.html", context | {"after_s": away.RETRY_AFTER_S})
-    response = HttpResponse(page, status=status)
-    if is_away:
-        response["Retry-After"] = str(away.RETRY_AFTER_S)
-    return response
+    exc = sys.exc_info()[1]
+    is_away, is_busy = away.is_away(exc), exc is not None and races.is_busy(exc)
+    after_s = away.RETRY_AFTER_S if is_away else races.BUSY_FOR_S if is_busy else None
+    context = {"is_away": is_away, "is_busy": is_busy, "after_s": after_s}
+    context["comes_again"] = is_away and request.method == "GET"
+    page = render_to_string("console/error.html", context)
+    if after_s is None:
+        return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {"Retry-After": str(after_s)}
+    return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
 
 
 def _is_page(request: HttpRequest) -> bool:

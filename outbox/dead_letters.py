@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from outbox.core.readings import ReadingsRefused, encode_bulk
-from outbox.intake import keep_again
-from outbox.models import DeadLetter, Stream, StreamHead
+from outbox.intake import StreamGone, hold_head, keep_again
+from outbox.models import DeadLetter, Stream
 from workspaces import auditing
 
 AT_ONCE = 1_000
@@ -53,7 +54,8 @@ def waiting_letters(stream: Stream) -> QuerySet[DeadLetter]:
 @transaction.atomic
 def _redrive(stream: Stream, wanted: Sequence[LetterToSend]) -> int:
     chosen = {item.id: item for item in wanted}
-    StreamHead.objects.select_for_update().get(pk=stream.pk)  # before the letters, as who deletes
+    with suppress(StreamGone):  # then its letters are gone too
+        hold_head(stream)  # before the letters, as whoever deletes a stream
     letters = {
         letter.pk: letter
         for letter in waiting_letters(stream).filter(pk__in=chosen).select_for_update()

@@ -142,6 +142,12 @@ def take_bulk(stream: Stream, bulk: Bulk, *, within: bool = False) -> BulkResult
     return BulkResult(fresh, len(bulk) - fresh, conflicts)
 
 
+def hold_head(stream: Stream) -> None:
+    """Nobody else takes readings for it, and it stays, until the caller's transaction ends. Raises StreamGone."""
+    with _cursor() as cursor:
+        _lock_head(cursor, stream)
+
+
 def keep_again(stream: Stream, bulk: Bulk) -> None:
     """Puts readings in the queue whose keys are known already: under new numbers, in the caller's transaction."""
     packed = _pack(bulk, stream.batch_size, stream.batch_bytes)

@@ -23,6 +23,7 @@ from api.mcp.methods import answer_call
 from api.mcp.resources.listening import Listening
 from api.rest.answers import Refused
 from api.rest.throttling import take_turn
+from database.away import RETRY_AFTER_S, WORDS, is_away
 from workspaces.acting import Actor, Door, acting
 from workspaces.places import listens
 from workspaces.tokens import find_token, note_use
@@ -94,7 +95,11 @@ class Bridge:
         except Refused as exc:
             data = {"status": exc.status.value, "retry_after_s": exc.retry_after_s}
             self._refuse(RpcError(BUSY, str(exc), data=data), message.id)
-        except Exception:  # nobody else would tell the client, which waits
+        except Exception as exc:  # nobody else would tell the client, which waits
+            if is_away(exc):
+                data = {"status": 503, "retry_after_s": RETRY_AFTER_S}
+                self._refuse(RpcError(BUSY, WORDS, data=data), message.id)
+                return
             log.exception("mcp.call_failed", method=message.method)
             words = "This is an error of ours; standard error says more."
             self._refuse(RpcError(INTERNAL_ERROR, words), message.id)

@@ -83,9 +83,11 @@ def wait_for_openings(workspace_id: uuid.UUID, now: datetime) -> int:
 
 
 def reopen(records: QuerySet[SyncRecord]) -> int:
-    """Records that wait for a window look again, because it was changed; their count."""
-    waiting = records.filter(state=State.QUEUED, waiting_for__startswith=WINDOW).order_by("pk")
-    held = list(waiting.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    """Records that wait for a window look again, because it was changed; their count. One that somebody moves at this
+    moment is passed over: the caller has the job, and whoever moves a record comes for the job next."""
+    waiting = records.filter(state=State.QUEUED, waiting_for__startswith=WINDOW)
+    locked = waiting.select_for_update(no_key=True, skip_locked=True, of=("self",))
+    held = list(locked.values_list("pk", flat=True))
     return SyncRecord.either.filter(pk__in=held).update(
         not_before=None, rung_at=None, waiting_for="a worker"
     )

@@ -28,6 +28,7 @@ from syncjobs.works.contract import Failed
 from syncjobs.works.rows.access import DESTINATION, RowDatabases, make_home_fence, open_place
 from syncjobs.works.rows.order import RowDestination
 from syncjobs.works.rows.telling import tell_home_of_rollback, tell_other
+from workspaces.races import work_again_after_races
 
 AFTERWARDS = "If it was done there all the same, the next sync or rollback of the dataset shows it"
 
@@ -51,7 +52,10 @@ def roll_back_elsewhere(dataset: Dataset, target: int, *, token: int, by: str) -
             committed = PlaceFence(table.pk, token).take(place)
             tell_other(databases, dataset.pk, committed)
         report = _bring_back(place, dataset, tables, target, token=token, by=by)
-        return None if report is None else tell_home_of_rollback(place, report)
+        if report is None:
+            return None
+        # What is committed there cannot be done once more: only this is.
+        return work_again_after_races(lambda: tell_home_of_rollback(place, report))
 
 
 @contextmanager

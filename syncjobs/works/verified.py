@@ -6,6 +6,9 @@ import uuid
 from typing import Any
 
 import psycopg
+import structlog
+
+log = structlog.get_logger(__name__)
 
 _NOTE = """
 UPDATE syncjobs_syncjob SET last_verified_at = now()
@@ -15,5 +18,8 @@ UPDATE syncjobs_syncjob SET last_verified_at = now()
 
 def note_verified(session: psycopg.Connection[Any], record_id: uuid.UUID) -> None:
     """Call it after the transaction that publishes: that one holds the dataset, and whoever changes a job holds the job
-    when he comes for the dataset. If the note is lost, the source is looked at once more."""
-    session.execute(_NOTE, [record_id])
+    when he comes for the dataset. If the note is lost, the source is looked at once more: nothing fails for it."""
+    try:
+        session.execute(_NOTE, [record_id])
+    except psycopg.Error as exc:
+        log.warning("record.verification_not_noted", record=str(record_id), sqlstate=exc.sqlstate)

@@ -13,7 +13,7 @@ from django.test import Client
 
 from connectors.models import Connector
 from tests.console.conftest import make_person
-from tests.racing import race
+from tests.racing import locked_by_another, race
 from tests.rows import make_workspace
 from workspaces.models import Workspace
 
@@ -75,3 +75,17 @@ def test_files_that_are_applied_together(tmp_path: Path) -> None:
     runners = [partial(call_command, "apply", file)] * 4
     race(runners, table="connectors_connector")
     assert Connector.objects.count() == 1
+
+
+def test_a_row_that_another_has_for_too_long_is_told_on_the_page() -> None:
+    workspace = make_workspace()
+    browser = Client(raise_request_exception=False)
+    browser.force_login(make_person("root", superuser=True))
+    with locked_by_another(
+        "SELECT FROM workspaces_workspace WHERE id = %s FOR UPDATE", [workspace.pk]
+    ):
+        page = browser.post(
+            f"/admin/workspaces/workspace/{workspace.pk}/change/", {"name": "renamed"}
+        )
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+    assert "Others are changing the same things just now" in page.content.decode()

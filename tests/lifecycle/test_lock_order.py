@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from database.sessions import open_session
 from datasets.models import Dataset
 from search.models import DatasetIndex, IndexGeneration
 from search.vectors.generations import settle_generation
@@ -16,9 +17,11 @@ from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
 from syncjobs.queueing.starting import start_anew
+from syncjobs.records.asking import cancel
+from syncjobs.works.verified import note_verified
 from tests.hosts.sshd import Sshd
 from tests.lifecycle.test_limits import host
-from tests.racing import meet
+from tests.racing import locked_by_another, meet
 from tests.rows import fill, make_connector, make_job, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,6 +66,35 @@ def test_a_job_is_renamed_while_its_version_is_published(sshd: Sshd, source: Pat
     record = meet(lambda: run(job), hold=lambda: hold_job(job), rest=rename)
     assert record.state == State.SUCCEEDED
     assert SyncJob.objects.exclude(last_verified_at=None).exists()
+
+
+def test_a_publication_does_not_fail_for_the_note_that_all_was_looked_at() -> None:
+    job = make_job(host())
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    lock = "SELECT FROM syncjobs_syncjob WHERE id = %s FOR NO KEY UPDATE"
+    with (
+        open_session(statement_timeout_s=60, name="work") as session,
+        locked_by_another(lock, [job.pk]),
+    ):
+        session.execute("SET lock_timeout = '200ms'")
+        note_verified(session, record.pk)
+        assert not SyncJob.objects.exclude(last_verified_at=None).exists()
+    with open_session(statement_timeout_s=60, name="work") as session:
+        note_verified(session, record.pk)
+    assert SyncJob.objects.exclude(last_verified_at=None).exists()
+
+
+def test_a_record_is_cancelled_while_its_job_is_renamed() -> None:
+    """Whoever renames a job has its row, and then wants those of the jobs that run after it."""
+    job = make_job(host(), schedule={"every_s": 60, "counted_from": "end"})
+    follower = make_job(host(), schedule={"after": [job.name]})
+    record = enqueue(job, trigger=Trigger.MANUAL)
+    cancelled = meet(
+        lambda: cancel(record.pk, by="a person"),
+        hold=lambda: hold_job(job),
+        rest=lambda: hold_job(follower),
+    )
+    assert cancelled
 
 
 def test_search_is_set_anew_while_vectors_are_made() -> None:

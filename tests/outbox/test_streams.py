@@ -44,6 +44,7 @@ from outbox.streams import (
 from syncjobs.leases.heart import Heart
 from tests.outbox.hosts import Receiver, keys, running_receiver, stream_to
 from tests.outbox.rows import make_client, make_stream, readings, stored_lines
+from tests.racing import meet
 from tests.rows import make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,6 +153,20 @@ def test_o25_a_dead_letter_is_edited_and_sent_again(receiver: Receiver) -> None:
     assert sorted(receiver.keys) == keys(0, 1, 2)
     assert read_status(stream).dead_letters == 0
     assert redrive(stream, None) == 0
+
+
+def test_o25_a_dead_letter_whose_stream_is_deleted_meanwhile_is_gone(receiver: Receiver) -> None:
+    stream = stream_to(receiver)
+    take(stream, readings(0))
+    receiver.control(reject={keys(0)[0]: "no such meter"}, times=1)
+    send_all(stream)
+    letter, stream_id = DeadLetter.objects.get(), stream.pk
+    with pytest.raises(NoSuchLetter):
+        meet(
+            lambda: redrive(Stream.objects.get(pk=stream_id), [LetterToSend(letter.pk)]),
+            hold=lambda: delete_stream(stream, discard=True),
+            rest=lambda: None,
+        )
 
 
 def test_all_dead_letters_go_again_and_keep_their_keys(receiver: Receiver) -> None:

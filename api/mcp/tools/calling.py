@@ -94,7 +94,7 @@ def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
     except Refused as exc:
         return _failed(_failure_of(exc))
     except Exception as exc:  # the one place that turns an error of ours into an answer
-        if is_taken(exc) or is_busy(exc):
+        if isinstance(exc, DatabaseError) and (is_taken(exc) or is_busy(exc)):
             raise  # the whole call is worked at again, with its key
         if is_away(exc):
             return _failed(ToolFailed("unavailable", WORDS, retry_after_s=RETRY_AFTER_S))
