@@ -52,7 +52,7 @@ def manage(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=540,
     )
 
 

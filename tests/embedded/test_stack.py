@@ -101,7 +101,7 @@ def run(data_dir: Path, **more: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=540,
     )
 
 
