@@ -37,15 +37,21 @@ def is_modern_over_http(message: Message, headers: Mapping[str, str]) -> bool:
     told = _told_version(message)
     if told is not None and header != told:
         raise _mismatch(message, "MCP-Protocol-Version", header, told)
-    if header is None or header in LEGACY:
-        return False
+    need_known_revision(message, headers)
     if header != MODERN:
-        raise _unsupported(message, header)
+        return False
     _need_meta(message, told)
     _compare(message, headers, "Mcp-Method", message.method)
     if (field := _NAMED.get(message.method)) and isinstance(message.params.get(field), str):
         _compare(message, headers, "Mcp-Name", message.params[field])
     return True
+
+
+def need_known_revision(message: Message, headers: Mapping[str, str]) -> None:
+    """Raises RpcError where the header names a revision that is none of ours."""
+    header = headers.get("MCP-Protocol-Version")
+    if header not in (None, MODERN, *LEGACY):
+        raise _unsupported(message, header)
 
 
 def is_modern_over_stdio(message: Message) -> bool:

@@ -30,7 +30,7 @@ from django.http.request import validate_host
 from api.mcp.call import Call, encode_answer
 from api.mcp.caller import McpCaller
 from api.mcp.envelope import BODY_MAX, Message, read_message
-from api.mcp.eras import is_modern_over_http
+from api.mcp.eras import is_modern_over_http, need_known_revision
 from api.mcp.errors import RpcError
 from api.mcp.methods import answer_call
 from api.mcp.resources.listening import Listening
@@ -81,6 +81,7 @@ def _respond(request: HttpRequest, caller: McpCaller, body: bytes) -> HttpRespon
     try:
         message = read_message(body)
         if message.id is None:
+            need_known_revision(message, request.headers)
             return HttpResponse(status=HTTPStatus.ACCEPTED)  # there is nothing to be noted
         known = message.id
         return _answer(request, caller, message)
@@ -180,7 +181,14 @@ def _read_body(request: HttpRequest) -> bytes:
         raise _too_large()
     # Django takes a body without a length for none; gunicorn ends it where its last piece ends.
     source = request.environ["wsgi.input"] if _is_in_pieces(request) else request  # type: ignore[attr-defined]  # of WSGI
-    body = bytes(source.read(BODY_MAX + 1))
+    try:
+        body = bytes(source.read(BODY_MAX + 1))
+    except OSError as exc:
+        if exc.errno is not None:  # the client has gone
+            raise
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, "The body ended before its last piece came."
+        ) from None
     if len(body) > BODY_MAX:
         raise _too_large()
     return body

@@ -55,13 +55,13 @@ def iter_texts(told: Any, field: str = "") -> Iterator[tuple[str, str]]:
         yield field, told
 
 
-def check_places(told: Any) -> set[str]:
+def check_places(told: Any, more: frozenset[str] = frozenset()) -> set[str]:
     """The markers that were seen."""
     seen = set()
     for field, text in iter_texts(told):
         for marker, places in ((IN_NAME, NAMES), (IN_TEXT, TEXTS), (IN_ROW, ROWS)):
             if marker in text:
-                assert field in places, (field, text)
+                assert field in places | more, (field, text)
                 assert field not in NEVER
                 seen.add(marker)
     return seen
@@ -85,7 +85,7 @@ def planted(shop: Connector, shop_database: Database) -> dict[str, dict[str, Any
     fill_dataset(things.job.workspace, "notes", texts.items())
     found["search_datasets"] = {"query": IN_TEXT}
     found["query_table"] = {"dataset": tables.name}
-    found["list_entities"] = {"connector": shop.name}
+    found["list_entities"] = {"dataset": files.name}
     found["preview_rows"] = {"connector": shop.name, "entity": "public.orders"}
     return found
 
@@ -108,7 +108,9 @@ def hold(record: SyncRecord) -> None:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_each_answer_has_the_markers_in_their_places(planted: dict[str, Any], tool: str) -> None:
     who = agent(Role.ADMIN)
-    seen = check_places(checked(who, tool, **planted[tool]))
+    # A file is called by its path, and its first line may be the names of its columns.
+    more = frozenset({"name"} if tool == "list_entities" else ())
+    seen = check_places(checked(who, tool, **planted[tool]), more)
     if TOOLS[tool].untrusted:
         assert seen & {IN_TEXT, IN_ROW}
     else:

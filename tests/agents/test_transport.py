@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -18,6 +20,7 @@ from django.utils import timezone
 from api.mcp.caller import McpCaller
 from api.mcp.envelope import BODY_MAX
 from api.mcp.eras import LEGACY, META_CAPABILITIES, META_VERSION, MODERN
+from api.mcp.errors import UNSUPPORTED_VERSION
 from api.mcp.serving import AT_WORK_MAX
 from api.mcp.tools.table import TOOLS
 from api.mcp.tools.tool import Arguments, Hints, Tool
@@ -218,6 +221,25 @@ def test_notifications_are_taken_and_answered_with_nothing() -> None:
         for method in ("notifications/initialized", "notifications/cancelled", "tools/call", "x"):
             told = agent(version=version).send({"jsonrpc": "2.0", "method": method})
             assert (told.status_code, told.content) == (202, b"")
+
+
+def test_a_notification_of_an_unknown_revision_is_refused() -> None:
+    told = agent(version="2199-01-01").send({"jsonrpc": "2.0", "method": "x"})
+    assert (told.status_code, told.json()["error"]["code"]) == (400, UNSUPPORTED_VERSION)
+
+
+def test_a_body_in_pieces_that_ends_early_is_refused(web: str) -> None:
+    at = urlsplit(web)
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: {at.netloc}\r\nAuthorization: Bearer {agent().token}\r\n"
+        'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{"jsonrpc"'
+    )
+    with socket.create_connection((at.hostname or "", at.port or 0), timeout=90) as client:
+        client.sendall(head.encode())
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 400 "), answer[:300]
+    assert "ended before its last piece" in answer
 
 
 @pytest.mark.parametrize("length", [BODY_MAX, BODY_MAX + 1, 2_600_000, 20_000_000])

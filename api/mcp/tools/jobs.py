@@ -38,7 +38,7 @@ from syncjobs.configuration.jobs import resume_job, save_job
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncMode, Trigger
 from syncjobs.order.files import AfterPublish
-from syncjobs.queries.active import find_active_of_jobs
+from syncjobs.queries.active import find_active_of_jobs, find_waiting_of_jobs
 from syncjobs.queries.fires import describe_schedule
 from syncjobs.queries.records import load_current_and_latest, reread
 from syncjobs.queueing.enqueueing import AlreadyQueued, JobBusy, WorkspaceBusy
@@ -249,6 +249,10 @@ def _start_effects(job: SyncJob, *, full: bool) -> Sequence[str]:
         effects.append("Files that a published version holds are deleted at the source.")
     if job.after_publish == AfterPublish.MOVE:
         effects.append("Files that a published version holds are moved at the source.")
+    if (waiting := find_waiting_of_jobs([job.pk]).get(job.pk)) is not None:
+        effects.append(
+            f"Record {waiting} of this job waits already: it serves this call, and no other is queued."
+        )
     if (running := _find_running(job)) is not None:
         effects.append(
             f"Record {running} of this job runs now: as long as it does, no other is started."

@@ -226,8 +226,11 @@ def _finder_of(table: TableAt) -> Callable[[str, str], ColumnAt]:
 
     def find(name: str, argument: str) -> ColumnAt:
         if name not in by_name:
-            known = ", ".join(list(by_name)[:50])
-            raise bad_argument(argument, f"the table has no such column; it has {known}")
+            # Names of columns come from the source, so they stand in answers that say so, and in no refusal.
+            words = (
+                "the table has no such column: an answer without `columns` names those that it has"
+            )
+            raise bad_argument(argument, words)
         return by_name[name]
 
     return find

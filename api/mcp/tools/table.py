@@ -53,7 +53,7 @@ _ALL = (
     Tool("list_files", "List files", VIEWER, _READS, files.ListFiles, files.FileLinePage),
     Tool("read_file", "Read a file", VIEWER, _READS, files.ReadFile, files.FilePartOut, untrusted=True),
     Tool("list_entities", "List tables of a far end", OPERATOR, _ASKS,
-         connectors.ListEntities, OfferedEntityPage),
+         connectors.ListEntities, OfferedEntityPage, untrusted=True),
     Tool("preview_rows", "Preview rows of a far end", OPERATOR, _ASKS,
          connectors.PreviewRows, connectors.PreviewedRows, untrusted=True),
     Tool("query_table", "Query a table", VIEWER, _READS, rows.QueryTable, rows.QueriedRows, untrusted=True),
