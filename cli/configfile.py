@@ -25,6 +25,7 @@ Position = tuple[str | int, ...]
 
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 _STRING = "tag:yaml.org,2002:str"
+_MAY_BE_OFF = ("index", "service", "tls")  # fields of which `off` is a word, and not false
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 # A run of dollars is looked at once, and a name that has no end is not looked for to the end of the file.
 _REFERENCE = re.compile(r"(?<!\$)(\$*)\$\{(env|file):([^}]{1,1024})\}")
@@ -195,10 +196,12 @@ class _Reader:
             raise self._error(line, words)
 
     def _scalar(self, node: yaml.Node, position: Position) -> Any:
-        """YAML 1.1 would make 1230 of 20:30, a date of 2026-12-24, and 5349 of the password 012345."""
+        """YAML 1.1 would make 1230 of 20:30, a date of 2026-12-24, 5349 of the password 012345, and false of `index: off`."""
         text = str(node.value)
         if "secret" in position or _CLOCK.fullmatch(text) or node.tag == _TIMESTAMP:
             return text
+        if text.lower() == "off" and position[-1:] and position[-1] in _MAY_BE_OFF:
+            return "off"
         if len(text) > _NUMBER_MAX and node.tag != _STRING:
             raise self._error(node.start_mark.line + 1, f"{text[:40]!r}… is no number to work with")
         try:

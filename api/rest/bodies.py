@@ -58,6 +58,11 @@ def takes_up_to(most_bytes: int) -> Callable[[V], V]:
     return mark
 
 
+def reads_own_body(view: Callable[..., Any]) -> bool:
+    """Whether the view is one of those."""
+    return hasattr(view, _BYTES_MAX)
+
+
 def read_body_for(view: Callable[..., Any], request: HttpRequest) -> bytes:
     """Reads the body as the view takes it. Raises Refused, RequestDataTooBig."""
     most_bytes = getattr(view, _BYTES_MAX, None)

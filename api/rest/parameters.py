@@ -1,5 +1,5 @@
 """Refuses a query parameter that a route does not have: passed over, a filter with a slip in its name would show all
-that there is."""
+that there is. And a body, where the route takes none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from django.http import HttpRequest
 from ninja.operation import Operation
 
 from api.rest.answers import Refused
+from api.rest.bodies import reads_own_body
+
+_BODIES = ("body", "form", "file")
+_READS = ("GET", "HEAD", "OPTIONS")
 
 
 def refuse_unknown(run: Callable[..., Any]) -> Callable[..., Any]:
     """Holds an operation to the parameters that the document tells of it. Ninja gives a decorator of mode `view` the bound
     method of the operation. What is refused is refused inside, to those alone who were let in."""
     operation: Operation = run.__self__  # type: ignore[attr-defined]  # it is bound
-    operation.view_func = _hold(operation.view_func, names_of(operation))
+    takes_body = reads_own_body(operation.view_func) or any(
+        each.__ninja_param_source__ in _BODIES for each in operation.models
+    )
+    operation.view_func = _hold(operation.view_func, names_of(operation), takes_body=takes_body)
     return run
 
 
@@ -29,15 +36,25 @@ def names_of(operation: Operation) -> list[str]:
     return [name for each in queries for name in getattr(each, "__ninja_flatten_map__", {})]
 
 
-def _hold(view: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+def _hold(
+    view: Callable[..., Any], names: Sequence[str], *, takes_body: bool
+) -> Callable[..., Any]:
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         unknown = [name for name in request.GET if name not in names]
         if unknown:
             raise _refusal_of(unknown, names)
+        if not takes_body and request.method not in _READS:
+            _need_no_body(request)
         return view(request, *args, **kwargs)
 
     return answer
+
+
+def _need_no_body(request: HttpRequest) -> None:
+    """An empty object says nothing, and many programs send one. Raises Refused."""
+    if request.body.strip() not in (b"", b"{}", b"null"):
+        raise Refused(HTTPStatus.BAD_REQUEST, "This path takes no body: leave it out.")
 
 
 def _refusal_of(unknown: Sequence[str], names: Sequence[str]) -> Refused:

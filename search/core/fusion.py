@@ -9,7 +9,7 @@ question.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,11 +60,16 @@ class Fused:
     matched: Matched
 
 
-def fuse(words: Sequence[WordsHit], meaning: Sequence[MeaningHit]) -> list[Fused]:
-    """Both lists are in their own order, the best first, each content once."""
+def fuse(
+    words: Sequence[WordsHit], meaning: Sequence[MeaningHit], unmeant: Collection[int] = ()
+) -> list[Fused]:
+    """Both lists are in their own order, the best first, each content once. Of `unmeant` contents there is no vector: what words
+    found of the question stands in for what meaning would say, or any content with a vector would be above them."""
     scores: dict[int, float] = {}
     for rank, found in enumerate(words, 1):
         scores[found.text_id] = found.share**SHARE_POWER / (K + rank) + SCORE_OF_PROOF[found.proof]
+        if found.text_id in unmeant:
+            scores[found.text_id] += found.share / (K + rank)
     for rank, near in enumerate(meaning, 1):
         scores[near.text_id] = scores.get(near.text_id, 0.0) + 1 / (K + rank)
     chunk_by_words = {found.text_id: found.chunk_id for found in words}

@@ -56,6 +56,7 @@ _SIGNS = re.compile(
     "[\u00a0-\u00a9\u00ab\u00ac\u00ae-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u200b\u200e-\u206f\u20a0-\u20bf"
     "\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\ufeff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
 )
+_BRACKETS = str.maketrans("<>", "  ")
 _HYPHENATED = re.compile("(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad")
 # A number with signs between its thousands, or with a decimal comma.
 # It begins with one digit in either case, which makes the search for it four times as fast. Digits without end are no
@@ -64,6 +65,9 @@ _NUMBER = re.compile(
     r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d{0,14},\d\d)"
 )
 _NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
+_DOTTED = re.compile(
+    r"[0-9]+(?:\.[0-9]+)+"
+)  # a version or an address: it is no number without its dots
 _JOINED = ("_", ".", ",", "-", "/")
 
 
@@ -124,7 +128,9 @@ def iter_plain_numbers(text: str) -> Iterator[str]:
 
 def clean_signs(text: str) -> str:
     """Returns the text as PostgreSQL shall parse it: signs beyond ASCII such as `“`, `—` and `•` are spaces, and a word that
-    was hyphenated at the end of a line is whole."""
+    was hyphenated at the end of a line is whole. So are angle brackets: the parser passes over what it takes for a tag."""
+    if "<" in text:
+        text = text.translate(_BRACKETS)
     if text.isascii():
         return text
     return _SIGNS.sub(" ", _HYPHENATED.sub("", text))
@@ -167,7 +173,8 @@ def _take_apart(token: str) -> tuple[str, ...]:
         ]
     if len(humps) < 2:
         return ()
-    words = "\n".join([token, "".join(parts), *parts, *humps]).lower().split("\n")
+    joined = token if _DOTTED.fullmatch(token) else "".join(parts)
+    words = "\n".join([token, joined, *parts, *humps]).lower().split("\n")
     return tuple({word for word in words if len(word) > 1 or word.isdigit()})
 
 

@@ -44,6 +44,9 @@ class Term:
     is_exact: bool
     same: tuple[str, ...] = ()
     alike: tuple[tuple[str, int], ...] = ()
+    has_letters: bool = (
+        False  # single ones among its parts, by which no chunk can be found: `V` of `V-1138`
+    )
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -132,8 +135,9 @@ class WeighedTerms:
         if whole or not term.parts:
             return best, proof
         parts = [form for form in term.parts if form in held]
-        has_all = len(parts) == len(term.parts)
-        factor = ALL_PARTS_FACTOR if has_all else PARTS_FACTOR * len(parts) / len(term.parts)
+        has_all = len(parts) == len(term.parts) and not term.has_letters
+        wanted = len(term.parts) + term.has_letters
+        factor = ALL_PARTS_FACTOR if has_all else PARTS_FACTOR * len(parts) / wanted
         rarest = max((weights[form] for form in parts), default=0.0)
         best = max(best, factor * min(rarest, self._best(term)))
         return best, Proof.SURE if has_all else proof

@@ -25,6 +25,7 @@ COUNTED_MAX = 20_000  # chunks: who stands in more is common enough
 STATISTICS_FOR_S = 300.0
 
 _DIGIT = re.compile(r"\d")
+_SINGLE_LETTER = re.compile(r"(?<![^\W\d_])[^\W\d_](?![^\W\d_])")
 _OUTER = re.compile(r"^[^\w@#]+|[^\w+#]+$")
 
 _LEXIZE = """
@@ -151,6 +152,7 @@ def _make_term(
         parts=tuple(sorted(compounds - {*whole, joined})),
         is_stop=False,
         is_exact=True,
+        has_letters=bool(_SINGLE_LETTER.search(word)),
     )
 
 
@@ -189,6 +191,22 @@ def write_phrase(phrase: str) -> str:
                 "SELECT (%s::tsquery && plainto_tsquery('simple', %s))::text", [parts, rest]
             )
         return str(cursor.fetchone()[0])
+
+
+def write_loose_phrase(phrase: str) -> str:
+    """Returns the tsquery of the single words of a phrase: each chunk that holds the phrase holds these, whatever the parser of
+    PostgreSQL takes it for, such as an address or a file. Empty where no chunk can be found by them."""
+    if RUN.search(phrase):
+        return ""
+    words = {
+        word for word in re.findall(r"[^\W_]+", phrase.lower()) if len(word) > 1 or word.isdigit()
+    }
+    return " & ".join(f"({write_tsquery(_with_signs(word), '|')})" for word in sorted(words))
+
+
+def _with_signs(word: str) -> list[str]:
+    """A number may have been read with a sign before it."""
+    return [word, f"-{word}", f"+{word}"] if word.isdigit() else [word]
 
 
 def find_stemmed(

@@ -7,7 +7,7 @@ were found that the filters admit; and where that ends early, all are compared. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -45,6 +45,11 @@ SELECT near.text_id, near.chunk_id, -near.d AS likeness
  WHERE {scope} LIMIT %(chunks)s
 """
 
+_MEANT = """
+SELECT t.id FROM unnest(%(texts)s::bigint[]) t (id)
+ WHERE EXISTS (SELECT FROM {table} v WHERE v.text_id = t.id AND v.generation = %(generation)s)
+"""
+
 # A sort is what PostgreSQL must not plan: it would compare all for it. That of all found vectors takes place in the index.
 _SET = """
 SELECT set_config('ivfflat.probes', %s, true), set_config('ivfflat.iterative_scan', 'relaxed_order', true),
@@ -80,6 +85,14 @@ def list_by_meaning(scope: SearchScope, asked: QueryVector, most: int) -> list[M
             if len(found) >= min(most, ENOUGH):
                 return found[:most]
         return _compare(cursor, scope, table, parameters, most)
+
+
+def find_unmeant(asked: QueryVector, text_ids: Sequence[int]) -> set[int]:
+    """Returns those of the contents that have no vector of the question's generation."""
+    statement = _MEANT.format(table=vector_table(asked.dimensions or 1))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"generation": asked.generation, "texts": list(text_ids)})
+        return set(text_ids) - {text_id for (text_id,) in cursor.fetchall()}
 
 
 def _count_all(cursor: Cursor, scope: SearchScope) -> int:

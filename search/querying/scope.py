@@ -7,7 +7,7 @@ search can forget it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class SearchScope:
     """`dataset_ids`, `prefix` and `types` may be empty: no such limit. `without` is a tsquery: no chunk of a hit's content
-    matches it. `text_ids` are the only contents that may be hits, with so many chunks in all; None: all."""
+    matches it. Nor is it one of `refused_ids`. `text_ids` are the only contents that may be hits, with so many chunks in all; None: all."""
 
     workspace_id: uuid.UUID
     dataset_ids: tuple[uuid.UUID, ...] = ()
@@ -24,6 +24,7 @@ class SearchScope:
     types: tuple[str, ...] = ()
     newer_than: timedelta | None = None
     without: str = ""
+    refused_ids: tuple[int, ...] = ()
     text_ids: tuple[int, ...] | None = None
     chunk_count: int | None = None
 
@@ -41,6 +42,7 @@ class SearchScope:
             "types": list(self.types),
             "newer_than": self.newer_than,
             "without": self.without,
+            "refused": list(self.refused_ids),
             "texts": None if self.text_ids is None else list(self.text_ids),
         }
 
@@ -83,6 +85,8 @@ class SearchScope:
     def limit_first(self, alias: str, column: str = "text_id") -> str:
         """What of the condition on chunks costs nothing for each of them. Who asks so asks `limit_texts` of what is left."""
         texts = "" if self.text_ids is None else f" AND {alias}.{column} = ANY(%(texts)s)"
+        if self.refused_ids:
+            texts += f" AND {alias}.{column} <> ALL(%(refused)s)"
         return f"{self.limit_rows(alias)}{texts}"
 
     def with_texts(self, text_ids: Sequence[int], chunk_count: int | None = None) -> SearchScope:
@@ -92,6 +96,10 @@ class SearchScope:
     def without_words(self, query: str) -> SearchScope:
         """The same, for contents that match the tsquery nowhere."""
         return replace(self, without=query)
+
+    def without_texts(self, text_ids: Iterable[int]) -> SearchScope:
+        """The same, but for these contents."""
+        return replace(self, refused_ids=(*self.refused_ids, *text_ids))
 
     def _limit_content(self, alias: str, column: str) -> str:
         condition = self.limit_first(alias, column)

@@ -21,14 +21,15 @@ from datasets.models import Dataset
 from search.choices import find_search_choice, languages_of
 from search.core.asking import Asked, InvalidQuery, read_query
 from search.core.fusion import Fused, MeaningHit, WordsHit, fuse
+from search.core.spelling import is_spelled
 from search.core.terms import Term, WeighedTerms, weigh_terms
 from search.embedding.contract import EmbedCode
-from search.embedding.queries import BegunQuestion, begin_question, list_generations
+from search.embedding.queries import BegunQuestion, QueryVector, begin_question, list_generations
 from search.models import IndexGeneration, SearchChoice
 from search.querying.durations import search_durations
 from search.querying.hits import count_facets, read_hits, read_places
 from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
-from search.querying.meaning import list_by_meaning
+from search.querying.meaning import find_unmeant, list_by_meaning
 from search.querying.narrowing import narrow_scope
 from search.querying.question import (
     DEEPEST,
@@ -42,9 +43,9 @@ from search.querying.question import (
     SearchMode,
 )
 from search.querying.scope import SearchScope
-from search.querying.spelling import respell
+from search.querying.spelling import find_same, respell
 from search.querying.states import read_state
-from search.querying.words import add_phrases, find_phrases, list_by_words
+from search.querying.words import add_phrases, find_any_phrase, find_phrases, list_by_words
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
@@ -88,7 +89,7 @@ def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int)
     run = _Run(
         workspace, question, asked, languages, time.monotonic() + WITHIN_S, generations, chosen
     )
-    found = run.find(offset + question.limit)
+    found = run.find(offset + question.limit + 1)  # whether another page follows, too
     if found and (question.newer_than_s is not None or question.with_facets):
         places = read_places(run.scope, [each.text_id for each in found])
         found = [each for each in found if each.text_id in places]
@@ -124,6 +125,7 @@ class _Run:
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
     begun: BegunQuestion | None = None
+    vector: QueryVector | None = None
 
     def __post_init__(self) -> None:
         question = self.question
@@ -169,7 +171,9 @@ class _Run:
     def _narrow(self) -> bool:
         """Limits the scope to contents that obey the phrases; False where none does."""
         asked = self.asked
-        self.scope = self.scope.without_words(write_without(asked.without, self.languages))
+        self.scope = self.scope.without_words(
+            write_without(self._list_refused(), self.languages)
+        ).without_texts(self._find_refused())
         self.scope = self._in_time("words", lambda: narrow_scope(self.scope)) or self.scope
         if not asked.phrases:
             return True
@@ -180,8 +184,30 @@ class _Run:
         self.scope = self.scope.with_texts(list(held))
         return True
 
+    def _list_refused(self) -> list[str]:
+        """What no hit may hold, with and without accents."""
+        refused = self.asked.without
+        spelled = [word for each in refused if is_spelled(word := each.lower())]
+        same = find_same(self.workspace.pk, spelled) if spelled else {}
+        return [*refused, *{word for found in same.values() for word in found}]
+
+    def _find_refused(self) -> set[int]:
+        """Contents that hold what is refused and is no plain word: their text is looked at."""
+        refused = [each for each in self.asked.without if not each.isalnum()]
+        if not refused:
+            return set()
+        return self._in_time("words", lambda: find_any_phrase(self.scope, refused)) or set()
+
     def _fuse(self, depth: int) -> list[Fused]:
-        return fuse(self._list_words(depth), self._list_meaning(depth))
+        words, meaning = self._list_words(depth), self._list_meaning(depth)
+        return fuse(words, meaning, self._find_unmeant(words) if meaning else ())
+
+    def _find_unmeant(self, words: Sequence[WordsHit]) -> set[int]:
+        """Of contents that words found, those that meaning could not find: they have no vector yet, or never."""
+        if self.vector is None or not words:
+            return set()
+        vector, text_ids = self.vector, [hit.text_id for hit in words]
+        return self._in_time("meaning", lambda: find_unmeant(vector, text_ids)) or set()
 
     def _list_words(self, depth: int) -> list[WordsHit]:
         if self.question.mode is SearchMode.MEANING:
@@ -198,6 +224,7 @@ class _Run:
         if vector.code is not None:
             self._degrade("meaning", vector.code, vector.detail)
             return []
+        self.vector = vector
         found = self._in_time("meaning", lambda: list_by_meaning(self.scope, vector, depth))
         if found == [] and not self.asked.phrases:
             self._degrade("meaning", EmbedCode.NO_VECTORS, _NO_VECTORS)

@@ -64,7 +64,7 @@ def respell(
     words = {word for found in spelled.values() for word in found}
     if not words:
         return tuple(terms)
-    same = _find_same(workspace_id, words)
+    same = find_same(workspace_id, words)
     made = [
         replace(term, same=tuple(sorted(same_of - {*term.whole})))
         if (same_of := {each for word in spelled.get(term, ()) for each in same[word]})
@@ -86,7 +86,8 @@ def _list_spelled(term: Term) -> list[str]:
     return [word for word in term.whole if is_spelled(word)]
 
 
-def _find_same(workspace_id: uuid.UUID, words: Iterable[str]) -> dict[str, set[str]]:
+def find_same(workspace_id: uuid.UUID, words: Iterable[str]) -> dict[str, set[str]]:
+    """Returns by each word those of the workspace's texts that differ from it by accents alone."""
     by_key: dict[str, set[str]] = {fold_word(word): set() for word in words}
     with connection.cursor() as cursor:
         cursor.execute(_SAME, {"workspace": workspace_id, "folded": list(by_key)})

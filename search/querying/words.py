@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import connection
@@ -17,7 +17,7 @@ from database.rows import fetch_rows
 from search.core.fusion import WordsHit
 from search.core.marks import has_phrase
 from search.core.terms import Proof, WeighedTerms, choose_gate, write_tsquery
-from search.querying.lexemes_of_query import write_phrase
+from search.querying.lexemes_of_query import write_loose_phrase, write_phrase
 from search.querying.paths import PathsHit, list_by_paths
 from search.querying.scope import SearchScope
 
@@ -256,6 +256,11 @@ def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
     return found
 
 
+def find_any_phrase(scope: SearchScope, phrases: Iterable[str]) -> set[int]:
+    """Returns the contents that hold one of the phrases."""
+    return {text_id for phrase in phrases for text_id in _find_phrase(scope, phrase)}
+
+
 def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -> list[WordsHit]:
     """The contents that hold the phrases of the question: in the order of words, and then those whose words tell nothing."""
     ranked = [WordsHit(hit.text_id, held[hit.text_id], hit.share, Proof.SURE) for hit in hits]
@@ -266,11 +271,15 @@ def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -
 
 def _find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
     """The positions of a tsvector can pretend that a word of the heading follows the last one of the body, so the text is looked
-    at."""
+    at. Nor do they tell of all phrases: what the parser takes for one word, such as an address, has one position."""
     parameters = {**scope.parameters, "phrase": write_phrase(phrase), "most": CANDIDATES_MAX}
+    statement = _PHRASE.format(scope=scope.limit_chunks("c"))
     with connection.cursor() as cursor:
-        cursor.execute(_PHRASE.format(scope=scope.limit_chunks("c")), parameters)
+        cursor.execute(statement, parameters)
         found = _keep(fetch_rows(cursor, _Read), phrase)
+        if len(found) < ENOUGH and (loose := write_loose_phrase(phrase)):
+            cursor.execute(statement, {**parameters, "phrase": loose})
+            found = _keep(fetch_rows(cursor, _Read), phrase) | found
         words = phrase.split()
         if len(found) < ENOUGH and len(words) > 1:
             longest = max(words, key=len)

@@ -69,6 +69,15 @@ def test_an_index_is_told_and_made_again(client: Client, dataset: Dataset) -> No
     assert ask(client, dataset, "reindex", Role.VIEWER).status_code == 403
 
 
+@pytest.mark.parametrize("body", ['{"foo": 1}', "[]", "{bad", '{"a": "\\ud800"}'])
+def test_a_path_that_takes_no_body_refuses_one(client: Client, dataset: Dataset, body: str) -> None:
+    index(dataset)
+    answer = ask(client, dataset, "reindex", data=body)
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "This path takes no body: leave it out."
+    assert ask(client, dataset, "reindex", data=" {} ").status_code == 202
+
+
 def test_what_has_no_index_is_a_conflict(client: Client) -> None:
     empty = make_dataset("empty")
     assert ask(client, empty, "index").json()["state"] == "off"

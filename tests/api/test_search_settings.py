@@ -185,6 +185,18 @@ workspaces:
     }
 
 
+def test_off_may_stand_bare_in_a_file(tmp_path: Path) -> None:
+    """Where it is a word; elsewhere it is false, as YAML 1.1 has it."""
+    path = tmp_path / "off.yaml"
+    path.write_text(
+        "workspaces:\n  - name: acme\n    search: {embedding: {service: off}}\n"
+        "    jobs: [{name: nightly, index: Off, enabled: off}]\n"
+    )
+    [workspace] = load(path, {}).document["workspaces"]
+    assert workspace["search"] == {"embedding": {"service": "off"}}
+    assert workspace["jobs"] == [{"name": "nightly", "index": "off", "enabled": False}]
+
+
 def test_the_environment_is_the_default_of_workspaces_that_set_nothing(
     admin: Asker, settings: Settings
 ) -> None:

@@ -32,6 +32,11 @@ def test_words_that_found_little_do_not_outvote_meaning() -> None:
     assert [each.text_id for each in fused] == [2, 3, 1]
 
 
+def test_what_has_no_vector_yet_is_not_buried() -> None:
+    words = [WordsHit(1, 10, 0.8, Proof.NONE), WordsHit(2, 20, 0.6, Proof.NONE)]
+    assert [each.text_id for each in fuse(words, near(3, 4, 5), unmeant={1})] == [1, 3, 4, 5, 2]
+
+
 def test_scores_fall_and_equal_ones_have_an_order() -> None:
     fused = fuse([], near(5, 4))
     assert [each.score for each in fused] == sorted((each.score for each in fused), reverse=True)

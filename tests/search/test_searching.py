@@ -108,6 +108,62 @@ def test_a20_a_phrase_is_obeyed_in_each_mode(acme: Workspace, handbook: Dataset)
     assert paths(ask(acme, '"page fault" pool')) == ["guide/limits.txt"]
 
 
+ODD_TEXTS = {
+    "catalog.xml": '<catalog><item sku="V-1138"><price currency="EUR">12</price></item></catalog>\n',
+    "deploy.yaml": 'image: "registry.example.com/billing:4.17.2"\nreplicas: 3\n',
+    "report.sql": "SELECT sum(o.net_amount_cents) FROM orders o;\n",
+    "security.md": "Suspicious mail goes to abuse@example.com at once, or +49 30 901820.\n",
+    "guests.txt": "Señora Ibáñez lives in Sevilla.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("phrase", "path"),
+    [
+        ("V-1138", "catalog.xml"),
+        ("item sku", "catalog.xml"),
+        ("currency EUR", "catalog.xml"),
+        ("4.17.2", "deploy.yaml"),
+        ("billing:4.17.2", "deploy.yaml"),
+        ("example.com/billing", "deploy.yaml"),
+        ("image registry.example.com", "deploy.yaml"),
+        ("net_amount_cents", "report.sql"),
+        ("abuse@example.com", "security.md"),
+        ("49 30 901820", "security.md"),
+    ],
+)
+def test_a_phrase_is_found_and_refused_in_whatever_word_it_stands(
+    acme: Workspace, phrase: str, path: str
+) -> None:
+    """PostgreSQL takes an address, a tag or a signed number for one word."""
+    fill_dataset(acme, "odd", ODD_TEXTS.items())
+    assert paths(ask(acme, f'"{phrase}"')) == [path]
+    everything = "registry OR catalog sum suspicious Sevilla"
+    assert path in paths(ask(acme, everything))
+    assert path not in paths(ask(acme, f'{everything} -"{phrase}"'))
+    if " " not in phrase:
+        assert path not in paths(ask(acme, f"{everything} -{phrase}"))
+
+
+def test_what_is_refused_is_so_with_and_without_accents(acme: Workspace) -> None:
+    fill_dataset(acme, "odd", ODD_TEXTS.items())
+    assert paths(ask(acme, "Sevilla")) == ["guests.txt"]
+    assert not paths(ask(acme, "Sevilla -Ibanez"))
+
+
+def test_a_number_with_dots_and_a_serial_are_no_other_number(acme: Workspace) -> None:
+    texts = {
+        "big.txt": "4172 and 1138\n",
+        "deploy.txt": "version 4.17.2\n",
+        "x.txt": "item V-1138\n",
+    }
+    fill_dataset(acme, "odd", texts.items())
+    assert paths(ask(acme, "4.17.2"))[0] == "deploy.txt"
+    found = ask(acme, "V-1138")
+    assert paths(found)[0] == "x.txt"
+    assert all(hit.score < 0.5 for hit in found.items[1:])  # no proof
+
+
 def test_a_phrase_across_two_chunks_is_found(acme: Workspace) -> None:
     filler = "Nothing of interest stands in this sentence. " * 18
     text = f"{filler}\n\nThe silver heron\n\nflies home at dusk. {filler}"
@@ -244,6 +300,19 @@ def test_a_newer_time_alone_does_not_make_a_content_new(acme: Workspace) -> None
     assert found["a.txt"].record_id == found["b.txt"].record_id == first.record_id
     assert {hit.version for hit in found.values()} == {2}
     assert set(paths(ask(acme, "heron", newer_than_s=4 * 86_400.0))) == {"a.txt", "b.txt"}
+
+
+@pytest.mark.parametrize("limit", [20, 50, 60, 100])
+def test_pages_lead_to_all_that_is_found(acme: Workspace, limit: int) -> None:
+    fill_dataset(acme, "many", [(f"{n}.txt", f"walrus number {n}\n") for n in range(230)])
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = ask(acme, "walrus", limit=limit, cursor=cursor)
+        found += paths(page)
+        if (cursor := page.next) is None:
+            break
+    assert len(found) == len(set(found)) == 230
 
 
 def test_pages_go_a_thousand_deep_and_show_each_once(acme: Workspace) -> None:
