@@ -13,6 +13,7 @@ TITLES: dict[str, str] = {
     ConnectionStage.RESOLVE: "Find the host's address",
     ConnectionStage.CONNECT: "Connect",
     ConnectionStage.IDENTITY: "Check the host key or certificate",
+    ConnectionStage.TLS: "Check the certificate",
     ConnectionStage.LOG_IN: "Log in",
     ConnectionStage.UPLOAD: "Find the path of readings",
     ConnectionStage.LIST: "List the folder",

@@ -54,6 +54,7 @@ class ConnectionStage(StrEnum):
     RESOLVE = "resolve"
     CONNECT = "connect"
     IDENTITY = "identity"  # host key or certificate
+    TLS = "tls"  # what the identity is called where it can be nothing but a certificate: of MCP servers
     LOG_IN = "log_in"
     UPLOAD = "upload"  # the path that takes readings
     LIST = "list"

@@ -17,7 +17,7 @@ from farends.errors import ConnectionStage, TransportError, Truncated, Unstable,
 from farends.measuring import describe_capabilities
 from farends.reaching import of_jump_host, way_to
 from farends.spec import Examine, FarEndOptions, Spec, Target
-from farends.stages import FILE_STAGES, StageOutcome, StageResult, judge_clock, tell_failure
+from farends.stages import StageOutcome, StageResult, judge_clock, tell_failure
 
 ENTRIES_MAX = 20
 _SET_CLOCK = "Set the host's clock (NTP): changes are told by its times."
@@ -41,12 +41,12 @@ def probe(
             passed[ConnectionStage.LOG_IN] = spec.greet(target, context)
         transport = spec.open(target, context)
     except TransportError as exc:
-        return _results(passed, _at_log_in(exc))
+        return _results(spec, target, passed, _at_log_in(exc))
     try:
         failure = _read_some(transport, passed)
         if measured is not None:
             measured(transport.capabilities)
-        return _results(passed, failure, transport)
+        return _results(spec, target, passed, failure, transport)
     finally:
         transport.close()
 
@@ -230,13 +230,21 @@ def _at_log_in(error: TransportError) -> TransportError:
 
 
 def _results(
+    spec: Spec,
+    target: Target,
     passed: dict[ConnectionStage, str],
     failure: TransportError | None,
     transport: Transport | None = None,
 ) -> list[StageResult]:
     results = []
     reached = True
-    for stage in FILE_STAGES:
+    if (
+        failure is not None
+        and failure.stage is ConnectionStage.IDENTITY
+        and ConnectionStage.TLS in spec.stages
+    ):
+        failure.stage = ConnectionStage.TLS
+    for stage in spec.stages:
         if failure is not None and stage is failure.stage:
             results.append(tell_failure(failure))
             reached = False
@@ -244,6 +252,10 @@ def _results(
             transport is None and stage in (ConnectionStage.CLOCK, ConnectionStage.FEATURES)
         ):
             results.append(_not_reached(stage))
+        elif stage is ConnectionStage.TLS and getattr(target.options, "scheme", "") == "http":
+            results.append(
+                StageResult(stage, StageOutcome.SKIPPED, "no TLS: the secret travels in the clear")
+            )
         elif stage is ConnectionStage.READ and not passed.get(ConnectionStage.READ):
             results.append(StageResult(stage, StageOutcome.SKIPPED, "there is no file to read"))
         elif stage is ConnectionStage.CLOCK and transport is not None:

@@ -153,7 +153,7 @@ class Spec:
     `reach` shows without a log-in that the far end is there, and raises where it is not; None: whoever
     dials its host and port has seen enough.
 
-    `examine` is the connection test of a kind without files, whose stages are `stages`. It is called when the
+    `stages` are those of its connection test. `examine` is the test of a kind without files. It is called when the
     host was found and dialled, and yields a result for each of its stages from the log-in on, in order. It may
     end early, or raise TransportError, which fails the stage that it had come to: what follows was not reached.
     None: the test lists `open`'s files and reads one.

@@ -45,6 +45,9 @@ FILE_STAGES = (
     ConnectionStage.CLOCK,
     ConnectionStage.FEATURES,
 )
+MCP_STAGES = tuple(
+    ConnectionStage.TLS if stage is ConnectionStage.IDENTITY else stage for stage in FILE_STAGES
+)
 
 
 class StageOutcome(StrEnum):

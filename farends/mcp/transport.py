@@ -32,6 +32,7 @@ from farends.mcp.paths import assign_paths
 from farends.names import printable
 from farends.reaching import follow_options
 from farends.spec import Spec, Target
+from farends.stages import MCP_STAGES
 
 
 class McpTransport:
@@ -106,4 +107,5 @@ SPEC = Spec(
     options=McpOptions,
     secret=McpSecret,
     open=open_mcp,
+    stages=MCP_STAGES,
 )

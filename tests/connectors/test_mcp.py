@@ -937,6 +937,8 @@ def test_the_connection_test_goes_from_the_name_to_a_resource() -> None:
     assert not [result for result in told.values() if result.outcome is StageOutcome.FAILED]
     assert told[ConnectionStage.READ].detail == "read from 'kit/notes/0/a.md'"
     assert "scripted 1 (MCP 2026-07-28)" in told[ConnectionStage.FEATURES].detail
+    assert list(told)[:6] == ["resolve", "connect", "tls", "log_in", "list", "read"]
+    assert told[ConnectionStage.TLS].outcome is StageOutcome.SKIPPED  # plain HTTP
 
 
 @pytest.mark.parametrize(
@@ -973,6 +975,7 @@ def test_tls_is_verified_before_anything_is_asked(tmp_path: Path) -> None:
     with scripted_mcp(NOTES, tls=tls) as server:
         with pytest.raises(TlsRefused):
             listed(server, scheme="https")
+        assert stages(server, scheme="https")[ConnectionStage.TLS].code == "tls"
         assert server.calls == []
         assert len(listed(server, scheme="https", ca_certificate=made.authority)) == 25
 
