@@ -6,8 +6,9 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from connectors.models import Connector, FarEndWatch
 from connectors.opening import make_context, make_target
@@ -18,6 +19,8 @@ from farends.reaching import dial_host
 from farends.registry import SPECS, get_spec
 from farends.spec import InvalidOptions, parse_options
 
+log = structlog.get_logger(__name__)
+
 CHECK_S = 10.0  # that one check may take
 AT_ONCE = 32
 
@@ -25,6 +28,7 @@ _MEET_NEW = """
 INSERT INTO connectors_farendwatch (connector_id, watch, state, told, failures, last_error, changes, looks, came_back)
 SELECT id, true, 'unknown', 'unknown', 0, '', '{}', '[]', false FROM connectors_connector c
  WHERE NOT EXISTS (SELECT FROM connectors_farendwatch k WHERE k.connector_id = c.id)
+   FOR KEY SHARE OF c SKIP LOCKED
 ON CONFLICT DO NOTHING
 """
 _TAKE_DUE = """
@@ -70,8 +74,17 @@ def check_due() -> int:
     with ThreadPoolExecutor(min(AT_ONCE, len(due)), "connectivity") as pool:
         looks = {pool.submit(_look_at, connector): connector for connector in due}
         for look in as_completed(looks):
-            note_look(looks[look], *look.result())
+            _note(looks[look], *look.result())
     return len(due)
+
+
+def _note(connector: Connector, error: str | None, took_ms: int) -> None:
+    try:
+        note_look(connector, error, took_ms)
+    except (IntegrityError, FarEndWatch.DoesNotExist):
+        if Connector.objects.filter(pk=connector.pk).exists():
+            raise
+        log.info("connectivity.connector_gone", connector=str(connector.pk))
 
 
 def _is_complete(connector: Connector) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from connectors.reachability import (
 )
 from events.models import SyncEvent
 from tests.outbox.hosts import running_receiver, stream_to
+from tests.racing import in_a_session
 from tests.rows import make_workspace
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,6 +86,22 @@ def test_a_connector_is_checked_when_it_is_due_and_watched() -> None:
     FarEndWatch.objects.update(due_at=timezone.now())
     Connector.objects.update(status="paused")
     assert check_due() == 0
+
+
+def test_a_connector_that_is_deleted_while_it_is_looked_at_is_passed_over() -> None:
+    with listening(answers=False) as silent, ThreadPoolExecutor(1) as beside:
+        filler = [socket.socket() for _ in range(4)]
+        for one in filler:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", silent))
+        connector = host(silent)
+        checked = beside.submit(in_a_session, check_due)
+        until(lambda: FarEndWatch.objects.exists(), "nobody looks at it")
+        connector.delete()
+        assert checked.result(60) == 1
+        for one in filler:
+            one.close()
+    assert not FarEndWatch.objects.exists()
 
 
 def test_one_host_that_hangs_delays_no_other() -> None:
