@@ -196,6 +196,8 @@ class BodyTurns:
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    wsgi: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving: OrderedDict[ClientConnection, None] = OrderedDict()
@@ -212,6 +214,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._health_pool = futures.ThreadPoolExecutor(_HEALTH_THREADS, "health")
         self._mcp_pool = futures.ThreadPoolExecutor(MCP_THREADS, "mcp")
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = partial(_close_behind_unread, self.wsgi)
 
     # Requests come in.
 
@@ -414,6 +420,20 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._drop(conn)
         for conn in [one for one in self._lingering if one.until < now or not self.alive]:
             self._end_lingering(conn)
+
+
+def _close_behind_unread(application: Any, environ: dict[str, Any], start_response: Any) -> Any:
+    """An answer that is begun before a long body was read to its end says that the connection ends: nobody waits for the
+    rest. A short one has been read with the head."""
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+        reader = environ["wsgi.input"].reader
+        is_long = int(environ.get("CONTENT_LENGTH") or 0) > BODY_KEPT
+        if (is_long and reader.length) or getattr(reader, "parser", None) is not None:
+            start_response.__self__.force_close()
+        return start_response(status, headers, exc_info)
+
+    return application(environ, start)
 
 
 _END = b"Connection: close\r\nContent-Length: 0\r\n\r\n"

@@ -48,6 +48,9 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
     if path == "/long":
         start("200 OK", [("Content-Length", str(64 << 20))])
         return (b"x" * 65_536 for _ in range(1024))
+    if path == "/refused":
+        start("413 Content Too Large", [("Content-Length", "0")])
+        return []
     body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] == "POST" else b""
     said = f"{path} {len(body)}".encode()
     if path == "/agents":

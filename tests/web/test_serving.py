@@ -236,6 +236,25 @@ def test_requests_of_every_form_are_understood(web: Web) -> None:
     assert answers == ["/a 0", "/b 0", "/c 3", "/d 300000", "/e 5", "/f 0"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"Content-Length: 300000\r\n\r\n{'x' * 300_000}",
+        f"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n{'5' * 5}\r\n",
+    ],
+    ids=["long", "in pieces"],
+)
+def test_an_answer_that_leaves_a_body_unread_says_that_the_connection_ends(
+    web: Web, body: str
+) -> None:
+    told = web.ask(f"POST /refused HTTP/1.1\r\nHost: x\r\n{body}")
+    assert told.startswith("HTTP/1.1 413 ")
+    assert "\r\nConnection: close\r\n" in told
+    for path in ("quick", "refused"):
+        with web.say(f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab") as made:
+            assert b"Connection: close" not in made.recv(65_536)
+
+
 def test_a_body_that_waits_to_be_asked_for_is_asked_for(web: Web) -> None:
     head = "POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     with web.say(head) as made:
