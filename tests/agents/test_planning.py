@@ -222,6 +222,23 @@ def test_what_a_start_does_at_the_source_is_told(job: SyncJob) -> None:
     assert "Files that a published version holds are deleted at the source." in told["effects"]
 
 
+def test_a_budget_of_none_says_that_waiting_does_not_help(job: SyncJob, settings: Settings) -> None:
+    settings.SYNC = replace(django_settings.SYNC, mcp_starts_per_hour=0)
+    error = act(operator(), "start_sync", job="nightly")["error"]
+    assert (error["code"], error["retry_after_s"]) == ("budget_used", None)
+    assert "ask a person" in error["detail"]
+
+
+def test_a_start_beside_one_that_waits_says_so(job: SyncJob) -> None:
+    who = operator()
+    waiting = act(who, "start_sync", job="nightly")["record"]["id"]
+    told = checked(who, "start_sync", job="nightly")
+    assert told["effects"][-1] == (
+        f"Record {waiting} of this job waits already: it serves this call, and no other is queued."
+    )
+    assert act(who, "start_sync", job="nightly")["record"]["id"] == waiting
+
+
 def test_a_token_starts_so_many_syncs_an_hour(job: SyncJob, settings: Settings) -> None:
     settings.SYNC = replace(django_settings.SYNC, mcp_starts_per_hour=2)
     who = operator()

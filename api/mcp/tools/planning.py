@@ -119,6 +119,9 @@ def _act(tool: Tool, intent: Intent, planned: PlannedCall, token: str) -> dict[s
 
 
 def _budget_used(most: int, wait_s: float) -> ToolFailed:
+    if not most:
+        words = "No token may start syncs here (MCP_STARTS_PER_HOUR is 0): ask a person."
+        return ToolFailed(_BUDGET_USED, words)
     words = f"This token has started {most} syncs within an hour, the most that it may: wait, or ask a person."
     return ToolFailed(_BUDGET_USED, words, retry_after_s=math.ceil(wait_s))
 
