@@ -16,6 +16,7 @@ from api.rest.answers import Refused
 from api.rest.bodies import reads_own_body
 
 _BODIES = ("body", "form", "file")
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -52,7 +53,10 @@ def _hold(
 
 
 def _need_no_body(request: HttpRequest) -> None:
-    """An empty object says nothing, and many programs send one. Raises Refused."""
+    """An empty object says nothing, and many programs send one; nor does a form, which may hold what a browser adds. Raises
+    Refused."""
+    if request.content_type in _FORMS:
+        return
     if request.body.strip() not in (b"", b"{}", b"null"):
         raise Refused(HTTPStatus.BAD_REQUEST, "This path takes no body: leave it out.")
 

@@ -58,7 +58,7 @@ LIST_S, SOON_S = (
     0.05,
 )  # what is left of it for the list of meaning, and the least that a service gets
 AGE_MAX_S = 100 * 365.25 * 86_400.0
-NEAR = 100  # contents of each list on the first pages
+NEAR = LIMIT_MAX + 1  # contents of each list on the first pages, and whether more follow
 
 
 def find_datasets(workspace: Workspace, called: Iterable[str]) -> tuple[Dataset, ...]:
@@ -125,7 +125,6 @@ class _Run:
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
     begun: BegunQuestion | None = None
-    vector: QueryVector | None = None
 
     def __post_init__(self) -> None:
         question = self.question
@@ -199,15 +198,8 @@ class _Run:
         return self._in_time("words", lambda: find_any_phrase(self.scope, refused)) or set()
 
     def _fuse(self, depth: int) -> list[Fused]:
-        words, meaning = self._list_words(depth), self._list_meaning(depth)
-        return fuse(words, meaning, self._find_unmeant(words) if meaning else ())
-
-    def _find_unmeant(self, words: Sequence[WordsHit]) -> set[int]:
-        """Of contents that words found, those that meaning could not find: they have no vector yet, or never."""
-        if self.vector is None or not words:
-            return set()
-        vector, text_ids = self.vector, [hit.text_id for hit in words]
-        return self._in_time("meaning", lambda: find_unmeant(vector, text_ids)) or set()
+        words = self._list_words(depth)
+        return fuse(words, *self._list_meaning(depth, [hit.text_id for hit in words]))
 
     def _list_words(self, depth: int) -> list[WordsHit]:
         if self.question.mode is SearchMode.MEANING:
@@ -217,18 +209,25 @@ class _Run:
         )
         return add_phrases(made or [], self.held, depth) if self.held else made or []
 
-    def _list_meaning(self, depth: int) -> list[MeaningHit]:
+    def _list_meaning(
+        self, depth: int, by_words: Sequence[int]
+    ) -> tuple[list[MeaningHit], set[int]]:
+        """With those of the contents that words found which meaning could not find: they have no vector yet, or never."""
         if self.begun is None:
-            return []
+            return [], set()
         vector = self.begun.wait(max(SOON_S, self._left_s() - LIST_S))
         if vector.code is not None:
             self._degrade("meaning", vector.code, vector.detail)
-            return []
-        self.vector = vector
-        found = self._in_time("meaning", lambda: list_by_meaning(self.scope, vector, depth))
-        if found == [] and not self.asked.phrases:
+            return [], set()
+        made = self._in_time(
+            "meaning", lambda: _find_by_meaning(self.scope, vector, depth, by_words)
+        )
+        if made is None:
+            return [], set()
+        found, unmeant = made
+        if not found and not self.asked.phrases:
             self._degrade("meaning", EmbedCode.NO_VECTORS, _NO_VECTORS)
-        return found or []
+        return found, unmeant
 
     def _in_time(self, name: str, make: Callable[[], T]) -> T | None:
         """None where the time is up."""
@@ -259,6 +258,13 @@ class _Run:
 
 _NO_VECTORS = "No text in scope has a vector."
 _LATE = f"It was not ready within {WITHIN_S:g} s and was left out."
+
+
+def _find_by_meaning(
+    scope: SearchScope, vector: QueryVector, depth: int, by_words: Sequence[int]
+) -> tuple[list[MeaningHit], set[int]]:
+    found = list_by_meaning(scope, vector, depth)
+    return found, find_unmeant(vector, by_words) if found and by_words else set()
 
 
 def _read_question(question: Question) -> Asked:
