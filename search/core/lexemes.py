@@ -65,9 +65,8 @@ _NUMBER = re.compile(
     r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d{0,14},\d\d)"
 )
 _NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
-_DOTTED = re.compile(
-    r"[0-9]+(?:\.[0-9]+)+"
-)  # a version or an address: it is no number without its dots
+# A version or an address: without its dots it would be another number.
+_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _JOINED = ("_", ".", ",", "-", "/")
 
 

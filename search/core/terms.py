@@ -34,7 +34,8 @@ class Proof(IntEnum):
 class Term:
     """The lexemes by which a chunk can hold one word. `is_stop` is a word that tells nothing in some language;
     `is_exact` is an identifier, a number or a serial, which somebody asks for because they know it. `same` are the word
-    with other accents; `alike` are words of the index that the word may be a slip of the hand for, with how many."""
+    with other accents; `alike` are words of the index that the word may be a slip of the hand for, with how many. `has_letters`: single ones are among its parts, by which
+    no chunk can be found, such as `V` of `V-1138`."""
 
     text: str
     whole: tuple[str, ...]
@@ -44,9 +45,7 @@ class Term:
     is_exact: bool
     same: tuple[str, ...] = ()
     alike: tuple[tuple[str, int], ...] = ()
-    has_letters: bool = (
-        False  # single ones among its parts, by which no chunk can be found: `V` of `V-1138`
-    )
+    has_letters: bool = False
 
     @property
     def forms(self) -> tuple[str, ...]:

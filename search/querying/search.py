@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -45,7 +46,7 @@ from search.querying.question import (
 from search.querying.scope import SearchScope
 from search.querying.spelling import find_same, respell
 from search.querying.states import read_state
-from search.querying.words import add_phrases, find_any_phrase, find_phrases, list_by_words
+from search.querying.words import add_phrases, find_phrases, list_by_words
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
@@ -192,10 +193,12 @@ class _Run:
 
     def _find_refused(self) -> set[int]:
         """Contents that hold what is refused and is no plain word: their text is looked at."""
-        refused = [each for each in self.asked.without if not each.isalnum()]
-        if not refused:
-            return set()
-        return self._in_time("words", lambda: find_any_phrase(self.scope, refused)) or set()
+        found: set[int] = set()
+        for each in self.asked.without:
+            if not each.isalnum():  # each within what is left of the time: there may be many
+                held = self._in_time("words", partial(find_phrases, self.scope, [each]))
+                found.update(held or ())
+        return found
 
     def _fuse(self, depth: int) -> list[Fused]:
         words = self._list_words(depth)

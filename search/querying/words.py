@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import connection
@@ -254,11 +254,6 @@ def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
         held = _find_phrase(scope if n == 0 else scope.with_texts(list(found)), phrase)
         found = held if n == 0 else {text: chunk for text, chunk in found.items() if text in held}
     return found
-
-
-def find_any_phrase(scope: SearchScope, phrases: Iterable[str]) -> set[int]:
-    """Returns the contents that hold one of the phrases."""
-    return {text_id for phrase in phrases for text_id in _find_phrase(scope, phrase)}
 
 
 def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -> list[WordsHit]:

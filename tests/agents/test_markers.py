@@ -117,6 +117,14 @@ def test_each_answer_has_the_markers_in_their_places(planted: dict[str, Any], to
         assert IN_TEXT not in seen
 
 
+def test_a_list_of_a_databases_tables_has_none(planted: dict[str, Any]) -> None:
+    told = checked(
+        agent(Role.ADMIN), "list_entities", connector=planted["preview_rows"]["connector"]
+    )
+    assert told["items"]
+    assert not check_places(told) & {IN_TEXT, IN_ROW}
+
+
 def test_what_is_planned_and_done_has_none(planted: dict[str, Any]) -> None:
     who = agent(Role.ADMIN)
     for tool in (name for name, one in TOOLS.items() if one.is_planned):
