@@ -425,10 +425,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 def _close_behind_unread(application: Any, environ: dict[str, Any], start_response: Any) -> Any:
     """An answer that is begun before a long body was read to its end says that the connection ends: nobody waits for the
     rest. A short one has been read with the head."""
+    # Taken before the application is asked, which may put another body into the environment.
+    reader = environ["wsgi.input"].reader
+    is_long = int(environ.get("CONTENT_LENGTH") or 0) > BODY_KEPT
 
     def start(status: str, headers: Any, exc_info: Any = None) -> Any:
-        reader = environ["wsgi.input"].reader
-        is_long = int(environ.get("CONTENT_LENGTH") or 0) > BODY_KEPT
         if (is_long and reader.length) or getattr(reader, "parser", None) is not None:
             start_response.__self__.force_close()
         return start_response(status, headers, exc_info)

@@ -5,6 +5,7 @@ Also gunicorn's configuration: the worker's limits, small enough for a test to m
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -48,6 +49,8 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
     if path == "/long":
         start("200 OK", [("Content-Length", str(64 << 20))])
         return (b"x" * 65_536 for _ in range(1024))
+    if path == "/replaced":  # as an application around the product may do
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read()[::-1])
     if path == "/refused":
         start("413 Content Too Large", [("Content-Length", "0")])
         return []

@@ -255,6 +255,21 @@ def test_an_answer_that_leaves_a_body_unread_says_that_the_connection_ends(
             assert b"Connection: close" not in made.recv(65_536)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+    ids=["whole", "in pieces"],
+)
+def test_an_application_may_put_another_body_in_the_place_of_the_one_that_came(
+    web: Web, body: str
+) -> None:
+    told = web.ask(f"POST /replaced HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{body}")
+    assert told.endswith("/replaced 5")
+
+
 def test_a_body_that_waits_to_be_asked_for_is_asked_for(web: Web) -> None:
     head = "POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     with web.say(head) as made:
