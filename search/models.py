@@ -108,7 +108,7 @@ class IndexedText(models.Model):
     state = models.CharField(max_length=8, choices=TextState.choices, default=TextState.PENDING)
     code = models.CharField(
         max_length=30, blank=True, default=""
-    )  # of a refusal, or of why it waits
+    )  # of a refusal, of why it waits, or of a text that was cut
     note = models.TextField(blank=True, default="")
     kind = models.CharField(max_length=20, blank=True, default="")
     chunk_count = models.PositiveIntegerField(default=0)
@@ -124,7 +124,9 @@ class IndexedText(models.Model):
                 fields=["dataset", "at"], condition=Q(state="pending"), name="text_pending"
             ),
             models.Index(
-                fields=["dataset", "id"], condition=Q(state="refused"), name="text_refused"
+                fields=["dataset", "id"],
+                condition=~Q(code="") & ~Q(state="pending"),
+                name="text_troubles",
             ),
             models.Index(
                 fields=["dataset", "gone_at"], condition=~Q(gone_at=None), name="text_gone"

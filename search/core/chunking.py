@@ -38,7 +38,7 @@ def cut(extracted: Extracted, name: str) -> Iterator[Cut]:
     are left out. A chunk stands within one place, such as a page; rows of a sheet that follow on each other stand
     together, each on a line of its own."""
     packer = _Packer(choose_outline(extracted.kind, name))
-    for piece in extracted.pieces:
+    for piece in extracted.read():
         packer.add(piece)
         yield from packer.take()
     packer.end()

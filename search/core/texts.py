@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 _ROW = re.compile(r"(?s)(sheet .* row )([0-9]{1,9})")
@@ -39,12 +39,23 @@ class Piece:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Extracted:
     """The text of one file. `kind` is what the cutter looks at: a suffix such as `.md`. `pieces` may be read once."""
 
     kind: str
     pieces: Iterable[Piece]
+    _characters: int = field(default=0, init=False)
+
+    def read(self) -> Iterator[Piece]:
+        for piece in self.pieces:
+            self._characters += len(piece.text)
+            yield piece
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether as much was read as is looked at: what stands behind it is in no index."""
+        return self._characters >= CHARACTERS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import psycopg
 from database.rows import fetch_rows
 from search.core.lexemes import clean_signs, compose_words
 from search.core.passages import digest_passage
-from search.core.texts import Cut, TextRefusal
+from search.core.texts import CHARACTERS_MAX, Cut, RefusalCode, TextRefusal
 from search.indexing.known_words import WordCollector
 from search.indexing.plan import IndexBusy
 from search.models import TextState
@@ -88,6 +88,7 @@ UPDATE search_datasetindex
 _PUT_OFF = """
 UPDATE search_indexedtext SET code = %(code)s, note = %(note)s, at = now() WHERE id = %(id)s AND state = 'pending'
 """
+_CUT = f"It is found by the first {CHARACTERS_MAX:,} characters of its text; no more are read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,9 @@ class TextBatch:
     kinds: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
 
-    def add_done(self, text_id: int, kind: str, chunk_count: int) -> None:
-        self._add(text_id, TextState.DONE, kind=kind, chunk_count=chunk_count)
+    def add_done(self, text_id: int, kind: str, chunk_count: int, *, is_cut: bool) -> None:
+        code, note = (RefusalCode.TOO_LARGE, _CUT) if is_cut else ("", "")
+        self._add(text_id, TextState.DONE, code=code, note=note, kind=kind, chunk_count=chunk_count)
 
     def add_refused(self, text_id: int, kind: str, refusal: TextRefusal) -> None:
         note = clean_text(refusal.note)

@@ -250,7 +250,7 @@ class TextStage:
             )
             batch.add_refused(text.id, suffix, refusal)
         else:
-            batch.add_done(text.id, found.kind, count)
+            batch.add_done(text.id, found.kind, count, is_cut=found.is_cut)
 
     def _drop_gone(self) -> None:
         while not self.is_over and drop_gone(self.session, self.dataset_id, keep_s=self.keep_s):

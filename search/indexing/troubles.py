@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (SELECT path FROM datasets_entry
 _TEXTS = f"""
 SELECT 0 AS source, t.id, e.path, t.sha256, t.code, t.note AS detail, t.at, NULL::int AS chunk
   FROM search_indexedtext t {_PATH}
- WHERE t.dataset_id = %(dataset)s AND t.state = 'refused' AND t.gone_at IS NULL AND t.id > %(after)s
+ WHERE t.dataset_id = %(dataset)s AND t.code <> '' AND t.state <> 'pending' AND t.gone_at IS NULL AND t.id > %(after)s
  ORDER BY t.id LIMIT %(most)s
 """  # noqa: S608 — made of constants
 _CHUNKS = f"""

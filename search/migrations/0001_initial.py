@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('gone_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['dataset', 'at'], name='text_pending'), models.Index(condition=models.Q(('state', 'refused')), fields=['dataset', 'id'], name='text_refused'), models.Index(condition=models.Q(('gone_at', None), _negated=True), fields=['dataset', 'gone_at'], name='text_gone')],
+                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['dataset', 'at'], name='text_pending'), models.Index(condition=models.Q(models.Q(('code', ''), _negated=True), models.Q(('state', 'pending'), _negated=True)), fields=['dataset', 'id'], name='text_troubles'), models.Index(condition=models.Q(('gone_at', None), _negated=True), fields=['dataset', 'gone_at'], name='text_gone')],
                 'constraints': [models.UniqueConstraint(fields=('dataset', 'sha256'), name='text_once_in_dataset')],
             },
         ),

@@ -129,12 +129,22 @@ def test_a_long_text_is_read_in_bounded_pieces_and_cut(extractor: Extractor) -> 
     told = extract(extractor, "a.log", raw)
     assert isinstance(told, Extracted)
     lines = sizes = 0
-    for piece in told.pieces:
+    for piece in told.read():
         assert len(piece.text) <= 1 << 20
         assert piece.line == lines + 1
         lines += piece.text.count("\n")
         sizes += len(piece.text)
     assert sizes == CHARACTERS_MAX
+    assert told.is_cut
+
+
+def test_a_long_document_is_cut_and_says_so(extractor: Extractor) -> None:
+    long = make_docx(word_paragraph("Zeile mit Worten. " * 1_000) * 500)
+    for document, is_cut in ((long, True), (make_docx(word_paragraph("short")), False)):
+        told = extract(extractor, "a.docx", document)
+        assert isinstance(told, Extracted)
+        assert list(told.read())
+        assert told.is_cut == is_cut
 
 
 def test_what_a_file_is_shows_in_its_first_bytes(extractor: Extractor) -> None:

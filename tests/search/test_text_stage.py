@@ -11,6 +11,7 @@ from datasets.models import Dataset
 from datasets.store import open_store
 from search.core.wishes import IndexWish
 from search.indexing.marking import ask_reindex, note_wish
+from search.indexing.troubles import TroubleSource, list_troubles
 from search.models import DatasetIndex, IndexedText, SearchChoice, TextChunk, TextPaths
 from tests.search.indexes import (
     a_session,
@@ -231,6 +232,23 @@ def test_a_damaged_blob_leaves_its_text_waiting_and_no_other(dataset: Dataset) -
     assert facts(dataset)["state"] == "current"
     assert facts(dataset)["reason"] == ""
     assert has_true_counts(dataset)
+
+
+def test_a_text_of_which_the_end_is_not_read_is_told_as_a_trouble(dataset: Dataset) -> None:
+    publish(
+        dataset,
+        {"long.log": b"a line of many words\n" * 400_000 + b"behind\n", "short.log": b"short\n"},
+    )
+    index(dataset)
+    assert (finds(dataset, "many"), finds(dataset, "behind")) == ({"long.log"}, set())
+    [trouble] = list_troubles(dataset.pk, source=TroubleSource.TEXT, after=0, most=10)
+    assert (trouble.path, trouble.code) == ("long.log", "too_large")
+    assert "first 8,000,000 characters" in trouble.detail
+    held = DatasetIndex.objects.get(dataset=dataset)
+    assert (held.state, held.text_count, held.refused_count) == ("current", 2, 0)
+    publish(dataset, {"long.log": b"behind\n", "short.log": b"short\n"})
+    index(dataset)
+    assert not list_troubles(dataset.pk, source=TroubleSource.TEXT, after=0, most=10)
 
 
 def test_a_reindex_makes_every_text_again_and_keeps_the_chunks_that_stay(dataset: Dataset) -> None:
