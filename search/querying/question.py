@@ -141,11 +141,13 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """`facets` are by `dataset`, `type` and `age`, of all that was found, where they were asked for."""
+    """`facets` are by `dataset`, `type` and `age`, of the `found` contents, where they were asked for. `has_more`: further
+    ones would be found on later pages."""
 
     items: Sequence[Hit]
     next: str | None
     index: StateOfIndex
     degraded: Sequence[Degraded]
     found: int = 0
+    has_more: bool = False
     facets: Mapping[str, Sequence[Facet]] = field(default_factory=dict)

@@ -107,6 +107,7 @@ def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int)
         index=index,
         degraded=run.degraded,
         found=len(found),
+        has_more=run.has_more,
         facets=count_facets(list(places.values())) if question.with_facets else {},
     )
 
@@ -125,6 +126,7 @@ class _Run:
     weighed: WeighedTerms = field(default_factory=lambda: weigh_terms((), {}, 0))
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
+    has_more: bool = False  # the lists were not made to their end
     begun: BegunQuestion | None = None
 
     def __post_init__(self) -> None:
@@ -154,7 +156,10 @@ class _Run:
         if not self._narrow():
             return []
         near = self._fuse(NEAR)
-        if depth <= len(near) or len(near) < NEAR:
+        if len(near) < NEAR:
+            return near
+        if depth <= len(near):
+            self.has_more = True
             return near
         shown = {each.text_id for each in near}
         deep = [each for each in self._fuse(DEEPEST) if each.text_id not in shown]

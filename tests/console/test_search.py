@@ -85,6 +85,16 @@ def test_facets_narrow_down_and_can_be_taken_back(acme: Tenant, handbook: Datase
 
 
 @pytest.mark.django_db
+def test_a_number_of_contents_that_is_not_all_says_so(acme: Tenant) -> None:
+    texts = [(f"{number:03}.txt", f"The berth {number} is free.\n") for number in range(120)]
+    fill_dataset(acme.workspace, "berths", texts)
+    client = member_of(acme, "eve")
+    assert "more than 101 contents, best first" in strip_tags(show(client, q="berth"))
+    assert "Found 120 contents, best first" in strip_tags(show(client, q="berth", cursor="100"))
+    assert "Found 1 content, best first" in strip_tags(show(client, q='"berth 77"'))
+
+
+@pytest.mark.django_db
 def test_a18_the_console_searches_the_persons_workspaces_alone(
     acme: Tenant, lab: Tenant, handbook: Dataset
 ) -> None:
