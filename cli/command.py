@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError
 
 from cli.finding import list_names
@@ -35,6 +36,7 @@ class Command(BaseCommand, ABC):
                 f"no stack is running here: {settings.SYNC.data_dir}/stack.env is missing."
                 " Start one with `make up`, or set DATABASE_URL and REDIS_URL."
             )
+        plain = self.stderr
         self.stdout = LineWriter(cast("TextIO", self.stdout))
         self.stderr = LineWriter(cast("TextIO", self.stderr))
         try:
@@ -54,6 +56,9 @@ class Command(BaseCommand, ABC):
             exc.args = tuple(
                 arg if isinstance(arg, Lines) else one_line(str(arg)) for arg in exc.args
             )
+            self.stderr = (
+                plain  # Django writes these lines behind a word of its own: they are fit by now
+            )
             raise
 
     @abstractmethod
@@ -63,9 +68,17 @@ class Command(BaseCommand, ABC):
     def write_json(self, value: object) -> None:
         """What `--json` asks for, times and ids as REST tells them. JSON escapes what a terminal would take for more
         than text."""
-        from pydantic_core import to_jsonable_python  # takes a while to import, and few need it
+        self.stdout.write(Lines(json.dumps(value, indent=2, default=tell_as_rest)))
 
-        self.stdout.write(Lines(json.dumps(value, indent=2, default=to_jsonable_python)))
+
+def tell_as_rest(value: Any) -> Any:
+    """What `json` cannot write by itself, as REST writes it: times in milliseconds, in UTC. Raises TypeError."""
+    from pydantic_core import to_jsonable_python  # takes a while to import, and few need it
+
+    try:
+        return DjangoJSONEncoder().default(value)
+    except TypeError:
+        return to_jsonable_python(value)
 
 
 def need_keys_of_stack() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.db import connections
 from django.test import TransactionTestCase
@@ -68,6 +69,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     keep their own limit."""
     options = connections.settings["default"]["OPTIONS"]
     options["options"] += " -c idle_in_transaction_session_timeout=600s"  # the last one counts
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_root() -> None:
+    """Whitenoise warns where the folder is missing."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

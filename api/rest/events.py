@@ -115,10 +115,10 @@ def _follow(caller: Caller, record_id: uuid.UUID, last: int) -> Iterator[bytes]:
             return
         for event in events:
             last = event.pk
-            yield message("event", tell_event(event).model_dump(mode="json"), number=last)
+            yield message("event", tell_event(event).model_dump(), number=last)
         if len(events) == EVENTS_AT_ONCE:
             continue
-        now_says = RecordOut(**tell_record(record)).model_dump(mode="json")
+        now_says = RecordOut(**tell_record(record)).model_dump()
         if record.is_final:
             yield message("end", now_says)
             return

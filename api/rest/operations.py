@@ -52,7 +52,7 @@ def trigger(
     try:
         done = start_alone(jobs, by=caller.name, mode=SyncMode.FULL if asked.full else None)
     except AtWork as exc:
-        told = SyncOut(**tell_operation(exc.record)).model_dump(mode="json")
+        told = SyncOut(**tell_operation(exc.record)).model_dump()
         raise conflict(f"{exc}.", exc.record, latest_sync=told) from None
     begun = [*done.queued.values(), *done.already_queued.values()]
     if not begun:

@@ -19,5 +19,5 @@ class Conflict(Problem):
 
 def tell_in_the_way(record: SyncRecord | None) -> dict[str, Any]:
     """Fills `Conflict`; `record` with its job and connector."""
-    told = None if record is None else RecordOut(**tell_record(record)).model_dump(mode="json")
+    told = None if record is None else RecordOut(**tell_record(record)).model_dump()
     return {"record": told}

@@ -46,7 +46,7 @@ from search.querying.question import (
 from search.querying.scope import SearchScope
 from search.querying.spelling import find_same, respell
 from search.querying.states import read_state
-from search.querying.words import add_phrases, find_phrases, list_by_words
+from search.querying.words import add_phrases, find_phrase, list_by_words
 from workspaces.lookup import find_row
 from workspaces.models import Workspace
 
@@ -182,12 +182,9 @@ class _Run:
         self.scope = self._in_time("words", lambda: narrow_scope(self.scope)) or self.scope
         if not asked.phrases:
             return True
-        held = self._in_time("words", lambda: find_phrases(self.scope, asked.phrases))
-        if not held:
-            return False
-        self.held = held
-        self.scope = self.scope.with_texts(list(held))
-        return True
+        self.held = self._find_demanded()
+        self.scope = self.scope.with_texts(list(self.held))
+        return bool(self.held)
 
     def _list_refused(self) -> list[str]:
         """What no hit may hold, with and without accents."""
@@ -200,10 +197,24 @@ class _Run:
         """Contents that hold what is refused and is no plain word: their text is looked at."""
         found: set[int] = set()
         for each in self.asked.without:
-            if not each.isalnum():  # each within what is left of the time: there may be many
-                held = self._in_time("words", partial(find_phrases, self.scope, [each]))
-                found.update(held or ())
+            if not each.isalnum():
+                found.update(self._find_phrase(self.scope, each))
         return found
+
+    def _find_demanded(self) -> dict[int, int]:
+        """The contents that hold each of the phrases, with a chunk that holds the first."""
+        first, *others = self.asked.phrases
+        found = self._find_phrase(self.scope, first)
+        for phrase in others:
+            if not found:
+                break
+            held = self._find_phrase(self.scope.with_texts(list(found)), phrase)
+            found = {text: chunk for text, chunk in found.items() if text in held}
+        return found
+
+    def _find_phrase(self, scope: SearchScope, phrase: str) -> dict[int, int]:
+        """Within what is left of the time: there may be many."""
+        return self._in_time("words", partial(find_phrase, scope, phrase)) or {}
 
     def _fuse(self, depth: int) -> list[Fused]:
         words = self._list_words(depth)

@@ -247,26 +247,12 @@ def _score(found: _Found, densities: Mapping[int, float]) -> tuple[float, WordsH
     return score, WordsHit(found.text_id, best, min(1.0, score), found.proof)
 
 
-def find_phrases(scope: SearchScope, phrases: Sequence[str]) -> dict[int, int]:
-    """Returns the contents that hold each of the phrases, with the chunk that holds the first."""
-    found: dict[int, int] = {}
-    for n, phrase in enumerate(phrases):
-        held = _find_phrase(scope if n == 0 else scope.with_texts(list(found)), phrase)
-        found = held if n == 0 else {text: chunk for text, chunk in found.items() if text in held}
-    return found
+def find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
+    """Returns the contents that hold it, each with a chunk that does.
 
-
-def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -> list[WordsHit]:
-    """The contents that hold the phrases of the question: in the order of words, and then those whose words tell nothing."""
-    ranked = [WordsHit(hit.text_id, held[hit.text_id], hit.share, Proof.SURE) for hit in hits]
-    known = {hit.text_id for hit in hits}
-    rest = [WordsHit(text, held[text], 1.0, Proof.SURE) for text in sorted(held.keys() - known)]
-    return [*ranked, *rest][:limit]
-
-
-def _find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
-    """The positions of a tsvector can pretend that a word of the heading follows the last one of the body, so the text is looked
-    at. Nor do they tell of all phrases: what the parser takes for one word, such as an address, has one position."""
+    The positions of a tsvector can pretend that a word of the heading follows the last one of the body, so the text is looked
+    at. Nor do they tell of all phrases: what the parser takes for one word, such as an address, has one position.
+    """
     parameters = {**scope.parameters, "phrase": write_phrase(phrase), "most": CANDIDATES_MAX}
     statement = _PHRASE.format(scope=scope.limit_chunks("c"))
     with connection.cursor() as cursor:
@@ -283,6 +269,14 @@ def _find_phrase(scope: SearchScope, phrase: str) -> dict[int, int]:
             )
             found = _keep(fetch_rows(cursor, _Read), phrase) | found
     return found
+
+
+def add_phrases(hits: Sequence[WordsHit], held: Mapping[int, int], limit: int) -> list[WordsHit]:
+    """The contents that hold the phrases of the question: in the order of words, and then those whose words tell nothing."""
+    ranked = [WordsHit(hit.text_id, held[hit.text_id], hit.share, Proof.SURE) for hit in hits]
+    known = {hit.text_id for hit in hits}
+    rest = [WordsHit(text, held[text], 1.0, Proof.SURE) for text in sorted(held.keys() - known)]
+    return [*ranked, *rest][:limit]
 
 
 def _keep(rows: Sequence[_Read], phrase: str) -> dict[int, int]:

@@ -2,20 +2,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from embedded import ports, programs
 from embedded.child import Child
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_root() -> None:
-    """Whitenoise warns where the folder is missing."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 def environment() -> dict[str, str]:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from connectors.models import Connector
@@ -13,12 +11,6 @@ from tests.api.row_sources import fill
 from tests.console.conftest import Tenant, make_tenant
 from tests.hosts.databases import Database, making_database
 from tests.rows import make_connector
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_root() -> None:
-    """Whitenoise warns where the folder is missing."""
-    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,20 @@ def test_several_lines_stay_as_many(texts: list[str]) -> None:
     out = io.StringIO()
     LineWriter(out).write(make_lines([*texts, "last"]))
     assert out.getvalue().count("\n") == len(texts) + 1
+
+
+def test_an_error_of_several_lines_is_shown_in_as_many(
+    tmp_path: Path, db: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    rows = "\n".join(f"      - {{name: {name}, kind: none, host: x}}" for name in ('"a\\n"', "b"))
+    file.write_text(f"workspaces:\n  - name: acme\n    connectors:\n{rows}\n")
+    with pytest.raises(SystemExit):
+        load_command_class("cli", "apply").run_from_argv(["manage.py", "apply", str(file)])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"CommandError: {file}:4: ")
+    assert lines[1].startswith(f"{file}:5: ")
+    assert lines[-1] == "nothing was changed"
 
 
 @pytest.fixture

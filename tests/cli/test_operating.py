@@ -17,6 +17,7 @@ from connectors.pinning import find_offer
 from syncjobs.core.states import State
 from syncjobs.models import SyncItem, SyncJob, SyncRecord, Trigger
 from syncjobs.queueing.enqueueing import enqueue
+from tests.api.asking import asker
 from tests.hosts.sshd import Sshd
 from tests.racing import locked_by_another
 from tests.rows import fill, make_connector, make_job, make_workspace, run
@@ -64,6 +65,7 @@ def test_jobs_tells_each_job_and_its_json_is_that_of_rest(job: SyncJob, say: Any
     assert [item["name"] for item in items] == ["files", "off-one"]
     assert items[0]["last_run_at"].endswith("Z")
     assert items[0]["dataset_version"] == 1
+    assert items == asker().items("sync-jobs")
 
 
 def test_records_are_listed_by_job_and_state_the_newest_first(job: SyncJob, say: Any) -> None:
@@ -73,6 +75,8 @@ def test_records_are_listed_by_job_and_state_the_newest_first(job: SyncJob, say:
     assert [item["state"] for item in items] == ["queued", "succeeded"]
     assert items[0]["id"] == str(waiting.pk)
     assert "pk" not in items[0]
+    by_rest = asker().items("sync-records")
+    assert items[1] == by_rest[1]
     assert str(waiting.pk) not in say("records", "--state", "succeeded")
     assert "+31" in say("records", "--job", "files", "--limit", "5")
     with pytest.raises(CommandError, match="there are: files"):

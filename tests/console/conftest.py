@@ -7,11 +7,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connections
@@ -85,12 +83,6 @@ class Tenant:
             self.rule,
             self.alert,
         ]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_root() -> None:
-    """Whitenoise warns where the folder is missing; the live server asks for it once."""
-    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

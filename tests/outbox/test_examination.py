@@ -200,7 +200,6 @@ def test_a_certificate_that_nobody_trusts_is_told_and_a_trusted_one_passes(tmp_p
 def test_the_command_and_rest_show_the_stages_of_a_client_system(
     receiver: Receiver, settings: Settings
 ) -> None:
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # else whitenoise warns
     client = make_client(port=receiver.port, options={"tls": False})
     seal(client, {"token": KEY})
     client.save()

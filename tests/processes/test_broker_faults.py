@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
@@ -148,7 +147,6 @@ def order(console: Client, job: SyncJob) -> SyncRecord:
 
 @pytest.fixture
 def console(transactional_db: None) -> Client:
-    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns where it is missing
     user = get_user_model().objects.create_superuser("root")
     client = Client()
     client.force_login(user)

@@ -66,7 +66,6 @@ def hook(settings: Settings, request: pytest.FixtureRequest) -> str:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     settings.CRON_SECRET = SECRET
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # else whitenoise warns
     server: LiveServer = request.getfixturevalue("live_server")
     return server.url
 

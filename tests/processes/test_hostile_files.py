@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
 from search.core.wishes import IndexWish
@@ -27,11 +26,6 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 WORKER_KIB_MAX = 80 << 10
 CHILD_KIB_MAX = 300 << 10
-
-
-@pytest.fixture(autouse=True)
-def _static_root() -> None:
-    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns where it is missing
 
 
 class Watch:

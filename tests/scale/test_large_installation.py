@@ -6,8 +6,6 @@ by `make bench`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -44,7 +42,6 @@ def test_no_page_asks_or_sends_more_than_a_page_may(estate: Estate, settings: Se
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # else whitenoise warns
     ensure_store()
     build(estate)
     assert SyncRecord.either.count() == estate.records

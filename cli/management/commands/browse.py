@@ -41,9 +41,7 @@ class Command(WorkspaceCommand):
         items = [PathOut(**tell_browsed(row)) for row in rows]
         if options["json"]:
             self.write_json(
-                FolderOut(path=folder.path, items=items, complete=folder.complete).model_dump(
-                    mode="json"
-                )
+                FolderOut(path=folder.path, items=items, complete=folder.complete).model_dump()
             )
             return
         if items:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from cli.bars import busy
-from cli.command import WorkspaceCommand
+from cli.command import WorkspaceCommand, tell_as_rest
 from cli.finding import need_connector
 from cli.lines import Lines
 from connectors.models import Connector
@@ -44,7 +43,7 @@ class Command(WorkspaceCommand):
             told[connector.name] = tell_connectivity(connector)
         if options["json"]:
             shown = [{"connector": name, **one} for name, one in told.items()]
-            self.stdout.write(Lines(json.dumps(shown[0] if named else shown, default=_plain)))
+            self.stdout.write(Lines(json.dumps(shown[0] if named else shown, default=tell_as_rest)))
         else:
             for name, one in told.items():
                 self.stdout.write(_line_of(name, one))
@@ -59,7 +58,3 @@ def _line_of(name: str, told: dict[str, Any]) -> str:
     return f"{name}: {_WORDS[told['is_connected']]}{since}" + (
         f", {failures} failures in a row" if failures else ""
     )
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -53,5 +53,4 @@ class Command(WorkspaceCommand):
             self.stdout.write(token)
             return
         told = {"id": str(row.pk), "token": token, "name": row.name, "role": row.role}
-        expires_at = row.expires_at and row.expires_at.isoformat()
-        self.write_json(told | {"expires_at": expires_at})
+        self.write_json(told | {"expires_at": row.expires_at})

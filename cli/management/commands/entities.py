@@ -41,9 +41,7 @@ class Command(WorkspaceCommand):
                     source, options["format"], prefix, after=None, most=MOST
                 )
         if options["json"]:
-            told = [
-                OfferedEntityOut(**tell_offer(entity)).model_dump(mode="json") for entity in found
-            ]
+            told = [OfferedEntityOut(**tell_offer(entity)).model_dump() for entity in found]
             self.write_json({"items": told})
         elif found:
             heads = ["NAME", "KIND", "KEY", "CURSOR", "ROWS"]

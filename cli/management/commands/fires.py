@@ -47,7 +47,7 @@ class Command(WorkspaceCommand):
                 "rules": describe_rules(job),
                 "enabled": job.enabled,
                 "paused": job.paused_at is not None,
-                "fires": [at.isoformat() for at in fires],
+                "fires": list(fires),
             }
             self.write_json(told)
             return

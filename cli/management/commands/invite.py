@@ -48,4 +48,4 @@ class Command(WorkspaceCommand):
             self.stdout.write(path)
             return
         told = {"id": str(row.pk), "path": path, "name": row.name, "role": row.role}
-        self.write_json(told | {"expires_at": row.expires_at.isoformat()})
+        self.write_json(told | {"expires_at": row.expires_at})

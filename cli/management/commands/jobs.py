@@ -35,7 +35,7 @@ class Command(WorkspaceCommand):
         told = tell_jobs(list(jobs.select_related("connector", "source_dataset", "dataset")))
         if options["json"]:
             page = JobPage.model_validate({"items": told, "next": None})
-            self.write_json({"items": page.model_dump(mode="json")["items"]})
+            self.write_json({"items": page.model_dump()["items"]})
         elif told:
             self.stdout.write(make_lines(print_columns([_HEADS, *map(_cells, told)])))
         else:

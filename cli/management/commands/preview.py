@@ -50,7 +50,7 @@ class Command(WorkspaceCommand):
                 found = preview_named(source, entity, options["format"], limit)
         told = tell_preview(found)
         if options["json"]:
-            self.write_json(PreviewOut(**told).model_dump(mode="json"))
+            self.write_json(PreviewOut(**told).model_dump())
             return
         heads = [one_line(column.name) for column in found.columns]
         types = [column.type for column in found.columns]

@@ -31,7 +31,7 @@ class Command(WorkspaceCommand):
         if options["state"]:
             rows = rows.filter(state=options["state"])
         if options["json"]:
-            told = [QuarantinedOut(**tell_quarantined(row)).model_dump(mode="json") for row in rows]
+            told = [QuarantinedOut(**tell_quarantined(row)).model_dump() for row in rows]
             self.write_json({"items": told})
             return
         for row in rows.iterator(1_000):

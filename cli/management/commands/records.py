@@ -52,7 +52,7 @@ class Command(WorkspaceCommand):
             lines = lines.filter(state=options["state"])
         told = [tell_line(line) for line in lines.order_by("-queued_at", "-pk")[: options["limit"]]]
         if options["json"]:
-            self.write_json({"items": [RecordOut(**one).model_dump(mode="json") for one in told]})
+            self.write_json({"items": [RecordOut(**one).model_dump() for one in told]})
         elif told:
             self.stdout.write(make_lines(print_columns([_HEADS, *map(_cells, told)])))
         else:

@@ -54,7 +54,7 @@ class Command(WorkspaceCommand):
         if options["json"]:
             state = read_state(dataset.workspace_id, [dataset.pk])
             told = DatasetIndexOut.model_validate(tell_index(held, state))
-            self.write_json(told.model_dump(mode="json"))
+            self.write_json(told.model_dump())
         else:
             self.stdout.write(_describe(held))
         if options["wait"] and held.state == IndexState.BLOCKED:

@@ -46,7 +46,7 @@ class Command(WorkspaceCommand):
             raise CommandError(f"{exc}; {AFTERWARDS[0].lower()}{AFTERWARDS[1:]}") from None
         if options["json"]:
             told = tell_version(version)
-            self.write_json(told | {"published_at": version.created_at.isoformat()})
+            self.write_json(told | {"published_at": version.created_at})
             return
         noun = "rows" if dataset.kind == DatasetKind.TABLE else "files"
         counts = ", ".join(

@@ -70,7 +70,7 @@ class Command(WorkspaceCommand):
         except InvalidQuestion as exc:
             raise CommandError(str(exc)) from None
         if options["json"]:
-            self.write_json(SearchAnswerOut(**tell_answer(answer)).model_dump(mode="json"))
+            self.write_json(SearchAnswerOut(**tell_answer(answer)).model_dump())
             return
         for hit in answer.items:
             self.stdout.write(Lines("\n".join(print_hit(hit, colours=self._has_colours()))))

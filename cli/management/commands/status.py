@@ -29,7 +29,7 @@ class Command(WorkspaceCommand):
         workspace = self.get_workspace(options["workspace"])
         told = tell_overview(workspace, look_over(workspace, most=_SHOWN))
         if options["json"]:
-            self.write_json(told.model_dump(mode="json"))
+            self.write_json(told.model_dump())
         else:
             self.stdout.write(make_lines(_lines(told)))
 

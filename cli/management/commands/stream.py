@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cli.bars import busy, read_bar
-from cli.command import WorkspaceCommand
+from cli.command import WorkspaceCommand, tell_as_rest
 from cli.finding import need_stream
 from cli.lines import Lines
 from cli.readings import Imported, ImportFailed, import_readings
@@ -76,7 +76,7 @@ class Command(WorkspaceCommand):
     def _tell_status(self, stream: Stream, *, as_json: bool) -> None:
         told = tell_status(stream)
         if as_json:
-            self.stdout.write(Lines(json.dumps(told, default=_plain)))
+            self.stdout.write(Lines(json.dumps(told, default=tell_as_rest)))
             return
         connectivity = told.pop("connectivity")
         for name, value in (told | connectivity).items():
@@ -116,7 +116,7 @@ class Command(WorkspaceCommand):
 
     def _tell_letters(self, stream: Stream) -> None:
         for letter in waiting_letters(stream).iterator(1000):
-            self.stdout.write(json.dumps(tell_letter(letter), default=_plain))
+            self.stdout.write(json.dumps(tell_letter(letter), default=tell_as_rest))
 
     def _reconcile(self, stream: Stream) -> None:
         try:
