@@ -185,9 +185,10 @@ class OpenAIEmbedder:
                 self.most = min(self.most, step)  # no text was to blame: it was their number
             return found
         except _NoVectors as exc:
-            if len(part) > 1 or not self._has_accepted:
-                raise
-            return {part[0]: self._settle_unanswered(exc)}
+            if len(part) == 1:
+                return {part[0]: self._settle_unanswered(exc)}
+            self._ask_canary()
+            return self._embed_in_steps(sent, part, 1)
         self._has_accepted = True
         found = {part[place]: answer for place, answer in answers.items()}
         if missing := [number for number in part if number not in found]:
@@ -226,8 +227,16 @@ class OpenAIEmbedder:
 
     def _settle_unanswered(self, empty: _NoVectors) -> RefusedText:
         """What becomes of a text for which alone the answer is empty. Raises EmbedFailed where every answer is."""
-        self._ask([_CANARY])
+        self._ask_canary()
         return RefusedText(EmbedRefusal.PROTOCOL, empty.detail)
+
+    def _ask_canary(self) -> None:
+        """Raises EmbedFailed where it gets no vector either: then no text is to blame."""
+        try:
+            self._ask([_CANARY])
+        except _Rejected as exc:
+            raise EmbedFailed(EmbedCode.PROTOCOL, exc.words) from None
+        self._has_accepted = True
 
     def _drops_base64(self, rejected: _Rejected) -> bool:
         """Whether the service takes texts only now that it may answer with lists. A service that refuses every text, for
@@ -317,22 +326,28 @@ class OpenAIEmbedder:
         """The vectors by place; None where they have not the dimensions that were set, and may be asked for."""
         found: Answers = {}
         for place, values in _places_of(_read_reply(body), count):
-            if self.dimensions is None:
-                self.dimensions = len(values)
-            if len(values) != self.dimensions:
-                if self._chosen.dimensions is None or self._asks_for_dimensions:
-                    raise _other_dimension(self.dimensions, len(values))
-                return None
             unit = make_unit(values)
-            found[place] = unit if unit is not None else _POINTLESS
-        if not found or (count > 1 and all(answer is _POINTLESS for answer in found.values())):
+            if unit is None:  # its size says nothing
+                found[place] = _POINTLESS
+                continue
+            if self.dimensions is None:
+                self.dimensions = _need_keepable(len(unit))
+            if len(unit) != self.dimensions:
+                if self._chosen.dimensions is None or self._asks_for_dimensions:
+                    raise _other_dimension(self.dimensions, len(unit))
+                return None
+            found[place] = unit
+        if all(answer is _POINTLESS for answer in found.values()):
             raise _NoVectors
         return found
 
 
 class _NoVectors(EmbedFailed):
     def __init__(self) -> None:
-        super().__init__(EmbedCode.PROTOCOL, "the service's answer holds no vectors")
+        super().__init__(
+            EmbedCode.PROTOCOL,
+            "the service's answer holds no vectors, or none that has a direction",
+        )
 
 
 _POINTLESS = RefusedText(
@@ -381,6 +396,16 @@ def _limits_of(chosen: EmbeddingChoice, total_s: float) -> ConversationLimits:
 def _other_dimension(wanted: int | None, got: int | None = None) -> EmbedFailed:
     words = f"the service gives vectors of {got or 'other'} dimensions, and not of {wanted}"
     return EmbedFailed(EmbedCode.DIMENSION, words, is_permanent=True)
+
+
+def _need_keepable(dimensions: int) -> int:
+    if dimensions <= DIMENSIONS_MAX:
+        return dimensions
+    words = (
+        f"the service gives vectors of {dimensions:,} dimensions, and no more than {DIMENSIONS_MAX:,} can be kept:"
+        " set `dimensions`, if the model gives several, or take another model"
+    )
+    raise EmbedFailed(EmbedCode.DIMENSION, words, is_permanent=True)
 
 
 def _read_step(rejected: _Rejected, count: int) -> int | None:

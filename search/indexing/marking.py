@@ -1,5 +1,5 @@
-"""Notes how the index of a dataset stands to what was published. Each function is one statement, which the caller runs
-in the transaction of what it notes; the row of the index is the last that this transaction locks."""
+"""Notes how the index of a dataset stands to what was published. The caller runs each function in the
+transaction of what it notes; the row of the index is the last that this transaction locks."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ UPDATE search_datasetindex
    SET recipe = '', state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL, rung_at = NULL, reason = ''
  WHERE dataset_id = %(dataset)s AND wish <> 'off'
 """
+# Whoever asks for it has mended what refused them. In one order, so that nobody waits in a circle.
+_FORGIVE = """
+DELETE FROM search_chunkrefusal WHERE id IN (
+       SELECT id FROM search_chunkrefusal WHERE dataset_id = %(dataset)s ORDER BY id FOR UPDATE)
+"""
 # The words depend on the workspace's languages; a dataset whose words are made otherwise finds it by its recipe.
 _BEHIND = """
 UPDATE search_datasetindex
@@ -75,7 +80,9 @@ def note_wish(cursor: Cursor, dataset_id: uuid.UUID, wish: IndexWish) -> None:
 
 
 def ask_reindex(cursor: Cursor, dataset_id: uuid.UUID) -> None:
-    """Every text is to be made again. What is there serves until then."""
+    """Every text is to be made again, and what was refused a vector is asked for once more. What is there serves until
+    then."""
+    cursor.execute(_FORGIVE, {"dataset": dataset_id})
     cursor.execute(_AGAIN, {"dataset": dataset_id})
 
 

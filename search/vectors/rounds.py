@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
+from database.away import is_away
 from database.rows import fetch_rows
 from search.choices import EmbeddingChoice
 from search.core.passages import write_passage
@@ -47,6 +48,7 @@ from search.vectors.tables import (
     vector_table,
 )
 from search.vectors.turns import Turn, TurnOver, begin_turn
+from workspaces.races import is_busy
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,8 @@ BUDGET_S = 10.0
 PROBE_S = 10.0  # for the one text that asks whether a service is back
 _PAGE = 512
 _SHRINK = 4  # a batch that took too long is so much smaller the next time
+# What is nobody's answer.
+_FAULTS = (DatabaseError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
 
 _READ = """
 SELECT c.id, c.digest, c.heading, c.body FROM search_textchunk c
@@ -137,15 +141,29 @@ def index_vectors(
     except TurnOver:
         done.more = True
     except EmbedFailed as exc:
-        done.failure = str(exc)
-        note_embed_failure(lease.workspace_id, exc, most=done.most)
-        settle_states(lease.workspace_id)
-        log.warning(
-            "vectors.stopped", dataset=str(lease.dataset_id), code=exc.code.value, error=exc.detail
-        )
+        _note_failure(lease, done, exc)
+    except _FAULTS as exc:
+        if is_away(exc) or is_busy(exc):
+            raise
+        # Else the same texts would be sent again at once, and for ever.
+        log.exception("vectors.fault", dataset=str(lease.dataset_id))
+        words = f"internal error while vectors are stored: {type(exc).__name__}. The log of the index process has more."
+        _note_failure(lease, done, EmbedFailed(EmbedCode.PROTOCOL, words, is_permanent=True))
     finally:
         turn.leave()
     return done
+
+
+def _note_failure(lease: IndexLease, done: VectorRound, failure: EmbedFailed) -> None:
+    done.failure = str(failure)
+    note_embed_failure(lease.workspace_id, failure, most=done.most)
+    settle_states(lease.workspace_id)
+    log.warning(
+        "vectors.stopped",
+        dataset=str(lease.dataset_id),
+        code=failure.code.value,
+        error=failure.detail,
+    )
 
 
 def _run(
@@ -208,6 +226,7 @@ class _Filling:
         self._done = done
         self._embedder: Embedder | None = None
         self._is_proved = breaker.failures == 0
+        self._has_probed = False
         self._has_table = False
 
     def close(self) -> None:
@@ -281,7 +300,7 @@ class _Filling:
         try:
             answers = embedder.embed([group[0].passage for group in groups])
         except EmbedFailed as exc:
-            if exc.code is EmbedCode.TIMEOUT and len(groups) > 1:
+            if len(groups) > 1 and (exc.code is EmbedCode.TIMEOUT or self._answers_one(exc)):
                 self._done.most = max(1, len(groups) // _SHRINK)
             raise
         finally:
@@ -290,13 +309,17 @@ class _Filling:
         self._write(groups, answers)
         self._note_success(embedder)
 
+    def _answers_one(self, failure: EmbedFailed) -> bool:
+        """Whether the service understands one text at a time, and no batch of them."""
+        return self._has_probed and failure.code is EmbedCode.PROTOCOL
+
     def _note_success(self, embedder: Embedder) -> None:
         learned = embedder.learned
         if not self._is_proved or learned != self._breaker.most:
             note_embed_success(self._lease.workspace_id, most=learned)
             settle_states(self._lease.workspace_id)
         if not self._is_proved:
-            self._is_proved = True
+            self._is_proved = self._has_probed = True
             self.close()
             self._embedder = None  # the next has all the time that a batch takes
         self._breaker = BreakerState(most=learned)

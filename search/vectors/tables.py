@@ -21,7 +21,7 @@ from database.extensions import has_extension
 from search.choices import DIMENSIONS_MAX
 from search.embedding.contract import Vector
 
-# IVFFlat takes halfvec up to 4,000 dimensions (pgvector, README, "IVFFlat").
+# IVFFlat takes halfvec up to 4,000 dimensions (pgvector, README, "IVFFlat"), and a page holds little more in a row.
 CELLS_DIMENSIONS_MAX = 4_000
 _LOCK = "search.vectors.tables"
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS {table} (
   PRIMARY KEY (chunk_id, generation));
 CREATE INDEX IF NOT EXISTS {table}_in_dataset ON {table} (generation, dataset_id);
 CREATE INDEX IF NOT EXISTS {table}_of_text ON {table} (text_id);
-ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN;
+ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE {storage};
 """
 # It is empty at each commit. Vectors stand in their rows, as far as a page holds them.
 _MAKE_STAGED = """
@@ -70,6 +70,9 @@ def has_vector_extension() -> bool:
 
 
 def has_vector_table(dimensions: int) -> bool:
+    """False also for a size that no table has."""
+    if not 1 <= dimensions <= DIMENSIONS_MAX:
+        return False
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [vector_table(dimensions)])
         return bool(cursor.fetchone()[0])
@@ -91,7 +94,8 @@ def ensure_vector_table(dimensions: int) -> str:
     if not has_vector_table(dimensions):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LOCK])
-            cursor.execute(_MAKE.format(table=table, dimensions=dimensions))
+            storage = "PLAIN" if dimensions <= CELLS_DIMENSIONS_MAX else "EXTERNAL"
+            cursor.execute(_MAKE.format(table=table, dimensions=dimensions, storage=storage))
     return table
 
 

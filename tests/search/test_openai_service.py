@@ -199,6 +199,61 @@ def test_a_vector_without_direction_is_that_texts_trouble(
     assert sum(isinstance(answer, RefusedText) for answer in answers) == 1
 
 
+POINTLESS: list[Any] = [
+    [math.nan] * DIMENSIONS,
+    [0.0] * 3,
+    ["a"] * DIMENSIONS,
+    [[1.0]],
+    [True] * DIMENSIONS,
+]
+
+
+@pytest.mark.parametrize("bad", POINTLESS, ids=["nan", "zero", "words", "lists", "truths"])
+@pytest.mark.parametrize("count", [1, 10])
+def test_a_service_whose_vectors_never_have_a_direction_blames_no_text(
+    service: ScriptedEmbeddings, bad: list[Any], count: int
+) -> None:
+    service.habit = lambda texts: {"data": [item | {"embedding": bad} for item in listed(texts)]}
+    failure = fail(service, TEXTS[:count], dimensions=None)
+    assert (failure.code, failure.is_permanent) == (EmbedCode.PROTOCOL, False)
+    assert [len(batch) for batch in service.batches] == [count, 1]
+
+
+def test_texts_that_get_no_direction_are_told_from_a_service_that_gives_none(
+    service: ScriptedEmbeddings,
+) -> None:
+    service.habit = lambda texts: {
+        "data": [
+            item | ({"embedding": [0.0]} if texts[item["index"]] in TEXTS else {})
+            for item in listed(texts)
+        ]
+    }
+    answers = embed(service, TEXTS[:3], dimensions=None)
+    assert all(isinstance(answer, RefusedText) for answer in answers)
+
+
+def test_what_has_no_direction_says_nothing_of_dimensions(service: ScriptedEmbeddings) -> None:
+    def habit(texts: list[str]) -> dict[str, Any]:
+        data = listed(texts)
+        data[0]["embedding"] = [[1.0]]
+        return {"data": data}
+
+    service.habit = habit
+    opened = embedder(service, dimensions=None)
+    answers = opened.embed(TEXTS[:3])
+    opened.close()
+    assert isinstance(answers[0], RefusedText)
+    assert is_of(answers[1], TEXTS[1])
+    assert opened.dimensions == DIMENSIONS
+
+
+def test_vectors_that_are_too_long_to_be_kept_are_for_a_person(service: ScriptedEmbeddings) -> None:
+    service.habit = lambda texts: answer_all(texts, 4_097)
+    failure = fail(service, TEXTS[:2], dimensions=None)
+    assert (failure.code, failure.is_permanent) == (EmbedCode.DIMENSION, True)
+    assert "no more than 4,096 can be kept" in failure.detail
+
+
 def test_another_dimension_is_for_a_person(service: ScriptedEmbeddings) -> None:
     service.habit = lambda texts: answer_all(texts, 8)
     failure = fail(service, TEXTS)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -15,6 +15,7 @@ from search.choices import write_choice
 from search.embedding.breaker import find_breaker
 from search.embedding.contract import EmbedCode, make_unit
 from search.embedding.queries import MEMORY, embed_question
+from search.indexing.marking import ask_reindex
 from search.models import (
     ChunkRefusal,
     EmbeddingCount,
@@ -23,6 +24,8 @@ from search.models import (
     IndexGeneration,
     IndexState,
 )
+from search.querying.question import Question
+from search.querying.search import search
 from search.vectors.cells import drop_left_cells, name_cells, tend_cells
 from search.vectors.generations import (
     drop_retired,
@@ -41,6 +44,7 @@ from tests.hosts.scripted_embeddings import (
     Refuses,
     ScriptedEmbeddings,
     answer_all,
+    listed,
     scripted_embeddings,
     vector_of,
 )
@@ -302,6 +306,88 @@ def test_a_batch_that_takes_too_long_is_smaller_the_next_time(
     let_it_be_asked(dataset.workspace)
     assert index_once(dataset).embedded == 30
     assert [len(batch) for batch in service.batches] == [30, 1, 7, 7, 7, 7, 1]
+
+
+def test_a_service_that_understands_one_text_at_a_time_gets_ever_smaller_batches(
+    service: ScriptedEmbeddings,
+) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    service.habit = lambda texts: {"data": [item | {"index": 0} for item in listed(texts)]}
+    for _ in range(4):
+        index_once(dataset)
+        let_it_be_asked(dataset.workspace)
+    assert index_of(dataset).state == IndexState.CURRENT
+    assert [len(batch) for batch in service.batches][:6] == [30, 1, 29, 1, 7, 1]
+    assert len(read_vectors()) == 30
+
+
+@pytest.mark.parametrize("dimensions", [4_000, 4_001, 4_096])
+def test_the_longest_vectors_are_kept_and_found(
+    service: ScriptedEmbeddings, dimensions: int
+) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    service.habit = lambda texts: answer_all(texts, dimensions)
+    assert index_once(dataset).embedded == 30
+    assert index_of(dataset).state == IndexState.CURRENT
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT c.body FROM search_vector_{dimensions} v JOIN search_textchunk c ON c.id = v.chunk_id"  # noqa: S608 — made of numbers
+            " ORDER BY v.embedding <#> %s::halfvec LIMIT 1",
+            [str(vector_of(BODIES[3], dimensions))],
+        )
+        assert cursor.fetchall() == [(BODIES[3],)]
+
+
+def test_vectors_that_cannot_be_kept_block_the_index_and_no_search(
+    service: ScriptedEmbeddings,
+) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    service.habit = lambda texts: answer_all(texts, 5_000)
+    assert index_once(dataset).failure.startswith("embed_dimension: ")
+    assert index_of(dataset).state == IndexState.BLOCKED
+    answer = search(dataset.workspace, Question("body"))
+    assert answer.degraded[0].code == EmbedCode.DIMENSION
+    assert drop_retired() == 0
+
+
+def test_a_fault_of_ours_is_noted_and_sends_nothing_again_at_once(
+    service: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    with monkeypatch.context() as patch:
+        patch.setattr("search.vectors.tables._INSERT", "INSERT INTO nowhere VALUES (1)")
+        assert "internal error" in index_once(dataset).failure
+    held = index_of(dataset)
+    assert held.state == IndexState.BLOCKED
+    assert "ProgrammingError" in held.reason
+    asked = len(service.batches)
+    assert index_once(dataset).failure
+    assert len(service.batches) == asked
+    let_it_be_asked(dataset.workspace)
+    assert index_once(dataset).embedded == 30
+
+
+def test_a_reindex_asks_again_for_what_was_refused(service: ScriptedEmbeddings) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    service.habit = lambda texts: (
+        Refuses("400 Bad Request", "no") if BODIES[3] in texts else answer_all(texts)
+    )
+    assert index_once(dataset).refused == 1
+    service.habit = answer_all
+    assert index_once(dataset).embedded == 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        ask_reindex(cursor, dataset.pk)
+    assert index_once(dataset).embedded == 1
 
 
 def test_a_batch_size_that_was_learned_is_kept(service: ScriptedEmbeddings) -> None:
