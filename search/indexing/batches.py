@@ -52,30 +52,32 @@ INSERT INTO search_textchunk (workspace_id, dataset_id, text_id, n, line, place,
 SELECT %(workspace)s, %(dataset)s, s.text_id, s.n, s.line, s.place, s.heading, s.body, s.digest, {words}
   FROM staged_chunk s WHERE s.text_id = ANY(%(ids)s)
 """
-# A chunk whose digest stays keeps its id, and with it its vector. Equal chunks of one text are told apart by number.
+# A chunk whose digest stays keeps its id, and with it its vector. Equal chunks of one text are told apart by a number, which is
+# part of what is joined: thousands of them would make millions of pairs otherwise.
+_KEY = "digest || int8send(row_number() OVER (PARTITION BY text_id, digest ORDER BY n)) AS key"
 _REPLACE = """
 WITH new AS (
-    SELECT s.*, row_number() OVER (PARTITION BY text_id, digest ORDER BY n) AS k, {words} AS words
-      FROM staged_chunk s WHERE s.text_id = ANY(%(ids)s)),
+    SELECT s.*, {key}, {words} AS words FROM staged_chunk s WHERE s.text_id = ANY(%(ids)s)),
 old AS (
-    SELECT id, text_id, digest, row_number() OVER (PARTITION BY text_id, digest ORDER BY n) AS k
-      FROM search_textchunk WHERE text_id = ANY(%(ids)s)),
+    SELECT id, text_id, {key} FROM search_textchunk WHERE text_id = ANY(%(ids)s)),
 kept AS (
     UPDATE search_textchunk c SET n = new.n, line = new.line, place = new.place, words = new.words
-      FROM old JOIN new USING (text_id, digest, k) WHERE c.id = old.id RETURNING c.id),
+      FROM old JOIN new USING (text_id, key) WHERE c.id = old.id RETURNING c.id),
 gone AS (
     DELETE FROM search_textchunk c USING old WHERE c.id = old.id
-       AND NOT EXISTS (SELECT FROM new WHERE new.text_id = old.text_id AND new.digest = old.digest AND new.k = old.k)
+       AND NOT EXISTS (SELECT FROM new WHERE new.text_id = old.text_id AND new.key = old.key)
     RETURNING c.id),
 come AS (
     INSERT INTO search_textchunk (workspace_id, dataset_id, text_id, n, line, place, heading, body, digest, words)
     SELECT %(workspace)s, %(dataset)s, new.text_id, new.n, new.line, new.place, new.heading, new.body, new.digest,
            new.words
       FROM new
-     WHERE NOT EXISTS (SELECT FROM old WHERE old.text_id = new.text_id AND old.digest = new.digest AND old.k = new.k)
+     WHERE NOT EXISTS (SELECT FROM old WHERE old.text_id = new.text_id AND old.key = new.key)
     RETURNING 1)
 SELECT (SELECT count(*) FROM come), coalesce(array_agg(id), '{{}}') FROM gone
 """
+# A temporary table is one of which the planner knows nothing, whatever its size.
+_LOOK = "ANALYZE staged_chunk (text_id, digest)"
 _COUNT = """
 UPDATE search_datasetindex
    SET pending_texts = greatest(0, pending_texts - %(finished)s), text_count = text_count + %(done)s,
@@ -164,7 +166,9 @@ class TextBatch:
                 cursor.execute(_INSERT.format(words=self._words()), told | {"ids": first})
                 new += cursor.rowcount
             if again:
-                cursor.execute(_REPLACE.format(words=self._words()), told | {"ids": again})
+                cursor.execute(_LOOK)
+                statement = _REPLACE.format(words=self._words(), key=_KEY)
+                cursor.execute(statement, told | {"ids": again})
                 [(come, _gone)] = cursor.fetchall()
                 new += come
             self._count(cursor, [text for text in finished if text.is_current], new)

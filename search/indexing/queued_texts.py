@@ -45,6 +45,8 @@ def index_queued_texts(
             reason = f"{exc.code}: {exc}"
         except OSError as exc:
             reason = f"{StoreBroken.code}: {exc.strerror or exc}"
+        except psycopg.errors.QueryCanceled:
+            reason = "a statement took too long"
         except psycopg.errors.LockNotAvailable:
             return TextsIndexed(
                 pending_texts=terms.pending_texts, reason="somebody else works on it"

@@ -7,6 +7,7 @@ were found that the filters admit; and where that ends early, all are compared. 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ from django.db import connection
 from database.rows import Cursor, fetch_rows
 from search.core.fusion import MeaningHit
 from search.core.scanning import Scan, choose_scan, count_probes
+from search.core.wishes import IndexWish
 from search.embedding.queries import QueryVector
-from search.models import IndexGeneration
+from search.models import DatasetIndex, IndexGeneration
 from search.querying.scope import SearchScope
 from search.vectors.tables import has_vector_table, vector_table
 
@@ -46,8 +48,8 @@ SELECT near.text_id, near.chunk_id, -near.d AS likeness
 """
 
 _MEANT = """
-SELECT t.id FROM unnest(%(texts)s::bigint[]) t (id)
- WHERE EXISTS (SELECT FROM {table} v WHERE v.text_id = t.id AND v.generation = %(generation)s)
+SELECT t.id FROM unnest(%(asked)s::bigint[]) t (id)
+ WHERE EXISTS (SELECT FROM {table} v WHERE v.text_id = t.id AND v.generation = %(generation)s AND {scope})
 """
 
 # A sort is what PostgreSQL must not plan: it would compare all for it. That of all found vectors takes place in the index.
@@ -87,11 +89,21 @@ def list_by_meaning(scope: SearchScope, asked: QueryVector, most: int) -> list[M
         return _compare(cursor, scope, table, parameters, most)
 
 
-def find_unmeant(asked: QueryVector, text_ids: Sequence[int]) -> set[int]:
-    """Returns those of the contents that have no vector of the question's generation."""
-    statement = _MEANT.format(table=vector_table(asked.dimensions or 1))
+def list_words_only(workspace_id: uuid.UUID) -> list[uuid.UUID]:
+    """The datasets that are to be found by words alone, or by nothing. They may have vectors left from before."""
+    rows = DatasetIndex.objects.filter(workspace_id=workspace_id)
+    rows = rows.exclude(wish=IndexWish.WORDS_AND_MEANING)
+    return list(rows.values_list("dataset_id", flat=True))
+
+
+def find_unmeant(scope: SearchScope, asked: QueryVector, text_ids: Sequence[int]) -> set[int]:
+    """Returns those of the contents that have no vector of the question's generation in scope."""
+    statement = _MEANT.format(
+        table=vector_table(asked.dimensions or 1), scope=scope.limit_rows("v")
+    )
+    told = {**scope.parameters, "generation": asked.generation, "asked": list(text_ids)}
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"generation": asked.generation, "texts": list(text_ids)})
+        cursor.execute(statement, told)
         return set(text_ids) - {text_id for (text_id,) in cursor.fetchall()}
 
 

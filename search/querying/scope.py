@@ -16,7 +16,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class SearchScope:
     """`dataset_ids`, `prefix` and `types` may be empty: no such limit. `without` is a tsquery: no chunk of a hit's content
-    matches it. Nor is it one of `refused_ids`. `text_ids` are the only contents that may be hits, with so many chunks in all; None: all."""
+    matches it. Nor is it one of `refused_ids`, or in one of `refused_datasets`. `text_ids` are the only contents that may be hits, with so many chunks in all; None: all."""
 
     workspace_id: uuid.UUID
     dataset_ids: tuple[uuid.UUID, ...] = ()
@@ -25,6 +25,7 @@ class SearchScope:
     newer_than: timedelta | None = None
     without: str = ""
     refused_ids: tuple[int, ...] = ()
+    refused_datasets: tuple[uuid.UUID, ...] = ()
     text_ids: tuple[int, ...] | None = None
     chunk_count: int | None = None
 
@@ -43,6 +44,7 @@ class SearchScope:
             "newer_than": self.newer_than,
             "without": self.without,
             "refused": list(self.refused_ids),
+            "refused_datasets": list(self.refused_datasets),
             "texts": None if self.text_ids is None else list(self.text_ids),
         }
 
@@ -51,6 +53,8 @@ class SearchScope:
         condition = f"{alias}.workspace_id = %(workspace)s"
         if self.dataset_ids:
             condition += f" AND {alias}.dataset_id = ANY(%(datasets)s)"
+        if self.refused_datasets:
+            condition += f" AND {alias}.dataset_id <> ALL(%(refused_datasets)s)"
         return condition
 
     def limit_entries(self, alias: str) -> str:
@@ -100,6 +104,10 @@ class SearchScope:
     def without_texts(self, text_ids: Iterable[int]) -> SearchScope:
         """The same, but for these contents."""
         return replace(self, refused_ids=(*self.refused_ids, *text_ids))
+
+    def without_datasets(self, dataset_ids: Iterable[uuid.UUID]) -> SearchScope:
+        """The same, but for what stands in these datasets."""
+        return replace(self, refused_datasets=(*self.refused_datasets, *dataset_ids))
 
     def _limit_content(self, alias: str, column: str) -> str:
         condition = self.limit_first(alias, column)

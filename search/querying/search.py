@@ -30,7 +30,7 @@ from search.models import IndexGeneration, SearchChoice
 from search.querying.durations import search_durations
 from search.querying.hits import count_facets, read_hits, read_places
 from search.querying.lexemes_of_query import lexeme_counts, read_terms, write_without
-from search.querying.meaning import find_unmeant, list_by_meaning
+from search.querying.meaning import find_unmeant, list_by_meaning, list_words_only
 from search.querying.narrowing import narrow_scope
 from search.querying.question import (
     DEEPEST,
@@ -282,8 +282,9 @@ _LATE = f"It was not ready within {WITHIN_S:g} s and was left out."
 def _find_by_meaning(
     scope: SearchScope, vector: QueryVector, depth: int, by_words: Sequence[int]
 ) -> tuple[list[MeaningHit], set[int]]:
+    scope = scope.without_datasets(list_words_only(scope.workspace_id))
     found = list_by_meaning(scope, vector, depth)
-    return found, find_unmeant(vector, by_words) if found and by_words else set()
+    return found, find_unmeant(scope, vector, by_words) if found and by_words else set()
 
 
 def _read_question(question: Question) -> Asked:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from search.core.wishes import IndexWish
+from search.models import DatasetIndex
 from search.vectors.tables import has_vector_table, vector_table
 
 WORDS_ONLY = "no_vectors: the database has no extension vector, so search is by words"
@@ -41,6 +43,12 @@ UPDATE search_datasetindex i
           AND indexed_version IS NOT DISTINCT FROM published_version
           FOR NO KEY UPDATE SKIP LOCKED)
 """
+
+
+def wishes_meaning(dataset_id: uuid.UUID) -> bool:
+    """Whether a model is to be asked for the dataset."""
+    rows = DatasetIndex.objects.filter(pk=dataset_id, wish=IndexWish.WORDS_AND_MEANING)
+    return rows.exists()
 
 
 def find_missing(dimensions: int | None) -> str:

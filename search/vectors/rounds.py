@@ -31,7 +31,7 @@ from search.embedding.breaker import (
 from search.embedding.contract import EmbedCode, Embedder, EmbedFailed, RefusedText, Vector
 from search.embedding.openai import TOTAL_S
 from search.embedding.opening import open_embedder
-from search.models import DatasetIndex, IndexGeneration
+from search.models import ChunkRefusal, DatasetIndex, IndexGeneration
 from search.vectors.generations import (
     ensure_target,
     read_choice,
@@ -39,9 +39,15 @@ from search.vectors.generations import (
     switch_when_whole,
 )
 from search.vectors.leases import IndexLease
-from search.vectors.pending import find_missing, recount_pending, settle_states
+from search.vectors.pending import (
+    find_missing,
+    recount_pending,
+    settle_states,
+    wishes_meaning,
+)
 from search.vectors.tables import (
     ensure_vector_table,
+    find_vector_tables,
     has_vector_table,
     insert_vectors,
     open_staging,
@@ -93,6 +99,13 @@ SELECT c.workspace_id, c.dataset_id, c.id, %(generation)s, k.code, k.note
   FROM unnest(%(chunks)s::bigint[], %(codes)s::text[], %(notes)s::text[]) k (id, code, note)
   JOIN search_textchunk c ON c.id = k.id ORDER BY c.id FOR KEY SHARE OF c
 ON CONFLICT DO NOTHING
+"""
+_FORGET_ROWS = 5_000
+# In one order, so that nobody waits in a circle.
+_FORGET = """
+DELETE FROM {table} WHERE (chunk_id, generation) IN (
+       SELECT chunk_id, generation FROM {table} WHERE generation = ANY(%(generations)s) AND dataset_id = %(dataset)s
+        ORDER BY chunk_id, generation LIMIT %(most)s FOR UPDATE)
 """
 _DONE = "UPDATE search_indexgeneration SET done_chunks = done_chunks + %s WHERE id = %s"
 
@@ -176,6 +189,10 @@ def _run(
     target = ensure_target(lease.workspace_id)
     if target is None:
         return
+    if not wishes_meaning(lease.dataset_id):
+        done.more = not _forget_vectors(lease, check)
+        settle_states(lease.workspace_id)
+        return
     _recount(lease, target)
     breaker = find_breaker(lease.workspace_id)
     if breaker.is_open and _count_left(lease.dataset_id):
@@ -196,6 +213,26 @@ def _run(
     if not done.more:
         switch_when_whole(lease.workspace_id)
     settle_states(lease.workspace_id)
+
+
+def _forget_vectors(lease: IndexLease, check: Callable[[], None]) -> bool:
+    """Whether none is left of a dataset that is to be found by words alone."""
+    ChunkRefusal.objects.filter(dataset_id=lease.dataset_id).delete()
+    generations = IndexGeneration.objects.filter(workspace_id=lease.workspace_id)
+    told: dict[str, Any] = {
+        "generations": list(generations.values_list("pk", flat=True)),
+        "dataset": lease.dataset_id,
+        "most": _FORGET_ROWS,
+    }
+    for table, _ in find_vector_tables():
+        check()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FORGET.format(table=table), told)
+            count = cursor.rowcount
+            lease.fence()
+        if count == _FORGET_ROWS:
+            return False
+    return True
 
 
 def _recount(lease: IndexLease, target: IndexGeneration) -> None:
@@ -246,6 +283,10 @@ class _Filling:
             groups = list(wanted.values())
             while groups:
                 self._look()
+                if not wishes_meaning(self._lease.dataset_id):
+                    return (
+                        False  # its text is nobody's any more; the next round forgets what there is
+                    )
                 if time.monotonic() > ends_at and self._done.embedded:
                     return False
                 size = self._size_batch()

@@ -74,6 +74,18 @@ def test_the_queue_asks_for_another_turn_when_its_time_is_up(
     assert has_true_counts(dataset)
 
 
+def test_a_reindex_of_equal_parts_keeps_each_of_them(dataset: Dataset) -> None:
+    """They are told apart by number: thousands of them are no millions of pairs."""
+    repeated = b"".join(b"%s\n" % (b"word " * 60) for _ in range(4_000))
+    publish(dataset, {"repeated.txt": repeated, "other.txt": b"another text\n"})
+    work(dataset)
+    before = dict(TextChunk.objects.filter(dataset=dataset).values_list("n", "pk"))
+    remake_index(dataset)
+    assert work(dataset) is False
+    assert dict(TextChunk.objects.filter(dataset=dataset).values_list("n", "pk")) == before
+    assert held(dataset).state == "current"
+
+
 def test_a_store_that_is_away_is_told_and_not_asked_in_a_loop(dataset: Dataset) -> None:
     publish(dataset, {"large.txt": b"a text that lies by itself " * 4_000})
     sentinel = settings.STORE_ROOT / SENTINEL

@@ -12,10 +12,11 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from search.choices import write_choice
+from search.core.wishes import IndexWish
 from search.embedding.breaker import find_breaker
 from search.embedding.contract import EmbedCode, make_unit
 from search.embedding.queries import MEMORY, embed_question
-from search.indexing.marking import ask_reindex
+from search.indexing.marking import ask_reindex, note_wish
 from search.models import (
     ChunkRefusal,
     EmbeddingCount,
@@ -24,7 +25,7 @@ from search.models import (
     IndexGeneration,
     IndexState,
 )
-from search.querying.question import Question
+from search.querying.question import Question, SearchMode
 from search.querying.search import search
 from search.vectors.cells import drop_left_cells, name_cells, tend_cells
 from search.vectors.generations import (
@@ -48,6 +49,7 @@ from tests.hosts.scripted_embeddings import (
     scripted_embeddings,
     vector_of,
 )
+from tests.rows import make_workspace
 from tests.search.chunks import (
     add_text,
     index_of,
@@ -56,6 +58,7 @@ from tests.search.chunks import (
     make_dataset,
     read_vectors,
 )
+from tests.search.filling import fill_dataset
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -484,6 +487,51 @@ def test_the_key_and_the_prefix_of_questions_make_no_new_vectors(
     assert service.keys == {"", "Bearer another"}
     choose(service, dataset.workspace, passage_prefix="passage: ")
     assert IndexGeneration.objects.count() == 2
+
+
+def test_no_model_is_asked_for_a_dataset_that_is_found_by_words_alone(
+    service: ScriptedEmbeddings,
+) -> None:
+    dataset = make_dataset()
+    choose(service, dataset.workspace)
+    add_text(dataset, BODIES)
+    with transaction.atomic(), connection.cursor() as cursor:
+        note_wish(cursor, dataset.pk, IndexWish.WORDS)
+        ask_reindex(cursor, dataset.pk)
+    done = index_once(dataset)
+    assert (done.embedded, done.more, done.failure) == (0, False, "")
+    assert service.batches == []
+    assert index_of(dataset).state == IndexState.CURRENT
+
+
+def test_a_dataset_that_is_to_be_found_by_words_alone_loses_its_vectors(
+    service: ScriptedEmbeddings,
+) -> None:
+    dataset, other = make_dataset(), make_dataset("other")
+    choose(service, dataset.workspace)
+    for each in (dataset, other):
+        add_text(each, BODIES)
+        index_once(each)
+    with transaction.atomic(), connection.cursor() as cursor:
+        note_wish(cursor, dataset.pk, IndexWish.WORDS)
+    assert len(read_vectors()) == 60
+    assert index_once(dataset).more is False
+    assert {row["dataset"] for row in read_vectors()} == {other.pk}
+
+
+def test_a_dataset_is_found_by_words_alone_from_the_moment_on_in_which_that_is_wished(
+    service: ScriptedEmbeddings,
+) -> None:
+    dataset = fill_dataset(make_workspace(), "handbook", [("a.txt", "The grey heron waits.\n")])
+    choose(service, dataset.workspace)
+    index_once(dataset)
+    asked = Question("grey heron", mode=SearchMode.MEANING)
+    assert [hit.path for hit in search(dataset.workspace, asked).items] == ["a.txt"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        note_wish(cursor, dataset.pk, IndexWish.WORDS)
+    answer = search(dataset.workspace, asked)
+    assert (list(answer.items), answer.degraded[0].code) == ([], EmbedCode.NO_VECTORS)
+    assert search(dataset.workspace, Question("grey heron")).items[0].matched == "words"
 
 
 def test_meaning_that_is_switched_off_wants_no_vectors(service: ScriptedEmbeddings) -> None:

@@ -45,6 +45,8 @@ def index_version(
         reason = f"{StoreBroken.code}: {exc.strerror}"
     except psycopg.errors.QueryCanceled:
         reason = _explain_cut(assignment)
+    except psycopg.errors.LockNotAvailable:
+        reason = "somebody else works on it"
     except Exception as exc:
         # Whatever it is: the version is published, and an index can be made again.
         log.exception("index.failed")
