@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 _ROW = re.compile(r"(?s)(sheet .* row )([0-9]{1,9})")
 CHARACTERS_MAX = 8_000_000  # of a file's text; what stands behind them is left out
+CHARACTERS_READ = CHARACTERS_MAX + 1  # with one that tells that there are more
 
 
 class RefusalCode(StrEnum):
@@ -45,17 +46,19 @@ class Extracted:
 
     kind: str
     pieces: Iterable[Piece]
-    _characters: int = field(default=0, init=False)
+    is_cut: bool = field(default=False, init=False)
 
     def read(self) -> Iterator[Piece]:
+        """Yields the first CHARACTERS_MAX characters; `is_cut` says afterwards whether there were more."""
+        left = CHARACTERS_MAX
         for piece in self.pieces:
-            self._characters += len(piece.text)
+            if len(piece.text) > left:
+                self.is_cut = True
+                if left:
+                    yield replace(piece, text=piece.text[:left])
+                return
+            left -= len(piece.text)
             yield piece
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether as much was read as is looked at: what stands behind it is in no index."""
-        return self._characters >= CHARACTERS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import BinaryIO
 
-from search.core.texts import CHARACTERS_MAX, Extracted, Piece, RefusalCode, TextRefusal
+from search.core.texts import (
+    CHARACTERS_MAX,
+    CHARACTERS_READ,
+    Extracted,
+    Piece,
+    RefusalCode,
+    TextRefusal,
+)
 from search.extracting.charsets import (
     UTF8,
     Charset,
@@ -105,7 +112,7 @@ def _iter_pieces(
     open_: Callable[[], BinaryIO], charset: Charset, check: Callable[[], None]
 ) -> Iterator[Piece]:
     decoder = codecs.getincrementaldecoder(charset.codec)("replace")
-    line, left, old_line_ends = 1, CHARACTERS_MAX, None
+    line, left, old_line_ends = 1, CHARACTERS_READ, None
     with open_() as file:
         file.read(charset.mark_bytes)
         while left > 0:

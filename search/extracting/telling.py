@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from search.core.texts import CHARACTERS_MAX, Piece, RefusalCode
+from search.core.texts import CHARACTERS_READ, Piece, RefusalCode
 
 _PIECE_CHARACTERS = 16_384
 _FRAME_CHARACTERS = 65_536
@@ -33,7 +33,7 @@ class Teller:
         self._send = send
         self._pieces: list[Piece] = []
         self._size = 0
-        self._left = CHARACTERS_MAX
+        self._left = CHARACTERS_READ
         self._line = 1
         self._text: list[str] = []
         self._text_size = 0

@@ -138,6 +138,14 @@ def test_a_long_text_is_read_in_bounded_pieces_and_cut(extractor: Extractor) -> 
     assert told.is_cut
 
 
+@pytest.mark.parametrize(("more", "is_cut"), [(0, False), (1, True)])
+def test_a_text_that_just_fits_is_not_cut(extractor: Extractor, more: int, is_cut: bool) -> None:
+    told = extract(extractor, "a.log", b"x" * (CHARACTERS_MAX + more))
+    assert isinstance(told, Extracted)
+    assert sum(len(piece.text) for piece in told.read()) == CHARACTERS_MAX
+    assert told.is_cut == is_cut
+
+
 def test_a_long_document_is_cut_and_says_so(extractor: Extractor) -> None:
     long = make_docx(word_paragraph("Zeile mit Worten. " * 1_000) * 500)
     for document, is_cut in ((long, True), (make_docx(word_paragraph("short")), False)):
