@@ -68,6 +68,7 @@ _FAULTS = (DatabaseError, ValueError, TypeError, LookupError, ArithmeticError, M
 _READ = """
 SELECT c.id, c.digest, c.heading, c.body FROM search_textchunk c
   JOIN search_indexedtext t ON t.id = c.text_id AND t.gone_at IS NULL
+  JOIN search_datasetindex i ON i.dataset_id = c.dataset_id AND i.wish = 'words_and_meaning'
  WHERE c.dataset_id = %(dataset)s AND c.id > %(after)s AND {missing}
  ORDER BY c.id LIMIT %(page)s
 """
@@ -189,9 +190,8 @@ def _run(
     target = ensure_target(lease.workspace_id)
     if target is None:
         return
-    if not wishes_meaning(lease.dataset_id):
-        done.more = not _forget_vectors(lease, check)
-        settle_states(lease.workspace_id)
+    if not wishes_meaning(lease.dataset_id) and not _forget_vectors(lease, check):
+        done.more = True
         return
     _recount(lease, target)
     breaker = find_breaker(lease.workspace_id)
