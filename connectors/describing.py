@@ -33,7 +33,16 @@ file was replaced quietly, and two halves of two files must never become one.
 Nothing that the server tells of a resource proves that it is unchanged: no size, type or time. So each sync reads every
 resource, and its SHA-256 decides; an unchanged one makes no new version, whatever the job's `comparison` is. The
 listing is read to its end before anything else. If it comes back to an earlier page, names a URI twice, has more than
-`max_resources`, or answers an error, the record fails and removes nothing.
+`max_resources`, or answers an error, the record fails and removes nothing. `max_resources` counts all that the server
+lists, also what `include_uris` does not take.
+
+A server that lists no resource, has no templates of resources and offers tools fails the connection test and the sync
+of an empty dataset (`mcp_tools_only`). Where the dataset holds files, the record is held (`empty_listing`), as for any
+source that lists nothing.
+
+If one read fails, that file fails, and what is held of it stays; the record is `partial`. After a 401 of a read the
+server is asked for its listing: if it refuses that too, the token is refused and the record fails; otherwise that file
+alone fails.
 
 The path of a file is made of its URI: scheme, authority and path, such as `kit/notes/a.md` for `kit://notes/a.md`. If
 two URIs come to one path, the later has the first 8 digits of its SHA-256 in its name, as in `a (1a2b3c4d).md`; so has

@@ -175,6 +175,7 @@ class Capabilities:
     """What this far end can do, as measured after the log-in."""
 
     modified_precision_ns: int = 1_000_000_000
+    tells_times: bool = True  # else the precision means nothing
     ranges: bool = True  # a part of a file can be asked for
     proves_parts: bool = (
         True  # it may prove what an earlier try has left of a file: then that is kept

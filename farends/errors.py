@@ -73,6 +73,7 @@ class TransportError(Exception):
     of_way = (
         False  # the proxy or the jump host failed that we connect to, and not the far end behind it
     )
+    of_empty_listing = False  # the listing came to its end and names nothing; this says why
 
     def __init__(self, message: str | None = None, *, stage: ConnectionStage | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -280,6 +281,10 @@ class McpToolsOnly(PermanentError):
 
     code = "mcp_tools_only"
     stage = ConnectionStage.LIST
+
+    def __init__(self, message: str | None = None, *, of_empty_listing: bool = False) -> None:
+        super().__init__(message)
+        self.of_empty_listing = of_empty_listing
 
 
 class McpTooMany(PermanentError):

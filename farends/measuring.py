@@ -40,7 +40,7 @@ def describe_capabilities(told: Capabilities) -> list[tuple[str, str]]:
     zone = told.list_zone_s
     facts = [
         ("Software", told.server_software or "does not say"),
-        ("Times", _times_words(told.modified_precision_ns)),
+        ("Times", _times_words(told)),
         ("Clock", _clock_words(told)),
         ("Parts of files", _ranges_words(told)),
         ("Digests", f"computes SHA-256 ({told.digests})" if told.digests else "not seen so far"),
@@ -52,7 +52,10 @@ def describe_capabilities(told: Capabilities) -> list[tuple[str, str]]:
     return facts
 
 
-def _times_words(precision_ns: int) -> str:
+def _times_words(told: Capabilities) -> str:
+    precision_ns = told.modified_precision_ns
+    if not told.tells_times:
+        return "not told by this protocol"
     if precision_ns < SECOND_NS:
         return f"exact to {precision_ns / 1e6:g} ms"
     return f"exact to {precision_ns // SECOND_NS} s"

@@ -43,7 +43,7 @@ def probe(
     except TransportError as exc:
         return _results(spec, target, passed, _at_log_in(exc))
     try:
-        failure = _read_some(transport, passed)
+        failure = _read_some(transport, passed, target.options.nothing_listed)
         if measured is not None:
             measured(transport.capabilities)
         return _results(spec, target, passed, failure, transport)
@@ -115,7 +115,9 @@ def _reach(host: str, port: int, dialer: Dialer, wait_s: float) -> str:
     return found
 
 
-def _read_some(transport: Transport, passed: dict[ConnectionStage, str]) -> TransportError | None:
+def _read_some(
+    transport: Transport, passed: dict[ConnectionStage, str], nothing_listed: str
+) -> TransportError | None:
     """Lists a few entries and reads a byte of the first file; None where both went well."""
     try:
         walk = iter(transport.walk())
@@ -126,7 +128,7 @@ def _read_some(transport: Transport, passed: dict[ConnectionStage, str]) -> Tran
             exc.stage = ConnectionStage.LIST
         return exc
     files = [item for item in found if isinstance(item, RemoteEntry)]
-    passed[ConnectionStage.LIST] = _listing(found, len(files))
+    passed[ConnectionStage.LIST] = _listing(found, len(files)) if found else nothing_listed
     if not files:
         passed[ConnectionStage.READ] = ""
         return None
@@ -210,8 +212,6 @@ def _close(walk: object) -> None:
 
 
 def _listing(found: list[Seen], files: int) -> str:
-    if not found:
-        return "the folder is empty"
     more = " or more" if len(found) == ENTRIES_MAX else ""
     skipped = [item for item in found if isinstance(item, Skipped)]
     detail = f"{files}{more} files"

@@ -92,6 +92,10 @@ class Reach:
         return False
 
     @property
+    def nothing_listed(self) -> str:
+        return "the folder is empty"
+
+    @property
     def silence_granted_s(self) -> float:
         """The longest silence that a person granted the host; 0 where nobody said."""
         return max(self.idle_timeout_s, self.connect_timeout_s)

@@ -88,6 +88,11 @@ class FarEndOptions(Protocol):
         """Whether there is one listing of all files, and a folder has none of its own."""
         ...
 
+    @property
+    def nothing_listed(self) -> str:
+        """What a listing without any entry means, in words."""
+        ...
+
     def detour(self) -> tuple[Waypoint, ...]:
         """Who stands between here and the far end, the nearest first. They may see what is not encrypted,
         or pose as the far end to who has no pin: a secret is bound to them."""

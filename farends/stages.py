@@ -73,7 +73,7 @@ class StageResult:
 _ADVICE: tuple[tuple[type[TransportError], str], ...] = (
     (McpAuthFailed, "Store the server's token as the secret, or the header field that it wants."),
     (McpToolsOnly, "Ask the server's operator for resources: tools cannot be synced."),
-    (McpTooMany, "Raise options.max_resources, or name what to take in options.include_uris."),
+    (McpTooMany, "Raise options.max_resources: it counts all that the server lists."),
     (NeedsPerson, "Ask the server's operator to let this user read without a question."),
     (RedirectRefused, "Set host, port and options.path to where the server is."),
     (

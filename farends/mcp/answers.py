@@ -17,6 +17,7 @@ from farends.wire.far_text import show
 URI_BYTES_MAX = 32 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 META_BYTES_MAX = 1 << 20
+BATCH_MAX = 1_000  # messages in one array
 _ASKS_PERSON = "elicitation/create"
 URL_ELICITATION = -32042
 _FORMS = ("text", "blob")
@@ -64,10 +65,49 @@ def decode_message(raw: bytes) -> ServerMessage:
     return ServerMessage(held.id, held.method, held.error, bool(result), result)
 
 
+def iter_held_messages(raw: bytes, *, batched: bool) -> Iterator[ServerMessage]:
+    """Like `decode_message`, for what may be nothing or, where it is `batched`, an array of messages."""
+    json = JsonStream([raw])
+    if json.is_empty():
+        return
+    if not batched or not json.begins_with(b"["):
+        yield decode_message(raw)
+        return
+    for _ in _iter_batch(json):
+        yield decode_message(json.read_raw(len(raw)))
+
+
+def iter_server_messages(
+    json: JsonStream, read_result: Callable[[JsonStream], None], *, batched: bool
+) -> Iterator[ServerMessage]:
+    """Like `read_server_message`, for what may be nothing or, where it is `batched`, an array of messages."""
+    if json.is_empty():
+        return
+    if not batched or not json.begins_with(b"["):
+        yield read_server_message(json, read_result)
+        return
+    for _ in _iter_batch(json):
+        yield _read_message(json, read_result)
+
+
+def _iter_batch(json: JsonStream) -> Iterator[None]:
+    for number, _ in enumerate(json.items()):
+        if number == BATCH_MAX:
+            raise McpProtocol(f"the answer is an array of over {BATCH_MAX} messages")
+        yield
+    json.finish()
+
+
 def read_server_message(
     json: JsonStream, read_result: Callable[[JsonStream], None]
 ) -> ServerMessage:
     """A message whose result is read as it arrives. Raises McpProtocol for what is none."""
+    told = _read_message(json, read_result)
+    json.finish()
+    return told
+
+
+def _read_message(json: JsonStream, read_result: Callable[[JsonStream], None]) -> ServerMessage:
     if not json.begins_with(b"{"):
         raise McpProtocol("the answer is no message of JSON-RPC")
     told = ServerMessage()
@@ -86,7 +126,6 @@ def read_server_message(
                 read_result(json)
             case _:
                 json.skip()
-    json.finish()
     return told
 
 

@@ -35,11 +35,11 @@ from farends.mcp.answers import (
     ResourcePage,
     ServerMessage,
     Write,
+    iter_server_messages,
     read_page,
-    read_server_message,
 )
 from farends.mcp.json_stream import JsonStream
-from farends.mcp.line import MODERN, McpDoor, McpLine, McpTerms, SessionForgotten, refuse
+from farends.mcp.line import BATCHING, MODERN, McpDoor, McpLine, McpTerms, SessionForgotten, refuse
 from farends.mcp.log_in import McpLogIn
 from farends.mcp.options import McpOptions
 from farends.spec import Target
@@ -47,7 +47,7 @@ from farends.web.url import Origin
 from farends.wire.far_text import show
 from farends.wire.tls import trusting, trusting_system
 
-LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26")
+LEGACY = ("2025-11-25", "2025-06-18", BATCHING)
 LISTING_S = 120.0  # for one page
 READING_S = 3_600.0  # for one resource, however large: a drip ends long before
 READING_SLOWLY_S = 86_400.0  # where the job's own bandwidth is what slows it down
@@ -92,10 +92,12 @@ class McpClient:
         return f"{self._terms.software or 'unnamed'} (MCP {self._terms.version})"
 
     @property
-    def offers_only_tools(self) -> bool:
-        """By what the server declares."""
-        declared = self._terms.capabilities
-        return "resources" not in declared and "tools" in declared
+    def declares_resources(self) -> bool:
+        return "resources" in self._terms.capabilities
+
+    @property
+    def declares_tools(self) -> bool:
+        return "tools" in self._terms.capabilities
 
     def connect(self) -> None:
         """Agrees on a revision within the connect time-out, whichever it is."""
@@ -111,6 +113,14 @@ class McpClient:
                 return None
             raise refuse(exc, "resources/list") from exc
         return read_page(raw)
+
+    def has_templates(self, line: McpLine) -> bool:
+        """Whether the server has resources that it cannot list. Raises TransportError."""
+        try:
+            page = self._ask(lambda terms: line.call("resources/templates/list", {}, terms))
+        except McpRefusal:
+            return False
+        return bool(page.get("resourceTemplates"))
 
     def count_tools(self, line: McpLine) -> int:
         count, cursor, seen = 0, None, set[str]()
@@ -148,9 +158,8 @@ class McpClient:
         """The URI of the next part, where the server gives a large resource in parts, as this product's own does."""
         reader = ContentReader(uri, content.take)
 
-        def read(pieces: Iterable[bytes]) -> ServerMessage | None:
-            stream = JsonStream(pieces)
-            return None if stream.is_empty() else read_server_message(stream, reader.read)
+        def read(pieces: Iterable[bytes], batched: bool) -> Iterator[ServerMessage]:
+            return iter_server_messages(JsonStream(pieces), reader.read, batched=batched)
 
         params = {"uri": uri}
         try:

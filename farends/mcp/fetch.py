@@ -115,13 +115,27 @@ class ResourceFetch:
             self._client.read(line, reading.uri, receiver.write)
             receipt = receiver.finish()
         except TransportError as exc:
-            if exc.stage in _WAY or isinstance(exc, AuthRefused | Throttled):
+            if exc.stage in _WAY or isinstance(exc, Throttled):
                 raise
+            if isinstance(exc, AuthRefused):
+                self._check_let_in(line, exc)
             receiver.abandon()
             return Fetched(reading.entry, error=exc, source=reading.uri)
         finally:
             self._idle.append(line)
         return Fetched(reading.entry, receipt, source=reading.uri)
+
+    def _check_let_in(self, line: McpLine, refused: AuthRefused) -> None:
+        """After the refusal of one read. Raises it where the server refuses the listing as well: then it is about the
+        token, and not about the resource."""
+        try:
+            self._client.list_page(line, None)
+        except AuthRefused:
+            raise refused from None
+        except TransportError as exc:
+            if exc.stage in _WAY or isinstance(exc, Throttled):
+                raise
+        refused.args = (f"the server lists for this token, and refuses this resource: {refused}",)
 
     def _end(self) -> None:
         self._over.set()

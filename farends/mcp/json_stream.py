@@ -91,10 +91,21 @@ class JsonStream:
                 return
 
     def read_string(self, bytes_max: int) -> str:
-        return _decode(self._raw(bytes_max), _STRING)
+        return _decode(self.read_raw(bytes_max), _STRING)
 
     def read_value(self, bytes_max: int) -> Any:
-        return _decode(self._raw(bytes_max), _ANY)
+        return _decode(self.read_raw(bytes_max), _ANY)
+
+    def read_raw(self, bytes_max: int) -> bytes:
+        """A value as it is written."""
+        self._find_next()
+        kept = self._kept = bytearray()
+        self._kept_max = bytes_max
+        try:
+            self._skip(0)
+        finally:
+            self._kept = None
+        return bytes(kept)
 
     def skip(self) -> None:
         """Passes over a value."""
@@ -104,16 +115,6 @@ class JsonStream:
         """Raises McpProtocol where something follows."""
         if not self.is_empty():
             raise McpProtocol("the answer is no JSON: something follows it")
-
-    def _raw(self, bytes_max: int) -> bytes:
-        self._find_next()
-        kept = self._kept = bytearray()
-        self._kept_max = bytes_max
-        try:
-            self._skip(0)
-        finally:
-            self._kept = None
-        return bytes(kept)
 
     def _skip(self, depth: int) -> None:
         if depth > DEPTH_MAX:

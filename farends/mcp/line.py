@@ -25,6 +25,7 @@ from farends.errors import (
     McpOtherUri,
     McpProtocol,
     McpWrongId,
+    NeedsPerson,
     PermanentError,
     ProtocolViolation,
     RedirectRefused,
@@ -38,6 +39,7 @@ from farends.mcp.answers import (
     check_request,
     decode_message,
     find_refusal,
+    iter_held_messages,
     take_result,
 )
 from farends.mcp.events import EventStream
@@ -47,10 +49,12 @@ from farends.web.url import Origin
 from farends.wire.far_text import show
 
 MODERN = "2026-07-28"
+BATCHING = "2025-03-26"  # the one revision in which several messages may come in one array
 HELD_BYTES_MAX = 64 << 20  # of an answer that is held as a whole, such as a page of a listing
 EVENTS_MAX = 10_000  # before an answer
 _PROGRESS_BYTES = 1024  # within the idle time-out: less is a drip
 _ERROR_BYTES = 64 * 1024
+_MEASURED_BYTES = 16 << 20  # of an answer of which only the length is told
 _SESSION = re.compile(r"[!-~]{1,1000}")
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _META = "io.modelcontextprotocol/"
@@ -65,8 +69,8 @@ _OF_METHODS = (-32601, -32602, -32002)  # unknown method, resource: these say no
 _NO_SESSION = -32000
 _SAYS_NOTHING_MORE = (400, 404)  # a status that the error of JSON-RPC in the body explains
 
-# Takes the pieces of one message; None where there is none in them.
-Read = Callable[[Iterable[bytes]], ServerMessage | None]
+# Takes the pieces of one JSON text, and whether it may be an array of messages; there may be none in it.
+Read = Callable[[Iterable[bytes], bool], Iterator[ServerMessage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class McpLine:
     ) -> Any:
         """The result as `read` made it; the answer may have `most` bytes, which is asked as it arrives. Raises
         McpRefusal, SessionForgotten, TransportError."""
-        return self._ask(method, params, terms, name, _Reading(read, most))[0]
+        return self._ask(method, params, terms, name, _Reading(read, most, quotes=False))[0]
 
     def fetch_raw(self, method: str, params: Mapping[str, Any], terms: McpTerms) -> bytes:
         """The result as it is written, where it can be held. Raises McpRefusal, SessionForgotten, TransportError."""
@@ -168,7 +172,8 @@ class McpLine:
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         with self._post(message, terms, told) as answer, _as_mcp():
             self._check_head(answer, terms)
-            return take_result(_read_answer(answer, reading), number), answer.head.fields
+            found = _read_answer(answer, reading, batched=terms.version == BATCHING)
+            return take_result(found, number), answer.head.fields
 
     def _post(self, message: Mapping[str, Any], terms: McpTerms, told: Mapping[str, str]) -> Answer:
         """Only `initialize` leaves something behind at the server; all else may be asked twice."""
@@ -209,16 +214,19 @@ class McpLine:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
+    """`quotes`: the beginning of an answer that is none may be shown. What a read brings may be a file's text, which
+    belongs in no message."""
+
     read: Read
     most: Callable[[], int]
+    quotes: bool
 
 
-def _hold(pieces: Iterable[bytes]) -> ServerMessage | None:
-    raw = b"".join(pieces)
-    return decode_message(raw) if raw.strip() else None
+def _hold(pieces: Iterable[bytes], batched: bool) -> Iterator[ServerMessage]:
+    return iter_held_messages(b"".join(pieces), batched=batched)
 
 
-_HOLD = _Reading(_hold, lambda: HELD_BYTES_MAX)
+_HOLD = _Reading(_hold, lambda: HELD_BYTES_MAX, quotes=True)
 
 
 def _bound(pieces: Iterable[bytes], most: Callable[[], int]) -> Iterator[bytes]:
@@ -237,32 +245,49 @@ def encode_name(name: str) -> str:
     return f"=?base64?{base64.b64encode(name.encode('utf-8', 'surrogatepass')).decode()}?="
 
 
-def _read_answer(answer: Answer, reading: _Reading) -> ServerMessage:
+def _read_answer(answer: Answer, reading: _Reading, *, batched: bool) -> ServerMessage:
     kind = answer.head.fields.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        message = reading.read(_bound(answer, reading.most))
+        message = _find_answer(reading.read(_bound(answer, reading.most), batched))
     elif kind == "text/event-stream":
-        message = _read_events(_bound(answer, reading.most), reading.read)
+        message = _read_events(_bound(answer, reading.most), reading.read, batched=batched)
     else:
-        beginning = show(next(iter(answer), b"")[:200])
+        seen = show(next(iter(answer), b"")[:200]) if reading.quotes else _measure(answer)
         raise McpProtocol(
-            f"the server answered {answer.status} with {show(kind, 60) or 'no type'} in place of JSON: {beginning}"
+            f"the server answered {answer.status} with {show(kind, 60) or 'no type'} in place of JSON: {seen}"
         )
     if message is None:
         raise McpProtocol("the server's answer is empty")
     return message
 
 
-def _read_events(pieces: Iterable[bytes], read: Read) -> ServerMessage:
+def _measure(pieces: Iterable[bytes]) -> str:
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        if count > _MEASURED_BYTES:
+            return f"over {_MEASURED_BYTES} bytes"
+    return f"{count} bytes"
+
+
+def _find_answer(messages: Iterable[ServerMessage]) -> ServerMessage | None:
+    """The first that asks nothing, or else the last; None where there is none."""
+    message = None
+    for message in messages:
+        if message.method is None:
+            return message
+        check_request(message)
+    return message
+
+
+def _read_events(pieces: Iterable[bytes], read: Read, *, batched: bool) -> ServerMessage:
     """What comes before the answer are events without data, notifications, and requests that nobody here answers."""
     for number, data in enumerate(EventStream(pieces)):
         if number > EVENTS_MAX:
             raise McpProtocol(f"the server sends over {EVENTS_MAX} events before its answer")
-        message = read(data)
+        message = _find_answer(read(data, batched))
         if message is not None and message.method is None:
             return message
-        if message is not None:
-            check_request(message)
     raise Truncated("the stream of events ended before the answer")
 
 
@@ -275,8 +300,9 @@ def _fields(terms: McpTerms, told: Mapping[str, str]) -> dict[str, str]:
     return fields
 
 
-def _find_refusal_in(answer: Answer) -> Exception | None:
-    """The error of JSON-RPC in the body of an answer; None where there is none."""
+def _find_refusal_in(answer: Answer) -> McpRefusal | NeedsPerson | None:
+    """The error of JSON-RPC in the body of an answer; None where there is none, or another kind of error: then the
+    status says more."""
     raw = b""
     with contextlib.suppress(TransportError):
         for piece in answer:
@@ -284,8 +310,8 @@ def _find_refusal_in(answer: Answer) -> Exception | None:
             if len(raw) > _ERROR_BYTES:
                 answer.close()
                 return None
-        message = decode_message(raw)
-        return None if message.error is None else find_refusal(message.error)
+        found = find_refusal(decode_message(raw).error)
+        return found if isinstance(found, McpRefusal | NeedsPerson) else None
     return None
 
 

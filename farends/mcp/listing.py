@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from farends.errors import (
     McpProtocol,
     McpToolsOnly,
     McpTooMany,
+    TransportError,
 )
 from farends.mcp.answers import URI_BYTES_MAX, ListedResource
 from farends.mcp.client import McpClient
@@ -43,13 +45,13 @@ class ResourceListing:
     def __iter__(self) -> Iterator[str]:
         """Raises McpToolsOnly, McpLoop, McpDuplicateUri, McpTooMany, McpProtocol, TransportError."""
         cursor: str | None = None
-        if self._client.offers_only_tools:
-            raise self._find_tools()
+        if self._client.declares_tools and not self._client.declares_resources:
+            raise _refuse_tools(self._client.count_tools(self._line))
         while True:
             page = self._client.list_page(self._line, cursor)
             self._moved()
             if page is None:
-                raise self._find_tools()
+                raise _refuse_tools(self._client.count_tools(self._line))
             cursor = page.next_cursor
             found = page.resources or []
             if cursor is not None:  # first: a page that comes again repeats its URIs as well
@@ -58,7 +60,8 @@ class ResourceListing:
                 self._take(resource)
                 yield resource.uri
             if cursor is None:
-                return
+                break
+        self._check_tools()
 
     def _take(self, resource: ListedResource) -> None:
         uri = resource.uri
@@ -81,14 +84,29 @@ class ResourceListing:
     def _check_cursor(self, cursor: str, *, is_empty: bool) -> None:
         mark = hashlib.blake2b(encode(cursor), digest_size=16).digest()
         if mark in self._cursors:
-            raise McpLoop(f"the listing comes back to the cursor {show(cursor, 60)}")
+            raise McpLoop(f"the listing comes back to the cursor {show(cursor, 60)!r}")
         self._cursors.add(mark)
         self._empty_pages = self._empty_pages + 1 if is_empty else 0
         if self._empty_pages > EMPTY_PAGES_MAX:
             raise McpLoop(f"the listing goes on after {EMPTY_PAGES_MAX} empty pages")
 
-    def _find_tools(self) -> McpToolsOnly:
-        count = self._client.count_tools(self._line)
-        return McpToolsOnly(
-            f"the server offers no resources, only {count} tools: there is nothing to sync"
-        )
+    def _check_tools(self) -> None:
+        """Many libraries declare resources and list none where a server has tools alone."""
+        client, count = self._client, 0
+        if self._seen or not client.declares_tools:
+            return
+        with contextlib.suppress(TransportError):  # an empty listing is what is known for sure
+            if not client.has_templates(self._line):
+                count = client.count_tools(self._line)
+        if count:
+            raise _refuse_tools(count, of_empty_listing=True)
+
+
+def _refuse_tools(count: int, *, of_empty_listing: bool = False) -> McpToolsOnly:
+    if count:
+        offer = f"no resources, only {count} {'tool' if count == 1 else 'tools'}"
+    else:
+        offer = "neither resources nor tools"
+    return McpToolsOnly(
+        f"the server offers {offer}: there is nothing to sync", of_empty_listing=of_empty_listing
+    )

@@ -97,6 +97,12 @@ class McpOptions(PrivateAuthority, Reach):
     def lists_whole(self) -> bool:
         return True
 
+    @property
+    def nothing_listed(self) -> str:
+        if self.include_uris:
+            return "no resource matches options.include_uris"
+        return "no resource is offered"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class McpSecret(ReachSecret):

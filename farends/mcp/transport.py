@@ -22,7 +22,7 @@ from farends.contract import (
     Transport,
     answer_undigested,
 )
-from farends.errors import UnsafeName
+from farends.errors import McpToolsOnly, UnsafeName
 from farends.mcp.client import LISTING_S, READING_S, READING_SLOWLY_S, McpClient
 from farends.mcp.fetch import ResourceFetch
 from farends.mcp.globs import UriGlob
@@ -47,14 +47,24 @@ class McpTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(ranges=False, proves_parts=False, server_software=self._client.software)
+        return Capabilities(
+            tells_times=False,
+            ranges=False,
+            proves_parts=False,
+            server_software=self._client.software,
+        )
 
     def walk(self) -> Iterator[Seen]:
         """The whole listing comes before its first entry: only then it is known to have no loop, and which paths
         are folders of others."""
         with closing(self._client.open_line(self._way.check, LISTING_S)) as line:
             listing = ResourceListing(self._client, line, self._most, self._way.moved)
-            uris = [uri for uri in listing if self._takes(uri)]
+            try:
+                uris = [uri for uri in listing if self._takes(uri)]
+            except McpToolsOnly as exc:
+                if exc.of_empty_listing:  # it came to its end: nothing is there to be fetched
+                    self._uris = {}
+                raise
         assigned = list(assign_paths(uris))
         self._uris = {path: uri for uri, path in assigned if isinstance(path, str)}
         for uri, path in assigned:

@@ -67,7 +67,7 @@ NEXT_STEPS: Mapping[str, tuple[str, ...]] = {
     ),
     "mcp_tools_only": ("Ask the server's operator for resources: tools cannot be synced.",),
     "mcp_too_many": (
-        "Raise the connector's max_resources, or name what to take in include_uris; until then nothing is removed.",
+        "Raise the connector's max_resources: it counts all that the server lists. Until then nothing is removed.",
     ),
     "mcp_loop": (
         "Tell the server's operator: its listing must come to an end. Nothing was removed.",

@@ -52,9 +52,15 @@ class Listing:
         self.complete = True
         self.round: list[RoundListing] = []
         self.elsewhere: list[Skipped] = []
+        self.emptiness: TransportError | None = None  # why the whole listing is empty
 
     def __iter__(self) -> Iterator[RemoteEntry | Skipped]:
-        yield from self._sort(self._transport.walk())
+        try:
+            yield from self._sort(self._transport.walk())
+        except TransportError as exc:
+            if not exc.of_empty_listing:
+                raise
+            self.emptiness = exc
         for pause_s in PAUSES_S:
             failed, self._again = self._again, []
             if failed:

@@ -33,6 +33,8 @@ class Planning:
         removals = listing.complete and self._order.removals_apply
         self._fail_conflicts(removals)
         counts = self._catalog.count()
+        if listing.emptiness is not None and not counts.held:
+            raise listing.emptiness  # where files are held, a guard stands before their removal
         plan = Plan(
             counts.listed,
             counts.held,

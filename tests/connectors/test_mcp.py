@@ -510,7 +510,127 @@ def test_a_server_of_tools_alone_is_told_with_their_count(declared: dict[str, An
     assert "14 tools" in failed.detail
 
 
+@pytest.mark.parametrize(
+    ("tools", "words"), [(1, "only 1 tool:"), (14, "only 14 tools:"), (0, "neither .* nor tools:")]
+)
+def test_a_server_without_resources_says_how_many_tools_it_has(tools: int, words: str) -> None:
+    habit = on("resources/list", lambda _call, _: Failure(-32601, "Method not found"))
+    with (
+        scripted_mcp(habit=habit, tools=tools) as server,
+        pytest.raises(McpToolsOnly, match=words),
+    ):
+        listed(server)
+
+
+BOTH: dict[str, Any] = {"tools": {}, "resources": {}}
+
+
+def test_a_server_of_tools_that_answers_an_empty_listing_is_one_of_tools_alone() -> None:
+    """The official libraries declare resources whether there are any or not."""
+    with scripted_mcp(tools=14, capabilities=BOTH) as server:
+        with pytest.raises(McpToolsOnly, match="only 14 tools"):
+            listed(server)
+        failed = stages(server)[ConnectionStage.LIST]
+    assert (failed.outcome, failed.code) == (StageOutcome.FAILED, "mcp_tools_only")
+    assert "14 tools" in failed.detail
+
+
+@pytest.mark.parametrize(
+    ("habit", "fields"),
+    [
+        pytest.param(on("x", say(b"")), {"tools": 0}, id="no tools"),
+        pytest.param(on("x", say(b"")), {"capabilities": {"resources": {}}}, id="none declared"),
+        pytest.param(on("tools/list", lambda _c, _: Failure(-32603, "boom")), {}, id="an error"),
+        pytest.param(
+            on("tools/list", say(b"", status="500 Internal Server Error")), {}, id="a status"
+        ),
+        pytest.param(on("tools/list", say(b"oh", "Content-Type: text/plain")), {}, id="no JSON"),
+        pytest.param(
+            on(
+                "resources/templates/list",
+                lambda _c, _: {"resourceTemplates": [{"uriTemplate": "kit://{id}", "name": "x"}]},
+            ),
+            {},
+            id="templates",
+        ),
+    ],
+)
+def test_an_empty_listing_of_a_server_that_shows_no_tools_is_empty(
+    habit: Habit, fields: dict[str, Any]
+) -> None:
+    given: dict[str, Any] = {"tools": 14, "capabilities": BOTH} | fields
+    with scripted_mcp(habit=habit, **given) as server:
+        assert listed(server) == []
+        assert stages(server)[ConnectionStage.LIST].detail == "no resource is offered"
+
+
+def test_globs_that_match_nothing_are_told_by_the_connection_test() -> None:
+    with scripted_mcp(NOTES, tools=14, capabilities=BOTH) as server:
+        told = stages(server, include_uris=("wiki://**",))
+    assert told[ConnectionStage.LIST].outcome is StageOutcome.PASSED
+    assert told[ConnectionStage.LIST].detail == "no resource matches options.include_uris"
+    assert "tools/list" not in server.methods
+
+
+def test_an_empty_cursor_that_comes_again_is_shown_in_quotes() -> None:
+    habit = on("resources/list", lambda _c, _: {"resources": [], "nextCursor": ""})
+    with scripted_mcp(habit=habit) as server, pytest.raises(McpLoop, match=r"the cursor ''$"):
+        listed(server)
+
+
+def test_what_to_do_about_too_many_resources_helps() -> None:
+    """The count is of all that the server lists, whatever the globs take."""
+    with scripted_mcp(NOTES) as server:
+        told = stages(server, max_resources=20, include_uris=("kit://notes/1/**",))
+        assert told[ConnectionStage.LIST].code == "mcp_too_many"
+        assert "include_uris" not in told[ConnectionStage.LIST].advice
+        assert len(listed(server, max_resources=25)) == 25
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        ("404 Not Found", {"error": "Not found"}, "the host answered 404"),
+        ("400 Bad Request", {"error": {"code": "x"}}, "the host answered 400"),
+        ("403 Forbidden", {"error": "forbidden"}, "the host answered 403$"),
+        ("500 Oh", {"error": ["oh"]}, "the host answered 500$"),
+    ],
+)
+def test_an_error_that_is_none_of_json_rpc_does_not_hide_the_status(
+    status: str, body: dict[str, Any], words: str
+) -> None:
+    habit = say(json.dumps(body).encode(), status=status)
+    with (
+        scripted_mcp(NOTES, on("resources/list", habit), eras=(MODERN,)) as server,
+        pytest.raises(TransportError, match=words),
+    ):
+        listed(server)
+
+
 # Hostile servers: what a read answers.
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_a_read_answers_in_another_type_is_measured_and_never_quoted(
+    declared: bool,
+) -> None:
+    """It may be the document itself, and a message is no place for a file's text."""
+    text = b"The merger is off. " * 10_000
+
+    def habit(_: Call, conversation: Conversation) -> Any:
+        if declared:
+            conversation.answer(text, "Content-Type: text/plain")
+            return SAID
+        conversation.say(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+        )
+        conversation.say(text)
+        conversation.hang_up()
+        return SAID
+
+    error = read_one(habit).error
+    assert isinstance(error, McpProtocol)
+    assert str(error) == ("the server answered 200 with text/plain in place of JSON: 190000 bytes")
 
 
 @pytest.mark.parametrize(
@@ -796,13 +916,33 @@ def test_a_receiver_that_takes_no_more_ends_the_read_and_the_next_goes_on() -> N
     assert answer.receipt == digest_of("note 0\n😀".encode())
 
 
-@pytest.mark.parametrize("error", [McpAuthFailed, Throttled])
-def test_what_is_the_servers_failure_ends_the_whole_fetch(error: type[TransportError]) -> None:
-    status = "401 Unauthorized" if error is McpAuthFailed else "429 Too Many"
-    with (
-        scripted_mcp(NOTES, on("resources/read", say(b"", status=status))) as server,
-        pytest.raises(error),
-    ):
+def test_a_host_that_asks_to_wait_ends_the_whole_fetch() -> None:
+    habit = on("resources/read", say(b"", status="429 Too Many"))
+    with scripted_mcp(NOTES, habit) as server, pytest.raises(Throttled):
+        fetch_all(server)
+
+
+def test_401_of_one_read_is_an_error_of_that_resource_where_the_token_still_lists() -> None:
+    error = read_one(say(b"", status="401 Unauthorized")).error
+    assert isinstance(error, McpAuthFailed)
+    assert "this resource" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [("401 Unauthorized", McpAuthFailed), ("429 Too Many", Throttled)],
+)
+def test_401_of_a_read_and_then_of_the_listing_ends_the_whole_fetch(
+    status: str, error: type[TransportError]
+) -> None:
+    def habit(call: Call, conversation: Conversation) -> Any:
+        if call.method == "resources/read":
+            return say(b"", status="401 Unauthorized")(call, conversation)
+        if "resources/read" in server.methods:
+            return say(b"", status=status)(call, conversation)
+        return None
+
+    with scripted_mcp(NOTES, habit) as server, pytest.raises(error):
         fetch_all(server)
 
 
@@ -923,6 +1063,80 @@ def test_uris_are_one_where_the_standard_says_so(one: str, other: str, same: boo
     assert is_same_uri(one, other) is same
 
 
+# Several messages in one: only revision 2025-03-26 has them.
+
+
+def answer_in_batches(version: str, kind: str) -> Habit:
+    """The answer comes last, in one array with a notification and a request of the server's."""
+
+    def habit(call: Call, conversation: Conversation) -> Any:
+        if call.method == "initialize":
+            return {"protocolVersion": version, **server.describe()}
+        if not call.method.startswith("resources/"):
+            return None
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}}
+        told = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "[x]"}}
+        answer = {"jsonrpc": "2.0", "id": call.id, "result": server.obey(call, False)}
+        first, last = json.dumps([told, told]), json.dumps([asked, told, answer])
+        if kind == EVENTS:
+            conversation.answer(f"data: {first}\n\ndata: {last}\n\n".encode(), kind)
+        else:
+            conversation.answer(last.encode(), kind)
+        return SAID
+
+    server = ScriptedMcp(dict(NOTES))
+    return habit
+
+
+@pytest.mark.parametrize("kind", [EVENTS, JSON])
+def test_messages_of_an_array_are_taken_one_by_one_in_the_revision_that_has_them(
+    kind: str,
+) -> None:
+    habit = answer_in_batches("2025-03-26", kind)
+    with scripted_mcp(NOTES, habit, eras=(LEGACY,)) as server:
+        answers = fetch_all(server)
+        assert server.calls[-1].fields["mcp-protocol-version"] == "2025-03-26"
+    assert {uri: answer.receipt for uri, answer in answers.items()} == {
+        uri: digest_of(str(text).encode()) for uri, text in NOTES.items()
+    }
+
+
+def test_an_array_is_no_message_in_another_revision() -> None:
+    habit = answer_in_batches("2025-06-18", EVENTS)
+    with scripted_mcp(NOTES, habit, eras=(LEGACY,)) as server, pytest.raises(McpProtocol):
+        listed(server)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"[" + b'{"method":"a"},' * 5_000 + b'{"method":"a"}]', McpProtocol),
+        (b"[" * 5_000, McpProtocol),
+        (b"[1]", McpProtocol),
+        (b"[]", Truncated),
+        (b'[{"method":"a"},', Truncated),
+        (b'[{"jsonrpc":"2.0","id":99,"result":{"resources":[]}}]', McpWrongId),
+        (b'[{"id":1,"method":"elicitation/create"}]', NeedsPerson),
+    ],
+)
+def test_an_array_that_cannot_be_trusted_is_an_error(
+    said: bytes, error: type[TransportError]
+) -> None:
+    def habit(call: Call, conversation: Conversation) -> Any:
+        if call.method == "initialize":
+            return {"protocolVersion": "2025-03-26", **server.describe()}
+        if call.method == method:
+            return say(b"data: " + said + b"\n\n", EVENTS)(call, conversation)
+        return None
+
+    with scripted_mcp(NOTES, habit, eras=(LEGACY,)) as server:
+        method = "resources/list"
+        with pytest.raises(error):
+            listed(server)
+        method = "resources/read"
+        assert {type(answer.error) for answer in fetch_all(server).values()} == {error}
+
+
 # The connection test, and the way there.
 
 
@@ -937,6 +1151,7 @@ def test_the_connection_test_goes_from_the_name_to_a_resource() -> None:
     assert not [result for result in told.values() if result.outcome is StageOutcome.FAILED]
     assert told[ConnectionStage.READ].detail == "read from 'kit/notes/0/a.md'"
     assert "scripted 1 (MCP 2026-07-28)" in told[ConnectionStage.FEATURES].detail
+    assert "times: not told by this protocol" in told[ConnectionStage.FEATURES].detail
     assert list(told)[:6] == ["resolve", "connect", "tls", "log_in", "list", "read"]
     assert told[ConnectionStage.TLS].outcome is StageOutcome.SKIPPED  # plain HTTP
 

@@ -86,3 +86,12 @@ def test_the_official_sdk_is_read_in_every_revision_that_it_speaks(
                 "kit/empty": digest_of(b""),
                 "kit/bin/x.png": digest_of(BLOB),
             }
+
+
+@pytest.mark.parametrize("version", ["1.30.0", "2.3.0"])
+def test_a_server_of_tools_alone_on_the_official_sdk_is_told(tmp_path: Path, version: str) -> None:
+    with running_sdk_server(version, tmp_path, "tools") as port:
+        results = probe(SPEC, target(port), loopback_context())
+    (failed,) = [result for result in results if result.outcome is StageOutcome.FAILED]
+    assert failed.code == "mcp_tools_only"
+    assert "only 2 tools" in failed.detail

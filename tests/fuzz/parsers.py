@@ -235,6 +235,13 @@ def _mcp_events(piece_bytes: int) -> Parser:
     return read
 
 
+def _mcp_batch(raw: bytes) -> None:
+    stream = mcp_json.JsonStream(_in_pieces(raw, 512))
+    reader = mcp_answers.ContentReader("kit://a", _ignore)
+    for _ in mcp_answers.iter_server_messages(stream, reader.read, batched=True):
+        pass
+
+
 def _mcp_content(piece_bytes: int) -> Parser:
     def read(raw: bytes) -> None:
         stream = mcp_json.JsonStream(_in_pieces(raw, piece_bytes))
@@ -482,6 +489,8 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
         "content": _mcp_content(1 << 20),
         "content in pieces": _mcp_content(512),
         "decode_message": mcp_answers.decode_message,
+        "held batch": lambda raw: list(mcp_answers.iter_held_messages(raw, batched=True)),
+        "content in a batch": _mcp_batch,
         "read_page": mcp_answers.read_page,
         "decode_base64": lambda raw: list(mcp_answers.decode_base64(iter([raw]))),
     },

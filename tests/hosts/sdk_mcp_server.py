@@ -1,4 +1,7 @@
-"""A server on the official SDK of Python, in either of its lines: `python sdk_mcp_server.py PORT [json]`."""
+"""A server on the official SDK of Python, in either of its lines: `python sdk_mcp_server.py PORT [json] [tools]`.
+
+With `tools` it has two tools and no resources.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,20 @@ def main() -> None:
         made = import_module("mcp.server.fastmcp").FastMCP
         kinds = import_module("mcp.server.fastmcp.resources")
     server: Any = made("kit", **where)
+    if "tools" in sys.argv:
+        server.add_tool(_ring, name="ring")
+        server.add_tool(_ring, name="ring-again")
+        server.run("streamable-http", **at_run)
+        return
     for uri, text in TEXTS.items():
         server.add_resource(kinds.TextResource(uri=uri, name=uri, text=text))
     server.add_resource(kinds.BinaryResource(uri="kit://bin/x.png", name="x", data=BLOB))
 
     server.run("streamable-http", **at_run)
+
+
+def _ring() -> str:
+    return "rung"
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from datasets.models import Entry, Receipt, Version
+from syncjobs.attempt.execution import execute
 from syncjobs.core.comparing import Comparison
 from syncjobs.core.states import State
+from syncjobs.leases.heart import Heart
 from syncjobs.models import SyncJob, SyncMode
+from syncjobs.records.asking import release
 from syncjobs.upkeep.rollback import roll_back
 from tests.hosts.scripted_http import Conversation
 from tests.hosts.scripted_mcp import SAID, Call, Failure, ScriptedMcp, scripted_mcp
@@ -156,6 +159,52 @@ def test_a_resource_over_the_limit_of_the_job_fails_alone(server: ScriptedMcp) -
     record = run(job)
     assert (record.state, record.files_added) == (State.PARTIAL, 30)
     assert record.items.get(action="failed").error_code == "too_large"
+
+
+def test_a_server_of_tools_alone_fails_the_first_record() -> None:
+    with scripted_mcp(tools=14, capabilities={"tools": {}, "resources": {}}) as server:
+        record = run(make_job(make_connector(server.target(), kind="mcp")))
+    assert (record.state, record.error_code) == (State.FAILED, "mcp_tools_only")
+    assert "only 14 tools" in record.error
+
+
+def test_a_server_that_has_tools_left_and_no_resource_is_held_until_a_person_says_so(
+    server: ScriptedMcp, job: SyncJob
+) -> None:
+    server.tools, server.capabilities = 14, {"tools": {}, "resources": {}}
+    run(job)
+    server.resources.clear()
+    record = run(job)
+    assert (record.state, record.verdict) == (State.HELD, "guard.empty_listing")
+    assert len(digests_of(job.dataset)) == 30
+    assert release(record.pk, by="somebody")
+    assert execute(record.pk, Heart("test")) is State.SUCCEEDED
+    assert digests_of(job.dataset) == {}
+
+
+def test_401_of_one_read_fails_that_entry_alone(server: ScriptedMcp, job: SyncJob) -> None:
+    def refuse(call: Call, conversation: Conversation) -> Any:
+        if call.method == "resources/read" and call.params["uri"] == "kit://notes/03/a.md":
+            conversation.answer(b"", status="401 Unauthorized")
+            return SAID
+
+    server.habit = refuse
+    record = run(job)
+    assert (record.state, record.files_added, record.files_failed) == (State.PARTIAL, 29, 1)
+    assert record.items.get(action="failed").error_code == "auth_failed"
+
+
+def test_the_text_of_a_document_never_stands_in_an_error(server: ScriptedMcp, job: SyncJob) -> None:
+    def answer_plainly(call: Call, conversation: Conversation) -> Any:
+        if call.method == "resources/read":
+            conversation.answer(b"The merger is off.", "Content-Type: text/plain")
+            return SAID
+
+    server.habit = answer_plainly
+    record = run(job)
+    assert record.error_code == "mcp_protocol"
+    told = [record.error, *record.items.values_list("message", flat=True)]
+    assert not [words for words in told if "merger" in words]
 
 
 def test_a_refused_token_fails_the_record(server: ScriptedMcp, job: SyncJob) -> None:
