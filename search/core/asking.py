@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from search.core.lexemes import clean_signs
+from search.core.lexemes import clean_signs, join_thousands
 
 CHARACTERS_MAX = 1_000
 WORDS_MAX = 40  # what is beyond adds nothing to a ranking
@@ -50,7 +50,7 @@ def read_query(text: str) -> Asked:
             words.append(part)
     return Asked(
         text,
-        tuple(dict.fromkeys(words))[:WORDS_MAX],
+        tuple(dict.fromkeys(join_thousands(words)))[:WORDS_MAX],
         tuple(dict.fromkeys(phrases)),
         tuple(dict.fromkeys(without)),
     )

@@ -2,9 +2,9 @@
 
 Ranks are fused by their reciprocals (RRF, Cormack 2009), which knows no scores. That alone buries what words put first
 for good reason: the one file with this serial, identifier or name stands below files that meaning likes somewhat and
-words like somewhat. So a content whose words prove it stands in an upper tier, in the order of words, and below it what
-they would prove but for a slip of the hand; and words count less in the lowest tier where they found little of the
-question.
+words like somewhat. So a content whose words prove it stands in an upper tier, in the order of words, below it what they would prove
+but for a slip of the hand, and then what holds the names that stand in a longer question; and words count less in the
+lowest tier where they found little of the question.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ K = 20
 # What words found of a question weighs as much as the share of it that they found: a question in another language shares
 # but a name with what it is about, or a small word with what it is not about.
 SHARE_POWER = 1.5
-SCORE_OF_PROOF = {Proof.NONE: 0.0, Proof.LIKELY: 0.5, Proof.SURE: 1.0}
+SCORE_OF_PROOF = {Proof.NONE: 0.0, Proof.NAMED: 0.25, Proof.LIKELY: 0.5, Proof.SURE: 1.0}
 
 
 class Matched(StrEnum):

@@ -57,14 +57,19 @@ _SIGNS = re.compile(
     "\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\ufeff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
 )
 _BRACKETS = str.maketrans("<>", "  ")
-_HYPHENATED = re.compile("(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad")
-# A number with signs between its thousands, or with a decimal comma.
+# Where a word was hyphenated: at the end of a line, or where it could have been.
+HYPHEN = "(?<=[^\\W\\d_])(?:\u00ad|\u2010)\\s*\n\\s*(?=[^\\W\\d_])|\u00ad"
+_HYPHENATED = re.compile(HYPHEN)
+# A number with signs between its thousands, or with a decimal comma. Spaces stand between thousands where there are two of
+# them at least, or decimals behind: `12 345` may be two numbers.
 # It begins with one digit in either case, which makes the search for it four times as fast. Digits without end are no
 # number: each of them would be looked for a comma to their end.
 _NUMBER = re.compile(
-    r"\d(?:\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d{0,14},\d\d)"
+    r"\d(?:(?<!\d\d)\d{0,2}(?: \d{3}(?: \d{3}){1,3}(?!,?\d| \d{3})|(?: \d{3}){1,4},\d\d?(?!\d))"
+    r"|\d{0,2}(?:[.,'\u2019\u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,4})?|\d{0,14},\d\d?)"
 )
-_NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009]")
+_NUMBER_SIGNS = re.compile(r"[.,'\u2019\u00a0\u202f\u2009 ]")
+_ENDS_IN_NUMBER = re.compile(r"\d $")
 # A version or an address: without its dots it would be another number.
 _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _JOINED = ("_", ".", ",", "-", "/")
@@ -110,6 +115,19 @@ def _is_plain(word: str) -> bool:
 def iter_plain_numbers(text: str) -> Iterator[str]:
     """Yields numbers without the signs between their thousands and with a decimal point: `26,619.59`, `26.619,59` and
     `26 619,59` are all `26619.59`. A number that says no more than that is left out."""
+    return (number for _, _, number in find_plain_numbers(text))
+
+
+def join_thousands(words: Sequence[str]) -> list[str]:
+    """Returns the words with those made one that are a number with spaces between its thousands."""
+    joined = " ".join(words)
+    for start, end, _ in reversed(list(find_plain_numbers(joined))):
+        joined = joined[:start] + joined[start:end].replace(" ", "") + joined[end:]
+    return joined.split(" ") if joined else []
+
+
+def find_plain_numbers(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yields them with where they begin and end."""
     for match in _NUMBER.finditer(text):
         start, end = match.span()
         before, after = text[start - 1 : start], text[end : end + 2]
@@ -118,11 +136,12 @@ def iter_plain_numbers(text: str) -> Iterator[str]:
             or before in _JOINED
             or after[:1].isalnum()
             or (after[:1] in ",.-/" and after[1:].isalnum())
+            or (" " in match.group() and _ENDS_IN_NUMBER.search(text, max(0, start - 2), start))
         ):
             continue
         *whole, last = _NUMBER_SIGNS.split(match.group())
         is_decimal = len(last) != 3 or len({*_NUMBER_SIGNS.findall(match.group())}) > 1
-        yield f"{''.join(whole)}.{last}" if is_decimal else "".join([*whole, last])
+        yield start, end, f"{''.join(whole)}.{last}" if is_decimal else "".join([*whole, last])
 
 
 def clean_signs(text: str) -> str:

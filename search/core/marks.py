@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.core.lexemes import LONGEST_WORD, RUN, list_parts
+from search.core.lexemes import HYPHEN, LONGEST_WORD, RUN, find_plain_numbers, list_parts
 
 SNIPPET_MAX = 400
 LEAD = 60  # characters before the first mark, at most
@@ -59,7 +59,7 @@ def list_words(text: str) -> set[str]:
 
 def has_phrase(text: str, phrase: str) -> bool:
     """Whether the words of the phrase stand in the text side by side, in this order."""
-    pattern = _compile_phrase(phrase)
+    pattern = _compile_phrase(phrase, text)
     return pattern is None or pattern.search(text) is not None
 
 
@@ -86,7 +86,7 @@ def _find_marks(text: str, wanted: WantedWords) -> list[_Mark]:
 
 def _find_phrases(text: str, phrases: Sequence[str]) -> Iterator[_Mark]:
     for phrase in phrases:
-        pattern = _compile_phrase(phrase)
+        pattern = _compile_phrase(phrase, text)
         for match in pattern.finditer(text) if pattern else ():
             for word in _WORD.finditer(text, match.start(), match.end()):
                 yield _Mark(word.start(), word.end(), f'"{phrase}"', 10.0)
@@ -98,6 +98,9 @@ def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
         weight = wanted.lexemes.get(name) or wanted.lexemes.get(re.sub(r"[-_./:@+#]", "", name))
         if weight:
             yield _Mark(match.start(), match.end(), name, weight)
+    for start, end, number in find_plain_numbers(text):
+        if weight := wanted.lexemes.get(number):
+            yield _Mark(start, end, number, weight)
     single = wanted.lexemes.keys() | wanted.stemmed.keys()
     for match in _WORD.finditer(text):
         word = match.group()
@@ -187,12 +190,13 @@ def _join_marks(marks: Sequence[_Mark]) -> list[tuple[int, int]]:
     return joined
 
 
-def _compile_phrase(phrase: str) -> re.Pattern[str] | None:
-    """A word ends where no letter follows; in a run without spaces it ends anywhere."""
+def _compile_phrase(phrase: str, text: str) -> re.Pattern[str] | None:
+    """A word ends where no letter follows; in a run without spaces it ends anywhere. A word may be hyphenated in the text."""
     words = _PHRASE_WORD.findall(phrase)
     if not words:
         return None
     before = "" if RUN.match(words[0][0]) else r"(?<![^\W_])"
     behind = "" if RUN.match(words[-1][-1]) else r"(?![^\W_])"
-    side_by_side = r"[\W_]+".join(map(re.escape, words))
+    within = f"(?:{HYPHEN})?" if re.search(HYPHEN, text) else ""
+    side_by_side = r"[\W_]+".join(within.join(map(re.escape, word)) for word in words)
     return re.compile(f"{before}{side_by_side}{behind}", re.IGNORECASE)

@@ -8,6 +8,7 @@ word that stands in one chunk of a thousand tells more than one that stands in e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,21 +21,26 @@ PARTS_FACTOR = 0.6  # some parts of an identifier stand in many places that do n
 ALL_PARTS_FACTOR = 0.85  # it may be the beginning of a longer one
 FORMS_MAX = 60  # bits of a mask that fits a bigint
 
+_SMALL_NUMBER = re.compile(r"\W*\d{1,2}\W*")
+_LETTER = re.compile(r"[^\W\d_]")
+
 
 class Proof(IntEnum):
     """What the words of a content say of it, as an answer to a question. SURE: it holds all of them, the exact ones whole.
-    LIKELY: it holds all, but for slips of the hand in the question."""
+    LIKELY: it holds all, but for slips of the hand in the question, or for the order of the digits. NAMED: it holds all
+    names of the question whole, whatever else it lacks."""
 
     NONE = 0
-    LIKELY = 1
-    SURE = 2
+    NAMED = 1
+    LIKELY = 2
+    SURE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """The lexemes by which a chunk can hold one word. `is_stop` is a word that tells nothing in some language;
     `is_exact` is an identifier, a number or a serial, which somebody asks for because they know it. `same` are the word
-    with other accents; `alike` are words of the index that the word may be a slip of the hand for, with how many. `has_letters`: single ones are among its parts, by which
+    with other accents, or the number as it may be written elsewhere; `alike` are words of the index that the word may be a slip of the hand for, with how many. `has_letters`: single ones are among its parts, by which
     no chunk can be found, such as `V` of `V-1138`."""
 
     text: str
@@ -57,6 +63,11 @@ class Term:
             *self.same,
             *(form for form, _ in self.alike),
         )
+
+    @property
+    def is_name(self) -> bool:
+        """Whether who holds it whole is meant, in whatever question it stands. A number of one or two digits stands anywhere."""
+        return self.is_exact and not _SMALL_NUMBER.fullmatch(self.text)
 
 
 @dataclass(frozen=True)
@@ -93,20 +104,21 @@ class WeighedTerms:
             got, held_by = self._held(term, held)
             total += got
             proof = min(proof, held_by)
+        if proof is Proof.NONE and self._holds_names(held):
+            proof = Proof.NAMED
         return total / self.most, proof
 
     def count_held(self, held: Set[str]) -> int:
         """Returns how many terms are held by these forms: whole, by their stem, by all their parts, or but for a slip."""
         return sum(self._held(term, held)[1] > Proof.NONE for term in self.terms)
 
-    def holds_exact(self, mask: int) -> float:
-        """Returns the weight of the exact terms that a chunk holds whole."""
-        held = self.read_mask(mask)
-        return sum(
-            max((self.weights[form] for form in term.whole if form in held), default=0.0)
-            for term in self.terms
-            if term.is_exact
-        )
+    @cached_property
+    def _names(self) -> list[Set[str]]:
+        """The forms of each name of the question that are the name itself."""
+        return [{*term.whole, *term.same} for term in self.terms if term.is_name]
+
+    def _holds_names(self, held: Set[str]) -> bool:
+        return bool(self._names) and all(not forms.isdisjoint(held) for forms in self._names)
 
     def _weigh_slips(self, term: Term, held: Set[str]) -> float:
         return max(
@@ -139,7 +151,11 @@ class WeighedTerms:
         factor = ALL_PARTS_FACTOR if has_all else PARTS_FACTOR * len(parts) / wanted
         rarest = max((weights[form] for form in parts), default=0.0)
         best = max(best, factor * min(rarest, self._best(term)))
-        return best, Proof.SURE if has_all else proof
+        if has_all:
+            # Digits that stand apart make no version, date or address.
+            is_spelled_out = any(_LETTER.search(form) for form in parts)
+            proof = max(proof, Proof.SURE if is_spelled_out else Proof.LIKELY)
+        return best, proof
 
 
 def weigh_terms(

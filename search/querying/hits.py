@@ -137,7 +137,7 @@ def _collect_wanted(
     for term in weighed.terms:
         for form in (*term.whole, *term.parts, *term.same, *(form for form, _ in term.alike)):
             lexemes[form] = weighed.weights[form]
-        for form in term.stems:
+        for form in term.forms:  # each may be the stem of what the text says
             stems[form] = weighed.weights[form]
     words: set[str] = set()
     for chunk in chunks.values():

@@ -143,17 +143,29 @@ def _make_term(
             parts=() if len(simple) == 1 else tuple(simple),
             is_stop=any(not lexemes[language] for language in stop_in),
             is_exact=bool(_DIGIT.search(word)),
+            same=_list_same_numbers([name]),
         )
-    whole = [each for each in (name, joined, *iter_plain_numbers(word)) if each in compounds]
+    numbers = list(iter_plain_numbers(word))
+    whole = [each for each in (name, joined, *numbers) if each in compounds]
+    parts = compounds - {*whole, joined}
+    if numbers:  # what stands between the signs of one is another number
+        parts = {part for part in parts if not part[:1].isdecimal()}
     return Term(
         word,
         whole=tuple(dict.fromkeys(whole)),
         stems=(),
-        parts=tuple(sorted(compounds - {*whole, joined})),
+        parts=tuple(sorted(parts)),
         is_stop=False,
         is_exact=True,
         has_letters=bool(_SINGLE_LETTER.search(word)),
+        same=_list_same_numbers(numbers),
     )
+
+
+def _list_same_numbers(forms: Iterable[str]) -> tuple[str, ...]:
+    """A whole number as it stands with a sign before it, which PostgreSQL takes for a part of it, or as a round amount."""
+    whole = [form for form in forms if form.isdecimal()]
+    return tuple(same for form in whole for same in (f"+{form}", f"-{form}", f"{form}.00"))
 
 
 def _guess_language(found: Mapping[int, Mapping[str, list[str]]]) -> list[str]:

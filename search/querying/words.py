@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,8 @@ _ADMITTED = """
 SELECT t.id FROM search_indexedtext t WHERE t.id = ANY(%(found)s) AND {texts}
 """
 _DENSITY = """
-SELECT c.id, ts_rank_cd(c.words, %(any)s::tsquery, 1)::float8 FROM search_textchunk c WHERE c.id = ANY(%(chunks)s) AND {rows}
+SELECT c.id, ts_rank_cd('{{0.1, 0.1, 0.1, 0.1}}', c.words, %(any)s::tsquery, 1)::float8
+  FROM search_textchunk c WHERE c.id = ANY(%(chunks)s) AND {rows}
 """
 
 _PHRASE = """
@@ -100,11 +102,10 @@ def list_by_words(
 
 
 def _doubt(hits: Sequence[WordsHit]) -> list[WordsHit]:
-    """What stands in many contents is no likely slip for a word that stands in none."""
-    likely = sum(hit.proof is Proof.LIKELY for hit in hits)
-    if likely <= ENOUGH:
-        return list(hits)
-    return [replace(hit, proof=Proof.NONE) if hit.proof is Proof.LIKELY else hit for hit in hits]
+    """What stands in many contents is no likely slip for a word that stands in none, and what many hold names none of them."""
+    counts = Counter(hit.proof for hit in hits)
+    doubted = {proof for proof in (Proof.NAMED, Proof.LIKELY) if counts[proof] > ENOUGH}
+    return [replace(hit, proof=Proof.NONE) if hit.proof in doubted else hit for hit in hits]
 
 
 def _join_paths(
@@ -112,7 +113,8 @@ def _join_paths(
 ) -> list[WordsHit]:
     shares = {text: weighed.score_held(path.held) for text, path in by_paths.items()}
     # A folder's name proves nothing of each file in it.
-    is_telling = sum(proof > Proof.NONE for _, proof in shares.values()) <= ENOUGH
+    proofs = [proof for _, proof in shares.values()]
+    telling = {each for each in Proof if sum(proof >= each for proof in proofs) <= ENOUGH}
     joined: list[WordsHit] = []
     known = {hit.text_id for hit in hits}
     rest = [
@@ -124,7 +126,9 @@ def _join_paths(
         part, proof = shares.get(hit.text_id, (0.0, Proof.NONE))
         share = hit.share + PATH_FACTOR * part * (1 - hit.share)
         joined.append(
-            replace(hit, share=share, proof=max(hit.proof, proof) if is_telling else hit.proof)
+            replace(
+                hit, share=share, proof=max(hit.proof, proof) if proof in telling else hit.proof
+            )
         )
     return sorted(joined, key=lambda hit: -hit.share)
 
@@ -199,7 +203,8 @@ def _join_chunks(rows: Sequence[_Held], weighed: WeighedTerms) -> list[_Found]:
         by_text.setdefault(row.text_id, []).append(row)
     found = []
     for text_id, chunks in by_text.items():
-        share, proof = max(scores[chunk.mask] for chunk in chunks)
+        share = max(scores[chunk.mask][0] for chunk in chunks)
+        proof = max(scores[chunk.mask][1] for chunk in chunks)
         union = functools.reduce(operator.or_, (chunk.mask for chunk in chunks))
         around = scores[union][0] if union in scores else weighed.score(union)[0]
         best = tuple(chunk.id for chunk in chunks if scores[chunk.mask][0] == share)

@@ -22,6 +22,11 @@ def test_typographic_quotes_are_quotes() -> None:
     assert read_query("„freie Fahrt“ «au revoir»").phrases == ("freie Fahrt", "au revoir")
 
 
+def test_a_number_with_spaces_between_its_thousands_is_one_word() -> None:
+    assert read_query("meter 2 418 900 or 3 960,00").words == ("meter", "2418900", "or", "3960,00")
+    assert read_query("rooms 12 345").words == ("rooms", "12", "345")
+
+
 def test_punctuation_names_nothing() -> None:
     asked = read_query('\' | ! & ( "" - --')
     assert (asked.words, asked.phrases, asked.without) == ((), (), ())

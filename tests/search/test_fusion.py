@@ -27,6 +27,11 @@ def test_what_a_slip_hides_stands_between_what_words_prove_and_what_meaning_like
     assert [each.text_id for each in fuse(words, near(9, 10))] == [8, 7, 9, 10]
 
 
+def test_what_holds_the_names_of_a_question_stands_above_what_meaning_likes() -> None:
+    words = [WordsHit(7, 70, 0.3, Proof.NAMED), WordsHit(8, 80, 0.9, Proof.LIKELY)]
+    assert [each.text_id for each in fuse(words, near(9, 10), unmeant={7})] == [8, 7, 9, 10]
+
+
 def test_words_that_found_little_do_not_outvote_meaning() -> None:
     fused = fuse([WordsHit(1, 10, 0.1, Proof.NONE)], near(2, 3))
     assert [each.text_id for each in fused] == [2, 3, 1]

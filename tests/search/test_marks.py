@@ -24,6 +24,7 @@ def marked(snippet: Snippet) -> list[str]:
         ("set idle_in_transaction_timeout to 1", ["idle_in_transaction_timeout"], ["idle_in_transaction_timeout"]),
         ("class HeaderMismatch(Error)", ["mismatch"], ["Mismatch"]),
         ("serial V-1138, part", ["v-1138"], ["V-1138"]),
+        ("a deposit of 27,300 EUR, or 23'975.00", ["27300", "23975.00"], ["27,300", "23'975.00"]),
         ("<b>bold</b> & bold", ["bold"], ["bold", "bold"]),
         ("שלום עולם", ["עולם"], ["עולם"]),
         ("needles are no match", ["needle"], []),
@@ -90,3 +91,10 @@ def test_marks_rise_and_do_not_overlap() -> None:
 )
 def test_a_phrase_is_its_words_side_by_side(text: str, *, holds: bool) -> None:
     assert has_phrase(text, "page fault") is holds
+
+
+def test_a_phrase_is_its_words_however_they_are_hyphenated() -> None:
+    body = "the file has been un\u2010\n      linked or re\u00adnamed <since>"
+    assert has_phrase(body, "been unlinked or renamed since")
+    assert not has_phrase(body, "unlinked renamed")
+    assert marked(cut_snippet(body, wanted(phrases=("unlinked or",)))) == ["un", "linked", "or"]

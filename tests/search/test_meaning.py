@@ -57,6 +57,20 @@ def test_a_question_in_other_words_is_answered_and_an_exact_name_stays_first() -
     assert "bees.md" not in {hit.path for hit in left}
 
 
+def test_what_a_question_names_is_not_buried_by_what_meaning_likes() -> None:
+    acme = make_workspace()
+    texts = [
+        (f"errors-{n}.md", f"What an error means, part {n}: error codes.\n") for n in range(12)
+    ]
+    fill_dataset(acme, "logs", [*texts, ("unit.log", "11:02 unit 5 stopped, E4107, valve shut\n")])
+    fill_vectors(acme)
+    by_meaning = search(
+        acme, Question("what does error E4107 mean?", mode=SearchMode.MEANING, limit=50)
+    )
+    assert by_meaning.items[0].path != "unit.log"
+    assert search(acme, Question("what does error E4107 mean?")).items[0].path == "unit.log"
+
+
 @pytest.fixture
 def cells(monkeypatch: pytest.MonkeyPatch) -> IndexGeneration:
     """800 contents with vectors of chance, 40 cells of them, and the rule that always looks into cells."""

@@ -164,6 +164,96 @@ def test_a_number_with_dots_and_a_serial_are_no_other_number(acme: Workspace) ->
     assert all(hit.score < 0.5 for hit in found.items[1:])  # no proof
 
 
+def test_scattered_digits_are_no_proof_of_a_version(acme: Workspace) -> None:
+    texts = {
+        "chapters.txt": "version notes: chapter 4, page 12, line 2\n",
+        "deploy.txt": "this version is 4.2.12\n",
+    }
+    fill_dataset(acme, "odd", texts.items())
+    found = ask(acme, "version 4.2.12")
+    assert [hit.path for hit in found.items if hit.score > 1] == ["deploy.txt"]
+
+
+AMOUNTS = {
+    "phone.txt": "Call +47 69 21 40 07 at night, at -18 degrees.\n",
+    "lease.txt": "A deposit of 23'975.00 is due.\n",
+    "miete.txt": "Die Kaution ist 1.840,00 EUR.\n",
+    "rate.txt": "Der Satz ist 7,3 % seit Mai.\n",
+    "meter.txt": "It reads 2 418 900, and 3 960,00 was paid.\n",
+    "other.txt": "10,619.59 was paid, and 960,00 too.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("q", "path", "mark"),
+    [
+        ("+47", "phone.txt", "47"),
+        ("18", "phone.txt", "18"),
+        ("23975", "lease.txt", "23'975.00"),
+        ("23,975", "lease.txt", "23'975.00"),
+        ("23975.00", "lease.txt", "23'975.00"),
+        ("1840 Euro", "miete.txt", "1.840,00"),
+        ("7.3", "rate.txt", "7,3"),
+        ("7,3 %", "rate.txt", "7,3"),
+        ("2418900", "meter.txt", "2 418 900"),
+        ("2,418,900", "meter.txt", "2 418 900"),
+        ("3960", "meter.txt", "3 960,00"),
+        ("3 960,00", "meter.txt", "3 960,00"),
+        ("960.00", "other.txt", "960,00"),
+    ],
+)
+def test_a_number_is_found_and_marked_however_it_is_written(
+    acme: Workspace, q: str, path: str, mark: str
+) -> None:
+    fill_dataset(acme, "amounts", AMOUNTS.items())
+    found = ask(acme, q)
+    assert paths(found)[0] == path
+    assert mark in marked(found)
+    assert found.items[0].score > 1 or "Euro" in q
+    assert ask(acme, "26,619.59").items == []
+
+
+def test_what_many_hold_names_none_of_them(acme: Workspace) -> None:
+    few = [(f"few-{n}.txt", f"unit {n} told E4107\n") for n in range(3)]
+    many = [(f"many-{n}.txt", f"unit {n} told E5520\n") for n in range(12)]
+    fill_dataset(acme, "logs", [*few, *many])
+    assert all(hit.score > 0.25 for hit in ask(acme, "which heron meant E4107").items)
+    assert len(found := ask(acme, "which heron meant E5520").items) == 12
+    assert all(hit.score < 0.25 for hit in found)
+    assert all(hit.score < 0.25 for hit in ask(acme, "which heron meant unit 2").items)
+
+
+def test_a_folder_named_in_a_question_proves_nothing_of_its_files(acme: Workspace) -> None:
+    files = [(f"pump_7/setup/{n}.txt", f"note {n}\n") for n in range(12)]
+    fill_dataset(acme, "lab", [*files, ("pump_7/setup/guide.txt", "see below\n")])
+    found = ask(acme, "pump_7 setup guide").items
+    assert (found[0].path, found[0].score > 1) == ("pump_7/setup/guide.txt", True)
+    assert all(hit.score < 0.25 for hit in found[1:])
+
+
+def test_a_word_that_was_hyphenated_is_found_in_a_phrase(acme: Workspace) -> None:
+    text = "The file has been un\u2010\n       linked or renamed <since>.\n"
+    fill_dataset(acme, "man", [("inotify.txt", text)])
+    found = ask(acme, '"has been unlinked or renamed since"')
+    assert paths(found) == ["inotify.txt"]
+    assert marked(found) == ["has", "been", "un", "linked", "or", "renamed", "since"]
+
+
+def test_a_word_of_the_stem_of_a_part_is_marked(acme: Workspace) -> None:
+    fill_dataset(acme, "odd", [("pool.txt", "It counts mismatches of headers.\n")])
+    assert marked(ask(acme, "HeaderMismatch")) == ["mismatches", "headers"]
+
+
+def test_the_chunk_that_says_most_of_it_is_shown_and_not_one_with_its_heading(
+    acme: Workspace,
+) -> None:
+    filler = "Nothing of interest stands in this sentence at all. " * 40
+    speaking = "The okapi eats. The okapi sleeps. Okapi and okapi are shy. "
+    text = f"# Okapi\n\n{filler}\n\n# Feeding\n\n{speaking}{filler}"
+    fill_dataset(acme, "zoo", [("okapi.md", text)])
+    assert marked(ask(acme, "okapi")) == ["okapi", "okapi", "Okapi", "okapi"]
+
+
 def test_a_phrase_across_two_chunks_is_found(acme: Workspace) -> None:
     filler = "Nothing of interest stands in this sentence. " * 18
     text = f"{filler}\n\nThe silver heron\n\nflies home at dusk. {filler}"
