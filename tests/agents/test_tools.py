@@ -17,7 +17,7 @@ from api.mcp.eras import LEGACY, MODERN
 from api.mcp.tools.encoding import BYTES_MAX
 from api.mcp.tools.schemas import describe_tool
 from api.mcp.tools.table import TOOLS
-from connectors.models import Connector
+from connectors.models import Connector, ConnectorStatus
 from syncjobs.core.states import State
 from syncjobs.models import SyncJob, SyncRecord
 from tests.agents.asking import agent
@@ -105,6 +105,32 @@ def test_the_page_of_tools_is_made_from_the_table() -> None:
 def test_a_misspelt_argument_is_told_in_band() -> None:
     error = checked(agent(), "list_connectors", limmit=3)["error"]
     assert (error["code"], list(error["errors"])) == ("invalid_arguments", ["limmit"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "field", "choices"),
+    [
+        ("list_connectors", {"kind": "nope"}, "kind", "sftp"),
+        ("list_connectors", {"status": "nope"}, "status", ", ".join(ConnectorStatus.values)),
+        ("list_sync_records", {"state": "nope"}, "state", ", ".join(State)),
+        ("list_alerts", {"severity": "nope"}, "severity", "info, warning, critical"),
+        ("search_datasets", {"query": "a", "mode": "nope"}, "mode", "both, words, meaning"),
+        (
+            "query_table",
+            {"dataset": "a", "where": [{"column": "a", "op": "nope", "value": 1}]},
+            "where[0].op",
+            "eq, ne, lt, le, gt, ge, in, like, is_null",
+        ),
+    ],
+)
+def test_of_a_word_that_is_not_to_choose_the_choices_are_told(
+    db: None, tool: str, arguments: dict[str, Any], field: str, choices: str
+) -> None:
+    error = checked(agent(), tool, **arguments)["error"]
+    assert error["code"] == "invalid_arguments"
+    [words] = error["errors"][field]
+    assert words.startswith("Invalid enum value 'nope': give one of ")
+    assert choices in words
 
 
 def test_connectors_are_told_as_by_rest_without_options(things: Things) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -15,10 +14,11 @@ from api.mcp.call import Call, Result, cache_fields
 from api.mcp.errors import invalid_params
 from api.mcp.tools.encoding import encode_planned, encode_told
 from api.mcp.tools.keyed import run_once
+from api.mcp.tools.misfits import explain_misfit
 from api.mcp.tools.planning import UserQuestion, run_planned
 from api.mcp.tools.schemas import PlannedOut, describe_tool
 from api.mcp.tools.table import TOOLS
-from api.mcp.tools.tool import Planned, Tool, ToolFailed, bad_argument
+from api.mcp.tools.tool import Planned, Tool, ToolFailed
 from api.rest.answers import Refused
 from database.away import RETRY_AFTER_S, WORDS, is_away
 from workspaces.models import Role
@@ -33,11 +33,6 @@ from workspaces.races import (
 
 log = structlog.get_logger(__name__)
 
-_WORDS_MAX = 200  # a client may have given a name of any length
-_PLACE = re.compile(r"^(?P<words>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(
-    r"unknown field `(?P<name>[^`]*)`|missing required field `(?P<lacking>[^`]*)`"
-)
 _CODES = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.FORBIDDEN: "not_allowed",
@@ -88,7 +83,7 @@ def _run(call: Call, tool: Tool, arguments: dict[str, Any]) -> Result:
     try:
         return _answer(call, tool, msgspec.convert(arguments, tool.arguments))
     except msgspec.ValidationError as exc:
-        return _failed(_misfit(exc))
+        return _failed(explain_misfit(exc, tool.arguments))
     except ToolFailed as exc:
         return _failed(exc)
     except Refused as exc:
@@ -123,16 +118,6 @@ def _failed(failure: ToolFailed) -> Result:
         "retry_after_s": failure.retry_after_s,
     }
     return Result.of_tool(msgspec.json.encode({"error": error}), failed=True)
-
-
-def _misfit(exc: msgspec.ValidationError) -> ToolFailed:
-    """msgspec says: Expected `int`, got `str` - at `$.limit`."""
-    found = _PLACE.match(str(exc))
-    words, field = (found["words"], found["field"]) if found else (str(exc), None)
-    if (named := _UNKNOWN.search(words)) is not None:
-        field = ".".join(filter(None, [field, named["name"] or named["lacking"]]))
-    words, field = words[:_WORDS_MAX], (field or "arguments")[:_WORDS_MAX]
-    return bad_argument(field, words)
 
 
 def _failure_of(refused: Refused) -> ToolFailed:
