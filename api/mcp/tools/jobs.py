@@ -191,7 +191,9 @@ class StartAutoSync(_Switch):
         subject = self.need_subject(caller)
         if isinstance(subject, Stream):
             words = (
-                f"Stream {subject.name} sends its readings from now on; it is {subject.state} now."
+                f"Stream {subject.name} is on already: nothing is changed."
+                if subject.state == StreamState.RUNNING
+                else f"Stream {subject.name} sends its readings from now on; it is {subject.state} now."
             )
             return Intent([words], subject, lambda: _start_stream(subject))
         effects = [f"Job {subject.name} runs by its schedule: {describe_schedule(subject)}."]
@@ -210,8 +212,15 @@ class StopAutoSync(_Switch):
     def plan(self, caller: McpCaller) -> Intent:
         subject = self.need_subject(caller)
         if isinstance(subject, Stream):
-            words = f"Stream {subject.name} sends nothing more; readings go on to be taken in, and wait."
+            words = (
+                f"Stream {subject.name} is off already: nothing is changed."
+                if subject.state == StreamState.STOPPED
+                else f"Stream {subject.name} sends nothing more; readings go on to be taken in, and wait."
+            )
             return Intent([words], subject, lambda: _stop_stream(subject))
+        if not subject.enabled:
+            words = f"Job {subject.name} is off already: nothing is changed."
+            return Intent([words], subject, lambda: _stop_job(subject))
         effects = [
             f"Job {subject.name} is not run by its schedule any more: {describe_schedule(subject)}.",
             f"Dataset {subject.dataset.name} stays as it is until the job is started by hand or switched on again.",

@@ -38,6 +38,10 @@ from workspaces.plans import (
 KEY, ANSWER = "go", "go"  # of the question, and of the field that answers it
 _BUDGET_USED = "budget_used"
 _SALT = "api.mcp.question"
+_NO = "The user said no: nothing was done."
+_NO_ANSWER = (
+    f"The answer has no `{ANSWER}` that is true or false, which counts as a no: nothing was done."
+)
 _ASK_AGAIN = {
     PlanFault.UNKNOWN: "This requestState is none of ours: call without it.",
     PlanFault.DIFFERS: "This requestState was given for another call: call without it.",
@@ -88,15 +92,15 @@ def run_planned(call: Call, tool: Tool, given: Planned) -> dict[str, Any] | User
 def _go_by_answer(
     call: Call, tool: Tool, intent: Intent, planned: PlannedCall
 ) -> dict[str, Any] | UserQuestion:
-    state, answer = call.message.params.get("requestState"), _read_answer(call)
-    if state is None or answer is None:
+    state, response = call.message.params.get("requestState"), _find_response(call)
+    if state is None or response is None:
         return _ask(intent, planned)
-    token = _read_state(state)
+    token, answer = _read_state(state), _read_answer(response)
     if answer:
         return _act(tool, intent, planned, token)
     with _refusals_audited(intent, planned), transaction.atomic():
         use_plan(token, planned, PlanOutcome.DECLINED)
-    raise ToolFailed("declined", "The user said no: nothing was done.")
+    raise ToolFailed("declined", _NO_ANSWER if answer is None else _NO)
 
 
 def _ask(intent: Intent, planned: PlannedCall) -> UserQuestion:
@@ -164,12 +168,14 @@ def _can_be_asked(call: Call) -> bool:
     return isinstance(told, dict) and (not told or "form" in told)
 
 
-def _read_answer(call: Call) -> bool | None:
-    """None: there is none, or none that can be understood."""
+def _find_response(call: Call) -> dict[str, Any] | None:
     responses = call.message.params.get("inputResponses")
     response = responses.get(KEY) if isinstance(responses, dict) else None
-    if not isinstance(response, dict):
-        return None
+    return response if isinstance(response, dict) else None
+
+
+def _read_answer(response: dict[str, Any]) -> bool | None:
+    """None: it says neither yes nor no. That is no consent, and a client that answers so would do it again."""
     if response.get("action") in ("decline", "cancel"):
         return False
     content = response.get("content")
