@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 _MARKS = (
@@ -21,6 +22,9 @@ _CONTROL_SHARE_MAX = 0.05
 _UTF8_ERRORS_MAX = 0.005  # of the bytes
 _ODD_SHARE_MAX = 0.02
 _WESTERN_ZEROS_LEAST = 0.4  # of the characters, where no byte is beyond ASCII
+_ONE_SCRIPT_LEAST = 8  # characters
+_ONE_SCRIPT_SHARE = 0.9  # of the characters beyond ASCII
+_SCRIPTS_BELOW = 0x20  # high bytes of the alphabets
 _ODD = ("Cc", "Cn", "Co", "Cs")
 _WESTERN_SHARE_MAX = 0.4  # of the letters
 _WESTERN_ODD_MAX = 0.1
@@ -82,11 +86,29 @@ def _find_wide(head: bytes) -> Charset | None:
             continue
         if width == 2 and places[empty[0]] != zeros:
             continue
-        if zeros < len(whole) // width * _WESTERN_ZEROS_LEAST and whole.isascii():
+        if (
+            zeros < len(whole) // width * _WESTERN_ZEROS_LEAST
+            and whole.isascii()
+            and not _is_of_one_script(whole, codec, empty[0])
+        ):
             continue
         if whole and _is_readable(whole, codec):
             return Charset(codec)
     return None
+
+
+def _is_of_one_script(whole: bytes, codec: str, high_at: int) -> bool:
+    """Some alphabets, such as Cyrillic, have no byte beyond ASCII in UTF-16: one value stands in the same half of nearly each
+    character, beside the zeros of blanks and line ends."""
+    high = whole[high_at::2].translate(None, b"\0")
+    if len(high) < _ONE_SCRIPT_LEAST:
+        return False
+    [(value, count)] = Counter(high).most_common(1)
+    if value >= _SCRIPTS_BELOW or count < len(high) * _ONE_SCRIPT_SHARE:
+        return False
+    text = whole.decode(codec, "replace")
+    letters = sum(unicodedata.category(sign)[0] in "LM" for sign in text)
+    return letters * 2 >= len(text) and (" " in text or "\n" in text)
 
 
 def _is_readable(raw: bytes, codec: str) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import math
+import random
+import struct
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -78,6 +81,12 @@ CHARSETS: list[tuple[str, str, bytes]] = [
         ("utf-16-le", WRITTEN),
         ("utf-16-be", WRITTEN),
         ("utf-32-le", WRITTEN),
+        ("utf-16-le", "Склад проверяется каждый день rusmark\n" * 40),
+        ("utf-16-be", "Склад проверяется каждый день rusmark\n" * 40),
+        ("utf-16-le", "Склад № 7 — проверяется каждый день.\n"),
+        ("utf-16-le", "يتم فحص المستودع كل يوم\n"),
+        ("utf-16-be", "गोदाम की जाँच हर दिन होती है\n"),
+        ("utf-16-le", "คลังสินค้าตรวจสอบทุกวัน\n"),
         ("utf-16-be", "日本語の文章です。\n今日はとても良い天気なので。\n"),
         ("cp1252", WRITTEN),
         ("cp1252", "résumé"),
@@ -171,7 +180,23 @@ def test_what_a_file_is_shows_in_its_first_bytes(extractor: Extractor) -> None:
     assert read(extractor, "really-text.pdf", b"A text that has a wrong name.\n")[0] == ".txt"
 
 
+_CHANCE = random.Random(16)  # noqa: S311 — bytes of a test
+
+
+def _pack_samples(values: Iterable[int]) -> bytes:
+    return b"".join(struct.pack("<h", value) for value in values)
+
+
 REFUSED: list[tuple[str, bytes, str]] = [
+    ("a.bin", _CHANCE.randbytes(4_000), "binary"),
+    ("a.bin", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\0\0\0\x03\0\x08\x06" + _CHANCE.randbytes(4_000), "binary"),
+    ("a.bin", b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQ", 3, 62, 1, 0x401040, 64, 14_000) * 40, "binary"),
+    ("a.bin", _pack_samples(round(9_000 * math.sin(n / 20)) for n in range(4_000)), "binary"),
+    ("a.bin", _pack_samples(round(1_060 + 20 * math.sin(n / 20)) for n in range(4_000)), "binary"),
+    ("a.bin", _pack_samples(_CHANCE.choice([0, 1_040, 1_050, 1_071]) for _ in range(4_000)), "binary"),
+    ("a.bin", _pack_samples(_CHANCE.randrange(0, 1_152) for _ in range(4_000)), "binary"),
+    ("a.bin", _pack_samples(range(1_025, 1_148)) + b"ab\0cd", "binary"),
+    ("a.bin", b"\x04\x10" * 400 + b"\0a" * 20, "binary"),
     ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100), "binary"),
     ("a.txt", b"text\0text", "binary"),
     ("a.txt", b"\x01\x02\x03text" * 50, "binary"),
