@@ -101,9 +101,14 @@ def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int)
     if page:
         items = read_hits(run.scope, page, run.weighed, asked.phrases, languages)
     end = offset + question.limit
+    is_last = end >= min(len(found), DEEPEST)
+    if is_last and run.is_late and offset:
+        # The list ends because time was up: who asks again from here may get further.
+        end = offset + len(page)
+        is_last = end >= DEEPEST
     return SearchAnswer(
         items=items,
-        next=str(end) if end < min(len(found), DEEPEST) else None,
+        next=None if is_last else str(end),
         index=index,
         degraded=run.degraded,
         found=len(found),
@@ -127,6 +132,7 @@ class _Run:
     degraded: list[Degraded] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)  # contents with the phrases, and the chunk
     has_more: bool = False  # the lists were not made to their end
+    is_late: bool = False  # one of them could not be made in time
     begun: BegunQuestion | None = None
 
     def __post_init__(self) -> None:
@@ -263,6 +269,7 @@ class _Run:
             except OperationalError as exc:
                 if not isinstance(exc.__cause__, QueryCanceled):
                     raise
+        self.is_late = True
         self._degrade("words" if name == "words" else "meaning", EmbedCode.LATE, _LATE)
         return None
 

@@ -14,6 +14,7 @@ from datasets.models import Dataset, Entry, Version
 from search.core.fusion import Matched
 from search.models import IndexState, TextChunk
 from search.querying.question import (
+    DEEPEST,
     InvalidQuestion,
     NoSuchDataset,
     Question,
@@ -22,6 +23,7 @@ from search.querying.question import (
 )
 from search.querying.scope import SearchScope
 from search.querying.search import find_datasets, search
+from search.querying.words import list_by_words
 from tests.rows import make_workspace
 from tests.search.filling import fill_dataset
 from workspaces.models import Workspace
@@ -420,6 +422,30 @@ def test_pages_go_a_thousand_deep_and_show_each_once(acme: Workspace) -> None:
             break
     assert len(found) == len(set(found)) == 1_000
     assert scores == sorted(scores, reverse=True)
+
+
+def test_where_the_list_to_the_depth_is_late_the_pages_do_not_end(
+    acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_dataset(acme, "many", [(f"{n}.txt", f"walrus number {n}\n") for n in range(150)])
+
+    def wait_where_it_is_deep(*args: Any, limit: int) -> Any:
+        if limit == DEEPEST:
+            connection.cursor().execute("SELECT pg_sleep(60)")
+        return list_by_words(*args, limit=limit)
+
+    first = ask(acme, "walrus", limit=100)
+    with monkeypatch.context() as slow:
+        slow.setattr("search.querying.search.list_by_words", wait_where_it_is_deep)
+        second = ask(acme, "walrus", limit=100, cursor=first.next)
+        assert [(each.list, each.code) for each in second.degraded] == [("words", "late")]
+        assert (len(second.items), second.next) == (1, "101")
+        stuck = ask(acme, "walrus", limit=100, cursor=second.next)
+        assert (stuck.items, stuck.next) == ([], "101")
+    rest = ask(acme, "walrus", limit=100, cursor=stuck.next)
+    found = [*paths(first), *paths(second), *paths(rest)]
+    assert len(found) == len(set(found)) == 150
+    assert rest.next is None
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "0", "-1", "1000", "2\n", "\u0663"])
