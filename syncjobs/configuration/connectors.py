@@ -11,11 +11,19 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import ProtectedError
 
-from connectors.models import Connector
+from connectors.models import Connector, name_address
 from connectors.secrets import seal, unseal
 from farends.errors import AuthConfig
 from farends.registry import SPECS, UnknownKind, get_spec
-from farends.spec import PUSH, InvalidOptions, Spec, flat_options, option_fields, parse_options
+from farends.spec import (
+    PUSH,
+    InvalidOptions,
+    Spec,
+    flat_options,
+    option_fields,
+    parse_options,
+    read_stored,
+)
 from syncjobs.configuration.jobs import (
     HasFollowers,
     delete_job,
@@ -75,16 +83,20 @@ class WrittenConnector:
 
 
 def write_connector(
-    connector: Connector, fields: Mapping[str, Any], *, merge: bool = False
+    connector: Connector,
+    fields: Mapping[str, Any],
+    *,
+    merge: bool = False,
+    keep_pins: bool = False,
 ) -> WrittenConnector:
     """Gives a new or stored connector the fields of its written form; what is not named stays.
 
     `options` and `secret` take the place of what was there; with `merge` their fields do, each for itself, and
-    None takes one away (RFC 7396). A secret that stays must be for the same far end. Raises InvalidConnector,
-    NameTaken, and IntegrityError where the name was taken at that moment.
+    None takes one away (RFC 7396). With `keep_pins` the approved keys stay which `options` do not name, as long as they are
+    of the same host. A secret that stays must be for the same far end. Raises InvalidConnector, NameTaken, and IntegrityError where the name was taken at that moment.
     """
     with transaction.atomic():
-        return _write(connector, fields, merge)
+        return _write(connector, fields, merge=merge, keep_pins=keep_pins)
 
 
 def save_connector(connector: Connector) -> int:
@@ -176,13 +188,15 @@ def tell_errors(row: models.Model, exc: ValidationError) -> Iterator[tuple[Place
             yield place, f"{'.'.join(place)}: {' '.join(words)}"
 
 
-def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenConnector:
+def _write(
+    given: Connector, fields: Mapping[str, Any], *, merge: bool, keep_pins: bool
+) -> WrittenConnector:
     rows = Connector.objects.select_for_update(no_key=True, of=("self",))
     stored = rows.select_related("workspace").filter(pk=given.pk).first()
     connector = given if stored is None else stored
     before, secret_before = _state_of(connector), _secret_of(connector)
     endpoint_before = connector.endpoint if stored is not None else None
-    spec = _fill(connector, fields, merge)
+    spec = _fill(connector, fields, merge=merge, keep_pins=keep_pins)
     problems = find_problems(connector, ["workspace"])
     problems += _problems_of("options", spec.options, connector.options)
     problems += find_kind_problems(connector, spec)
@@ -209,12 +223,13 @@ def _write(given: Connector, fields: Mapping[str, Any], merge: bool) -> WrittenC
     return WrittenConnector(connector, tuple(changed), save_connector(connector))
 
 
-def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
+def _fill(connector: Connector, fields: Mapping[str, Any], *, merge: bool, keep_pins: bool) -> Spec:
     """Raises InvalidConnector for a kind that is not there."""
     try:
         spec = get_spec(str(fields.get("kind", connector.kind)))
     except UnknownKind as exc:
         raise InvalidConnector([(("kind",), f"kind: {exc}")]) from None
+    address_before = connector.address
     for name in _PLAIN:
         if name in fields:
             setattr(connector, name, fields[name])
@@ -223,11 +238,29 @@ def _fill(connector: Connector, fields: Mapping[str, Any], merge: bool) -> Spec:
     if "options" in fields:
         options = flat_options(fields["options"] or {})
         kept = {**connector.options, **options} if merge else options
+        if keep_pins:
+            port = connector.port or spec.usual_port(options)
+            is_same_host = name_address(connector.host, port) == address_before
+            pins = _list_kept_pins(spec, connector.options, options, is_same_host=is_same_host)
+            kept = {**pins, **kept}
         kept = {name: value for name, value in kept.items() if value is not None}
         if not _mean_the_same(spec, kept, connector.options):
             connector.options = _as_its_kind_has_them(spec, kept)
     connector.port = connector.port or spec.usual_port(connector.options)
     return spec
+
+
+def _list_kept_pins(
+    spec: Spec, stored: Mapping[str, Any], given: Mapping[str, Any], *, is_same_host: bool
+) -> dict[str, Any]:
+    """The stored keys of the host and of the jump host that are still the same ones."""
+    jumps = [read_stored(spec.options, options).jump() for options in (stored, given)]
+    is_same_jump = jumps[0] == jumps[1]
+    return {
+        name: stored[name]
+        for name, whose in spec.pins().items()
+        if name in stored and (is_same_host if whose == "host" else is_same_jump)
+    }
 
 
 def _as_its_kind_has_them(spec: Spec, given: Any) -> Any:

@@ -231,7 +231,9 @@ class _Application:
         found = self._jobs.find_connector(workspace, name)
         try:
             written = write_connector(
-                found or Connector(workspace=workspace, name=name), {**fields, "name": name}
+                found or Connector(workspace=workspace, name=name),
+                {**fields, "name": name},
+                keep_pins=True,
             )
         except InvalidConnector as exc:
             for inner, message in exc.problems:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,63 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
     changed = [each for each in told["changes"] if each["action"] == "changed"]
     assert [(each["name"], each["fields"]) for each in changed] == [("reports-host", ["options"])]
     assert Connector.objects.get().options["root"] == "/exports"
+
+
+KEY = "SHA256:zyxwvutsrqponmlkjihgfedcbaABCDEFGHIJKLMNOPQ"
+JUMP_KEY = "SHA256:jumpwvutsrqponmlkjihgfedcbaABCDEFGHIJKLMNOP"
+WITHOUT_KEY = re.sub(", host_key: [^}]*", ", jump_host: gate.example.com", CONFIG)
+
+
+def approve(option: str, key: str) -> None:
+    stage = {"stage": "identity", "ok": False, "option": option, "offered": key}
+    Connector.objects.update(last_test=[stage])
+    call_command("approve_host_key", "reports-host", "--fingerprint", key)
+
+
+def pins() -> tuple[str | None, str | None]:
+    options = Connector.objects.get().options
+    return options.get("host_key"), options.get("jump_host_key")
+
+
+def test_a_key_that_a_person_approved_stays(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(WITHOUT_KEY)
+    apply(config, capsys)
+    approve("host_key", KEY)
+    approve("jump_host_key", JUMP_KEY)
+    capsys.readouterr()
+    assert "changed" not in apply(config, capsys)
+    assert pins() == (KEY, JUMP_KEY)
+    config.write_text(WITHOUT_KEY.replace("/exports", "/out"))
+    apply(config, capsys)
+    assert (pins(), Connector.objects.get().options["root"]) == ((KEY, JUMP_KEY), "/out")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "left"),
+    [
+        ("files.example.com", "other.example.com", (None, JUMP_KEY)),
+        ("port: 22", "port: 2222", (None, JUMP_KEY)),
+        ("gate.example.com", "gate2.example.com", (KEY, None)),
+        ("root: /exports", "root: /exports, host_key: null", (None, JUMP_KEY)),
+        ("root: /exports", f'root: /exports, host_key: "{KEY[:-1]}R"', (f"{KEY[:-1]}R", JUMP_KEY)),
+    ],
+)
+def test_an_approved_key_goes_with_its_host_or_by_the_file(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    left: tuple[str | None, str | None],
+) -> None:
+    config.write_text(WITHOUT_KEY)
+    apply(config, capsys)
+    approve("host_key", KEY)
+    approve("jump_host_key", JUMP_KEY)
+    config.write_text(WITHOUT_KEY.replace(old, new))
+    apply(config, capsys)
+    assert pins() == left
 
 
 def test_options_that_write_out_a_default_are_no_change(
