@@ -82,7 +82,7 @@ def _find_and_index(
     elif not terms.is_behind:
         return find_outage(session, assignment.claim.dataset_id)
     if record.crash_count:
-        return "the worker of an earlier attempt died; the queue goes on"
+        return "an earlier attempt was cut off (its worker, or the database, went away); the queue goes on"
     lease.progress.enter(Stage.UPDATING_EMBEDDINGS)
     done = TextStage(
         session=session,
