@@ -1,10 +1,12 @@
 """Refuses a query parameter that a route does not have: passed over, a filter with a slip in its name would show all
-that there is. And a body, where the route takes none."""
+that there is. A number that is written as no program writes it. And a body, where the route takes none."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +20,15 @@ from api.rest.bodies import reads_own_body
 _BODIES = ("body", "form", "file")
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _READS = ("GET", "HEAD", "OPTIONS")
+# Pydantic also takes what Python does: 1_0, +5, 5.0, and blanks around.
+_WRITTEN: dict[type, re.Pattern[str]] = {
+    int: re.compile(r"[0-9]+", re.ASCII),
+    float: re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII),
+}
+_WORDS: dict[type, str] = {
+    int: "Give a whole number in plain digits, such as 20.",
+    float: "Give a number in plain digits, such as 20 or 1.5.",
+}
 
 
 def refuse_unknown(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +38,9 @@ def refuse_unknown(run: Callable[..., Any]) -> Callable[..., Any]:
     takes_body = reads_own_body(operation.view_func) or any(
         each.__ninja_param_source__ in _BODIES for each in operation.models
     )
-    operation.view_func = _hold(operation.view_func, names_of(operation), takes_body=takes_body)
+    operation.view_func = _hold(
+        operation.view_func, names_of(operation), _numbers_of(operation), takes_body=takes_body
+    )
     return run
 
 
@@ -37,19 +50,56 @@ def names_of(operation: Operation) -> list[str]:
     return [name for each in queries for name in getattr(each, "__ninja_flatten_map__", {})]
 
 
+def _numbers_of(operation: Operation) -> dict[str, type]:
+    """The query parameters that are one number, with its type."""
+    return {
+        name: kind
+        for model in operation.models
+        if model.__ninja_param_source__ == "query"
+        for name, place in getattr(model, "__ninja_flatten_map__", {}).items()
+        if (kind := _find_number(model, place)) is not None
+    }
+
+
+def _find_number(found: Any, place: Sequence[str]) -> type | None:
+    for step in place:
+        field = getattr(found, "model_fields", {}).get(step)
+        if field is None:
+            return None
+        found = field.annotation
+    return next((kind for kind in (found, *typing.get_args(found)) if kind in (int, float)), None)
+
+
 def _hold(
-    view: Callable[..., Any], names: Sequence[str], *, takes_body: bool
+    view: Callable[..., Any],
+    names: Sequence[str],
+    numbers: Mapping[str, type],
+    *,
+    takes_body: bool,
 ) -> Callable[..., Any]:
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         unknown = [name for name in request.GET if name not in names]
         if unknown:
             raise _refusal_of(unknown, names)
+        _need_plain(request, numbers)
         if not takes_body and request.method not in _READS:
             _need_no_body(request)
         return view(request, *args, **kwargs)
 
     return answer
+
+
+def _need_plain(request: HttpRequest, numbers: Mapping[str, type]) -> None:
+    """Raises Refused."""
+    errors = {
+        name: [_WORDS[kind]]
+        for name, kind in numbers.items()
+        if not all(_WRITTEN[kind].fullmatch(text) for text in request.GET.getlist(name))
+    }
+    if errors:
+        words = f"The request does not fit: {', '.join(errors)}."
+        raise Refused(HTTPStatus.BAD_REQUEST, words, errors=errors)
 
 
 def _need_no_body(request: HttpRequest) -> None:

@@ -36,6 +36,7 @@ _PLAIN = {
     "uuid_parsing": _ID,
     "timezone_aware": "Give the time with its zone, such as 2026-12-24T18:00:00Z.",
 }
+_CURSOR = "Give `next` of the page before as it came."
 # What a pattern of the document means; one that is missing here is told as it stands.
 _PATTERNS = {
     r"^[^\x00]*$": "It may not hold a NUL character.",
@@ -44,6 +45,13 @@ _PATTERNS = {
     r"^[^\x00-\x20\x7f/@?#]+$": "Give a host name or an address alone: no scheme, no path, no blanks.",
     r"^[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9._-])?$": "Begin with a letter or a digit; letters, digits, blanks and"
     " . _ - may follow.",
+    r"^\.[^/\x00]{1,30}$": "Give a suffix such as .md.",
+    r"^[1-9][0-9]{0,2}$": _CURSOR,
+    r"^[0-9]{1,18}$": _CURSOR,
+    r"^[A-Za-z0-9_-]+$": _CURSOR,
+    r"^[A-Za-z0-9_-]{40,500}$": _CURSOR,
+    r"^[A-Za-z0-9_-]{2,8000}$": _CURSOR,
+    r"^[0-9]{0,18}$": "Give the id of the last event as it came.",
     r"^[\w.@+-]+$": "Give letters, digits and . @ + - _ alone.",
 }
 

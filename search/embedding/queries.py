@@ -227,7 +227,7 @@ def _wait_for_builtin(
     except NotYet:
         asked.add_done_callback(lambda done: _keep_late(generation, known, done))
         raise EmbedFailed(
-            EmbedCode.LATE, f"the built-in model did not answer within {timeout_s:g} s"
+            EmbedCode.LATE, f"the built-in model did not answer within {round(timeout_s, 2):g} s"
         ) from None
     if vector is None:
         raise EmbedFailed(EmbedCode.PROTOCOL, "the model gives this question no direction")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from api.shapes.misfits import describe_misfit
 from search.querying.question import SearchMode
 from tests.api.asking import Asker, asker
+from tests.api.document import DOCUMENT
 from tests.rows import make_workspace
 from tests.search.filling import fill_dataset
 from workspaces.models import Role
@@ -156,3 +158,59 @@ def test_metrics_show_how_long_a_workspaces_searches_took(ours: Asker) -> None:
     before = count()
     ours.get("search", {"q": "heron", "mode": "words"})
     assert count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "text"),
+    [
+        ("search", "limit", "1_0"),
+        ("search", "limit", "+5"),
+        ("search", "limit", " 5"),
+        ("search", "limit", "5.0"),
+        ("search", "newer_than_s", "1_0"),
+        ("datasets/handbook/search", "limit", "5 "),
+        ("sync-jobs", "limit", "1_0"),
+        ("datasets/handbook/versions", "limit", "\u0665"),
+        ("datasets/handbook/files/b.txt", "version", "0_1"),
+        ("members", "limit", "+5"),
+    ],
+)
+def test_a_number_is_written_in_plain_digits(ours: Asker, path: str, name: str, text: str) -> None:
+    admin = asker(Role.ADMIN)
+    query = {"q": "heron"} if path.endswith("search") else {}
+    told = admin.get(path, {**query, name: text})
+    assert told.status_code == 400, told.content
+    [words] = told.json()["errors"][name]
+    assert words.startswith(("Give a whole number", "Give a number"))
+    assert admin.get(path, {**query, name: "1"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"type": "md"}, "Give a suffix such as .md."),
+        ({"cursor": "x"}, "Give `next` of the page before as it came."),
+    ],
+)
+def test_what_a_text_must_be_is_told_in_words(
+    ours: Asker, given: dict[str, str], words: str
+) -> None:
+    told = ours.get("search", {"q": "heron", **given})
+    assert told.status_code == 400
+    assert [each for found in told.json()["errors"].values() for each in found] == [words]
+
+
+def test_no_parameter_is_told_by_a_raw_pattern() -> None:
+    told = [
+        parameter["schema"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    ]
+    parts = [[one, one.get("items", {}), *one.get("anyOf", ())] for one in told]
+    patterns = {part["pattern"] for found in parts for part in found if "pattern" in part}
+    assert patterns
+    for pattern in patterns:
+        error = {"type": "string_pattern_mismatch", "ctx": {"pattern": pattern}}
+        assert pattern not in describe_misfit(error)

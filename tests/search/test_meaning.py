@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import Future
 
 import pytest
 from django.db import connection, transaction
@@ -11,8 +12,8 @@ from datasets.models import Dataset
 from search.core.fusion import Matched
 from search.core.scanning import Scan, choose_scan, count_cells, count_probes, size_making
 from search.embedding.builtin import DIMENSIONS
-from search.embedding.contract import Vector, make_unit
-from search.embedding.queries import QueryVector
+from search.embedding.contract import EmbedFailed, Vector, make_unit
+from search.embedding.queries import QueryVector, _wait_for_builtin
 from search.models import GenerationState, IndexGeneration, TextChunk
 from search.querying.meaning import list_by_meaning
 from search.querying.question import Question, SearchMode
@@ -208,3 +209,8 @@ def test_cells_are_as_small_as_the_memory_allows_and_many_are_looked_into() -> N
     assert count_probes(200, 400_000) == 25  # vectors that came since the cells were made
     assert count_probes(3_000, 1_000_000) == 375
     assert count_probes(10, 800) == 10
+
+
+def test_how_long_the_model_was_waited_for_is_told_in_short() -> None:
+    with pytest.raises(EmbedFailed, match=r"did not answer within 0\.13 s$"):
+        _wait_for_builtin(Future(), 1, "", 0.125039)
