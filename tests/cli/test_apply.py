@@ -132,7 +132,7 @@ def test_a_key_that_a_person_approved_stays(
     approve("host_key", KEY)
     approve("jump_host_key", JUMP_KEY)
     capsys.readouterr()
-    assert "changed" not in apply(config, capsys)
+    assert "unchanged  connector reports-host" in apply(config, capsys)
     assert pins() == (KEY, JUMP_KEY)
     config.write_text(WITHOUT_KEY.replace("/exports", "/out"))
     apply(config, capsys)
