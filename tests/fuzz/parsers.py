@@ -613,7 +613,7 @@ NO_PARSERS: Mapping[str, str] = {
     "syncjobs.queries.held_plans": "a term of an address, split at its stars",
     "syncproject.env": "the environment, by whoever runs the installation",
     "syncjobs.queries.offered_files": "a name that a person asks for, of a bounded length",
-    "api.mcp.tools.calling": "words of msgspec, about arguments of at most 1 MiB that it has read",
+    "api.mcp.tools.misfits": "words of msgspec, about arguments of at most 1 MiB that it has read",
     "farends.mcp.listing": "names, one look for control characters each",
     "farends.mcp.log_in": "a secret, whole against one class of characters",
     "farends.mcp.options": "names of headers that a person wrote",
