@@ -15,7 +15,7 @@ The tsvector `words` of a chunk holds, in this order:
 The path of a file is not in it: one content may have many paths. What `split_path_words` makes of them, and the stems of
 this, stands beside the content, in `TextPaths`.
 
-The texts of 1 to 3 are those that `clean_signs` returns.
+The texts of 1 to 3 are those that `clean_signs` returns. All words are in the form NFC, whatever the text is in.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+
+from search.core.letters import MARK, compose, match_words
 
 SIMPLE = "simple"
 DEFAULT_LANGUAGES = ("english",)
@@ -35,9 +37,9 @@ KNOWN_LANGUAGES = (
 )  # fmt: skip
 LONGEST_WORD = 80  # characters; what is longer is no name that somebody types
 
-# Runs of letters and digits with single joiners between them.
-_TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
-_WORD = re.compile(r"[^\W_]+")
+# Words with single joiners between them.
+_PLAIN_TOKEN = re.compile(r"[^\W_]+(?:[-_./:@+#][^\W_]+)*")
+_TOKEN = re.compile(rf"[^\W_]+(?:(?:[-_./:@+#][^\W_]|{MARK})[^\W_]*)*")
 _JOINER_SIGNS = "-_./:@+#"
 _JOINERS = re.compile(f"[{_JOINER_SIGNS}]")
 _SPACES = str.maketrans({sign: " " for sign in string.punctuation if not _JOINERS.match(sign)})
@@ -51,10 +53,20 @@ _EAST = re.compile(
 _ALPHABETS = "\u0e01-\u0e3a\u0e40-\u0e5b\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 RUN = re.compile(rf"{_EAST.pattern}|[{_ALPHABETS}]+")
 _ONE_HAN = re.compile(f"[{_HAN}]")
-# Signs that the parser of PostgreSQL takes for letters in a database of locale C, where all beyond ASCII are letters.
+# Signs that the parser of PostgreSQL takes for letters in a database of locale C, where all beyond ASCII are letters:
+# those of all scripts, then those of single ones, such as the full stops of Hindi and Arabic.
 _SIGNS = re.compile(
     "[\u00a0-\u00a9\u00ab\u00ac\u00ae-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u200b\u200e-\u206f\u20a0-\u20bf"
-    "\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\ufeff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
+    "\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\ufeff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+    "\u02c2-\u02c5\u02d2-\u02df\u02e5-\u02eb\u02ed\u02ef-\u02ff\u0375\u037e\u0384\u0385\u0387\u03f6\u0482\u055a-\u055f"
+    "\u0589\u058a\u058d-\u058f\u05be\u05c0\u05c3\u05c6\u05f3\u05f4\u0606-\u060f\u061b\u061d-\u061f\u066a-\u066d\u06d4"
+    "\u06de\u06e9\u06fd\u06fe\u0700-\u070d\u07f6-\u07f9\u07fe\u07ff\u0830-\u083e\u085e\u0888\u0964\u0965\u0970\u09f2"
+    "\u09f3\u09fa\u09fb\u09fd\u0a76\u0af0\u0af1\u0b70\u0bf3-\u0bfa\u0c77\u0c7f\u0c84\u0d4f\u0d79\u0df4\u0e3f\u0e4f"
+    "\u0e5a\u0e5b\u0f01-\u0f17\u0f1a-\u0f1f\u0f34\u0f36\u0f38\u0f3a-\u0f3d\u0f85\u0fbe-\u0fc5\u0fc7-\u0fcc\u0fce-\u0fda"
+    "\u104a-\u104f\u109e\u109f\u10fb\u1360-\u1368\u1390-\u1399\u1400\u166d\u166e\u1680\u169b\u169c\u16eb-\u16ed\u1735"
+    "\u1736\u17d4-\u17d6\u17d8-\u17db\u1800-\u180a\u1940\u1944\u1945\u19de-\u19ff\u1a1e\u1a1f\u1aa0-\u1aa6\u1aa8-\u1aad"
+    "\u1b5a-\u1b6a\u1b74-\u1b7e\u1bfc-\u1bff\u1c3b-\u1c3f\u1c7e\u1c7f\u1cc0-\u1cc7\u1cd3\u1fbd\u1fbf-\u1fc1"
+    "\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe]"
 )
 _BRACKETS = str.maketrans("<>", "  ")
 # Where a word was hyphenated: at the end of a line, or where it could have been.
@@ -84,7 +96,7 @@ def split_compounds(text: str) -> set[str]:
 
 def split_at_signs(text: str) -> set[str]:
     """Returns what stands between spaces and signs that join nothing."""
-    return set(text.translate(_SPACES).split())
+    return set(compose(text).translate(_SPACES).split())
 
 
 def split_token(token: str) -> set[str]:
@@ -95,7 +107,7 @@ def split_token(token: str) -> set[str]:
     if not token.isascii():
         found.update(part for run in set(RUN.findall(token)) for _, part in list_parts(run))
         token = token.replace("\u2011", "-")  # one that does not break
-    for word in _TOKEN.findall(token):
+    for word in (_PLAIN_TOKEN if token.isascii() else _TOKEN).findall(token):
         if len(word) <= LONGEST_WORD and not (word.islower() and word.isalpha()):
             found.update(_take_apart(word))
     return found
@@ -151,15 +163,16 @@ def clean_signs(text: str) -> str:
         text = text.translate(_BRACKETS)
     if text.isascii():
         return text
-    return _SIGNS.sub(" ", _HYPHENATED.sub("", text))
+    return _SIGNS.sub(" ", _HYPHENATED.sub("", compose(text)))
 
 
 def split_path_words(path: str) -> set[str]:
-    """Returns the words of a path: each run of letters and digits, and what `split_compounds` makes of its names, with
-    and without what stands behind their last dot."""
+    """Returns the words of a path: each run of letters, digits and marks, and what `split_compounds` makes of its names,
+    with and without what stands behind their last dot."""
+    path = compose(path)
     names = re.split(r"[/\n]", path)
     stems = [name.rpartition(".")[0] for name in names]
-    words = {word.lower() for word in _WORD.findall(path) if len(word) <= LONGEST_WORD}
+    words = {word.lower() for word in match_words(path).findall(path) if len(word) <= LONGEST_WORD}
     return words | split_compounds("\n".join([*names, *stems]))
 
 

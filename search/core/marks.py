@@ -1,25 +1,29 @@
 """Cuts the part of a chunk that a hit shows, and says where the words of the question stand in it.
 
 A snippet is an unchanged run of the text: nothing is escaped, and nothing is put between. So who shows it marks by
-offsets, and no text of a file can pass for a mark. Offsets count code points.
+offsets, and no text of a file can pass for a mark. Offsets count code points. Words are compared in the form NFC, in
+whatever form the text is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from search.core.letters import MARK, WORD, compose, compose_with_places, is_mark, match_words
 from search.core.lexemes import HYPHEN, LONGEST_WORD, RUN, find_plain_numbers, list_parts
 
 SNIPPET_MAX = 400
 LEAD = 60  # characters before the first mark, at most
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line end
-_WORD = re.compile(r"[^\W_]+")
-_PHRASE_WORD = re.compile(rf"{RUN.pattern}|[^\W_]+")
-_COMPOUND = re.compile(r"[^\W_]+(?:[-_./:@+#]+[^\W_]+)+")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_A-Za-z0-9]+")
+_PHRASE_WORD = re.compile(rf"{RUN.pattern}|{WORD}")
+_PLAIN_COMPOUND = re.compile(r"[^\W_]+(?:[-_./:@+#]+[^\W_]+)+")
+# A word with or without joiners: to look for two with one between would read a long word once for each of its letters.
+_MAYBE_COMPOUND = re.compile(rf"[^\W_]+(?:(?:[-_./:@+#]+[^\W_]|{MARK})[^\W_]*)*")
+_JOINERS = re.compile("[-_./:@+#]")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")  # of a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +56,19 @@ class _Mark:
 def list_words(text: str) -> set[str]:
     """Returns the words that may be marked in a text, in lower case: the database is asked which of them have a stem that is
     wanted."""
-    found = {match.group().lower() for match in _WORD.finditer(text)}
-    found.update(hump.lower() for word in _WORD.findall(text) for hump in _HUMP.findall(word))
+    text = compose(text)
+    words = match_words(text).findall(text)
+    found = {word.lower() for word in words}
+    found.update(hump.lower() for word in words for hump in _HUMP.findall(word))
     return {word for word in found if len(word) <= LONGEST_WORD}
 
 
 def has_phrase(text: str, phrase: str) -> bool:
     """Whether the words of the phrase stand in the text side by side, in this order."""
-    pattern = _compile_phrase(phrase, text)
-    return pattern is None or pattern.search(text) is not None
+    phrase = compose(phrase)
+    if not _PHRASE_WORD.search(phrase):
+        return True
+    return next(_match_phrase(compose(text), phrase), None) is not None
 
 
 def cut_snippet(body: str, wanted: WantedWords) -> Snippet:
@@ -80,29 +88,28 @@ def _leave_out_controls(text: str) -> str:
 
 
 def _find_marks(text: str, wanted: WantedWords) -> list[_Mark]:
-    found = [*_find_phrases(text, wanted.phrases), *_find_words(text, wanted)]
+    composed, places = (text, None) if compose(text) == text else compose_with_places(text)
+    found = [*_find_phrases(composed, wanted.phrases), *_find_words(composed, wanted)]
+    if places is not None:
+        moved = [replace(mark, start=places[mark.start], end=places[mark.end]) for mark in found]
+        found = [mark for mark in moved if mark.start < mark.end]
     return sorted(found, key=lambda mark: (mark.start, -mark.end))
 
 
 def _find_phrases(text: str, phrases: Sequence[str]) -> Iterator[_Mark]:
     for phrase in phrases:
-        pattern = _compile_phrase(phrase, text)
-        for match in pattern.finditer(text) if pattern else ():
-            for word in _WORD.finditer(text, match.start(), match.end()):
+        for start, end in _match_phrase(text, compose(phrase)):
+            for word in match_words(text).finditer(text, start, end):
                 yield _Mark(word.start(), word.end(), f'"{phrase}"', 10.0)
 
 
 def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
-    for match in _COMPOUND.finditer(text):
-        name = match.group().lower()
-        weight = wanted.lexemes.get(name) or wanted.lexemes.get(re.sub(r"[-_./:@+#]", "", name))
-        if weight:
-            yield _Mark(match.start(), match.end(), name, weight)
+    yield from _find_compounds(text, wanted)
     for start, end, number in find_plain_numbers(text):
         if weight := wanted.lexemes.get(number):
             yield _Mark(start, end, number, weight)
     single = wanted.lexemes.keys() | wanted.stemmed.keys()
-    for match in _WORD.finditer(text):
+    for match in match_words(text).finditer(text):
         word = match.group()
         if word.lower() in single or not (word.isalpha() and (word.islower() or word.istitle())):
             yield from _find_in_word(word, match.start(), wanted)
@@ -111,6 +118,16 @@ def _find_words(text: str, wanted: WantedWords) -> Iterator[_Mark]:
             if weight := wanted.lexemes.get(part):
                 start = match.start() + at
                 yield _Mark(start, start + len(part), part, weight)
+
+
+def _find_compounds(text: str, wanted: WantedWords) -> Iterator[_Mark]:
+    for match in (_PLAIN_COMPOUND if text.isascii() else _MAYBE_COMPOUND).finditer(text):
+        name = match.group().lower()
+        if (joined := _JOINERS.sub("", name)) == name:
+            continue
+        weight = wanted.lexemes.get(name) or wanted.lexemes.get(joined)
+        if weight:
+            yield _Mark(match.start(), match.end(), name, weight)
 
 
 def _find_in_word(word: str, start: int, wanted: WantedWords) -> Iterator[_Mark]:
@@ -188,6 +205,32 @@ def _join_marks(marks: Sequence[_Mark]) -> list[tuple[int, int]]:
         else:
             joined.append((mark.start, mark.end))
     return joined
+
+
+def _match_phrase(text: str, phrase: str) -> Iterator[tuple[int, int]]:
+    """Yields where the phrase stands. Both are in the form NFC."""
+    pattern = _compile_phrase(phrase, text)
+    at = 0
+    while pattern and (match := pattern.search(text, at)):
+        if text.isascii() or _is_whole(match, phrase):
+            yield match.span()
+            at = match.end()
+        else:
+            at = match.start() + 1
+
+
+def _is_whole(match: re.Match[str], phrase: str) -> bool:
+    """Whether none of its words goes on with a mark: what the pattern takes for the space between words may be one."""
+    text, (start, end) = match.string, match.span()
+    if not RUN.match(text[start]) and start and is_mark(text[start - 1]):
+        return False
+    if not RUN.match(text[end - 1]) and end < len(text) and is_mark(text[end]):
+        return False
+    return _count_letters(match.group()) == _count_letters(phrase)
+
+
+def _count_letters(text: str) -> int:
+    return sum(map(len, _PHRASE_WORD.findall(text)))
 
 
 def _compile_phrase(phrase: str, text: str) -> re.Pattern[str] | None:

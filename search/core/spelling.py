@@ -12,13 +12,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from search.core.letters import match_letters
 from search.core.lexemes import RUN
 
 SHORTEST = 4  # letters; of shorter ones too many are alike
 LONGEST = 40
 ONE_SLIP = range(SHORTEST, 9)  # letters of a word that has one slip at most; a longer one has two
 
-_LETTERS = re.compile(r"[^\W\d_]+")
 _SINGLE = str.maketrans(
     {
         "\u0131": "i",
@@ -38,9 +38,14 @@ _DIGRAPHS = re.compile("ae|oe|ue|aa")
 
 def iter_spelled(text: str) -> Iterator[str]:
     """Yields the words of a text that can be misspelt, in lower case, each once."""
-    for word in set(_LETTERS.findall(text.lower())):
-        if SHORTEST <= len(word) <= LONGEST and (word.isascii() or not RUN.search(word)):
+    for word in set(match_letters(text).findall(text.lower())):
+        if SHORTEST <= len(word) <= LONGEST and (word.isascii() or _has_letters(word)):
             yield word
+
+
+def _has_letters(word: str) -> bool:
+    """Whether enough of it are letters, and of a script with spaces between words."""
+    return not RUN.search(word) and (word.isalpha() or len(_strip_accents(word)) >= SHORTEST)
 
 
 def is_spelled(word: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from database.rows import fetch_rows
+from search.core.letters import MARKS, match_letters, match_words
 from search.core.lexemes import RUN, SIMPLE, ask_parts, iter_plain_numbers, split_compounds
 from search.core.terms import Term, write_tsquery
 
@@ -25,8 +26,7 @@ COUNTED_MAX = 20_000  # chunks: who stands in more is common enough
 STATISTICS_FOR_S = 300.0
 
 _DIGIT = re.compile(r"\d")
-_SINGLE_LETTER = re.compile(r"(?<![^\W\d_])[^\W\d_](?![^\W\d_])")
-_OUTER = re.compile(r"^[^\w@#]+|[^\w+#]+$")
+_OUTER = re.compile(rf"^[^\w@#]+|[^\w+#{MARKS}]+$")
 
 _LEXIZE = """
 SELECT w.n, c.name, tsvector_to_array(to_tsvector(c.name::regconfig, w.word)) AS lexemes
@@ -157,7 +157,7 @@ def _make_term(
         parts=tuple(sorted(parts)),
         is_stop=False,
         is_exact=True,
-        has_letters=bool(_SINGLE_LETTER.search(word)),
+        has_letters=any(len(each) == 1 for each in match_letters(word).findall(word)),
         same=_list_same_numbers(numbers),
     )
 
@@ -211,7 +211,9 @@ def write_loose_phrase(phrase: str) -> str:
     if RUN.search(phrase):
         return ""
     words = {
-        word for word in re.findall(r"[^\W_]+", phrase.lower()) if len(word) > 1 or word.isdigit()
+        word
+        for word in match_words(phrase).findall(phrase.lower())
+        if len(word) > 1 or word.isdigit()
     }
     return " & ".join(f"({write_tsquery(_with_signs(word), '|')})" for word in sorted(words))
 

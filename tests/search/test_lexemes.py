@@ -37,6 +37,10 @@ from search.core.lexemes import (
         ("V\u20111138", {"v-1138", "v1138", "1138"}),
         ("v2の設定", {"の設", "設定", "設", "定"}),
         ("ตั้งค่า", {"ตั้", "ั้ง", "้งค", "งค่", "ค่า"}),
+        ("हिन्दी भाषा", set()),
+        ("हिन्दी-भाषा", {"हिन्दी-भाषा", "हिन्दीभाषा", "हिन्दी", "भाषा"}),
+        ("Straßen-Cafe\u0301", {"straßen-café", "straßencafé", "straßen", "café"}),
+        ("\u30c8\u3099\u30a2", {"ドア"}),
     ],
 )  # fmt: skip
 def test_a_compound_is_kept_whole_and_split(text: str, words: set[str]) -> None:
@@ -73,6 +77,11 @@ def test_a_number_is_known_without_the_signs_between_its_thousands(
         ("an expen\u2010\n       sive soft\u00adhyphen", "an expensive softhyphen"),
         ("Größe, señora, 5 µm, ไทย, 設定。", "Größe, señora, 5 µm, ไทย, 設定 "),
         ('plain "text", it\'s', 'plain "text", it\'s'),
+        ("Cafe\u0301 \u110e\u1161\u11bc\u1100\u1169", "Café 창고"),
+        (
+            "किताब है। \u0643\u062a\u0627\u0628\u060c \u05e9\u05dc\u05be\u05d0",
+            "किताब है  \u0643\u062a\u0627\u0628  \u05e9\u05dc \u05d0",
+        ),
     ],
 )
 def test_signs_beyond_ascii_are_no_letters(text: str, cleaned: str) -> None:
@@ -86,6 +95,8 @@ def test_signs_beyond_ascii_are_no_letters(text: str, cleaned: str) -> None:
         ("src/HeaderMismatch.py", {"src", "headermismatch", "header", "mismatch", "py"}),
         ("März 2024/Angebot7.docx", {"märz", "2024", "angebot7", "angebot", "7", "docx"}),
         ("报告/季度.txt", {"报告", "季度", "txt"}),
+        ("Waschku\u0308che/I\u0301ndice.txt", {"waschküche", "índice", "txt"}),
+        ("पुस्तकें/हिन्दी.txt", {"पुस्तकें", "हिन्दी", "txt"}),
     ],
 )
 def test_a_path_is_found_by_its_names_and_their_parts(path: str, words: set[str]) -> None:

@@ -28,6 +28,14 @@ def marked(snippet: Snippet) -> list[str]:
         ("<b>bold</b> & bold", ["bold"], ["bold", "bold"]),
         ("שלום עולם", ["עולם"], ["עולם"]),
         ("needles are no match", ["needle"], []),
+        ("यह हिन्दी भाषा की किताब है।", ["हिन्दी", "की", "है"], ["हिन्दी", "की", "है"]),
+        ("हिन्दी-भाषा", ["हिन्दी-भाषा"], ["हिन्दी-भाषा"]),
+        ("الكِتَابُ هنا", ["الكِتَابُ"], ["الكِتَابُ"]),
+        ("نمی\u200cشود", ["نمی\u200cشود"], ["نمی\u200cشود"]),
+        ("im Cafe\u0301, Cafe", ["café"], ["Cafe\u0301"]),
+        ("im Café, Cafe", ["cafe"], ["Cafe"]),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af", ["한글"], ["\u1112\u1161\u11ab\u1100\u1173\u11af"]),
+        ("a\u030a \u30c8\u3099\u30a2 ok", ["ドア", "ok"], ["\u30c8\u3099\u30a2", "ok"]),
     ],
 )  # fmt: skip
 def test_words_are_marked_where_they_stand(body: str, words: list[str], found: list[str]) -> None:
@@ -98,3 +106,34 @@ def test_a_phrase_is_its_words_however_they_are_hyphenated() -> None:
     assert has_phrase(body, "been unlinked or renamed since")
     assert not has_phrase(body, "unlinked renamed")
     assert marked(cut_snippet(body, wanted(phrases=("unlinked or",)))) == ["un", "linked", "or"]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase", "words"),
+    [
+        ("यह हिन्दी में है", "हिन्दी में", ["हिन्दी", "में"]),
+        ("यह हिन्दीं में है", "हिन्दी में", []),
+        ("यह हिन्दी मेंं है", "हिन्दी में", []),
+        ("किताब", "ताब", []),
+        ("x\u030c y and x y", "x y", ["x", "y"]),
+        (
+            "La Sen\u0303ora  Iba\u0301n\u0303ez",
+            "señora ibáñez",
+            ["Sen\u0303ora", "Iba\u0301n\u0303ez"],
+        ),
+        ("La Señora Ibáñez", "sen\u0303ora iba\u0301n\u0303ez", ["Señora", "Ibáñez"]),
+        (
+            "Ti\u00ea\u0301ng Vie\u0323\u0302t",
+            "tiếng việt",
+            ["Ti\u00ea\u0301ng", "Vie\u0323\u0302t"],
+        ),
+        ("a\u030a \u30c8\u3099\u30a2", "ドア", ["\u30c8\u3099\u30a2"]),
+    ],
+)
+def test_a_phrase_is_known_in_any_form_and_ends_with_its_marks(
+    text: str, phrase: str, words: list[str]
+) -> None:
+    assert has_phrase(text, phrase) is bool(words)
+    snippet = cut_snippet(text, wanted(phrases=(phrase,)))
+    assert snippet.text == text
+    assert marked(snippet) == words

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import pytest
 from django.db import connection
@@ -29,6 +30,7 @@ from tests.search.filling import fill_dataset
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 TEXTS = {
     "guide/pool.md": "# Pool\n\nThe connection pool closes idle connections. HeaderMismatch is told.\n",
@@ -108,6 +110,73 @@ def test_a20_a_phrase_is_obeyed_in_each_mode(acme: Workspace, handbook: Dataset)
     assert paths(ask(acme, '"fault page"')) == []
     assert paths(ask(acme, '"to be or not to be"')) == ["office/to-be.txt"]
     assert paths(ask(acme, '"page fault" pool')) == ["guide/limits.txt"]
+
+
+MARKED_TEXTS = {
+    "hindi.txt": "यह हिन्दी भाषा की किताब है। सब हिन्दी में लिखा है, गोदाम भी।\n",
+    "bengali.txt": "বাংলা ভাষা\n",
+    "tamil.txt": "தமிழ் மொழி\n",
+    "marathi.txt": "मराठी पुस्तक\n",
+    "arabic.txt": "الكِتَابُ مَكْتُوبٌ هنا،\n",
+    "persian.txt": "نمی\u200cشود.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        *(("हिन्दी", "hindi.txt"), ("भाषा", "hindi.txt"), ("की", "hindi.txt"), ("है", "hindi.txt")),
+        *(("किताब", "hindi.txt"), ("गोदाम", "hindi.txt"), ("ভাষা", "bengali.txt"), ("தமிழ்", "tamil.txt")),
+        *(("மொழி", "tamil.txt"), ("मराठी", "marathi.txt"), ("पुस्तक", "marathi.txt")),
+        *(("الكِتَابُ", "arabic.txt"), ("مَكْتُوبٌ", "arabic.txt"), ("هنا", "arabic.txt")),
+        ("نمی\u200cشود", "persian.txt"),
+    ],
+)  # fmt: skip
+def test_a_word_is_found_and_marked_with_its_marks(acme: Workspace, word: str, path: str) -> None:
+    fill_dataset(acme, "marked", MARKED_TEXTS.items())
+    answer = ask(acme, word)
+    assert paths(answer) == [path]
+    assert set(marked(answer)) == {word}
+
+
+def test_a_phrase_is_marked_with_its_marks(acme: Workspace) -> None:
+    fill_dataset(acme, "marked", MARKED_TEXTS.items())
+    answer = ask(acme, '"हिन्दी में"')
+    assert paths(answer) == ["hindi.txt"]
+    assert set(marked(answer)) == {"हिन्दी", "में"}
+    assert paths(ask(acme, '"हिन्द में"')) == []
+
+
+FORM_TEXT = (
+    "Die Größenordnung der Waschküche im Café. Dort wohnt Señora Ibáñez.\nTiếng Việt, 창고, ドア.\n"
+)
+
+
+@pytest.mark.parametrize("asked_form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    "q",
+    ["Größenordnung", "Waschküche", "Café", "ibáñez", '"Señora Ibáñez"', "Tiếng", "창고", "ドア", '"창고"'],
+)  # fmt: skip
+def test_a_word_is_found_in_whatever_form_its_text_is(
+    acme: Workspace, q: str, asked_form: Literal["NFC", "NFD"]
+) -> None:
+    """macOS and some programs that write PDF have a letter and its accent apart."""
+    texts = {f"{form}.txt": normalize(form, FORM_TEXT) for form in FORMS}
+    fill_dataset(acme, "forms", texts.items())
+    hits = ask(acme, normalize(asked_form, q)).items
+    assert {hit.path for hit in hits} == {"NFC.txt", "NFD.txt"}
+    for hit in hits:
+        assert hit.snippet in texts[hit.path]
+        words = [hit.snippet[start:end] for start, end in hit.highlights]
+        assert normalize("NFC", " ".join(words)).lower() == q.strip('"').lower()
+
+
+def test_a_file_is_found_by_a_name_in_whatever_form(acme: Workspace) -> None:
+    names = {form: normalize(form, f"{form}/Prüfbericht हिन्दी.txt") for form in FORMS}
+    fill_dataset(acme, "names", [(names["NFC"], "one\n"), (names["NFD"], "two\n")])
+    for form in FORMS:
+        assert set(paths(ask(acme, normalize(form, "prüfbericht")))) == set(names.values())
+    assert set(paths(ask(acme, "हिन्दी"))) == set(names.values())
 
 
 ODD_TEXTS = {

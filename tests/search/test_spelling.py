@@ -92,6 +92,7 @@ def test_words_of_letters_are_collected_once() -> None:
     collector.read("the pump again")
     assert collector.take() == {"again"}
     assert list(iter_spelled("x" * 41 + " Straße 12 abc")) == ["straße"]
+    assert list(iter_spelled("हिन्दी 12 كِتَ की")) == ["हिन्दी"]
 
 
 @pytest.mark.parametrize("most", [100_000, 2])
