@@ -23,7 +23,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 # Pydantic also takes what Python does: 1_0, +5, 5.0, and blanks around.
 _WRITTEN: dict[type, re.Pattern[str]] = {
     int: re.compile(r"[0-9]+", re.ASCII),
-    float: re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII),
+    float: re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII),
 }
 _WORDS: dict[type, str] = {
     int: "Give a whole number in plain digits, such as 20.",

@@ -602,7 +602,7 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
 NO_PARSERS: Mapping[str, str] = {
     "alerts.configuration.refusals": "a word of a form or a body, cut to 100 characters",
     "alerts.core.quiet_hours": "11 characters, whole against one form",
-    "api.rest.parameters": "names of query parameters, cut to 60 characters",
+    "api.rest.parameters": "names of query parameters, cut to 60 characters, and numbers by expressions without choices",
     "api.shapes.misfits": "names of our own types",
     "connectors.listings": "a listing of at most 8 MiB, in JSON",
     "connectors.looks": "ten results that we wrote ourselves",
