@@ -102,8 +102,8 @@ def _answer(workspace: Workspace, question: Question, asked: Asked, offset: int)
         items = read_hits(run.scope, page, run.weighed, asked.phrases, languages)
     end = offset + question.limit
     is_last = end >= min(len(found), DEEPEST)
-    if is_last and run.is_late and offset:
-        # The list ends because time was up: who asks again from here may get further.
+    if is_last and run.is_late and offset and page:
+        # The list ends because time was up: who asks again from here may get further, and gets no such place a second time.
         end = offset + len(page)
         is_last = end >= DEEPEST
     return SearchAnswer(
