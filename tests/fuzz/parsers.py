@@ -79,6 +79,7 @@ from farends.webdav import multistatus, rows
 from farends.wire import far_text, key_faults, listed_paths, month_names
 from search.core.asking import read_query
 from search.core.chunking import cut
+from search.core.letters import match_letters, match_words
 from search.core.lexemes import split_compounds, split_path_words
 from search.core.spelling import fold_word, iter_spelled
 from search.core.texts import Extracted, Piece, split_row
@@ -324,6 +325,10 @@ PARSERS: Mapping[str, Mapping[str, Parser]] = {
     "api.mcp.envelope": {"message": _mcp_message},
     "search.core.asking": {"query": _text(read_query)},
     "search.core.lexemes": {"compounds": _text(split_compounds), "path": _text(split_path_words)},
+    "search.core.letters": {
+        "words": _text(lambda text: match_words(text).findall(text)),
+        "letters": _text(lambda text: match_letters(text).findall(text)),
+    },
     "search.core.spelling": {
         "words": _text(lambda text: list(iter_spelled(text))),
         "key": _text(lambda text: fold_word.__wrapped__(text)),
@@ -619,6 +624,7 @@ NO_PARSERS: Mapping[str, str] = {
     "farends.mcp.options": "names of headers that a person wrote",
     "farends.rows.packed": "rows that are joined and split at known places",
     "search.core.marks": "chunks of at most 1,000 characters",
+    "search.core.terms": "words of a question, which has at most 1,000 characters",
     "search.embedding.openai": "JSON by msgspec, and words that are cut to 200 characters",
     "search.querying.lexemes_of_query": "words of a query of at most 1,000 characters",
     "search.querying.search": "a cursor, whole against one form",
