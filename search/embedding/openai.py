@@ -9,17 +9,12 @@ it is asked without.
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
-import sys
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from connectors.opening import make_context
 from farends.contract import Context, Patience
@@ -52,6 +47,7 @@ from search.embedding.contract import (
     Vector,
     make_unit,
 )
+from search.embedding.openai_answers import iter_vectors
 
 TOTAL_S = 30.0  # for the answer to one batch; a batch that takes longer is a smaller one next time
 CONNECT_S = 5.0
@@ -77,15 +73,6 @@ class _Rejected(Exception):
         super().__init__(words)
         self.status = status
         self.words = words
-
-
-class _Item(msgspec.Struct):
-    embedding: Any
-    index: int | None = None
-
-
-class _Reply(msgspec.Struct):
-    data: list[_Item]
 
 
 class OpenAIEmbedder:
@@ -325,7 +312,7 @@ class OpenAIEmbedder:
     def _read_vectors(self, body: bytes, count: int) -> Answers | None:
         """The vectors by place; None where they have not the dimensions that were set, and may be asked for."""
         found: Answers = {}
-        for place, values in _places_of(_read_reply(body), count):
+        for place, values in iter_vectors(body, count):
             unit = make_unit(values)
             if unit is None:  # its size says nothing
                 found[place] = _POINTLESS
@@ -414,50 +401,3 @@ def _read_step(rejected: _Rejected, count: int) -> int | None:
         if 0 < (step := int(found[1])) < count:
             return step
     return None
-
-
-def _read_reply(body: bytes) -> list[_Item]:
-    try:
-        return msgspec.json.decode(body, type=_Reply).data
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    try:  # Python's own way also reads NaN, which JSON does not have and services send
-        return msgspec.convert(json.loads(body), type=_Reply).data
-    except (ValueError, RecursionError):  # msgspec's error is a ValueError
-        begins = show(body[:_SHOWN].decode("utf-8", "replace"), 80)
-        raise EmbedFailed(
-            EmbedCode.PROTOCOL, f"the answer is no JSON with vectors; it begins: {begins}"
-        ) from None
-
-
-def _places_of(items: Sequence[_Item], count: int) -> Iterator[tuple[int, Sequence[float]]]:
-    """Each vector with the place of its text. An answer without any index is in the order of the texts."""
-    is_numbered = any(item.index is not None for item in items)
-    seen: set[int] = set()
-    for position, item in enumerate(items):
-        place = item.index if is_numbered else position
-        if place is None or not 0 <= place < count or place in seen:
-            raise EmbedFailed(
-                EmbedCode.PROTOCOL, f"the answer has a vector for text {place} of {count} texts"
-            )
-        seen.add(place)
-        values = _read_values(item.embedding)
-        if values:
-            yield place, values
-
-
-def _read_values(found: Any) -> Sequence[float]:
-    """The numbers of a vector; none where it has none."""
-    if isinstance(found, str):  # base64 of 32-bit floats, as OpenAI offers
-        try:
-            values = array("f", binascii.a2b_base64(found, strict_mode=True))
-        except (binascii.Error, ValueError):
-            raise EmbedFailed(EmbedCode.PROTOCOL, "a vector is no base64 of floats") from None
-        if sys.byteorder == "big":
-            values.byteswap()
-        return values
-    if not isinstance(found, list):
-        return ()
-    if set(map(type, found)) <= {int, float}:
-        return found
-    return [float("nan")] * len(found)  # no direction

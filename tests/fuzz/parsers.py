@@ -625,7 +625,7 @@ NO_PARSERS: Mapping[str, str] = {
     "farends.rows.packed": "rows that are joined and split at known places",
     "search.core.marks": "chunks of at most 1,000 characters",
     "search.core.terms": "words of a question, which has at most 1,000 characters",
-    "search.embedding.openai": "JSON by msgspec, and words that are cut to 200 characters",
+    "search.embedding.openai": "words that are cut to 200 characters",
     "search.querying.lexemes_of_query": "words of a query of at most 1,000 characters",
     "search.querying.search": "a cursor, whole against one form",
     "search.extracting.docx": "names of parts and styles",
