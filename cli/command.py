@@ -56,9 +56,7 @@ class Command(BaseCommand, ABC):
             exc.args = tuple(
                 arg if isinstance(arg, Lines) else one_line(str(arg)) for arg in exc.args
             )
-            self.stderr = (
-                plain  # Django writes these lines behind a word of its own: they are fit by now
-            )
+            self.stderr = plain  # Django writes these lines, which are fit, in one piece
             raise
 
     @abstractmethod
@@ -72,7 +70,8 @@ class Command(BaseCommand, ABC):
 
 
 def tell_as_rest(value: Any) -> Any:
-    """What `json` cannot write by itself, as REST writes it: times in milliseconds, in UTC. Raises TypeError."""
+    """What `json` cannot write by itself, as REST writes it: times to the millisecond. Raises what
+    `to_jsonable_python` does."""
     from pydantic_core import to_jsonable_python  # takes a while to import, and few need it
 
     try:

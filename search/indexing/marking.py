@@ -7,6 +7,7 @@ import uuid
 
 from database.rows import Cursor
 from search.core.wishes import IndexWish
+from search.vectors.pending import forget_refusals
 
 # The queue leaves an index alone for so long after a record has published or moved on: the record's own stage works on
 # it. Who finds it later than that knows that no stage does.
@@ -49,11 +50,6 @@ UPDATE search_datasetindex
    SET recipe = '', state = 'catching_up', since = coalesce(since, clock_timestamp()), not_before = NULL, rung_at = NULL, reason = ''
  WHERE dataset_id = %(dataset)s AND wish <> 'off'
 """
-# Whoever asks for it has mended what refused them. In one order, so that nobody waits in a circle.
-_FORGIVE = """
-DELETE FROM search_chunkrefusal WHERE id IN (
-       SELECT id FROM search_chunkrefusal WHERE dataset_id = %(dataset)s ORDER BY id FOR UPDATE)
-"""
 # The words depend on the workspace's languages; a dataset whose words are made otherwise finds it by its recipe.
 _BEHIND = """
 UPDATE search_datasetindex
@@ -82,7 +78,7 @@ def note_wish(cursor: Cursor, dataset_id: uuid.UUID, wish: IndexWish) -> None:
 def ask_reindex(cursor: Cursor, dataset_id: uuid.UUID) -> None:
     """Every text is to be made again, and what was refused a vector is asked for once more. What is there serves until
     then."""
-    cursor.execute(_FORGIVE, {"dataset": dataset_id})
+    forget_refusals(cursor, dataset_id)
     cursor.execute(_AGAIN, {"dataset": dataset_id})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from database.rows import Cursor
 from search.core.wishes import IndexWish
 from search.models import DatasetIndex
 from search.vectors.tables import has_vector_table, vector_table
@@ -43,10 +44,20 @@ UPDATE search_datasetindex i
           AND indexed_version IS NOT DISTINCT FROM published_version
           FOR NO KEY UPDATE SKIP LOCKED)
 """
+# In one order, so that nobody waits in a circle.
+_FORGET_REFUSALS = """
+DELETE FROM search_chunkrefusal WHERE id IN (
+       SELECT id FROM search_chunkrefusal WHERE dataset_id = %s ORDER BY id FOR UPDATE)
+"""
+
+
+def forget_refusals(cursor: Cursor, dataset_id: uuid.UUID) -> None:
+    """What was refused a vector is asked for again, where vectors are wanted."""
+    cursor.execute(_FORGET_REFUSALS, [dataset_id])
 
 
 def wishes_meaning(dataset_id: uuid.UUID) -> bool:
-    """Whether a model is to be asked for the dataset."""
+    """Whether the dataset is found by meaning too."""
     rows = DatasetIndex.objects.filter(pk=dataset_id, wish=IndexWish.WORDS_AND_MEANING)
     return rows.exists()
 

@@ -31,7 +31,7 @@ from search.embedding.breaker import (
 from search.embedding.contract import EmbedCode, Embedder, EmbedFailed, RefusedText, Vector
 from search.embedding.openai import TOTAL_S
 from search.embedding.opening import open_embedder
-from search.models import ChunkRefusal, DatasetIndex, IndexGeneration
+from search.models import DatasetIndex, IndexGeneration
 from search.vectors.generations import (
     ensure_target,
     read_choice,
@@ -41,6 +41,7 @@ from search.vectors.generations import (
 from search.vectors.leases import IndexLease
 from search.vectors.pending import (
     find_missing,
+    forget_refusals,
     recount_pending,
     settle_states,
     wishes_meaning,
@@ -217,7 +218,8 @@ def _run(
 
 def _forget_vectors(lease: IndexLease, check: Callable[[], None]) -> bool:
     """Whether none is left of a dataset that is to be found by words alone."""
-    ChunkRefusal.objects.filter(dataset_id=lease.dataset_id).delete()
+    with connection.cursor() as cursor:
+        forget_refusals(cursor, lease.dataset_id)
     generations = IndexGeneration.objects.filter(workspace_id=lease.workspace_id)
     told: dict[str, Any] = {
         "generations": list(generations.values_list("pk", flat=True)),
@@ -284,9 +286,7 @@ class _Filling:
             while groups:
                 self._look()
                 if not wishes_meaning(self._lease.dataset_id):
-                    return (
-                        False  # its text is nobody's any more; the next round forgets what there is
-                    )
+                    return False  # the next round forgets what was made
                 if time.monotonic() > ends_at and self._done.embedded:
                     return False
                 size = self._size_batch()
